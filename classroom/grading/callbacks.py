@@ -132,10 +132,6 @@ def _nothing(_what: Any) -> None:
     """Hears it, and says nothing."""
 
 
-class Junk(Exception):
-    """A submission asked for what is nothing to be asked for, in words."""
-
-
 @dataclass
 class Functions:
     """The functions that a submission was given, by number: no two ever have the same."""
@@ -153,17 +149,17 @@ class Functions:
         """What a function says, as it travels.
 
         Raises:
-            Junk: this is no request.
+            WorkerFailure: this is no request.
             Unsendable: it says what can't be sent.
         """
         number = request["callback"]
         if type(number) is not int or number not in self.given:
-            raise Junk("it called a function that it was not given")
+            raise WorkerFailure("it called a function that it was not given")
         try:
             args = [wire.decode(each) for each in request["args"]]
             kwargs = {str(name): wire.decode(each) for name, each in request["kwargs"].items()}
         except (KeyError, TypeError, ValueError, AttributeError):
-            raise Junk("it called back with what is not a value") from None
+            raise WorkerFailure("it called back with what is not a value") from None
         try:
             got = self.given[number](*args, **kwargs)
         except WorkerFailure:

@@ -1,7 +1,7 @@
 """A call of the reference, how a call can end, how it is told: what submission.py and remote.py share.
 
 Arguments are made twice, for the submission and for the reference, so that neither sees what the other
-changed. An argument may hold what a submission gave before. Its types are names that a stranger chose: only
+changed. An argument may hold what a submission gave before. Its types are names that a submission chose: only
 those of the steps' own data are rebuilt, and nothing else is looked up.
 """
 
@@ -21,7 +21,7 @@ from typing import Any
 from classroom.grading import callbacks
 from classroom.grading.callbacks import Interrupted, WorkerFailure
 from classroom.grading.compare import short
-from classroom.grading.made import Made
+from classroom.grading.made import Made, Request
 from classroom.protocol import objects, wire
 from classroom.protocol.wire import Record, Unsendable
 
@@ -130,25 +130,28 @@ def _rebuilt(record: Record) -> Any:
     raise Wrong(f"a {record.type[:100]} is nothing to go on with")
 
 
-def called(what: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Call something of this process with twins of the arguments."""
-    return what(*map(reference_copy, args), **{name: reference_copy(each) for name, each in kwargs.items()})
+def perform(request: Request, value: Any) -> Any:
+    """Do what is asked for in this process, with twins of the arguments; `value` is the object, if any."""
+    if request.do == "step":
+        return objects.step(value, *request.args)
+    found = find(request.what) if request.made is None else objects.reach(value, request.what)
+    if request.do in ("get", "part"):
+        return found
+    kwargs = {name: reference_copy(each) for name, each in request.kwargs.items()}
+    return found(*map(reference_copy, request.args), **kwargs)
 
 
-def on(value: Any, do: str, what: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """What is done with an object of this process: see `Made`."""
-    if do == "step":
-        return objects.step(value, *args)
-    found = objects.reach(value, what)
-    return found if do in ("get", "part") else called(found, args, kwargs)
+def on_reference(request: Request) -> Any:
+    """What the reference makes of it."""
+    return perform(request, request.made and request.made.reference)
 
 
-def format_call(what: str, args: tuple[Any, ...], kwargs: dict[str, Any], made: Made | None = None) -> str:
+def format_call(request: Request) -> str:
     """A call as a reader would write it."""
-    name = what.rpartition(":")[2]
-    if made is not None:
-        name = f"{made.type.rpartition(':')[2]}.{name}"
-    words = [_word(each) for each in args] + [f"{key}={_word(each)}" for key, each in kwargs.items()]
+    name = request.what.rpartition(":")[2]
+    if request.made is not None:
+        name = f"{request.made.type.rpartition(':')[2]}.{name}"
+    words = [*map(_word, request.args), *(f"{key}={_word(each)}" for key, each in request.kwargs.items())]
     return f"{name}({', '.join(words)})"
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from classroom.grading.callbacks import Log
-from classroom.grading.calls import CallRecord, Raised, Wrong, called, find, on, outcome
+from classroom.grading.calls import CallRecord, Raised, Wrong, on_reference, outcome
 from classroom.grading.compare import difference, short
-from classroom.grading.made import How, Made
+from classroom.grading.made import How, Made, Request
 
 if TYPE_CHECKING:
     from classroom.assignment.rubric import Mark
@@ -42,7 +42,7 @@ class Submission:
             WorkerFailure: its process is gone, or too late.
         """
         self.unchecked = True
-        return self.ask("call", target, args, kwargs)
+        return self.ask(Request("call", target, args, kwargs))
 
     def check(
         self,
@@ -63,28 +63,20 @@ class Submission:
         Raises:
             Wrong: they differ.
         """
-        return self.compare("call", target, args, kwargs, None, How(rel, abs, asked, text))
+        return self.compare(Request("call", target, args, kwargs), How(rel, abs, asked, text))
 
     def make(self, target: str, /, *args: Any, asked: Log | None = None, **kwargs: Any) -> Made:
         """What a call gives, which stays there as an object, and its twin of the reference."""
-        return self.kept("make", target, args, kwargs, None, asked)
+        return self.kept(Request("make", target, args, kwargs), asked)
 
-    def kept(
-        self,
-        do: str,
-        what: str,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        made: Made | None,
-        asked: Log | None = None,
-    ) -> Made:
+    def kept(self, request: Request, asked: Log | None = None) -> Made:
         """Do something whose result stays there, and the same with the reference."""
         log = asked or Log()
         began = len(log.entries)
-        found = self.ask(do, what, args, kwargs, made)
+        found = self.ask(request)
         assert isinstance(found, Made)
         heard, began = log.since(began), len(log.entries)
-        found.reference = self.twin(lambda: _on_reference(do, what, args, kwargs, made))
+        found.reference = self.twin(lambda: on_reference(request))
         if asked:
             self._agree_on_calls(log, heard, began)
         return found
@@ -103,25 +95,17 @@ class Submission:
         self.calls.append(CallRecord(what, short(got)))
         self._judge(got, self.expected(reference, got), how or How())
 
-    def compare(
-        self,
-        do: str,
-        what: str,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        made: Made | None,
-        how: How,
-    ) -> Any:
+    def compare(self, request: Request, how: How) -> Any:
         """Ask, hold it against the reference, and write down how it went."""
         log = how.asked or Log()
         began = len(log.entries)
         waits: list[Any] = []  # of both, the future that a coroutine waits for
 
         def reference() -> Any:
-            return _without(_on_reference(do, what, args, kwargs, made), waits, do)
+            return _without(on_reference(request), waits, request.do)
 
         try:
-            got: Any = _without(self.ask(do, what, args, kwargs, made), waits, do)
+            got: Any = _without(self.ask(request), waits, request.do)
         except Raised as error:
             got = error
         asked, began = log.since(began), len(log.entries)
@@ -136,9 +120,8 @@ class Submission:
         if waits and isinstance(waits[0], Made):
             waits[0].reference = waits[1] if len(waits) > 1 else None
             return waits[0]
-        if isinstance(got, Raised):
-            return got if do == "step" else None
-        return None if do == "step" else got
+        is_step = request.do == "step"  # what it raised is told of a step, what it returned of anything else
+        return got if isinstance(got, Raised) == is_step else None
 
     def _judge(self, got: Any, expected: Any, how: How) -> None:
         """Write down whether the last that was seen is as expected.
@@ -170,9 +153,7 @@ class Submission:
             raise got
         raise Wrong(seen.verdict)
 
-    def ask(
-        self, do: str, what: str, args: tuple[Any, ...], kwargs: dict[str, Any], made: Made | None = None
-    ) -> Any:
+    def ask(self, request: Request) -> Any:
         """Have something done by the submission: data, or a Made where an object stays there."""
         raise NotImplementedError
 
@@ -184,9 +165,9 @@ class Submission:
         """The reference's own object."""
         raise NotImplementedError
 
-    def follow(self, made: Made, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Have the reference's object do the same."""
-        raise NotImplementedError
+    def follow(self, request: Request) -> None:
+        """Have the reference's object do the same; what it raises is part of how it should be."""
+        self.twin(lambda: outcome(lambda: on_reference(request)))
 
 
 def _without(value: Any, waits: list[Any], do: str) -> Any:
@@ -195,16 +176,3 @@ def _without(value: Any, waits: list[Any], do: str) -> Any:
         waits.append(value[1])
         return "waits", None
     return value
-
-
-def _on_reference(
-    do: str, what: str, args: tuple[Any, ...], kwargs: dict[str, Any], made: Made | None
-) -> Any:
-    if made is None:
-        return called(find(what), args, kwargs)
-    return on(made.reference, do, what, args, kwargs)
-
-
-def call_reference(made: Made, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """The same call of the reference's object; what it raises is part of how it should be."""
-    return outcome(lambda: _on_reference("method", method, args, kwargs, made))

@@ -158,7 +158,7 @@ def _no_fault_of_ours(remote: Remote, outcomes: Sequence[TestOutcome], intake: I
             intake.note(f"the test {outcome.mark.test} is broken, a fault of the grader: {outcome.cause}")
     if not remote.safe:
         gaps = ", ".join(open_at(remote.level)) or "all that `levels` tries"
-        intake.note(f"isolation {remote.level!r} is not safe for code of strangers: it does not stop {gaps}")
+        intake.note(f"isolation {remote.level!r} is not safe for submitted code: it does not stop {gaps}")
 
 
 @contextlib.contextmanager

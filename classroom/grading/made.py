@@ -1,8 +1,8 @@
-"""Objects of a submission, which stay where they were made."""
+"""What a submission is asked to do, and its objects, which stay where they were made."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from classroom.grading.callbacks import Log
@@ -22,10 +22,11 @@ class Made:
     reference: Any = None
 
     def call(self, method: str, /, *args: Any, **kwargs: Any) -> Any:
-        """Call a method; the twin is called with the same, so that both stay alike."""
+        """Call a method; the reference's object is called with the same, so that both stay alike."""
         self.of.unchecked = True
-        got = self.of.ask("method", method, args, kwargs, self)
-        self.of.follow(self, method, args, kwargs)
+        request = Request("method", method, args, kwargs, self)
+        got = self.of.ask(request)
+        self.of.follow(request)
         return got
 
     def check(
@@ -40,24 +41,25 @@ class Made:
         **kwargs: Any,
     ) -> Any:
         """Call a method of both, and compare."""
-        return self.of.compare("method", method, args, kwargs, self, How(rel, abs, asked, text))
+        request = Request("method", method, args, kwargs, self)
+        return self.of.compare(request, How(rel, abs, asked, text))
 
     def get(self, name: str) -> Any:
         """An attribute."""
         self.of.unchecked = True
-        return self.of.ask("get", name, (), {}, self)
+        return self.of.ask(Request("get", name, made=self))
 
     def check_get(self, name: str, rel: float = 1e-6, abs: float = 1e-9) -> Any:
         """An attribute of both, compared."""
-        return self.of.compare("get", name, (), {}, self, How(rel, abs))
+        return self.of.compare(Request("get", name, made=self), How(rel, abs))
 
     def keep(self, method: str, /, *args: Any, **kwargs: Any) -> Made:
         """Call a method, and leave there what it gives."""
-        return self.of.kept("keep", method, args, kwargs, self)
+        return self.of.kept(Request("keep", method, args, kwargs, self))
 
     def part(self, name: str) -> Made:
         """An attribute, as an object."""
-        return self.of.kept("part", name, (), {}, self)
+        return self.of.kept(Request("part", name, made=self))
 
     def check_step(self, cancel: bool = False) -> Any:
         """Go on with this coroutine, as an event loop would: what it waits for now (a Made), None
@@ -65,7 +67,18 @@ class Made:
 
         Of both; what it returns or raises is compared. With `cancel`, its task was cancelled.
         """
-        return self.of.compare("step", "step", (cancel,), {}, self, How())
+        return self.of.compare(Request("step", "step", (cancel,), made=self), How())
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be done: `do` as in worker.py, the name of a function or attribute, and the object."""
+
+    do: str
+    what: str
+    args: tuple[Any, ...] = ()
+    kwargs: dict[str, Any] = field(default_factory=dict)
+    made: Made | None = None
 
 
 @dataclass(frozen=True)

@@ -18,11 +18,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from classroom.grading.callbacks import POLL, Functions, Junk, Later
+from classroom.grading.callbacks import POLL, Functions, Later
 from classroom.grading.calls import CallRecord, Fresh, Raised, WorkerFailure, Wrong, format_call, outcome
 from classroom.grading.compare import short
 from classroom.grading.lines import Lines
-from classroom.grading.submission import KEPT, Made, Submission, call_reference
+from classroom.grading.submission import KEPT, Made, Request, Submission
 from classroom.protocol import wire
 from classroom.protocol.wire import Reference
 from shared.errors import UserError
@@ -35,7 +35,6 @@ START_SECONDS = 60.0  # for the worker and the libraries that it needs, which ar
 IMPORT_SECONDS = 20.0  # for a module of the submission
 OUTPUT = 4_000  # characters of what was printed
 MAX_ASKED = 256 << 10  # bytes of one question to a function of the grader's, which has to work with it
-
 MAX_HELD = 100  # answers that are held back
 
 
@@ -52,7 +51,7 @@ class Remote(Submission):
     deadline: float = math.inf  # time.monotonic() until which the present test may take
     until: float = math.inf  # the same for everything
     level: str = ""  # of the sandbox
-    safe: bool = False  # whether it holds strangers' code
+    safe: bool = False  # whether submitted code may run in it
     unready: str = ""  # why no worker could be started
     printed: str = ""
     _ever: bool = False  # whether one has been ready
@@ -82,30 +81,26 @@ class Remote(Submission):
     def expected(self, reference: Callable[[], Any], got: Any) -> Any:  # noqa: ARG002
         return self._untimed(lambda: outcome(reference))
 
-    def follow(self, made: Made, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self._untimed(lambda: call_reference(made, method, args, kwargs))
-
-    def ask(
-        self, do: str, what: str, args: tuple[Any, ...], kwargs: dict[str, Any], made: Made | None = None
-    ) -> Any:
-        self.calls.append(CallRecord(format_call(what, args, kwargs, made), "nothing"))
+    def ask(self, request: Request) -> Any:
+        self.calls.append(CallRecord(format_call(request), "nothing"))
+        made = request.made
         try:
             if made is None:
-                self._untimed(lambda: self._import(what.partition(":")[0]))
+                self._untimed(lambda: self._import(request.what.partition(":")[0]))
             elif self._box is None:
                 raise WorkerFailure("the process that held this object is gone")
             message = {
-                "do": do,
-                "what": what,
-                "args": [self._encoded(each) for each in args],
-                "kwargs": {name: self._encoded(each) for name, each in kwargs.items()},
+                "do": request.do,
+                "what": request.what,
+                "args": [self._encoded(each) for each in request.args],
+                "kwargs": {name: self._encoded(each) for name, each in request.kwargs.items()},
+                "object": made.id if made else 0,
             }
-            message |= {} if made is None else {"object": made.id}
             reply = self._answer(self._request(message, self.deadline), self.deadline)
             value = self._understood(reply)
-            if do in KEPT:
-                return self._made(value, what if made is None else "")
-            if do == "step" and type(value) is tuple and len(value) == 2 and value[0] == "waits":
+            if request.do in KEPT:
+                return self._made(value, "" if made else request.what)
+            if request.do == "step" and type(value) is tuple and len(value) == 2 and value[0] == "waits":
                 return "waits", self._made(value[1], "future")
             return value
         except WorkerFailure as fault:
@@ -252,33 +247,32 @@ class Remote(Submission):
 
     def _answer(self, id: str, deadline: float) -> dict[str, Any]:
         """The reply to a request; until it comes, what it calls back is served."""
+        assert self._lines is not None
         held: list[tuple[Any, Later]] = []
-        while True:
-            assert self._lines is not None
-            try:
+        deadline = min(deadline, self.until)
+        try:
+            while True:
                 while held and not self._lines.comes_within(POLL):
                     held = [each for each in held if not self._answered(*each, deadline)]
-                    self._lines.in_time(min(deadline, self.until))
-                reply = self._lines.receive(min(deadline, self.until))
+                    self._lines.in_time(deadline)
+                reply = self._lines.receive(deadline)
                 if reply.get("id") != id:
-                    raise Junk("it sent a reply that nobody asked for")
+                    raise WorkerFailure("it sent a reply that nobody asked for")
                 if "callback" not in reply:
                     return reply
                 if self._lines.last > MAX_ASKED or len(held) > MAX_HELD:
-                    raise Junk("it called back with too much")
+                    raise WorkerFailure("it called back with too much")
                 self.unchecked = True
                 answer = self._functions.answer(reply)
                 if isinstance(answer, Later):
                     held.append((reply.get("ask"), answer))
                 else:
                     self._send({"ask": reply.get("ask"), **answer}, deadline)
-            except Junk as junk:
-                raise self._fault(str(junk)) from None
-            except wire.Unsendable:
-                raise self._fault("it called back for more than can be sent") from None
-            except WorkerFailure:
-                self.close()
-                raise
+        except wire.Unsendable:
+            raise self._fault("it called back for more than can be sent") from None
+        except WorkerFailure:
+            self.close()
+            raise
 
     def _answered(self, ask: Any, later: Later, deadline: float) -> bool:
         answer = self._functions.held(later)

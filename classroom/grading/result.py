@@ -15,23 +15,14 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from classroom.grading.calls import CallRecord
 from classroom.intake.harmless import harmless
 
 if TYPE_CHECKING:
-    from classroom.assignment.rubric import Exercise
+    from classroom.assignment.rubric import Exercise, Mark
     from classroom.grading.runner import TestOutcome
 
 SCHEMA = "classroom/result/v1"
-
-
-@dataclass(frozen=True)
-class Call:
-    """A call that a test made. `expected` is None where the rubric doesn't allow to show it."""
-
-    call: str
-    got: str
-    expected: str | None
-    verdict: str
 
 
 @dataclass(frozen=True)
@@ -46,7 +37,7 @@ class Test:
     status: str  # as in runner.py
     cause: str
     seconds: float
-    calls: tuple[Call, ...] = ()  # of one that failed: those that went wrong; of one that passed: none
+    calls: tuple[CallRecord, ...] = ()  # of one that failed: those that went wrong; of one that passed: none
 
 
 @dataclass(frozen=True)
@@ -85,7 +76,7 @@ class Result:
     seed: int
     variant: int
     isolation: str  # sandlock or rlimits
-    safe: bool  # whether strangers' code may be graded so
+    safe: bool  # whether that sandbox is safe for submitted code
     started: str  # ISO 8601, UTC
     seconds: float
     notes: tuple[str, ...] = ()  # for the instructor: refused files, missing files, weak isolation
@@ -110,9 +101,7 @@ class Result:
 
     def save(self, path: Path) -> None:
         """Write it, whole or not at all."""
-        part = path.with_name(path.name + ".part")
-        part.write_text(self.to_json(), "utf-8")
-        part.replace(path)
+        write_whole(path, self.to_json())
 
     @classmethod
     def from_dict(cls, made: dict[str, Any]) -> Result:
@@ -125,12 +114,19 @@ class Result:
         return cls(items=tuple(map(_item, made["items"])), notes=tuple(made["notes"]), **rest)
 
 
+def write_whole(path: Path, text: str) -> None:
+    """Write a file, whole or not at all."""
+    part = path.with_name(f"{path.name}.part")
+    part.write_text(text, "utf-8", newline="\n")
+    part.replace(path)
+
+
 def _item(made: dict[str, Any]) -> Item:
     return Item(**made | {"tests": tuple(map(_test, made["tests"]))})
 
 
 def _test(made: dict[str, Any]) -> Test:
-    return Test(**made | {"calls": tuple(Call(**call) for call in made["calls"])})
+    return Test(**made | {"calls": tuple(CallRecord(**call) for call in made["calls"])})
 
 
 def items_of(exercises: Iterable[Exercise], outcomes: Iterable[TestOutcome]) -> tuple[Item, ...]:
@@ -138,29 +134,25 @@ def items_of(exercises: Iterable[Exercise], outcomes: Iterable[TestOutcome]) -> 
     by_test = {outcome.mark.test: outcome for outcome in outcomes}
     items = []
     for exercise in exercises:
-        tests = []
-        for mark in exercise.marks:
-            outcome = by_test.get(mark.test)
-            status, cause, seconds, calls = "broken", "the test was not run", 0.0, ()
-            if outcome is not None:
-                status, cause, seconds = outcome.status, harmless(outcome.cause), round(outcome.seconds, 3)
-                calls = tuple(
-                    Call(
-                        harmless(call.call),
-                        harmless(call.got),
-                        None if call.expected is None else harmless(call.expected),
-                        harmless(call.verdict),
-                    )
-                    for call in outcome.calls
-                    if call.verdict != "ok"
-                )
-            score = mark.points if status == "passed" else 0
-            tests.append(
-                Test(mark.test, mark.line, mark.points, score, mark.visibility, status, cause, seconds, calls)
-            )
+        tests = tuple(_ended(mark, by_test.get(mark.test)) for mark in exercise.marks)
         points, score = sum(test.points for test in tests), sum(test.score for test in tests)
-        items.append(Item(exercise.id, exercise.title, points, score, tuple(tests)))
+        items.append(Item(exercise.id, exercise.title, points, score, tests))
     return tuple(items)
+
+
+def _ended(mark: Mark, outcome: TestOutcome | None) -> Test:
+    """How a test ended, with the calls that went wrong."""
+    facts = (mark.test, mark.line, mark.points)
+    if outcome is None:
+        return Test(*facts, 0, mark.visibility, "broken", "the test was not run", 0.0)
+    calls = tuple(_harmless(call) for call in outcome.calls if call.verdict != "ok")
+    how = (outcome.status, harmless(outcome.cause), round(outcome.seconds, 3))
+    return Test(*facts, outcome.score, mark.visibility, *how, calls)
+
+
+def _harmless(call: CallRecord) -> CallRecord:
+    expected = None if call.expected is None else harmless(call.expected)
+    return CallRecord(harmless(call.call), harmless(call.got), expected, harmless(call.verdict))
 
 
 def timed_out(result: Result) -> list[str]:

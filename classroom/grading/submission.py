@@ -15,7 +15,7 @@ Functions that are passed stay with the grader: the submission gets a stand-in t
 scripted model's answers and a fake clock never leave the test, and what it was asked is known for sure. With
 `asked=` a log of them (callbacks.py), what both sides asked is compared, too.
 Data of the steps' own types (dataclasses, pydantic models) is rebuilt from the submission's. Iterators and
-coroutines are objects, to be made and then asked. What `call` and `get` give is a stranger's: look at it
+coroutines are objects, to be made and then asked. What `call` and `get` give is anything at all: look at it
 before you compute with it (`"x" * got` may fill the memory), or `check` instead.
 
 A hidden test gets `Remote`, which speaks to a worker in a sandbox (remote.py). A learner's gets `Local`:
@@ -37,15 +37,13 @@ from classroom.grading.calls import (
     Raised,
     WorkerFailure,
     Wrong,
-    called,
-    find,
     format_call,
-    on,
+    perform,
     raised,
 )
 from classroom.grading.compare import short
-from classroom.grading.comparing import KEPT, Submission, call_reference
-from classroom.grading.made import Made
+from classroom.grading.comparing import KEPT, Submission
+from classroom.grading.made import Made, Request
 from classroom.protocol import wire
 
 __all__ = [
@@ -57,27 +55,25 @@ __all__ = [
     "Submission",
     "WorkerFailure",
     "Wrong",
-    "call_reference",
 ]
 
 
 class Here(Submission):
     """A submission whose code is in this process: the learner's own."""
 
-    def ask(
-        self, do: str, what: str, args: tuple[Any, ...], kwargs: dict[str, Any], made: Made | None = None
-    ) -> Any:
-        self.calls.append(CallRecord(format_call(what, args, kwargs, made), "nothing"))
+    def ask(self, request: Request) -> Any:
+        self.calls.append(CallRecord(format_call(request), "nothing"))
         with self.changed():
             try:
-                value = on(made.here, do, what, args, kwargs) if made else called(find(what), args, kwargs)
+                value = perform(request, request.made and request.made.here)
             except RAISED as error:
                 told = raised(error)
                 self.calls[-1].got = self.calls[-1].verdict = f"raised {told}"
                 raise told from error
-        if do in KEPT:
-            return Made(self, what if made is None else type(value).__name__, here=value)
-        if do == "step" and value[0] == "waits":
+        if request.do in KEPT:
+            kind = type(value).__name__ if request.made else request.what
+            return Made(self, kind, here=value)
+        if request.do == "step" and value[0] == "waits":
             return "waits", Made(self, "future", here=value[1])
         self.calls[-1].got = short(value := wire.neutral(value))
         return value
@@ -98,9 +94,6 @@ class Local(Here):
     recorded: list[Any] | None = None  # packed
     record: list[Any] = field(default_factory=list)
     _place: int = 0
-
-    def follow(self, made: Made, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """There is none."""
 
     def twin(self, reference: Callable[[], Any]) -> Any:  # noqa: ARG002
         return None

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from classroom.grading.result import Call, Item, Result, Test
+from classroom.grading.calls import CallRecord
+from classroom.grading.result import Item, Result, Test
 
 SECRET = "s3cr3t-42"
 NASTY = (
@@ -24,7 +25,7 @@ def passed(test: Test) -> Test:
     return replace(test, status="passed", score=test.points, cause="", calls=())
 
 
-def ended(test: Test, status: str, cause: str, *calls: Call) -> Test:
+def ended(test: Test, status: str, cause: str, *calls: CallRecord) -> Test:
     """The test, with another end."""
     return replace(test, status=status, score=0, cause=cause, calls=calls)
 
@@ -44,7 +45,7 @@ WRONG_SMALL = ended(
     SMALL,
     "failed",
     "at ['rub']: 0.0322 instead of 0.0317",
-    Call(
+    CallRecord(
         "rrf([{'rub': 0.12}], k=60)",
         "{'rub': 0.0322}",
         "{'rub': 0.0317}",
@@ -55,7 +56,7 @@ WRONG = ended(
     RRF,
     "failed",
     "at ['sun']: 0.25",
-    Call("rrf([{'sun': 0.4}], k=3)", "{'sun': 0.25}", SECRET, "at ['sun']: 0.25"),
+    CallRecord("rrf([{'sun': 0.4}], k=3)", "{'sun': 0.25}", SECRET, "at ['sun']: 0.25"),
 )
 
 FULL = Result(
@@ -95,7 +96,10 @@ HOSTILE = replace(
         item(
             "3.1",
             "Fusion by ranks",
-            *(ended(each, "failed", NASTY, *[Call(NASTY, NASTY, None, NASTY)] * 5) for each in (SMALL, RRF)),
+            *(
+                ended(each, "failed", NASTY, *[CallRecord(NASTY, NASTY, None, NASTY)] * 5)
+                for each in (SMALL, RRF)
+            ),
         ),
         item("3.2", "nDCG", passed(NDCG_SMALL), ended(NDCG, "failed", NASTY)),
     ),

@@ -35,9 +35,10 @@ from typing import Any
 
 from classroom.assignment.rubric import Exercise, Mark, read, rubric_tests
 from classroom.grading.calls import find, outcome
+from classroom.grading.made import Request
 from classroom.grading.remote import Remote
 from classroom.grading.runner import TestOutcome, run_tests
-from classroom.grading.submission import Here, Local, Made, Submission, call_reference
+from classroom.grading.submission import Here, Local, Made, Submission
 
 ROOT = Path(__file__).parents[2]
 OURS = ("shared", "step", "classroom.drivers")  # how the names of our modules begin
@@ -144,10 +145,8 @@ class Patched(Here):
         super().begin(mark)
         self.reveal = mark.visibility == "public"
 
-    def ask(
-        self, do: str, what: str, args: tuple[Any, ...], kwargs: dict[str, Any], made: Made | None = None
-    ) -> Any:
-        return super().ask(do, what, *_here(args, kwargs), made)
+    def ask(self, request: Request) -> Any:
+        return super().ask(replace(request, args=_here(request.args), kwargs=_here(request.kwargs)))
 
     def changed(self) -> contextlib.AbstractContextManager[None]:
         if self._loaded != len(sys.modules):
@@ -161,21 +160,14 @@ class Patched(Here):
     def twin(self, reference: Callable[[], Any]) -> Any:
         return reference()
 
-    def follow(self, made: Made, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        call_reference(made, method, args, kwargs)
 
-
-def _here(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def _here(value: Any) -> Any:
     """Arguments for the submission: of what was made before, its own object and not the twin."""
-
-    def own(value: Any) -> Any:
-        if isinstance(value, Made):
-            return replace(value, reference=None)
-        if type(value) in (list, tuple):
-            return type(value)(map(own, value))
-        return {key: own(each) for key, each in value.items()} if type(value) is dict else value
-
-    return tuple(map(own, args)), {name: own(each) for name, each in kwargs.items()}
+    if isinstance(value, Made):
+        return replace(value, reference=None)
+    if type(value) in (list, tuple):
+        return type(value)(map(_here, value))
+    return {key: _here(each) for key, each in value.items()} if type(value) is dict else value
 
 
 def altered(target: str, old: str, new: str) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from classroom.gradebook.feedback import fenced, render
-from classroom.grading.result import Call, Result
+from classroom.grading.calls import CallRecord
+from classroom.grading.result import Result
 from classroom.intake.harmless import harmless
 from tests.classroom.results import (
     BROKEN,
@@ -124,7 +125,7 @@ TEXT = st.text(st.characters(), max_size=60)
 @given(TEXT, TEXT, TEXT, st.sampled_from(["public", "hidden"]))
 def test_any_text_at_all_gives_a_sound_report(submission, cause, value, visibility):
     test = replace(SMALL, score=0, status="failed", cause=cause, visibility=visibility)
-    test = replace(test, calls=(Call(value, cause, value, cause),))
+    test = replace(test, calls=(CallRecord(value, cause, value, cause),))
     whole = {"submission": submission, "output": cause, "notes": (value,)}
     text = render(replace(FULL, items=(item("3.1", "Fusion", test),), **whole))
     text.encode()

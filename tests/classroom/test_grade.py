@@ -12,6 +12,7 @@ from classroom.assignment.spec import Assignment, Task, places_of
 from classroom.grading import grade as grading
 from classroom.grading import memory
 from classroom.grading.calls import WorkerFailure, outcome
+from classroom.grading.draw import Draw
 from classroom.grading.grade import grade
 from classroom.grading.result import Result
 from shared.errors import UserError
@@ -89,6 +90,17 @@ def test_points_by_exercise(graded):
     assert Result.from_dict(json.loads(json.dumps(result.to_dict()))) == result
 
 
+def test_a_table_of_the_public_answers_is_not_enough(graded):
+    """Learners know the public inputs, with what is expected: the test is run on others, too."""
+    draw = Draw(0, "test_small")
+    known = [sorted({name: draw.random() for name in draw.words(3)}) for _ in range(6)]
+    code = f"{RIGHT}\nright = rrf\ndef rrf(rankings, k=60):\n"
+    code += f"    return right(rankings, k) if sorted(rankings[0]) in {known!r} else {{}}\n"
+    small = graded(code).items[0].tests[0]
+    assert small.status == "failed"
+    assert [(call.got, call.expected) for call in small.calls] == [("{}", None)]
+
+
 def test_part_of_the_points(graded):
     result = graded(RIGHT.replace("def rrf(rankings, k=60):", "def rrf(rankings, k=0):\n    k = 60"))
     assert statuses(result) == {"test_small": "passed", "test_large": "failed", "test_scaled": "failed"}
@@ -98,13 +110,6 @@ def test_part_of_the_points(graded):
     assert large.calls[0].expected is None
     assert "instead of" not in large.cause
     assert "AttributeError" in scaled.cause
-
-
-def test_feedback_of_public_tests_says_what_was_expected(graded):
-    call = graded("def rrf(rankings, k=60):\n    return {}\n").items[0].tests[0].calls[0]
-    assert call.got == "{}"
-    assert call.expected.startswith("{'")
-    assert "missing" in call.verdict
 
 
 def test_the_starter_is_not_attempted(graded):
@@ -119,7 +124,7 @@ def test_time_is_bounded_for_each_test_and_for_all(graded):
     began = time.monotonic()
     result = graded(loop, timeout=0.5)
     assert statuses(result)["test_large"] == "timed out"
-    result = graded(loop, timeout=60, seconds=2)
+    result = graded(loop, timeout=60, seconds=1.5)
     assert time.monotonic() - began < 25
     assert statuses(result) == dict.fromkeys(["test_small", "test_large", "test_scaled"], "timed out")
     assert result.items[0].tests[1].cause == "no time left"
@@ -128,7 +133,7 @@ def test_time_is_bounded_for_each_test_and_for_all(graded):
 def test_the_grader_does_not_hang_where_it_gets_stuck_itself(graded, monkeypatch):
     monkeypatch.setattr(grading, "GRACE", 0.0)
     began = time.monotonic()
-    result = graded(RIGHT + SCALED, more="while True: pass", seconds=4)
+    result = graded(RIGHT + SCALED, more="while True: pass", seconds=3)
     assert time.monotonic() - began < 60
     assert statuses(result)["test_scaled"] == "timed out"
     assert result.score == 10
@@ -207,15 +212,6 @@ def test_no_solution_is_in_the_tree(graded):
     assert statuses(graded(spy))["test_large"] == "not attempted"
 
 
-def test_an_archive_is_graded_as_a_folder(graded, tmp_path):
-    import zipfile
-
-    with zipfile.ZipFile(tmp_path / "eve.zip", "w") as archive:
-        archive.writestr("eve-main/step3_rag/retrieve/fuse.py", RIGHT + SCALED)
-    result = graded(submission=tmp_path / "eve.zip")
-    assert (result.score, result.submission) == (15, "eve.zip")
-
-
 @pytest.fixture
 def graded_command(graded, monkeypatch, tmp_path, command):
     """The command line, on a right submission."""
@@ -234,15 +230,12 @@ def test_the_command_shows_and_writes(graded_command, tmp_path):
     assert "ada: 15 of 15 points" in got.out
     assert "NOT SAFE" in got.out
     assert json.loads(graded_command.run("--json").out)["score"] == 15
-    assert graded_command.run("--format", "markdown").out.startswith("# step3")
     out = tmp_path / "result.json"
     got = graded_command.run("--out", str(out))
     assert got.out.endswith(f"written to {out}\n")
     assert json.loads(out.read_text())["schema"] == "classroom/result/v1"
-    folder = tmp_path / "out"
-    folder.mkdir()
-    graded_command.run("--format", "markdown", "--out", str(folder))
-    assert [each.name for each in folder.iterdir()] == ["report.md"]
+    graded_command.run("--out", str(tmp_path / "report.md"))
+    assert (tmp_path / "report.md").read_text().startswith("# step3")
 
 
 def test_the_command_refuses_what_it_cannot_do(refused, tmp_path):
@@ -250,11 +243,11 @@ def test_the_command_refuses_what_it_cannot_do(refused, tmp_path):
     ada = str(tmp_path / "ada")
     assert "no step 'step9'" in refused("classroom", "grade", ada, "--step", "step9")
     assert "no submission" in refused("classroom", "grade", ada + "x", "--step", "step3")
-    assert "'pdf'" in refused("classroom", "grade", ada, "--step", "step3", "--format", "pdf")
     assert "no such isolation: hope" in refused(
         "classroom", "grade", ada, "--step", "step3", "--isolation", "hope"
     )
-    assert "no folder" in refused("classroom", "grade", ada, "--step", "step3", "--out", f"{ada}/a/b")
+    for out in (ada, f"{ada}/a/b"):
+        assert "name a file" in refused("classroom", "grade", ada, "--step", "step3", "--out", out)
     assert "--step" in refused("classroom", "grade", ada)
 
 

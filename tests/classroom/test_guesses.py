@@ -81,14 +81,13 @@ class Replying(Patched):
         super().__init__()
         self.guess = guess
 
-    def ask(self, do, what, args, kwargs, made=None):
-        self.calls.append(CallRecord(what, ""))
-        if do in KEPT:
-            return Made(self, what)
+    def ask(self, request):
+        self.calls.append(CallRecord(request.what, ""))
+        if request.do in KEPT:
+            return Made(self, request.what)
         try:
-            return wire.neutral(
-                self.guess(*(None if isinstance(each, Made) else reference_copy(each) for each in args))
-            )
+            args = [None if isinstance(each, Made) else reference_copy(each) for each in request.args]
+            return wire.neutral(self.guess(*args))
         except Everything as error:
             raise raised(error) from None
 
@@ -114,9 +113,9 @@ class Recording(Patched):
         super().begin(mark)
         self.heard = self.by_test.setdefault(mark.test, [])
 
-    def compare(self, do, what, args, kwargs, made, how):
+    def compare(self, request, how):
         self.text = how.text
-        return super().compare(do, what, args, kwargs, made, how)
+        return super().compare(request, how)
 
     def expected(self, reference, got):
         value = super().expected(reference, got)

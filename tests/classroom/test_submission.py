@@ -40,7 +40,7 @@ def test_a_late_reply_is_not_taken_for_the_next(made_of):
     remote = made_of("import time\ndef rrf(rankings, k=60):\n    time.sleep(k)\n    return k", timeout=1)
     remote.call(RRF, [], k=0)
     with pytest.raises(WorkerFailure, match="too long"):
-        remote.call(RRF, [], k=1.5)
+        remote.call(RRF, [], k=1.2)
     remote.begin(mark())
     assert remote.call(RRF, [], k=0.1) == 0.1
 
@@ -118,48 +118,36 @@ def test_a_test_that_stumbles_over_what_it_was_given_is_no_bug_of_the_grader(mad
 
 
 EVIL = """
-class Trap:
-    pass
-Trap.__module__, Trap.__qualname__ = "os", "system"
-def made():
-    from dataclasses import make_dataclass
+from dataclasses import make_dataclass
+def rrf(named, place):
     kind = make_dataclass("system", ["command"])
-    kind.__module__, kind.__qualname__ = MODULE, NAME
-    return kind("touch " + PLACE)
-def rrf(rankings, k=60):
-    return made() if k == 60 else {}
+    kind.__module__, kind.__qualname__ = named
+    return kind("touch " + place)
 """
+NAMED = [
+    ("os", "system"),
+    ("builtins", "eval"),
+    ("shared.cli", "os.system"),
+    ("shared.cli", "run"),
+    ("step3_rag.retrieve.fuse", "rrf"),
+    ("step3_rag.retrieve.fuse", "__builtins__"),
+    ("step3_rag.nowhere", "Thing"),
+    ("step3_rag/../os", "system"),
+    ("tests.classroom.workers", "mark"),
+    ("classroom.grading.grade", "grade"),
+]
 
 
-@pytest.mark.parametrize(
-    ("module", "name"),
-    [
-        ("os", "system"),
-        ("subprocess", "getoutput"),
-        ("builtins", "eval"),
-        ("shared.cli", "os.system"),
-        ("shared.cli", "run"),
-        ("step3_rag.retrieve.fuse", "rrf"),
-        ("step3_rag.retrieve.fuse", "__builtins__"),
-        ("step3_rag.nowhere", "Thing"),
-        ("step3_rag/../os", "system"),
-        ("tests.classroom.workers", "mark"),
-        ("classroom.grading.grade", "grade"),
-    ],
-)
-def test_a_type_that_a_submission_names_is_not_called(made_of, tmp_path, module, name):
+def test_a_type_that_a_submission_names_is_not_called(made_of, tmp_path):
     """A test may hand on what it was given; the reference must not make of it what the submission says."""
-    place = tmp_path / "touched"
-    code = EVIL.replace("MODULE", repr(module)).replace("NAME", repr(name)).replace("PLACE", repr(str(place)))
-    remote = made_of(code)
-    got = remote.call(RRF, RANKINGS)
-    assert isinstance(got, Record)
-    for value in (got, [got], {"a": (got,)}):
-        with pytest.raises(Wrong):
-            reference_copy(value)
+    remote, place = made_of(EVIL), tmp_path / "touched"
+    for named in NAMED:
+        got = remote.call(RRF, named, str(place))
+        assert isinstance(got, Record), named
+        for value in (got, [got], {"a": (got,)}):
+            with pytest.raises(Wrong):
+                reference_copy(value)
     assert not place.exists()
-    with pytest.raises((Wrong, Raised)):  # the worker may make of it what it likes
-        remote.check(RRF, got, k=1)
 
 
 def test_data_of_a_step_may_be_handed_on():
@@ -188,7 +176,7 @@ def test_objects_are_made_once_and_compared_by_what_they_do(made_of):
 
 
 def test_imports_that_kill_or_hang_are_tried_once(made_of, monkeypatch):
-    monkeypatch.setattr("classroom.grading.remote.IMPORT_SECONDS", 1.0)
+    monkeypatch.setattr("classroom.grading.remote.IMPORT_SECONDS", 0.7)
     for code, status in (("import os; os._exit(3)", "crashed"), ("while True: pass", "timed out")):
         remote = made_of(code)
         with pytest.raises(WorkerFailure, match=r"importing step3_rag\.retrieve\.fuse") as fault:
@@ -197,16 +185,7 @@ def test_imports_that_kill_or_hang_are_tried_once(made_of, monkeypatch):
         began = time.monotonic()
         with pytest.raises(WorkerFailure, match="importing"):
             remote.check(RRF, RANKINGS)
-        assert time.monotonic() - began < 0.9 or status == "crashed"
-
-
-def test_what_is_printed_is_no_reply(made_of):
-    remote = made_of(
-        "import os\ndef rrf(rankings, k=60):\n    print('{}')\n    os.write(1, b'out\\n')\n    return k"
-    )
-    assert remote.call(RRF, []) == 60
-    remote.close()
-    assert "out" in remote.printed
+        assert time.monotonic() - began < 0.6 or status == "crashed"
 
 
 def test_a_worker_that_cannot_be_started_is_nobodys_zero(tmp_path):
@@ -240,7 +219,7 @@ def test_a_later_worker_that_cannot_be_started_is_a_fault(tmp_path):
 
 def test_nothing_takes_longer_than_all_together_may(made_of):
     remote = made_of(body("while True: pass"), timeout=60)
-    remote.until = time.monotonic() + 1.5
+    remote.until = time.monotonic() + 1
     with pytest.raises(WorkerFailure, match="too long"):
         remote.check(RRF, RANKINGS)
 
