@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import secrets
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from classroom.cli.options import Isolation, Step, Variants
 from shared.cli import Json, plain_console, plain_table
-from shared.errors import UserError
+from shared.errors import UserError, reason
 from shared.progress import count_bar
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 STYLES = {"passed": "green", "partial": "yellow", "not attempted": "dim", "broken": "bold red"}
 CALLS = 2  # of a failed test that are shown
-FILES = {"json": "result.json", "markdown": "report.md"}  # what a format's file is called in a folder
 
 
 def grade(
@@ -32,12 +31,11 @@ def grade(
         typer.Option(help="Seed of the hidden tests' inputs; default: a new one, which is recorded."),
     ] = None,
     variant: Variants = None,
-    format: Annotated[
-        Literal["json", "markdown"] | None, typer.Option(help="Format of the result.", show_default=False)
-    ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", help="File or folder for the result.", show_default=False),
+        typer.Option(
+            "--out", help="File for the result: .md for the learner's report, else JSON.", show_default=False
+        ),
     ] = None,
     isolation: Isolation = None,
     only: Annotated[
@@ -49,11 +47,12 @@ def grade(
     """Grade one submission with the hidden tests, in a sandbox."""
     from classroom.gradebook import feedback
     from classroom.grading import grade as grading
+    from classroom.grading.result import write_whole
     from classroom.intake.take import must_be_there
     from classroom.isolation import chosen
 
-    if out is not None and not (out if out.is_dir() else out.absolute().parent).is_dir():
-        raise UserError(f"there is no folder {out.absolute().parent}")
+    if out is not None and (out.is_dir() or not out.absolute().parent.is_dir()):
+        raise UserError(f"--out {out}: name a file in a folder that exists")
     if isolation is not None:
         chosen(isolation)
     must_be_there(submission)
@@ -71,27 +70,17 @@ def grade(
         result = grading.grade(
             submission, step, seed, variant or [0], isolation, seconds, on_outcome, only=only or []
         )
-    text = feedback.render(result) if format == "markdown" else result.to_json()
     if out is not None:
-        _save(text, out / FILES[format or "json"] if out.is_dir() else out)
+        try:
+            write_whole(out, feedback.render(result) if out.suffix == ".md" else result.to_json())
+        except OSError as error:
+            raise UserError(f"{out} can't be written: {reason(error)}") from None
     if as_json:
         print(result.to_json(), end="")
-    elif format is not None and out is None:
-        print(text, end="")
-    else:
-        show(result, plain_console())
-        if out is not None:
-            print(f"written to {out}")
-
-
-def _save(text: str, path: Path) -> None:
-    """Write the file, whole or not at all."""
-    try:
-        part = path.with_name(path.name + ".part")
-        part.write_bytes(text.encode())
-        part.replace(path)
-    except OSError as error:
-        raise UserError(f"{path} can't be written: {error.strerror}") from None
+        return
+    show(result, plain_console())
+    if out is not None:
+        print(f"written to {out}")
 
 
 def show(result: Result, console: Console) -> None:
@@ -112,7 +101,7 @@ def show(result: Result, console: Console) -> None:
     if result.output.strip():
         console.print("printed, at the end:", style="dim")
         console.print(result.output.strip()[-600:], style="dim", soft_wrap=True)
-    how = f"isolation {result.isolation}" + ("" if result.safe else ", NOT SAFE for strangers' code")
+    how = f"isolation {result.isolation}" + ("" if result.safe else ", NOT SAFE for submitted code")
     console.print(
         f"{result.seconds:.1f} s, {how}, seed {result.seed}, variant {result.variant}",
         style="dim" if result.safe else "bold red",

@@ -16,6 +16,7 @@ How submissions are to be named is in attempts.py.
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -73,9 +74,6 @@ def grade_class(
         str | None,
         typer.Option(help="Title of the assignment in Canvas, or 'Title (id)'; default: the step's."),
     ] = None,
-    similarity: Annotated[
-        bool, typer.Option(help="Compare the submissions with each other to find copies.")
-    ] = True,
     isolation: Isolation = None,
     seconds: Annotated[
         float, typer.Option(min=1, help="Seconds for all tests of a submission together.")
@@ -98,7 +96,8 @@ def grade_class(
         seconds=seconds,
         attempts=attempts,
     )
-    facts = report.write(grade_class.run(options), take, assignment, similarity)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: no grading process is left behind
+    facts = report.write(grade_class.run(options), take, assignment)
     if as_json:
         print(json.dumps(facts, ensure_ascii=False, indent=1))
     else:
@@ -135,9 +134,9 @@ def _show_notes(facts: Mapping[str, Any], console: Console) -> None:
     if facts["time_unknown"]:
         notes.append(f"nobody knows when these were handed in: {_some(facts['time_unknown'])}")
     similar = facts["similarity"]
-    if similar and similar["problem"]:
+    if similar["problem"]:
         notes.append(f"the submissions could not be compared: {similar['problem']}")
-    elif similar:
+    else:
         notes.append(f"{similar['pairs']} similar pairs among {similar['compared']} that are compared")
         notes += [
             f"   {pair['first']} and {pair['second']}: {pair['similarity of first']:.0%} and "
@@ -151,7 +150,7 @@ def _show_notes(facts: Mapping[str, Any], console: Console) -> None:
     for note in notes:
         console.print(note, style="yellow", soft_wrap=True)
     if not facts["safe"]:
-        console.print(f"isolation {facts['isolation']}: NOT SAFE for strangers' code", style="bold red")
+        console.print(f"isolation {facts['isolation']}: NOT SAFE for submitted code", style="bold red")
 
 
 def _some(names: list[str]) -> str:

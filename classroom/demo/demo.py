@@ -62,7 +62,7 @@ def run(out: Path, isolation: str | None = None) -> dict[str, Any]:
         isolation=isolation,
     )
     made = grade_class.run(options)
-    graded = report.write(made, take="best", title=None, compared=True)
+    graded = report.write(made, take="best", title=None)
     return {
         "command": "classroom demo",
         "headline": f"a class of {graded['learners']}: mean {graded['mean']} of {graded['points']} points",

@@ -12,12 +12,10 @@ holds it: it waits, looks for files, and knocks at an address that is no machine
 
 from __future__ import annotations
 
-import io
 import os
 import shutil
-import tarfile
+import tempfile
 import textwrap
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -36,16 +34,16 @@ class Learner:
 
     name: str
     story: str
-    kind: str  # of what was handed in: a folder (nothing), .zip or .tar.gz
+    kind: str  # of the archive, as shutil calls it; nothing: a folder
     when: str  # in the time of this machine
     code: Mapping[str, str] | None = field(repr=False)
 
 
 LEARNERS = (
     Learner("ada", "has solved everything", "", "2026-11-18T20:15", None),
-    Learner("bela", "half done; nDCG is wrong", ".zip", "2026-11-20T22:40", code.BELA),
+    Learner("bela", "half done; nDCG is wrong", "zip", "2026-11-20T22:40", code.BELA),
     Learner("carmen", "Bela's work, renamed; late", "", "2026-11-21T00:31", code.CARMEN),
-    Learner("dora", "half done; a bracket missing", ".tar.gz", "2026-11-20T19:05", code.DORA),
+    Learner("dora", "half done; a bracket missing", "gztar", "2026-11-20T19:05", code.DORA),
     Learner("eve", "hangs, cheats, tries to get out", "", "2026-11-20T23:58", code.EVE),
 )
 
@@ -70,36 +68,15 @@ def written(name: str, solutions: Mapping[str, str] | None) -> bytes:
 
 def hand_in(learner: Learner, files: Mapping[str, bytes], folder: Path) -> Path:
     """Put a learner's files into the folder where all are collected, dated as they were handed in."""
-    moment = datetime.fromisoformat(learner.when)
-    path = folder / f"{learner.name}{learner.kind}"
-    if learner.kind == ".zip":
-        path.write_bytes(_zipped(files, moment))
-    elif learner.kind == ".tar.gz":
-        path.write_bytes(_tarred(files, moment))
-    else:
-        shutil.rmtree(path, ignore_errors=True)
+    moment = datetime.fromisoformat(learner.when).timestamp()
+    with tempfile.TemporaryDirectory() as own:
         for name, content in files.items():
-            file = path / name
+            file = Path(own, name)
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(content)
-            os.utime(file, (moment.timestamp(), moment.timestamp()))
-    return path
-
-
-def _zipped(files: Mapping[str, bytes], moment: datetime) -> bytes:
-    made = io.BytesIO()
-    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in files.items():
-            archive.writestr(zipfile.ZipInfo(name, moment.timetuple()[:6]), content)
-    return made.getvalue()
-
-
-def _tarred(files: Mapping[str, bytes], moment: datetime) -> bytes:
-    """As `make hand-in` packs it."""
-    made = io.BytesIO()
-    with tarfile.open(fileobj=made, mode="w:gz") as archive:
-        for name, content in files.items():
-            info = tarfile.TarInfo(name)
-            info.size, info.mtime = len(content), int(moment.timestamp())
-            archive.addfile(info, io.BytesIO(content))
-    return made.getvalue()
+            os.utime(file, (moment, moment))
+        path = folder / learner.name
+        if learner.kind:
+            return Path(shutil.make_archive(str(path), learner.kind, own))
+        shutil.rmtree(path, ignore_errors=True)
+        return shutil.copytree(own, path)

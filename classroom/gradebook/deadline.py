@@ -38,7 +38,7 @@ class Deadlines:
     def __init__(self, deadline: datetime | None, step: str, extensions: Path | None = None) -> None:
         """`extensions` is a CSV file: learner, step, new deadline; its first line may say so.
 
-        A learner goes by the name in class.csv, or by an address where a service tells it.
+        A learner goes by the name in class.csv.
 
         Raises:
             UserError: the file can't be read, or a line of it is wrong.
@@ -57,13 +57,10 @@ class Deadlines:
             if step in (for_step, f"step{for_step}"):
                 self._own[learner.casefold()] = parse(when, f"{extensions}, line {number}:")
 
-    def of(self, *names: str) -> datetime | None:
-        """The deadline of the learner with these names."""
-        for name in names:
-            if found := self._own.get(name.casefold()):
-                self._used.add(name.casefold())
-                return found
-        return self._deadline
+    def of(self, name: str) -> datetime | None:
+        """The deadline of the learner with this name."""
+        self._used.add(name.casefold())
+        return self._own.get(name.casefold(), self._deadline)
 
     def unknown(self) -> list[str]:
         """Learners with an extension, of whom nothing was handed in under that name."""

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from classroom.assignment.spec import Assignment, Task, stripped
+from classroom.gradebook.feedback import fenced
 from classroom.grading.grade import assignment_of, grade
 from classroom.grading.runner import TestOutcome
 from classroom.intake.harmless import harmless
@@ -49,14 +50,14 @@ class Page:
         """The questions, then the answers, which begin on a page of their own when printed."""
         lines = [f"# Five minutes with {self.learner}: {self.title}", ""]
         for number, each in enumerate(self.questions, 1):
-            lines += [f"**{number}. {each.exercise}.** {each.text}", "", *_fenced(each.code), ""]
+            lines += [f"**{number}. {each.exercise}.** {each.text}", "", fenced(each.code), ""]
         lines += ['<div style="page-break-before: always"></div>', "", "# Answers", ""]
         lines += [
-            f"Given by the submission itself, seed {self.seed}. A wrong answer may be what the code gives.",
+            f"Given by the submission itself, seed {self.seed}; a wrong answer is what its code gives.",
             "",
         ]
         for number, each in enumerate(self.questions, 1):
-            lines += [f"**{number}.**", "", *_fenced(each.answer or "for you to judge"), ""]
+            lines += [f"**{number}.**", "", fenced(each.answer or "for you to judge"), ""]
         return "\n".join(lines)
 
 
@@ -126,10 +127,3 @@ def _spans(source: str, functions: Sequence[str]) -> list[tuple[int, int]]:
     kinds = ast.FunctionDef | ast.AsyncFunctionDef
     nodes = [node for node in ast.walk(tree) if isinstance(node, kinds) and node.name in names]
     return [(node.lineno + 1, node.end_lineno or node.lineno) for node in nodes]
-
-
-def _fenced(text: str) -> list[str]:
-    fence = "```"
-    while fence in text:
-        fence += "`"
-    return [f"{fence}text", text, fence]

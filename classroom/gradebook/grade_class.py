@@ -10,29 +10,26 @@ says so (every test `broken`), no score, and another try in the next run.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
 import secrets
-import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-from classroom.assignment.spec import ROOT, Assignment, classroom_files, sources
+from classroom.assignment.spec import Assignment, classroom_files, sources
 from classroom.gradebook import deadline as deadlines
 from classroom.gradebook.attempts import MOST, Attempt, find
-from classroom.gradebook.jobs import Job
+from classroom.gradebook.jobs import Ended
 from classroom.gradebook.jobs import run as run_jobs
 from classroom.gradebook.table import Graded
 from classroom.grading.grade import GRACE, assignment_of
 from classroom.grading.memory import PER_JOB, jobs_that_fit
-from classroom.grading.result import Result, items_of, timed_out, with_second_try
+from classroom.grading.result import Result, items_of, timed_out, with_second_try, write_whole
 from classroom.grading.runner import TestOutcome
 from classroom.intake.harmless import harmless
 from classroom.intake.take import take
@@ -108,7 +105,7 @@ def run(options: ClassOptions) -> Class:
     except OSError as error:
         raise UserError(f"{options.home} can't be written to: {reason(error)}") from None
     for attempt in found.attempts:
-        late = deadlines.seconds_late(attempt.submitted, due.of(attempt.name, attempt.login))
+        late = deadlines.seconds_late(attempt.submitted, due.of(attempt.name))
         result, again = results[attempt.key]
         made.graded.append(Graded(attempt, result, late, again))
     made.unknown_extensions = due.unknown()
@@ -118,22 +115,18 @@ def run(options: ClassOptions) -> Class:
 def _seed(options: ClassOptions, assignment: Assignment) -> int:
     """The seed of the class: as wished, else as it was drawn for the first run."""
     path = options.home / "class.json"
-    told: dict[str, Any] = {}
+    seed = secrets.randbelow(1 << 31)
     if path.exists():
         try:
             told = json.loads(path.read_text("utf-8"))
-            seed = int(told["seed"])
+            step, seed = told["step"], int(told["seed"])
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(f"{path} can't be read ({reason(error)}): name another --out") from None
-        if told.get("step") != assignment.step:
-            raise UserError(f"{options.home} holds results of {told.get('step')}: name another --out")
-    else:
-        seed = secrets.randbelow(1 << 31)
+        if step != assignment.step:
+            raise UserError(f"{options.home} holds results of {step}: name another --out")
     seed = seed if options.seed is None else options.seed
-    part = path.with_name("class.json.part")
     facts = {"schema": SCHEMA, "step": assignment.step, "seed": seed, "variants": list(options.variants)}
-    part.write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
-    part.replace(path)
+    write_whole(path, json.dumps(facts, indent=1) + "\n")
     return seed
 
 
@@ -155,87 +148,53 @@ def _results(made: Class, attempts: Sequence[Attempt]) -> dict[str, tuple[Result
     """A result for each, by its key, and whether it is new."""
     grader = _grader(made.assignment)
     hashes = {attempt.key: _hash(made, attempt, grader) for attempt in attempts}
-    results: dict[str, tuple[Result, bool]] = {}
-    for attempt in attempts:
-        kept = _kept(made, attempt, hashes[attempt.key])
-        if kept is not None:
-            results[attempt.key] = (kept, False)
+    kept = {attempt.key: _kept(made, attempt, hashes[attempt.key]) for attempt in attempts}
+    results = {key: (result, False) for key, result in kept.items() if result is not None}
     missing = {attempt.key: attempt for attempt in attempts if attempt.key not in results}
-    before = len(results)
-    told = f"grading {len(missing)} submissions" + (f" ({before} are graded already)" if before else "")
-    with tempfile.TemporaryDirectory(prefix="classroom-class-") as folder, _ended_by_terminate():
-        jobs = [
-            Job(key, _command(made, attempt, Path(folder)), str(ROOT)) for key, attempt in missing.items()
-        ]
-        limit = made.options.seconds + 2 * GRACE + OVERHEAD
-        at_once = _jobs(made.options)
-        try:
-            with count_bar(told, len(jobs)) as update:
-                for ended in run_jobs(jobs, at_once, limit):
-                    attempt = missing[ended.key]
-                    result = _read(Path(folder) / f"{ended.key}.json") if not ended.problem else None
-                    if result is None:
-                        why = ended.problem or "the grading process left no result"
-                        result = failed_result(made, attempt, why, ended.seconds)
-                    result = replace(
-                        result,
-                        submission=attempt.name,
-                        versions={**result.versions, KEY: hashes[ended.key]},
-                    )
-                    result.save(made.options.home / "results" / f"{ended.key}.json")
-                    results[ended.key] = (result, True)
-                    update(len(results) - before, len(jobs))
-            if at_once > 1:
-                _repeat_alone(made, missing, results, Path(folder), limit)
-        except KeyboardInterrupt:
-            done = f"{len(results)} of {len(attempts)} are graded and kept in {made.options.home}"
-            print(f"\n{done}; the same command goes on from there", file=sys.stderr)
-            raise
+    at_once = _jobs(made.options)
+
+    def keep(key: str, result: Result) -> None:
+        versions = {**result.versions, KEY: hashes[key]}
+        result = replace(result, submission=missing[key].name, versions=versions)
+        write_whole(made.options.home / "results" / f"{key}.json", result.to_json())
+        results[key] = (result, True)
+
+    told = f"grading {len(missing)} submissions" + (
+        f" ({len(results)} are graded already)" if results else ""
+    )
+    try:
+        for ended, result in _grade(made, missing, {}, at_once, told):
+            if result is None:
+                why = ended.problem or "the grading process left no result"
+                result = failed_result(made, missing[ended.key], why, ended.seconds)
+            keep(ended.key, result)
+        late = {key: tests for key in missing if (tests := timed_out(results[key][0]))}
+        if late and at_once > 1:  # it may have been a neighbour's fault
+            again = {key: missing[key] for key in late}
+            for ended, result in _grade(made, again, late, 1, "repeating what timed out, one at a time"):
+                if result is not None:
+                    keep(ended.key, with_second_try(results[ended.key][0], result, late[ended.key]))
+    except KeyboardInterrupt:
+        done = f"{len(results)} of {len(attempts)} are graded and kept in {made.options.home}"
+        print(f"\n{done}; the same command goes on from there", file=sys.stderr)
+        raise
     return results
 
 
-def _repeat_alone(
-    made: Class,
-    attempts: Mapping[str, Attempt],
-    results: dict[str, tuple[Result, bool]],
-    folder: Path,
-    limit: float,
-) -> None:
-    """Run tests that timed out once more, with nobody beside them: it may have been a neighbour's fault."""
-    late = {key: timed_out(results[key][0]) for key in attempts if timed_out(results[key][0])}
-    if not late:
-        return
-    jobs = [
-        Job(f"{key}.again", _command(made, attempts[key], folder, f"{key}.again", tests), str(ROOT))
-        for key, tests in late.items()
-    ]
-    with count_bar("repeating what timed out, one at a time", len(jobs)) as update:
-        for done, ended in enumerate(run_jobs(jobs, 1, limit), 1):
-            key = ended.key.removesuffix(".again")
-            again = _read(folder / f"{ended.key}.json") if not ended.problem else None
-            if again is not None:
-                result = with_second_try(results[key][0], again, late[key])
-                result.save(made.options.home / "results" / f"{key}.json")
-                results[key] = (result, True)
-            update(done, len(jobs))
-
-
-@contextlib.contextmanager
-def _ended_by_terminate() -> Iterator[None]:
-    """SIGTERM ends this as Ctrl-C does, so that no grading process is left behind."""
-
-    def stop(_number: int, _frame: Any) -> None:
-        raise KeyboardInterrupt
-
-    try:
-        before = signal.signal(signal.SIGTERM, stop)
-    except ValueError:  # not the main thread
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+def _grade(
+    made: Class, attempts: Mapping[str, Attempt], only: Mapping[str, Sequence[str]], at_once: int, told: str
+) -> Iterator[tuple[Ended, Result | None]]:
+    """Grade attempts by their keys, or `only` some tests of each: how the grader ended, and its result."""
+    limit = made.options.seconds + 2 * GRACE + OVERHEAD
+    with (
+        tempfile.TemporaryDirectory(prefix="classroom-class-") as name,
+        count_bar(told, len(attempts)) as update,
+    ):
+        folder = Path(name)
+        commands = {key: _command(made, each, folder, only.get(key, ())) for key, each in attempts.items()}
+        for done, ended in enumerate(run_jobs(commands, at_once, limit), 1):
+            yield ended, None if ended.problem else _read(folder / f"{ended.key}.json")
+            update(done, len(attempts))
 
 
 def _grader(assignment: Assignment) -> str:
@@ -281,18 +240,15 @@ def _read(path: Path) -> Result | None:
         return None
 
 
-def _command(
-    made: Class, attempt: Attempt, folder: Path, name: str = "", only: Sequence[str] = ()
-) -> list[str]:
-    """Grades one attempt, or some tests of it, into a file of this name: its key, where there is none."""
+def _command(made: Class, attempt: Attempt, folder: Path, only: Sequence[str]) -> list[str]:
+    """Grades one attempt, or some tests of it, into a file in this folder."""
     variants = [each for variant in made.options.variants for each in ("--variant", str(variant))]
     options = {
         "--step": made.assignment.number,
         "--seed": str(made.seed),
         "--isolation": made.isolation,
         "--seconds": str(made.options.seconds),
-        "--format": "json",
-        "--out": str(folder / f"{name or attempt.key}.json"),
+        "--out": str(folder / f"{attempt.key}.json"),
     }
     pairs = [each for pair in options.items() for each in pair]
     tests = [each for test in only for each in ("--only", test)]

@@ -2,14 +2,14 @@
 
     Student,ID,SIS Login ID,Section,Retrieval
     Points Possible,,,,100
-    Ada Lovelace,123,ada@school.example,,93
+    Ada Lovelace,123,,,93
 
     Identifier,Full name,Email address,Grade,Maximum grade,Last modified (grade)
     Participant 123,Ada Lovelace,,93,100,
 
 Canvas: lib/gradebook_importer.rb of instructure/canvas-lms. The header has Student and ID, then SIS Login ID,
 and Section last of those; a row with `Points Possible` in front holds no learner; learners are looked up by
-ID, by login, then by name as it stands in Canvas; an assignment is found by `Title (id)` or by its title,
+ID, then by name as it stands in Canvas; an assignment is found by `Title (id)` or by its title,
 else made; an empty cell changes nothing.
 
 Moodle: mod/assign/feedback/offline/importgradeslib.php of moodle/moodle. Identifier, Grade and "Last modified
@@ -36,7 +36,7 @@ def canvas(graded: Sequence[Graded], title: str, points: int, take: str) -> list
     rows: list[list[object]] = [[*CANVAS, title], ["Points Possible", "", "", "", points]]
     for each in counted_attempts(graded, take):
         who, score = each.attempt, None if each.by_hand else each.result.score
-        rows.append([who.name, who.canvas_id, who.login, "", score])
+        rows.append([who.name, who.canvas_id, "", "", score])
     return rows
 
 
@@ -47,5 +47,5 @@ def moodle(graded: Sequence[Graded], points: int, take: str) -> list[list[object
         who = each.attempt
         number = f"Participant {who.moodle_id}" if who.moodle_id else ""
         if not each.by_hand:
-            rows.append([number, who.name, who.login, each.result.score, points, ""])
+            rows.append([number, who.name, "", each.result.score, points, ""])
     return rows

@@ -1,6 +1,6 @@
 """Many graders at work: each submission in a process of its own, N at a time, and none for ever.
 
-    for ended in run([Job("ada", [...]), Job("bob", [...])], at_once=2, seconds=240):
+    for ended in run({"ada": [...], "bob": [...]}, at_once=2, seconds=240):
         print(ended.key, ended.problem or "graded")
 
 One that crashes, hangs or is killed ends its own grading and no other. A process that has had its time is
@@ -17,25 +17,17 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import IO
 
+from classroom.assignment.spec import ROOT
 from classroom.intake.harmless import harmless
 
 PATIENCE = 3.0  # seconds for a process that was asked to end
 TICK = 0.05  # seconds from look to look
 TAIL = 2_000  # bytes of what it printed
-
-
-@dataclass(frozen=True)
-class Job:
-    """A command, and what to call it."""
-
-    key: str
-    command: Sequence[str]
-    cwd: str | None = None
 
 
 @dataclass(frozen=True)
@@ -47,25 +39,26 @@ class Ended:
     problem: str = ""
 
 
-def run(jobs: Sequence[Job], at_once: int, seconds: float) -> Iterator[Ended]:
+def run(commands: Mapping[str, Sequence[str]], at_once: int, seconds: float) -> Iterator[Ended]:
     """Run all of them, `at_once` at a time, at most `seconds` each; in the order in which they end."""
     stop = threading.Event()
     with ThreadPoolExecutor(at_once) as threads:
         try:
-            for done in as_completed([threads.submit(_run, job, seconds, stop) for job in jobs]):
+            running = [threads.submit(_run, key, command, seconds, stop) for key, command in commands.items()]
+            for done in as_completed(running):
                 yield done.result()
         finally:
             threads.shutdown(wait=False, cancel_futures=True)
             stop.set()
 
 
-def _run(job: Job, seconds: float, stop: threading.Event) -> Ended:
+def _run(key: str, command: Sequence[str], seconds: float, stop: threading.Event) -> Ended:
     """Run one command to its end, until it has had its time, or until all have to stop."""
     began = time.monotonic()
     with tempfile.TemporaryFile() as printed:
         process = subprocess.Popen(
-            job.command,
-            cwd=job.cwd,
+            command,
+            cwd=ROOT,
             stdin=subprocess.DEVNULL,
             stdout=printed,
             stderr=printed,
@@ -79,7 +72,7 @@ def _run(job: Job, seconds: float, stop: threading.Event) -> Ended:
             problem = f"grading took more than {seconds:.0f} s, and was ended"
         else:
             problem = _last_words(process.returncode, printed) if process.returncode else ""
-    return Ended(job.key, time.monotonic() - began, problem)
+    return Ended(key, time.monotonic() - began, problem)
 
 
 def _last_words(code: int, printed: IO[bytes]) -> str:

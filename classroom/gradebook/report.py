@@ -10,16 +10,25 @@ from classroom.assignment.spec import sources, stripped
 from classroom.gradebook import feedback, grades, similarity, statistics, table
 from classroom.gradebook.grade_class import Class
 from classroom.gradebook.table import Graded, counted_attempts
-from classroom.grading.result import Result
+from classroom.grading.result import Result, write_whole
 from classroom.intake.take import take as take_files
 from shared.errors import UserError, reason
 from shared.progress import spinner
 
 PAIRS = 5  # that are shown
+FILES = [
+    "class.csv",
+    "canvas.csv",
+    "moodle.csv",
+    "feedback/",
+    "statistics.csv",
+    "statistics.png",
+    "similarity.csv",
+]
 
 
-def write(made: Class, take: str, title: str | None, compared: bool) -> dict[str, Any]:
-    """Write all files, and give the facts. `compared`: whether the submissions are, with each other.
+def write(made: Class, take: str, title: str | None) -> dict[str, Any]:
+    """Write all files, and give the facts.
 
     Raises:
         UserError: they can't be written.
@@ -29,10 +38,8 @@ def write(made: Class, take: str, title: str | None, compared: bool) -> dict[str
     results = [each.result for each in counted]
     points = results[0].points if results else 0
     found = statistics.of_class(results)
-    similar = None
-    if compared:
-        with spinner("comparing the submissions"):
-            similar = _compared(made)
+    with spinner("comparing the submissions"):
+        similar = _compared(made)
     title = title or made.assignment.title
     try:
         table.write(home / "class.csv", table.rows(made.graded))
@@ -41,13 +48,10 @@ def write(made: Class, take: str, title: str | None, compared: bool) -> dict[str
         table.write(home / "statistics.csv", statistics.rows(found))
         statistics.picture(found, f"{title} ({len(results)} learners)", home / "statistics.png")
         _feedback(made.graded, home / "feedback")
-        files = ["class.csv", "canvas.csv", "moodle.csv", "feedback/", "statistics.csv", "statistics.png"]
-        if similar is not None:
-            table.write(home / "similarity.csv", similar.rows())
-            files.append("similarity.csv")
+        table.write(home / "similarity.csv", similar.rows())
     except OSError as error:
         raise UserError(f"{home} can't be written to: {reason(error)}") from None
-    return _facts(made, counted, found, similar, files)
+    return _facts(made, counted, found, similar)
 
 
 def _compared(made: Class) -> similarity.Similar:
@@ -65,17 +69,14 @@ def _compared(made: Class) -> similarity.Similar:
 def _feedback(graded: list[Graded], folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     for each in graded:
-        part = folder / f"{each.attempt.key}.md.part"
-        part.write_text(feedback.render(each.result), "utf-8")
-        part.replace(folder / f"{each.attempt.key}.md")
+        write_whole(folder / f"{each.attempt.key}.md", feedback.render(each.result))
 
 
 def _facts(
     made: Class,
     counted: list[Graded],
     found: list[statistics.Statistic],
-    similar: similarity.Similar | None,
-    files: list[str],
+    similar: similarity.Similar,
 ) -> dict[str, Any]:
     scores = [each.result.score for each in counted if not each.by_hand]
     unknown = [each.attempt.key for each in made.graded if each.attempt.submitted is None]
@@ -93,15 +94,32 @@ def _facts(
         "mean": round(mean(scores), 2) if scores else None,
         "median": median(scores) if scores else None,
         "points": counted[0].result.points if counted else None,
-        "exercises": [_exercise(each) for each in found],
+        "exercises": [
+            {
+                "id": each.id,
+                "title": each.title,
+                "n": each.n,
+                **{count_name(kind): count for kind, count in each.counts.items()},
+                "mean_points": each.mean_points,
+                "points": each.points,
+            }
+            for each in found
+        ],
         "nobody_solved": [
             f"{each.id} {each.title}" for each in found if each.n and not each.counts["solved"]
         ],
-        "similarity": _similarity(similar),
+        "similarity": {
+            "compared": similar.compared,
+            "pairs": len(similar.pairs),
+            "most_similar": [
+                dict(zip(similarity.HEADER, pair, strict=True)) for pair in similar.pairs[:PAIRS]
+            ],
+            "problem": similar.problem,
+        },
         "ignored": made.ignored,
         "unknown_extensions": made.unknown_extensions,
         "out": str(made.options.home),
-        "files": files,
+        "files": FILES,
     }
 
 
@@ -110,29 +128,6 @@ def _why(result: Result) -> str:
     return " ".join((broken or ["it has no exercises"])[0].split())[:300]
 
 
-def _exercise(each: statistics.Statistic) -> dict[str, Any]:
-    return {
-        "id": each.id,
-        "title": each.title,
-        "n": each.n,
-        **{count_name(kind): each.counts[kind] for kind in statistics.KINDS},
-        "mean_points": each.mean_points,
-        "points": each.points,
-    }
-
-
 def count_name(kind: str) -> str:
     """What a count is called among the facts."""
     return kind.replace(" ", "_")
-
-
-def _similarity(similar: similarity.Similar | None) -> dict[str, Any] | None:
-    if similar is None:
-        return None
-    pairs = [dict(zip(similarity.HEADER, pair, strict=True)) for pair in similar.pairs[:PAIRS]]
-    return {
-        "compared": similar.compared,
-        "pairs": len(similar.pairs),
-        "most_similar": pairs,
-        "problem": similar.problem,
-    }

