@@ -22,7 +22,8 @@ from shared.errors import UserError
 from step4_finetune.by_hand.dpo_loss import dpo, encode, log_probs, pull
 from step4_finetune.data.rows import Row
 from step4_finetune.models.quiet import quiet_peft
-from step4_finetune.train.recipe import LINEAR
+from step4_finetune.train.peft_setup import lora_config
+from step4_finetune.train.recipe import Lora, Recipe
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -94,18 +95,10 @@ def run(
 
 def adapted(model: Any, seed: int) -> Any:
     """The model with fresh adapters on its last layers."""
-    peft = quiet_peft()
     model.config.use_cache = False
-    depth = int(model.config.num_hidden_layers)
     torch.manual_seed(seed)
-    config = peft.LoraConfig(
-        r=16,
-        lora_alpha=32,
-        target_modules=LINEAR,
-        layers_to_transform=list(range(max(0, depth - LAST_LAYERS), depth)),
-        task_type="CAUSAL_LM",
-    )
-    return peft.get_peft_model(model, config)
+    recipe = Recipe(lora=Lora(last_layers=LAST_LAYERS))
+    return quiet_peft().get_peft_model(model, lora_config(model, recipe))
 
 
 def show(facts: dict[str, Any], console: Console) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -43,11 +43,17 @@ Start = Annotated[
 def train(
     out: Annotated[Path, typer.Option("--out", help="Folder of the run.")],
     recipe: Annotated[str, typer.Option(help="Name of a recipe, or a YAML file.")] = "default",
-    method: Annotated[str | None, typer.Option(help="sft, dpo or grpo; default: the recipe's.")] = None,
-    tuning: Annotated[str | None, typer.Option(help="lora, qlora or full; default: the recipe's.")] = None,
+    method: Annotated[
+        Literal["sft", "dpo", "grpo"] | None, typer.Option(help="Default: the recipe's.")
+    ] = None,
+    tuning: Annotated[
+        Literal["lora", "qlora", "full"] | None, typer.Option(help="Default: the recipe's.")
+    ] = None,
     data: Data = None,
     guide: GuideFile = None,
-    report_to: Annotated[str, typer.Option(help="Where to log: none, wandb or tensorboard.")] = "none",
+    report_to: Annotated[
+        Literal["none", "wandb", "tensorboard"], typer.Option(help="Where to log.")
+    ] = "none",
     limit: Annotated[int | None, typer.Option(min=1, help="Largest number of rows.")] = None,
     start: Start = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Remove an earlier run in --out first.")] = False,

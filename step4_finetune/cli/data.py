@@ -12,9 +12,8 @@ exit 2    something the user can put right
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -38,14 +37,6 @@ DistilledOut = Annotated[
     Path,
     typer.Option("--out", help="Append rows to this file (.jsonl); messages that are in it are skipped."),
 ]
-
-
-class Kind(StrEnum):
-    """What `build` writes."""
-
-    rows = "rows"
-    tools = "tools"
-    judge = "judge"
 
 
 @app.command()
@@ -93,12 +84,12 @@ def check(
 def build(
     out: Annotated[Path, typer.Option("--out", help="Folder for train.jsonl, dev.jsonl and test.jsonl.")],
     what: Annotated[
-        Kind,
+        Literal["rows", "tools", "judge"],
         typer.Argument(help="rows: replies in a tone; tools: tool calls; judge: passages with questions."),
-    ] = Kind.rows,
+    ] = "rows",
     count: Annotated[int, typer.Option("--rows", min=1, help="For tools: number of rows.")] = 2000,
     seed: Seed = None,
-    form: Annotated[str, typer.Option("--format", help="sft or dpo.")] = "sft",
+    form: Annotated[Literal["sft", "dpo"], typer.Option("--format", help="TRL's format.")] = "sft",
     shares: Annotated[
         str, typer.Option(help="For rows without a split: percent for train, dev and test.")
     ] = "80,10,10",
@@ -112,11 +103,11 @@ def build(
 ) -> None:
     """Write training files, one per split: rows in TRL's formats, tool calls, or passages to judge."""
     settings = settings_from_flags(smoke, model=model, seed=seed)
-    if what is Kind.tools:
+    if what == "tools":
         from step4_finetune.toolcalls.build import run as build_tools
 
         facts = build_tools(out, 40 if smoke else count, settings.seed, force=force)
-    elif what is Kind.judge:
+    elif what == "judge":
         from step4_finetune.judging.build import run as build_judge
 
         facts = build_judge(out, settings.seed, force=force)

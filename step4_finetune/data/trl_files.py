@@ -20,8 +20,6 @@ from step4_finetune.data.curate import schema
 from step4_finetune.data.files import split_files, write_rows
 from step4_finetune.data.rows import SPLITS, Row, fingerprint
 
-FORMATS = ("sft", "dpo")
-
 
 def to_trl(row: Row, system: str, form: str) -> dict[str, Any]:
     """A row for TRL's SFTTrainer (`sft`) or DPOTrainer (`dpo`), as conversations under a system message.
@@ -51,8 +49,6 @@ def run(
     Raises:
         UserError: rows that can't be trained on, by their ids; or a file that is there already.
     """
-    if form not in FORMATS:
-        raise UserError(f"--format {form} is not known: use {' or '.join(FORMATS)}")
     used = [row for row in rows if form == "sft" or row.rejected is not None]
     if not used:
         raise UserError(f"{source} has no rejected replies, which dpo compares with: use --format sft")

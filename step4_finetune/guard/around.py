@@ -6,7 +6,8 @@
 
 `generate` is any function from chat messages to a reply: a model of this process, a client of a server, a
 chain with retrieval. In the message it never sees personal data; in a system message of its own it sees the
-guide's. A message that is blocked never reaches it.
+guide's. A message that is blocked never reaches it. What goes out instead keeps the guide, too; where ours
+would break its rules, the guide brings its own replies, under `fallbacks`.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from shared.errors import UserError
 from step4_finetune.data.rows import Message, with_notes
 from step4_finetune.guard import injection, pii
-from step4_finetune.guard.fallback import fallbacks
 from step4_finetune.guard.reply import wrong
 from step4_finetune.tone import rules, text
 
@@ -29,6 +30,14 @@ LONG_WORD = 10  # characters; what is longer on average is no prose
 ATTEMPTS = 3  # replies that the model may write, before the fallback goes out
 INPUT, OUTPUT = "input", "output"
 Generate = Callable[[list[Message]], str]
+BODIES = {  # of the ready-made replies: what is said, and what the member can do next
+    "injection": "We have received your message, but we cannot do what it asks of us. "
+    "Please write to us again if you have a question about our services.",
+    "length": "We could not read your message, because it was empty or too long. "
+    "Please send it to us again in a few sentences.",
+    "reply": "We have received your message, and a colleague will read and answer it. "
+    "Please keep this reply until then.",
+}
 
 
 @dataclass(frozen=True)
@@ -88,6 +97,27 @@ def guarded(generate: Generate, message: str, guide: Guide, notes: Sequence[str]
         said.add(reply)
         reminder = rules.broken(reply, guide)
     return Guarded(instead["reply"], tuple(findings), attempt, True)
+
+
+def fallbacks(guide: Guide) -> dict[str, str]:
+    """The reply for each reason of BODIES, the guide's own or ours. `length` is the message's; `reply`: the
+    model's may not go out.
+
+    Raises:
+        UserError: one would break the guide, or the guide names another reason.
+    """
+    if unknown := sorted(set(guide.fallbacks) - set(BODIES)):
+        raise UserError(f"fallback for {unknown[0]!r}: use {', '.join(BODIES)}")
+    greeting, sign_off = guide.fixed_greetings[:1], guide.sign_offs[:1]
+    found = {reason: "\n\n".join([*greeting, body, *sign_off]) for reason, body in BODIES.items()}
+    found |= guide.fallbacks
+    for reason, reply in found.items():
+        if broken := rules.broken(reply, guide):
+            raise UserError(
+                f"the fallback for {reason} breaks {guide.company}'s rules {', '.join(broken)}: write your "
+                f"own in the guide, under fallbacks: {', '.join(BODIES)}"
+            )
+    return found
 
 
 def check_input(message: str, allowed: str = "") -> tuple[str, list[Finding]]:

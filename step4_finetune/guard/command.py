@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING, Any
 from shared import hardware
 from step4_finetune.data.rows import Row, with_notes
 from step4_finetune.guard import measure
-from step4_finetune.guard.around import Generate, blocked, check_input, guarded
-from step4_finetune.guard.fallback import fallbacks
+from step4_finetune.guard.around import Generate, blocked, check_input, fallbacks, guarded
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from step4_finetune.train.branches import BranchData
     from step4_finetune.train.training_data import TrainingData
 
-REPORTERS = ("none", "wandb", "tensorboard")
 NOT_WRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.ENOTDIR)
 NO_SPACE_SAID = ("os error 28", "os error 27", "file write failed", "No space left")  # safetensors, torch
 NO_MEMORY_SAID = ("allocate memory", "not enough memory")  # torch
@@ -44,8 +43,6 @@ def check_means(settings: Settings, recipe: Recipe, report_to: str) -> None:
             f"GPU recipe on a CPU: {recipe.name} would take days here; use --recipe default, "
             "or needs_gpu: false in a recipe of your own"
         )
-    if report_to not in REPORTERS:
-        raise UserError(f"--report-to {report_to}: use {', '.join(REPORTERS)}")
     if report_to != "none" and find_spec(report_to) is None:
         raise UserError(f"--report-to {report_to} needs {report_to}: pip install .[{report_to}]")
 

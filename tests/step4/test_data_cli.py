@@ -125,7 +125,7 @@ def test_build_writes_what_trl_reads(data, file, tmp_path, form):
 @pytest.mark.parametrize(
     ("rows", "flags", "said"),
     [
-        (ROWS, ("--format", "ppo"), "--format ppo is not known: use sft or dpo"),
+        (ROWS, ("--format", "ppo"), "'ppo' is not one of 'sft', 'dpo'"),
         ([spoilt(row, rejected=None) for row in ROWS], ("--format", "dpo"), "has no rejected replies"),
         ([spoilt(row, split="test") for row in ROWS], (), "has no rows to train on"),
         (

@@ -183,17 +183,17 @@ def test_the_tables_on_the_screen_and_the_files(scripted, tmp_path):
 
 @pytest.mark.real
 def test_real_a_short_training_raises_adherence(tmp_path, monkeypatch):
-    """24 steps, two or three minutes on one core: enough for the tone, not for the facts."""
+    """16 steps, a minute or two on one core: enough for the tone, not for the facts."""
     settings, rows = runs.settings(model=None, dtype="auto"), read_rows(SAMPLE)
     stage = {"epochs": 2, "batch_size": 4, "learning_rate": 2e-3, "warmup_steps": 2}
     recipe = Recipe.model_validate({"lora": {"last_layers": 8}, "sft": stage})
-    lesson = TrainingData([row for row in rows if row.split == "train"][::6][:48], GUIDE.system)
+    lesson = TrainingData([row for row in rows if row.split == "train"][::6][:32], GUIDE.system)
     runs.training.run(settings, recipe, lesson, tmp_path / "run")
     monkeypatch.setattr(evaluation.forgetting, "measure", lambda *_: {})  # takes longer than the training
-    monkeypatch.setattr(evaluation, "REPLY_TOKENS", 110)
+    monkeypatch.setattr(evaluation, "REPLY_TOKENS", 90)
     dev = [row for row in rows if row.split == "dev"][::7]  # of several topics
     found = evaluation.run(
-        settings, GUIDE, dev, split="dev", baselines=["base"], adapters=[tmp_path / "run"], limit=6
+        settings, GUIDE, dev, split="dev", baselines=["base"], adapters=[tmp_path / "run"], limit=5
     )
     base, tuned = (each["adherence"]["mean"] for each in found["systems"])
     assert tuned > base + 0.1
