@@ -16,18 +16,11 @@ from __future__ import annotations
 from shared.cli import new_app, run
 from step5_serving.cli import bench as commands_bench
 from step5_serving.cli import demo as commands_demo
-from step5_serving.cli import evaluation as commands_evaluation
 from step5_serving.cli import serve as commands_serve
 from step5_serving.cli import telemetry as commands_telemetry
 
 app = new_app("Step 5: serving and operations. Step 3 as a service, with telemetry from the first call.")
-for each in (
-    commands_serve,
-    commands_demo,
-    commands_telemetry,
-    commands_evaluation,
-    commands_bench,
-):
+for each in (commands_serve, commands_demo, commands_telemetry, commands_bench):
     app.add_typer(each.app)
 
 

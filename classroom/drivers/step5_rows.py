@@ -45,14 +45,14 @@ class Fleeting(Call):
         return super().__getattribute__(name)
 
 
-def calls(given: Sequence[Mapping[str, Any]], database: Database | None = None) -> list[tuple[Any, Any]]:
-    """Calls with their prompts: of each its question, prompt (or None) and passages.
+def calls(given: Sequence[Mapping[str, Any]], database: Database | None = None) -> list[Any]:
+    """Calls: of each its question, prompt (or None) and passages.
 
     One that is `broken` has a value that no database takes. With a database, the last call deletes it.
     """
-    made: list[tuple[Any, Any]] = [(_call(each), each["prompt"]) for each in given]
+    made: list[Any] = [_call(each) for each in given]
     if database is not None:
-        made[-1][0].__class__, made[-1][0].database = Fleeting, database
+        made[-1].__class__, made[-1].database = Fleeting, database
     return made
 
 
@@ -60,14 +60,15 @@ def _call(given: Mapping[str, Any]) -> Call:
     prompt = given["prompt"]
     known: dict[str, Any] = {"model": object() if given.get("broken") else "small"}
     if prompt:
-        known |= {"prompt_id": "answer", "prompt_version": 1, "prompt_sha256": _sha(prompt)}
+        known |= {"prompt_id": "answer", "prompt_version": 1, "prompt_text": prompt}
     sources = [
         {"number": n, "document": "a.md", "place": "a.md", "text": text, "chunk": n, "sha256": _sha(text)}
         for n, text in enumerate(given["passages"], 1)
     ]
     question = given["question"]
-    trace = _sha(question)[:32]
-    whole = {"trace_id": trace, "started_at": NOON, "question": question, "answer": question[::-1]}
+    digits = _sha(question)
+    whole = {"trace_id": digits[:32], "span_id": digits[:16], "started_at": NOON}
+    whole |= {"question": question, "answer": question[::-1], "running": given.get("running", False)}
     return Call("query", 200, sources=sources, **whole, **known)
 
 
@@ -96,7 +97,7 @@ class Queue:
 
 def recorder(take: Ask, size: Ask) -> Any:
     """A Recorder without a database, its queue the grader's."""
-    made: Any = writer.Recorder(None, None)  # type: ignore[arg-type]
+    made: Any = writer.Recorder(None)  # type: ignore[arg-type]
     made._queue = Queue(take, size)
     return made
 
@@ -144,6 +145,4 @@ class Future:
 def waiting(loops: Sequence[Loop], places: Sequence[int], asks: Mapping[str, Ask]) -> list[Any]:
     """Who waits: each by the place of his loop."""
     made: Any = writer._Waiting
-    return [
-        made(None, None, loops[loop], Future(number, loops[loop], asks)) for number, loop in enumerate(places)
-    ]
+    return [made(None, loops[loop], Future(number, loops[loop], asks)) for number, loop in enumerate(places)]

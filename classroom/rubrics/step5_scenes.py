@@ -18,10 +18,8 @@ from classroom.rubrics import databases
 
 DRIVERS = "classroom.drivers"
 COLUMNS = {
-    "calls": ("id", "trace_id", "started_us", "http_route", "gen_ai_request_model", "prompt_sha256"),
-    "bodies": ("call_id", "question", "answer", "sources"),
-    "prompts": ("sha256", "id", "version", "text"),
-    "texts": ("sha256", "text"),
+    "calls": ("id", "span_id", "trace_id", "started_us", "http_route", "gen_ai_request_model"),
+    "bodies": ("span_id", "question", "answer", "prompt_text", "sources"),
 }
 
 
@@ -135,20 +133,19 @@ class Doors:
 
 
 class Books:
-    """A sink on a database, whose files are looked at after each batch."""
+    """A database, whose files are looked at after each batch."""
 
     def __init__(self, submission: Submission) -> None:
         self.submission = submission
         self.database = submission.make(f"{DRIVERS}.step5_rows:Database")
-        sink = "step5_serving.telemetry.sinks:SqliteSink"
-        self.sink = submission.make(sink, self.database.part("store"))
+        self.store = self.database.part("store")
         self.before: list[Any] = [{}, {}]  # the submission's files, and the reference's
 
     def write(self, given: Sequence[Mapping[str, Any]], vanishes: bool = False) -> None:
         """Write a batch: how that ends, what is there then, and in how many transactions it came there."""
         make = f"{DRIVERS}.step5_rows:calls"
         batch = self.submission.make(make, list(given), *([self.database] if vanishes else []))
-        self.sink.check("write", batch)
+        self.submission.check("step5_serving.telemetry.writer:write_rows", self.store, batch)
         files = self.database.call("files")
         self.submission.agree("what the file holds", self._seen(files, 0), self._of_reference)
 

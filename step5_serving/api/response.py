@@ -58,7 +58,7 @@ def fill(call: Call, answered: Answered) -> None:
         setattr(call, name, getattr(answered, name))
     if answered.prompt:
         call.prompt_id, call.prompt_version = answered.prompt.id, answered.prompt.version
-        call.prompt_sha256 = answered.prompt.sha256
+        call.prompt_sha256, call.prompt_text = answered.prompt.sha256, answered.prompt.text
     for stage, milliseconds in answered.latency_ms.items():
         setattr(call, f"{stage}_ms", round(milliseconds, 3))
     call.cost_usd = cost_of(answered.model, answered.input_tokens, answered.output_tokens)

@@ -33,6 +33,9 @@ from step5_serving.config import SCRIPTED, Config
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
+    from step5_serving.telemetry.spans import Spans
+
+OTLP = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 KEEP_ALIVE_S = 20  # between a connection's requests
 LAST_S = 2  # for connections to be closed once nothing runs any more
 
@@ -89,8 +92,6 @@ def _app(config: Config, keys: Keys | None, parts: dict[str, Any]) -> FastAPI:
     """The app around what answers."""
     from step5_serving.api.app import create_app
     from step5_serving.telemetry.prices import Budget, price_of
-    from step5_serving.telemetry.redact import redacted
-    from step5_serving.telemetry.spans import Spans
     from step5_serving.telemetry.writer import Recorder
 
     model = parts["answerer"].model
@@ -99,7 +100,7 @@ def _app(config: Config, keys: Keys | None, parts: dict[str, Any]) -> FastAPI:
             f"--budget-usd-per-day needs to know what {model} costs, and models.toml has no price for it: "
             "leave the budget out, or use a Claude model"
         )
-    spans = Spans.of(config.otlp, content=config.otlp_content, redact=redacted if config.redact else None)
+    spans = _spans(config)
     recorder = Recorder.from_url(config.telemetry, redact=config.redact)
     budget = Budget(config.budget_usd_per_day, recorder.store) if config.budget_usd_per_day else None
     app = create_app(config, recorder=recorder, keys=keys, budget=budget, **parts)
@@ -107,6 +108,25 @@ def _app(config: Config, keys: Keys | None, parts: dict[str, Any]) -> FastAPI:
         app.state.service.after.append(spans.export)
         app.state.closing.append(spans.close)
     return app
+
+
+def _spans(config: Config) -> Spans | None:
+    """What sends spans to --otlp, or where OpenTelemetry's own variables say; None where nothing says.
+
+    Raises:
+        UserError: the endpoint is not an address, or the exporter is not installed.
+    """
+    if config.otlp is None and not any(os.environ.get(each) for each in OTLP):
+        return None
+    from step5_serving.telemetry.redact import redacted
+
+    try:
+        from step5_serving.telemetry.spans import Spans
+    except ImportError:
+        raise UserError(
+            "spans want their exporter: pip install opentelemetry-exporter-otlp-proto-http"
+        ) from None
+    return Spans(config.otlp, content=config.otlp_content, redact=redacted if config.redact else None)
 
 
 def _parts(config: Config, undo: contextlib.ExitStack) -> dict[str, Any]:

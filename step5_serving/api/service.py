@@ -30,7 +30,7 @@ from step5_serving.api.security import internal
 from step5_serving.api.state_log import StateLog
 from step5_serving.config import Config
 from step5_serving.errors import ApiError, overloaded
-from step5_serving.seam import Answerer, PromptRef, Query, Tell, Write, nothing
+from step5_serving.seam import Answerer, Query, Tell, Write, nothing
 from step5_serving.telemetry.call import CHANGES, Call, Trace
 from step5_serving.telemetry.prices import Budget
 from step5_serving.telemetry.versions import Versions
@@ -86,19 +86,17 @@ class Service:
         if self.config.reader == "quote" and query.reader == "auto":
             query = query.model_copy(update={"reader": "quote"})
         if self.versions and query.prompt_version is None and query.reader != "quote":
-            query = query.model_copy(update={"prompt_version": self.versions.pick(trace.id).version})
+            query = query.model_copy(update={"prompt_version": self.versions.pick(trace.id)})
 
         def write_on(text: str) -> None:
             if call.first_token_ms is None:
                 call.first_token_ms = _ms(time.perf_counter() - began)
             write(text)
 
-        async with self.recorded(call, began, stream) as prompts:
+        async with self.recorded(call, began, stream):
             async with self.turn(call, began):
                 answered = await self.answerer.answer(query, write_on, tell)
             fill(call, answered)
-            if answered.prompt:
-                prompts.append(answered.prompt)
         return reply_of(answered, call)
 
     async def change(
@@ -157,10 +155,8 @@ class Service:
             ) from None
 
     @contextlib.asynccontextmanager
-    async def recorded(
-        self, call: Call, began: float, stream: bool = False
-    ) -> AsyncIterator[list[PromptRef]]:
-        """What happens inside ends with the call's row; add the prompt to what this gives.
+    async def recorded(self, call: Call, began: float, stream: bool = False) -> AsyncIterator[None]:
+        """What happens inside ends with the call's row.
 
         Args:
             stream: there is an opening row before anything happens inside.
@@ -168,14 +164,13 @@ class Service:
         Raises:
             ApiError: what was raised inside, in the caller's words; or the row could not be written.
         """
-        used: list[PromptRef] = []
         raised: BaseException | None = None
         part = "documents" if call.route in CHANGES else "model"
         try:
             if stream:
                 self.admission.check()  # else it would be a stream that never began
                 await self.recorder.open(call)
-            yield used
+            yield
             self.states.tell(part, None)
         except asyncio.CancelledError as gone:
             raised = gone
@@ -196,7 +191,7 @@ class Service:
         call.total_ms = _ms(time.perf_counter() - began)
         settle(call)
         try:
-            await self.recorder.record(call, used[0].text if used else None)
+            await self.recorder.record(call)
             self.states.tell("telemetry", None)
         except ApiError as down:
             down.has_row = True  # it was tried

@@ -28,14 +28,10 @@ def bench(
         typer.Option(help="open (long texts), rag (questions on repeated sources), quote (copy a source)."),
     ] = "open",
     users: Annotated[str, typer.Option(help="Users at once (closed loop), separated by commas.")] = "1,4,8",
-    rate: Annotated[
-        str, typer.Option(help="Requests per second (open loop, Poisson), separated by commas.")
-    ] = "",
+    rate: Annotated[str, typer.Option(help="Requests per second (open loop), separated by commas.")] = "",
     rounds: Annotated[int, typer.Option(min=1, help="Rounds; every engine takes its turn in each.")] = 3,
     input_tokens: Annotated[int, typer.Option(min=40, help="Tokens of each prompt.")] = 164,
-    output_tokens: Annotated[
-        int, typer.Option(min=2, max=4096, help="Largest number of tokens in an answer.")
-    ] = 64,
+    output_tokens: Annotated[int, typer.Option(min=2, max=4096, help="Most tokens of an answer.")] = 64,
     model: Model = None,
     threads: Threads = None,
     out: Out = None,
@@ -66,9 +62,7 @@ def bench(
 
 @app.command()
 def quantize(
-    way: Annotated[
-        list[str] | None, typer.Option(help="fp32, bf16, int8, 'bnb int8' or nf4; repeat it.")
-    ] = None,
+    way: Annotated[list[str] | None, typer.Option(help="fp32, bf16, int8, 'bnb int8' or nf4.")] = None,
     model: Model = None,
     threads: Threads = None,
     smoke: Smoke = False,
@@ -86,24 +80,16 @@ def quantize(
 
 @app.command()
 def capacity(
-    bench: Annotated[
-        Path, typer.Argument(help="File with the output of `bench --json`.", show_default=False)
-    ],
-    users: Annotated[
-        str, typer.Option(help="Numbers of users, separated by commas.")
-    ] = "100,1000,10000,100000",
+    bench: Annotated[Path, typer.Argument(help="File: output of `bench --json`.", show_default=False)],
+    users: Annotated[str, typer.Option(help="Numbers, separated by commas.")] = "100,1000,10000,100000",
     questions: Annotated[
         float,
         typer.Option(
             "--questions-per-user-hour", min=0.01, max=3600, help="Calls of each user in the busiest hour."
         ),
     ] = 6.0,
-    utilisation: Annotated[
-        float, typer.Option(min=0.01, max=0.99, help="Highest load of a machine, 0 to 1.")
-    ] = 0.7,
-    price: Annotated[
-        float, typer.Option("--price-per-hour", min=0, help="Dollars per hour of a machine.")
-    ] = 0.10,
+    utilisation: Annotated[float, typer.Option(min=0.01, max=0.99, help="Highest load, 0 to 1.")] = 0.7,
+    price: Annotated[float, typer.Option("--price-per-hour", min=0, help="Of a machine, in dollars.")] = 0.10,
     as_json: Json = False,
 ) -> None:
     """Estimate machines and cost for a number of users, from a bench."""

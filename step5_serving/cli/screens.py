@@ -12,14 +12,19 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+STAGES = ("queue", "retrieve", "rerank", "generate", "first_token", "total")
+
 
 def show_summary(facts: Mapping[str, Any], console: Console) -> None:
     """Counts, percentiles, versions, questions in doubt."""
     rate = "" if facts["error_rate"] is None else f" ({facts['error_rate']:.1%})"
+    cost = "unknown" if facts["cost_usd"] is None else f"${facts['cost_usd']:.4f}"
+    if facts["unknown_costs"] and facts["cost_usd"] is not None:
+        cost += f", unknown for {facts['unknown_costs']} of the calls"
     console.print(
         f"{facts['calls']} calls, {facts['errors']} errors{rate}, {facts['refused']} refused, "
         f"{facts['abstained']} times: I don't know\n{facts['tokens']['input']:,} tokens in, "
-        f"{facts['tokens']['output']:,} out; cost {cost_of_all(facts)}",
+        f"{facts['tokens']['output']:,} out; cost {cost}",
         soft_wrap=True,
     )
     if facts["running"] or facts["lost"]:
@@ -27,85 +32,42 @@ def show_summary(facts: Mapping[str, Any], console: Console) -> None:
     table = plain_table("ms", "p50", "p95", right=("p50", "p95"))
     for stage, row in facts["latency_ms"].items():
         if row["p50"] is not None:
-            table.add_row(stage.replace("_", " "), _ms(row["p50"]), _ms(row["p95"]))
-    if table.row_count:
-        console.print()
-        console.print(table)
-    if facts["by_prompt_version"]:
-        names = ("calls", "p50", "p95", "confidence", "errors")
-        table = plain_table("prompt", *names, right=names)
-        for row in facts["by_prompt_version"]:
-            sure = "-" if row["mean_confidence"] is None else f"{row['mean_confidence']:.2f}"
-            times = (_ms(row["p50_ms"]), _ms(row["p95_ms"]))
-            table.add_row(row["prompt_version"], str(row["calls"]), *times, sure, f"{row['error_rate']:.1%}")
-        console.print()
-        console.print(table)
+            table.add_row(stage.replace("_", " "), _number(row["p50"]), _number(row["p95"]))
+    _print(table, console)
+    names = ("calls", "p50", "p95", "confidence", "errors")
+    table = plain_table("prompt", *names, right=names)
+    for row in facts["by_prompt_version"]:
+        times = (_number(row["p50_ms"]), _number(row["p95_ms"]))
+        sure, errors = _number(row["mean_confidence"], 2), f"{row['error_rate']:.1%}"
+        table.add_row(row["prompt_version"], str(row["calls"]), *times, sure, errors)
+    _print(table, console)
     if facts["low_confidence"]:
         console.print("\nin doubt", style="bold")
     for row in facts["low_confidence"]:
         console.print(f"{row['confidence']:.2f}  {row['trace_id'][:8]}  {row['question']}", soft_wrap=True)
 
 
-def cost_of_all(summary: Mapping[str, Any]) -> str:
-    """What the calls of a summary cost, and for how many nobody knows."""
-    cost = "unknown" if summary["cost_usd"] is None else f"${summary['cost_usd']:.4f}"
-    if summary["unknown_costs"] and summary["cost_usd"] is not None:
-        cost += f", unknown for {summary['unknown_costs']} of the calls"
-    return cost
-
-
 def show_calls(facts: Mapping[str, Any], console: Console) -> None:
     """One line a call."""
     table = _of_questions("call", "when (UTC)", "", "ms", "sure", "tokens", "question")
     for row in facts["calls"]:
-        status = str(row["status"]) if row["status"] < 400 else f"{row['status']} {row['error_type']}"
-        status = "running" if row["state"] == "running" else status
-        sure = "-" if row["confidence"] is None else f"{row['confidence']:.2f}"
-        when = row["started_at"][5:19].replace("T", " ")
-        asked = " ".join((row["question"] or row["route"]).split())
-        table.add_row(row["trace_id"][:8], when, status, _ms(row["total_ms"]), sure, _tokens(row), asked)
-    console.print(table)
-
-
-def show_report(facts: Mapping[str, Any], console: Console) -> None:
-    """What is worse, and one row a measure that has a value; 95 % intervals stand in brackets."""
-    for line in facts["worse"] or ["Nothing is worse."]:
-        console.print(line, style="bold", soft_wrap=True)
-    names = ("now", "baseline", "difference")
-    table = plain_table("", *names, " ", right=names)
-    for measure in MEASURES:
-        row = facts["measures"][measure.name]
-        if row["value"] is None:
-            continue
-        figures = (
-            _with_interval(measure, row["value"], row["interval_95"]),
-            _with_interval(measure, row.get("baseline"), None),
-            _with_interval(measure, row.get("difference"), row.get("difference_95"), sign="+"),
+        status = (
+            "running" if row["state"] == "running" else f"{row['status']} {row['error_type'] or ''}".strip()
         )
-        table.add_row(measure.title, *figures, measure.worse if row.get("regressed") else "")
+        when = row["started_at"][5:19].replace("T", " ")
+        figures = (_number(row["total_ms"]), _number(row["confidence"], 2), _tokens(row))
+        asked = " ".join((row["question"] or row["route"]).split())
+        table.add_row(row["trace_id"][:8], when, status, *figures, asked)
     console.print(table)
-    if before := facts["baseline"]:
-        console.print(f"baseline: {before['calls']} calls until {before['until'][:16]}", style="dim")
-
-
-def _with_interval(
-    measure: Measure, value: float | None, interval: Sequence[float] | None, sign: str = ""
-) -> str:
-    """`1,840 (1,700 to 1,910)`; the value alone where there are too few for an interval."""
-    if value is None:
-        return "-"
-    texts = [f"{each:{sign},.{measure.digits}f}" for each in (value, *(interval or ()))]
-    return f"{texts[0]} ({texts[1]} to {texts[2]})" if interval else texts[0]
 
 
 def show_errors(facts: Mapping[str, Any], console: Console) -> None:
     """One line a question, with why it is there, and a comment below; then what was written."""
     table = _of_questions("call", "why", "sure", "question")
     for row in facts["calls"]:
-        sure = "-" if row["confidence"] is None else f"{row['confidence']:.2f}"
-        asked = " ".join(row["question"].split())
-        said = f" ({' '.join(row['comment'].split())})" if row["comment"] else ""
-        table.add_row(row["span_id"][:8], ", ".join(row["reasons"]), sure, asked + said)
+        said = f" ({row['comment']})" if row["comment"] else ""
+        asked, why = " ".join((row["question"] + said).split()), ", ".join(row["reasons"])
+        table.add_row(row["span_id"][:8], why, _number(row["confidence"], 2), asked)
     console.print(table)
     console.print(facts["headline"])
     if facts.get("out"):
@@ -122,27 +84,53 @@ def show_one(facts: Mapping[str, Any], console: Console) -> None:
     """Question, answer, how it came about, and what it was made from."""
     console.print(facts["question"] or f"(no question: {facts['route']})", style="bold")
     state = "it is under way" if facts["state"] == "running" else f"{facts['status']} {facts['error_type']}"
-    console.print(facts["answer"] or state)
-    console.print()
+    console.print(f"{facts['answer'] or state}\n")
+    table = plain_table("attempt", "sure", "query", right=("sure",))
     for each in facts["attempts"]:
-        sure = "-" if each.get("confidence") is None else f"{each['confidence']:.2f}"
-        took = "taken" if each.get("took") else ""
-        console.print(f"{each.get('strategy', ''):<10} {sure:>5}  {each.get('query', '')}  {took}".rstrip())
-    stages = ("queue", "retrieve", "rerank", "generate", "first_token", "total")
-    times = [
-        f"{stage.replace('_', ' ')} {_ms(facts[f'{stage}_ms'])}"
-        for stage in stages
-        if facts[f"{stage}_ms"] is not None
-    ]
+        name = f"{each['strategy']}{' (taken)' if each.get('took') else ''}"
+        table.add_row(name, _number(each.get("confidence"), 2), each["query"])
+    _print(table, console)
+    times = {stage.replace("_", " "): facts[f"{stage}_ms"] for stage in STAGES}
+    known = ", ".join(f"{name} {_number(value)}" for name, value in times.items() if value is not None)
     cost = "unknown" if facts["cost_usd"] is None else f"${facts['cost_usd']:.6f}"
-    console.print(f"\nms: {', '.join(times) or 'unknown'}\ntokens: {_tokens(facts)}; cost {cost}")
+    console.print(f"\nms: {known or 'unknown'}\ntokens: {_tokens(facts)}; cost {cost}")
     console.print(f"{facts['model']} on {facts['engine']}; prompt {facts['prompt_version'] or 'none'}")
     console.print(f"{facts['started_at']}, trace {facts['trace_id']}, span {facts['span_id']}")
     if facts["thumb"] or facts["comment"]:
         console.print(f"feedback: {facts['thumb'] or '-'} {facts['comment'] or ''}".rstrip(), soft_wrap=True)
     for each in facts["sources"]:
         console.print(f"\n[{each['number']}] {each['place']}", style="bold")
-        console.print(each["text"] or "(its text is not stored any more)")
+        console.print(each["text"])
+
+
+def show_report(facts: Mapping[str, Any], console: Console) -> None:
+    """What is worse, and one row a measure that has a value; 95 % intervals stand in brackets."""
+    for line in facts["worse"] or ["Nothing is worse."]:
+        console.print(line, style="bold", soft_wrap=True)
+    names = ("now", "before", "difference")
+    table = plain_table("", *names, " ", right=names)
+    for measure in MEASURES:
+        row = facts["measures"][measure.name]
+        if row["value"] is None:
+            continue
+        figures = (
+            _with_interval(measure, row["value"], row["interval_95"]),
+            _with_interval(measure, row.get("baseline"), None),
+            _with_interval(measure, row.get("difference"), row.get("difference_95"), sign="+"),
+        )
+        table.add_row(measure.title, *figures, measure.worse if row.get("regressed") else "")
+    console.print(table)
+    console.print(f"{facts['calls']:,} calls, {facts['calls_before']:,} before", style="dim")
+
+
+def _with_interval(
+    measure: Measure, value: float | None, interval: Sequence[float] | None, sign: str = ""
+) -> str:
+    """`1,840 (1,700 to 1,910)`; the value alone where there are too few for an interval."""
+    if value is None:
+        return "-"
+    texts = [f"{each:{sign},.{measure.digits}f}" for each in (value, *(interval or ()))]
+    return f"{texts[0]} ({texts[1]} to {texts[2]})" if interval else texts[0]
 
 
 def _of_questions(*names: str) -> Table:
@@ -155,8 +143,20 @@ def _of_questions(*names: str) -> Table:
     return table
 
 
-def _ms(value: float | None) -> str:
-    return "-" if value is None else f"{value:,.1f}" if value < 100 else f"{value:,.0f}"
+def _print(table: Table, console: Console) -> None:
+    """With a line before it, if it has rows."""
+    if table.row_count:
+        console.print()
+        console.print(table)
+
+
+def _number(value: float | None, digits: int | None = None) -> str:
+    """`-` where it is unknown; without `digits`, one after the point below 100."""
+    if value is None:
+        return "-"
+    if digits is None:
+        digits = 1 if value < 100 else 0
+    return f"{value:,.{digits}f}"
 
 
 def _tokens(row: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from shared.cli import Device, Dtype, Json, Model, Seed, Smoke, Threads, emit, new_app, plain_table
+from step5_serving.cli.telemetry import Telemetry
 from step5_serving.config import HOST, KEYS, PORT, TELEMETRY
 
 if TYPE_CHECKING:
@@ -25,32 +26,17 @@ KeyFile = Annotated[Path, typer.Option("--keys", help="File with the hashes of A
 def serve(
     host: Annotated[str, typer.Option(help="Address; any but loopback needs API keys.")] = HOST,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes any free port.")] = PORT,
-    names: Annotated[
-        list[str] | None,
-        typer.Option("--name", help="Further host name that requests may use, such as a proxy's."),
-    ] = None,
+    names: Annotated[list[str] | None, typer.Option("--name", help="Host name of a proxy in front.")] = None,
     engine: Annotated[
         str,
         typer.Option(help="torch, llamacpp, vllm, ollama, an http(s):// address, claude-..., or scripted."),
     ] = "auto",
     model: Model = None,
     rows: Annotated[int | None, typer.Option(min=1, help="Largest batch of the torch engine.")] = None,
-    quantize: Annotated[
-        Literal["int8"] | None, typer.Option(help="Weights in fewer bits, for engine torch.")
-    ] = None,
-    prefix_cache: Annotated[
-        bool,
-        typer.Option(
-            "--prefix-cache/--no-prefix-cache", help="Reuse the KV cache of shared prompt prefixes (torch)."
-        ),
-    ] = True,
-    lookup: Annotated[
-        int | None,
-        typer.Option(min=0, help="Tokens that prompt lookup proposes per step (torch); 0 switches it off."),
-    ] = None,
-    index: Annotated[
-        Path | None, typer.Option(help="Folder of the index; default: rag-index, else the sample's.")
-    ] = None,
+    quantize: Annotated[Literal["int8"] | None, typer.Option(help="Weights in fewer bits (torch).")] = None,
+    prefix_cache: Annotated[bool, typer.Option(help="Compute shared prompt prefixes once (torch).")] = True,
+    lookup: Annotated[int | None, typer.Option(min=0, help="Prompt lookup's tokens (torch); 0: off.")] = None,
+    index: Annotated[Path | None, typer.Option(help="Index folder; default: rag-index or sample.")] = None,
     store: Annotated[
         Literal["chroma", "faiss", "weaviate", "pinecone"], typer.Option(help="The vector store.")
     ] = "chroma",
@@ -61,43 +47,21 @@ def serve(
         Literal["chat", "quote"],
         typer.Option(help="chat (the model writes) or quote (sentences word for word)."),
     ] = "chat",
-    strategies: Annotated[
-        str | None, typer.Option(help="Ways to rewrite a query with low confidence; none switches it off.")
-    ] = None,
-    threshold: Annotated[
-        float | None,
-        typer.Option(min=0, max=1, help='Confidence below which the answer is "I don\'t know".'),
-    ] = None,
-    prompts: Annotated[
-        str | None, typer.Option(help='Version of the prompt, or a split: "2" or "1:90,2:10".')
-    ] = None,
-    telemetry: Annotated[
-        str, typer.Option(help="Database: FILE, or postgresql+psycopg://HOST/NAME.")
-    ] = TELEMETRY,
-    redact: Annotated[
-        bool,
-        typer.Option(
-            "--redact",
-            help="Mask personal data such as mail addresses and phone numbers before it is stored.",
-        ),
-    ] = False,
+    strategies: Annotated[str | None, typer.Option(help="Ways to rewrite doubtful queries; or none.")] = None,
+    threshold: Annotated[float | None, typer.Option(min=0, max=1, help="Least confidence to answer.")] = None,
+    prompts: Annotated[str | None, typer.Option(help="Version of the prompt, or a split: 1:90,2:10.")] = None,
+    telemetry: Telemetry = TELEMETRY,
+    redact: Annotated[bool, typer.Option("--redact", help="Mask personal data before it is stored.")] = False,
     otlp: Annotated[str | None, typer.Option(help="OTLP endpoint (HTTP) for spans.")] = None,
-    otlp_content: Annotated[
-        bool, typer.Option("--otlp-content", help="Include questions and answers in the spans.")
-    ] = False,
-    budget_usd_per_day: Annotated[
-        float | None,
-        typer.Option("--budget-usd-per-day", help="Refuse calls once this many dollars were spent."),
-    ] = None,
+    otlp_content: Annotated[bool, typer.Option("--otlp-content", help="With questions and answers.")] = False,
+    budget_usd_per_day: Annotated[float | None, typer.Option(help="Refuse calls once it is spent.")] = None,
     keys: KeyFile = KEYS,
     rate: Annotated[float | None, typer.Option(min=0.001, help="Requests per second for each key.")] = None,
     burst: Annotated[
-        float | None, typer.Option(min=1, help="Largest burst of requests; default: twice the rate.")
+        float | None, typer.Option(min=1, help="Largest burst; default: twice the rate.")
     ] = None,
-    running: Annotated[
-        int, typer.Option(min=1, help="Largest number of calls that run at the same time.")
-    ] = 16,
-    waiting: Annotated[int, typer.Option(min=0, help="Largest number of waiting calls; more get 503.")] = 64,
+    running: Annotated[int, typer.Option(min=1, help="Most calls that run at the same time.")] = 16,
+    waiting: Annotated[int, typer.Option(min=0, help="Most calls that wait; more get 503.")] = 64,
     timeout_s: Annotated[
         float, typer.Option("--timeout", min=1, max=86400, help="Time limit of a call in seconds.")
     ] = 120.0,

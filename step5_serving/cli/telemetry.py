@@ -11,7 +11,7 @@ import contextlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 app = new_app("What happened, and whether it would again.")
 telemetry_app = new_app("Look at the recorded calls.")
+evaluation_app = new_app("Choose calls to label, and turn them into questions.")
 app.add_typer(telemetry_app, name="telemetry")
+app.add_typer(evaluation_app, name="evaluation")
 
 Telemetry = Annotated[
     str, typer.Option("--telemetry", help="Database: FILE, or postgresql+psycopg://HOST/NAME.")
@@ -38,20 +40,13 @@ EngineName = Annotated[
     str | None,
     typer.Option("--engine", help="torch, llamacpp, vllm, ollama, an http(s):// address, or claude-..."),
 ]
-Quantize = Annotated[Literal["int8"] | None, typer.Option(help="Weights in fewer bits, for engine torch.")]
-IndexFolder = Annotated[
-    Path | None, typer.Option("--index", help="Folder of the index; default: rag-index, else the sample's.")
-]
-Prompts = Annotated[
-    Path | None, typer.Option("--prompts", help="Folder with the prompts; default: step 3's.")
-]
 SMOKE_TOKENS = 256  # of passages: the tiny model reads no more
 
 
 @telemetry_app.command()
 def summary(since: Since = "24h", telemetry: Telemetry = TELEMETRY, as_json: Json = False) -> None:
     """Show counts, costs, p50 and p95 by stage, prompt versions and doubtful questions."""
-    from step5_serving.cli import screens
+    from step5_serving.cli.screens import show_summary
     from step5_serving.telemetry.summary import parse_since, summarize
 
     length = parse_since(since)
@@ -59,7 +54,7 @@ def summary(since: Since = "24h", telemetry: Telemetry = TELEMETRY, as_json: Jso
         found = summarize(store, length)
     head = f"{found['calls']} calls and {found['errors']} errors in {since}"
     facts = {"command": "step5_serving summary", "headline": head, **found}
-    emit(facts, lambda console: screens.show_summary(facts, console), as_json=as_json)
+    emit(facts, lambda console: show_summary(facts, console), as_json=as_json)
 
 
 @telemetry_app.command()
@@ -71,65 +66,81 @@ def calls(
     as_json: Json = False,
 ) -> None:
     """List the latest calls."""
-    from step5_serving.cli import screens
+    from step5_serving.cli.screens import show_calls
     from step5_serving.telemetry.reading import list_calls
 
     with opened(telemetry) as store:
         found = list_calls(store, limit, low_confidence=low_confidence, error=error)
     facts = {"command": "step5_serving calls", "headline": f"{len(found['calls'])} calls", **found}
-    emit(facts, lambda console: screens.show_calls(facts, console), as_json=as_json)
+    emit(facts, lambda console: show_calls(facts, console), as_json=as_json)
 
 
 @telemetry_app.command()
 def show(trace_id: TraceId, telemetry: Telemetry = TELEMETRY, as_json: Json = False) -> None:
     """Show one call with its passages, attempts and prompt."""
-    from step5_serving.cli import screens
+    from step5_serving.cli.screens import show_one
 
     with opened(telemetry) as store:
         found = _row(store, trace_id)
     facts = {"command": "step5_serving show", "headline": f"call {found['trace_id']}", **found}
-    emit(facts, lambda console: screens.show_one(facts, console), as_json=as_json)
+    emit(facts, lambda console: show_one(facts, console), as_json=as_json)
 
 
 @telemetry_app.command()
 def prune(
-    older_than: Annotated[
-        str, typer.Option(help="Delete calls older than this: 30d, 12h.", show_default=False)
-    ],
+    older_than: Annotated[str, typer.Option(help="Delete calls older than 30d, 12h.", show_default=False)],
     telemetry: Telemetry = TELEMETRY,
     as_json: Json = False,
 ) -> None:
-    """Delete old calls, and texts that no other call uses."""
-    from step5_serving.telemetry import prune as work
+    """Delete old calls, with everything that was asked, found and answered."""
     from step5_serving.telemetry.summary import parse_since
 
     length = parse_since(older_than)
     with opened(telemetry) as store:
-        gone = work.prune(store, length)
-    line = (
-        f"{gone['calls']:,} calls, {gone['passages']:,} passages and {gone['prompts']:,} prompts deleted; "
-        f"{gone['left']:,} calls stay"
-    )
-    facts = {"command": "step5_serving prune", "headline": line, **gone}
-    emit(facts, lambda console: console.print(line, soft_wrap=True), as_json=as_json)
+        deleted = store.prune(length)
+    line = f"{deleted:,} calls deleted"
+    facts = {"command": "step5_serving prune", "headline": line, "calls": deleted}
+    emit(facts, lambda console: console.print(line), as_json=as_json)
+
+
+@evaluation_app.command()
+def errors(
+    since: Since = "7d",
+    limit: Annotated[int, typer.Option(min=1, max=500, help="Number of questions.")] = 100,
+    out: Annotated[Path | None, typer.Option(help="Folder for an evaluation set for step 3.")] = None,
+    telemetry: Telemetry = TELEMETRY,
+    as_json: Json = False,
+) -> None:
+    """List disliked, doubtful and abstained calls for labelling."""
+    from step5_serving.cli.screens import show_errors
+    from step5_serving.evaluation.errors import write_set
+    from step5_serving.telemetry.reading import look_at
+    from step5_serving.telemetry.summary import parse_since
+
+    length = parse_since(since)
+    with opened(telemetry) as store:
+        found = look_at(store, length, limit)
+    head = f"{len(found)} questions to look at in {since}"
+    facts: dict[str, Any] = {"command": "step5_serving errors", "headline": head, "calls": found}
+    if out is not None:
+        facts |= {"out": str(out), "set": write_set(found, out)}
+    emit(facts, lambda console: show_errors(facts, console), as_json=as_json)
 
 
 @app.command()
 def replay(
     trace_id: TraceId,
     telemetry: Telemetry = TELEMETRY,
-    index: IndexFolder = None,
+    index: Annotated[Path | None, typer.Option(help="Index folder; default: rag-index or sample.")] = None,
     engine: EngineName = None,
     model: Model = None,
-    quantize: Quantize = None,
     as_json: Json = False,
 ) -> None:
     """Repeat a call with the same passages, prompt and parameters; exit code 1 if the answer differs."""
     from step5_serving.evaluation import replay as work
 
     with opened(telemetry) as store:
-        row = _row(store, trace_id)
-        facts = work.run(row, index=index, engine=engine, model=model, quantize=quantize)
+        facts = work.run(_row(store, trace_id), index=index, engine=engine, model=model)
     emit(facts, lambda console: work.show(facts, console), as_json=as_json)
     if not facts["equal"]:
         sys.exit(1)
@@ -139,25 +150,24 @@ def replay(
 def compare(
     a: Annotated[int, typer.Argument(help="First prompt version.", show_default=False)],
     b: Annotated[int, typer.Argument(help="Second prompt version.", show_default=False)],
-    prompts: Prompts = None,
+    prompts: Annotated[Path | None, typer.Option(help="Folder of the prompts; default: step 3's.")] = None,
     dataset: Annotated[str, typer.Option(help="sample, or a folder with reference answers.")] = "sample",
     split: Annotated[str | None, typer.Option(help="dev or test.")] = "dev",
     limit: Annotated[int | None, typer.Option(help="Use only this many questions, drawn by --seed.")] = None,
     engine: EngineName = None,
     model: Model = None,
-    quantize: Quantize = None,
     seed: Seed = None,
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
     """Compare two prompt versions on the same questions, with intervals."""
     from shared.catalog import default
-    from step5_serving.engines import choice
+    from step5_serving.engines.choice import resolve
     from step5_serving.evaluation import compare as work
 
     pair = work.pair_of(a, b, prompts)
     model = default("smoke").id if smoke and model is None else model
-    serving = choice.resolve(engine, model, choice.Options(quantize=quantize), seed=seed)
+    serving = resolve(engine, model, seed=seed)
     budget = SMOKE_TOKENS if smoke else None
     try:
         facts = work.run(serving, pair, dataset=dataset, split=split, limit=limit, budget=budget)
@@ -169,41 +179,27 @@ def compare(
 @app.command()
 def report(
     since: Since = "24h",
-    baseline: Annotated[Path | None, typer.Option(help="File with the baseline's values.")] = None,
-    save_baseline: Annotated[
-        bool, typer.Option("--save-baseline", help="Write the current values to this file as a new baseline.")
-    ] = False,
+    before: Annotated[str, typer.Option(help="Compare with the 30m, 24h, 7d before these calls.")] = "7d",
     tolerance: Annotated[
-        float, typer.Option(min=0, max=100, help="Ignore differences up to this share of the baseline.")
+        float, typer.Option(min=0, max=100, help="Ignore differences up to this share of the figure before.")
     ] = 0.1,
     telemetry: Telemetry = TELEMETRY,
     as_json: Json = False,
 ) -> None:
-    """Compare now with a baseline; exit code 1 if something got worse."""
-    from shared.report.record import writable
-    from step5_serving.cli import screens
-    from step5_serving.telemetry import baseline as kept
+    """Compare the last calls with those before them; exit code 1 if something got worse."""
+    from step5_serving.cli.screens import show_report
     from step5_serving.telemetry import report as work
+    from step5_serving.telemetry.call import now
     from step5_serving.telemetry.summary import parse_since
 
-    length = parse_since(since)
-    if save_baseline and baseline is None:
-        raise UserError("--save-baseline wants a file to write to: name it with --baseline")
+    length, earlier, end = parse_since(since), parse_since(before), now()
     with opened(telemetry) as store:
-        if save_baseline and baseline:
-            saved = kept.save_baseline(store, length, writable(baseline))
-            line = f"{baseline}: the values of {saved.calls} calls are kept"
-            facts: dict[str, Any] = {"command": "step5_serving report", "headline": line, "worse": []}
-            emit(facts, lambda console: console.print(line, soft_wrap=True), as_json=as_json)
-            return
-        before = kept.read_baseline(baseline) if baseline else None
-        facts = work.report(store, length, before, tolerance=tolerance)
-    emit(facts, lambda console: screens.show_report(facts, console), as_json=as_json)
+        values = work.window(store, length, end)
+        others = work.window(store, earlier, end - length)
+    facts = work.report(values, others, tolerance)
+    emit(facts, lambda console: show_report(facts, console), as_json=as_json)
     if facts["worse"]:
         sys.exit(1)
-
-
-# --- what they open -------------------------------------------------------------------------------------
 
 
 @contextlib.contextmanager

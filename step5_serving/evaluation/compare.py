@@ -1,11 +1,12 @@
-"""Two versions of a prompt on the same questions: step 3's evaluation of answers, in pairs.
+"""Two versions of a prompt on the same questions, in pairs.
 
     $ python -m step5_serving compare 1 2 --split dev
 
 Each question is searched once, and both versions answer from the same passages; so a difference is the
 prompt's. Which version goes first changes from question to question: an engine that keeps the beginning of a
 prompt in its cache would else make the second one look fast. Differences are means of pairs with a 95 %
-interval (bootstrap): one that reaches over zero shows nothing. Judged by words as in step 3.
+interval (bootstrap): one that reaches over zero shows nothing. Judged by words as in step 3, whose
+`evaluate --answers` has more figures of a prompt.
 """
 
 from __future__ import annotations
@@ -35,9 +36,6 @@ PROMPT = "answer"
 PATIENCE = 600.0  # seconds for an answer
 MEASURES = {
     "right": "right answers",
-    "f1": "F1",
-    "grounded": "grounded sentences",
-    "citation_precision": "citation precision",
     "unknown": "answers: I don't know",
     "output_tokens": "output tokens",
     "input_tokens": "input tokens",
@@ -48,16 +46,17 @@ MEASURES = {
 
 @dataclass(frozen=True)
 class Pair:
-    """One question answered by both versions; None for a measure that the question doesn't have."""
+    """One question answered by both versions; None for a measure that it doesn't have."""
 
-    judged: tuple[Judged, Judged]
+    question: Any  # step 3's Question
+    texts: tuple[str, str]
     values: tuple[dict[str, float | None], dict[str, float | None]]
 
     @property
-    def gained(self) -> int:
+    def gained(self) -> float:
         """1 where only the second answer is right, -1 where only the first one is."""
-        first, second = self.judged
-        return second.right - first.right if first.answerable else 0
+        first, second = (each["right"] or 0 for each in self.values)
+        return second - first
 
 
 def pair_of(a: int, b: int, folder: Path | None = None) -> tuple[Prompt, Prompt]:
@@ -71,8 +70,7 @@ def pair_of(a: int, b: int, folder: Path | None = None) -> tuple[Prompt, Prompt]
     folder = folder or prompts_folder()
     pair = prompts.load(folder, PROMPT, a), prompts.load(folder, PROMPT, b)
     if pair[0].sha256 == pair[1].sha256:
-        name = prompt_name(PROMPT, a, pair[0].sha256)
-        raise UserError(f"versions {a} and {b} say the same ({name}): choose two that differ")
+        raise UserError(f"versions {a} and {b} of {PROMPT} say the same: choose two that differ")
     return pair
 
 
@@ -104,32 +102,22 @@ def answer_pairs(
             answer = read.chat(client, model, question.text, first.sources, prompt=other)
         second = replace(first, answer=answer, seconds={"answer": time.perf_counter() - began})
         a, b = (judge_words(question, each) for each in (first, second)[::order])
-        pairs.append(Pair((a, b), (_values(a, model), _values(b, model))))
+        texts = (a.outcome.answer.text, b.outcome.answer.text)
+        pairs.append(Pair(question, texts, (_values(a, model), _values(b, model))))
     progress(len(questions), len(questions))
     return pairs
 
 
 def _values(judged: Judged, model: str) -> dict[str, float | None]:
-    """Everything that is measured of one answer."""
-    answer, answerable = judged.outcome.answer, judged.answerable
-    cited = {number for one in answer.cited for number in one.numbers}
-    documents = {each.document for each in judged.outcome.sources if each.number in cited}
-    relevant = judged.question.qrels.keys()
+    answer = judged.outcome.answer
     return {
-        "right": float(judged.right) if answerable else None,
-        "f1": judged.f1 if answerable else None,
-        "grounded": _share([one.is_supported for one in answer.cited]),
-        "citation_precision": _share([each in relevant for each in documents]) if answerable else None,
+        "right": float(judged.right) if judged.answerable else None,
         "unknown": float(judged.says_unknown),
         "output_tokens": answer.output_tokens,
         "input_tokens": answer.input_tokens,
         "milliseconds": 1000 * judged.outcome.seconds["answer"],
         "cost_usd": cost_of(model, answer.input_tokens, answer.output_tokens),
     }
-
-
-def _share(values: Sequence[bool]) -> float | None:
-    return sum(values) / len(values) if values else None
 
 
 def figures(pairs: Sequence[Pair], versions: tuple[Prompt, Prompt]) -> dict[str, Any]:
@@ -150,24 +138,19 @@ def figures(pairs: Sequence[Pair], versions: tuple[Prompt, Prompt]) -> dict[str,
             }
     gained, lost = (sum(each.gained == sign for each in pairs) for sign in (1, -1))
     a, b = (prompt_name(each.id, each.version, each.sha256) for each in versions)
-    return {
-        "a": a,
-        "b": b,
-        "n": len(pairs),
-        "measures": measures,
-        "gained": gained,
-        "lost": lost,
-        "p": sign_test(gained, lost),
-        "changed": [_changed(each) for each in pairs if each.gained][:10],
-    }
-
-
-def _changed(pair: Pair) -> dict[str, Any]:
-    """A question that one version got right and the other didn't."""
-    question = pair.judged[0].question
-    a, b = (each.outcome.answer.text for each in pair.judged)
-    row = {"id": question.id, "question": question.text, "right": "b" if pair.gained > 0 else "a"}
-    return {**row, "a": a, "b": b, "reference": question.answers[0] if question.answers else None}
+    changed = [
+        {
+            "id": each.question.id,
+            "question": each.question.text,
+            "right": "b" if each.gained > 0 else "a",
+            **dict(zip("ab", each.texts, strict=True)),
+            "reference": each.question.answers[0],
+        }
+        for each in pairs
+        if each.gained
+    ]
+    counts = {"n": len(pairs), "gained": gained, "lost": lost, "p": sign_test(gained, lost)}
+    return {"a": a, "b": b, **counts, "measures": measures, "changed": changed[:10]}
 
 
 def verdict(facts: Mapping[str, Any]) -> str:
@@ -237,7 +220,7 @@ def show(facts: Mapping[str, Any], console: Console) -> None:
     for name, row in facts["measures"].items():
         change, interval = row["difference"], row["difference"]["interval_95"]
         shown = "-" if interval is None else f"{_number(interval[0])} to {_number(interval[1])}"
-        cells = (_number(row["a"]), _number(row["b"]), _number(change["mean"], sign=True), shown)
+        cells = (_number(row["a"]), _number(row["b"]), _number(change["mean"], sign="+"), shown)
         table.add_row(MEASURES[name], str(row["n"]), *cells)
     console.print(table)
     for row in facts["changed"][:4]:
@@ -251,6 +234,6 @@ def show(facts: Mapping[str, Any], console: Console) -> None:
     )
 
 
-def _number(value: float, *, sign: bool = False) -> str:
+def _number(value: float, sign: str = "") -> str:
     digits = 0 if abs(value) >= 100 else 2 if abs(value) >= 0.01 or value == 0 else 5
-    return f"{value:{'+' if sign else ''}.{digits}f}"
+    return f"{value:{sign}.{digits}f}"

@@ -1,40 +1,24 @@
-"""Error analysis: the calls that deserve a look, and a set of questions for step 3 to be made of them.
+"""Error analysis: of the calls that deserve a look, a set of questions for step 3.
 
     $ python -m step5_serving evaluation errors --since 7d --out new-questions
     $ python -m step3_rag evaluate --dataset new-questions          # once the judgements are filled in
 
-A call deserves a look if somebody disliked it, if the search was in doubt, or if it abstained. The folder has
-BEIR's layout, as step 3 reads it: questions, the passages that they were answered from, and a judgement of 0
-for each pair. Somebody who knows the documents puts 1 where the passage answers the question. What stays 0
-says that nothing that was found does: the documents lack it, or the search missed it.
+A call deserves a look if somebody disliked it, if the search was in doubt, or if it abstained (`look_at`).
+The folder has BEIR's layout, as step 3 reads it: questions, the passages that they were answered from, and a
+judgement of 0 for each pair. Somebody who knows the documents puts 1 where the passage answers the question.
+What stays 0 says that nothing that was found does: the documents lack it, or the search missed it.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from shared.errors import UserError
-from step5_serving.telemetry.reading import look_at
 
 QRELS = Path("qrels/test.tsv")
-
-
-def find(store: Any, since: timedelta, limit: int = 100) -> list[dict[str, Any]]:
-    """Calls that deserve a look, the disliked ones first, each question once; `reasons` says why.
-
-    Raises:
-        TelemetryDown: the database can't be read.
-    """
-    found: dict[str, dict[str, Any]] = {}
-    for call in look_at(store, since):
-        key = " ".join((call["question"] or "").lower().split())
-        if key and key not in found:
-            found[key] = call
-    return list(found.values())[:limit]
 
 
 def write_set(calls: Sequence[Mapping[str, Any]], folder: Path) -> dict[str, int]:
@@ -43,26 +27,24 @@ def write_set(calls: Sequence[Mapping[str, Any]], folder: Path) -> dict[str, int
     Raises:
         UserError: there is nothing to write, or a set is there already (its judgements are somebody's work).
     """
-    asked = [each for each in calls if any(source["text"] for source in each["sources"])]
-    if not asked:
+    queries: list[dict[str, Any]] = []
+    passages: dict[str, dict[str, str]] = {}
+    judgements = ["query-id\tcorpus-id\tscore"]
+    for call in calls:
+        if call["sources"]:
+            asked = {"_id": call["span_id"], "text": call["question"]}
+            queries.append({**asked, "metadata": {"reasons": call["reasons"]}})
+        for source in call["sources"]:
+            name = f"{source['document']}#{source['sha256'][:8]}"
+            passages[name] = {"_id": name, "title": source["place"], "text": source["text"]}
+            judgements.append(f"{call['span_id']}\t{name}\t0")
+    if not queries:
         raise UserError("none of these calls has a question with passages: there is no set to write")
     if (folder / QRELS).exists():
         raise UserError(f"{folder} has judgements already: give another folder with --out")
-    passages: dict[str, dict[str, str]] = {}
-    judgements = ["query-id\tcorpus-id\tscore"]
-    for call in asked:
-        for source in call["sources"]:
-            if source["text"]:
-                name = f"{source['document']}#{source['sha256'][:8]}"
-                passages[name] = {"_id": name, "title": source["place"] or "", "text": source["text"]}
-                judgements.append(f"{call['span_id']}\t{name}\t0")
-    queries = [
-        {"_id": each["span_id"], "text": each["question"], "metadata": {"reasons": each["reasons"]}}
-        for each in asked
-    ]
     try:
         (folder / QRELS).parent.mkdir(parents=True, exist_ok=True)
-        for name, rows in (("corpus", list(passages.values())), ("queries", queries)):
+        for name, rows in (("corpus", passages.values()), ("queries", queries)):
             lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
             (folder / f"{name}.jsonl").write_text(lines, encoding="utf-8")
         (folder / QRELS).write_text("\n".join(judgements) + "\n", encoding="utf-8")

@@ -14,7 +14,6 @@ these passages, and the prompt's file still says the same, is looked up and told
 from __future__ import annotations
 
 import asyncio
-import difflib
 import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -28,9 +27,9 @@ from step5_serving.seam import Answered, Answerer, PromptRef, Query, Source
 if TYPE_CHECKING:
     from rich.console import Console
 
-PLACEHOLDERS = re.compile(r"\[(?:e-mail|telephone|card|IBAN)\]")
+PLACEHOLDERS = re.compile(r"\[(?:e-mail|telephone|card|IBAN|secret)\]")
 LONGEST_RUN = 40  # chunks of a document that a passage may have been joined from
-SIDE = ("input_tokens", "output_tokens", "generate_ms", "finish_reason", "model", "engine")
+SIDE = ("input_tokens", "output_tokens", "finish_reason", "model", "engine")
 SAME, CHANGED, GONE = "same", "changed", "gone"  # what became of a passage in the index
 UNNAMED = ("server", "step3_rag", "scripted")  # engines of calls that don't say how to reach them
 
@@ -41,12 +40,12 @@ def run(
     index: Path | None = None,
     engine: str | None = None,
     model: str | None = None,
-    quantize: str | None = None,
 ) -> dict[str, Any]:
     """Replay a row (reading.show_call) with the engine and the model that it had, or with others.
 
     Raises:
         UserError: it can't be made again, or they can't be had.
+        ApiError: the model can't be reached.
     """
     from step5_serving.config import Config
     from step5_serving.engines import choice
@@ -55,15 +54,14 @@ def run(
     from step5_serving.telemetry.versions import Versions
 
     check(row)
-    quoted = row["prompt"] is None
+    quoted, quantize = row["prompt"] is None, None
     if engine is None and not quoted:
-        engine = row["engine"]
+        engine, quantize = row["engine"], row["parameters"].get("quantize")
         if engine in UNNAMED:
             raise UserError(f"the call was answered by a {engine}: name its address with --engine")
         model = model or row["model"]
         if engine == "claude":  # there, the engine's name is the model's
             engine, model = model, None
-        quantize = quantize or row["parameters"].get("quantize")
     serving = choice.resolve(engine, model, choice.Options(quantize=quantize))
     reader = "quote" if quoted else "chat"
     config = Config(engine=serving.name, model=serving.model, index=index, reader=reader, running=1)
@@ -80,17 +78,12 @@ def run(
             await answerer.close()
 
     answered, found = asyncio.run(again())
-    now = None if quoted else versions.refs.get(row["prompt"]["version"])
+    now = None if quoted else versions.known.get(row["prompt"]["version"])
     return compared(row, answered, found, now.sha256 if now else None)
 
 
 async def replay(row: Mapping[str, Any], answerer: Answerer) -> Answered:
-    """Make the call of a row again.
-
-    Raises:
-        UserError: it was no question, it failed, or not all of it is stored any more.
-        ApiError: the model can't be reached.
-    """
+    """Make the call of a row again; raises as `run`."""
     sources, prompt = check(row)
     parameters = dict(row["parameters"])
     known = {name: parameters[name] for name in ("collection", "k") if parameters.get(name) is not None}
@@ -176,69 +169,49 @@ def compared(
     """Old and new side by side.
 
     Args:
-        found: by `states`, for each passage; empty where no index was looked at.
+        found: by `states`, for each passage.
         prompt_today: hash of the prompt that has this id and version now; None where it is unknown.
     """
-    old, new = row["answer"].strip(), answered.text.strip()
-    equal = old == new
+    old = {name: row[name] for name in (*SIDE, "generate_ms")} | {"answer": row["answer"].strip()}
+    new = {name: getattr(answered, name) for name in SIDE}
+    new |= {"answer": answered.text.strip(), "generate_ms": answered.latency_ms.get("generate")}
     notes = [
         f"passage {each['number']}, {each['place']}: {state} in the index since"
-        for each, state in zip(row["sources"], found, strict=False)
+        for each, state in zip(row["sources"], found, strict=True)
         if state != SAME
     ]
-    prompt = row["prompt"]
-    if prompt and prompt_today and prompt_today != prompt["sha256"]:
+    if row["prompt"] and prompt_today and prompt_today != row["prompt"]["sha256"]:
         notes.append(f"{row['prompt_version']} says something else in its file now: {prompt_today[:8]}")
-    for what, was, now in (
-        ("model", row["model"], answered.model),
-        ("engine", row["engine"], answered.engine),
-    ):
-        if was != now:
-            notes.append(f"the {what} was {was}, now it is {now}")
+    for what in ("model", "engine"):
+        if old[what] != new[what]:
+            notes.append(f"the {what} was {old[what]}, now it is {new[what]}")
     if PLACEHOLDERS.search(row["question"]):
         notes.append("the question was stored without its personal data: it is not word for word the same")
-    said, by = "equal" if equal else "different", row["prompt_version"] or "a quote"
+    equal = old["answer"] == new["answer"]
+    said = "equal" if equal else "different"
     return {
         "command": "step5_serving replay",
-        "headline": f"{said}: {row['trace_id'][:8]}, {by}",
-        "trace_id": row["trace_id"],
-        "question": row["question"],
+        "headline": f"{said}: {row['trace_id'][:8]}, {row['prompt_version'] or 'a quote'}",
+        **{name: row[name] for name in ("trace_id", "question", "prompt_version")},
         "equal": equal,
         "passages": list(found),
-        "prompt_version": row["prompt_version"],
         "notes": notes,
-        "old": {**{name: row[name] for name in SIDE}, "answer": old},
-        "new": {
-            **{name: getattr(answered, name) for name in SIDE if name != "generate_ms"},
-            "answer": new,
-            "generate_ms": answered.latency_ms.get("generate"),
-        },
-        "diff": diff(old, new),
+        "old": old,
+        "new": new,
     }
-
-
-def diff(old: str, new: str) -> list[str]:
-    """What changed, sentence by sentence: lines that begin with a space, - or +; empty when nothing did."""
-    if old == new:
-        return []
-    lines = list(difflib.ndiff(_sentences(old), _sentences(new)))
-    return [line for line in lines if not line.startswith("?")]
 
 
 def show(facts: Mapping[str, Any], console: Console) -> None:
     """The answer, or the difference; then the numbers and what is to be known of them."""
     console.print(facts["question"], style="bold")
-    if facts["equal"]:
-        console.print(facts["new"]["answer"])
-    for line in facts["diff"]:
-        console.print(line, style={"-": "red", "+": "green"}.get(line[0], ""))
-    console.print()
+    if not facts["equal"]:
+        console.print(f"- {facts['old']['answer']}", style="red")
+    console.print(f"{'' if facts['equal'] else '+ '}{facts['new']['answer']}\n")
     for note in facts["notes"]:
         console.print(f"note: {note}", soft_wrap=True)
-    same = facts["passages"].count(SAME)
-    index = f", {same} of {len(facts['passages'])} passages are in the index as they were"
+    same, all_ = facts["passages"].count(SAME), len(facts["passages"])
     console.print(
-        f"{facts['headline']}{index if facts['passages'] else ''}\n"
+        f"{facts['headline']}, {same} of {all_} passages are in the index as they were\n"
         f"before {_numbers(facts['old'])}\nnow    {_numbers(facts['new'])}",
         soft_wrap=True,
     )
@@ -250,10 +223,6 @@ def _numbers(side: Mapping[str, Any]) -> str:
         tokens = f"{side['input_tokens']} tokens in, {side['output_tokens']} out"
     ms = side["generate_ms"]
     return f"{tokens}, {'time unknown' if ms is None else f'{ms:.0f} ms'} ({side['model']}, {side['engine']})"
-
-
-def _sentences(text: str) -> list[str]:
-    return re.split(r"(?<=[.!?\]])\s+(?=[^\s\[])", text)  # a citation belongs to its sentence
 
 
 def _sha256(text: str) -> str:

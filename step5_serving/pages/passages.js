@@ -13,7 +13,7 @@ export class Passages {
   }
 
   #item(source) {
-    const text = el("p", { class: "passage-text" }, source.text ?? "The text of this passage is not stored (any more).");
+    const text = el("p", { class: "passage-text" }, source.text);
     const more = el("button", { type: "button", class: "more", "aria-expanded": "false", onclick: () => this.#unfold(item, more) }, "Show all");
     const back = el("button", { type: "button", class: "more back", onclick: () => this.#back() }, "Back to the answer");
     const item = el("li", { id: `${this.idPrefix}-${source.number}`, class: "card passage", tabindex: "-1" },

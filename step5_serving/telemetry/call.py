@@ -64,7 +64,7 @@ def now() -> datetime:
 class Call:
     """One call; `total_ms` is from the arrival of the request to the last byte of the answer but the row.
 
-    `sources` are dicts {number, document, place, text, chunk, sha256}; their texts are stored once by hash.
+    `sources` are dicts {number, document, place, text, chunk, sha256}.
     `attempts` are dicts {strategy, query, confidence, took}, and where they were timed also {start_ms,
     retrieve_ms, rerank_ms}, start_ms counted from `started_at`: spans.py draws them.
     """
@@ -87,6 +87,7 @@ class Call:
     prompt_id: str | None = None
     prompt_version: int | None = None
     prompt_sha256: str | None = None
+    prompt_text: str | None = None  # the whole template, so that the call can be made again
     input_tokens: int | None = None
     output_tokens: int | None = None
     finish_reason: str | None = None

@@ -8,7 +8,6 @@ of another key is not there for him.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable
 
 import sqlalchemy as sa
@@ -29,7 +28,7 @@ def give(
     comment: str | None = None,
     *,
     key_id: str | None = None,
-    redact: Callable[[Call], Call] | None = None,
+    redact: Callable[[Call], Call] = lambda call: call,
 ) -> bool:
     """Keep it; False where this key made no such call, or the call is not over.
 
@@ -42,21 +41,21 @@ def give(
         UserError: several calls have that trace id.
         TelemetryDown: it could not be written.
     """
-    if redact and comment:
-        comment = redact(Call("feedback", 200, question=comment)).question
-    its = calls.c.key_id == key_id if key_id is not None else calls.c.key_id.is_(None)
-    named = (calls.c.trace_id == name) | (calls.c.span_id == name)
-    [found] = store.read(sa.select(calls.c.id, calls.c.span_id).where(named, its, ~RUNNING).limit(100))
-    if len(found) > 1:
-        spans = ", ".join(row.span_id for row in found)
-        raise UserError(f"trace {name} holds {len(found)} calls: name one by its span id, {spans}")
-    if not found:
+    c = calls.c
+    named = (c.trace_id == name) | (c.span_id == name)
+    [spans] = store.read(sa.select(c.span_id).where(named, c.key_id.is_not_distinct_from(key_id), ~RUNNING))
+    if len(spans) > 1:
+        ids = ", ".join(each.span_id for each in spans[:100])
+        raise UserError(f"trace {name} holds {len(spans)} calls: name one by its span id, {ids}")
+    if not spans:
         return False
-    row = {"call_id": found[0].id, "thumb": THUMBS.get(thumb or ""), "comment": clean(comment)}
+    [[span]] = spans
+    comment = clean(redact(Call("feedback", 200, question=comment)).question)
+    row = {"thumb": THUMBS.get(thumb or ""), "comment": comment, "given_us": microseconds(now())}
     try:
         with store.writing() as connection:
-            connection.execute(sa.delete(feedback).where(feedback.c.call_id == found[0].id))
-            connection.execute(sa.insert(feedback).values(given_us=microseconds(now()), **row))
-    except (sa.exc.SQLAlchemyError, sqlite3.Error) as error:
+            connection.execute(sa.delete(feedback).where(feedback.c.span_id == span))
+            connection.execute(sa.insert(feedback).values(span_id=span, **row))
+    except (sa.exc.SQLAlchemyError, OSError) as error:
         raise TelemetryDown(f"the feedback could not be written: {why(error)}") from None
     return True

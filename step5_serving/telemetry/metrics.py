@@ -37,34 +37,30 @@ class Metrics:
         """`admission` has `running` and `waiting` calls."""
         disable_created_metrics()  # a second series for each, which no query here needs
         self.registry = CollectorRegistry()
-        own = {"registry": self.registry, "namespace": "rag"}
-        self.calls = Counter("calls", "Calls by route and class of status.", ["route", "status"], **own)
-        self.errors = Counter("errors", "Calls that failed, by type of error.", ["type"], **own)
-        self.stage = Histogram(
-            "stage_seconds", "Time by stage; total is the whole call.", ["stage"], buckets=SECONDS, **own
-        )
-        self.first = Histogram(
-            "first_token_seconds", "From the request to the first piece of text.", buckets=SECONDS, **own
-        )
-        self.tokens = Counter("tokens", "Tokens read and written.", ["direction"], **own)
-        self.cost = Counter("cost_usd", "Dollars, where the price is known.", **own)
-        self.unknown = Counter("cost_unknown_calls", "Calls whose cost is not known.", **own)
-        self.refusals = Counter(
-            "refusals", "Requests turned away that have no row.", ["route", "status"], **own
-        )
-        self.feedback = Counter("feedback", "Opinions on answers, by thumb.", ["thumb"], **own)
-        self.confidence = Histogram(
-            "confidence", "Of the search, where it has one.", buckets=PROBABILITIES, **own
-        )
-        self.abstained = Counter("abstained", "Calls answered by: I don't know.", **own)
-        self.in_flight = Gauge("in_flight", "Requests being answered now.", **own)
-        self.queue = Gauge("queue_depth", "Requests that wait for their turn.", **own)
+
+        def make(kind: Any, name: str, help: str, *labels: str, **more: Any) -> Any:
+            return kind(name, help, labels, namespace="rag", registry=self.registry, **more)
+
+        seconds, probabilities = {"buckets": SECONDS}, {"buckets": PROBABILITIES}
+        self.calls = make(Counter, "calls", "Calls by route and class of status.", "route", "status")
+        self.errors = make(Counter, "errors", "Calls that failed, by type of error.", "type")
+        stage = make(Histogram, "stage_seconds", "Time by stage; total is the call.", "stage", **seconds)
+        self.first = make(Histogram, "first_token_seconds", "Until the first piece of text.", **seconds)
+        tokens = make(Counter, "tokens", "Tokens read and written.", "direction")
+        self.cost = make(Counter, "cost_usd", "Dollars, where the price is known.")
+        self.unknown = make(Counter, "cost_unknown_calls", "Calls whose cost is not known.")
+        self.refusals = make(Counter, "refusals", "Requests without a row.", "route", "status")
+        self.feedback = make(Counter, "feedback", "Opinions on answers, by thumb.", "thumb")
+        self.confidence = make(Histogram, "confidence", "Of the search.", **probabilities)
+        self.abstained = make(Counter, "abstained", "Calls answered by: I don't know.")
+        in_flight = make(Gauge, "in_flight", "Requests being answered now.")
+        queue = make(Gauge, "queue_depth", "Requests that wait for their turn.")
         if admission:
-            self.in_flight.set_function(lambda: admission.running)
-            self.queue.set_function(lambda: admission.waiting)
+            in_flight.set_function(lambda: admission.running)
+            queue.set_function(lambda: admission.waiting)
         # A look-up by label costs more than the count itself.
-        self._stages = {stage: self.stage.labels(stage) for stage in (*STAGES, "total")}
-        self._input, self._output = self.tokens.labels("input"), self.tokens.labels("output")
+        self._stages = {name: stage.labels(name) for name in (*STAGES, "total")}
+        self._input, self._output = tokens.labels("input"), tokens.labels("output")
         self.calls.labels("query", "2xx")  # there from the start: a rate needs a zero to begin with
 
     def observe(self, call: Call) -> None:
@@ -80,14 +76,11 @@ class Metrics:
             self.first.observe(call.first_token_ms / 1000)
         self._input.inc(call.input_tokens or 0)
         self._output.inc(call.output_tokens or 0)
-        if call.cost_usd is not None:
-            self.cost.inc(call.cost_usd)
-        else:
-            self.unknown.inc()
+        self.cost.inc(call.cost_usd or 0)
+        self.unknown.inc(call.cost_usd is None)
         if call.confidence is not None:
             self.confidence.observe(call.confidence)
-        if call.abstained:
-            self.abstained.inc()
+        self.abstained.inc(bool(call.abstained))
 
     def refused(self, route: str, status: int) -> None:
         """Count a request that has no row."""

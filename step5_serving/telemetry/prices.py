@@ -61,9 +61,11 @@ class Budget:
     def __init__(self, usd_per_day: float, store: Store | None = None, today: datetime | None = None) -> None:
         if not 0 < usd_per_day < float("inf"):
             raise UserError(f"--budget-usd-per-day {usd_per_day:g} buys nothing: use a number over 0")
-        self.limit = usd_per_day
-        self._day = _midnight(today or now())
-        self._spent = spent_since(store, self._day) if store else 0.0
+        self.limit, self._day, self._spent = usd_per_day, _midnight(today or now()), 0.0
+        if store:
+            since = calls.c.started_us >= microseconds(self._day)
+            [[[spent]]] = store.read(sa.select(sa.func.sum(calls.c.cost_usd)).where(since))
+            self._spent = float(spent or 0.0)
 
     def check(self, at: datetime | None = None) -> None:
         """Before a call.
@@ -74,35 +76,24 @@ class Budget:
         at = at or now()
         spent = self.spent(at)
         if spent >= self.limit:
-            left = int((self._day + timedelta(days=1) - at).total_seconds()) + 1
+            left = self._day + timedelta(days=1) - at
             raise BudgetExceeded(
                 f"today's budget of ${self.limit:g} is spent (${spent:.4f}): the next day begins at 0:00 UTC",
-                retry_after=max(1, left),
+                retry_after=max(1, int(left.total_seconds()) + 1),
             )
 
     def add(self, call: Call) -> None:
         """After a call, with what it cost; an unknown cost adds nothing."""
-        self._turn(call.started_at)
+        self.spent(call.started_at)
         # One that was begun before midnight is yesterday's money.
         if call.cost_usd and _midnight(call.started_at) == self._day:
             self._spent += call.cost_usd
 
-    def spent(self, at: datetime | None = None) -> float:
-        """Dollars of the day."""
-        self._turn(at or now())
-        return self._spent
-
-    def _turn(self, at: datetime) -> None:
-        """Begin a new day where it has come."""
+    def spent(self, at: datetime) -> float:
+        """Dollars of the day, which may be a new one."""
         if _midnight(at) > self._day:
             self._day, self._spent = _midnight(at), 0.0
-
-
-def spent_since(store: Store, begin: datetime) -> float:
-    """Dollars of the calls that began then or later."""
-    statement = sa.select(sa.func.sum(calls.c.cost_usd)).where(calls.c.started_us >= microseconds(begin))
-    [[[spent]]] = store.read(statement)
-    return float(spent or 0.0)
+        return self._spent
 
 
 def _midnight(at: datetime) -> datetime:

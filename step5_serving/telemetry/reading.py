@@ -19,28 +19,23 @@ import sqlalchemy as sa
 
 from shared.errors import UserError
 from step5_serving.telemetry.call import now, prompt_name
-from step5_serving.telemetry.schema import (
-    COLUMNS,
-    FIELDS,
-    bodies,
-    calls,
-    feedback,
-    iso,
-    microseconds,
-    prompts,
-    texts,
-)
+from step5_serving.telemetry.schema import FIELDS, RUNNING, bodies, calls, feedback, iso, microseconds
 from step5_serving.telemetry.store import Store
 
 LOW = 0.68  # the confidence under which step 3 asks again, or says that it doesn't know
 LONGEST = 200  # characters of a question in a short row
-MOST = 500  # rows of a page
+MOST = 500  # calls among which those that deserve a look are chosen
 c = calls.c
 FAILED = c.http_response_status_code >= 400
-SHOWN = {"trace_id", "span_id", "route", "status", "error_type", "key_id", "question", "comment"}
-SHOWN |= {"model", "engine", "finish_reason", "input_tokens", "output_tokens", "cost_usd"}
-SHOWN |= {"confidence", "abstained"}
-SHORT = [c[name].label(FIELDS.get(name, name)) for name in ("id", *COLUMNS)]
+PROMPT = {"prompt_id": "id", "prompt_version": "version", "prompt_sha256": "sha256", "prompt_text": "text"}
+LONG = ("sources", "attempts", "parameters")  # JSON
+HIDDEN = {"id", "started_us", "opened_by", "gen_ai_operation_name", "answer", *LONG, *PROMPT}  # in short rows
+EVERYTHING = (
+    sa.select(*(each.label(FIELDS.get(each.name, each.name)) for each in c))
+    .add_columns(*bodies.c.values()[1:], feedback.c.thumb, feedback.c.comment)
+    .join(bodies, bodies.c.span_id == c.span_id)
+    .outerjoin(feedback, feedback.c.span_id == c.span_id)
+)
 
 
 def list_calls(
@@ -52,15 +47,17 @@ def list_calls(
     error: bool = False,
 ) -> dict[str, Any]:
     """The latest calls first; only those in doubt, or that failed, where asked for."""
-    limit, statement = max(1, min(limit, MOST)), _everything()
+    statement = EVERYTHING.order_by(c.id.desc()).limit(limit + 1)
     if before is not None:
         statement = statement.where(c.id < before)
     if low_confidence:
         statement = statement.where(c.confidence < LOW)
     if error:
         statement = statement.where(FAILED)
-    [rows] = store.read(statement.order_by(c.id.desc()).limit(limit + 1))
-    found = [{**_short(row), "question": row.question and row.question[:LONGEST]} for row in rows[:limit]]
+    [rows] = store.read(statement)
+    found = [_short(row) for row in rows[:limit]]
+    for each in found:
+        each["question"] = each["question"] and each["question"][:LONGEST]
     return {"calls": found, "next": rows[limit - 1].id if len(rows) > limit else None}
 
 
@@ -79,64 +76,54 @@ def show_call(store: Store, name: str) -> dict[str, Any] | None:
     # A range, not LIKE: it uses the index in both databases, whatever their collation.
     of_trace = c.trace_id.between(name, name.ljust(32, "f"))
     of_span = c.span_id.between(name, name.ljust(16, "f")) if len(name) <= 16 else sa.false()
-    [rows] = store.read(_everything().where(of_trace | of_span).order_by(c.id).limit(100))
+    [rows] = store.read(EVERYTHING.where(of_trace | of_span).order_by(c.id).limit(100))
     rows = [row for row in rows if (row.span_id or "").startswith(name)] or rows
     if len({row.trace_id for row in rows}) > 1:
         raise UserError(f"several calls begin with {name}: give more of its digits")
     if len(rows) > 1:
         spans = ", ".join(row.span_id for row in rows)
         raise UserError(f"trace {name} holds {len(rows)} calls: name one by its span id, {spans}")
-    return _whole(store, rows[0]) if rows else None
+    return _whole(rows[0]) if rows else None
 
 
-def look_at(store: Store, since: timedelta) -> list[dict[str, Any]]:
-    """Questions that were disliked, in doubt or not answered, with `reasons`; disliked ones first."""
-    disliked, doubtful = feedback.c.thumb == -1, c.confidence < LOW
+def look_at(store: Store, since: timedelta, limit: int = 100) -> list[dict[str, Any]]:
+    """Calls that deserve a look, each question once, with `reasons`; disliked ones first.
+
+    They were disliked, in doubt, or not answered.
+
+    Raises:
+        TelemetryDown: the database can't be read.
+    """
+    why = {"disliked": feedback.c.thumb == -1, "low confidence": c.confidence < LOW}
+    why["abstained"] = c.abstained.is_(True)
     within = c.started_us > microseconds(now() - since)
-    statement = _everything().where(c.http_route == "query", ~FAILED, c.opened_by.is_(None), within)
-    statement = statement.where(sa.or_(disliked, doubtful, c.abstained.is_(True)))
-    [rows] = store.read(statement.order_by(sa.case((disliked, 0), else_=1), c.id.desc()).limit(MOST))
-    found = []
+    [rows] = store.read(
+        EVERYTHING.add_columns(*(each.label(f"is {name}") for name, each in why.items()))
+        .where(c.http_route == "query", ~FAILED, ~RUNNING, within, sa.or_(*why.values()))
+        .order_by(sa.case((why["disliked"], 0), else_=1), c.id.desc())
+        .limit(MOST)
+    )
+    found: dict[str, dict[str, Any]] = {}
     for row in rows:
-        whole = _whole(store, row)
-        low = row.confidence is not None and row.confidence < LOW
-        why = {"disliked": row.thumb == -1, "low confidence": low, "abstained": bool(row.abstained)}
-        found.append({**whole, "reasons": [name for name, holds in why.items() if holds]})
-    return found
-
-
-def _everything() -> Any:
-    """A SELECT of calls with their bodies, prompts and feedback."""
-    opinion = (feedback.c.thumb, feedback.c.comment)
-    statement = sa.select(*SHORT, *opinion, bodies, prompts.c.text.label("prompt_text"))
-    statement = statement.join(bodies, bodies.c.call_id == c.id)
-    statement = statement.outerjoin(feedback, feedback.c.call_id == c.id)
-    return statement.outerjoin(prompts, prompts.c.sha256 == c.prompt_sha256)
-
-
-def _whole(store: Store, row: Any) -> dict[str, Any]:
-    whole = {**_short(row), "answer": row.answer}
-    whole |= {name: json.loads(getattr(row, name)) for name in ("sources", "attempts", "parameters")}
-    hashes = [each["sha256"] for each in whole["sources"]]
-    [found] = store.read(sa.select(texts).where(texts.c.sha256.in_(hashes)))
-    known = {each.sha256: each.text for each in found}
-    for each in whole["sources"]:
-        each["text"] = known.get(each["sha256"])
-    whole["prompt"] = row.prompt_id and {
-        "id": row.prompt_id,
-        "version": row.prompt_version,
-        "sha256": row.prompt_sha256,
-        "text": row.prompt_text,
-    }
-    return whole
+        asked = " ".join((row.question or "").lower().split())
+        if asked and asked not in found:
+            found[asked] = {**_whole(row), "reasons": [name for name in why if row._mapping[f"is {name}"]]}
+    return list(found.values())[:limit]
 
 
 def _short(row: Any) -> dict[str, Any]:
-    found: dict[str, Any] = dict(row._mapping)
+    found = dict(row._mapping)
+    ended = "lost" if found["error_type"] == "lost" else "done"
     return {
-        **{name: value for name, value in found.items() if name in SHOWN or name.endswith("_ms")},
-        "state": "running" if found["opened_by"] else "lost" if found["error_type"] == "lost" else "done",
+        **{name: value for name, value in found.items() if name not in HIDDEN},
+        "state": "running" if found["opened_by"] else ended,
         "started_at": iso(found["started_us"]),
         "prompt_version": prompt_name(found["prompt_id"], found["prompt_version"], found["prompt_sha256"]),
         "thumb": {1: "up", -1: "down"}.get(found["thumb"]),
     }
+
+
+def _whole(row: Any) -> dict[str, Any]:
+    lists = {name: json.loads(getattr(row, name)) for name in LONG}
+    prompt = row.prompt_id and {name: getattr(row, column) for column, name in PROMPT.items()}
+    return {**_short(row), "answer": row.answer, **lists, "prompt": prompt}

@@ -1,27 +1,42 @@
-"""The operator's report: what happened, against a baseline that was saved before.
+"""The operator's report: the calls of a time, against those of the time before it.
 
-    $ python -m step5_serving report --since 24h --baseline baseline.json
+    $ python -m step5_serving report --since 24h --before 7d
     p95, ms      1,840   1,210   +630 (+420 to +800)   slower
     ...
-    exit code 1: something is worse than the baseline
+    exit code 1: something got worse
 
 A regression takes more than a difference, or every noisy night would be one: the 95 % interval of the
 difference (bootstrap, both sides drawn anew) lies wholly on the bad side, and the difference is larger than
---tolerance of the baseline. Under twenty values nothing is claimed.
+--tolerance of the figure before. Under twenty values nothing is claimed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+import sqlalchemy as sa
+
 from shared.stats import nearest_rank
-from step5_serving.telemetry.baseline import FEWEST, Baseline, Window, window
+from step5_serving.telemetry.schema import calls, microseconds
 from step5_serving.telemetry.store import Store
+from step5_serving.telemetry.summary import ANSWERED, ERROR
 
 DRAWS = 1000
+FEWEST = 20  # values of which something is claimed
+MOST = 20_000  # the latest calls of a time, which are looked at
+Window = Mapping[str, Sequence[float]]  # values by column, the latest first
+c = calls.c
+COLUMNS = {  # unknown values are left out, and so are times and costs of calls that were not answered
+    "total_ms": sa.case((ANSWERED, c.total_ms)),
+    "first_token_ms": sa.case((ANSWERED, c.first_token_ms)),
+    "cost_usd": sa.case((ANSWERED, c.cost_usd)),
+    "error": sa.case((ERROR, 1.0), else_=0.0),
+    "confidence": c.confidence,
+    "abstained": sa.case((ANSWERED, sa.case((c.abstained.is_(True), 1.0), else_=0.0))),
+}
 
 
 @dataclass(frozen=True)
@@ -48,36 +63,39 @@ MEASURES = (
 )
 
 
-def report(
-    store: Store,
-    since: timedelta,
-    baseline: Baseline | None = None,
-    *,
-    tolerance: float = 0.1,
-    at: datetime | None = None,
-) -> dict[str, Any]:
-    """Every figure with its interval, and what is `worse` than the baseline, a line each.
-
-    Args:
-        tolerance: a difference up to this share of the baseline's figure is none.
+def window(store: Store, since: timedelta, end: datetime) -> dict[str, list[float]]:
+    """The values of the latest calls of a time, by column.
 
     Raises:
         TelemetryDown: the database can't be read.
     """
-    values = window(store, since, at)
+    began = c.started_us.between(microseconds(end - since), microseconds(end) - 1)
+    [rows] = store.read(sa.select(*COLUMNS.values()).where(began).order_by(c.id.desc()).limit(MOST))
+    return {
+        name: [float(row[place]) for row in rows if row[place] is not None]
+        for place, name in enumerate(COLUMNS)
+    }
+
+
+def report(values: Window, before: Window, tolerance: float = 0.1) -> dict[str, Any]:
+    """Every figure of a window with its interval, and what is `worse` than `before`, a line each.
+
+    Args:
+        tolerance: a difference up to this share of the figure before is none.
+    """
     rows, worse = {}, []
     for measure in MEASURES:
-        row = _row(measure, values, baseline.values if baseline else None, tolerance)
+        row = rows[measure.name] = _row(measure, values, before, tolerance)
         if row.get("regressed"):
-            before, value = text_of(measure, row["baseline"]), text_of(measure, row["value"])
-            worse.append(f"{measure.title} is {value}, {measure.worse} than the baseline's {before}")
-        rows[measure.name] = row
+            now, then = (f"{row[each]:,.{measure.digits}f}" for each in ("value", "baseline"))
+            worse.append(f"{measure.title} is {now}, {measure.worse} than the {then} before")
+    counts = {name: len(each["error"]) for name, each in {"calls": values, "calls_before": before}.items()}
     return {
         "command": "step5_serving report",
-        "headline": worse[0] if worse else f"{len(values['error'])} calls, nothing is worse",
+        "headline": worse[0] if worse else f"{counts['calls']} calls, nothing is worse",
+        **counts,
         "worse": worse,
         "measures": rows,
-        "baseline": baseline and {"until": baseline.until, "calls": baseline.calls},
         "tolerance": tolerance,
     }
 
@@ -121,11 +139,9 @@ def _row(measure: Measure, values: Window, before: Window | None, tolerance: flo
 
 def _figure(measure: Measure, values: Sequence[float]) -> float | None:
     """The mean, or the nearest rank as in the summary."""
-    if not values:
-        return None
-    if measure.percent is None:
-        return sum(values) / len(values)
-    return nearest_rank(values, measure.percent)
+    if measure.percent is not None:
+        return nearest_rank(values, measure.percent)
+    return sum(values) / len(values) if values else None
 
 
 def _draws(measure: Measure, values: Sequence[float], seed: int = 0) -> Any:
@@ -149,8 +165,3 @@ def _interval(draws: Any) -> list[float]:
     import numpy as np
 
     return [float(each) for each in np.percentile(draws, [2.5, 97.5], method="inverted_cdf")]
-
-
-def text_of(measure: Measure, value: float) -> str:
-    """A figure with as many digits as it deserves."""
-    return f"{value:,.{measure.digits}f}"

@@ -1,14 +1,12 @@
 """The tables of telemetry, the same for SQLite and Postgres.
 
     calls      one row a call: numbers and short words, so that a summary of a day reads little
-    bodies     what was asked and answered, by the call's id: long texts, read one at a time
-    prompts    the text of every prompt, once by its hash
-    texts      the text of every passage, once by its hash
-    feedback   what a person thought of an answer, by the call's id
+    bodies     what was asked, found and answered, and the prompt's text: long, read one at a time
+    feedback   what a person thought of an answer
 
-Columns have the names of OpenTelemetry's GenAI conventions, with _ for the dots, where these have one:
-gen_ai_request_model, gen_ai_usage_input_tokens, error_type. Times are whole microseconds since 1970, UTC:
-both databases divide them into buckets without a function of their own.
+They belong together by the call's span id. Columns have the names of OpenTelemetry's GenAI conventions, with
+_ for the dots, where these have one: gen_ai_request_model, gen_ai_usage_input_tokens, error_type. Times are
+whole microseconds since 1970, UTC: both databases divide them into buckets without a function of their own.
 
 A stream has its row before its first byte. Such a row names the process that answers (`opened_by`) until the
 call ends; when that process is gone, the call is lost (store.py).
@@ -20,35 +18,24 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    Column,
-    Double,
-    ForeignKey,
-    Index,
-    Integer,
-    MetaData,
-    SmallInteger,
-    String,
-    Table,
-    Text,
-)
+import sqlalchemy as sa
+from sqlalchemy import BigInteger, Column, Double, Integer, String, Table, Text
 
 from step5_serving.telemetry.call import Call
 from step5_serving.telemetry.owner import OWNER
 
-VERSION = 2
+VERSION = 3
 OPERATIONS = {"query": "invoke_agent"}  # by route, where they have another name
-metadata = MetaData()
-ID = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up only what is called INTEGER
+metadata = sa.MetaData()
 
 meta = Table("meta", metadata, Column("key", String(64), primary_key=True), Column("value", Text))
 
 calls = Table(
     "calls",
     metadata,
-    Column("id", ID, primary_key=True),
+    # SQLite counts up only what is called INTEGER.
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("span_id", String(16), nullable=False, unique=True),
     Column("trace_id", String(32), nullable=False),  # not unique: a client's trace may hold several calls
     Column("started_us", BigInteger, nullable=False),
     Column("http_route", String(32), nullable=False),
@@ -66,57 +53,42 @@ calls = Table(
     Column("gen_ai_usage_output_tokens", Integer),
     Column("cost_usd", Double),
     Column("confidence", Double),
-    Column("abstained", Boolean),
+    Column("abstained", sa.Boolean),
     Column("total_ms", Double),
     Column("queue_ms", Double),
     Column("retrieve_ms", Double),
     Column("rerank_ms", Double),
     Column("generate_ms", Double),
     Column("first_token_ms", Double),
-    Column("span_id", String(16)),
     Column("opened_by", Text),  # null: the call has ended
 )
-Index("calls_started_us", calls.c.started_us)
-Index("calls_trace_id", calls.c.trace_id)
-Index("calls_span_id", calls.c.span_id)
+sa.Index("calls_started_us", calls.c.started_us)
+sa.Index("calls_trace_id", calls.c.trace_id)
 RUNNING = calls.c.opened_by.is_not(None)
-Index("calls_running", calls.c.opened_by, sqlite_where=RUNNING, postgresql_where=RUNNING)
+sa.Index("calls_running", calls.c.opened_by, sqlite_where=RUNNING, postgresql_where=RUNNING)
+
+
+def _of_call() -> Column[str]:
+    return Column("span_id", sa.ForeignKey("calls.span_id", ondelete="CASCADE"), primary_key=True)
+
 
 bodies = Table(
     "bodies",
     metadata,
-    Column("call_id", ID, ForeignKey("calls.id", ondelete="CASCADE"), primary_key=True),
+    _of_call(),
     Column("question", Text),
     Column("answer", Text),
-    Column("sources", Text, nullable=False),  # JSON, and so the next two; sources without their texts
+    Column("prompt_text", Text),
+    Column("sources", Text, nullable=False),  # JSON, and so the next two
     Column("attempts", Text, nullable=False),
     Column("parameters", Text, nullable=False),
-)
-
-# `seen_us` is when a text was last used, give or take half a day (sinks.py): prune needs no more.
-prompts = Table(
-    "prompts",
-    metadata,
-    Column("sha256", String(64), primary_key=True),
-    Column("id", Text),
-    Column("version", Integer),
-    Column("text", Text, nullable=False),
-    Column("seen_us", BigInteger, nullable=False),
-)
-
-texts = Table(
-    "texts",
-    metadata,
-    Column("sha256", String(64), primary_key=True),
-    Column("text", Text, nullable=False),
-    Column("seen_us", BigInteger, nullable=False),
 )
 
 feedback = Table(
     "feedback",
     metadata,
-    Column("call_id", ID, ForeignKey("calls.id", ondelete="CASCADE"), primary_key=True),
-    Column("thumb", SmallInteger),  # 1 up, -1 down, null: only a comment
+    _of_call(),
+    Column("thumb", sa.SmallInteger),  # 1 up, -1 down, null: only a comment
     Column("comment", Text),
     Column("given_us", BigInteger, nullable=False),
 )
@@ -142,11 +114,10 @@ FIELDS = {  # of a Call, by column; elsewhere they have the column's name
     "gen_ai_usage_input_tokens": "input_tokens",
     "gen_ai_usage_output_tokens": "output_tokens",
 }
-COLUMNS = calls.columns.keys()[1:]  # the database counts the ids
 
 
-def call_row(call: Call) -> tuple[Any, ...]:
-    """The columns of `calls` but the id, in the table's order."""
+def call_row(call: Call) -> dict[str, Any]:
+    """The columns of `calls` but the id, which the database counts."""
     made = {
         "started_us": microseconds(call.started_at),
         "gen_ai_operation_name": OPERATIONS.get(call.route, call.route),
@@ -154,25 +125,18 @@ def call_row(call: Call) -> tuple[Any, ...]:
         "gen_ai_usage_output_tokens": _count(call.output_tokens),
         "opened_by": OWNER if call.running else None,
     }
-    return tuple(
-        made[name] if name in made else clean(getattr(call, FIELDS.get(name, name))) for name in COLUMNS
-    )
+    names = calls.columns.keys()[1:]
+    return {name: clean(getattr(call, FIELDS.get(name, name))) for name in names if name not in made} | made
 
 
-def body_row(call: Call) -> tuple[Any, ...]:
-    """The columns of `bodies` but the id."""
-    sources = [{name: value for name, value in each.items() if name != "text"} for each in call.sources]
-    return (
-        clean(call.question),
-        clean(call.answer),
-        dumps(sources),
-        dumps(call.attempts),
-        dumps(call.parameters),
-    )
-
-
-def dumps(value: Any) -> str:
-    return clean(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+def body_row(call: Call) -> dict[str, Any]:
+    """The columns of `bodies`."""
+    texts = {name: clean(getattr(call, name)) for name in ("question", "answer", "prompt_text")}
+    lists = {
+        name: clean(json.dumps(getattr(call, name), ensure_ascii=False, separators=(",", ":")))
+        for name in ("sources", "attempts", "parameters")
+    }
+    return {"span_id": call.span_id, **texts, **lists}
 
 
 def clean(text: Any) -> Any:

@@ -3,14 +3,15 @@
     store = Store.open("sqlite:///telemetry.db", create=True)
     store.read(select(func.count()).select_from(calls))[0][0]
 
-Reading opens a connection each time (SQLite: a fifth of a millisecond), so that a database which was moved,
-restored or restarted is seen at once. Writing is the business of sinks.py.
+Connections are kept, and checked before each use: a server that was restarted, or a file that was replaced,
+is noticed at once.
 """
 
 from __future__ import annotations
 
 import contextlib
 import sqlite3
+import sys
 import urllib.parse
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
@@ -18,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.pool import NullPool
 
 from shared.errors import UserError, reason
 from step5_serving.errors import TelemetryDown
@@ -30,6 +30,9 @@ ALLOWED = "use FILE, sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME"
 LOCK = 0x5E1E6E7D  # any number: whoever makes the tables holds it, so that several workers may start at once
 LONGEST_CALL = timedelta(hours=1)  # no call takes longer: one that was begun before is over
 PATIENCE = 2.0  # seconds that a write waits for another one's lock
+ROOM = "x" * 65536  # what `probe` writes: a disk that is full still takes a few bytes
+STEP = 2000  # calls that `prune` deletes at a time: others wait milliseconds for their turn, not seconds
+WRITES = {"begin": "BEGIN IMMEDIATE"}  # SQLite's takes the lock at its start, so that it can't lose its turn
 
 
 class Store:
@@ -38,10 +41,13 @@ class Store:
     def __init__(self, url: sa.URL, file: Path | None) -> None:
         self.url, self.file = url, file
         if file is None:
-            self.engine = sa.create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": 5})
-        else:
-            self.engine = sa.create_engine("sqlite://", creator=self.connect, poolclass=NullPool)
-            sa.event.listen(self.engine, "begin", _begin)
+            limits = {"connect_timeout": 5, "options": f"-c lock_timeout={int(1000 * PATIENCE)}"}
+            self.engine = sa.create_engine(url, pool_pre_ping=True, connect_args=limits)
+            return
+        self.engine = sa.create_engine("sqlite://", creator=self._connect, poolclass=sa.QueuePool)
+        sa.event.listen(self.engine, "connect", self._connected)
+        sa.event.listen(self.engine, "checkout", self._check_file)
+        sa.event.listen(self.engine, "begin", _begin)
 
     @classmethod
     def open(cls, text: str, *, create: bool = False) -> Store:
@@ -81,11 +87,7 @@ class Store:
                 connection.execute(sa.insert(meta).values(key="schema_version", value=str(VERSION)))
 
     def _check(self) -> None:
-        """Whether this is telemetry, and of this program's format.
-
-        Raises:
-            UserError: it is not.
-        """
+        """Raises UserError where this is not telemetry, or not of this program's format."""
         with self.engine.connect() as connection:
             tables = set(sa.inspect(connection).get_table_names())
             if not {"meta", "calls", "bodies"} <= tables:
@@ -98,6 +100,54 @@ class Store:
                 "use the program that made it, or begin another with --telemetry"
             )
 
+    # --- reading and writing ------------------------------------------------------------------------------
+
+    def read(self, *statements: Any) -> list[Sequence[Any]]:
+        """The rows of each statement, all of the same moment.
+
+        Raises:
+            TelemetryDown: the database can't be read now.
+        """
+        level = {"isolation_level": "REPEATABLE READ"} if self.file is None else {}
+        try:
+            with self.engine.connect().execution_options(**level) as connection:
+                return [connection.execute(each).all() for each in statements]
+        except sa.exc.SQLAlchemyError as error:
+            raise TelemetryDown(f"telemetry cannot be read: {why(error)}") from None
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[sa.Connection]:
+        """A transaction that writes: all that happens inside is committed at its end, or none.
+
+        A file that is gone is begun anew.
+
+        Raises:
+            SQLAlchemyError: the database can't be written.
+            OSError: the file can't be made, or was deleted meanwhile: the rows are in a file without a name.
+        """
+        if self.file is not None and not self.file.exists():
+            print(f"telemetry: {self.name} is gone; it is begun anew", file=sys.stderr)
+            self.make()
+        with self.engine.connect().execution_options(**WRITES) as connection:
+            try:
+                with connection.begin():
+                    yield connection
+                if connection.info.get("file") != self._file_id():
+                    raise FileNotFoundError(2, "the database was deleted while it was written to")
+            except BaseException:
+                connection.invalidate()  # the next one begins with a new connection
+                raise
+
+    def probe(self) -> None:
+        """Raises what `writing` does where nothing could be written now."""
+        room = meta.c.key == "room"
+        with self.writing() as connection:
+            connection.execute(sa.delete(meta).where(room))
+            connection.execute(sa.insert(meta).values(key="room", value=ROOM))
+        with self.writing() as connection:
+            connection.execute(sa.delete(meta).where(room))
+        self.engine.dispose()  # takes what was tried out of SQLite's log: it must not be in the way itself
+
     def mark_lost(self) -> int:
         """Close the rows of calls whose process ended before they did; returns how many there were.
 
@@ -107,50 +157,65 @@ class Store:
             SQLAlchemyError: the database can't be written.
         """
         with self.writing() as connection:
-            owners = (
-                connection.execute(sa.select(calls.c.opened_by).where(RUNNING).distinct()).scalars().all()
-            )
+            owners = connection.execute(sa.select(calls.c.opened_by).where(RUNNING).distinct()).scalars()
             gone = [each for each in owners if is_gone(each)]
             old = calls.c.started_us < microseconds(now() - LONGEST_CALL)
             lost = sa.update(calls).where(RUNNING, calls.c.opened_by.in_(gone) | old)
             values = {"http_response_status_code": 500, "error_type": "lost", "opened_by": None}
             return connection.execute(lost.values(**values)).rowcount
 
-    def connect(self) -> sqlite3.Connection:
-        """SQLite by hand, without transactions of the driver's own; the file is not made where it is gone."""
+    def prune(self, older_than: timedelta) -> int:
+        """Delete calls that are older, with what was asked, found and answered; returns how many.
+
+        SQLite keeps the freed pages for later rows: the file doesn't shrink.
+
+        Raises:
+            UserError: the database is locked, or can't be written.
+        """
+        old = calls.c.started_us < microseconds(now() - older_than)
+        some = sa.delete(calls).where(calls.c.id.in_(sa.select(calls.c.id).where(old).limit(STEP)))
+        deleted = 0
+        try:
+            while True:
+                with self.writing() as connection:
+                    found = connection.execute(some).rowcount
+                deleted += found
+                if found < STEP:
+                    return deleted
+        except (sa.exc.SQLAlchemyError, OSError) as error:
+            raise UserError(f"telemetry in {self.name} cannot be pruned: {why(error)}") from None
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+    # --- connections of SQLite ----------------------------------------------------------------------------
+
+    def _connect(self) -> sqlite3.Connection:
+        """Without transactions of the driver's own; the file is not made where it is gone."""
         assert self.file is not None
         address = f"file:{urllib.parse.quote(str(self.file.absolute()))}?mode=rw"
         db = sqlite3.connect(
             address, uri=True, timeout=PATIENCE, check_same_thread=False, isolation_level=None
         )
         db.execute("PRAGMA foreign_keys = ON")
+        db.execute("PRAGMA synchronous = NORMAL")  # survives the death of the process
         return db
 
-    def read(self, *statements: Any) -> list[Sequence[Any]]:
-        """The rows of each statement, all of the same moment.
+    def _connected(self, _db: Any, record: Any) -> None:
+        record.info["file"] = self._file_id()
 
-        Raises:
-            TelemetryDown: the database can't be read now.
-        """
+    def _check_file(self, _db: Any, record: Any, _proxy: Any) -> None:
+        """The pool opens another connection where this one's file is not the one of that name any more."""
+        if record.info["file"] != self._file_id():
+            raise sa.exc.DisconnectionError
+
+    def _file_id(self) -> tuple[int, int] | None:
+        """Device and inode of the file; None where there is none, as on Postgres."""
         try:
-            with self.engine.connect() as connection:
-                if self.file is None:
-                    connection = connection.execution_options(isolation_level="REPEATABLE READ")
-                return [connection.execute(each).all() for each in statements]
-        except sa.exc.SQLAlchemyError as error:
-            raise TelemetryDown(f"telemetry cannot be read: {why(error)}") from None
-
-    @contextlib.contextmanager
-    def writing(self) -> Iterator[sa.Connection]:
-        """A transaction that writes; SQLite's takes the lock at its start, so that it can't lose its turn."""
-        with (
-            self.engine.connect().execution_options(begin="BEGIN IMMEDIATE") as connection,
-            connection.begin(),
-        ):
-            yield connection
-
-    def close(self) -> None:
-        self.engine.dispose()
+            found = self.file.stat() if self.file else None
+        except OSError:
+            return None
+        return (found.st_dev, found.st_ino) if found else None
 
 
 def _begin(connection: sa.Connection) -> None:

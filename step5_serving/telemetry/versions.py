@@ -1,8 +1,8 @@
 """Which prompt a call gets: the versions of a folder, pinned by content, two at once by a traffic split.
 
     >>> versions = Versions.of(PROMPTS, "answer", "smollm2", "1:90,2:10")
-    >>> versions.pick(trace_id="4bf92f3577b34da6a3ce929d0e0e4736").label
-    'answer/1@ab12cd34'
+    >>> versions.pick(trace_id="4bf92f3577b34da6a3ce929d0e0e4736")
+    1
 
 The files are read once, at the start: an edit in place changes nothing of a running server, and afterwards
 the hash tells it. The trace id decides which version a call gets, so that a retry gets the same one and
@@ -14,14 +14,13 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from shared import prompts
 from shared.errors import UserError
 from step5_serving.seam import PromptRef
 
-ALLOWED = 'use a version, or versions with their shares: "2" or "1:90,2:10"'
 SPLIT = re.compile(r"\d{1,6}|\d{1,6}:\d{1,6}(,\d{1,6}:\d{1,6})*")
 
 
@@ -50,7 +49,6 @@ class Versions:
 
     known: Mapping[int, prompts.Prompt]
     shares: Mapping[int, int]
-    refs: Mapping[int, PromptRef] = field(default_factory=dict)
 
     @classmethod
     def of(cls, folder: Path, id: str, family: str | None = None, split: str | None = None) -> Versions:
@@ -62,14 +60,13 @@ class Versions:
         latest = prompts.load(folder, id, family=family)
         # By its number any version can be had, as by `prompts.load`: one in trial is nobody's default.
         known = {each.version: each for each in prompts.read_all(folder) if each.id == id}
-        shares = {latest.version: 1} if split is None else parse_split(split, known)
-        return cls(known, shares, {version: ref_of(each) for version, each in known.items()})
+        return cls(known, {latest.version: 1} if split is None else parse_split(split, known))
 
-    def pick(self, trace_id: str) -> PromptRef:
+    def pick(self, trace_id: str) -> int:
         """The version that the trace id draws."""
         versions = sorted(self.shares)
         [version] = random.Random(trace_id).choices(versions, [self.shares[each] for each in versions])
-        return self.refs[version]
+        return version
 
 
 def parse_split(text: str, known: Collection[int]) -> dict[int, int]:
@@ -81,7 +78,7 @@ def parse_split(text: str, known: Collection[int]) -> dict[int, int]:
     parts = [part.partition(":") for part in text.split(",")] if SPLIT.fullmatch(text) else []
     shares = {int(version): int(share or 1) for version, _, share in parts}
     if len(shares) < len(parts) or not any(shares.values()):
-        raise UserError(f"--prompts {text!r} is not a split: {ALLOWED}")
+        raise UserError(f'--prompts {text!r} is not a split: use a version, "2", or shares, "1:90,2:10"')
     for version in shares:
         if version not in known:
             there = ", ".join(map(str, sorted(known)))

@@ -1,7 +1,7 @@
 """The group commit: one thread writes what waits in one transaction, then wakes all who waited for it.
 
     recorder = Recorder.from_url("sqlite:///telemetry.db")
-    await recorder.record(call, prompt_text)      # returns when the row is safe; only then send the reply
+    await recorder.record(call)                   # returns when the row is safe; only then send the reply
     await recorder.close()                        # at shutdown: writes what still waits
 
 A commit costs the same for one row as for fifty. So nobody waits for a timer or a full batch: the thread
@@ -15,19 +15,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
 import sqlalchemy as sa
 
-from shared.errors import UserError, reason
+from shared.errors import UserError
 from step5_serving.errors import TelemetryDown
 from step5_serving.telemetry.call import Call
-from step5_serving.telemetry.sinks import CannotWrite, Sink, sink_of
+from step5_serving.telemetry.redact import redacted
+from step5_serving.telemetry.schema import RUNNING, bodies, body_row, call_row, calls
 from step5_serving.telemetry.store import Store, why
 
 log = logging.getLogger(__name__)
@@ -35,9 +35,38 @@ LARGEST = 512  # rows of a transaction
 LONGEST = 15.0  # seconds that a call waits for its row; a server that hangs must not hang us
 
 
+DELETE_OPENING = sa.delete(calls).where(
+    calls.c.span_id == sa.bindparam("span"), RUNNING | (calls.c.error_type == "lost")
+)
+
+
+class CannotWrite(Exception):
+    """What the database said."""
+
+
+def write_rows(store: Store, batch: Sequence[Call]) -> None:
+    """Write the rows of these calls in one transaction: all are safe when it returns, or none is.
+
+    In the transaction that `store.writing` gives, in this order: `DELETE_OPENING` takes out the opening rows
+    of streams (its `span` is a call's span id); each call has a row in `calls` (`call_row`) and one in
+    `bodies` (`body_row`). `execute` with a list runs a statement for each of the list.
+
+    Raises:
+        CannotWrite: the disk is full, the database is locked or gone, no database takes a value; with `why`.
+    """
+    ### BEGIN SOLUTION 5.7: A row before the reply
+    try:
+        with store.writing() as connection:
+            connection.execute(DELETE_OPENING, [{"span": call.span_id} for call in batch])
+            connection.execute(sa.insert(calls), [call_row(call) for call in batch])
+            connection.execute(sa.insert(bodies), [body_row(call) for call in batch])
+    except Exception as error:  # of the database, the disk, or a value that the driver can't take
+        raise CannotWrite(why(error)) from None
+    ### END SOLUTION
+
+
 class _Waiting(NamedTuple):
     call: Call | None  # None: whoever waits only wants to know whether it works
-    prompt_text: str | None
     loop: asyncio.AbstractEventLoop
     future: asyncio.Future[None]
 
@@ -45,8 +74,8 @@ class _Waiting(NamedTuple):
 class Recorder:
     """Writes calls; `store` reads them back (in a thread: it blocks)."""
 
-    def __init__(self, store: Store, sink: Sink, redact: Callable[[Call], Call] | None = None) -> None:
-        self.store, self.sink, self.redact = store, sink, redact
+    def __init__(self, store: Store, redact: Callable[[Call], Call] = lambda call: call) -> None:
+        self.store, self.redact = store, redact
         self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._closed = False
@@ -62,22 +91,20 @@ class Recorder:
         Raises:
             UserError: the URL is none, its driver is missing, or the file is another program's.
         """
-        hide = None
-        if redact:
-            from step5_serving.telemetry.redact import redacted as hide
         store = Store.open(url, create=True)
         try:
             lost = store.mark_lost()
-        except (sa.exc.SQLAlchemyError, sqlite3.Error) as error:
+        except (sa.exc.SQLAlchemyError, OSError) as error:
             raise UserError(f"telemetry in {store.name} cannot be written: {why(error)}") from None
         if lost:
             log.warning("%d calls were running when their process ended: their rows say `lost`", lost)
-        return cls(store, sink_of(store), hide)
+        return cls(store, redacted) if redact else cls(store)
 
-    async def record(self, call: Call, prompt_text: str | None = None) -> None:
-        """Write one row; returns after the commit. Never blocks the event loop.
+    async def record(self, call: Call | None) -> None:
+        """Write one row (None: only try whether one could be); returns after the commit.
 
-        A waiter that is cancelled leaves its row in the queue: it is written all the same.
+        Never blocks the event loop. A waiter that is cancelled leaves its row in the queue: it is written all
+        the same.
 
         Raises:
             TelemetryDown: it could not be written (disk full, locked, gone). The next call tries anew.
@@ -87,7 +114,14 @@ class Recorder:
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="telemetry", daemon=True)
             self._thread.start()
-        await self._done(call, prompt_text)
+        loop = asyncio.get_running_loop()
+        future = loop.create_future()
+        self._queue.put(_Waiting(call, loop, future))
+        try:
+            async with asyncio.timeout(LONGEST):
+                await future
+        except TimeoutError:
+            raise TelemetryDown(f"the call's row was not written within {LONGEST:.0f} s") from None
 
     async def open(self, call: Call) -> None:
         """Write the opening row of a stream; `record` puts the whole row in its place.
@@ -97,21 +131,11 @@ class Recorder:
         """
         await self.record(replace(call, running=True))
 
-    async def _done(self, call: Call | None, prompt_text: str | None = None) -> None:
-        loop = asyncio.get_running_loop()
-        future = loop.create_future()
-        self._queue.put(_Waiting(call, prompt_text, loop, future))
-        try:
-            async with asyncio.timeout(LONGEST):
-                await future
-        except TimeoutError:
-            raise TelemetryDown(f"the call's row was not written within {LONGEST:.0f} s") from None
-
     async def ready(self) -> str | None:
         """None when the last commit went well, or when the database can be had again; for /readyz."""
-        if self.trouble is not None and not self._closed:
+        if self.trouble is not None:
             with contextlib.suppress(TelemetryDown):
-                await self._done(None)
+                await self.record(None)
         return f"telemetry cannot be written: {self.trouble}" if self.trouble else None
 
     async def close(self) -> None:
@@ -120,7 +144,6 @@ class Recorder:
         if self._thread is not None:
             self._queue.put(None)
             await asyncio.to_thread(self._thread.join, LONGEST)
-        self.sink.close()
         self.store.close()
 
     # --- in the thread ------------------------------------------------------------------------------------
@@ -129,10 +152,9 @@ class Recorder:
         going = True
         while going:
             batch, going = self._take()
-            problem = None
             if batch:
-                problem = self._write(batch)
-                self._wake(batch, problem)
+                self._write(batch)
+                self._wake(batch, self.trouble)
 
     def _take(self) -> tuple[list[_Waiting], bool]:
         """All that waits now, in its order, at most LARGEST; and whether to go on.
@@ -155,18 +177,18 @@ class Recorder:
         return batch, False
         ### END SOLUTION
 
-    def _write(self, batch: list[_Waiting]) -> str | None:
-        """None, or why it could not be written."""
+    def _write(self, batch: list[_Waiting]) -> None:
+        """Write it; `trouble` says why that failed, or None."""
+        # A stream that was given up at once may be here twice: its opening row, and the whole one.
+        rows = {each.call.span_id: each.call for each in batch if each.call}
         try:
-            hide = self.redact or _as_it_is
-            rows = [(hide(each.call), each.prompt_text) for each in batch if each.call]
-            self.sink.write(rows) if rows else self.sink.ping()
+            if rows:
+                write_rows(self.store, [self.redact(each) for each in rows.values()])
+            else:
+                self.store.probe()
             self.trouble = None
-        except CannotWrite as error:
-            self.trouble = str(error)
-        except Exception as error:  # a row that no database takes must not end the thread
-            self.trouble = f"{type(error).__name__}: {reason(error)}"
-        return self.trouble
+        except Exception as error:  # whatever it is, the thread must go on
+            self.trouble = why(error)
 
     @staticmethod
     def _wake(batch: list[_Waiting], problem: str | None) -> None:
@@ -194,7 +216,3 @@ def _finish(futures: list[asyncio.Future[None]], problem: str | None) -> None:
             future.set_result(None)
         else:
             future.set_exception(TelemetryDown(f"the call's row could not be written: {problem}"))
-
-
-def _as_it_is(call: Call) -> Call:
-    return call

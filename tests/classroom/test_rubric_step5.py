@@ -16,7 +16,7 @@ PERCENTILES = "step5_serving.telemetry.summary:percentiles"
 CHECK, STATE = (f"step5_serving.evaluation.replay:{name}" for name in ("check", "state_of"))
 ROW = "step5_serving.telemetry.report:_row"
 ENTER, LEAVE = (f"step5_serving.api.admission:Admission.{name}" for name in ("_enter", "_leave"))
-WRITE = "step5_serving.telemetry.sinks:SqliteSink.write"
+WRITE = "step5_serving.telemetry.writer:write_rows"
 TAKES, WAKE = (f"step5_serving.telemetry.writer:Recorder.{name}" for name in ("_take", "_wake"))
 SCHEDULE = "step5_serving.engines.batching.scheduler:Scheduler.schedule"
 STEP, COLLECT = (f"step5_serving.engines.batching.core:EngineCore.{name}" for name in ("step", "collect"))
@@ -155,17 +155,21 @@ MISTAKES = {
         (LEAVE, "FORGET * (seconds - self._mean)", "seconds - self._mean"),
     ),
     # --- 5.7
-    "a commit a row": (
+    "a commit a table": (
         {"test_a_batch_in_one_commit", "test_all_or_none"},
-        (WRITE, "for call, _ in batch:\n", "for call, _ in batch:\n" + 12 * " " + "db.commit()\n"),
+        (
+            WRITE,
+            "            connection.execute(sa.insert(bodies)",
+            "        with store.writing() as connection:\n            connection.execute(sa.insert(bodies)",
+        ),
     ),
-    "a failed transaction stays open": (
-        {"test_all_or_none"},
-        (WRITE, "self.close()\n", "pass\n"),
+    "opening rows stay": (
+        {"test_a_batch_in_one_commit"},
+        (WRITE, "for call in batch])\n", "for call in batch if call.running])\n"),
     ),
-    "a deleted file is not noticed": (
+    "a failure is not told": (
         {"test_all_or_none"},
-        (WRITE, "if self._file_now() != self.file:", "if False:"),
+        (WRITE, "raise CannotWrite(why(error)) from None", "pass"),
     ),
     "one at a time": (
         {"test_what_waits_is_taken_together", "test_batches_have_a_size_and_an_end"},
@@ -234,7 +238,13 @@ OTHER_WAYS = {
         ),
     ),
     "in the order of arrival": ((SCHEDULE, "in self.running:\n    ", "in list(self.running):\n    "),),
-    "a rollback": ((WRITE, "self.close()\n", "self.db and self.db.rollback()\n"),),
+    "row by row": (
+        (
+            WRITE,
+            "connection.execute(sa.insert(calls), [call_row(call) for call in batch])",
+            "[connection.execute(sa.insert(calls), call_row(call)) for call in batch]",
+        ),
+    ),
     "as many as there are": (
         (TAKES, "if len(batch) == LARGEST:", "if self._queue.empty() or len(batch) == LARGEST:"),
     ),

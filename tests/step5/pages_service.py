@@ -1,20 +1,27 @@
-"""A stand-in for the service that the pages talk to: canned JSON, a slow stream, and failures on demand."""
+"""A stand-in for the service that the pages talk to: a slow stream, failures on demand, a day of calls."""
 
 import asyncio
+import functools
 import json
-import math
 import random
-import time
+import tempfile
 from dataclasses import dataclass, field, fields
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, StreamingResponse
 
+from step5_serving.api.replies import reply
 from step5_serving.api.routes import pages
 from step5_serving.api.security import SecurityMiddleware
 from step5_serving.errors import ApiError
+from step5_serving.telemetry.call import now
+from step5_serving.telemetry.reading import list_calls, show_call
+from step5_serving.telemetry.store import Store
+from step5_serving.telemetry.summary import parse_since, summarize
+from step5_serving.telemetry.writer import write_rows
+from tests.step5.telemetry_parts import call_of, sha
 
 SAMPLE = Path(__file__).parents[2] / "step3_rag" / "sample" / "documents"
 OVERVIEW = "contracts/renewal-overview.md"
@@ -30,7 +37,8 @@ SEARCHES = [
     {"start_ms": 12.4, "retrieve_ms": 70.0, "rerank_ms": 31.5},
     {"start_ms": 115.1, "retrieve_ms": 71.0, "rerank_ms": 30.0},
 ]
-SPAN = {"15m": 900, "1h": 3600, "24h": 86400, "7d": 7 * 86400}
+AT = now()  # when the last of the calls had just ended
+MARKUP = "<img src=x onerror=alert(1)> [1]"
 
 
 def sources():
@@ -58,7 +66,13 @@ def sources():
         ),
     ]
     return [
-        {"number": n, "document": document, "place": f"{document}, {place}", "text": text}
+        {
+            "number": n,
+            "document": document,
+            "place": f"{document}, {place}",
+            "text": text,
+            "sha256": sha(text),
+        }
         for n, (document, place, text) in enumerate(texts, 1)
     ]
 
@@ -113,120 +127,47 @@ class Script:
             setattr(self, each.name, getattr(fresh, each.name))
 
 
-def rows(n=60):
-    """Calls as the table has them, the newest first."""
-    rng = random.Random(3)
-    now = datetime.now(UTC)
-    questions = [json.loads(line)["text"] for line in (SAMPLE.parent / "questions.jsonl").open()][:40]
-    made = []
-    for i in range(n):
-        failed, generate = rng.random() < 0.06, rng.lognormvariate(7.6, 0.45)
-        sure = min(0.99, rng.betavariate(6, 1.2))
-        made.append(
-            {
-                "trace_id": f"{i + 1:032x}",
-                "started_at": (now - timedelta(seconds=40 + 97 * i)).isoformat(timespec="milliseconds"),
-                "route": "query",
-                "status": 504 if failed else 200,
-                "error_type": "timeout_error" if failed else None,
-                "question": None if i == 5 else questions[i % len(questions)],
-                "confidence": sure,
-                "abstained": sure < 0.6 and not failed,
-                "model": "SmolLM2-135M-Instruct",
-                "prompt_version": f"answer/{1 + i % 2}@{'ab12cd34' if i % 2 == 0 else '77fe01c2'}",
-                "input_tokens": None if failed else rng.randrange(600, 1000),
-                "output_tokens": None if failed else rng.randrange(12, 90),
-                "cost_usd": None if failed or i % 7 == 0 else rng.uniform(2e-4, 6e-4),
-                "total_ms": generate + 220,
-            }
-        )
+def made_up(n=60):
+    """Calls of a day, the oldest first: some failed, some of unknown cost, by two versions of the prompt."""
+    draw = random.Random(3)
+    questions = [json.loads(line)["text"] for line in (SAMPLE.parent / "questions.jsonl").open()][:n]
+    attempts = [each | times for each, times in zip(call_facts()["attempts"], SEARCHES, strict=True)]
+    failed = {"status": 504, "error_type": "timeout_error", "input_tokens": None, "output_tokens": None}
+    for i in reversed(range(n)):
+        generate, sure = draw.lognormvariate(7.6, 0.45), min(0.99, draw.betavariate(6, 1.2))
+        known = {
+            "trace_id": f"{i + 1:032x}",
+            "started_at": AT - timedelta(seconds=40 + 1200 * i),
+            "question": None if i == 5 else questions[i % len(questions)],
+            "answer": MARKUP if i == 0 else ANSWER,
+            "sources": sources(),
+            "attempts": attempts,
+            "confidence": sure,
+            "abstained": sure < 0.6,
+            "prompt_version": 1 + i % 2,
+            "prompt_sha256": sha(str(i % 2)),
+            "prompt_text": PROMPT,
+            "cost_usd": None if i % 7 == 0 else draw.uniform(2e-4, 6e-4),
+            "total_ms": generate + 220,
+            "generate_ms": generate,
+        }
+        yield call_of(**known | (failed if i % 15 == 3 else {}))
+
+
+@functools.cache
+def store():
+    """A database of these calls."""
+    made = Store.open(f"{tempfile.mkdtemp(prefix='pages')}/telemetry.db", create=True)
+    write_rows(made, list(made_up()))
     return made
 
 
-def summary(since):
-    """A day with a rush at noon, and one hour in which the engine failed."""
-    rng, length = random.Random(7), SPAN[since]
-    step = length / 48
-    now = time.time()
-    series = []
-    for i in range(48):
-        busy = 0.15 + math.exp(-((i - 27) ** 2) / 90)
-        calls = 0 if i in (3, 4, 5, 11) else round(14 * busy * rng.uniform(0.7, 1.3))
-        errors = round(calls * 0.3) if i in (33, 34) else int(calls > 6 and rng.random() < 0.12)
-        p50 = rng.uniform(0.85, 1.15) * (1300 + 700 * busy) if calls else None
-        series.append(
-            {
-                "start": datetime.fromtimestamp(now - length + i * step, UTC).isoformat(),
-                "calls": calls,
-                "errors": errors,
-                "p50_ms": p50,
-                "p95_ms": p50 and p50 * rng.uniform(1.7, 2.6),
-                "input_tokens": calls * rng.randrange(700, 900),
-                "output_tokens": calls * rng.randrange(30, 60),
-                "cost_usd": calls * 4.1e-4,
-            }
-        )
-    calls, errors = sum(each["calls"] for each in series), sum(each["errors"] for each in series)
-    unsure = sorted((row for row in rows() if row["question"]), key=lambda row: row["confidence"])[:6]
-    return {
-        "since": datetime.fromtimestamp(now - length, UTC).isoformat(),
-        "until": datetime.fromtimestamp(now, UTC).isoformat(),
-        "calls": calls,
-        "errors": errors,
-        "refused": 4,
-        "running": 0,
-        "lost": 2,
-        "abstained": 27,
-        "error_rate": errors / calls,
-        "unknown_costs": 31,
-        "cost_usd": sum(each["cost_usd"] for each in series),
-        "tokens": {
-            "input": sum(each["input_tokens"] for each in series),
-            "output": sum(each["output_tokens"] for each in series),
-        },
-        "latency_ms": {
-            "total": {"p50": 1914.0, "p95": 4120.0},
-            "queue": {"p50": 9.0, "p95": 640.0},
-            "retrieve": {"p50": 128.0, "p95": 310.0},
-            "rerank": {"p50": 58.0, "p95": 96.0},
-            "generate": {"p50": 1702.0, "p95": 3804.0},
-            "first_token": {"p50": 391.0, "p95": 870.0},
-        },
-        "low_confidence": [{k: row[k] for k in ("trace_id", "question", "confidence")} for row in unsure],
-        "by_prompt_version": [
-            version("answer/1@ab12cd34", calls // 2, 1830.0, 0.87, 0.021, 0.041),
-            version("answer/2@77fe01c2", calls - calls // 2, 2011.0, 0.90, 0.034, None),
-        ],
-        "series": series,
-    }
+def summary(since="24h", at=AT):
+    return summarize(store(), parse_since(since), at)
 
 
-def version(name, calls, p50, mean, errors, cost):
-    return {
-        "prompt_version": name,
-        "calls": calls,
-        "p50_ms": p50,
-        "p95_ms": 2.1 * p50,
-        "mean_confidence": mean,
-        "error_rate": errors,
-        "cost_usd": cost,
-    }
-
-
-def nothing():
-    """A summary before the first call."""
-    none = {"p50": None, "p95": None}
-    stages = ("total", "queue", "retrieve", "rerank", "generate", "first_token")
-    return summary("24h") | {
-        **dict.fromkeys(("calls", "errors", "refused", "lost", "abstained", "unknown_costs"), 0),
-        "error_rate": None,
-        "cost_usd": 0.0,
-        "tokens": {"input": 0, "output": 0},
-        "latency_ms": dict.fromkeys(stages, none),
-        "low_confidence": [],
-        "by_prompt_version": [],
-        "series": [],
-    }
+def rows():
+    return list_calls(store(), 60)["calls"]
 
 
 def make_app(script):
@@ -269,40 +210,19 @@ def make_app(script):
     @app.get("/telemetry/summary")
     async def telemetry(since: str = "24h"):
         script.looks += 1
-        return summary(since) if script.has_calls else nothing()
+        return reply(summary(since) if script.has_calls else summary(since, AT - timedelta(days=30)))
 
     @app.get("/telemetry/calls")
-    async def calls(limit: int = 20, before: str = "", low_confidence: bool = False, error: bool = False):
-        found = rows() if script.has_calls else []
-        if low_confidence:
-            found = [row for row in found if row["confidence"] < 0.7]
-        if error:
-            found = [row for row in found if row["error_type"]]
-        begin = int(before or 0)
-        end = begin + limit
-        return {"calls": found[begin:end], "next": str(end) if end < len(found) else None}
+    async def calls(
+        limit: int = 20, before: int | None = None, low_confidence: bool = False, error: bool = False
+    ):
+        found = list_calls(store(), limit, before, low_confidence=low_confidence, error=error)
+        return reply(found if script.has_calls else {"calls": [], "next": None})
 
     @app.get("/telemetry/calls/{trace_id}")
     async def call(trace_id: str):
-        row = next((row for row in rows() if row["trace_id"] == trace_id), None)
-        if not row:
-            return error(404, "not_found_error", "no such call")
-        facts = script.facts
-        return row | {
-            "engine": "torch",
-            "key_id": "demo",
-            "answer": facts["answer"],
-            "sources": facts["sources"],
-            "attempts": [facts["attempts"][0] | SEARCHES[0], facts["attempts"][-1] | SEARCHES[1]],
-            "queue_ms": 12.1,
-            "retrieve_ms": 141.0,
-            "rerank_ms": 61.5,
-            "generate_ms": row["total_ms"] - 220,
-            "first_token_ms": 390.0,
-            "finish_reason": "end_turn",
-            "prompt": {"id": "answer", "version": 1, "sha256": 64 * "a", "text": PROMPT},
-            "parameters": {"k": 5, "collection": None, "reader": "chat", "threshold": 0.85},
-        }
+        found = show_call(store(), trace_id)
+        return reply(found) if found else error(404, "not_found_error", "no such call")
 
     return app
 

@@ -23,7 +23,7 @@ class ListRecorder:
     """Keeps calls in a list, and can be told to fail."""
 
     def __init__(self):
-        self.calls, self.texts, self.trouble, self.closed = [], [], None, False
+        self.calls, self.trouble, self.closed = [], None, False
         self.opened = []
 
     async def open(self, call):
@@ -32,12 +32,11 @@ class ListRecorder:
             raise TelemetryDown(self.trouble)
         self.opened.append(call.span_id)
 
-    async def record(self, call, prompt_text=None):
+    async def record(self, call):
         await asyncio.sleep(0)
         if self.trouble:
             raise TelemetryDown(self.trouble)
         self.calls.append(call)
-        self.texts.append(prompt_text)
 
     async def ready(self):
         return self.trouble

@@ -60,6 +60,7 @@ def call_of(**given):
         "prompt_id": "answer",
         "prompt_version": 1,
         "prompt_sha256": sha(PROMPT),
+        "prompt_text": PROMPT,
         "input_tokens": 164,
         "output_tokens": 18,
         "finish_reason": "end_turn",
@@ -84,7 +85,7 @@ def record(url, *calls, **options):
 
     async def write():
         recorder = Recorder.from_url(url, **options)
-        await asyncio.gather(*(recorder.record(call, PROMPT) for call in calls))
+        await asyncio.gather(*(recorder.record(call) for call in calls))
         await recorder.close()
 
     asyncio.run(write())

@@ -96,7 +96,7 @@ def test_a_bug_in_the_middle_shows_one_line_too():
 def test_no_row_no_end():
     recorder = ListRecorder()
 
-    async def record(call, prompt_text=None):
+    async def record(call):
         raise TelemetryDown("the disk is full")
 
     recorder.record = record

@@ -48,8 +48,7 @@ def test_both_versions_answer_from_one_search_in_turns(retriever, pair):
     assert asked == [f"Answer, version {v}." for v in (1, 2, 2, 1, 1, 2, 2, 1)]
     for i in range(0, 8, 2):
         assert api.requests[i]["messages"] == api.requests[i + 1]["messages"]  # the same passages
-    said = [[side.outcome.answer.text for side in each.judged] for each in pairs]
-    assert said == [list(each) for each in zip(ONE, TWO, strict=True)]
+    assert [each.texts for each in pairs] == list(zip(ONE, TWO, strict=True))
 
 
 def test_the_figures_are_those_of_pairs(retriever, pair):

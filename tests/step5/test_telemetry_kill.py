@@ -67,7 +67,7 @@ def killed(folder):
         asyncio.run(load(service.popen, service.address, seen))
     with sqlite3.connect(folder / "telemetry.db") as db:
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-        rows = {row[0] for row in db.execute("SELECT trace_id FROM calls JOIN bodies ON call_id = id")}
+        rows = {row[0] for row in db.execute("SELECT trace_id FROM calls JOIN bodies USING (span_id)")}
     return seen, rows
 
 

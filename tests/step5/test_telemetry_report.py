@@ -1,4 +1,4 @@
-"""The report: regressions, with an exit code for CI."""
+"""The report: regressions, with an exit code for CI; and the commands that show what was stored."""
 
 import json
 import random
@@ -7,44 +7,20 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from shared.errors import UserError
-from step5_serving.telemetry import baseline, report
+from step5_serving.telemetry import report
 from step5_serving.telemetry.call import now
 from step5_serving.telemetry.store import Store
 from tests.step5.telemetry_parts import after, call_of, record
 
-DAY = timedelta(days=1)
+P95 = next(each for each in report.MEASURES if each.name == "p95_ms")
 
 
-def made_up(n, seed=0, slower=1.0, errors=0.0, **given):
+def values(n, seed=0, slower=1.0, errors=0.0, **given):
+    """A window of made-up calls; `given` are values that all of them have."""
     draw = random.Random(seed)
-    return [
-        call_of(
-            started_at=after(-draw.uniform(0, 80_000)),
-            total_ms=slower * draw.lognormvariate(4, 0.5),
-            status=503 if draw.random() < errors else 200,
-            **given,
-        )
-        for _ in range(n)
-    ]
-
-
-@pytest.fixture
-def store(tmp_path):
-    """A function that makes a database of calls."""
-
-    def make(calls, name="telemetry"):
-        record(f"sqlite:///{tmp_path}/{name}.db", *calls)
-        return Store.open(f"sqlite:///{tmp_path}/{name}.db")
-
-    return make
-
-
-def kept(store, calls, tmp_path):
-    """A baseline of these calls, by way of its file."""
-    path = tmp_path / "baseline.json"
-    baseline.save_baseline(store(calls, "before"), DAY, path, after(0))
-    return baseline.read_baseline(path)
+    made = {name: [] for name in report.COLUMNS} | {name: [value] * n for name, value in given.items()}
+    made["total_ms"] = [slower * draw.lognormvariate(4, 0.5) for _ in range(n)]
+    return made | {"error": [float(draw.random() < errors) for _ in range(n)]}
 
 
 @pytest.mark.parametrize(
@@ -58,95 +34,77 @@ def kept(store, calls, tmp_path):
         ({"cost_usd": 0.01}, {"cost_usd"}),
         ({"confidence": 0.5}, {"confidence"}),
         ({"confidence": 0.99}, set()),
-        ({"abstained": True}, {"abstained"}),
+        ({"abstained": 1.0}, {"abstained"}),
         ({"first_token_ms": 500.0}, {"first_token_p95_ms"}),
     ],
 )
-def test_what_got_worse_than_the_baseline_and_nothing_else(store, tmp_path, given, worse):
-    usual = {"cost_usd": 0.002, "confidence": 0.9}
-    before = kept(store, made_up(400, **usual), tmp_path)
-    here = store(made_up(400, seed=1, **(usual | given)))
-    facts = report.report(here, DAY, before, at=after(0))
+def test_what_got_worse_and_nothing_else(given, worse):
+    usual = {"cost_usd": 0.002, "confidence": 0.9, "abstained": 0.0, "first_token_ms": 12.0}
+    facts = report.report(values(400, seed=1, **(usual | given)), values(400, **usual))
     assert {name for name, row in facts["measures"].items() if row.get("regressed")} == worse
     assert len(facts["worse"]) == len(worse)
 
 
-def test_few_calls_claim_nothing(store, tmp_path):
-    before = kept(store, made_up(400), tmp_path)
-    facts = report.report(store(made_up(10, slower=9.0)), DAY, before, at=after(0))
+def test_few_calls_claim_nothing():
+    facts = report.report(values(10, slower=9.0), values(400))
     assert not facts["worse"]
     assert facts["measures"]["p95_ms"]["interval_95"] is None
 
 
-def test_noise_alone_is_seldom_a_regression(store, tmp_path):
-    before = kept(store, made_up(300), tmp_path)
-    alarms = 0
-    for seed in range(1, 21):
-        values = {"total_ms": [each.total_ms for each in made_up(300, seed)]}
-        measure = next(each for each in report.MEASURES if each.name == "p95_ms")
-        alarms += report._row(measure, values, before.values, 0.1)["regressed"]
+def test_noise_alone_is_seldom_a_regression():
+    before = values(300)
+    alarms = sum(report._row(P95, values(300, seed), before, 0.1)["regressed"] for seed in range(1, 21))
     assert alarms <= 2
 
 
 def test_the_interval_of_a_percentile_is_that_of_resamples():
-    values = np.random.default_rng(0).lognormal(4, 1, 300)
-    measure = next(each for each in report.MEASURES if each.name == "p95_ms")
-    short = report._draws(measure, values)
-    draw = np.random.default_rng(1)
-    long = [np.sort(draw.choice(values, 300))[-(-95 * 300 // 100) - 1] for _ in range(4000)]
+    data = np.random.default_rng(0).lognormal(4, 1, 300)
+    short, draw = report._draws(P95, data), np.random.default_rng(1)
+    long = [np.sort(draw.choice(data, 300))[-(-95 * 300 // 100) - 1] for _ in range(4000)]
     for p in (2.5, 50, 97.5):
         assert np.percentile(short, p) == pytest.approx(np.percentile(long, p), rel=0.12)
 
 
-def test_a_baseline_keeps_values_but_not_all(store, tmp_path, monkeypatch):
-    monkeypatch.setattr(baseline, "KEPT", 50)
-    saved = kept(store, made_up(120), tmp_path)
-    assert saved.calls == 120
-    assert len(saved.values["total_ms"]) == 50
-    monkeypatch.setattr(baseline, "READ", 40)
-    values = baseline.window(store([], "before"), DAY, after(0))
-    assert len(values["error"]) == 40
+def test_a_window_has_what_is_known_of_the_calls_of_its_time(database, monkeypatch):
+    record(
+        database,
+        call_of(started_at=after(-10), total_ms=1.0, cost_usd=0.5, confidence=None),
+        call_of(started_at=after(-5), total_ms=2.0, status=503, error_type="api_error", abstained=None),
+        call_of(started_at=after(-3), total_ms=3.0, abstained=True),
+        call_of(started_at=after(0)),  # the next window's
+        call_of(started_at=after(-61)),
+    )
+    store = Store.open(database)
+    found = report.window(store, timedelta(minutes=1), after(0))
+    assert (found["total_ms"], found["cost_usd"], found["error"]) == ([3.0, 1.0], [0.5], [0.0, 1.0, 0.0])
+    assert (found["confidence"], found["abstained"]) == ([0.93, 0.93], [1.0, 0.0])
+    monkeypatch.setattr(report, "MOST", 2)
+    assert len(report.window(store, timedelta(minutes=1), after(0))["error"]) == 2
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", '{"format": 1}', "\x00"])
-def test_another_file_is_no_baseline(tmp_path, text):
-    path = tmp_path / "x.json"
-    path.write_text(text)
-    with pytest.raises(UserError, match="is not a baseline"):
-        baseline.read_baseline(path)
+# --- the commands -------------------------------------------------------------------------------------------
 
 
-# --- the command --------------------------------------------------------------------------------------------
+def ago(n, **given):
+    return [call_of(started_at=now() - timedelta(**given), total_ms=100.0 * n) for _ in range(50)]
 
 
-def today(n, **given):
-    return [call_of(started_at=now(), **given) for _ in range(n)]
-
-
-def test_the_command_saves_a_baseline_compares_and_ends_with_1(run, tmp_path):
-    address, path = f"sqlite:///{tmp_path}/telemetry.db", tmp_path / "base" / "line.json"
-    record(address, *today(50, total_ms=100.0))
-    flags = ("--telemetry", address, "--baseline", path)
-    got = run("report", *flags, "--save-baseline")
-    assert (got.code, "the values of 50 calls are kept" in got.out) == (0, True)
-    got = run("report", *flags)
-    assert (got.code, "Nothing is worse." in got.out) == (0, True)
-    record(address, *today(200, total_ms=300.0))
-    got = run("report", *flags)
+def test_the_report_ends_with_1_where_something_got_worse(run, tmp_path):
+    record(str(tmp_path / "telemetry.db"), *ago(1, hours=30), *ago(1, hours=2))
+    got = run("report")
+    assert (got.code, "Nothing is worse." in got.out, "50 calls, 50 before" in got.out) == (0, True, True)
+    record(str(tmp_path / "telemetry.db"), *ago(3, minutes=2))
+    got = run("report", "--since", "1h", "--before", "24h")
     assert got.code == 1
-    assert "p95, ms is 300, slower than the baseline's 100" in got.out
-    assert json.loads(run("report", *flags, "--json").out)["worse"]
+    assert "p95, ms is 300, slower than the 100 before" in got.out
+    assert json.loads(run("report", "--since", "1h", "--json").out)["worse"]
 
 
 @pytest.mark.parametrize(
     ("args", "said"),
     [
         (["report", "--since", "soon"], "is not a length of time"),
-        (["report", "--save-baseline"], "name it with --baseline"),
-        (["report", "--baseline", "nowhere.json"], "cannot read the baseline nowhere.json"),
         (["telemetry", "prune", "--older-than", "999999d"], "not a length of time"),
-        (["report", "--baseline", "b.json", "--save-baseline"], "0 calls are too few"),
-        (["telemetry", "prune", "--older-than", "never"], "is not a length of time"),
         (["telemetry", "show", "abcd1234"], "there is no call abcd1234"),
         (["telemetry", "show", "xyz"], "is not a trace id"),
     ],
@@ -168,8 +126,9 @@ def test_without_a_database_it_is_said_who_makes_it(run, args):
 
 
 def test_the_screens_show_what_was_stored(run, tmp_path):
-    first = call_of(started_at=now(), confidence=0.3, question="When does it renew?")
-    record(f"sqlite:///{tmp_path}/telemetry.db", first, *today(3, status=503, error_type="overloaded_error"))
+    first = call_of(started_at=now(), confidence=0.3)
+    others = [call_of(started_at=now(), status=503, error_type="overloaded_error") for _ in range(3)]
+    record(f"sqlite:///{tmp_path}/telemetry.db", first, *others)
     got = run("telemetry", "summary", "--since", "1h")
     assert got.code == 0, got.err
     assert "4 calls, 3 errors (75.0%)" in got.out
@@ -181,10 +140,10 @@ def test_the_screens_show_what_was_stored(run, tmp_path):
         "Every two years. [1]",
         "[1] contracts/supply.md, Renewal",
         "It renews every two years.",
+        "question (taken)",
         "164+18",
     ):
         assert text in got.out
     facts = json.loads(run("telemetry", "show", first.trace_id, "--json").out)
     assert facts["prompt"]["text"].startswith("---")
-    got = run("telemetry", "prune", "--older-than", "1d")
-    assert got.out.strip() == "0 calls, 0 passages and 0 prompts deleted; 4 calls stay"
+    assert run("telemetry", "prune", "--older-than", "1d").out.strip() == "0 calls deleted"

@@ -11,6 +11,7 @@ import pytest
 
 from shared.errors import UserError
 from step5_serving.api.keys import Keys
+from step5_serving.errors import TelemetryDown
 from step5_serving.rag.scripted import ScriptedAnswerer
 from step5_serving.telemetry import owner
 from step5_serving.telemetry.call import Call
@@ -199,7 +200,7 @@ def test_counts_that_a_database_cannot_hold_are_unknown(database):
 @in_loop
 async def test_a_value_that_no_driver_takes_leaves_no_transaction_open(tmp_path):
     recorder = Recorder.from_url(f"sqlite:///{tmp_path}/t.db")
-    with pytest.raises(Exception, match="could not be written"):
+    with pytest.raises(TelemetryDown, match="could not be written"):
         await recorder.record(call_of(prompt_version=2**80))
     with sqlite3.connect(tmp_path / "t.db", timeout=0.1) as other:
         other.execute("BEGIN IMMEDIATE")
