@@ -201,7 +201,7 @@ def test_first_come_first_served(submission, draw):
         "everybody's in it, and nobody's after it.",
         "`write_rows`: one `with store.writing()` has all that is written, in a `try`. `_wake`: "
         "collect the futures by their loop first.",
-        "`connection.execute(sa.insert(calls), [call_row(call) for call in batch])`, and so for `bodies`; "
+        "`connection.exec_driver_sql(store.put_call, [call_row(call) for call in batch])`, and the bodies; "
         "`self._queue.get()` once, then `get_nowait()` until `Empty`",
     ),
 )

@@ -116,6 +116,10 @@ FIELDS = {  # of a Call, by column; elsewhere they have the column's name
 }
 
 
+MADE = {"id", "started_us", "gen_ai_operation_name", "opened_by"}
+PLAIN = {each.name: FIELDS.get(each.name, each.name) for each in calls.c if each.name not in MADE}
+
+
 def call_row(call: Call) -> dict[str, Any]:
     """The columns of `calls` but the id, which the database counts."""
     made = {
@@ -125,8 +129,7 @@ def call_row(call: Call) -> dict[str, Any]:
         "gen_ai_usage_output_tokens": _count(call.output_tokens),
         "opened_by": OWNER if call.running else None,
     }
-    names = calls.columns.keys()[1:]
-    return {name: clean(getattr(call, FIELDS.get(name, name))) for name in names if name not in made} | made
+    return {name: clean(getattr(call, field)) for name, field in PLAIN.items()} | made
 
 
 def body_row(call: Call) -> dict[str, Any]:

@@ -19,12 +19,13 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
 from shared.errors import UserError, reason
 from step5_serving.errors import TelemetryDown
 from step5_serving.telemetry.call import now
 from step5_serving.telemetry.owner import is_gone
-from step5_serving.telemetry.schema import RUNNING, VERSION, calls, meta, metadata, microseconds
+from step5_serving.telemetry.schema import RUNNING, VERSION, bodies, calls, meta, metadata, microseconds
 
 ALLOWED = "use FILE, sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME"
 LOCK = 0x5E1E6E7D  # any number: whoever makes the tables holds it, so that several workers may start at once
@@ -43,11 +44,13 @@ class Store:
         if file is None:
             limits = {"connect_timeout": 5, "options": f"-c lock_timeout={int(1000 * PATIENCE)}"}
             self.engine = sa.create_engine(url, pool_pre_ping=True, connect_args=limits)
-            return
-        self.engine = sa.create_engine("sqlite://", creator=self._connect, poolclass=sa.QueuePool)
-        sa.event.listen(self.engine, "connect", self._connected)
-        sa.event.listen(self.engine, "checkout", self._check_file)
-        sa.event.listen(self.engine, "begin", _begin)
+        else:
+            pool: Any = {"creator": self._connect, "poolclass": sa.QueuePool}
+            self.engine = sa.create_engine("sqlite://", paramstyle="named", **pool)
+            sa.event.listen(self.engine, "connect", self._connected)
+            sa.event.listen(self.engine, "checkout", self._check_file)
+            sa.event.listen(self.engine, "begin", _begin)
+        self.put_call, self.put_body = self._put(calls), self._put(bodies)
 
     @classmethod
     def open(cls, text: str, *, create: bool = False) -> Store:
@@ -137,6 +140,17 @@ class Store:
             except BaseException:
                 connection.invalidate()  # the next one begins with a new connection
                 raise
+
+    def _put(self, table: sa.Table) -> str:
+        """The driver's statement for a row as a dict, which takes the place of one with its span id.
+
+        As text, because SQLAlchemy takes as long to make it anew as SQLite takes to carry it out.
+        """
+        insert = (sqlite if self.file else postgresql).insert(table)
+        names = [each.name for each in table.c if each.name != "id"]
+        taken = {name: insert.excluded[name] for name in names if name != "span_id"}
+        put = insert.on_conflict_do_update(index_elements=["span_id"], set_=taken)
+        return str(put.compile(dialect=self.engine.dialect, column_keys=names))
 
     def probe(self) -> None:
         """Raises what `writing` does where nothing could be written now."""

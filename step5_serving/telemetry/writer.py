@@ -27,17 +27,12 @@ from shared.errors import UserError
 from step5_serving.errors import TelemetryDown
 from step5_serving.telemetry.call import Call
 from step5_serving.telemetry.redact import redacted
-from step5_serving.telemetry.schema import RUNNING, bodies, body_row, call_row, calls
+from step5_serving.telemetry.schema import body_row, call_row
 from step5_serving.telemetry.store import Store, why
 
 log = logging.getLogger(__name__)
 LARGEST = 512  # rows of a transaction
 LONGEST = 15.0  # seconds that a call waits for its row; a server that hangs must not hang us
-
-
-DELETE_OPENING = sa.delete(calls).where(
-    calls.c.span_id == sa.bindparam("span"), RUNNING | (calls.c.error_type == "lost")
-)
 
 
 class CannotWrite(Exception):
@@ -47,9 +42,9 @@ class CannotWrite(Exception):
 def write_rows(store: Store, batch: Sequence[Call]) -> None:
     """Write the rows of these calls in one transaction: all are safe when it returns, or none is.
 
-    In the transaction that `store.writing` gives, in this order: `DELETE_OPENING` takes out the opening rows
-    of streams (its `span` is a call's span id); each call has a row in `calls` (`call_row`) and one in
-    `bodies` (`body_row`). `execute` with a list runs a statement for each of the list.
+    In the transaction that `store.writing` gives, each call has a row (`store.put_call`, `call_row`), then
+    its body (`store.put_body`, `body_row`); `exec_driver_sql` with a list runs a statement for each of it.
+    The whole row of a stream takes the place of its opening row.
 
     Raises:
         CannotWrite: the disk is full, the database is locked or gone, no database takes a value; with `why`.
@@ -57,9 +52,8 @@ def write_rows(store: Store, batch: Sequence[Call]) -> None:
     ### BEGIN SOLUTION 5.7: A row before the reply
     try:
         with store.writing() as connection:
-            connection.execute(DELETE_OPENING, [{"span": call.span_id} for call in batch])
-            connection.execute(sa.insert(calls), [call_row(call) for call in batch])
-            connection.execute(sa.insert(bodies), [body_row(call) for call in batch])
+            connection.exec_driver_sql(store.put_call, [call_row(call) for call in batch])
+            connection.exec_driver_sql(store.put_body, [body_row(call) for call in batch])
     except Exception as error:  # of the database, the disk, or a value that the driver can't take
         raise CannotWrite(why(error)) from None
     ### END SOLUTION
@@ -179,11 +173,9 @@ class Recorder:
 
     def _write(self, batch: list[_Waiting]) -> None:
         """Write it; `trouble` says why that failed, or None."""
-        # A stream that was given up at once may be here twice: its opening row, and the whole one.
-        rows = {each.call.span_id: each.call for each in batch if each.call}
         try:
-            if rows:
-                write_rows(self.store, [self.redact(each) for each in rows.values()])
+            if rows := [self.redact(each.call) for each in batch if each.call]:
+                write_rows(self.store, rows)
             else:
                 self.store.probe()
             self.trouble = None

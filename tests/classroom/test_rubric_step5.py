@@ -159,13 +159,14 @@ MISTAKES = {
         {"test_a_batch_in_one_commit", "test_all_or_none"},
         (
             WRITE,
-            "            connection.execute(sa.insert(bodies)",
-            "        with store.writing() as connection:\n            connection.execute(sa.insert(bodies)",
+            "            connection.exec_driver_sql(store.put_body",
+            "        with store.writing() as connection:\n"
+            "            connection.exec_driver_sql(store.put_body",
         ),
     ),
-    "opening rows stay": (
-        {"test_a_batch_in_one_commit"},
-        (WRITE, "for call in batch])\n", "for call in batch if call.running])\n"),
+    "the first body only": (
+        {"test_a_batch_in_one_commit", "test_all_or_none"},
+        (WRITE, "[body_row(call) for call in batch]", "[body_row(batch[0])]"),
     ),
     "a failure is not told": (
         {"test_all_or_none"},
@@ -241,8 +242,8 @@ OTHER_WAYS = {
     "row by row": (
         (
             WRITE,
-            "connection.execute(sa.insert(calls), [call_row(call) for call in batch])",
-            "[connection.execute(sa.insert(calls), call_row(call)) for call in batch]",
+            "connection.exec_driver_sql(store.put_call, [call_row(call) for call in batch])",
+            "[connection.exec_driver_sql(store.put_call, call_row(call)) for call in batch]",
         ),
     ),
     "as many as there are": (

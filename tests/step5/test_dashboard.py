@@ -26,7 +26,7 @@ def test_charts_show_what_the_summary_says(look):
         )
     )
     assert tiles["Calls"].split("\n") == ["60", f"{told['abstained']} abstained · 0 refused"]
-    assert tiles["Cost"].split("\n") == [f"${told['cost_usd']:.3f}", "+ 9 calls unknown"]
+    assert tiles["Cost"].split("\n") == [f"${told['cost_usd']:.2f}", "+ 9 calls unknown"]
     assert tiles["Latency p95"].split("\n")[0] == f"{told['latency_ms']['total']['p95'] / 1000:.1f} s"
 
     drawn = page.evaluate(COLOURS)
