@@ -45,7 +45,7 @@ def test_charts_show_what_the_summary_says(look):
     assert cells == [str(each["calls"] - each["errors"]) for each in told["series"]]
     box = page.locator(".chart >> nth=1 >> .u-over").bounding_box()
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 60)
-    assert page.locator(".chart >> nth=1 >> .u-value").nth(1).inner_text().endswith(" s")
+    assert page.locator(".chart >> nth=1 >> .u-value").nth(1).inner_text().endswith((" s", " ms"))
 
     assert page.locator("#low li").count() == len(told["low_confidence"])
     assert page.locator("#versions code").all_inner_texts() == [
