@@ -16,11 +16,10 @@ No call is an empty list. What a question is:
 from __future__ import annotations
 
 import random
-from dataclasses import replace
 from functools import reduce
 from typing import Any
 
-from step4_finetune.toolcalls.domains import Ask, Tool, fill, pick
+from step4_finetune.toolcalls.domains import Tool, fill, pick
 from step4_finetune.toolcalls.material import Material, Offered, Question
 from step4_finetune.toolcalls.results import result_of
 from step4_finetune.toolcalls.wording import in_lower_case, misspelt, repeats, starts_plain
@@ -128,14 +127,15 @@ class Composer:
         return self._one(self.chance.choice(self.offered))
 
     def _one(self, offered: Offered) -> Question:
-        return self._filled(offered, offered.tool.ask(self.chance.choice(offered.tool.asks)))
+        return self._filled(offered, self.chance.choice(offered.tool.asks))
 
-    def _filled(self, offered: Offered, ask: Ask) -> Question:
+    def _filled(self, offered: Offered, wording: str) -> Question:
+        wording, implied = offered.tool.ask(wording)
         if self.chance.random() < 0.08:
-            ask = replace(ask, text=misspelt(ask.text, self.chance))
-        text, calls = fill(offered.tool, ask, self.chance, strange=STRANGE)
+            wording = misspelt(wording, self.chance)
+        text, calls = fill(offered.tool, wording, implied, self.chance, strange=STRANGE)
         while any(repeats(call) for call in calls):
-            text, calls = fill(offered.tool, ask, self.chance, strange=STRANGE)
+            text, calls = fill(offered.tool, wording, implied, self.chance, strange=STRANGE)
         if self.chance.random() < 0.22:
             text, calls = in_lower_case(offered.tool, text, calls)
         if self.chance.random() < 0.15:
@@ -147,7 +147,7 @@ class Composer:
         if not able:
             return None
         offered = self.chance.choice(able)
-        return self._filled(offered, offered.tool.ask(self.chance.choice(offered.tool.many)))
+        return self._filled(offered, self.chance.choice(offered.tool.many))
 
     def _both(self, _before: Question | None) -> Question | None:
         """A sentence of both.yaml; a slot has the same value in each of its calls."""
@@ -198,7 +198,7 @@ class Composer:
         offered, arguments = before.calls[0]
         if not offered.tool.follow:
             return None
-        question = self._filled(offered, offered.tool.ask(self.chance.choice(offered.tool.follow)))
+        question = self._filled(offered, self.chance.choice(offered.tool.follow))
         calls = [(tool, offered.tool.in_order({**arguments, **new})) for tool, new in question.calls]
         return Question(question.text, calls)
 

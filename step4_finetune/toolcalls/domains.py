@@ -81,14 +81,6 @@ class Parameter:
 
 
 @dataclass(frozen=True)
-class Ask:
-    """A wording: the text with its slots, and the arguments that it implies without naming them."""
-
-    text: str
-    implied: dict[str, Any]
-
-
-@dataclass(frozen=True)
 class Tool:
     """A tool, how people ask for it, and what it gives back."""
 
@@ -119,14 +111,14 @@ class Tool:
         """Arguments in the order of the parameters."""
         return {name: arguments[name] for name in self.parameters if name in arguments}
 
-    def ask(self, text: str) -> Ask:
-        """A wording read: `text | name=value; other=value`."""
+    def ask(self, text: str) -> tuple[str, dict[str, Any]]:
+        """A wording read, `text | name=value`: the text with its slots, and the arguments that it implies."""
         text, _, rest = text.partition(" | ")
         implied = {}
         for each in filter(None, (part.strip() for part in rest.split(";"))):
             name, _, value = (part.strip() for part in each.partition("="))
             implied[name] = _value(value, self.parameters[name].type)
-        return Ask(text.strip(), implied)
+        return text.strip(), implied
 
 
 def _value(text: str, type_: str) -> Any:
@@ -147,13 +139,13 @@ def read_tools() -> dict[str, list[Tool]]:
 
 
 def fill(
-    tool: Tool, ask: Ask, chance: random.Random, strange: float = 0.0
+    tool: Tool, text: str, implied: dict[str, Any], chance: random.Random, strange: float = 0.0
 ) -> tuple[str, list[dict[str, Any]]]:
     """A question from a wording, and the arguments of its calls (several for a slot with a star)."""
     said: dict[str, str] = {}
     common: dict[str, Any] = {}
     starred: tuple[str, list[Any]] | None = None
-    for star, name in SLOT.findall(ask.text):
+    for star, name in SLOT.findall(text):
         if name in said:
             continue
         parameter = tool.parameters[name]
@@ -173,10 +165,10 @@ def fill(
             commas = numbers and chance.random() < 0.7
             said[name] = ", ".join(texts) if commas else _joined(texts, chance, numbers=numbers)
             common[name] = [value for _, value in picked]
-    text = SLOT.sub(lambda match: said[match[2]], ask.text)
-    common |= ask.implied
+    question = SLOT.sub(lambda match: said[match[2]], text)
+    common |= implied
     calls = [common] if starred is None else [{**common, starred[0]: value} for value in starred[1]]
-    return text, [tool.in_order(call) for call in calls]
+    return question, [tool.in_order(call) for call in calls]
 
 
 def pick(parameter: Parameter, chance: random.Random, strange: float) -> tuple[str, Any]:

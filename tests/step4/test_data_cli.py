@@ -79,18 +79,6 @@ def test_check_of_bad_rows_names_them_and_exits_1(data, file):
     assert found["named breaks"] == []
 
 
-@pytest.mark.parametrize(
-    ("args", "said"),
-    [
-        (("--data", "nowhere.jsonl"), "there is no file nowhere.jsonl"),
-        (("--data", "mine.jsonl", "--guide", "nowhere.yaml"), "cannot read nowhere.yaml"),
-        (("--data", "mine.jsonl", "--limit-tokens", "0", "--smoke"), "--limit-tokens"),
-    ],
-)
-def test_check_of_what_cannot_be_read(wrong, file, args, said):
-    assert said in wrong("check", *args)
-
-
 # --- build ------------------------------------------------------------------------------------------------
 
 

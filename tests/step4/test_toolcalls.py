@@ -58,12 +58,11 @@ def messages(rows):
 
 
 def test_a_wording_gives_its_question_and_its_calls():
-    question, calls = fill(
-        TABLE, TABLE.ask("we sit outside at {restaurant}, {guests} of us | seating=terrace"), random.Random(0)
-    )
+    wording = "we sit outside at {restaurant}, {guests} of us | seating=terrace"
+    question, calls = fill(TABLE, *TABLE.ask(wording), random.Random(0))
     assert question == f"we sit outside at {calls[0]['restaurant']}, four of us"
     assert calls == [{"restaurant": calls[0]["restaurant"], "guests": 4, "seating": "terrace"}]
-    question, calls = fill(TABLE, TABLE.ask(TABLE.many[0]), random.Random(0))
+    question, calls = fill(TABLE, *TABLE.ask(TABLE.many[0]), random.Random(0))
     assert {call["restaurant"] for call in calls} == {"Chez Nous", "Otto's"}
     assert all(call["guests"] == 4 and call["restaurant"] in question for call in calls)
 
