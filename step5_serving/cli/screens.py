@@ -84,7 +84,7 @@ def show_one(facts: Mapping[str, Any], console: Console) -> None:
     """Question, answer, how it came about, and what it was made from."""
     console.print(facts["question"] or f"(no question: {facts['route']})", style="bold")
     state = "it is under way" if facts["state"] == "running" else f"{facts['status']} {facts['error_type']}"
-    console.print(f"{facts['answer'] or state}\n")
+    console.print(facts["answer"] or state)
     table = plain_table("attempt", "sure", "query", right=("sure",))
     for each in facts["attempts"]:
         name = f"{each['strategy']}{' (taken)' if each.get('took') else ''}"
