@@ -82,7 +82,6 @@ def test_values_that_ask_does_not_know(read_only, refused, flags, line):
     [
         (("--chunk-size", "255"), "reads 254 tokens, use 8 to 254"),
         (("--chunk-overlap", "65"), "--chunk-overlap 65 is not allowed: use 0 to half of the chunk, 64"),
-        (("--store", "milvus"), "--store milvus is not known"),
     ],
 )
 def test_values_that_ingest_does_not_know(documents, fake, refused, flags, line):

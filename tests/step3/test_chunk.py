@@ -46,7 +46,7 @@ def with_space_before(text):
     return list(zip([0, *ends], ends, strict=False))
 
 
-@hypothesis_settings(max_examples=60)
+@hypothesis_settings(max_examples=40)
 @given(TEXTS, sizes(), st.sampled_from([word_spans, with_space_before]))
 @example('He said "Go." Then "Stop." ' * 5, (4, 0), word_spans)
 @example("x" * 5000, (3, 1), word_spans)
@@ -63,7 +63,7 @@ def test_every_token_is_in_a_chunk_none_too_long_none_overlapping_too_much(text,
         assert len(word_spans(text[b:x])) <= overlap
 
 
-@hypothesis_settings(max_examples=60)
+@hypothesis_settings(max_examples=40)
 @given(TEXTS)
 def test_sentences_are_in_order_and_only_white_space_is_between_them(text):
     places = [0, *(place for span in sentences(text) for place in span), len(text)]

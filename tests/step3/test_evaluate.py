@@ -149,7 +149,6 @@ def test_an_answer_holds_a_reference_word_by_word(answer, reference, right):
 def test_f1_is_that_of_squad():
     assert f1("The notice is 60 days.", "60 days") == pytest.approx(2 * (2 / 4) * 1 / (2 / 4 + 1))
     assert f1("60 60", "60 days") == pytest.approx(1 / 2)  # a word counts as often as both have it
-    assert f1("days", "60 days") == f1("60 days", "days")
     assert f1("", "x") == f1("x", "") == f1("y", "x") == 0
 
 

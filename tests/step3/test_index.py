@@ -96,17 +96,6 @@ def test_what_is_not_complete_is_seen_nowhere(built):
     assert built.db.execute("SELECT count(*) FROM chunks").fetchone() == (len(snapshot),)
 
 
-def test_numbers_are_never_used_twice(built):
-    highest = Snapshot(built).ids.max()
-    built.remove([row["id"] for row in built.documents()])
-    assert len(Snapshot(built)) == 0
-    number = built.begin("new.md", "/new.md", "c", "New", "x")
-    (one,) = FakeEmbedder().encode(["x"])
-    built.add([(number, 0, Draft(None, "", "x", "x"), one)])
-    built.finish([number])
-    assert Snapshot(built).ids.min() > highest
-
-
 def test_a_rebuild_that_fails_leaves_the_index_as_it_was_and_its_readers_see_nothing_of_it(
     built, documents, monkeypatch
 ):

@@ -137,18 +137,6 @@ def test_the_same_name_in_two_folders(index, tmp_path):
 # --- what can't be read -----------------------------------------------------------------------------------
 
 
-def test_a_file_that_has_become_unreadable_keeps_what_the_index_has(built, documents):
-    generation = built.generation
-    change(documents / "notes.md", "")
-    change(documents / "contracts" / "supply.md", "\0\0")
-    report = bring_in(built, documents)
-    assert report.failed == {"contracts/supply.md": "binary, not text", "notes.md": "no text in it"}
-    assert texts_of(built)["notes.md"] == ["# Notes\n\nThe kettle in the kitchen is broken."]
-    assert built.generation == generation
-    change(documents / "notes.md", "# Notes\n\nBack again.")
-    assert bring_in(built, documents).changed == ["notes.md"]
-
-
 def test_a_file_that_breaks_off_in_the_middle_leaves_its_old_version(built, documents, monkeypatch):
     pieces = load.pieces
 
