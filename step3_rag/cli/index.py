@@ -104,10 +104,6 @@ def _facts(index: Index, folder: Path, report: Report, began: float) -> dict[str
         "documents": len(rows),
         "chunks": sum(row["chunks"] for row in rows),
         **vars(report),
-        "passed_over": {
-            **report.passed_over,
-            **({"types that are not read": report.others} if report.others else {}),
-        },
         "seconds": round(time.perf_counter() - began, 2),
     }
 

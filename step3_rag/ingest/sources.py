@@ -73,12 +73,6 @@ class Report:
     failed: dict[str, str] = field(default_factory=dict)
     passed_over: dict[str, str] = field(default_factory=dict)
     warnings: dict[str, str] = field(default_factory=dict)
-    other_types: Counter[str] = field(default_factory=Counter)  # files that can't be read, by their ending
-
-    @property
-    def others(self) -> str:
-        """These in words: `2 .pptx, 1 .xlsx`."""
-        return ", ".join(f"{count} {ending}" for ending, count in self.other_types.most_common())
 
 
 def files_in(path: Path, collection: str | None, report: Report) -> list[File]:
@@ -108,6 +102,7 @@ def files_in(path: Path, collection: str | None, report: Report) -> list[File]:
 
 def _walk(root: Path, report: Report) -> Iterator[Path]:
     """The files below a folder that can be read; the report gets the others."""
+    other_types = Counter[str]()  # files by their ending
 
     def failed(error: OSError) -> None:
         folder = Path(error.filename or root).relative_to(root).as_posix()
@@ -121,13 +116,16 @@ def _walk(root: Path, report: Report) -> Iterator[Path]:
         for file in (here / each for each in sorted(names) if not each.startswith(".")):
             name, ending = file.relative_to(root).as_posix(), file.suffix.lower()
             if ending not in load.SUFFIXES:
-                report.other_types[ending or "without an ending"] += 1
+                other_types[ending or "without an ending"] += 1
             elif not Path(os.path.realpath(file)).is_relative_to(root):  # Path.resolve raises on a circle
                 report.passed_over[name] = "a link that leads out of the folder"
             elif not os.path.isfile(file):  # noqa: PTH113
                 report.failed[name] = "no file behind it (a broken link?)"
             else:
                 yield file
+    if other_types:
+        counts = ", ".join(f"{count} {ending}" for ending, count in other_types.most_common())
+        report.passed_over[f"{root.name}/"] = f"{counts}: types that are not read"
 
 
 def find(paths: Sequence[Path], known: dict[str, str], collection: str | None, report: Report) -> list[File]:

@@ -166,7 +166,7 @@ def test_files_of_other_types_are_counted(index, tmp_path):
     names = ["a.XLSX", "b.xlsx", "sub/c.odt", "Makefile", ".hidden", "sub/.git/d.pptx", "e.md"]
     report = bring_in(index, write(tmp_path / "d", dict.fromkeys(names, "Text.")))
     assert report.new == ["e.md"]
-    assert report.others == "2 .xlsx, 1 without an ending, 1 .odt"
+    assert report.passed_over == {"d/": "2 .xlsx, 1 without an ending, 1 .odt: types that are not read"}
     with pytest.raises(UserError, match=r"sub holds no document: readable are \.md"):
         bring_in(index, tmp_path / "d", tmp_path / "d" / "sub")
 
