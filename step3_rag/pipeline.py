@@ -64,6 +64,10 @@ class Outcome:
     seconds: dict[str, float]
     rewriting: Spent = field(default_factory=Spent)  # tokens of the rewrites
 
+    @property
+    def confidence(self) -> float | None:
+        return self.reflection.best.confidence
+
 
 class ChatError(Exception):
     """The chat model failed after the search was done; `sources` are what was found."""
