@@ -31,9 +31,7 @@ from shared.errors import UserError
 
 MARKER = re.compile(r"###\s*(BEGIN|END)\s+SOLUTION\b\s*(.*)")
 NAMED = re.compile(r"(\d+\.\d+): (\S.*)")
-BLANK = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT)
 Function = ast.FunctionDef | ast.AsyncFunctionDef
-Scope = Function | ast.ClassDef
 
 
 @dataclass(frozen=True)
@@ -62,8 +60,8 @@ def places(source: str, file: str) -> list[Place]:
     """The marked places of a file, in their order.
 
     Raises:
-        UserError: a marker without its other half, inside another place, without an exercise, or outside a
-            function; or a file that is no Python.
+        UserError: a marker without its other half, inside another place, without an exercise, or around
+            anything but whole statements of a function; or a file that is no Python.
     """
     tree = _parsed(source, file)
     found: list[Place] = []
@@ -84,11 +82,10 @@ def places(source: str, file: str) -> list[Place]:
             raise UserError(f"{here}: END SOLUTION without BEGIN SOLUTION")
         else:
             first, id, title, outer = begin
-            if not _is_whole(tree, source, first, line):
-                raise UserError(f"{file}, line {first}: a solution holds whole statements of one block")
-            function = _function_at(tree, first, line)
+            end = _last_statement(source.splitlines()[first : line - 1])
+            function = _function_at(tree, first, first + end) if end else ""
             if not function:
-                raise UserError(f"{file}, line {first}: a solution is code inside one function")
+                raise UserError(f"{file}, line {first}: a solution holds whole statements of one function")
             found.append(Place(id, title, function, first, line, outer))
             begin = None
     if begin is not None:
@@ -130,42 +127,23 @@ def _comments(source: str) -> Iterator[tuple[int, str, str]]:
             yield token.start[0], before, token.string.strip()
 
 
-def _is_whole(tree: ast.Module, source: str, first: int, last: int) -> bool:
-    """Whether what stands between two lines is statements and nothing else: no half of one, no `else:`."""
-    held = [each for each in ast.walk(tree) if isinstance(each, ast.stmt) and first < each.lineno < last]
-    covered: set[int] = set()
-    for each in held:
-        decorators = getattr(each, "decorator_list", [])
-        end = each.end_lineno or each.lineno
-        if end >= last:
-            return False
-        covered.update(range(min(part.lineno for part in [each, *decorators]), end + 1))
-    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
-    return all(
-        each.type in BLANK or each.start[0] in covered for each in tokens if first < each.start[0] < last
-    )
+def _last_statement(lines: list[str]) -> int:
+    """The line in which the last of these statements ends, from 1; 0 where they are none or no whole ones."""
+    try:
+        [found] = ast.parse("\n".join(["async def solution():", *lines])).body
+    except (SyntaxError, ValueError):
+        return 0
+    return (found.end_lineno or 1) - 1
 
 
-def _function_at(tree: ast.Module, first: int, last: int) -> str:
+def _function_at(node: ast.AST, first: int, last: int, path: str = "") -> str:
     """The innermost function that holds the code between two lines, by its qualified name, or nothing."""
-    code = [each for each in ast.walk(tree) if isinstance(each, ast.stmt) and first < each.lineno < last]
-    if not code:
-        return ""
-    end = max(each.end_lineno or each.lineno for each in code)
-    name, nodes = "", [(each, each.name) for each in _directly_in(tree)]
-    while nodes:
-        node, path = nodes.pop()
-        if not node.lineno < first < end <= (node.end_lineno or 0):
-            continue
-        name = path if isinstance(node, Function) else name
-        nodes += [(each, f"{path}.{each.name}") for each in _directly_in(node)]
-    return name
-
-
-def _directly_in(node: ast.AST) -> Iterator[Scope]:
-    """The functions and classes that are defined in another one, however deep in its blocks."""
+    name = path if isinstance(node, Function) else ""
     for child in ast.iter_child_nodes(node):
-        if isinstance(child, Scope):
-            yield child
-        else:
-            yield from _directly_in(child)
+        inner = path
+        if isinstance(child, Function | ast.ClassDef):
+            if not child.lineno < first < last <= (child.end_lineno or 0):
+                continue
+            inner = f"{path}.{child.name}".lstrip(".")
+        name = _function_at(child, first, last, inner) or name
+    return name

@@ -1,13 +1,11 @@
-"""What is graded: read from the marks on the tests, the one place where it stands.
+"""What is graded: the marks on the tests, and titles and hints in rubrics/stepN.toml.
 
-    @pytest.mark.rubric("3.1", points=4, timeout=5, visibility="public", title="Fusion by ranks",
-                        hint=("The first rank is 1.", "A dict grows.", "for rank, name in enumerate(..., 1)"))
+    @pytest.mark.rubric("3.1", points=4, times=3, timeout=5, visibility="public")
     def test_rrf(submission, draw):
         "Rankings of different lengths are fused by rank."
 
-An exercise is all tests with its id; its points are theirs together, its title and its ladder of hints
-stand on its first test. A test's docstring is the rubric line. Exercises of a step are worth 100 points
-together.
+An exercise is all tests with its id; its points are theirs together. A test runs `times` times, each time on
+other inputs; its docstring is the rubric line. Exercises of a step are worth 100 points together.
 
 visibility    public            in the starter, everything is shown; graded on other inputs besides
               hidden            points and what went wrong are shown, never what was expected
@@ -17,7 +15,8 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Callable, Iterable, Sequence
+import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -26,7 +25,7 @@ from typing import Any
 
 RUBRICS = Path(__file__).parents[1] / "rubrics"
 VISIBILITIES = ("public", "hidden")
-MARK = "rubric(id, points, timeout, visibility, hint, title): what a test is worth, and where"
+MARK = "rubric(id, points, timeout, visibility, times): what a test is worth, and where"
 
 
 class RubricError(Exception):
@@ -40,11 +39,10 @@ class Mark:
     test: str  # its name
     id: str
     points: int
-    timeout: float
-    visibility: str
-    line: str  # the rubric line
-    title: str = ""
-    hint: tuple[str, ...] = ()
+    timeout: float = 10
+    visibility: str = "hidden"
+    line: str = ""  # the rubric line
+    times: int = 1
 
 
 @dataclass
@@ -53,26 +51,25 @@ class Exercise:
 
     id: str
     marks: list[Mark] = field(default_factory=list)
+    title: str = ""
+    hints: tuple[str, ...] = ()
 
     @property
     def points(self) -> int:
         return sum(mark.points for mark in self.marks)
 
-    @property
-    def title(self) -> str:
-        return next(mark.title for mark in self.marks if mark.title)
-
-    @property
-    def hints(self) -> tuple[str, ...]:
-        return next((mark.hint for mark in self.marks if mark.hint), ())
-
 
 @dataclass(frozen=True)
 class RubricTest:
-    """A test with its mark. It is called with `submission` and `draw`."""
+    """A test with its mark."""
 
     mark: Mark
-    run: Callable[..., None]
+    function: Callable[..., None]
+
+    def run(self, submission: Any, draw: Any) -> None:
+        """As often as the mark says."""
+        for _ in range(self.mark.times):
+            self.function(submission, draw)
 
 
 def mark_of(function: Callable[..., Any]) -> Mark:
@@ -82,53 +79,16 @@ def mark_of(function: Callable[..., Any]) -> Mark:
         RubricError: there is none, or it is wrong.
     """
     name = function.__name__
-    found = next((mark for mark in getattr(function, "pytestmark", ()) if mark.name == "rubric"), None)
-    if found is None:
-        raise RubricError(f"{name} has no rubric mark")
     line = " ".join((function.__doc__ or "").split("\n\n")[0].split())
     try:
-        mark = _mark(name, line, *found.args, **found.kwargs)
-    except TypeError as error:
-        raise RubricError(f"{name}: {error}") from None
-    if not mark.line:
-        raise RubricError(f"{name} has no docstring, which is its rubric line")
-    if type(mark.points) is not int or mark.points < 1:
-        raise RubricError(f"{name}: points are whole numbers from 1, not {mark.points!r}")
-    if mark.visibility not in VISIBILITIES:
-        raise RubricError(f"{name}: visibility {mark.visibility!r} is none of {', '.join(VISIBILITIES)}")
-    if mark.hint and len(mark.hint) != 3:
-        raise RubricError(f"{name}: a ladder of hints has three, not {len(mark.hint)}")
+        [found] = [mark for mark in getattr(function, "pytestmark", ()) if mark.name == "rubric"]
+        mark = Mark(name, *found.args, **found.kwargs, line=line)
+    except (TypeError, ValueError) as error:
+        raise RubricError(f"{name} has no rubric mark, or a wrong one: {error}") from None
+    if not line or type(mark.points) is not int or mark.points < 1 or mark.visibility not in VISIBILITIES:
+        kinds = " or ".join(VISIBILITIES)
+        raise RubricError(f"{name} needs a docstring, whole points from 1, and is {kinds}: {found.kwargs}")
     return mark
-
-
-def _mark(
-    test: str,
-    line: str,
-    id: str,
-    points: int,
-    timeout: float = 10,
-    visibility: str = "hidden",
-    hint: Sequence[str] = (),
-    title: str = "",
-) -> Mark:
-    return Mark(test, id, points, timeout, visibility, line, title, tuple(hint))
-
-
-def exercises(marks: Iterable[Mark]) -> list[Exercise]:
-    """The exercises of these marks, by id.
-
-    Raises:
-        RubricError: one has no title or no hints.
-    """
-    found: dict[str, Exercise] = {}
-    for mark in marks:
-        found.setdefault(mark.id, Exercise(mark.id)).marks.append(mark)
-    for each in found.values():
-        if not any(mark.title for mark in each.marks):
-            raise RubricError(f"exercise {each.id} has no title")
-        if not each.hints:
-            raise RubricError(f"exercise {each.id} has no hints")
-    return sorted(found.values(), key=lambda each: [int(part) for part in each.id.split(".")])
 
 
 def files_of(step: str, public_only: bool = False) -> list[Path]:
@@ -138,7 +98,7 @@ def files_of(step: str, public_only: bool = False) -> list[Path]:
         RubricError: there are none.
     """
     number = step.partition("_")[0]
-    kinds = ("public",) if public_only else ("public", "hidden")
+    kinds = ("public",) if public_only else VISIBILITIES
     files = [path for kind in kinds for path in sorted(RUBRICS.glob(f"{number}_{kind}*.py"))]
     if not files:
         raise RubricError(f"{step} has no tests")
@@ -180,10 +140,23 @@ def rubric_tests(step: str, public_only: bool = False) -> list[RubricTest]:
     return [test for file in files_of(step, public_only) for test in rubric_tests_in(file)]
 
 
-def read(step: str, public_only: bool = False) -> list[Exercise]:
+def texts_of(step: str) -> dict[str, Any]:
+    """What rubrics/step3.toml says: `goals`, `hours`, and title and hints of each exercise, by its id."""
+    return tomllib.loads((RUBRICS / f"{step.partition('_')[0]}.toml").read_text("utf-8"))
+
+
+def read(step: str) -> list[Exercise]:
     """The exercises of a step.
 
     Raises:
-        RubricError: the tests can't be loaded, or a mark is wrong.
+        RubricError: the tests can't be loaded, a mark is wrong, or an exercise lacks title or hints.
     """
-    return exercises(test.mark for test in rubric_tests(step, public_only))
+    texts, found = texts_of(step), dict[str, Exercise]()
+    for test in rubric_tests(step):
+        found.setdefault(test.mark.id, Exercise(test.mark.id)).marks.append(test.mark)
+    for each in found.values():
+        about = texts.get(each.id, {})
+        each.title, each.hints = about.get("title", ""), tuple(about.get("hints", ()))
+        if not each.title or len(each.hints) != 3:
+            raise RubricError(f"exercise {each.id} has no title or no three hints in {step}.toml")
+    return sorted(found.values(), key=lambda each: [int(part) for part in each.id.split(".")])

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import ast
 import re
-import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from classroom.assignment import markers
 from classroom.assignment.markers import Place
-from classroom.assignment.rubric import Exercise, RubricError, read
+from classroom.assignment.rubric import Exercise, RubricError, read, texts_of
 from shared.errors import UserError
 from shared.steps import steps
 
@@ -121,25 +120,14 @@ def assignment(step: str) -> Assignment:
     if wrong := tested ^ set(own):
         which = "marked in the code, and has no test" if min(wrong) in own else "tested, and not marked"
         raise UserError(f"exercise {min(wrong)} is {which}")
-    told = _told(package)
-    return Assignment(
-        package,
-        _title(package),
-        tuple(told.get("goals", ())),
-        str(told.get("hours", "")),
-        tuple(Task(each, tuple(own[each.id])) for each in exercises),
-    )
+    texts = texts_of(package)
+    tasks = tuple(Task(each, tuple(own[each.id])) for each in exercises)
+    return Assignment(package, _title(package), tuple(texts["goals"]), texts["hours"], tasks)
 
 
 def _title(package: str) -> str:
     heading = re.search(r"^# (.+)$", (ROOT / package / "README.md").read_text("utf-8"), re.MULTILINE)
     return heading[1] if heading else package
-
-
-def _told(package: str) -> dict[str, list[str]]:
-    """What the tests don't say: goals and hours, in rubrics/step3.toml."""
-    path = ROOT / "classroom" / "rubrics" / f"{package.partition('_')[0]}.toml"
-    return tomllib.loads(path.read_text("utf-8")) if path.exists() else {}
 
 
 def places_of(packages: Iterable[str]) -> dict[str, list[tuple[str, Place]]]:

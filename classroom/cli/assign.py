@@ -47,7 +47,7 @@ def assign(
         files = starter(a, variant)
     rows = []
     if check:
-        with stage_bar("checking", 4) as on_stage:
+        with stage_bar("checking", 3) as on_stage:
             rows = prove(a, files, variant, isolation, on_stage=on_stage)
     holds = all(row.holds for row in rows)
     if out is not None and holds:

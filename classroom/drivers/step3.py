@@ -39,22 +39,20 @@ class Scripted:
         return (offered[0], Options(k=offered[1])) if offered else None
 
 
-def _dispatched(name: str, retriever_at: int) -> None:
-    """Where a function of this name stands: called with a scripted retriever, it asks that one."""
-    for module in (confidence, rewrite, reflect):
-        original: Any = getattr(module, name, None)
-        if callable(original) and not hasattr(original, "dispatches"):
+def _dispatching(original: Callable[..., Any], at: int) -> Callable[..., Any]:
+    """The function; called with a scripted retriever as its argument `at`, it asks that one."""
 
-            @wraps(original)
-            def dispatch(*args: Any, _original: Any = original, **kwargs: Any) -> Any:
-                at = retriever_at
-                if len(args) > at and isinstance(args[at], Scripted):
-                    return getattr(args[at], name)(*args[:at])
-                return _original(*args, **kwargs)
+    @wraps(original)
+    def dispatch(*args: Any, **kwargs: Any) -> Any:
+        if len(args) > at and isinstance(args[at], Scripted):
+            return getattr(args[at], original.__name__)(*args[:at])
+        return original(*args, **kwargs)
 
-            dispatch.dispatches = True  # type: ignore[attr-defined]
-            setattr(module, name, dispatch)
+    return dispatch
 
 
-_dispatched("confidence", 1)
-_dispatched("rewrite", 3)
+for module in (confidence, rewrite, reflect):
+    for name, at in (("confidence", 1), ("rewrite", 3)):
+        found: Any = getattr(module, name, None)
+        if callable(found):
+            setattr(module, name, _dispatching(found, at))

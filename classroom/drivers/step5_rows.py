@@ -121,28 +121,28 @@ class Loop:
 
 
 class Future:
-    """A future of the grader's."""
+    """A future of the grader's: `gone` says whether it was cancelled, `told` hears what it is told."""
 
-    def __init__(self, number: int, loop: Loop, asks: Mapping[str, Ask]) -> None:
-        self._number, self._loop, self._asks = number, loop, asks
+    def __init__(self, number: int, loop: Loop, gone: Ask, told: Ask) -> None:
+        self._number, self._loop, self._gone, self._told = number, loop, gone, told
 
     def get_loop(self) -> Loop:
         return self._loop
 
     def done(self) -> bool:
-        return bool(self._asks["done"](self._number))
+        return bool(self._gone(self._number))
 
-    def cancelled(self) -> bool:
-        return bool(self._asks["cancelled"](self._number))
+    cancelled = done
 
     def set_result(self, _result: Any) -> None:
-        self._asks["told"](self._number, "written")
+        self._told(self._number, "written")
 
     def set_exception(self, error: BaseException) -> None:
-        self._asks["told"](self._number, f"{type(error).__name__}: {error}")
+        self._told(self._number, f"{type(error).__name__}: {error}")
 
 
-def waiting(loops: Sequence[Loop], places: Sequence[int], asks: Mapping[str, Ask]) -> list[Any]:
+def waiting(loops: Sequence[Loop], places: Sequence[int], gone: Ask, told: Ask) -> list[Any]:
     """Who waits: each by the place of his loop."""
     made: Any = writer._Waiting
-    return [made(None, loops[loop], Future(number, loops[loop], asks)) for number, loop in enumerate(places)]
+    futures = [Future(number, loops[place], gone, told) for number, place in enumerate(places)]
+    return [made(None, each.get_loop(), each) for each in futures]

@@ -14,11 +14,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import posixpath
 import re
-import shutil
 import tempfile
+import tomllib
 from pathlib import Path, PurePosixPath
 
 from classroom.assignment.rubric import files_of
@@ -99,18 +98,12 @@ def _manifest(a: Assignment, variant: int, files: dict[str, bytes]) -> bytes:
         "step": a.step,
         "title": a.title,
         "variant": variant,
-        "version": _version(),
+        "version": tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"],
         "exercises": exercises,
         "hand_in": list(a.files),
         "sha256": {name: hashlib.sha256(files[name]).hexdigest() for name in sorted(files)},
     }
     return (json.dumps(told, ensure_ascii=False, indent=1) + "\n").encode()
-
-
-def _version() -> str:
-    import tomllib
-
-    return str(tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"])
 
 
 def write(files: dict[str, bytes], out: Path, force: bool = False) -> None:
@@ -133,15 +126,8 @@ def write(files: dict[str, bytes], out: Path, force: bool = False) -> None:
                 path = made / name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(content)
-            before = Path(temporary) / "before"
             if out.exists():
-                out.rename(before)
-            try:
-                made.rename(out)
-            except OSError:
-                if before.exists():
-                    before.rename(out)
-                raise
-            shutil.rmtree(before, ignore_errors=True)
+                out.rename(Path(temporary) / "before")
+            made.rename(out)
     except OSError as error:
-        raise UserError(f"{out} can't be written: {os.strerror(error.errno or 0)}") from None
+        raise UserError(f"{out} can't be written: {error.strerror}") from None

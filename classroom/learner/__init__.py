@@ -1,1 +1,1 @@
-"""What learners have in a starter: status, hint, watch, reset. See __main__.py."""
+"""What learners have in a starter: status, hint, proof. See __main__.py."""

@@ -1,7 +1,6 @@
 """Work on the assignment in this folder: what is done, what is next, a hint.
 
     python -m classroom status        what is solved, what is next
-    python -m classroom watch         the same after each save; ends with Ctrl-C
     python -m classroom hint 3.1      the first of three hints; again for the next
     python -m classroom proof         a page with your points, which an instructor can recompute
 
@@ -60,10 +59,11 @@ def hint(
     """Show the next of an exercise's three hints."""
     starter = Starter.load(ROOT)
     exercise = starter.exercise(id)
-    before, last = starter.hints_seen(exercise.id), len(exercise.hints)
+    seen, last = starter.hints_seen(), len(exercise.hints)
+    before = seen.get(exercise.id, 0)
     number = min(before + 1, last)
     if number > before:
-        starter.remember_hints(exercise.id, number)
+        starter.remember_hints(seen | {exercise.id: number})
     places, text = starter.places(exercise), exercise.hints[number - 1]
     if as_json:
         facts: dict[str, Any] = {"id": exercise.id, "title": exercise.title, "hint": text}
@@ -77,14 +77,6 @@ def hint(
     console.print(f"\nhint {number} of {last}: {text}")
     if before == last:
         console.print("\nThat was the last one; AGENTS.md has all of them.")
-
-
-@app.command()
-def watch() -> None:
-    """Run the public tests each time that you save; Ctrl-C ends it."""
-    from classroom.learner import watch
-
-    watch.forever(Starter.load(ROOT))
 
 
 @app.command()

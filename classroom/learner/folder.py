@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import sys
 import warnings
@@ -66,15 +65,6 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Problem:
-    """Why a file is no Python."""
-
-    file: str
-    line: int
-    error: str
-
-
-@dataclass(frozen=True)
 class Starter:
     """An assignment, as a learner has it."""
 
@@ -116,13 +106,9 @@ class Starter:
         raise UserError(f"there is no exercise {id!r}; there are {known}")
 
     @property
-    def code(self) -> list[str]:
-        """Its Python files that are not the classroom's or the tests'."""
-        return [
-            name
-            for name in self.given
-            if name.endswith(".py") and not name.startswith(("classroom/", "tests/"))
-        ]
+    def files(self) -> list[str]:
+        """The files in which exercises are written."""
+        return list(dict.fromkeys(file for each in self.exercises for file in each.files))
 
     def places(self, exercise: Exercise) -> list[Place]:
         """Where an exercise is still to be written: its stubs; where none is left, its functions."""
@@ -152,39 +138,33 @@ class Starter:
         except OSError:
             return ""
 
-    def problems(self) -> list[Problem]:
-        """The files of exercises that are no Python."""
+    def problems(self) -> list[dict[str, Any]]:
+        """The files of exercises that are no Python: file, line and error."""
         found = []
-        for file in dict.fromkeys(file for each in self.exercises for file in each.files):
+        for file in self.files:
             try:
                 with warnings.catch_warnings(action="ignore"):
                     compile((self.root / file).read_bytes(), file, "exec")
             except (OSError, SyntaxError, ValueError, RecursionError, MemoryError) as error:
-                said = getattr(error, "msg", "") or reason(error)
-                line = getattr(error, "lineno", None) or 1
-                found.append(Problem(file, line, f"{type(error).__name__}: {said}"))
+                said = f"{type(error).__name__}: {getattr(error, 'msg', '') or reason(error)}"
+                found.append({"file": file, "line": getattr(error, "lineno", None) or 1, "error": said})
         return found
 
-    def hints_seen(self, id: str) -> int:
-        """How many hints of an exercise were shown."""
-        seen = self._memory().get(id)
-        return seen if type(seen) is int and 0 <= seen <= len(self.exercise(id).hints) else 0
-
-    def remember_hints(self, id: str, seen: int) -> None:
-        """Write down how many were shown. Where that can't be, it is said, and nothing else happens."""
-        told = json.dumps({"hints": self._memory() | {id: seen}}, indent=1) + "\n"
-        try:
-            (self.root / MEMORY).write_text(told, "utf-8")
-        except OSError as error:
-            why = os.strerror(error.errno or 0)
-            print(f"{MEMORY} can't be written, so this will be the next hint again: {why}", file=sys.stderr)
-
-    def _memory(self) -> dict[str, Any]:
+    def hints_seen(self) -> dict[str, int]:
+        """How many hints of each exercise were shown."""
         try:
             seen = json.loads((self.root / MEMORY).read_text("utf-8"))["hints"]
-        except (OSError, ValueError, KeyError, TypeError):
+            return {id: number for id, number in seen.items() if number in (1, 2, 3)}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return {}
-        return seen if isinstance(seen, dict) else {}
+
+    def remember_hints(self, seen: dict[str, int]) -> None:
+        """Write down how many were shown. Where that can't be, it is said, and nothing else happens."""
+        try:
+            (self.root / MEMORY).write_text(json.dumps({"hints": seen}, indent=1) + "\n", "utf-8")
+        except OSError as error:
+            why = f"this will be the next hint again: {error.strerror}"
+            print(f"{MEMORY} can't be written, so {why}", file=sys.stderr)
 
 
 def _exercise(told: dict[str, Any]) -> Exercise:

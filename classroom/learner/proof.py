@@ -14,6 +14,7 @@ import platform
 import re
 from datetime import UTC, datetime
 from importlib import metadata
+from importlib.util import find_spec
 from typing import Any
 
 from classroom.learner.folder import MANIFEST, Starter
@@ -22,6 +23,21 @@ from shared.errors import UserError
 SCHEMA = "classroom/proof/v1"
 BLOCK = re.compile(r"^```json\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 LIBRARIES = ("numpy", "torch", "pytest")
+PAGE = """\
+# {title}
+
+{score} of {all} points by the public tests; {date}
+
+| exercise | public tests |
+|---|---|
+{rows}
+
+Recompute it with the files that were handed in: `python -m classroom verify PAGE SUBMISSION`.
+
+```json
+{told}
+```
+"""
 
 
 def made(starter: Starter, facts: dict[str, Any]) -> str:
@@ -30,6 +46,7 @@ def made(starter: Starter, facts: dict[str, Any]) -> str:
     files = {
         name: hashlib.sha256((starter.root / name).read_bytes()).hexdigest() for name in manifest["hand_in"]
     }
+    versions = {name: metadata.version(name) for name in LIBRARIES if find_spec(name)}
     told = {
         "schema": SCHEMA,
         "step": starter.step,
@@ -38,40 +55,20 @@ def made(starter: Starter, facts: dict[str, Any]) -> str:
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "points": {each["id"]: each["public_score"] for each in facts["exercises"]},
         "files": files,
-        "versions": {"python": platform.python_version(), **_libraries()},
+        "versions": {"python": platform.python_version(), **versions},
     }
     rows = [
         f"| {each['id']} {each['title']} | {each['public_score']} of {each['public_points']} |"
         for each in facts["exercises"]
     ]
-    return "\n".join(
-        [
-            f"# {starter.title}",
-            "",
-            f"{facts['public_score']} of {facts['public_points']} points by the public tests; {told['date']}",
-            "",
-            "| exercise | public tests |",
-            "|---|---|",
-            *rows,
-            "",
-            "Recompute it with the files that were handed in: `python -m classroom verify PAGE SUBMISSION`.",
-            "",
-            "```json",
-            json.dumps(told, ensure_ascii=False, indent=1),
-            "```",
-            "",
-        ]
+    return PAGE.format(
+        title=starter.title,
+        score=facts["public_score"],
+        all=facts["public_points"],
+        date=told["date"],
+        rows="\n".join(rows),
+        told=json.dumps(told, ensure_ascii=False, indent=1),
     )
-
-
-def _libraries() -> dict[str, str]:
-    found = {}
-    for name in LIBRARIES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 def read(page: str) -> dict[str, Any]:

@@ -18,6 +18,7 @@ import os
 import signal
 import sys
 import threading
+import traceback
 import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -75,23 +76,19 @@ def tried(starter: Starter) -> dict[str, LocalOutcome]:
         return {}
     signal.signal(signal.SIGINT, signal.default_int_handler)  # scripts may have it ignored
     warnings.simplefilter("ignore")
-    found = {}
     with spinner("running the public tests"):
-        for file in dict.fromkeys(file for each in starter.exercises for file in each.files):
+        for file in starter.files:
             # Libraries cost no test its time; what is wrong, the tests will say.
             with contextlib.suppress(Exception, SystemExit), contextlib.redirect_stdout(io.StringIO()):
                 importlib.import_module(file.removesuffix(".py").replace("/", "."))
         try:
-            tests = rubric_tests(starter.step, public_only=True)
+            tests = {each.mark.test: each for each in rubric_tests(starter.step, public_only=True)}
             expected = Expected.load(starter.root / "tests" / "expected.json")
         except (RubricError, OSError, ValueError, KeyError) as error:
             raise UserError(f"the public tests can't be run: {str(error)[-300:]}") from None
-        for test in tests:
-            if test.mark.test in names:
-                found[test.mark.test] = _outcome(starter.root, test, expected)
-    if missing := set(names) - set(found):
-        raise UserError(f"there is no test {min(missing)}; were the public tests changed?")
-    return found
+        if missing := set(names) - set(tests):
+            raise UserError(f"there is no test {min(missing)}; were the public tests changed?")
+        return {name: _outcome(starter.root, tests[name], expected) for name in names}
 
 
 def _outcome(root: Path, test: RubricTest, expected: Expected) -> LocalOutcome:
@@ -132,31 +129,26 @@ def _outcome(root: Path, test: RubricTest, expected: Expected) -> LocalOutcome:
 
 
 def _raised_at(root: Path, error: BaseException | None) -> str:
-    """The innermost line of the step's own."""
+    """The innermost line of the step's own that raised it: `step3_rag/retrieve/fuse.py:31`."""
     if error is None:
         return ""
     error = error.__cause__ or error  # submission.py says what was raised, from what was raised
-    if isinstance(error, SyntaxError) and error.filename:
-        return _own(root, error.filename, error.lineno or 1)
-    place, trace = "", error.__traceback__
-    while trace is not None:
-        place = _own(root, trace.tb_frame.f_code.co_filename, trace.tb_lineno) or place
-        trace = trace.tb_next
-    return place
-
-
-def _own(root: Path, file: str, line: int) -> str:
-    """`step3_rag/retrieve/fuse.py:31` of a file of the step, nothing of another."""
-    path = Path(file)
-    inside = path.relative_to(root) if path.is_relative_to(root) else path
-    return f"{inside.as_posix()}:{line}" if inside.parts[0].startswith("step") else ""
+    frames = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
+    if isinstance(error, SyntaxError):
+        frames.append((error.filename or "", error.lineno))
+    own = [
+        f"{inside}:{line}"
+        for file, line in frames
+        if Path(file).is_relative_to(root)
+        and (inside := Path(file).relative_to(root).as_posix()).startswith("step")
+    ]
+    return own[-1] if own else ""
 
 
 def facts(starter: Starter, outcomes: Mapping[str, LocalOutcome]) -> dict[str, Any]:
     """All that is known. A test without an outcome was not attempted."""
     items = [_item(starter, each, outcomes) for each in starter.exercises]
     public = sum(item["public_points"] for item in items)
-    open_ = [item["id"] for item in items if item["state"] != "solved"]
     return {
         "step": starter.step,
         "title": starter.title,
@@ -164,8 +156,8 @@ def facts(starter: Starter, outcomes: Mapping[str, LocalOutcome]) -> dict[str, A
         "public_score": sum(item["public_score"] for item in items),
         "public_points": public,
         "hidden_points": sum(each.points for each in starter.exercises) - public,
-        "next": open_[0] if open_ else None,
-        "problems": [asdict(problem) for problem in starter.problems()],
+        "next": next((item["id"] for item in items if item["state"] != "solved"), None),
+        "problems": starter.problems(),
     }
 
 
@@ -175,25 +167,18 @@ def _item(starter: Starter, exercise: Exercise, outcomes: Mapping[str, LocalOutc
         outcome = outcomes.get(line.test, LocalOutcome(line.test, "not attempted"))
         score = line.points if outcome.status == "passed" else 0
         tests.append({"line": line.line, "points": line.points, "score": score, **asdict(outcome)})
-    place = starter.places(exercise)[0]
+    ended = {test["status"] for test in tests}
+    states = {"not attempted": "not attempted", "passed": "solved"}
     return {
         "id": exercise.id,
         "title": exercise.title,
-        "state": _state({test["status"] for test in tests}),
+        "state": states.get(ended.pop(), "failing") if len(ended) == 1 else "failing",
         "points": exercise.points,
         "public_score": sum(test["score"] for test in tests),
         "public_points": sum(test["points"] for test in tests),
-        "file": place.file,
-        "line": place.line,
-        "function": place.function,
+        **asdict(starter.places(exercise)[0]),
         "tests": tests,
     }
-
-
-def _state(kinds: set[str]) -> str:
-    if kinds == {"not attempted"}:
-        return "not attempted"
-    return "solved" if kinds == {"passed"} else "failing"
 
 
 def show(starter: Starter, facts: dict[str, Any], console: Console) -> None:
@@ -208,31 +193,24 @@ def show(starter: Starter, facts: dict[str, Any], console: Console) -> None:
     got, all_ = facts["public_score"], facts["public_points"]
     hidden = f"hidden ones add up to {facts['hidden_points']}"
     console.print(f"{got} of {all_} points by the public tests; {hidden}", soft_wrap=True)
-    _show_next(starter, facts, console)
-
-
-def _show_next(starter: Starter, facts: dict[str, Any], console: Console) -> None:
-    """The first open exercise with its first test that doesn't pass."""
-    id = facts["next"]
     for problem in facts["problems"]:
         said = f"{problem['file']}:{problem['line']}: {problem['error']}"
         console.print(f"\n{said}", style="bold red", soft_wrap=True)
-    if id is None:
+    if facts["next"] is None:
         said = "All public tests pass. Read the docstrings once more for what hidden ones may ask"
         console.print(f"\n{said}, then: make hand-in", style="green")
         return
-    item = next(each for each in facts["exercises"] if each["id"] == id)
-    tests = [each for each in item["tests"] if each["status"] != "passed"]
-    tests.sort(key=lambda each: each["status"] == "not attempted")  # what was tried comes first
+    item = next(each for each in facts["exercises"] if each["id"] == facts["next"])
     where = f"{item['file']}:{item['line']} ({item['function']})"
-    console.print(f"\nnext: {id} {item['title']}, {where}", style="bold", soft_wrap=True)
-    for test in tests[:1]:
-        console.print(f"{test['line']} ({test['points']} points)", soft_wrap=True)
-        for what, text in _details(test):
-            console.print(f"  {what:<9} {text}", soft_wrap=True)
-    console.print(
-        f"  {'help':<9} {_python(starter.root)} -m classroom hint {id}", style="dim", soft_wrap=True
-    )
+    console.print(f"\nnext: {item['id']} {item['title']}, {where}", style="bold", soft_wrap=True)
+    tests = [each for each in item["tests"] if each["status"] != "passed"]
+    test = min(tests, key=lambda each: each["status"] == "not attempted")  # what was tried comes first
+    console.print(f"{test['line']} ({test['points']} points)", soft_wrap=True)
+    for what, text in _details(test):
+        console.print(f"  {what:<9} {text}", soft_wrap=True)
+    python = Path(sys.executable)
+    command = python.relative_to(starter.root) if python.is_relative_to(starter.root) else "python"
+    console.print(f"  {'help':<9} {command} -m classroom hint {item['id']}", style="dim", soft_wrap=True)
 
 
 def _details(test: dict[str, Any]) -> list[tuple[str, str]]:
@@ -248,9 +226,3 @@ def _details(test: dict[str, Any]) -> list[tuple[str, str]]:
     printed[LINES:] = ["…"] if len(printed) > LINES else []
     rows += [("at", test["place"]), ("printed", f"\n{'':<12}".join(printed))]
     return [(what, text) for what, text in rows if text]
-
-
-def _python(root: Path) -> str:
-    """How to call the Python that runs this, from the starter's folder."""
-    path = Path(sys.executable)
-    return os.fspath(path.relative_to(root)) if path.is_relative_to(root) else "python"

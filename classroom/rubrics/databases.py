@@ -8,12 +8,11 @@ Neither the text nor the bytes are trusted: a statement may read and compute, fo
 
 from __future__ import annotations
 
-import contextlib
 import sqlite3
 import struct
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,16 +29,14 @@ class NoDatabase(AssertionError):
     """What came is no database, or its statement can't be run, in words."""
 
 
-@contextlib.contextmanager
-def _guarded(db: sqlite3.Connection) -> Iterator[None]:
-    """Nothing but reading from here on, for SECONDS at most."""
+def _read(db: sqlite3.Connection, statements: Sequence[str]) -> list[list[list[Any]]]:
+    """Of each statement the names of its columns, then its rows. Nothing but reading, for SECONDS at most."""
     until = time.monotonic() + SECONDS
 
     def allowed(action: int, _one: str | None, other: str | None, _db: str | None, inside: str | None) -> int:
-        if action in READS and inside is None:
-            return sqlite3.SQLITE_OK
-        known = action == sqlite3.SQLITE_FUNCTION and (other or "").lower() in FUNCTIONS
-        return sqlite3.SQLITE_OK if known else sqlite3.SQLITE_DENY
+        reads = action in READS and inside is None
+        computes = action == sqlite3.SQLITE_FUNCTION and (other or "").lower() in FUNCTIONS
+        return sqlite3.SQLITE_OK if reads or computes else sqlite3.SQLITE_DENY
 
     db.execute("PRAGMA trusted_schema = OFF")
     db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 1 << 20)
@@ -47,20 +44,20 @@ def _guarded(db: sqlite3.Connection) -> Iterator[None]:
     db.setlimit(sqlite3.SQLITE_LIMIT_COMPOUND_SELECT, 20)
     db.set_progress_handler(lambda: time.monotonic() > until, 10_000)
     db.set_authorizer(allowed)
+    found = []
     try:
-        yield
+        for statement in statements:
+            cursor = db.execute(statement)
+            rows = [list(row) for row in cursor.fetchmany(MOST_ROWS + 1)]
+            if len(rows) > MOST_ROWS:
+                raise NoDatabase("too many rows")
+            found.append([[name for name, *_ in cursor.description or ()], *rows])
     except sqlite3.Error as error:
         raise NoDatabase(f"SQLite says: {str(error)[:200]}") from None
     finally:
         db.set_authorizer(None)
         db.close()
-
-
-def _rows(found: sqlite3.Cursor) -> list[list[Any]]:
-    rows = [list(row) for row in found.fetchmany(MOST_ROWS + 1)]
-    if len(rows) > MOST_ROWS:
-        raise NoDatabase("too many rows")
-    return rows
+    return found
 
 
 def select(sql: Any, rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[list[Any]]:
@@ -72,13 +69,10 @@ def select(sql: Any, rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[li
         names = list(given[0])
         db.execute(f"CREATE TABLE {table} ({', '.join(names)})")
         values = ", ".join(f":{name}" for name in names)
-        db.executemany(
-            f"INSERT INTO {table} VALUES ({values})", [each for each in given if any(each.values())]
-        )
-    with _guarded(db):
-        found = db.execute(sql)
-        return [[name for name, *_ in found.description], *sorted(_rows(found), key=repr)]
-    raise AssertionError
+        filled = [each for each in given if any(each.values())]
+        db.executemany(f"INSERT INTO {table} VALUES ({values})", filled)
+    [[names, *found]] = _read(db, [sql])
+    return [names, *sorted(found, key=repr)]
 
 
 def tables(files: Any, columns: Mapping[str, Sequence[str]]) -> dict[str, list[list[Any]]] | None:
@@ -98,13 +92,11 @@ def tables(files: Any, columns: Mapping[str, Sequence[str]]) -> dict[str, list[l
         path.write_bytes(files[main])
         if log := files.get(f"{main}-wal"):
             path.with_name("copy.db-wal").write_bytes(log)
-        db = sqlite3.connect(path)
-        with _guarded(db):
-            return {
-                table: _rows(db.execute(f"SELECT {', '.join(names)} FROM {table} ORDER BY 1"))
-                for table, names in columns.items()
-            }
-    raise AssertionError
+        statements = [
+            f"SELECT {', '.join(names)} FROM {table} ORDER BY 1" for table, names in columns.items()
+        ]
+        found = _read(sqlite3.connect(path), statements)
+    return {table: rows for table, [_names, *rows] in zip(columns, found, strict=True)}
 
 
 def commits(before: Mapping[str, bytes], after: Mapping[str, bytes]) -> int:

@@ -1,4 +1,4 @@
-"""Step 1, what learners don't see: from logits to tokens."""
+"""Step 1, what learners don't see."""
 
 import math
 import time
@@ -7,39 +7,43 @@ import pytest
 import torch
 
 from classroom.protocol.wire import Record
-from classroom.rubrics.step1_public import WORDS, Model, share, tokens, write
+from classroom.rubrics.step1_public import (
+    ATTEND,
+    BITS,
+    PENALTY,
+    PRODUCT,
+    QUANTIZE,
+    RMS_NORM,
+    ROPE,
+    TOP_P,
+    WORDS,
+    Model,
+    near_steps,
+    share,
+    tokens,
+    write,
+)
 
-PENALTY, TOP_P = "step1_foundations.sampling:penalize_repetition", "step1_foundations.sampling:keep_top_p"
-BITS = "step1_foundations.next_token:bits"
 
-
-# --- 1.1: repetition penalty ------------------------------------------------------------------------------
-
-
-@pytest.mark.rubric("1.1", points=4)
+@pytest.mark.rubric("1.1", points=4, times=3)
 def test_penalty(submission, draw):
     """Many tokens, said more than once, or none; a penalty under 1, and logits of zero."""
-    for _ in range(3):
-        logits = draw.tensor(40, scale=3)
-        seen = torch.tensor([draw.randrange(40) for _ in range(60)])
-        submission.check(PENALTY, logits, seen, draw.uniform(1.1, 3), rel=1e-5)
-        logits = draw.tensor(9, scale=3)
-        logits[draw.randrange(9)] = 0.0
-        submission.check(PENALTY, logits, torch.zeros(0, dtype=torch.long), draw.uniform(1.1, 3))
-        submission.check(PENALTY, logits, torch.arange(9), draw.uniform(0.3, 0.9), rel=1e-5)
+    logits = draw.tensor(40, scale=3)
+    seen = torch.tensor([draw.randrange(40) for _ in range(60)])
+    submission.check(PENALTY, logits, seen, draw.uniform(1.1, 3), rel=1e-5)
+    logits = draw.tensor(9, scale=3)
+    logits[draw.randrange(9)] = 0.0
+    submission.check(PENALTY, logits, torch.zeros(0, dtype=torch.long), draw.uniform(1.1, 3))
+    submission.check(PENALTY, logits, torch.arange(9), draw.uniform(0.3, 0.9), rel=1e-5)
 
 
-@pytest.mark.rubric("1.1", points=2)
+@pytest.mark.rubric("1.1", points=2, times=3)
 def test_penalty_leaves_its_arguments(submission, draw):
     """The logits that were given stay as they are: the same ones are good for another penalty."""
+    logits = submission.make("torch:tensor", draw.tensor(9, scale=3).tolist())
     for _ in range(3):
-        logits = submission.make("torch:tensor", draw.tensor(9, scale=3).tolist())
-        for _ in range(3):
-            seen = torch.tensor(draw.sample(range(9), 4))
-            submission.check(PENALTY, logits, seen, draw.uniform(1.1, 3), rel=1e-5)
-
-
-# --- 1.2: surprisal and entropy ---------------------------------------------------------------------------
+        seen = torch.tensor(draw.sample(range(9), 4))
+        submission.check(PENALTY, logits, seen, draw.uniform(1.1, 3), rel=1e-5)
 
 
 @pytest.mark.rubric("1.2", points=4)
@@ -52,18 +56,31 @@ def test_bits_far(submission, draw):
         submission.check(BITS, logits.bfloat16() if i % 2 else logits, following, rel=1e-4, abs=5e-3)
 
 
-@pytest.mark.rubric("1.2", points=3)
+@pytest.mark.rubric("1.2", points=3, times=3)
 def test_bits_impossible(submission, draw):
     """Tokens that are impossible: infinite surprisal where one came, and nothing in the entropy."""
-    for _ in range(3):
-        logits, following = draw.tensor(6, 9, scale=2), torch.tensor([draw.randrange(9) for _ in range(6)])
-        for place in range(6):
-            logits[place, draw.sample(range(9), draw.randint(1, 7))] = -math.inf
-        logits[0, following[0]] = -math.inf
-        submission.check(BITS, logits, following, rel=1e-4, abs=2e-4)
+    logits, following = draw.tensor(6, 9, scale=2), torch.tensor([draw.randrange(9) for _ in range(6)])
+    for place in range(6):
+        logits[place, draw.sample(range(9), draw.randint(1, 7))] = -math.inf
+    logits[0, following[0]] = -math.inf
+    submission.check(BITS, logits, following, rel=1e-4, abs=2e-4)
 
 
-# --- 1.4: top-p -------------------------------------------------------------------------------------------
+@pytest.mark.rubric("1.3", points=3, times=3)
+def test_rms_norm(submission, draw):
+    """Rows of other sizes and other numbers of rows, with a mean that is not 0."""
+    T, d = draw.randint(1, 8), draw.randint(3, 40)
+    x = draw.tensor(T, d, scale=draw.uniform(1, 20)) + draw.uniform(-5, 5)
+    submission.check(RMS_NORM, x, draw.tensor(d), 1e-5, rel=1e-4, abs=1e-4)
+
+
+@pytest.mark.rubric("1.3", points=3, times=3)
+def test_rms_norm_eps(submission, draw):
+    """Rows of zeros and tiny rows: eps is under the root, beside the mean square."""
+    x = draw.tensor(4, 16, scale=draw.uniform(0.5e-3, 5e-3))
+    x[draw.randrange(4)] = 0
+    weight, eps = draw.tensor(16) + 2, draw.choice([1e-4, 1e-5, 1e-6])
+    submission.check(RMS_NORM, x, weight, eps, rel=1e-3, abs=1e-5)
 
 
 def nuclei(logits):
@@ -71,44 +88,108 @@ def nuclei(logits):
     return int((logits.softmax(-1) > 3e-3).sum())
 
 
-@pytest.mark.rubric("1.4", points=4)
+@pytest.mark.rubric("1.4", points=4, times=5)
 def test_top_p(submission, draw):
     """Larger vocabularies, in any order, nuclei of any size."""
-    for _ in range(5):
-        logits = draw.tensor(draw.randint(20, 60), scale=draw.uniform(0.5, 3))
-        submission.check(TOP_P, logits, share(logits, draw.randint(1, nuclei(logits))))
+    logits = draw.tensor(draw.randint(20, 60), scale=draw.uniform(0.5, 3))
+    submission.check(TOP_P, logits, share(logits, draw.randint(1, nuclei(logits))))
 
 
-@pytest.mark.rubric("1.4", points=3)
+@pytest.mark.rubric("1.4", points=3, times=3)
 def test_top_p_one(submission, draw):
     """One token has more than p, or p is tiny: that token stays, and it alone."""
-    for _ in range(3):
-        logits = draw.tensor(15)
-        submission.check(TOP_P, logits, draw.uniform(1e-4, 1e-2))
-        submission.check(TOP_P, logits, share(logits, draw.randint(2, nuclei(logits))))
-        logits[draw.randrange(15)] += 20
-        submission.check(TOP_P, logits, draw.uniform(0.3, 0.99))
+    logits = draw.tensor(15)
+    submission.check(TOP_P, logits, draw.uniform(1e-4, 1e-2))
+    submission.check(TOP_P, logits, share(logits, draw.randint(2, nuclei(logits))))
+    logits[draw.randrange(15)] += 20
+    submission.check(TOP_P, logits, draw.uniform(0.3, 0.99))
 
 
-@pytest.mark.rubric("1.4", points=3)
+@pytest.mark.rubric("1.4", points=3, times=3)
 def test_top_p_after_top_k(submission, draw):
     """Some logits are minus infinity already."""
-    for _ in range(3):
-        logits = draw.tensor(20)
-        logits[draw.sample(range(20), draw.randint(8, 16))] = -math.inf
-        submission.check(TOP_P, logits, share(logits, draw.randint(2, nuclei(logits))))
+    logits = draw.tensor(20)
+    logits[draw.sample(range(20), draw.randint(8, 16))] = -math.inf
+    submission.check(TOP_P, logits, share(logits, draw.randint(2, nuclei(logits))))
 
 
-# --- 1.8: the loop ----------------------------------------------------------------------------------------
+@pytest.mark.rubric("1.5", points=10, times=4)
+def test_rope(submission, draw):
+    """Other numbers of heads, places and pairs, other bases."""
+    shape = draw.randint(1, 5), draw.randint(6, 14), 2 * draw.randint(2, 16)
+    submission.check(ROPE, draw.tensor(*shape), draw.uniform(50, 100_000), rel=1e-4, abs=3e-4)
 
 
-@pytest.mark.rubric("1.8", points=3)
+@pytest.mark.rubric("1.6", points=8)
+def test_attend_grouped(submission, draw):
+    """Heads in groups that share keys and values: each group has its own."""
+    for heads, kv_heads in ((6, 2), (4, 1), (6, 3), (3, 3)):
+        T, dim = draw.randint(2, 9), draw.randint(2, 12)
+        q, k, v = (draw.tensor(n, T, dim) for n in (heads, kv_heads, kv_heads))
+        submission.check(ATTEND, q, k, v, rel=1e-4, abs=1e-4)
+
+
+@pytest.mark.rubric("1.6", points=5)
+def test_attend_edges(submission, draw):
+    """One place only, and scores so large that an exponential overflows."""
+    for size in (1, 20, 60):
+        q, k, v = draw.tensor(4, 1, 6), draw.tensor(2, 1, 6), draw.tensor(2, 1, 6)
+        submission.check(ATTEND, q, k, v, rel=1e-4, abs=1e-4)
+        q, k, v = draw.tensor(2, 5, 8, scale=size), draw.tensor(2, 5, 8, scale=size), draw.tensor(2, 5, 8)
+        submission.check(ATTEND, q, k, v, rel=1e-2, abs=2e-2)
+
+
+@pytest.mark.rubric("1.7", points=3, times=3)
+def test_quantize(submission, draw):
+    """Larger matrices, whose scales bf16 has to round: rows are rounded with the scale that is kept."""
+    weight, _ = near_steps(draw, draw.randint(2, 9), draw.randint(12, 40), draw.uniform(0.33, 0.42))
+    submission.check(QUANTIZE, weight)
+
+
+def alike(got, shape, dtype):
+    """The tensor that was asked for: what comes from a submission may be anything."""
+    assert type(got) is torch.Tensor, "the result is no tensor"
+    assert tuple(got.shape) == shape, f"its shape is {tuple(got.shape)}"
+    assert got.dtype == dtype, f"it is {got.dtype}"
+    return got
+
+
+@pytest.mark.rubric("1.7", points=2)
+def test_quantize_edges(submission, draw):
+    """A row of zeros, a matrix in bf16, and a matrix that is still needed afterwards."""
+    for dtype in ("float", "bfloat16", "float"):
+        weight, whole = near_steps(draw, 4, 6, off=0.0)
+        zero = draw.randrange(4)
+        weight[zero], whole[zero] = 0, 0
+        steps = weight.abs().amax(dim=1) / 127
+        kept = submission.make("torch:tensor", weight.tolist()).keep(dtype)
+        for _ in range(2):  # the same matrix
+            got = submission.call(QUANTIZE, kept)
+            assert type(got) is tuple and len(got) == 2, "the result is no pair"  # noqa: PT018
+            rounded, scale = alike(got[0], (4, 6), torch.int8), alike(got[1], (4,), torch.bfloat16)
+            assert torch.equal(rounded, whole), "a row is rounded to something else"
+            assert bool(scale.isfinite().all()), "a scale is not finite"
+            scale[zero] = 0  # any will do
+            assert torch.equal(scale.float(), steps), "a scale is another one"
+
+
+@pytest.mark.rubric("1.7", points=3)
+def test_product(submission, draw):
+    """A product with an int8 matrix is nearly that with the matrix it came from."""
+    for rows, columns in ((12, 12), (9, 30), (17, 5)):
+        numbers = [[draw.randint(-127, 127) for _ in range(columns)] for _ in range(rows)]
+        weight = torch.tensor(numbers, dtype=torch.int8)
+        scale = torch.tensor([draw.choice([0.002, 0.01, 0.03]) for _ in range(rows)]).bfloat16()
+        x = draw.tensor(draw.randint(1, 12), columns).bfloat16()
+        submission.check(PRODUCT, x, weight, scale, rel=2e-2, abs=0.1)
+
+
+@pytest.mark.rubric("1.8", points=3, times=3)
 def test_write_cached(submission, draw):
     """Each forward reads only what is new, and knows all that came before by its cache."""
-    for _ in range(3):
-        _, models = write(submission, draw, tokens(draw, draw.randint(3, 8)), draw.randint(4, 7))
-        forwards = "its forwards: how many ids the cache holds, and those that are read"
-        submission.agree(forwards, models[0].forwards, lambda models=models: models[1].forwards)
+    _, models = write(submission, draw, tokens(draw, draw.randint(3, 8)), draw.randint(4, 7))
+    forwards = "its forwards: how many ids the cache holds, and those that are read"
+    submission.agree(forwards, models[0].forwards, lambda: models[1].forwards)
 
 
 @pytest.mark.rubric("1.8", points=3)
@@ -127,21 +208,19 @@ def test_write_stops(submission, draw):
     write(submission, draw, prompt, 0)
 
 
-@pytest.mark.rubric("1.8", points=2)
+@pytest.mark.rubric("1.8", points=2, times=4)
 def test_write_draws(submission, draw):
     """Tokens are drawn as the settings say, from one generator, with a penalty on prompt and answer."""
-    for _ in range(4):
-        fields = {"temperature": draw.uniform(0.5, 1.5), "repetition_penalty": draw.uniform(1.5, 2.5)}
-        sampling = Record("step1_foundations.sampling:Sampling", fields)
-        generator = submission.make("classroom.drivers.step1:generator", draw.getrandbits(30))
-        write(submission, draw, tokens(draw, 6), 10, sampling=sampling, generator=generator)
+    fields = {"temperature": draw.uniform(0.5, 1.5), "repetition_penalty": draw.uniform(1.5, 2.5)}
+    sampling = Record("step1_foundations.sampling:Sampling", fields)
+    generator = submission.make("classroom.drivers.step1:generator", draw.getrandbits(30))
+    write(submission, draw, tokens(draw, 6), 10, sampling=sampling, generator=generator)
 
 
-@pytest.mark.rubric("1.8", points=2)
+@pytest.mark.rubric("1.8", points=2, times=3)
 def test_write_interrupted(submission, draw):
     """Ctrl-C while a token is heard: what was written, with that token, is returned."""
-    for _ in range(3):
-        write(submission, draw, tokens(draw, 3), 8, interrupted=draw.randint(1, 6))
+    write(submission, draw, tokens(draw, 3), 8, interrupted=draw.randint(1, 6))
 
 
 @pytest.mark.rubric("1.8", points=1)

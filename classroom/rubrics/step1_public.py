@@ -13,13 +13,64 @@ import torch
 from classroom.grading.callbacks import Interrupted
 from classroom.grading.submission import Fresh
 
+PENALTY, TOP_P = "step1_foundations.sampling:penalize_repetition", "step1_foundations.sampling:keep_top_p"
+BITS, RMS_NORM = "step1_foundations.next_token:bits", "step1_foundations.block:rms_norm"
+ROPE, ATTEND = "step1_foundations.block:rope", "step1_foundations.block:attend"
+QUANTIZE, PRODUCT = "step1_foundations.int8:quantize_rows", "step1_foundations.int8:product"
+GENERATE = "step1_foundations.generate:generate"
 WORDS = 12  # tokens that the scripted model of 1.8 knows
+
+
+@pytest.mark.rubric("1.1", points=2, times=3, visibility="public")
+def test_penalty_small(submission, draw):
+    """Two tokens that were said become less likely, one with a positive logit and one with a negative one."""
+    logits = torch.tensor([draw.uniform(0.5, 3) * sign for sign in (1, -1, 1, -1, 1)])
+    seen = torch.tensor(draw.sample([draw.choice([0, 2, 4]), draw.choice([1, 3])], 2))
+    submission.check(PENALTY, logits, seen, round(draw.uniform(1.1, 2), 2))
+
+
+@pytest.mark.rubric("1.2", points=3, times=3, visibility="public")
+def test_bits_small(submission, draw):
+    """Four places of a vocabulary of six: all three results, in bits."""
+    following = torch.tensor([draw.randrange(6) for _ in range(4)])
+    submission.check(BITS, draw.tensor(4, 6, scale=2), following, rel=1e-4, abs=1e-4)
+
+
+@pytest.mark.rubric("1.3", points=2, times=3, visibility="public")
+def test_rms_norm_small(submission, draw):
+    """Three rows of four numbers come out with root-mean-square 1, times the weight."""
+    x, weight = draw.tensor(3, 4, scale=3) + 1, draw.tensor(4)
+    submission.check(RMS_NORM, x, weight, 1e-5, rel=1e-4, abs=1e-5)
 
 
 def share(logits, n):
     """A p whose nucleus has n tokens: halfway between the sums of the n - 1 and the n most probable ones."""
     sums = logits.double().softmax(-1).sort(descending=True).values.cumsum(-1).tolist()
     return (([0.0, *sums][n - 1]) + sums[n - 1]) / 2
+
+
+@pytest.mark.rubric("1.4", points=4, visibility="public")
+def test_top_p_small(submission, draw):
+    """Of six tokens, the two or three that are needed for p stay at their places with their logits."""
+    for n in (2, 3, 2, 3):  # tokens in the nucleus
+        logits = draw.tensor(6)
+        submission.check(TOP_P, logits, share(logits, n))
+
+
+@pytest.mark.rubric("1.5", points=4, visibility="public")
+def test_rope_small(submission, draw):
+    """Two heads, three places, two pairs: each pair is turned by its angle."""
+    # Place 0 comes back as it was. At place 1 the first pair, (x[0], x[2]), is turned by 1 for any base.
+    for base in (10.0, 100.0, 10_000.0):
+        submission.check(ROPE, draw.tensor(2, 3, 4), base, rel=1e-4, abs=1e-4)
+
+
+@pytest.mark.rubric("1.6", points=5, times=3, visibility="public")
+def test_attend_small(submission, draw):
+    """Two heads with keys and values of their own, three places."""
+    # Place 0 sees itself only, so what it gets is v at place 0.
+    q, k, v = (draw.tensor(2, 3, 4) for _ in range(3))
+    submission.check(ATTEND, q, k, v, rel=1e-4, abs=1e-4)
 
 
 def near_steps(draw, rows, columns, excess=0.0, off=0.3):
@@ -37,6 +88,13 @@ def near_steps(draw, rows, columns, excess=0.0, off=0.3):
         whole[row, largest] = draw.choice([-127, 127])
         weight[row, largest] = int(whole[row, largest]) * step * (1 + excess / 128)
     return weight, whole
+
+
+@pytest.mark.rubric("1.7", points=4, times=3, visibility="public")
+def test_quantize_small(submission, draw):
+    """Three rows, each with its own scale, are rounded to int8."""
+    # Each number is near a whole number of steps, and a row's largest is 127 of them: there is no close call.
+    submission.check(QUANTIZE, near_steps(draw, 3, 5)[0])
 
 
 class Model:
@@ -89,8 +147,7 @@ def write(submission, draw, prompt, n, delays=(), interrupted=0, **more):
 
     stand_in = submission.make("classroom.drivers.step1:Scripted", Fresh(model))
     hears = Fresh(iter([each.token for each in models]).__next__)
-    generate = "step1_foundations.generate:generate"
-    done = submission.make(generate, stand_in, torch.tensor([prompt]), n, on_token=hears, **more)
+    done = submission.make(GENERATE, stand_in, torch.tensor([prompt]), n, on_token=hears, **more)
     for name in ("ids", "stop_reason", "stop_id"):
         done.check_get(name)
     submission.agree("what on_token heard", models[0].heard, lambda: models[1].heard)
@@ -102,170 +159,7 @@ def tokens(draw, n):
     return [draw.randrange(WORDS) for _ in range(n)]
 
 
-@pytest.mark.rubric(
-    "1.1",
-    points=2,
-    visibility="public",
-    title="Repetition penalty",
-    hint=(
-        "To be less likely is to have a smaller logit. What does division do to a negative number?",
-        "Copy the logits, pick those of the seen ids, and choose for each: divided if positive, else "
-        "multiplied.",
-        "`old = logits[seen]`, and `new[seen] = torch.where(old > 0, ..., ...)` on the copy: an id that "
-        "stands twice in `seen` is then written twice, with the same number.",
-    ),
-)
-def test_penalty_small(submission, draw):
-    """Two tokens that were said become less likely, one with a positive logit and one with a negative one."""
-    for _ in range(3):
-        logits = torch.tensor([draw.uniform(0.5, 3) * sign for sign in (1, -1, 1, -1, 1)])
-        seen = torch.tensor(draw.sample([draw.choice([0, 2, 4]), draw.choice([1, 3])], 2))
-        submission.check(
-            "step1_foundations.sampling:penalize_repetition", logits, seen, round(draw.uniform(1.1, 2), 2)
-        )
-
-
-@pytest.mark.rubric(
-    "1.2",
-    points=3,
-    visibility="public",
-    title="Surprisal and entropy",
-    hint=(
-        "A surprisal is a log-probability with its sign turned, and entropy the mean of all surprisals, each "
-        "weighted by its probability. In bits, the logarithm is to base 2.",
-        "`torch.log_softmax` takes the logarithm without an exponential that overflows; divide it by ln 2. "
-        "`gather` picks one column per row. 0 times minus infinity is NaN: put 0 there before you add up.",
-        "Surprisal is `-log2p.gather(1, ...)` with `following` as a column, made flat again. Entropy is the "
-        "negative sum over the last dimension of `p * log2p`, after `nan_to_num()`.",
-    ),
-)
-def test_bits_small(submission, draw):
-    """Four places of a vocabulary of six: all three results, in bits."""
-    for _ in range(3):
-        following = torch.tensor([draw.randrange(6) for _ in range(4)])
-        submission.check(
-            "step1_foundations.next_token:bits", draw.tensor(4, 6, scale=2), following, rel=1e-4, abs=1e-4
-        )
-
-
-@pytest.mark.rubric(
-    "1.3",
-    points=2,
-    visibility="public",
-    title="RMSNorm",
-    hint=(
-        "The name says it from right to left: square, mean, root. Of each row by itself.",
-        "Unlike LayerNorm it takes no mean away. The mean of the squares needs its dimension kept, so that x "
-        "can be divided by it.",
-        "`x.pow(2).mean(dim=-1, keepdim=True)`, plus eps, through `torch.rsqrt`, times x, times weight.",
-    ),
-)
-def test_rms_norm_small(submission, draw):
-    """Three rows of four numbers come out with root-mean-square 1, times the weight."""
-    for _ in range(3):
-        x, weight = draw.tensor(3, 4, scale=3) + 1, draw.tensor(4)
-        submission.check("step1_foundations.block:rms_norm", x, weight, 1e-5, rel=1e-4, abs=1e-5)
-
-
-@pytest.mark.rubric(
-    "1.4",
-    points=4,
-    visibility="public",
-    title="Top-p",
-    hint=(
-        "Sort, add up, cut. Which token is the last that is needed: the one before the sum reaches p, or the "
-        "one with which it does?",
-        "Sort the logits and take the cumulative sum of their softmax. Sorted upwards, the tokens whose sum "
-        "is at most 1 - p are those to drop. `scatter` takes a mask back to the places before sorting.",
-        "`values, ids = logits.sort()`; drop where `values.softmax(-1).cumsum(-1) <= 1 - p`, but never the "
-        "last one; then `masked_fill` with `torch.zeros_like(drop).scatter(0, ids, drop)`.",
-    ),
-)
-def test_top_p_small(submission, draw):
-    """Of six tokens, the two or three that are needed for p stay at their places with their logits."""
-    for n in (2, 3, 2, 3):  # tokens in the nucleus
-        logits = draw.tensor(6)
-        submission.check("step1_foundations.sampling:keep_top_p", logits, share(logits, n))
-
-
-@pytest.mark.rubric(
-    "1.5",
-    points=4,
-    visibility="public",
-    title="RoPE",
-    hint=(
-        "One angle for each place and pair: a table (T, head_dim / 2). All heads use the same.",
-        "Cut x in two halves along the last dimension: a holds the first number of each pair, b the second. "
-        "To turn the point (a, b) by an angle is a formula with two sines and two cosines.",
-        "`angle = torch.arange(T)[:, None] / base ** (torch.arange(half) / half)`; the first half of the "
-        "result is a cos - b sin, the second b cos + a sin.",
-    ),
-)
-def test_rope_small(submission, draw):
-    """Two heads, three places, two pairs: each pair is turned by its angle."""
-    # Place 0 comes back as it was. At place 1 the first pair, (x[0], x[2]), is turned by 1 for any base.
-    for base in (10.0, 100.0, 10_000.0):
-        submission.check("step1_foundations.block:rope", draw.tensor(2, 3, 4), base, rel=1e-4, abs=1e-4)
-
-
-@pytest.mark.rubric(
-    "1.6",
-    points=5,
-    visibility="public",
-    title="Causal attention",
-    hint=(
-        "Row t of the scores belongs to the place that looks. It may see columns 0 to t, and its weights add "
-        "up to 1.",
-        "Repeat each head of k and v for its group, one after the other. Scale the products by the root of "
-        "the head's size, put minus infinity where the future is, and only then take the softmax, over "
-        "columns.",
-        "`k.repeat_interleave(len(q) // len(k), dim=0)`; the future is `torch.ones(T, T, "
-        "dtype=torch.bool).triu(diagonal=1)`; `masked_fill`, `softmax(dim=-1)`, `@ v`.",
-    ),
-)
-def test_attend_small(submission, draw):
-    """Two heads with keys and values of their own, three places."""
-    # Place 0 sees itself only, so what it gets is v at place 0.
-    for _ in range(3):
-        q, k, v = (draw.tensor(2, 3, 4) for _ in range(3))
-        submission.check("step1_foundations.block:attend", q, k, v, rel=1e-4, abs=1e-4)
-
-
-@pytest.mark.rubric(
-    "1.7",
-    points=4,
-    visibility="public",
-    title="A linear layer in int8",
-    hint=(
-        "One scale per row: what a step is worth there. A row's largest value may be a negative one.",
-        "Work in float32 on a copy. Take the scale to bf16 and back *before* you divide by it. In the "
-        "product, a row of the weights is a column of the result, so the scale can wait until after it.",
-        "`scale = weight.abs().amax(dim=1).clamp_min(1e-8) / 127`, rounded by `.bfloat16().float()`; then "
-        "`(weight / scale[:, None]).round()`. And `F.linear(rows, weight_int8.to(rows.dtype)) * scale`.",
-    ),
-)
-def test_quantize_small(submission, draw):
-    """Three rows, each with its own scale, are rounded to int8."""
-    # Each number is near a whole number of steps, and a row's largest is 127 of them: there is no close call.
-    for _ in range(3):
-        weight, _ = near_steps(draw, 3, 5)
-        submission.check("step1_foundations.int8:quantize_rows", weight)
-
-
-@pytest.mark.rubric(
-    "1.8",
-    points=5,
-    visibility="public",
-    title="The cached loop",
-    hint=(
-        "Two things grow: the row of all ids, which `choose` wants, and the cache, which the model fills by "
-        "itself. What does the model still have to read in the second round?",
-        "Each round: call the model on the ids that it has not read, choose from the last place's logits, "
-        "stop or keep the token, tell `on_token`, and make it the next round's ids, of shape (1, 1).",
-        "`model(input_ids=ids, cache=cache, use_cache=True, logits_to_keep=1).logits[0, -1]`, then "
-        "`choose(logits, torch.tensor(sequence), sampling, generator)`.",
-    ),
-)
+@pytest.mark.rubric("1.8", points=5, visibility="public")
 def test_write_small(submission, draw):
     """Greedy answers to three prompts, until the limit."""
     # The model is a script in the test: its logits depend on all the ids that were read, so whoever forgets

@@ -3,212 +3,181 @@
 import json
 
 import pytest
+from anthropic.lib.tools import ToolError
 
-from classroom.grading.callbacks import Meeting
+from classroom.grading.callbacks import Interrupted, Log, Meeting
 from classroom.protocol.wire import Record
-from classroom.rubrics.step2_scenes import DRIVER, answers, arguments, conversation, reply, text, use
 
-SIGNATURE = "step2_tools.evaluate.prompt_styles:signature"
-FEW_SHOT = "step2_tools.evaluate.prompt_styles:few_shot"
-WRITTEN = "step2_tools.evaluate.prompt_styles:written"
-CALLS_IN = "step2_tools.evaluate.prompt_styles:calls_in"
-IN_PARALLEL = "step2_tools.agent.loop:in_parallel"
-
-
-@pytest.mark.rubric(
-    "2.1",
-    points=3,
-    visibility="public",
-    title="A tool on one line",
-    hint=(
-        "An argument is optional when it is not in `required`. An enum says more than its type.",
-        "Walk through the items of `properties`, make a text of each argument, and join them with a comma. "
-        "`get` with a second value is for what may be missing.",
-        '`" | ".join(json.dumps(each) for each in about.get("enum", []))` is empty where there is no enum: '
-        'then `or about.get(...)`, which has "any" in reserve.',
-    ),
+SIGNATURE, FEW_SHOT, WRITTEN, CALLS_IN = (
+    f"step2_tools.evaluate.prompt_styles:{name}" for name in ("signature", "few_shot", "written", "calls_in")
 )
+ANSWER, IN_PARALLEL = "step2_tools.agent.loop:answer", "step2_tools.agent.loop:in_parallel"
+DRIVER = "classroom.drivers.step2"
+
+# --- 2.1: a tool on one line ------------------------------------------------------------------------------
+
+
+@pytest.mark.rubric("2.1", points=3, times=3, visibility="public")
 def test_signature_of_types(submission, draw):
     """Arguments with their types, those that may be left out with a question mark."""
-    for _ in range(3):
-        name, *arguments = draw.words(draw.randint(3, 5))
-        kinds = {
-            each: {"type": draw.choice(["string", "number", "integer", "boolean"])} for each in arguments
-        }
-        required = draw.sample(arguments, draw.randint(1, len(arguments)))
-        schema = {"type": "object", "properties": kinds, "required": required}
-        tool = {"name": name, "description": f"Get {draw.text(4)}.", "input_schema": schema}
-        submission.check(SIGNATURE, tool)
+    name, *arguments = draw.words(draw.randint(3, 5))
+    kinds = {each: {"type": draw.choice(["string", "number", "integer", "boolean"])} for each in arguments}
+    required = draw.sample(arguments, draw.randint(1, len(arguments)))
+    schema = {"type": "object", "properties": kinds, "required": required}
+    tool = {"name": name, "description": f"Get {draw.text(4)}.", "input_schema": schema}
+    submission.check(SIGNATURE, tool)
 
 
-@pytest.mark.rubric(
-    "2.2",
-    points=2,
-    visibility="public",
-    title="A few-shot renderer",
-    hint=(
-        "An example is two turns, and the question stands where the first turn of one more example would. "
-        "Of several accepted values one is enough; what a question does not say is left out.",
-        "`prompts.render` fills in the variables that it is given, and has the examples as turns: what is "
-        "missing is the question. A label has a list for each argument, a call has one value.",
-        'The messages are `[*rendered["messages"], ...]`. In `written`, an input has `accepted[0]` of each '
-        "argument, if there is one and `None` is not among them.",
-    ),
-)
+# --- 2.2: a few-shot renderer -----------------------------------------------------------------------------
+
+
+def prompt(draw, system, *examples):
+    """A prompt of any name."""
+    fields = {"id": f"p{draw.randint(100, 999)}", "version": draw.randint(10, 99), "family": "any"}
+    return Record("shared.prompts:Prompt", fields | {"system": system, "examples": examples})
+
+
+@pytest.mark.rubric("2.2", points=2, times=3, visibility="public")
 def test_few_shot_examples_as_turns(submission, draw):
     """The tools stand in the system message, each example is two turns, the question comes last."""
-    for _ in range(3):
-        prompt = Record(
-            "shared.prompts:Prompt",
-            {
-                "id": draw.words(1)[0],
-                "version": draw.randint(1, 9),
-                "family": "any",
-                "system": draw.text(3) + ":\n{{tools}}\n\n" + draw.text(2),
-                "examples": tuple((draw.text(3), draw.text(2)) for _ in range(draw.randint(1, 3))),
-            },
-        )
-        tools = [f"{name}({draw.text(1)}: string): {draw.text(2)}" for name in draw.words(2)]
-        submission.check(FEW_SHOT, prompt, tools, f"{draw.text(3)}?")
+    system = draw.text(3) + ":\n{{tools}}\n\n" + draw.text(2)
+    examples = [(draw.text(3), draw.text(2)) for _ in range(draw.randint(1, 3))]
+    tools = [f"{name}({draw.text(1)}: string): {draw.text(2)}" for name in draw.words(2)]
+    submission.check(FEW_SHOT, prompt(draw, system, *examples), tools, f"{draw.text(3)}?")
 
 
-@pytest.mark.rubric("2.2", points=1, visibility="public")
+@pytest.mark.rubric("2.2", points=1, times=3, visibility="public")
 def test_written_call(submission, draw):
     """A label becomes a list with one call, each argument with the first value that is accepted."""
-    for _ in range(3):
-        name, *arguments = draw.words(3)
-        label = {"name": name, "input": {each: draw.words(2) for each in arguments}}
-        submission.check(WRITTEN, {"question": draw.text(3), "calls": [label]})
+    name, *arguments = draw.words(3)
+    label = {"name": name, "input": {each: draw.words(2) for each in arguments}}
+    submission.check(WRITTEN, {"question": draw.text(3), "calls": [label]})
 
 
-@pytest.mark.rubric(
-    "2.3",
-    points=3,
-    visibility="public",
-    title="Calls in text",
-    hint=(
-        "`json.loads` wants the whole text to be JSON. `json.JSONDecoder().raw_decode(text, place)` reads "
-        "what begins at a place, and says where it ends.",
-        "Look for the first bracket from `place` on. JSON there that is calls: done. Other JSON: go on where "
-        "it ends. No JSON: go on right behind the bracket.",
-        'The loop is `while opening := re.compile(r"[\\[{]").search(...)`; inside, `raw_decode` from '
-        "`opening.start()`, and `except (ValueError, RecursionError)` go on from `opening.end()`.",
-    ),
-)
+# --- 2.3: calls in text -----------------------------------------------------------------------------------
+
+
+@pytest.mark.rubric("2.3", points=3, times=3, visibility="public")
 def test_calls_in_a_sentence(submission, draw):
     """A list of calls among words, a single call, and no call at all."""
-    for _ in range(3):
-        calls = [{"name": name, "input": {name: draw.text(2)}} for name in draw.words(2)]
-        before, after = draw.text(3), draw.text(2)
-        submission.check(CALLS_IN, f"{before}: {json.dumps(calls)} {after}")
-        submission.check(CALLS_IN, f"{json.dumps(calls[0])}\n{after}")
-        submission.check(CALLS_IN, f"{before} {after}.")
+    calls = [{"name": name, "input": {name: draw.text(2)}} for name in draw.words(2)]
+    before, after = draw.text(3), draw.text(2)
+    submission.check(CALLS_IN, f"{before}: {json.dumps(calls)} {after}")
+    submission.check(CALLS_IN, f"{json.dumps(calls[0])}\n{after}")
+    submission.check(CALLS_IN, f"{before} {after}.")
 
 
-@pytest.mark.rubric(
-    "2.4",
-    points=3,
-    visibility="public",
-    title="A schema from a signature",
-    hint=(
-        "`typing.get_type_hints` and `inspect.signature` have all that you need. Without strict mode "
-        '`"5"` becomes 5, and the model never learns that it was wrong.',
-        "`pydantic.create_model` takes each field as name=(type, default), with `...` where there is no "
-        "default, and a `pydantic.ConfigDict` as `__config__`.",
-        "For each parameter `(hints[name], ... if parameter.default is parameter.empty else ...)`; the hints "
-        "with `include_extras=True`; the config with `strict`, `extra` and `allow_inf_nan`.",
-    ),
-)
+# --- 2.4: a schema from a signature -----------------------------------------------------------------------
+
+
+def arguments(submission, source, name, inputs):
+    """The model that `_arguments_of` makes of a function: its fields, and what it says to each input."""
+    function = submission.make(f"{DRIVER}:function", source, name)
+    model = submission.make("step2_tools.agent.tool:_arguments_of", function)
+    submission.check(f"{DRIVER}:fields", model)
+    for each in inputs:
+        submission.check(f"{DRIVER}:validated", model, each)
+
+
+@pytest.mark.rubric("2.4", points=3, times=3, visibility="public")
 def test_arguments_and_their_defaults(submission, draw):
     """Every parameter is a field, in order, with its default."""
-    for _ in range(3):
-        name, a, b, c, d = draw.words(5)
-        with_defaults = f"{c}: float = {draw.randint(1, 9)}.5, {d}: str = {draw.text(1)!r}"
-        source = f"def {name}({a}: str, {b}: int, {with_defaults}) -> str: ..."
-        inputs = [
-            {a: draw.text(1), b: draw.randint(1, 9)},
-            {d: draw.text(1), c: 0.5, b: draw.randint(1, 9), a: ""},
-        ]
-        arguments(submission, source, name, inputs)
+    name, a, b, c, d = draw.words(5)
+    with_defaults = f"{c}: float = {draw.randint(1, 9)}.5, {d}: str = {draw.text(1)!r}"
+    source = f"def {name}({a}: str, {b}: int, {with_defaults}) -> str: ..."
+    few = {a: draw.text(1), b: draw.randint(1, 9)}
+    arguments(submission, source, name, [few, {d: draw.text(1), c: 0.5, b: draw.randint(1, 9), a: ""}])
 
 
-@pytest.mark.rubric("2.4", points=2, visibility="public")
+@pytest.mark.rubric("2.4", points=2, times=3, visibility="public")
 def test_arguments_that_do_not_fit(submission, draw):
     """An argument that is missing, one of the wrong type, and one that does not exist are refused."""
-    for _ in range(3):
-        name, a, b, other = draw.words(4)
-        source = f"def {name}({a}: str, {b}: int = {draw.randint(1, 9)}) -> str: ..."
-        inputs = [{b: 1}, {a: draw.text(1), b: draw.text(1)}, {a: draw.text(1), other: 1}, {a: draw.text(1)}]
-        arguments(submission, source, name, draw.sample(inputs, 4))
+    name, a, b, other = draw.words(4)
+    source = f"def {name}({a}: str, {b}: int = {draw.randint(1, 9)}) -> str: ..."
+    inputs = [{b: 1}, {a: draw.text(1), b: draw.text(1)}, {a: draw.text(1), other: 1}, {a: draw.text(1)}]
+    arguments(submission, source, name, draw.sample(inputs, 4))
 
 
-@pytest.mark.rubric(
-    "2.5",
-    points=2,
-    visibility="public",
-    title="Validation",
-    hint=(
-        "`ValidationError.errors()` has `loc`, `type`, `input` and `msg`. Don't echo a giant value.",
-        "`self._arguments.model_validate(input)` checks all at once and fills in the defaults; the arguments "
-        "are attributes of what it gives. `sanitize` makes any text short and harmless.",
-        "What was given is `json.dumps(..., ensure_ascii=False, default=str)` through `sanitize`. `_checked` "
-        'says `"; ".join(self._explained(each) for each in ...)` of `error.errors()[:5]`.',
-    ),
-)
+# --- 2.5: validation --------------------------------------------------------------------------------------
+
+
+def checked(submission, name, inputs):
+    """What a tool of this name makes of inputs, or what it says against them."""
+    made = submission.make(f"{DRIVER}:function_tool", name)
+    for each in inputs:
+        made.check("_checked", each, text=True)
+
+
+def explained(submission, name, errors):
+    """What it says of pydantic's errors."""
+    made = submission.make(f"{DRIVER}:function_tool", name)
+    for each in errors:
+        made.check("_explained", each)
+
+
+def error(kind, name, msg, given, *deeper):
+    """One of pydantic's errors."""
+    return {"type": kind, "loc": (name, *deeper), "msg": msg, "input": given}
+
+
+@pytest.mark.rubric("2.5", points=2, times=3, visibility="public")
 def test_checked_fills_in_defaults(submission, draw):
     """What fits comes back whole, with the defaults of what was not given."""
-    for _ in range(3):
-        (tool, dish), count = draw.words(2), draw.randint(2, 9)
-        inputs = [
-            {"dish": dish},
-            {"count": count, "dish": dish},
-            {"price": count, "size": "large", "dish": dish},
-        ]
-        made = submission.make(f"{DRIVER}:function_tool", tool)
-        for each in inputs:
-            made.check("_checked", each, text=True)
+    (tool, dish), count = draw.words(2), draw.randint(2, 9)
+    whole = {"price": count, "size": "large", "dish": dish}
+    checked(submission, tool, [{"dish": dish}, {"count": count, "dish": dish}, whole])
 
 
-@pytest.mark.rubric("2.5", points=2, visibility="public")
+@pytest.mark.rubric("2.5", points=2, times=3, visibility="public")
 def test_explained_in_three_forms(submission, draw):
     """An argument that is missing, one that does not exist, and one that is not allowed, in words."""
-    for _ in range(3):
-        tool, name, given = draw.words(3)
-        errors = [
-            {"type": "missing", "loc": (name,), "msg": "Field required", "input": {}},
-            {
-                "type": "extra_forbidden",
-                "loc": (name,),
-                "msg": "Extra inputs are not permitted",
-                "input": given,
-            },
-            {"type": "int_type", "loc": (name,), "msg": "Input should be a valid integer", "input": given},
-        ]
-        made = submission.make(f"{DRIVER}:function_tool", tool)
-        for each in errors:
-            made.check("_explained", each)
+    tool, name, given = draw.words(3)
+    errors = [
+        error("missing", name, "Field required", {}),
+        error("extra_forbidden", name, "Extra inputs are not permitted", given),
+        error("int_type", name, "Input should be a valid integer", given),
+    ]
+    explained(submission, tool, errors)
 
 
-@pytest.mark.rubric(
-    "2.6",
-    points=3,
-    visibility="public",
-    title="Dispatch of a turn",
-    hint=(
-        "Threads end in any order: give each its own place in the list. What an unexpected exception says is "
-        "for your log, not for the model.",
-        "Make a list of the right length before the threads; thread `i` writes to place `i`. Start them all "
-        "before you join the first. `ToolError` has an `except` of its own, before `Exception`.",
-        "`do(i)` puts `contexts[i].run(jobs[i])` into place `i`, where each context is a `copy_context()` of "
-        "its own; `threading.Thread(target=do, args=(i,), daemon=True)` does it for all but the first.",
-    ),
-)
+# --- 2.6: dispatch of a turn ------------------------------------------------------------------------------
+
+
+def tool_that(does, what):
+    """A function that `gives` something, `refuses`, `breaks`, or is `stopped` by Ctrl-C."""
+
+    def call(_input):
+        if does == "refuses":
+            raise ToolError(what)
+        if does == "breaks":
+            raise RuntimeError(what)
+        if does == "stopped":
+            raise Interrupted
+        return what
+
+    return call
+
+
+def answers(submission, calls, tools):
+    """The block that each call is answered with, and what which tool was called with."""
+    log = Log()
+    heard = [(name, log.hears(name, tool_that(does, what))) for name, does, what in tools]
+    made = [submission.make(f"{DRIVER}:Tool", *each) for each in heard]
+    for call in calls:
+        submission.check(ANSWER, call, made, asked=log)
+
+
+def use(draw, name, **given):
+    """A call, with an id of its own."""
+    return {"type": "tool_use", "id": f"toolu_{draw.randint(1, 10**9)}", "name": name, "input": given}
+
+
+@pytest.mark.rubric("2.6", points=3, times=3, visibility="public")
 def test_answer_of_a_tool(submission, draw):
     """The right tool is called with the input, and its result has the call's id."""
-    for _ in range(3):
-        names = draw.words(3)
-        tools = [(name, "gives", draw.text(4)) for name in names]
-        answers(submission, [use(draw, name, of=draw.text(2)) for name in draw.sample(names, 3)], tools)
+    names = draw.words(3)
+    tools = [(name, "gives", draw.text(4)) for name in names]
+    answers(submission, [use(draw, name, of=draw.text(2)) for name in draw.sample(names, 3)], tools)
 
 
 @pytest.mark.rubric("2.6", points=3, timeout=30, visibility="public")
@@ -217,41 +186,55 @@ def test_jobs_in_order(submission, draw):
     for n in (2, 3, 4):
         order = draw.sample(range(n), n)
         for each in (order, order[::-1]):
-            answers = [{"content": draw.text(2)} for _ in range(n)]
-            submission.check(IN_PARALLEL, Meeting(answers, each).jobs)
+            results = [{"content": draw.text(2)} for _ in range(n)]
+            submission.check(IN_PARALLEL, Meeting(results, each).jobs)
 
 
-@pytest.mark.rubric(
-    "2.7",
-    points=3,
-    visibility="public",
-    title="The end of a turn",
-    hint=(
-        "A conversation with an unanswered `tool_use` is refused for ever after. Two stop reasons leave such "
-        "calls behind. What if nothing is left of the turn?",
-        "First what the turn says (usage, stop reason, text), then whether it is the last one allowed, then "
-        "which blocks may stay: `done.turns` is the number of usages.",
-        'Once the stop reason is settled and is not "tool_use", only `[block for block in content if '
-        'block["type"] != "tool_use"]` may stay. A turn is added only if it has content.',
-    ),
-)
+# --- 2.7: the end of a turn -------------------------------------------------------------------------------
+
+
+def text(draw, n=3):
+    """A block of text."""
+    return {"type": "text", "text": draw.text(n)}
+
+
+def reply(draw, stop_reason, *content):
+    """What `turns` makes a message of."""
+    usage = {"input_tokens": draw.randint(1, 99), "output_tokens": draw.randint(1, 9_999)}
+    return {"content": list(content), "stop_reason": stop_reason, "usage": usage}
+
+
+def conversation(submission, before, replies, max_turns, tells=False):
+    """`record_turn` reply after reply; calls that it returns are answered, as the loop does.
+
+    What it gives, and the conversation then; or, if it `tells`, what `on_message` hears, and the tokens.
+    """
+    done = submission.make("step2_tools.agent.loop:Outcome", before, began=len(before))
+    log = Log()
+    hear = log.hears("message")
+    for each in replies:
+        args = (submission.make(f"{DRIVER}:message", each), done, max_turns, hear)
+        calls = submission.check("step2_tools.agent.loop:record_turn", *args, asked=log if tells else None)
+        for name in ("usages", "turns") if tells else ("text", "stop_reason", "messages"):
+            done.check_get(name)
+        if calls:
+            results = [{"type": "tool_result", "tool_use_id": call["id"], "content": "ok"} for call in calls]
+            done.part("messages").call("append", {"role": "user", "content": results})
+
+
+@pytest.mark.rubric("2.7", points=3, times=3, visibility="public")
 def test_take_calls_then_an_answer(submission, draw):
     """Calls are returned to be run, and the answer after them ends the conversation."""
-    for _ in range(3):
-        question, *words = draw.words(4)
-        calls = [use(draw, name, of=draw.text(2)) for name in words]
-        replies = [
-            reply(draw, "tool_use", text(draw), *calls),
-            reply(draw, "end_turn", text(draw), text(draw)),
-        ]
-        before = [{"role": "user", "content": question}]
-        conversation(submission, before, replies, 8)
+    question, *words = draw.words(4)
+    calls = [use(draw, name, of=draw.text(2)) for name in words]
+    asks = reply(draw, "tool_use", text(draw), *calls)
+    ends = reply(draw, "end_turn", text(draw), text(draw))
+    conversation(submission, [{"role": "user", "content": question}], [asks, ends], 8)
 
 
-@pytest.mark.rubric("2.7", points=3, visibility="public")
+@pytest.mark.rubric("2.7", points=3, times=3, visibility="public")
 def test_take_a_turn_that_was_cut(submission, draw):
     """A call that was cut at the limit of tokens is neither run nor kept; the text before it stays."""
-    for _ in range(3):
-        question, name = draw.words(2)
-        cut = reply(draw, "max_tokens", text(draw), use(draw, name, of=draw.text(1)))
-        conversation(submission, [{"role": "user", "content": question}], [cut], draw.randint(2, 9))
+    question, name = draw.words(2)
+    cut = reply(draw, "max_tokens", text(draw), use(draw, name, of=draw.text(1)))
+    conversation(submission, [{"role": "user", "content": question}], [cut], draw.randint(2, 9))

@@ -4,240 +4,201 @@ import pytest
 
 from classroom.rubrics.step4_public import (
     ALLOWS,
+    DOUBLES,
     FOUND,
     NOISE,
-    check,
+    TAKE_APART,
+    answers_of,
     parts,
     reworded,
     row,
+    rule,
     sentence,
 )
-from classroom.rubrics.step4_scenes import answers_of
-
-# --- 4.1 --------------------------------------------------------------------------------------------------
-
-TAKE_APART = "step4_finetune.tone.text:take_apart"
 
 
-@pytest.mark.rubric("4.1", points=3)
+@pytest.mark.rubric("4.1", points=3, times=3)
 def test_what_looks_like_a_frame(submission, draw):
     """Greetings and sign-offs that nobody named are told by their looks."""
-    for _ in range(3):
-        one, other = draw.names(2)
-        body = f"{sentence(draw)} {sentence(draw)}"
-        for greeting in (f"Hi {one}!", f"Good morning {one},", "To the owner,"):
-            for sign_off in (f"Cheers,\n{other}", f"Best wishes\n{other}", f"- {other}"):
-                submission.check(TAKE_APART, f"{greeting}\n\n{body}\n\n{sign_off}")
-                submission.check(TAKE_APART, f"{greeting}\n\n{body}\n\n{sign_off}", [greeting], ["Bye"])
-                submission.check(TAKE_APART, f"{greeting}\n\n{body}\n\n{sign_off}", ["Hello"], [sign_off])
+    one, other = draw.names(2)
+    body = f"{sentence(draw)} {sentence(draw)}"
+    for greeting in (f"Hi {one}!", f"Good morning {one},", "To the owner,"):
+        for sign_off in (f"Cheers,\n{other}", f"Best wishes\n{other}", f"- {other}"):
+            for known in ((), ([greeting], ["Bye"]), (["Hello"], [sign_off])):
+                submission.check(TAKE_APART, f"{greeting}\n\n{body}\n\n{sign_off}", *known)
 
 
-@pytest.mark.rubric("4.1", points=2)
+@pytest.mark.rubric("4.1", points=2, times=3)
 def test_parts_that_are_missing(submission, draw):
     """Replies without greeting or sign-off, nothing at all, and spaces where nobody sees them."""
-    for _ in range(3):
-        name, body = draw.names(1)[0], f"{sentence(draw)} {sentence(draw)}"
-        greeting = draw.choice([f"Dear {name},", f"To you, {name}, from all of us at Northwind Care:"])
-        sign_off = f"Kind regards,\n{name} who is glad to be of help to you"
-        spaced = sign_off.replace("\n", " \n")
-        for reply in (
-            body,
-            f"{body}\n\n{sign_off}",
-            f"{greeting}\n\n{body}",
-            f"{greeting}\n\n{sign_off}",
-            f"  \n{greeting} \t\r\n\r\n{body}  \r\n\r\n{spaced} \n\n ",
-            greeting,
-            f"{body} {greeting} {body}",
-            f"{greeting}\n\n{body}\n\n{sign_off}\n\n{body}",
-            " \n",
-            "",
-        ):
-            submission.check(TAKE_APART, reply, [greeting], [sign_off])
+    name, body = draw.names(1)[0], f"{sentence(draw)} {sentence(draw)}"
+    greeting = draw.choice([f"Dear {name},", f"To you, {name}, from all of us at Northwind Care:"])
+    sign_off = f"Kind regards,\n{name} who is glad to be of help to you"
+    spaced = sign_off.replace("\n", " \n")
+    for reply in (
+        body,
+        f"{body}\n\n{sign_off}",
+        f"{greeting}\n\n{body}",
+        f"{greeting}\n\n{sign_off}",
+        f"  \n{greeting} \t\r\n\r\n{body}  \r\n\r\n{spaced} \n\n ",
+        greeting,
+        f"{body} {greeting} {body}",
+        f"{greeting}\n\n{body}\n\n{sign_off}\n\n{body}",
+        " \n",
+        "",
+    ):
+        submission.check(TAKE_APART, reply, [greeting], [sign_off])
 
 
-@pytest.mark.rubric("4.1", points=2)
+@pytest.mark.rubric("4.1", points=2, times=3)
 def test_known_texts_that_overlap(submission, draw):
     """The first of several known texts, whole words only, and a sign-off that overlaps the greeting."""
-    for _ in range(3):
-        name, body = draw.names(1)[0], sentence(draw)
-        greetings, sign_offs = ["Hi", f"Hi {name},", "Cheers,"], [f"Yours, {name}", name, "hat"]
-        for reply in (
-            f"Hi {name}, {body}\n\nYours, {name}",
-            f"Hiking with {name}, {body}\n\nthat",
-            f"Cheers,\n{name}",
-            f"Cheers,\n{body}",
-            "Hi",
-            name,
-        ):
-            submission.check(TAKE_APART, reply, greetings, sign_offs)
-            submission.check(TAKE_APART, reply, greetings[::-1], sign_offs[::-1])
-        submission.check(TAKE_APART, f"{name}.", [f"{name}."], [name, f"{name}."])
-        submission.check(TAKE_APART, f"Cheers,\n{name}", ["Cheers,"])
+    name, body = draw.names(1)[0], sentence(draw)
+    greetings, sign_offs = ["Hi", f"Hi {name},", "Cheers,"], [f"Yours, {name}", name, "hat"]
+    for reply in (
+        f"Hi {name}, {body}\n\nYours, {name}",
+        f"Hiking with {name}, {body}\n\nthat",
+        f"Cheers,\n{name}",
+        f"Cheers,\n{body}",
+        "Hi",
+        name,
+    ):
+        submission.check(TAKE_APART, reply, greetings, sign_offs)
+        submission.check(TAKE_APART, reply, greetings[::-1], sign_offs[::-1])
+    submission.check(TAKE_APART, f"{name}.", [f"{name}."], [name, f"{name}."])
+    submission.check(TAKE_APART, f"Cheers,\n{name}", ["Cheers,"])
 
 
-# --- 4.2 --------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.rubric("4.2", points=2)
+@pytest.mark.rubric("4.2", points=2, times=3)
 def test_silence_keeps_no_rule_that_only_forbids(submission, draw):
     """A reply with an empty body, or next to it, against rules that forbid and rules that want something."""
-    for _ in range(3):
-        word = draw.words(1)[0]
-        said = f"The {word} goes to the {word} today, and so do {word}."
-        bodies = ("", f"{word.capitalize()}.", f"Thank {word}.", f"Thank the {word}.", said)
-        for body in draw.sample(bodies, 5):
-            for each in (
-                check("forbid", f"{word}x", high=0),
-                check("emoji", high=0),
-                check("sentences", high=draw.randint(1, 4), where="body"),
-                check("sentences", low=1, high=4, where="body"),
-                check("require", "regards", low=1),
-                check("starts_with", "Dear member,", low=1),
-                check("ends_with", word, low=1),
-            ):
-                submission.check(ALLOWS, each, parts(body))
+    word = draw.words(1)[0]
+    said = f"The {word} goes to the {word} today, and so do {word}."
+    bodies = ("", f"{word.capitalize()}.", f"Thank {word}.", f"Thank the {word}.", said)
+    for body in draw.sample(bodies, 5):
+        for each in (
+            rule("forbid", f"{word}x", high=0),
+            rule("emoji", high=0),
+            rule("sentences", high=draw.randint(1, 4), where="body"),
+            rule("sentences", low=1, high=4, where="body"),
+            rule("require", "regards", low=1),
+            rule("starts_with", "Dear member,", low=1),
+            rule("ends_with", word, low=1),
+        ):
+            submission.check(ALLOWS, each, parts(body))
 
 
-@pytest.mark.rubric("4.2", points=2)
+@pytest.mark.rubric("4.2", points=2, times=3)
 def test_all_that_is_required(submission, draw):
     """Every pattern has to be there, once or more often, in the place that is looked at, line by line."""
-    for _ in range(3):
-        one, two, three = draw.words(3)
-        reply = parts(f"The {one} is a {one}. A {two} is here. The {three} goes.")
-        patterns = (
-            (one,),
-            (two, one),
-            (one, three, f"{one}{two}"),
-            (f"{two}$",),
-            ("^Dear", "^Kind", "^North"),
-        )
-        for wanted in draw.sample(patterns, 5):
-            for where in draw.sample(("reply", "body", "first", "last"), 4):
-                submission.check(ALLOWS, check("require", *wanted, low=1, where=where), reply)
+    one, two, three = draw.words(3)
+    reply = parts(f"The {one} is a {one}. A {two} is here. The {three} goes.")
+    ends = [(f"{two}$",), ("^Dear", "^Kind", "^North")]
+    for wanted in draw.sample([(one,), (two, one), (one, three, f"{one}{two}"), *ends], 5):
+        for where in draw.sample(("reply", "body", "first", "last"), 4):
+            submission.check(ALLOWS, rule("require", *wanted, low=1, where=where), reply)
 
 
-@pytest.mark.rubric("4.2", points=2)
+@pytest.mark.rubric("4.2", points=2, times=3)
 def test_how_many_there_may_be(submission, draw):
     """Patterns are counted in the text and by sentence, marks wherever they stand."""
-    for _ in range(3):
-        word, noun = draw.words(2)
-        n = draw.randint(0, 3)
-        twice = parts(f"A {word} or {word} it is. The {noun} goes there. The {word} is here.")
-        short = parts(f"It's a {word} there. " * n + f"A {word} is here.")
-        for low, high in ((0, 0), (1, None), (2, 2), (3, 3), (0, 2), (4, None), (0, 3), (1, 1), (n, n)):
-            submission.check(ALLOWS, check("forbid", word, low=low, high=high), twice)
-            submission.check(ALLOWS, check("count", word, low=low, high=high, of="sentences"), twice)
-            submission.check(ALLOWS, check("contractions", low=low, high=high, where="body"), short)
+    word, noun = draw.words(2)
+    n = draw.randint(0, 3)
+    twice = parts(f"A {word} or {word} it is. The {noun} goes there. The {word} is here.")
+    short = parts(f"It's a {word} there. " * n + f"A {word} is here.")
+    for low, high in ((0, 0), (1, None), (2, 2), (3, 3), (0, 2), (4, None), (0, 3), (1, 1), (n, n)):
+        submission.check(ALLOWS, rule("forbid", word, low=low, high=high), twice)
+        submission.check(ALLOWS, rule("count", word, low=low, high=high, of="sentences"), twice)
+        submission.check(ALLOWS, rule("contractions", low=low, high=high, where="body"), short)
 
 
-@pytest.mark.rubric("4.2", points=2)
+@pytest.mark.rubric("4.2", points=2, times=3)
 def test_parts_of_words_are_no_words(submission, draw):
     """What stands in a longer word, an abbreviation, a compound or an address is not found."""
-    for _ in range(3):
-        word, other = draw.words(2)
-        for text in (
-            f"{word}s, a{word}, {word}_{other}, {word}2 and 2{word}.",
-            f"The {word}-{other} and the {other}-{word} or {word}.",
-            f"See {word}.{other}.com or {other}.{word}, {word}@{other}.com and {other}@{word}, ({word})",
-            f"A {word}. {word.title()}, {word}... {other}.{word} {other}. {word}- - {word}",
-            f"{word}. \n{other} .{word} @ {word} -{word}",
-        ):
-            submission.check(FOUND, check("forbid_words", word), parts(text, "", ""))
+    word, other = draw.words(2)
+    for text in (
+        f"{word}s, a{word}, {word}_{other}, {word}2 and 2{word}.",
+        f"The {word}-{other} and the {other}-{word} or {word}.",
+        f"See {word}.{other}.com or {other}.{word}, {word}@{other}.com and {other}@{word}, ({word})",
+        f"A {word}. {word.title()}, {word}... {other}.{word} {other}. {word}- - {word}",
+        f"{word}. \n{other} .{word} @ {word} -{word}",
+    ):
+        submission.check(FOUND, rule("forbid_words", word), parts(text, "", ""))
 
 
-@pytest.mark.rubric("4.2", points=2)
+@pytest.mark.rubric("4.2", points=2, times=3)
 def test_stars_dots_and_spaces(submission, draw):
     """A star stands for any ending; all else is literal, and a space is any white space."""
-    for _ in range(3):
-        word, other = draw.words(2)
-        text = (
-            f"{word[:3]}, {word.upper()}s, {word}-{other} un{word} {word[:3]}.{other[0]} "
-            f"{word[:3]}x{other[0]} {word}\n {other} {word}+ {word}? * {other}, (no)"
-        )
-        for values in (
-            (f"{word[:3]}*",),
-            (f"{word}* {other[:2]}*", other),
-            (f"{word[:3]}.{other[0]}",),
-            (f"{word}+", f"{word}?", "(no)"),
-            ("*", f"{other} "),
-        ):
-            submission.check(FOUND, check("require_words", *values, low=1), parts(text, "", ""))
+    word, other = draw.words(2)
+    text = (
+        f"{word[:3]}, {word.upper()}s, {word}-{other} un{word} {word[:3]}.{other[0]} "
+        f"{word[:3]}x{other[0]} {word}\n {other} {word}+ {word}? * {other}, (no)"
+    )
+    for values in (
+        (f"{word[:3]}*",),
+        (f"{word}* {other[:2]}*", other),
+        (f"{word[:3]}.{other[0]}",),
+        (f"{word}+", f"{word}?", "(no)"),
+        ("*", f"{other} "),
+    ):
+        submission.check(FOUND, rule("require_words", *values, low=1), parts(text, "", ""))
 
 
-# --- 4.3 --------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.rubric("4.3", points=6)
+@pytest.mark.rubric("4.3", points=6, times=3)
 def test_label_noise_of_every_kind(submission, draw):
     """Blank replies, rows without a pair, rules with nothing to show, wrong facts, and rows wrong twice."""
-    for _ in range(3):
-        replies = [sentence(draw) for _ in range(5)]
-        rules = draw.words(4)
-        whys = [draw.choice(["", draw.text(1)]) for _ in rules]
-        known = {
-            reply: dict(zip(draw.sample(rules, n), whys, strict=False))
-            for n, reply in zip((0, 0, 1, 2, 4), replies, strict=True)
-        }
-        known |= {"": {}, " \n\t": {}}
-        rows = []
-        for at in range(14):
-            chosen = draw.choice([*replies, " \n\t"])
-            rejected = draw.choice([*replies, None, ""])
-            rows.append(row(f"{draw.choice(rules)}-{at}", draw.text(4), chosen, rejected))
-        rows[3:3] = [row("blank", draw.text(4), " \n\t", replies[0]), row("alone", draw.text(4), replies[0])]
-        rows[5:5] = [row("twice", draw.text(4), replies[4], replies[1])]
-        rows[7:7] = [
-            row("facts", draw.text(4), replies[0], replies[1], breaks=("facts",)),
-            row("both", draw.text(4), replies[3], replies[0], breaks=(rules[0], "facts")),
-        ]
-        submission.check(NOISE, rows, answers_of(known))
+    replies = [sentence(draw) for _ in range(5)]
+    rules = draw.words(4)
+    whys = [draw.choice(["", draw.text(1)]) for _ in rules]
+    known = {
+        reply: dict(zip(draw.sample(rules, n), whys, strict=False))
+        for n, reply in zip((0, 0, 1, 2, 4), replies, strict=True)
+    }
+    known |= {"": {}, " \n\t": {}}
+    rows = []
+    for at in range(14):
+        chosen, rejected = draw.choice([*replies, " \n\t"]), draw.choice([*replies, None, ""])
+        rows.append(row(f"{draw.choice(rules)}-{at}", draw.text(4), chosen, rejected))
+    rows[3:3] = [row("blank", draw.text(4), " \n\t", replies[0]), row("alone", draw.text(4), replies[0])]
+    rows[5:5] = [row("twice", draw.text(4), replies[4], replies[1])]
+    rows[7:7] = [
+        row("facts", draw.text(4), replies[0], replies[1], breaks=("facts",)),
+        row("both", draw.text(4), replies[3], replies[0], breaks=(rules[0], "facts")),
+    ]
+    submission.check(NOISE, rows, answers_of(known))
 
 
-@pytest.mark.rubric("4.3", points=5)
+@pytest.mark.rubric("4.3", points=5, times=3)
 def test_breaks_that_are_named_wrongly(submission, draw):
     """What is broken and not named, and what is named and not broken; facts are no rule."""
-    for _ in range(3):
-        rules = draw.words(4)
-        known = {sentence(draw): dict.fromkeys(draw.sample(rules, n), "x") for n in (0, 1, 2, 3, 4)}
-        rows = []
-        for at in range(12):
-            rejected = draw.choice([*known, None])
-            breaks = draw.choice(
-                [tuple(draw.sample(rules, draw.randint(0, 4))), None, tuple(known.get(rejected, ()))]
-            )
-            rows.append(row(f"{draw.text(1)}-{at}", draw.text(4), "Please wait.", rejected, breaks=breaks))
-        none_of_them, *_, all_of_them = known
-        rows[4:4] = [
-            row("none", "Hello.", "Please wait.", all_of_them, breaks=()),
-            row("facts", "Hello.", "Please wait.", none_of_them, breaks=("facts",)),
-            row("both", "Hello.", "Please wait.", all_of_them, breaks=("facts", *rules[:3])),
-        ]
-        submission.check("step4_finetune.data.curate.labels:named_breaks", rows, answers_of(known))
+    rules = draw.words(4)
+    known = {sentence(draw): dict.fromkeys(draw.sample(rules, n), "x") for n in (0, 1, 2, 3, 4)}
+    rows = []
+    for at in range(12):
+        rejected = draw.choice([*known, None])
+        drawn = tuple(draw.sample(rules, draw.randint(0, 4)))
+        breaks = draw.choice([drawn, None, tuple(known.get(rejected, ()))])
+        rows.append(row(f"{draw.text(1)}-{at}", draw.text(4), "Please wait.", rejected, breaks=breaks))
+    none_of_them, *_, all_of_them = known
+    rows[4:4] = [
+        row(f"named {at}", "Hello.", "Please wait.", reply, breaks=breaks)
+        for at, (reply, breaks) in enumerate(
+            [(all_of_them, ()), (none_of_them, ("facts",)), (all_of_them, ("facts", *rules[:3]))]
+        )
+    ]
+    submission.check("step4_finetune.data.curate.labels:named_breaks", rows, answers_of(known))
 
 
-# --- 4.4 --------------------------------------------------------------------------------------------------
-
-DOUBLES = "step4_finetune.data.curate.duplicates"
-
-
-@pytest.mark.rubric("4.4", points=4)
+@pytest.mark.rubric("4.4", points=4, times=3)
 def test_shingles_of_short_and_odd_texts(submission, draw):
     """Texts shorter than a shingle, empty ones, capitals, and signs between the words."""
-    for _ in range(3):
-        one, two = draw.words(2)
-        for text in (
-            "",
-            "?!",
-            one[:3],
-            one[:5],
-            one[:6],
-            f"{one.upper()}, {two}!\n{two}?",
-            f"{one}--{one} {one}",
-        ):
-            submission.check(f"{DOUBLES}:shingles", text)
-        same = frozenset(draw.words(3))
-        submission.check(f"{DOUBLES}:jaccard", same, same)
-        submission.check(f"{DOUBLES}:jaccard", same, frozenset([one[:4] + "9"]))
+    one, two = draw.words(2)
+    odd = (f"{one.upper()}, {two}!\n{two}?", f"{one}--{one} {one}")
+    for text in ("", "?!", one[:3], one[:5], one[:6], *odd):
+        submission.check(f"{DOUBLES}:shingles", text)
+    same = frozenset(draw.words(3))
+    submission.check(f"{DOUBLES}:jaccard", same, same)
+    submission.check(f"{DOUBLES}:jaccard", same, frozenset([one[:4] + "9"]))
 
 
 @pytest.mark.rubric("4.4", points=4, timeout=20)
@@ -249,51 +210,42 @@ def test_the_nearest_is_found(submission, draw):
         far, middle = reworded(draw, base, 5), reworded(draw, base, 2)
         for number, words in ((7, far), (4, base), (9, base), (2, middle), (5, draw.words(20))):
             near.call("add", number, " ".join(words))
-        near.check("find", " ".join(base))
-        near.check("find", " ".join(reworded(draw, middle, 1)))
+        for words in (base, reworded(draw, middle, 1), base[:6], draw.words(20), "?"):
+            near.check("find", " ".join(words))
         near.check("find", " ".join(far).upper() + "!")
-        near.check("find", " ".join(base[:6]))
-        near.check("find", " ".join(draw.words(20)))
-        near.check("find", "?")
 
 
-@pytest.mark.rubric("4.4", points=4, timeout=20)
+@pytest.mark.rubric("4.4", points=4, times=3, timeout=20)
 def test_rows_of_several_splits(submission, draw):
     """Each split by itself, in its order; the nearest earlier row is named, and cases are not remembered."""
-    for _ in range(3):
-        first = draw.words(24)
-        second = reworded(draw, first, 8)
-        near = reworded(draw, first, 1)
-        nearer = reworded(draw, second, 2)
-        chain = reworded(draw, near, 2)
-        prompts = [first, second, near, nearer, chain, first, draw.words(24)]
-        rows = []
-        for split in draw.sample(("train", "dev", "test"), 3):
-            for words in prompts[: draw.randint(5, 7)]:
-                text, reply = " ".join(words), sentence(draw)
-                rows.append(row(f"r{len(rows)}", text, reply, split=split))
-        rows[1:7] = draw.sample(rows[1:7], 6)
-        rows = rows[::2] + rows[1::2]
-        for threshold in (0.5, 0.74):
-            submission.check(f"{DOUBLES}:near_duplicates", rows, threshold)
+    first = draw.words(24)
+    second = reworded(draw, first, 8)
+    near = reworded(draw, first, 1)
+    nearer = reworded(draw, second, 2)
+    chain = reworded(draw, near, 2)
+    prompts = [first, second, near, nearer, chain, first, draw.words(24)]
+    rows = []
+    for split in draw.sample(("train", "dev", "test"), 3):
+        for words in prompts[: draw.randint(5, 7)]:
+            rows.append(row(f"r{len(rows)}", " ".join(words), sentence(draw), split=split))
+    rows[1:7] = draw.sample(rows[1:7], 6)
+    rows = rows[::2] + rows[1::2]
+    for threshold in (0.5, 0.74):
+        submission.check(f"{DOUBLES}:near_duplicates", rows, threshold)
 
 
-@pytest.mark.rubric("4.4", points=3, timeout=20)
+@pytest.mark.rubric("4.4", points=3, times=3, timeout=20)
 def test_rows_that_are_passed_over(submission, draw):
     """Prompts without words, and pairs that differ in the rejected reply alone."""
-    for _ in range(3):
-        words, reply = draw.words(14), sentence(draw)
-        text, other = " ".join(words), " ".join(reworded(draw, words, 1))
-        rows = [
-            row("empty", "...", reply),
-            row("also", " ?", reply),
-            row("again", "...", sentence(draw)),
-            row("first", text, reply, sentence(draw)),
-            row("same", f"{text.upper()}!", reply, sentence(draw)),
-            row("answered", text, f"{reply} {reply}"),
-            row("near", other, reply, sentence(draw)),
-            row("near again", f"{other}.", reply, sentence(draw)),
-            row("elsewhere", text, f"{reply} Yes.", split="test"),
-        ]
-        rows[3:] = [rows[3], *draw.sample(rows[4:], 5)]
-        submission.check(f"{DOUBLES}:near_duplicates", rows)
+    words, reply = draw.words(14), sentence(draw)
+    text, other = " ".join(words), " ".join(reworded(draw, words, 1))
+    rows = [
+        row("same", f"{text.upper()}!", reply, sentence(draw)),
+        row("answered", text, f"{reply} {reply}"),
+        row("near", other, reply, sentence(draw)),
+        row("near again", f"{other}.", reply, sentence(draw)),
+        row("elsewhere", text, f"{reply} Yes.", split="test"),
+    ]
+    first = row("first", text, reply, sentence(draw))
+    empty = [row("empty", "...", reply), row("also", " ?", reply), row("again", "...", sentence(draw))]
+    submission.check(f"{DOUBLES}:near_duplicates", [*empty, first, *draw.sample(rows, 5)])

@@ -1,12 +1,10 @@
-"""Step 5, what learners don't see."""
+"""Step 5, what learners don't see: prices, rates, percentiles, replays and regressions."""
 
 import pytest
 
 from classroom.protocol.wire import Record
-from classroom.rubrics.step5_public import row_of, sha_of
+from classroom.rubrics.step5_public import CHECK, COST_OF, RATES, ROW, STATE_OF, row_of, sha_of
 from classroom.rubrics.step5_scenes import Clock, ranked
-
-# --- 5.1 ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.rubric("5.1", points=3)
@@ -14,80 +12,62 @@ def test_nothing_is_free_and_unknown_is_unknown(submission, draw):
     """No tokens at all cost 0.0; what is unknown makes the cost so; long prompts have their own price."""
     from shared.catalog import catalog, default
 
-    cost_of = "step5_serving.telemetry.prices:cost_of"
     unpriced = [default("chat").id, default("smoke").id, f"org/{draw.words(1)[0]}", None]
     for model in [default("claude").id, *unpriced]:
         n = draw.randint(1, 5_000)
         for tokens in ((0, 0), (0, n), (n, 0), (None, n), (n, None), (0, None), (None, 0), (None, None)):
-            submission.check(cost_of, model, *tokens)
+            submission.check(COST_OF, model, *tokens)
     for name, spec in catalog().items():
         if spec.price and spec.price.long_prompt:
             above = int(spec.price.long_prompt["above"])
             for n in (above, above + 1, above + draw.randint(2, 50_000), draw.randint(1, above)):
-                submission.check(cost_of, name, n, draw.randint(1, 900))
+                submission.check(COST_OF, name, n, draw.randint(1, 900))
 
 
-# --- 5.2 ------------------------------------------------------------------------------------------------
-
-RATES = "step5_serving.api.rates:Rates"
-
-
-@pytest.mark.rubric("5.2", points=3)
+@pytest.mark.rubric("5.2", points=3, times=3)
 def test_it_fills_up_steadily(submission, draw):
     """Buckets fill up in parts of a token, whether anybody is served or not, and never beyond their size."""
-    for _ in range(3):
-        clock = Clock(draw.randint(1, 1000) / 8)
-        per_second, burst = draw.choice([0.25, 0.5, 1.0, 2.0]), draw.choice([1.0, 2.0, 2.5, 4.0])
-        limit = submission.make(RATES, per_second, burst, clock=clock.read)
-        for _ in range(25):
-            clock.now += draw.choice([0.0, 0.125, 0.125, 0.5, 1.0, 9.0])  # exact in binary
-            limit.check("take", "ada")
+    clock = Clock(draw.randint(1, 1000) / 8)
+    per_second, burst = draw.choice([0.25, 0.5, 1.0, 2.0]), draw.choice([1.0, 2.0, 2.5, 4.0])
+    limit = submission.make(RATES, per_second, burst, clock=clock.read)
+    for _ in range(25):
+        clock.now += draw.choice([0.0, 0.125, 0.125, 0.5, 1.0, 9.0])  # exact in binary
+        limit.check("take", "ada")
 
 
-@pytest.mark.rubric("5.2", points=2)
+@pytest.mark.rubric("5.2", points=2, times=3)
 def test_everybody_has_a_bucket(submission, draw):
     """Each caller has a bucket, which is full at first, whenever he comes."""
-    for _ in range(3):
-        clock, names = Clock(0.0), draw.names(3)
-        limit = submission.make(RATES, 0.5, float(draw.randint(1, 3)), clock=clock.read)
-        for i in range(24):
-            clock.now += draw.choice([0.0, 0.25])
-            limit.check("take", draw.choice(names[: 1 + i // 8]))
+    clock, names = Clock(0.0), draw.names(3)
+    limit = submission.make(RATES, 0.5, float(draw.randint(1, 3)), clock=clock.read)
+    for i in range(24):
+        clock.now += draw.choice([0.0, 0.25])
+        limit.check("take", draw.choice(names[: 1 + i // 8]))
 
 
-@pytest.mark.rubric("5.2", points=2)
+@pytest.mark.rubric("5.2", points=2, times=2)
 def test_who_has_not_asked_for_longest_is_forgotten(submission, draw):
     """Of too many buckets, that of who asked least lately is forgotten, be it that he was refused."""
     from step5_serving.api.rates import MOST
 
-    for _ in range(2):
-        clock, names = Clock(0.0), draw.names(8)
-        limit = submission.make(RATES, 0.125, 2.0, clock=clock.read)
-        for who in (*names[:5], *draw.choices(names[:5], k=15)):
-            clock.now += 0.125
-            limit.check("take", who)
-        others = {f"caller {i}": (1.0, clock.now) for i in range(MOST - 5)}
-        limit.part("_buckets").call("update", others)  # now there are as many as may be
-        for who in (
-            *draw.sample(names[:5], 2),
-            *names[5 : 5 + draw.randint(1, 3)],
-            *draw.sample(names[:5], 5),
-        ):
-            limit.check("take", who)
-
-
-# --- 5.3 ------------------------------------------------------------------------------------------------
+    clock, names = Clock(0.0), draw.names(8)
+    limit = submission.make(RATES, 0.125, 2.0, clock=clock.read)
+    for who in (*names[:5], *draw.choices(names[:5], k=15)):
+        clock.now += 0.125
+        limit.check("take", who)
+    others = {f"caller {i}": (1.0, clock.now) for i in range(MOST - 5)}
+    limit.part("_buckets").call("update", others)  # now there are as many as may be
+    known, new = draw.sample(names[:5], 2), names[5 : 5 + draw.randint(1, 3)]
+    for who in (*known, *new, *draw.sample(names[:5], 5)):
+        limit.check("take", who)
 
 
 @pytest.mark.rubric("5.3", points=3)
 def test_percentiles_of_groups(submission, draw):
     """Each group has its own ranks: by one key, and by two."""
     for groups in (1, 1, 2):
-        names, places = draw.names(4), draw.words(2)
-        rows = [
-            [draw.choice(names), draw.choice(places), 1, draw.uniform(1, 900)]
-            for _ in range(draw.randint(20, 70))
-        ]
+        names, places, n = draw.names(4), draw.words(2), draw.randint(20, 70)
+        rows = [[draw.choice(names), draw.choice(places), 1, draw.uniform(1, 900)] for _ in range(n)]
         ranked(submission, rows, groups)
 
 
@@ -108,39 +88,32 @@ def test_unknown_values_and_other_rows(submission, draw):
 def test_few_values_equal_values_and_none(submission, draw):
     """One value, 19 to 21, many equal ones; without any value there is a row of NULLs, or no group."""
     for n in (1, 2, 3, 19, 20, 21, 40, 100):
-        rows = [["a", 1, float(draw.randint(1, 12))] for _ in range(n)]
-        ranked(submission, rows, draw.randint(0, 1))
+        ranked(submission, [["a", 1, float(draw.randint(1, 12))] for _ in range(n)], draw.randint(0, 1))
     for groups in (0, 1):
         ranked(submission, [], groups)
         ranked(submission, [["a", 1, None], ["b", 1, None]], groups)
 
 
-# --- 5.4 ------------------------------------------------------------------------------------------------
-
-CHECK = "step5_serving.evaluation.replay:check"
-
-
-@pytest.mark.rubric("5.4", points=4)
+@pytest.mark.rubric("5.4", points=4, times=3)
 def test_what_can_not_be_made_again(submission, draw):
     """Another route, a failure, a text that is gone or another one; a quote and an empty answer can be."""
-    for _ in range(3):
-        row = row_of(draw, 3)
-        place = draw.randrange(3)
-        gone, other = ([dict(each) for each in row["sources"]] for _ in range(2))
-        gone[place]["text"] = None
-        other[place]["text"] = row["sources"][(place + 1) % 3]["text"]
-        for fine in ({}, {"prompt": None}, {"answer": ""}, {"sources": []}):
-            submission.check(CHECK, {**row, **fine})
-        for wrong in (
-            {"route": draw.choice(["messages", "chat.completions"])},
-            {"status": draw.choice([400, 429, 503]), "error_type": "x"},
-            {"status": 503, "answer": None},
-            {"answer": None},
-            {"sources": gone},
-            {"sources": other},
-            {"prompt": {**row["prompt"], "text": None}},
-        ):
-            submission.check(CHECK, {**row, **wrong})
+    row = row_of(draw, 3)
+    place = draw.randrange(3)
+    gone, other = ([dict(each) for each in row["sources"]] for _ in range(2))
+    gone[place]["text"] = None
+    other[place]["text"] = row["sources"][(place + 1) % 3]["text"]
+    fine = [{}, {"prompt": None}, {"answer": ""}, {"sources": []}]
+    wrong = [
+        {"route": draw.choice(["messages", "chat.completions"])},
+        {"status": draw.choice([400, 429, 503]), "error_type": "x"},
+        {"status": 503, "answer": None},
+        {"answer": None},
+        {"sources": gone},
+        {"sources": other},
+        {"prompt": {**row["prompt"], "text": None}},
+    ]
+    for change in fine + wrong:
+        submission.check(CHECK, {**row, **change})
 
 
 def join(run):
@@ -153,18 +126,10 @@ def test_what_became_of_a_passage(submission, draw):
     """A passage is the same if some run of chunks joins to it; part of a text, or parts apart, are not it."""
 
     def state(passage, chunks):
-        document = [
-            Record("classroom.drivers.step5:Chunk", {"text": text, "number": number})
-            for number, text in enumerate(chunks)
-        ]
-        source = {
-            "number": 1,
-            "document": "a.md",
-            "place": "a.md",
-            "text": passage,
-            "sha256": sha_of(passage),
-        }
-        submission.check("step5_serving.evaluation.replay:state_of", source, document, join)
+        fields = [{"text": text, "number": number} for number, text in enumerate(chunks)]
+        document = [Record("classroom.drivers.step5:Chunk", each) for each in fields]
+        source = {"number": 1, "document": "a.md", "place": "a.md", "text": passage}
+        submission.check(STATE_OF, {**source, "sha256": sha_of(passage)}, document, join)
 
     for _ in range(3):
         chunks = [draw.text(draw.randint(1, 6)) for _ in range(8)]
@@ -181,11 +146,6 @@ def test_what_became_of_a_passage(submission, draw):
         state("\n".join(many[first : first + n]), many)
     word = draw.words(1)[0]
     state(f"{word}\n{word}\nthe end", [word, word, word, "the end"])
-
-
-# --- 5.5 ------------------------------------------------------------------------------------------------
-
-ROW = "step5_serving.telemetry.report:_row"
 
 
 def values(draw, mean, spread, n):
@@ -229,11 +189,9 @@ def test_of_too_little_nothing_is_claimed(submission, draw):
     from step5_serving.telemetry.report import MEASURES
 
     for measure in draw.sample(MEASURES, 2):
-        many, few, none = (values(draw, 0.5, 0.1, n) for n in (40, draw.randint(1, 19), 0))
-        for now in (many, few, none):
-            for before in (many, few, none):
-                submission.check(ROW, measure, {measure.of: now}, {measure.of: before}, 0.1)
-            submission.check(ROW, measure, {measure.of: now}, {"other": many}, 0.1)
-            submission.check(ROW, measure, {measure.of: now}, None, 0.1)
+        sides = [{measure.of: values(draw, 0.5, 0.1, n)} for n in (40, draw.randint(1, 19), 0)]
+        for now in sides:
+            for before in (*sides, {"other": sides[0][measure.of]}, None):
+                submission.check(ROW, measure, now, before, 0.1)
         flat = {measure.of: [0.0] * 30}  # the baseline's size is 0, and the difference none
         submission.check(ROW, measure, flat, flat, 0.1)

@@ -6,8 +6,6 @@ from classroom.rubrics.step5_batcher import Batcher
 from classroom.rubrics.step5_public import prompt_of
 from classroom.rubrics.step5_scenes import Books, Doors, Waiters, takes
 
-# --- 5.6 ------------------------------------------------------------------------------------------------
-
 
 @pytest.mark.rubric("5.6", points=3)
 def test_a_full_house(submission, draw):
@@ -17,26 +15,25 @@ def test_a_full_house(submission, draw):
         doors = Doors(submission, running, waiting, seconds=True)
         for _ in range(3):
             new = [names.pop() for _ in range(running + waiting + 1)]
-            doors.moment(*(("come", name) for name in new))
+            doors.come(*new)
             came += new[:-1]
             doors.leave(came, [draw.randint(1, 900) / 8 for _ in came])
-        doors.moment(*(("come", names.pop()) for _ in range(running + waiting + 1)))
+        doors.come(*(names.pop() for _ in range(running + waiting + 1)))
 
 
-@pytest.mark.rubric("5.6", points=3)
+@pytest.mark.rubric("5.6", points=3, times=3)
 def test_who_gives_up_waiting(submission, draw):
     """A caller who is cancelled while he waits is out of the queue, also if somebody leaves that moment."""
-    for _ in range(3):
-        inside, *queue = draw.names(6)
-        doors = Doors(submission, 1, 6)
-        doors.moment(("come", inside))
-        doors.moment(*(("come", name) for name in queue))
-        first, second = draw.sample(queue[1:4], 2)
-        doors.moment(("cancel", first))
-        doors.moment(("come", "late"))
-        doors.moment(("cancel", queue[0]), ("go", inside, draw.random()))  # passed over by who leaves
-        doors.moment(("cancel", second))
-        doors.leave([*queue, "late"], [draw.random() for _ in range(6)])
+    inside, *queue = draw.names(6)
+    doors = Doors(submission, 1, 6)
+    doors.come(inside)
+    doors.come(*queue)
+    first, second = draw.sample(queue[1:4], 2)
+    doors.moment(("cancel", first))
+    doors.come("late")
+    doors.moment(("cancel", queue[0]), ("go", inside, draw.random()))  # passed over by who leaves
+    doors.moment(("cancel", second))
+    doors.leave([*queue, "late"], [draw.random() for _ in range(6)])
 
 
 @pytest.mark.rubric("5.6", points=3)
@@ -46,8 +43,8 @@ def test_in_the_moment_of_his_turn(submission, draw):
         names = draw.names(running + draw.randint(4, 8) + 2)
         inside, queue, (early, late) = names[:running], names[running:-2], names[-2:]
         doors = Doors(submission, running, 12)
-        doors.moment(*(("come", name) for name in inside))
-        doors.moment(*(("come", name) for name in queue))
+        doors.come(*inside)
+        doors.come(*queue)
         # queue[0] is told, and has not run yet
         doors.moment(("go", inside[0], draw.random()), ("cancel", queue[0]))
         # queue[2] is told; somebody is there before him
@@ -59,26 +56,22 @@ def test_in_the_moment_of_his_turn(submission, draw):
         doors.leave(names, [draw.random() for _ in names])
 
 
-@pytest.mark.rubric("5.6", points=2)
+@pytest.mark.rubric("5.6", points=2, times=3)
 def test_closed_doors_and_whatever_happens(submission, draw):
     """Who is in or waits may finish after the doors were closed; no place is lost, whatever happens."""
-    for _ in range(3):
-        names, came = draw.names(24), []
-        doors = Doors(submission, draw.randint(1, 3), draw.randint(2, 5))
-        for name in names[:20]:
-            came.append(name)
-            now = [("come", name)]
-            for _ in range(draw.randint(0, 2)):
-                who = draw.choice(came)
-                now.append(draw.choice([("go", who, draw.uniform(0, 2)), ("cancel", who)]))
-            doors.moment(*draw.sample(now, len(now)))
-        doors.moment(("close", draw.text(3)), ("end", "the end"), ("come", names[20]))
-        for _ in range(2):
-            doors.leave(came, [draw.uniform(0, 2) for _ in came])
-        doors.moment(("end", "again"))
-
-
-# --- 5.7 ------------------------------------------------------------------------------------------------
+    names, came = draw.names(24), []
+    doors = Doors(submission, draw.randint(1, 3), draw.randint(2, 5))
+    for name in names[:20]:
+        came.append(name)
+        now = [("come", name)]
+        for _ in range(draw.randint(0, 2)):
+            who = draw.choice(came)
+            now.append(draw.choice([("go", who, draw.uniform(0, 2)), ("cancel", who)]))
+        doors.moment(*draw.sample(now, len(now)))
+    doors.moment(("close", draw.text(3)), ("end", "the end"), ("come", names[20]))
+    for _ in range(2):
+        doors.leave(came, [draw.uniform(0, 2) for _ in came])
+    doors.moment(("end", "again"))
 
 
 def calls_of(draw, n, **more):
@@ -95,19 +88,18 @@ def calls_of(draw, n, **more):
     ]
 
 
-@pytest.mark.rubric("5.7", points=5, timeout=30)
+@pytest.mark.rubric("5.7", points=5, times=3, timeout=30)
 def test_all_or_none(submission, draw):
     """A batch with a call that can't be written, or whose file is deleted, fails whole; the next goes on."""
-    for _ in range(3):
-        given = [calls_of(draw, draw.randint(1, 4)) for _ in range(4)]
-        failing = given[1] + calls_of(draw, 1, broken=True) + calls_of(draw, 1)
-        books = Books(submission)
-        for batch in (given[0], failing, [{**each, "broken": False} for each in failing], given[3]):
-            books.write(batch)
-        books = Books(submission)
-        books.write(given[2])
-        books.write(given[3], vanishes=True)
-        books.write(given[0])
+    given = [calls_of(draw, draw.randint(1, 4)) for _ in range(4)]
+    failing = given[1] + calls_of(draw, 1, broken=True) + calls_of(draw, 1)
+    books = Books(submission)
+    for batch in (given[0], failing, [{**each, "broken": False} for each in failing], given[3]):
+        books.write(batch)
+    books = Books(submission)
+    books.write(given[2])
+    books.write(given[3], vanishes=True)
+    books.write(given[0])
 
 
 @pytest.mark.rubric("5.7", points=4)
@@ -115,8 +107,7 @@ def test_batches_have_a_size_and_an_end(submission, draw):
     """No batch is larger than LARGEST, a None ends it all, and an empty last batch is possible."""
     from step5_serving.telemetry.writer import LARGEST
 
-    more = draw.randint(2, 9)
-    many = [f"{draw.getrandbits(60):x}" for _ in range(LARGEST + more)]
+    many = [f"{draw.getrandbits(60):x}" for _ in range(LARGEST + draw.randint(2, 9))]
     takes(submission, many)
     takes(submission, [*many[:LARGEST], None])
     for _ in range(3):
@@ -139,19 +130,15 @@ def test_everybody_is_told_in_his_loop(submission, draw):
         waiters.wake(problem)
 
 
-# --- 5.8 ------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.rubric("5.8", points=2)
+@pytest.mark.rubric("5.8", points=2, times=3)
 def test_prompts_are_read_in_turn(submission, draw):
     """The prompt that came first is read first, and what it leaves of the chunk is the next one's."""
-    for _ in range(3):
-        batcher = Batcher(submission, draw, 8, draw.randint(4, 12))
-        for _ in range(4):
-            prompt = prompt_of(draw, draw.randint(1, 25))
-            batcher.sit(prompt, draw.choice([0, 0, draw.randrange(len(prompt))]))
-        for _ in range(6):
-            batcher.read()
+    batcher = Batcher(submission, draw, 8, draw.randint(4, 12))
+    for _ in range(4):
+        prompt = prompt_of(draw, draw.randint(1, 25))
+        batcher.sit(prompt, draw.choice([0, 0, draw.randrange(len(prompt))]))
+    for _ in range(6):
+        batcher.read()
 
 
 @pytest.mark.rubric("5.8", points=3)
@@ -166,19 +153,18 @@ def test_what_prompts_begin_with_alike_is_computed_once(submission, draw):
         batcher.check("num_cached")
 
 
-@pytest.mark.rubric("5.8", points=3)
+@pytest.mark.rubric("5.8", points=3, times=3)
 def test_one_forward_for_everybody(submission, draw):
     """Each forward has the next tokens of every sequence whose prompt is read; all that its guide wrote."""
+    batcher = Batcher(submission, draw, 8, 8)
     for _ in range(3):
-        batcher = Batcher(submission, draw, 8, 8)
-        for _ in range(3):
-            prompt = prompt_of(draw, draw.randint(2, 12))
-            computed = len(prompt) - draw.choice([1, 1, 1, 2])
-            ends, guided = draw.sample(range(64), 4), draw.random() < 0.4
-            batcher.sit(prompt, computed, draw.randint(1, 7), ends=ends, guided=guided)
-        for _ in range(6):
-            batcher.step()
-            batcher.check("num_computed")
+        prompt = prompt_of(draw, draw.randint(2, 12))
+        computed = len(prompt) - draw.choice([1, 1, 1, 2])
+        ends, guided = draw.sample(range(64), 4), draw.random() < 0.4
+        batcher.sit(prompt, computed, draw.randint(1, 7), ends=ends, guided=guided)
+    for _ in range(6):
+        batcher.step()
+        batcher.check("num_computed")
 
 
 def arrivals_of(draw, steps):

@@ -123,6 +123,10 @@ class Doors:
         elif found is None and name not in self.ends:
             self.inside.append(name)
 
+    def come(self, *names: str) -> None:
+        """All of these at the same moment."""
+        self.moment(*(("come", name) for name in names))
+
     def leave(self, names: Sequence[str], seconds: Sequence[float]) -> None:
         """One after the other, whoever of these is inside."""
         for name, each in zip(names, seconds, strict=True):
@@ -158,64 +162,57 @@ class Books:
         return [found, databases.commits(before, files)]
 
 
-class Line:
-    """A queue as `step5_rows:Queue` asks for it; who waits for what has not come is written down."""
-
-    def __init__(self, items: Sequence[str | None], log: Log) -> None:
-        self.items, self.log = deque(items), log
-
-    def take(self, waits: bool, for_ever: bool) -> str | None:
-        """The next item."""
-        if self.items:
-            return self.items.popleft()
-        if waits:
-            self.log.add("waits for what has not come")
-        if waits and for_ever:
-            raise RuntimeError("it waits for a call that never comes")
-        raise Empty
-
-    def size(self) -> int:
-        """How many there are."""
-        return len(self.items)
-
-
 def takes(submission: Submission, items: Sequence[str | None]) -> None:
-    """All batches that `_take` makes of a queue: what they hold, and whether it goes on."""
-    log = Log()
-    sides: list[Line] = []
+    """All batches that `_take` makes of a queue: what they hold, and whether it goes on.
 
-    def line() -> Any:
-        sides.append(Line(items, log))
-        return sides[-1].take
+    Who waits for what has not come is written down.
+    """
+    log, sides = Log(), list[deque[str | None]]()
 
-    recorder = submission.make(f"{DRIVERS}.step5_rows:recorder", Fresh(line), Fresh(lambda: sides[-1].size))
-    while sides[0].items:
-        left = len(sides[0].items)
+    def queue() -> Any:
+        left = deque(items)
+        sides.append(left)
+
+        def take(waits: bool, for_ever: bool) -> str | None:
+            if left:
+                return left.popleft()
+            if waits:
+                log.add("waits for what has not come")
+            if waits and for_ever:
+                raise RuntimeError("it waits for a call that never comes")
+            raise Empty
+
+        return take
+
+    recorder = submission.make(
+        f"{DRIVERS}.step5_rows:recorder", Fresh(queue), Fresh(lambda: sides[-1].__len__)
+    )
+    going = True
+    while going and sides[0]:
+        before = len(sides[0])
         _, going = recorder.check("_take", asked=log)
-        assert len(sides[0].items) < left, "nothing was taken"
-        if not going:
-            return
+        assert len(sides[0]) < before, "nothing was taken"
 
 
 class Waiters:
     """Who waits for a row, each in an event loop; what they are told is written down."""
 
     def __init__(self, submission: Submission, places: Sequence[int], closed: Sequence[int] = ()) -> None:
-        self.submission, self.closed, self.log = submission, closed, Log(ordered=False)
+        self.submission, self.log = submission, Log(ordered=False)
         self.gone: set[int] = set()  # cancelled
-        called = self.log.hears("loop", self.called)
-        driver = f"{DRIVERS}.step5_rows"
-        self.loops = [submission.make(f"{driver}:Loop", number, called) for number in range(max(places) + 1)]
-        asks = {"done": self.is_gone, "cancelled": self.is_gone, "told": self.log.hears("told", self.told)}
-        self.batch = submission.make(f"{driver}:waiting", self.loops, list(places), asks)
 
-    def called(self, number: int) -> None:
-        """Somebody calls into a loop."""
-        if number in self.closed:
-            raise RuntimeError("Event loop is closed")
+        def called(number: int) -> None:
+            if number in closed:
+                raise RuntimeError("Event loop is closed")
 
-    def told(self, number: int, what: str) -> None:
-        """A waiter is told."""
+        def told(number: int, what: str) -> None:
+            """Is written down."""
+
+        driver, hears = f"{DRIVERS}.step5_rows", self.log.hears
+        heard = hears("loop", called)
+        self.loops = [submission.make(f"{driver}:Loop", number, heard) for number in range(max(places) + 1)]
+        asks = self.is_gone, hears("told", told)
+        self.batch = submission.make(f"{driver}:waiting", self.loops, list(places), *asks)
 
     def is_gone(self, number: int) -> bool:
         """Whether a waiter was cancelled."""

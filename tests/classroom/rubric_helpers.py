@@ -1,18 +1,15 @@
 """Run a step's rubric against the reference, and against submissions that are wrong in a known way.
 
-    assert_sound("step3")                                   100 points, titles, hints, public and hidden tests
-    assert_all_pass(of_reference("step3"))                  the reference, in a worker of its own
-    assert_all_pass(of_learner("step3"))                    its public tests, as they run in a starter
-    outcomes = of_wrong("step3", {"step3_rag.retrieve.fuse:rrf": from_rank_0}, "3.1")
-    assert lost(outcomes) == {"test_rrf", "test_rrf_small"}
-    assert points(outcomes, "3.1") == 0
+    rrf = "step3_rag.retrieve.fuse:rrf"
+    of_reference("step3")                                     the reference, in a worker of its own
+    of_learner("step3")                                       its public tests, as they run in a starter
+    of_wrong("step3", {rrf: from_rank_0}, "3.1")              a function in the place of the right one
+    lost("step3", (rrf, "ranked(scores), 1", "ranked(scores), 0"))       10: the points of its exercise
 
-    of_wrong("step3", altered("step3_rag.retrieve.fuse:rrf", "ranked(scores), 1", "ranked(scores), 0"), "3.1")
-
-All give the outcomes (see grading/runner.py) by the name of the test. A wrong function stands in for the
-right one wherever a step, `shared` or a driver holds it, as in a real submission, but only while the
+The first three give the outcomes (see grading/runner.py) by the name of the test. A wrong function stands in
+for the right one wherever a step, `shared` or a driver holds it, as in a real submission, but only while the
 submission is called: the reference that it is compared with stays right. `Class.method` may be replaced, too,
-and so may a constant. A stub is `not_attempted("3.1")`.
+and so may a constant. A change is a function by its target, or target, old and new text of its source.
 """
 
 from __future__ import annotations
@@ -27,13 +24,14 @@ import subprocess
 import sys
 import tempfile
 import textwrap
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from classroom.assignment.rubric import Exercise, Mark, read, rubric_tests
+from classroom.assignment.rubric import Mark, rubric_tests
+from classroom.assignment.spec import assignment
 from classroom.grading.calls import find, outcome
 from classroom.grading.made import Request
 from classroom.grading.remote import Remote
@@ -45,6 +43,7 @@ OURS = ("shared", "step", "classroom.drivers")  # how the names of our modules b
 
 Outcomes = dict[str, TestOutcome]
 Wrong = Mapping[str, Any]  # target: what stands there in the submission
+Change = tuple[str, str, str] | dict[str, Any]  # target, old and new text; or what stands at a target
 
 
 # --- a submission in a process, without a sandbox ---------------------------------------------------------
@@ -177,8 +176,35 @@ def altered(target: str, old: str, new: str) -> dict[str, Any]:
     assert source.count(old) == 1, f"{source.count(old)} times in {target}: {old}"
     source = f"from __future__ import annotations\n{source.replace(old, new)}"
     space: dict[str, Any] = {}
-    exec(source, function.__globals__, space)  # it sees what its module has, also what is swapped there
+    exec(source, vars(sys.modules[function.__module__]), space)  # it sees what its module has, also what is swapped there
     return {target: space[function.__name__]}
+
+
+def changed(*changes: Change) -> dict[str, Any]:
+    """What stands in the submission, by its targets."""
+    parts = [each if isinstance(each, dict) else altered(*each) for each in changes]
+    return {target: value for each in parts for target, value in each.items()}
+
+
+@cache
+def written(step: str) -> dict[str, str]:
+    """What learners write, and the exercise that asks for it; of a function within another one, that one."""
+    found = {}
+    for task in assignment(step).tasks:
+        for file, place in task.places:
+            target = f"{file.removesuffix('.py').replace('/', '.')}:{place.function}"
+            while not _exists(target):
+                target = target.rpartition(".")[0]
+            found[target] = task.id
+    return found
+
+
+def _exists(target: str) -> bool:
+    try:
+        find(target)
+    except AttributeError:
+        return False
+    return True
 
 
 def not_attempted(id: str) -> Callable[..., Any]:
@@ -188,6 +214,16 @@ def not_attempted(id: str) -> Callable[..., Any]:
         raise NotImplementedError(f"exercise {id}: a stub")
 
     return stub
+
+
+def stubs(step: str, ids: Container[str]) -> dict[str, Any]:
+    """These exercises, as nobody has begun them."""
+    made = {}
+    for target, id in written(step).items():
+        if id in ids:
+            stub = not_attempted(id)
+            made[target] = property(stub) if isinstance(find(target), property) else stub
+    return made
 
 
 # --- runs -------------------------------------------------------------------------------------------------
@@ -233,41 +269,20 @@ def _run(
 # --- what came of it --------------------------------------------------------------------------------------
 
 
-def points(outcomes: Outcomes, id: str | None = None) -> int:
-    """The points of an exercise, or of all."""
-    return sum(each.score for each in outcomes.values() if id in (None, each.mark.id))
+def points(outcomes: Outcomes) -> int:
+    """The points of all tests that were run."""
+    return sum(each.score for each in outcomes.values())
 
 
-def lost(outcomes: Outcomes) -> set[str]:
-    """The tests that gave no points."""
-    return {test for test, each in outcomes.items() if not each.score}
+def lost(step: str, *changes: Change, seed: int = 1) -> int:
+    """The points that an exercise loses by changes to what it asks for."""
+    wrong = changed(*changes)
+    id = next(id for target, id in written(step).items() if target in wrong)
+    outcomes = of_wrong(step, wrong, id, seed)
+    return sum(each.mark.points for each in outcomes.values()) - points(outcomes)
 
 
 def assert_all_pass(outcomes: Outcomes) -> None:
     assert outcomes
     failed = {test: f"{each.status}: {each.cause}" for test, each in outcomes.items() if not each.score}
     assert not failed, failed
-
-
-@cache
-def rubric(step: str) -> list[Exercise]:
-    """The exercises of a step."""
-    return read(step)
-
-
-def assert_sound(step: str) -> None:
-    """What holds for the rubric of every step."""
-    exercises = rubric(step)
-    marks = [mark for each in exercises for mark in each.marks]
-    assert sum(each.points for each in exercises) == 100
-    assert 5 <= len(exercises) <= 8
-    names = [mark.test for mark in marks]
-    assert len(names) == len(set(names)), "two tests have the same name"
-    lines = [mark.line for mark in marks]
-    assert len(lines) == len(set(lines)), "two tests have the same rubric line"
-    for each in exercises:
-        assert (
-            sum(bool(mark.title) for mark in each.marks) == sum(bool(mark.hint) for mark in each.marks) == 1
-        ), each.id
-        public = sum(mark.points for mark in each.marks if mark.visibility == "public")
-        assert 0.2 <= public / each.points <= 0.4, f"{each.id}: {public} of {each.points} points are public"

@@ -210,7 +210,7 @@ def leaky(monkeypatch, tmp_path):
     )
     monkeypatch.setattr(prove, "sources", lambda _packages: {"a.py": source})
     made = Assignment("step3_rag", "", (), "", ())
-    return lambda text, name="x.md": prove._solutions(made, {name: text.encode()})
+    return lambda text, name="x.md": prove._solutions(made, {"a.png": b"\xff\x00", name: text.encode()})
 
 
 @pytest.mark.parametrize(
@@ -230,14 +230,9 @@ def test_a_line_of_a_solution_is_found_anywhere(leaky, text):
     assert not leaky(json.dumps({"hints": [["a", text]]}), "classroom.json").holds
 
 
-@pytest.mark.parametrize(
-    "text", ["    before = x + 12345", "y = 1", "return total", "total = sum(x)", "\udcff"]
-)
+@pytest.mark.parametrize("text", ["    before = x + 12345", "y = 1", "return total", "total = sum(x)"])
 def test_what_is_no_secret_is_none(leaky, text):
-    if text == "\udcff":
-        assert prove._text("a.png", b"\xff\x00") == ""
-    else:
-        assert leaky(text).holds
+    assert leaky(text).holds
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 4, 5])
@@ -258,24 +253,16 @@ def test_the_proof_tries_the_reference_and_the_starter(made, files, monkeypatch)
     """What it grades here is put in its place: that step 3's reference gets 100 is in test_grade.py."""
     graded = {True: result(100, "passed"), False: result(0, "not attempted")}
     monkeypatch.setattr(prove, "_graded", lambda path, *_: graded[path == ROOT])
-    few = {name: files[name] for name in files if name.count("/") == 1 and "__main__" not in name}
-    monkeypatch.setattr(prove, "IMPORTS", "import sys; print(len(sys.argv))")
     monkeypatch.setattr(prove, "_public_tests", lambda where, _made: (where.is_dir(), "3 passed"))
-    rows = prove.prove(made, few, 0)
-    names = ["exercises", "solutions", "reference", "starter", "imports", "public tests"]
+    rows = prove.prove(made, files, 0)
+    names = ["exercises", "solutions", "reference", "starter", "public tests"]
     assert [row.what for row in rows] == names
     assert [row for row in rows if not row.holds] == []
     graded[False] = result(0, "failed")
-    assert [row.what for row in prove.prove(made, few, 0) if not row.holds] == ["starter"]
+    assert [row.what for row in prove.prove(made, files, 0) if not row.holds] == ["starter"]
 
 
-def test_a_proof_that_fails_says_why(files, tmp_path):
-    broken = {**files, "step3_rag/evaluate/metrics.py": b"import step3_rag.nowhere\n"}
-    assign.write(broken, tmp_path / "out")
-    assert prove._imports(tmp_path / "out", ["step3_rag/evaluate/metrics.py", "shared/cli.py"]) == (
-        False,
-        "step3_rag.evaluate.metrics: No module named 'step3_rag.nowhere'",
-    )
+def test_a_proof_that_fails_says_why():
     assert prove._not_attempted(result(3, "passed")) == (False, "3 points; test_a passed ()")
     assert prove._full_points(result(99, "partial")) == (False, "99 points; 3.1 partial: ")
 

@@ -23,9 +23,8 @@ TESTS = '''
 import pytest
 RRF = "step3_rag.retrieve.fuse:rrf"
 SCALED = "step3_rag.retrieve.fuse:scaled"
-HINTS = ("a", "b", "c")
 
-@pytest.mark.rubric("3.1", points=3, visibility="public", title="Fusion", hint=HINTS, timeout={timeout})
+@pytest.mark.rubric("3.1", points=3, visibility="public", timeout={timeout})
 def test_small(submission, draw):
     """Two rankings."""
     for _ in range(3):
@@ -37,7 +36,7 @@ def test_large(submission, draw):
     for _ in range(3):
         submission.check(RRF, [{{name: draw.random() for name in draw.words(9)}}], k=draw.randint(1, 9))
 
-@pytest.mark.rubric("3.3", points=5, title="Scaling", hint=HINTS, timeout={timeout})
+@pytest.mark.rubric("3.3", points=5, timeout={timeout})
 def test_scaled(submission, draw):
     """From 0 to 1."""
     submission.check(SCALED, {{name: draw.random() for name in draw.words(9)}})

@@ -3,10 +3,8 @@
 import hashlib
 import json
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,7 +13,10 @@ import pytest
 from classroom.assignment.spec import assignment, classroom_files
 from classroom.handout.starter import starter as made_of
 from classroom.handout.starter import write
+from classroom.learner import __main__ as commands
+from classroom.learner import status
 from classroom.learner.folder import Starter
+from shared.cli import plain_console
 
 ROOT = Path(__file__).parents[2]
 
@@ -152,13 +153,20 @@ def learner(toy):
 
 
 @pytest.fixture
-def tried(learner):
-    """The states of the exercises, and how each public test ended."""
+def tried(toy, learner, capsys):
+    """What `status` finds: facts, how each public test ended, the states of exercises, the printed lines."""
 
     def run():
-        exercises = json.loads(learner("status", "--json").stdout)["exercises"]
-        tests = {test["test"]: SimpleNamespace(**test) for each in exercises for test in each["tests"]}
-        return {each["id"]: each["state"] for each in exercises}, tests
+        got = learner("status", "--json")
+        assert (got.returncode, got.stderr) == (0, "")
+        facts = json.loads(got.stdout)
+        status.show(toy, facts, plain_console())
+        tests = {
+            test["test"]: SimpleNamespace(**test) for each in facts["exercises"] for test in each["tests"]
+        }
+        states = [each["state"] for each in facts["exercises"]]
+        lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+        return SimpleNamespace(facts=facts, tests=tests, states=states, lines=lines)
 
     return run
 
@@ -166,30 +174,23 @@ def tried(learner):
 # --- status -----------------------------------------------------------------------------------------------
 
 
-def test_an_untouched_starter_is_told_without_running_anything(toy, learner):
+def test_an_untouched_starter_is_told_without_running_anything(toy, tried):
     (toy.root / "tests" / "expected.json").unlink()
-    (toy.root / "step9_toy/last.py").write_bytes(
-        LAST.replace("\n", "\r\n").encode()
-    )  # as git may do on Windows
-    got = learner("status", "--json")
-    assert (got.returncode, got.stderr) == (0, "")
-    told = json.loads(got.stdout)
-    assert {each["state"] for each in told["exercises"]} == {"not attempted"}
+    (toy.root / "step9_toy/last.py").write_bytes(LAST.replace("\n", "\r\n").encode())  # as git may on Windows
+    got = tried()
+    assert set(got.states) == {"not attempted"}
+    told = got.facts
     assert (told["public_score"], told["public_points"], told["hidden_points"]) == (0, 14, 40)
     assert [(each["file"], each["line"]) for each in told["exercises"]] == [
-        ("step9_toy/sums.py", 8),
-        ("step9_toy/sums.py", 19),
-        ("step9_toy/sums.py", 24),
+        *(("step9_toy/sums.py", line) for line in (8, 19, 24)),
         ("step9_toy/last.py", 2),
     ]
     assert told["next"] == "9.1"
 
 
-def test_status_says_what_was_called_what_came_and_what_was_expected(toy, learner):
+def test_status_says_what_was_called_what_came_and_what_was_expected(toy, tried):
     edit(toy, DOUBLE, "    print('x is', x)\n    return x + 1", ADD, "        return [][a]")
-    got = learner("status")
-    lines = [line.rstrip() for line in got.stdout.splitlines()]
-    assert got.returncode == 0
+    lines = tried().lines
     assert "9.1       Double       0/2  failing        step9_toy/sums.py:6" in lines
     assert "9.3       All          0/4  not attempted  step9_toy/sums.py:25" in lines
     assert "0 of 14 points by the public tests; hidden ones add up to 40" in lines
@@ -206,45 +207,36 @@ def test_status_says_what_was_called_what_came_and_what_was_expected(toy, learne
     ]
 
 
-def test_status_says_where_it_was_raised_and_which_other_exercise_is_needed(toy, learner, tried):
+def test_status_says_where_it_was_raised_and_which_other_exercise_is_needed(toy, tried):
     edit(toy, DOUBLE, "    return 2 * x", ADD, "        return [][a]", ALL, "        return self.add(1, 2)")
-    states, outcomes = tried()
-    assert states == {
-        "9.1": "solved",
-        "9.2": "failing",
-        "9.3": "failing",
-        "9.4": "not attempted",
-    }
-    assert outcomes["test_add"].place == "step9_toy/sums.py:19"
-    assert outcomes["test_add"].cause == "raised IndexError: list index out of range"
-    lines = learner("status").stdout.splitlines()
-    assert "  came      raised IndexError: list index out of range" in lines
-    assert "  at        step9_toy/sums.py:19" in lines
+    got = tried()
+    assert got.states == ["solved", "failing", "failing", "not attempted"]
+    assert got.tests["test_add"].place == "step9_toy/sums.py:19"
+    assert got.tests["test_add"].cause == "raised IndexError: list index out of range"
+    assert "  came      raised IndexError: list index out of range" in got.lines
+    assert "  at        step9_toy/sums.py:19" in got.lines
     edit(toy, "        return [][a]", ADD)
-    assert tried()[1]["test_all"].cause == "needs exercise 9.2: Add"
+    assert tried().tests["test_all"].cause == "needs exercise 9.2: Add"
 
 
-def test_all_solved(toy, learner):
+def test_all_solved(toy, tried):
     add, every = "        return a + b", "        return sum(map(double, numbers))"
     edit(toy, DOUBLE, "    return 2 * x", ADD, add, ALL, every)
     edit(toy, LAST.splitlines()[1], "    return x", file="step9_toy/last.py")
-    got = learner("status")
-    assert "14 of 14 points by" in got.stdout
-    assert "All public tests pass" in got.stdout
-    assert json.loads(learner("status", "--json").stdout)["next"] is None
+    got = tried()
+    assert "14 of 14 points by the public tests; hidden ones add up to 40" in got.lines
+    assert any(line.startswith("All public tests pass") for line in got.lines)
+    assert got.facts["next"] is None
 
 
-def test_a_syntax_error_is_one_line_with_its_place(toy, learner):
+def test_a_syntax_error_is_one_line_with_its_place(toy, tried):
     edit(toy, DOUBLE, "    return (")
-    got = learner("status")
-    assert got.returncode == 0
-    assert "step9_toy/sums.py:8: SyntaxError: '(' was never closed" in got.stdout.splitlines()
-    assert "Traceback" not in got.stdout
+    assert "step9_toy/sums.py:8: SyntaxError: '(' was never closed" in tried().lines
     assert toy.places(toy.exercise("9.2"))[0].line == 19  # found all the same
     for content in (b"x = '\xff'", b"\x00"):
         (toy.root / "step9_toy/last.py").write_bytes(content)
         problem = toy.problems()[1]
-        assert (problem.file, problem.line) == ("step9_toy/last.py", 1)
+        assert (problem["file"], problem["line"]) == ("step9_toy/last.py", 1)
 
 
 # --- what a test may do to its process ----------------------------------------------------------------------
@@ -258,8 +250,8 @@ def test_what_hangs_or_exits_costs_its_own_test_only(toy, tried):
         *(ALL, "        raise SystemExit('bye')"),
     )
     edit(toy, LAST.splitlines()[1], "    return x", file="step9_toy/last.py")
-    states, got = tried()
-    loop, waits, left, fine = (got[f"test_{name}"] for name in ("double", "add", "all", "last"))
+    got = tried()
+    loop, waits, left, fine = (got.tests[f"test_{name}"] for name in ("double", "add", "all", "last"))
     assert (loop.status, loop.cause) == ("timed out", "no answer in 0.5 s")
     assert loop.place in ("step9_toy/sums.py:8", "step9_toy/sums.py:9")
     assert loop.calls[0]["call"] == "double(1)"
@@ -267,13 +259,13 @@ def test_what_hangs_or_exits_costs_its_own_test_only(toy, tried):
     assert (waits.status, waits.place) == ("timed out", "step9_toy/sums.py:20")
     assert (left.status, left.cause) == ("failed", "raised SystemExit: bye")
     assert fine.status == "passed"
-    assert states["9.1"] == "failing"
+    assert got.states[0] == "failing"
 
 
 def test_the_time_that_a_library_takes_to_be_imported_does_not_count(toy, tried):
     (toy.root / "library.py").write_text("import time; time.sleep(1.5)")
     edit(toy, DOUBLE, "    return 2 * x", "annotations\n", "annotations\nimport library\n")
-    assert tried()[1]["test_double"].status == "passed"
+    assert tried().tests["test_double"].status == "passed"
 
 
 def test_tests_that_are_gone_or_broken_are_an_error_in_one_line(toy, learner):
@@ -291,61 +283,28 @@ def test_tests_that_are_gone_or_broken_are_an_error_in_one_line(toy, learner):
 # --- hint -------------------------------------------------------------------------------------------------
 
 
-def test_hints_come_one_by_one_and_are_remembered(toy, learner):
+def test_hints_come_one_by_one_and_are_remembered(toy, learner, command, refused, monkeypatch):
+    monkeypatch.setattr(commands, "ROOT", toy.root)
+
+    def hint(*args):
+        return command("classroom.learner", "hint", *args).out
+
     first = learner("hint", "9.1").stdout
     assert first.splitlines()[:2] == ["9.1 Double", "write double in step9_toy/sums.py:8"]
     assert "hint 1 of 3: Double one" in first
     assert "two" not in first
-    assert "hint 2 of 3: Double two" in learner("hint", "9.1").stdout
-    assert "hint 1 of 3: Add one" in learner("hint", "9.2").stdout
-    third = json.loads(learner("hint", "9.1", "--json").stdout)
+    assert "hint 2 of 3: Double two" in hint("9.1")
+    assert "hint 1 of 3: Add one" in hint("9.2")
+    third = json.loads(hint("9.1", "--json"))
     assert (third["hint"], third["seen"], third["of"]) == ("Double three", 3, 3)
-    last = learner("hint", "9.1").stdout
+    last = hint("9.1")
     assert "hint 3 of 3" in last
     assert "That was the last one" in last
     assert json.loads((toy.root / ".classroom.json").read_text()) == {"hints": {"9.1": 3, "9.2": 1}}
     (toy.root / ".classroom.json").write_text('{"hints": {"9.1": "many"')
-    assert "hint 1 of 3" in learner("hint", "9.1").stdout
-
-
-def test_an_unknown_id(learner):
-    got = learner("hint", "9.11")
-    assert (got.returncode, got.stdout) == (2, "")
-    assert got.stderr == "error: there is no exercise '9.11'; there are 9.1, 9.2, 9.3, 9.4\n"
-
-
-# --- watch ------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT for one process")
-def test_watching_from_a_loop_without_end_to_ctrl_c(toy, tmp_path):
-    out = tmp_path / "out"
-    with out.open("wb") as file:
-        command = [sys.executable, "-m", "classroom", "watch"]
-        process = subprocess.Popen(command, cwd=toy.root, stdout=file, stderr=file)
-
-    def until(text):
-        end = time.monotonic() + 60
-        while text not in (said := out.read_text()):
-            assert process.poll() is None, said
-            assert time.monotonic() < end, said
-            time.sleep(0.05)
-
-    try:
-        until("watching; Ctrl-C ends it")
-        edit(toy, DOUBLE, "    while True: pass")
-        until("no answer in 0.5 s")
-        edit(toy, "while True: pass", "return 2 *")
-        until("step9_toy/sums.py:8: SyntaxError: invalid syntax")
-        edit(toy, "return 2 *", "return 2 * x")
-        until("2 of 14 points")
-        until("next: 9.2 Add")
-        process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 130
-    finally:
-        process.kill()
-        process.wait()
-    assert "Traceback" not in out.read_text()
+    assert "hint 1 of 3" in hint("9.1")
+    unknown = refused("classroom.learner", "hint", "9.11")
+    assert unknown == "error: there is no exercise '9.11'; there are 9.1, 9.2, 9.3, 9.4\n"
 
 
 # --- a real one -------------------------------------------------------------------------------------------

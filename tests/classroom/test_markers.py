@@ -87,42 +87,42 @@ def test_line_ends_are_kept():
     assert markers.strip(code, "f.py") == 'def f():\r\n    raise NotImplementedError("exercise 1.1: F")\r\n'
 
 
-@pytest.mark.parametrize(
-    ("code", "line", "what"),
-    [
-        (function(BEGIN, "return 1"), 2, "BEGIN SOLUTION without END"),
-        (function("return 1", END), 3, "END SOLUTION without BEGIN"),
-        (function(BEGIN, "x = 1", "### BEGIN SOLUTION 1.2: G", "x = 2", END, END), 4, "begins in line 2"),
-        (function("### BEGIN SOLUTION", "return 1", END), 2, "names no exercise"),
-        (function("### BEGIN SOLUTION 1: F", "return 1", END), 2, "names no exercise"),
-        (function("### BEGIN SOLUTION 1.1:", "return 1", END), 2, "names no exercise"),
-        (function(BEGIN, "# nothing", END, "return 1"), 2, "inside one function"),
-        (f"{BEGIN}\nx = 1\n{END}\n", 1, "inside one function"),
-        (f"class A:\n    {BEGIN}\n    x = 1\n    {END}\n", 2, "inside one function"),
-        (f"{BEGIN}\ndef f():\n    return 1\n{END}\n", 1, "inside one function"),
-        (function(BEGIN, "return 1") + f"def g():\n    return 2\n    {END}\n", 2, "inside one function"),
-        ("def f(:\n", 1, "invalid syntax"),
-        (
-            function("if True:", f"    {BEGIN}", "    x = 1", "else:", f"    {END}", "    x = 2"),
-            3,
-            "whole statements",
-        ),
-        (function("if True:", "    x = 1", BEGIN, "else:", "    x = 2", END), 4, "whole statements"),
-        (function(BEGIN, "x = (1,", END, "2)"), 2, "whole statements"),
-        (function("x = (1,", BEGIN, "2)", "y = 1", END), 3, "whole statements"),
-        (
-            function("if True:", f"    {BEGIN}", "    x = 1", "    while x:", f"    {END}", "        x = 0"),
-            3,
-            "whole",
-        ),
-    ],
-)
+NOT_WHOLE = [
+    (function(BEGIN, "# nothing", END, "return 1"), 2),
+    (f"{BEGIN}\nx = 1\n{END}\n", 1),
+    (f"class A:\n    {BEGIN}\n    x = 1\n    {END}\n", 2),
+    (f"{BEGIN}\ndef f():\n    return 1\n{END}\n", 1),
+    (function(BEGIN, "return 1") + f"def g():\n    return 2\n    {END}\n", 2),
+    (function("if True:", f"    {BEGIN}", "    x = 1", "else:", f"    {END}", "    x = 2"), 3),
+    (function("if True:", "    x = 1", BEGIN, "else:", "    x = 2", END), 4),
+    (function(BEGIN, "x = (1,", END, "2)"), 2),
+    (function("x = (1,", BEGIN, "2)", "y = 1", END), 3),
+    (function("if True:", f"    {BEGIN}", "    x = 1", "    while x:", f"    {END}", "        x = 0"), 3),
+]
+WRONG = [
+    *((code, line, "a solution holds whole statements of one function") for code, line in NOT_WHOLE),
+    (function(BEGIN, "return 1"), 2, "BEGIN SOLUTION without END"),
+    (function("return 1", END), 3, "END SOLUTION without BEGIN"),
+    (function(BEGIN, "x = 1", "### BEGIN SOLUTION 1.2: G", "x = 2", END, END), 4, "begins in line 2"),
+    (function("### BEGIN SOLUTION", "return 1", END), 2, "names no exercise"),
+    (function("### BEGIN SOLUTION 1: F", "return 1", END), 2, "names no exercise"),
+    (function("### BEGIN SOLUTION 1.1:", "return 1", END), 2, "names no exercise"),
+    ("def f(:\n", 1, "invalid syntax"),
+]
+
+
+@pytest.mark.parametrize(("code", "line", "what"), WRONG)
 def test_a_wrong_marker_is_named_with_its_place(code, line, what):
-    with pytest.raises(UserError) as error:
+    with pytest.raises(UserError, match=rf"^step3_rag/f.py.*line {line}: .*{what}"):
         markers.strip(code, "step3_rag/f.py")
-    assert what in str(error.value)
-    assert f"line {line}" in str(error.value)
-    assert str(error.value).startswith("step3_rag/f.py")
+
+
+def test_solutions_with_texts_and_blocks_are_whole():
+    code = function(
+        "for i in [1]:", f"    {BEGIN}", '    x = """', "flush", '"""', "    try:", "        return x"
+    )
+    code += f"        finally:\n            x = 1\n        {END}\n        # more\n"
+    assert [each.function for each in markers.places(code, "f.py")] == ["f"]
 
 
 def test_every_marked_place_of_the_steps_can_be_taken_out():

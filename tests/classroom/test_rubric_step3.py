@@ -1,4 +1,4 @@
-"""The exercises of step 3: what is right passes, and a mistake costs what it should."""
+"""The rubric of step 3: other right ways get all points, and a mistake costs what it should."""
 
 import math
 from collections import defaultdict
@@ -6,26 +6,17 @@ from collections import defaultdict
 import numpy as np
 import pytest
 
-from tests.classroom.rubric_helpers import (
-    altered,
-    assert_all_pass,
-    not_attempted,
-    of_wrong,
-    points,
-)
+from tests.classroom.rubric_helpers import lost, not_attempted, of_wrong, points
 
 STEP = "step3"
 RRF, SCALED, MIN_MAX = (f"step3_rag.retrieve.fuse:{name}" for name in ("rrf", "scaled", "min_max"))
 NDCG, MAXSIM = "step3_rag.evaluate.metrics:ndcg", "step3_rag.retrieve.rerank:late_interaction"
-CHUNK, BETTER, BUILD = (
-    "step3_rag.ingest.chunk:chunk",
-    "step3_rag.reflect.reflect:better",
-    "step3_rag.reflect.reflect:build",
-)
+CHUNK = "step3_rag.ingest.chunk:chunk"
+BETTER, BUILD = (f"step3_rag.reflect.reflect:{name}" for name in ("better", "build"))
 BY_CITATION, CITED = "step3_rag.answer.read:_by_citation", "step3_rag.answer.read:_cited"
 
 
-# --- other ways -------------------------------------------------------------------------------------------
+# --- right in another way ---------------------------------------------------------------------------------
 
 
 def rrf_with_defaultdict(rankings, k=60):
@@ -98,24 +89,24 @@ def chunk_by_runs(text, tokens_of, size=128, overlap=32):
     return [(tokens[run[0].first][0], tokens[run[-1].end - 1][1]) for run in runs if run]
 
 
-@pytest.mark.parametrize(
-    ("id", "right"),
-    [
-        ("3.1", {RRF: rrf_with_defaultdict}),
-        ("3.2", {NDCG: ndcg_by_loop}),
-        ("3.3", {MIN_MAX: min_max_by_candidate}),
-        ("3.4", {MAXSIM: maxsim_with(max)}),
-        ("3.5", {CHUNK: chunk_by_runs}),
-        ("3.6", (BETTER, "each.rank > best.rank + MARGIN", "each.rank - best.rank > MARGIN")),
-        ("3.7", (CITED, "len(own & held) / len(own)", "sum(each in held for each in own) / len(own)")),
-    ],
-)
-def test_other_ways_are_right(id, right):
-    for seed in (1, 2):
-        assert_all_pass(of_wrong(STEP, altered(*right) if isinstance(right, tuple) else right, id, seed))
+RIGHT = [
+    {RRF: rrf_with_defaultdict},
+    {NDCG: ndcg_by_loop},
+    {MIN_MAX: min_max_by_candidate},
+    {MAXSIM: maxsim_with(max)},
+    {CHUNK: chunk_by_runs},
+    (BETTER, "each.rank > best.rank + MARGIN", "each.rank - best.rank > MARGIN"),
+    (CITED, "len(own & held) / len(own)", "sum(each in held for each in own) / len(own)"),
+]
 
 
-# --- typical mistakes -------------------------------------------------------------------------------------
+@pytest.mark.parametrize("right", RIGHT)
+@pytest.mark.parametrize("seed", [1, 2])
+def test_another_right_way_costs_nothing(right, seed):
+    assert lost(STEP, right, seed=seed) == 0
+
+
+# --- wrong: what stands there instead, and the points that it costs ----------------------------------------
 
 
 def only_candidates_in_all(rankings, weights):
@@ -147,91 +138,53 @@ def whole_sentences(text, tokens_of, size=128, overlap=32):
 
 
 SHARED = "(known.get(number, set()) for number in numbers)"
-MISTAKES = [  # exercise, what is wrong, as a function or a place in the reference's source, points left
-    ("3.1", "ranks from 0", (RRF, "ranked(scores), 1", "ranked(scores), 0"), 0),
-    ("3.1", "k is always 60", (RRF, "+ 1 / (k + rank)", "+ 1 / (60 + rank)"), 6),
-    ("3.1", "ties by name", (RRF, "ranked(scores)", "sorted(scores, key=lambda i: (-scores[i], i))"), 7),
-    ("3.2", "an ideal that is not cut", (NDCG, "reverse=True)[:k]", "reverse=True)"), 6),
-    (
-        "3.2",
-        "an ideal of what was found",
-        (NDCG, "qrels.values()", "map(qrels.get, {*ranking} & {*qrels})"),
-        6,
-    ),
-    ("3.2", "negative grades", (NDCG, "max(0, qrels.get(doc, 0))", "qrels.get(doc, 0)"), 7),
-    ("3.2", "0 / 0", (NDCG, "gain / ideal if ideal else 0.0", "gain / ideal"), 7),
-    ("3.3", "division by zero", (SCALED, " if high > low else 1.0", ""), 7),
-    ("3.3", "missing candidates are skipped", {MIN_MAX: only_candidates_in_all}, 8),
-    ("3.3", "weights that are too many", (MIN_MAX, "strict=True", "strict=False"), 13),
-    ("3.4", "nothing below 0", {MAXSIM: maxsim_with(lambda row: max(0, *row))}, 0),
-    ("3.4", "parts of no length", (MAXSIM, "if len(document)]", "]"), 8),
-    ("3.4", "equal weights", (MAXSIM, "weights @ best / weights.sum()", "best.mean(0)"), 4),
-    ("3.5", "no overlap", (CHUNK, "first - units[begin].first > room", "begin < i"), 3),
-    ("3.5", "an overlap without room", (CHUNK, "min(overlap, size - (end - first))", "overlap"), 13),
-    (
-        "3.5",
-        "an overlap over headings",
-        (CHUNK, "while begin < i and (starts_section or ", "while begin < i and ("),
-        16,
-    ),
-    ("3.5", "each heading begins a chunk", (CHUNK, "first - units[begin].first >= size // 2", "True"), 16),
-    ("3.5", "long sentences stay whole", {CHUNK: whole_sentences}, 3),
-    ("3.6", "the margin is enough", (BETTER, "> best.rank", ">= best.rank"), 12),
-    ("3.6", "better by whatever", (BETTER, " + MARGIN", ""), 9),
-    (
-        "3.6",
-        "a confidence of None",
-        (BETTER, "each.rank > best.rank", "each.confidence > best.confidence"),
-        12,
-    ),
-    ("3.6", "confident, and yet asked again", (BUILD, "and sure < threshold ", ""), 12),
-    (
-        "3.6",
-        "rewritten from the latest",
-        (BUILD, 'left = state["attempts"][0]', 'left = state["attempts"][-1]'),
-        8,
-    ),
-    ("3.6", "searched twice", (BUILD, "if other and other not in tried:", "if other:"), 11),
-    ("3.6", "endless", (BUILD, '"left": left,', '"left": state["left"],'), 8),
-    ("3.7", "nothing after the full stop", (BY_CITATION, "if not in_front:", "if False:"), 10),
-    ("3.7", "numbers twice", (BY_CITATION, "numbers = tuple(dict.fromkeys(", "numbers = tuple(list("), 12),
-    (
-        "3.7",
-        "one number a bracket",
-        (BY_CITATION, r're.findall(r"\d+", mark)', r're.findall(r"\d+", mark)[:1]'),
-        9,
-    ),
-    ("3.7", "every number exists", (CITED, "if each not in known", "if False"), 12),
-    ("3.7", "any source supports", (CITED, SHARED, "known.values()"), 5),
-    ("3.7", "no words", (CITED, " if own else 0.0", ""), 13),
-]
+BY_NAME = "sorted(scores, key=lambda i: (-scores[i], i))"
+OVER_HEADINGS = "while begin < i and (starts_section or ", "while begin < i and ("
+MISTAKES = {
+    "ranks from 0": ((RRF, "ranked(scores), 1", "ranked(scores), 0"), 10),
+    "k is always 60": ((RRF, "+ 1 / (k + rank)", "+ 1 / (60 + rank)"), 4),
+    "ties by name": ((RRF, "ranked(scores)", BY_NAME), 3),
+    "an ideal that is not cut": ((NDCG, "reverse=True)[:k]", "reverse=True)"), 4),
+    "an ideal of what was found": ((NDCG, "qrels.values()", "map(qrels.get, {*ranking} & {*qrels})"), 4),
+    "negative grades": ((NDCG, "max(0, qrels.get(doc, 0))", "qrels.get(doc, 0)"), 3),
+    "0 / 0": ((NDCG, "gain / ideal if ideal else 0.0", "gain / ideal"), 3),
+    "division by zero": ((SCALED, " if high > low else 1.0", ""), 8),
+    "missing candidates are skipped": ({MIN_MAX: only_candidates_in_all}, 7),
+    "weights that are too many": ((MIN_MAX, "strict=True", "strict=False"), 2),
+    "nothing below 0": ({MAXSIM: maxsim_with(lambda row: max(0, *row))}, 15),
+    "parts of no length": ((MAXSIM, "if len(document)]", "]"), 7),
+    "equal weights": ((MAXSIM, "weights @ best / weights.sum()", "best.mean(0)"), 11),
+    "no overlap": ((CHUNK, "first - units[begin].first > room", "begin < i"), 17),
+    "an overlap without room": ((CHUNK, "min(overlap, size - (end - first))", "overlap"), 7),
+    "an overlap over headings": ((CHUNK, *OVER_HEADINGS), 4),
+    "each heading begins a chunk": ((CHUNK, "first - units[begin].first >= size // 2", "True"), 4),
+    "long sentences stay whole": ({CHUNK: whole_sentences}, 17),
+    "the margin is enough": ((BETTER, "> best.rank", ">= best.rank"), 3),
+    "better by whatever": ((BETTER, " + MARGIN", ""), 6),
+    "a confidence of None": ((BETTER, "each.rank > best.rank", "each.confidence > best.confidence"), 3),
+    "confident, and yet asked again": ((BUILD, "and sure < threshold ", ""), 3),
+    "rewritten from the latest": ((BUILD, 'left = state["attempts"][0]', 'left = state["attempts"][-1]'), 7),
+    "searched twice": ((BUILD, "if other and other not in tried:", "if other:"), 4),
+    "endless": ((BUILD, '"left": left,', '"left": state["left"],'), 7),
+    "nothing after the full stop": ((BY_CITATION, "if not in_front:", "if False:"), 5),
+    "numbers twice": ((BY_CITATION, "numbers = tuple(dict.fromkeys(", "numbers = tuple(list("), 3),
+    "one number a bracket": ((BY_CITATION, r're.findall(r"\d+", mark)', r're.findall(r"\d+", mark)[:1]'), 6),
+    "every number exists": ((CITED, "if each not in known", "if False"), 3),
+    "any source supports": ((CITED, SHARED, "known.values()"), 10),
+    "no words": ((CITED, " if own else 0.0", ""), 2),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_costs_its_points(mistake):
+    change, less = MISTAKES[mistake]
+    assert lost(STEP, change) == less
 
 
 @pytest.mark.parametrize(
-    ("id", "wrong", "left"),
-    [pytest.param(id, wrong, left, id=f"{id} {name}") for id, name, wrong, left in MISTAKES],
+    ("id", "places", "left"), [("3.3", [MIN_MAX], 5), ("3.6", [BUILD], 5), ("3.7", [CITED], 0)]
 )
-def test_typical_mistakes_cost_points(id, wrong, left):
-    got = of_wrong(STEP, altered(*wrong) if isinstance(wrong, tuple) else wrong, id)
-    assert points(got) == left, {test: each.cause for test, each in got.items()}
-
-
-@pytest.mark.parametrize(
-    ("id", "places", "left"),
-    [
-        ("3.1", [RRF], 0),
-        ("3.2", [NDCG], 0),
-        ("3.3", [SCALED, MIN_MAX], 0),
-        ("3.3", [MIN_MAX], 5),
-        ("3.4", [MAXSIM], 0),
-        ("3.5", [CHUNK], 0),
-        ("3.6", [BETTER, BUILD], 0),
-        ("3.6", [BUILD], 5),
-        ("3.7", [BY_CITATION, CITED], 0),
-        ("3.7", [CITED], 0),
-    ],
-)
-def test_what_is_not_attempted_has_no_points_and_what_is_has_its_own(id, places, left):
+def test_an_exercise_that_is_half_done_has_the_points_of_its_half(id, places, left):
     got = of_wrong(STEP, dict.fromkeys(places, not_attempted(id)), id)
     assert points(got) == left
     assert {each.status for each in got.values()} == {"not attempted", *(["passed"] if left else [])}

@@ -3,7 +3,14 @@
 import pytest
 
 from classroom.assignment.spec import assignment
-from tests.classroom.rubric_helpers import assert_all_pass, assert_sound, of_learner, of_reference
+from tests.classroom.rubric_helpers import (
+    assert_all_pass,
+    of_learner,
+    of_reference,
+    of_wrong,
+    points,
+    stubs,
+)
 
 POINTS = {
     "step1": {"1.1": 8, "1.2": 10, "1.3": 8, "1.4": 14, "1.5": 14, "1.6": 18, "1.7": 12, "1.8": 16},
@@ -17,11 +24,17 @@ on_each_step = pytest.mark.parametrize("step", POINTS)
 
 @on_each_step
 def test_the_rubric_is_sound(step):
-    assert_sound(step)
     tasks = assignment(step).tasks
     assert {each.id: each.exercise.points for each in tasks} == POINTS[step]
-    for each in tasks:  # what a stub says
-        assert {place.title.casefold() for _, place in each.places} == {each.exercise.title.casefold()}
+    assert sum(POINTS[step].values()) == 100
+    for each in tasks:
+        titles = {place.title.casefold() for _, place in each.places}  # what a stub says
+        assert titles == {each.exercise.title.casefold()}
+        public = sum(mark.points for mark in each.exercise.marks if mark.visibility == "public")
+        assert 0.2 <= public / each.exercise.points <= 0.4, each.id
+    marks = [mark for each in tasks for mark in each.exercise.marks]
+    for values in ([mark.test for mark in marks], [mark.line for mark in marks]):
+        assert len(values) == len(set(values))
 
 
 @on_each_step
@@ -32,3 +45,16 @@ def test_the_reference_passes_in_a_worker(step):
 @on_each_step
 def test_the_public_tests_pass_in_a_starter(step):
     assert_all_pass(of_learner(step))
+
+
+@on_each_step
+def test_stubs_are_not_attempted(step):
+    outcomes = of_wrong(step, stubs(step, POINTS[step]))
+    wrong = {name: each.cause for name, each in outcomes.items() if each.status != "not attempted"}
+    assert not wrong
+
+
+@pytest.mark.parametrize(("step", "id"), [(step, id) for step in ("step2", "step4") for id in POINTS[step]])
+def test_an_exercise_needs_no_other(step, id):
+    others = [other for other in POINTS[step] if other != id]
+    assert points(of_wrong(step, stubs(step, others), id)) == POINTS[step][id]

@@ -45,7 +45,6 @@ from tests.classroom.hostile.corpus import ATTACKS, FILES, ROOT, At, Attack, ref
 
 SECRET = "sk-ant-canary"
 SEED = 4711
-HINT = ("a", "b", "c")
 Wrong = dict[str, list[str]]  # what was wrong, in words, by the attackers' names
 
 
@@ -217,7 +216,7 @@ def tests_for(number: int, each: Attack) -> list[RubricTest]:
             if each.spoils:
                 submission.close()
 
-    mark = Mark(each.name, f"9.{number}", 10, each.timeout, "hidden", each.name, each.name, HINT)
+    mark = Mark(each.name, f"9.{number}", 10, each.timeout, "hidden", each.name)
     after = Mark(f"after {each.name}", f"9.{number}", 1, 15, "hidden", "An honest one.")
     return [RubricTest(mark, attacked), RubricTest(after, check_min_max)]
 
@@ -233,7 +232,7 @@ def grade_together(
         (submission / path).parent.mkdir(parents=True, exist_ok=True)
         (submission / path).write_text(reference(Path(path).stem), "utf-8")
     told = [laid(each, around, folder, submission) for each in attacks]
-    honest = Mark("honest", "1.1", 7, 15, "hidden", "Honest.", "Honest", HINT)
+    honest = Mark("honest", "1.1", 7, 15, "hidden", "Honest.")
     tests = [RubricTest(honest, check_min_max)]
     places = tuple((path, Place("1.1", "", "f", 1, 2, "")) for path in FILES.values())
     tasks = [Task(Exercise("1.1", [honest]), places)]
