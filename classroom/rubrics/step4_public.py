@@ -1,5 +1,7 @@
 """Step 4, what learners see: each test draws its inputs, so that a class can have its own."""
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -132,7 +134,7 @@ def test_reworded_prompts_are_found(submission, draw):
 # --- 4.5: LoRA --------------------------------------------------------------------------------------------
 
 
-def lora(draw, out, into, r, alpha, bias=False):
+def lora(draw, out, into, r, alpha, bias=False) -> dict[str, Any]:
     """The fields of one matrix and its adapter, as if that had learnt."""
     fields = {"W": draw.tensor(out, into), "A": draw.tensor(r, into), "B": draw.tensor(out, r)}
     return fields | {"alpha": alpha, "bias": draw.tensor(out) if bias else None}
