@@ -240,7 +240,7 @@ def grade_together(
         own = tests_for(number, each)
         tests += own
         place = (f"{module_of(each).replace('.', '/')}.py", Place(f"9.{number}", each.name, "rrf", 1, 2, ""))
-        tasks.append(Task(Exercise(f"9.{number}", [test.mark for test in own]), (place,)))
+        tasks.append(Task(Exercise(f"9.{number}", [test.mark for test in own], each.name), (place,)))
     made = Assignment("step3_rag", "", (), "", tuple(tasks))
     grading.PRELOAD = {}
     grading.assignment_of = lambda _step: made  # type: ignore[assignment]
