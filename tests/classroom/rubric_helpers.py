@@ -176,9 +176,8 @@ def altered(target: str, old: str, new: str) -> dict[str, Any]:
     assert source.count(old) == 1, f"{source.count(old)} times in {target}: {old}"
     source = f"from __future__ import annotations\n{source.replace(old, new)}"
     space: dict[str, Any] = {}
-    exec(
-        source, vars(sys.modules[function.__module__]), space
-    )  # it sees what its module has, also what is swapped there
+    # It sees what its module has, also what is swapped there.
+    exec(source, vars(sys.modules[function.__module__]), space)
     return {target: space[function.__name__]}
 
 
