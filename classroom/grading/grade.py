@@ -37,13 +37,13 @@ from classroom.isolation.stops import open_at
 from shared.errors import UserError
 
 if TYPE_CHECKING:
-    from classroom.isolation import Sandboxed
+    from classroom.isolation.box import Box
 
 SECONDS = 120.0  # for all tests
 GRACE = 30.0  # seconds after which the grader itself must have got stuck
 
 assignment_of = cache(read_assignment)
-OpenWorker = Callable[[Path], "Sandboxed"]
+OpenWorker = Callable[[Path], "Box"]
 
 
 def grade(

@@ -15,7 +15,7 @@ from classroom.grading.callbacks import WorkerFailure
 from classroom.protocol import wire
 
 if TYPE_CHECKING:
-    from classroom.isolation import Sandboxed
+    from classroom.isolation.box import Box
 
 MAX_SENT = 32 * wire.MAX_LINE  # in one test: one that calls back for ever must not fill the grader's memory
 TICK = 0.2  # seconds from look to look at the limits
@@ -24,7 +24,7 @@ TICK = 0.2  # seconds from look to look at the limits
 class Lines:
     """Both pipes of a worker. `sent` counts the bytes that it has sent, `last` those of its last message."""
 
-    def __init__(self, box: Sandboxed) -> None:
+    def __init__(self, box: Box) -> None:
         self._box = box
         self._rest = b""
         self.sent = self.last = 0

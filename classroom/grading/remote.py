@@ -29,7 +29,7 @@ from shared.errors import UserError
 
 if TYPE_CHECKING:
     from classroom.assignment.rubric import Mark
-    from classroom.isolation import Sandboxed
+    from classroom.isolation.box import Box
 
 START_SECONDS = 60.0  # for the worker and the libraries that it needs, which are not the submission's fault
 IMPORT_SECONDS = 20.0  # for a module of the submission
@@ -46,7 +46,7 @@ class Unready(Exception):
 class Remote(Submission):
     """A submission in a sandbox. `start` opens one; after a fault the next call gets a fresh one."""
 
-    start: Callable[[], Sandboxed] = field(kw_only=True)
+    start: Callable[[], Box] = field(kw_only=True)
     preload: tuple[str, ...] = ()  # libraries that every worker imports before anything of the submission
     deadline: float = math.inf  # time.monotonic() until which the present test may take
     until: float = math.inf  # the same for everything
@@ -55,7 +55,7 @@ class Remote(Submission):
     unready: str = ""  # why no worker could be started
     printed: str = ""
     _ever: bool = False  # whether one has been ready
-    _box: Sandboxed | None = None
+    _box: Box | None = None
     _lines: Lines | None = None
     _loading: list[str] = field(default_factory=list)
     _functions: Functions = field(default_factory=Functions)

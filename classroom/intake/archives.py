@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from classroom.intake.source import MAX_BYTES, MAX_ENTRIES, Missing, Refused, Source, limited
+from classroom.intake.source import MAX_BYTES, MAX_ENTRIES, Missing, Refused, limited
 
 MAX_ARCHIVE = 64 << 20  # bytes, as it lies there; and of a .tar.gz also as it is inside
 # Bytes of a tar's long names and other records: tarfile takes them apart in squared time.
@@ -30,7 +30,7 @@ IS_ENCRYPTED = 0x1
 RECORDS = b"xgXLK"  # kinds of tar headers that tell of the next file
 
 
-def open_archive(path: Path) -> Source:
+def open_archive(path: Path) -> Archive:
     """The archive at this path.
 
     Raises:
@@ -73,7 +73,7 @@ class Entry(NamedTuple):
 
 
 class Archive:
-    """Entries by their names."""
+    """Entries by their names: reads as `Folder` does."""
 
     def __init__(self, entries: list[Entry]) -> None:
         self._all = entries

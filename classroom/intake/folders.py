@@ -24,6 +24,7 @@ class Folder:
         self._path = path
 
     def names(self, folder: str) -> tuple[list[str], list[str]]:
+        """Folders and other things in a folder; an empty name is the top."""
         folders, others = [], []
         with (
             contextlib.suppress(OSError, Refused),
@@ -35,6 +36,12 @@ class Folder:
         return folders, others
 
     def read(self, name: str) -> bytes:
+        """A file's contents.
+
+        Raises:
+            Missing: there is none.
+            Refused: it may not be read.
+        """
         try:
             with self._opened(name) as handle:
                 if not stat.S_ISREG(os.fstat(handle).st_mode):

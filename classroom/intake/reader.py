@@ -18,9 +18,9 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path.append(str(Path(__file__).parents[2]))
 
-from classroom.intake.archives import open_archive
+from classroom.intake.archives import Archive, open_archive
 from classroom.intake.folders import Folder
-from classroom.intake.source import Missing, Refused, Source
+from classroom.intake.source import Missing, Refused
 
 NESTED = 3  # folders around a submission
 MANIFEST = "classroom.json"
@@ -46,7 +46,7 @@ def read(path: Path, wanted: Sequence[str]) -> Found:
     """Read the wanted files of a folder or an archive; whatever is wrong becomes a note."""
     found = Found()
     try:
-        source: Source = Folder(path) if path.is_dir() else open_archive(path)
+        source = Folder(path) if path.is_dir() else open_archive(path)
     except Refused as refused:
         found.notes.append(f"nothing could be read: {refused}")
         return found
@@ -61,7 +61,7 @@ def read(path: Path, wanted: Sequence[str]) -> Found:
     return found
 
 
-def _read_file(source: Source, top: str, name: str, wanted: Sequence[str], found: Found) -> None:
+def _read_file(source: Folder | Archive, top: str, name: str, wanted: Sequence[str], found: Found) -> None:
     """Read a file from its place, or from the top, where no other file that is wanted has its name."""
     base = name.rpartition("/")[2]
     alone = sum(each.rpartition("/")[2] == base for each in wanted) == 1
@@ -79,7 +79,7 @@ def _read_file(source: Source, top: str, name: str, wanted: Sequence[str], found
     found.notes.append(f"{name} is missing: the starter's is graded")
 
 
-def _top(source: Source, wanted: Sequence[str]) -> str:
+def _top(source: Folder | Archive, wanted: Sequence[str]) -> str:
     """The folder that the submission lies in; mostly none."""
     top = ""
     for _ in range(NESTED):
@@ -92,7 +92,7 @@ def _top(source: Source, wanted: Sequence[str]) -> str:
     return top
 
 
-def _claimed_variant(source: Source, top: str) -> int | None:
+def _claimed_variant(source: Folder | Archive, top: str) -> int | None:
     try:
         told = json.loads(source.read(_join(top, MANIFEST)))
         return told["variant"] if type(told["variant"]) is int and abs(told["variant"]) < 1 << 63 else None

@@ -28,7 +28,6 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Protocol
 
 from classroom.isolation import sandlock
 from classroom.isolation.box import Box
@@ -37,7 +36,7 @@ from classroom.isolation.place import HERE, Missing, Place, python, worker_comma
 from classroom.isolation.removing import remove
 from shared.errors import UserError
 
-__all__ = ["LEVELS", "Limits", "Sandboxed", "chosen", "open_worker", "tried"]
+__all__ = ["LEVELS", "Limits", "chosen", "open_worker", "tried"]
 
 
 def rlimits(place: Place) -> list[str]:
@@ -60,31 +59,6 @@ LEVELS: dict[str, Callable[[Place], list[str]]] = {"sandlock": sandlock.command,
 LIMITS = Limits()
 PROBE_SECONDS = 20.0
 UIDS = range(61_184, 65_520)  # systemd's for users that exist for a while; below what containers map
-
-
-class Sandboxed(Protocol):
-    """A worker in a sandbox, with pipes: file descriptors, `stdin` and `stdout` not blocking."""
-
-    level: str  # sandlock or rlimits
-    safe: bool  # whether submitted code may be graded in it
-    stdin: int
-    stdout: int
-
-    def broken(self) -> str | None:
-        """Which limit it has run into (memory, disk, output, processes), in words; None while all is well."""
-        ...
-
-    def why_ended(self) -> str:
-        """In words, once it has closed its pipes: exit code, signal, limit."""
-        ...
-
-    def output(self) -> str:
-        """The end of what it printed (stdout and stderr), bounded, as text."""
-        ...
-
-    def close(self) -> None:
-        """End it and everything that it started; never raises, never waits for long."""
-        ...
 
 
 def open_worker(tree: Path, level: str | None = None, limits: Limits = LIMITS) -> Box:

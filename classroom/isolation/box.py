@@ -30,7 +30,7 @@ PATIENCE = 1.5  # seconds for the keeper to end everything
 
 
 class Box:
-    """A worker in a sandbox: see `Sandboxed` for what a grader may use."""
+    """A worker in a sandbox, with pipes: file descriptors, of which `stdin` and `stdout` do not block."""
 
     def __init__(self, level: str, safe: bool, place: Place, command: list[str]) -> None:
         self.level, self.safe = level, safe
@@ -75,7 +75,7 @@ class Box:
         self._reader.start()
 
     def broken(self) -> str | None:
-        """Which limit it has run into, in words; None while all is well."""
+        """Which limit it has run into (memory, disk, output, processes), in words; None while all is well."""
         self._hear()
         return self._broken
 
@@ -94,7 +94,7 @@ class Box:
         return ended_in_words(self._ended, self._place.limits.cpu_seconds)
 
     def output(self) -> str:
-        """The end of what it printed, bounded, as text."""
+        """The end of what it printed (stdout and stderr), bounded, as text."""
         return bytes(self._tail).decode("utf-8", "replace")
 
     def close(self) -> None:

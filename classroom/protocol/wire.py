@@ -141,31 +141,37 @@ def decode(encoded: Any) -> Any:
         ValueError: this is nothing that `encode` makes.
     """
     try:
-        return _decode(encoded, 0)
+        return build(encoded, _as_data)
     except Exception as error:  # whatever a submission's data can make of numpy and of Python
         raise ValueError(f"not a value: {type(error).__name__}") from None
 
 
-def _decode(encoded: Any, depth: int) -> Any:
+def _as_data(encoded: dict[str, Any]) -> Record | Reference:
+    if encoded["$"] == "record":
+        return Record(str(encoded["type"]), encoded["v"])
+    if encoded["$"] == "object":
+        return Reference(int(encoded["id"]), str(encoded["type"]))
+    raise ValueError(f"unknown kind {encoded['$']!r}")
+
+
+def build(encoded: Any, other: Callable[[dict[str, Any]], Any], depth: int = 0) -> Any:
+    """The value; `other` makes what is no plain data, such as records, whose fields are built before."""
     if depth > MAX_DEPTH + 1:
         raise ValueError("nested too deep")
     if isinstance(encoded, list):
-        return [_decode(each, depth + 1) for each in encoded]
-    if isinstance(encoded, dict):
-        return _decode_kind(encoded["$"], encoded, depth + 1)
+        return [build(each, other, depth + 1) for each in encoded]
     if type(encoded) is int and encoded.bit_length() > MAX_BITS:
         raise ValueError("a number too large")
-    return encoded
-
-
-def _decode_kind(kind: Any, encoded: dict[str, Any], depth: int) -> Any:
-    if kind == "tuple":
-        return tuple(_decode(each, depth) for each in encoded["v"])
+    if not isinstance(encoded, dict):
+        return encoded
+    kind = encoded["$"]
     if kind == "dict":
-        keys = _spread([_decode(key, depth) for key, _ in encoded["v"]])
-        return dict(zip(keys, (_decode(each, depth) for _, each in encoded["v"]), strict=True))
+        keys = _spread([build(key, other, depth + 1) for key, _ in encoded["v"]])
+        return dict(zip(keys, (build(each, other, depth + 1) for _, each in encoded["v"]), strict=True))
+    if kind == "tuple":
+        return tuple(build(each, other, depth + 1) for each in encoded["v"])
     if kind in ("set", "frozenset"):
-        items = _spread([_decode(each, depth) for each in encoded["v"]])
+        items = _spread([build(each, other, depth + 1) for each in encoded["v"]])
         return set(items) if kind == "set" else frozenset(items)
     if kind == "int":
         return int(encoded["v"][: MAX_BITS // 4 + 3], 16)
@@ -173,14 +179,12 @@ def _decode_kind(kind: Any, encoded: dict[str, Any], depth: int) -> Any:
         return {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}[encoded["v"]]
     if kind == "bytes":
         return base64.b64decode(encoded["v"], validate=True)
-    if kind == "record":
-        fields = {name: _decode(each, depth) for name, each in encoded["v"].items()}
-        return Record(str(encoded["type"]), fields)
-    if kind == "object":
-        return Reference(int(encoded["id"]), str(encoded["type"]))
     if kind in ("array", "scalar", "tensor"):
         return arrays.decode(encoded)
-    raise ValueError(f"unknown kind {kind!r}")
+    if kind == "record":
+        fields = {name: build(each, other, depth + 1) for name, each in encoded["v"].items()}
+        return other({**encoded, "v": fields})
+    return other(encoded)
 
 
 def _spread(keys: list[Any]) -> list[Any]:

@@ -111,27 +111,19 @@ class Worker:
         return number
 
     def _rebuilt(self, encoded: Any) -> Any:
-        """A value of the grader's, in the submission's own types. It is trusted, so names are imported."""
-        if isinstance(encoded, list):
-            return [self._rebuilt(each) for each in encoded]
-        if not isinstance(encoded, dict):
-            return encoded
-        kind = encoded["$"]
-        if kind == "tuple":
-            return tuple(self._rebuilt(each) for each in encoded["v"])
-        if kind == "dict":
-            return {self._rebuilt(key): self._rebuilt(each) for key, each in encoded["v"]}
-        if kind == "object":
+        """A value of the grader's, in the submission's own types."""
+        return wire.build(encoded, self._made)
+
+    def _made(self, encoded: dict[str, Any]) -> Any:
+        """An object, a function or a record. The grader is trusted, so names are imported."""
+        if encoded["$"] == "object":
             return self._objects[encoded["id"]]
-        if kind == "callback":
+        if encoded["$"] == "callback":
             return self._callback(encoded["id"])
-        if kind == "record":
-            made = find(encoded["type"])
-            fields = {name: self._rebuilt(each) for name, each in encoded["v"].items()}
-            if hasattr(made, "__members__"):
-                return made[fields["name"]]
-            return made.model_validate(fields) if hasattr(made, "model_validate") else made(**fields)
-        return wire.decode(encoded)
+        made, fields = find(encoded["type"]), encoded["v"]
+        if hasattr(made, "__members__"):
+            return made[fields["name"]]
+        return made.model_validate(fields) if hasattr(made, "model_validate") else made(**fields)
 
     def _callback(self, number: int) -> Any:
         """A function that the grader runs."""
