@@ -9,6 +9,7 @@ import pytest
 from classroom.assignment.spec import assignment
 from classroom.cli import verify
 from classroom.demo.samples import LEARNERS, files_of
+from classroom.gradebook import defend as asking
 from classroom.gradebook.defend import defend
 from classroom.handout.starter import starter, write
 from classroom.isolation import chosen
@@ -41,10 +42,10 @@ def test_questions_are_about_the_learners_own_code_and_answered_by_it(tmp_path):
     assert "page-break-before" in questions
 
 
-def test_nothing_written_is_nothing_to_ask_about(tmp_path):
-    empty = laid(
-        tmp_path / "empty", {name: content for name, content in starter(A, 0).items() if name in A.files}
-    )
+def test_nothing_written_is_nothing_to_ask_about(tmp_path, monkeypatch):
+    monkeypatch.setattr(asking, "grade", lambda *_, **__: None)  # not a single call
+    files = {name: content for name, content in starter(A, 0).items() if name in A.files}
+    empty = laid(tmp_path / "empty", files)
     with pytest.raises(UserError, match="has solved nothing"):
         defend(empty, "step3", seed=7, isolation=LEVEL)
 

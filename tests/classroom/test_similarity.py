@@ -115,16 +115,15 @@ def test_without_copydetect_there_is_a_hint_instead(monkeypatch):
     assert "pip install 'llm-roadmap[classroom]'" in compare({"ada": solved(ADA)}, STARTER, STARTER).problem
 
 
-def test_a_class_of_real_files_in_bearable_time():
-    """Each has some of the reference's. A bound for a busy machine: it takes seconds."""
+def test_real_files_that_share_some_exercises():
     a = assignment("step3")
     starter = {name: stripped([a.step])[name] for name in a.files}
     reference = {name: sources([a.step])[name].read_bytes() for name in a.files}
     submissions = {
         f"learner {n}": {name: (reference if n >> i & 1 else starter)[name] for i, name in enumerate(a.files)}
-        for n in range(1, 31)
+        for n in range(1, 9)
     }
     found = compare(submissions, starter, reference)
     assert not found.problem
-    assert found.compared == 31
+    assert found.compared == 9
     assert 0 < len(found.pairs) <= similarity.MOST_PAIRS
