@@ -21,6 +21,24 @@ READERS = ("chat", "quote")
 
 
 @dataclass(frozen=True)
+class Options:
+    """Settings of an engine of ours; all but `rows` are for the batcher, engine torch."""
+
+    rows: int = 16  # sequences that are decoded together
+    quantize: str | None = None  # int8, or not
+    prefix_cache: bool = True  # keep the KV cache of prompts' beginnings
+    lookup: int = 8  # tokens that prompt lookup proposes for a sequence in a step at most; 0: none
+    chunk: int = 256  # prompt tokens between two steps of the others
+    waiting: int = 256  # sequences in the queue
+    places: int = 2048  # of the KV cache for each row: 47 MB for SmolLM2-135M in bfloat16, once they are used
+
+    @property
+    def tokens(self) -> int:
+        """Places of the whole KV cache."""
+        return self.rows * self.places
+
+
+@dataclass(frozen=True)
 class Config:
     """How to serve."""
 
@@ -31,10 +49,7 @@ class Config:
     engine: str = "auto"  # engines/choice.py; or SCRIPTED
     model: str | None = None
     flags: Mapping[str, Any] = field(default_factory=dict)  # further settings: device, dtype, threads, seed
-    rows: int | None = None  # requests that an engine of ours decodes together; None: its default
-    quantize: str | None = None  # of an engine of ours
-    prefix_cache: bool = True  # of torch
-    lookup: int | None = None  # tokens that torch's prompt lookup proposes; None: its default
+    options: Options = Options()  # of an engine of ours
 
     index: Path | None = None  # None: rag-index here, or else the sample's
     store: str = "chroma"

@@ -9,10 +9,11 @@ from typing import Any
 import torch
 
 from classroom.drivers.step5 import CONTEXT, VOCABULARY
+from step5_serving.config import Options
 from step5_serving.engines.batching.core import EngineCore
 from step5_serving.engines.batching.prefix_cache import BLOCK, PrefixCache
 from step5_serving.engines.batching.sampler import Sampler
-from step5_serving.engines.batching.scheduler import Batch, Limits, Scheduler, Span
+from step5_serving.engines.batching.scheduler import Batch, Scheduler, Span
 from step5_serving.engines.batching.sequence import End
 from step5_serving.engines.batching.sequence import Sequence as OneText
 
@@ -93,7 +94,8 @@ class Out:
 
 def core(cache: Any, rows: int, chunk: int) -> Any:
     """An engine's core without its thread: whoever holds it takes the steps."""
-    scheduler = Scheduler(Limits(rows, rows * PLACES, chunk), cache, PrefixCache(BLOCKS))
+    options = Options(rows, chunk=chunk, places=PLACES, lookup=0)
+    scheduler = Scheduler(options, cache, PrefixCache(BLOCKS))
     runner: Any = Runner(cache.ask)
     made: Any = EngineCore(scheduler, runner, Sampler(lambda _token: False))
     made._thread = threading.current_thread()  # `add` starts no other

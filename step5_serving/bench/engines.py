@@ -29,6 +29,7 @@ from shared.progress import count_bar
 from shared.stats import nearest_rank
 from step5_serving.bench.load import Ask, Body, Run, ask, closed_loop, open_loop
 from step5_serving.bench.prompts import KINDS, Prompts
+from step5_serving.config import Options
 from step5_serving.engines import choice
 
 MOST = 64  # users at once
@@ -37,10 +38,10 @@ SECONDS = 20.0  # of a round: an open loop lasts so long; a closed loop begins n
 PATIENCE = 600.0  # seconds for a server's answer
 GREEDY = {"temperature": 0.0}  # for servers that draw tokens otherwise; ours refuse it
 TORCH = {  # the batcher, whole and without a part of it
-    "torch": choice.Options(MOST),
-    "torch-int8": choice.Options(MOST, "int8"),
-    "torch-no-prefix-cache": choice.Options(MOST, prefix_cache=False),
-    "torch-no-lookup": choice.Options(MOST, lookup=0),
+    "torch": Options(MOST),
+    "torch-int8": Options(MOST, "int8"),
+    "torch-no-prefix-cache": Options(MOST, prefix_cache=False),
+    "torch-no-lookup": Options(MOST, lookup=0),
 }
 
 
@@ -114,9 +115,11 @@ def load_of(row: dict[str, Any]) -> str:
 def _engine(name: str, settings: Settings, stack: ExitStack) -> tuple[str, Ask]:
     """An engine by its name (what `serve --engine` takes, one of TORCH, or `lock`), and how it is asked."""
     if name == "lock":
-        engine = choice.start("lock", settings, choice.Options())
+        engine = choice.start("lock", settings, Options())
     else:
-        engine = choice.resolve("torch" if name in TORCH else name, None, TORCH.get(name), settings)
+        engine = choice.resolve(
+            "torch" if name in TORCH else name, None, TORCH.get(name, Options()), settings
+        )
     stack.callback(engine.close)
     if engine.settings.base_url is None:
         raise UserError(f"--engine {name} is not measured here: every token would be paid for")

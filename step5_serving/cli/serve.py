@@ -10,7 +10,7 @@ import typer
 
 from shared.cli import Device, Dtype, Json, Model, Seed, Smoke, Threads, emit, new_app, plain_table
 from step5_serving.cli.telemetry import Telemetry
-from step5_serving.config import HOST, KEYS, PORT, TELEMETRY
+from step5_serving.config import HOST, KEYS, PORT, TELEMETRY, Options
 
 if TYPE_CHECKING:
     from step5_serving.config import Config
@@ -32,10 +32,10 @@ def serve(
         typer.Option(help="torch, llamacpp, vllm, ollama, an http(s):// address, claude-..., or scripted."),
     ] = "auto",
     model: Model = None,
-    rows: Annotated[int | None, typer.Option(min=1, help="Largest batch of the torch engine.")] = None,
+    rows: Annotated[int, typer.Option(min=1, help="Largest batch of the torch engine.")] = Options.rows,
     quantize: Annotated[Literal["int8"] | None, typer.Option(help="Weights in fewer bits (torch).")] = None,
     prefix_cache: Annotated[bool, typer.Option(help="Compute shared prompt prefixes once (torch).")] = True,
-    lookup: Annotated[int | None, typer.Option(min=0, help="Prompt lookup's tokens (torch); 0: off.")] = None,
+    lookup: Annotated[int, typer.Option(min=0, help="Prompt lookup's tokens (torch); 0: off.")] = Options.lookup,
     index: Annotated[Path | None, typer.Option(help="Index folder; default: rag-index or sample.")] = None,
     store: Annotated[
         Literal["chroma", "faiss", "weaviate", "pinecone"], typer.Option(help="The vector store.")
@@ -83,6 +83,7 @@ def serve(
 
     given |= {"names": tuple(names or ()), "strategies": _strategies(strategies)}
     given["flags"] = {"device": device, "dtype": dtype, "threads": threads, "seed": seed}
+    given["options"] = Options(rows, quantize, prefix_cache, lookup)
     config = Config(**{name: given[name] for name in Config.__dataclass_fields__ if name in given})
     server.serve(_smaller(config) if smoke else config)
 

@@ -24,6 +24,7 @@ from shared.catalog import lookup
 from shared.chat import client as chat
 from shared.config import Settings, load_settings
 from shared.errors import UserError, reason
+from step5_serving.config import Options
 
 if TYPE_CHECKING:
     import anthropic
@@ -35,25 +36,16 @@ START = {"vllm": "vllm serve MODEL", "ollama": "ollama serve"}
 OURS = ("torch", "llamacpp")
 ALLOWED = "torch, llamacpp, vllm, ollama, an http(s):// address, or a Claude model (claude-...)"
 PATIENCE = 5.0  # seconds for a server to say which models it has
+DEFAULTS = Options()
 
 
-@dataclass(frozen=True)
-class Options:
-    """How an engine of our own works: requests decoded at once (None: its default); for torch, eight-bit
-    weights or not, whether prompts' beginnings are cached, and how many tokens prompt lookup proposes
-    (0: none; None: its default)."""
-
-    rows: int | None = None
-    quantize: str | None = None
-    prefix_cache: bool = True
-    lookup: int | None = None
-
-
+@dataclass
 class Engine:
     """One chosen engine: its settings, with its address in `base_url`, and its process where it is ours."""
 
-    def __init__(self, name: str, settings: Settings, process: EngineProcess | None = None) -> None:
-        self.name, self.settings, self.process = name, settings, process
+    name: str
+    settings: Settings
+    process: EngineProcess | None = None
 
     @property
     def model(self) -> str:
@@ -72,7 +64,7 @@ class Engine:
 
         # No proxy of the environment's stands between this process and its child.
         http = anthropic.DefaultHttpxClient(trust_env=False)
-        return anthropic.Anthropic(base_url=self.process.address, api_key="not-needed", http_client=http)
+        return anthropic.Anthropic(base_url=self.process.address, api_key=self.process.key, http_client=http)
 
     def warm_up(self) -> None:
         """Wait for a model that loads, or look whether the server answers.
@@ -105,7 +97,7 @@ class Engine:
 def resolve(
     engine: str | None = None,
     model: str | None = None,
-    options: Options | None = None,
+    options: Options = DEFAULTS,
     settings: Settings | None = None,
     **flags: Any,
 ) -> Engine:
@@ -124,7 +116,7 @@ def resolve(
         is_claude = not settings.base_url and lookup(settings.model).is_claude
         engine = settings.base_url or (settings.model if is_claude else "torch")
     if engine in OURS:
-        return _ours(engine, settings or load_settings(model=model, **flags), options or Options())
+        return _ours(engine, settings or load_settings(model=model, **flags), options)
     if engine == "claude" or engine.startswith("claude-"):
         return _claude(engine, model, flags)
     if engine in SERVERS or engine.startswith(("http://", "https://")):
@@ -147,19 +139,9 @@ def start(engine: str, settings: Settings, options: Options) -> Engine:
     """An engine of ours in its own process, which begins to load. Beside OURS there is `lock`, for bench."""
     from step5_serving.engines.process import EngineProcess
 
-    process = EngineProcess(engine, settings, _flags(options))
+    process = EngineProcess(engine, settings, options)
     update = {"base_url": process.address, "base_url_key": None}
     return Engine(engine, settings.model_copy(update=update), process)
-
-
-def _flags(options: Options) -> list[str]:
-    """As the engine's own command line has them (__main__.py)."""
-    flags = {"--rows": options.rows, "--quantize": options.quantize, "--lookup": options.lookup}
-    found = [text for flag, value in flags.items() if value is not None for text in (flag, str(value))]
-    return found if options.prefix_cache else [*found, "--no-prefix-cache"]
-
-
-# --- elsewhere ----------------------------------------------------------------------------------------
 
 
 def _claude(engine: str, model: str | None, flags: dict[str, Any]) -> Engine:

@@ -1,8 +1,8 @@
 """An engine of ours as a child process: started at once, started again when it ends, ended with the service.
 
-    process = EngineProcess("torch", settings, ["--rows", "16"])     # begins to load
+    process = EngineProcess("torch", settings, Options())     # begins to load
     process.wait_until_ready()
-    anthropic.Anthropic(base_url=process.address, api_key="not-needed")
+    anthropic.Anthropic(base_url=process.address, api_key=process.key)
     process.close()
 
 The child ends when its standard input does, and that ends however this process ends: nothing can be left
@@ -14,11 +14,11 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import secrets
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable
 from pathlib import Path
 
 import httpx2
@@ -26,30 +26,28 @@ import httpx2
 from shared.config import PREFIX, Settings
 from shared.errors import UserError
 from step5_serving.addresses import address_of, listen
+from step5_serving.config import Options
 
 log = logging.getLogger(__name__)
 
 COMMAND = [sys.executable, "-m", "step5_serving.engines"]
 SECRETS = {"anthropic_api_key", "base_url", "base_url_key"}  # the child asks nobody
-HEALTH_S = 5.0  # for the engine to say whether it is well, and to end
+HEALTH_S = 5.0  # for the engine to say that it is well, and to end
 POLL_S = 0.05
-SILENT_S = 60.0  # while it loads
 QUICK_S, LONGEST_PAUSE_S = 30.0, 30.0  # one that ends sooner is started again after a pause that doubles
 
 
 class EngineProcess:
     """One engine, whichever of its lives it is in."""
 
-    def __init__(self, name: str, settings: Settings, flags: Iterable[str] = ()) -> None:
-        """`flags`: of the engine's command line (__main__.py), without those that the settings stand for."""
-        self.name = name
-        self._hangs = f"the engine {name} does not answer: it hangs, or was stopped"
+    def __init__(self, name: str, settings: Settings, options: Options) -> None:
+        self.name, self.key = name, secrets.token_urlsafe()
         with contextlib.closing(listen("127.0.0.1", 0)) as free:
             self.address = address_of(free)
         port = self.address.rsplit(":", 1)[1]
-        self._command = [*COMMAND, "--child", "--engine", name, "--port", port, "--model", settings.model]
-        self._command += flags
-        self._environment = _environment(settings)
+        self._command = [*COMMAND, "--child", "--engine", name, "--port", port, *_flags(settings, options)]
+        self._environment = _environment(settings) | {f"{PREFIX}BASE_URL_KEY": self.key}
+        self._starting = f"the engine {name} is starting"
         self._ended: str | None = None  # how the last one ended, until the next is ready
         self._closed, self._changing = threading.Event(), threading.Lock()
         self._child = self._start()
@@ -62,15 +60,15 @@ class EngineProcess:
     def trouble(self) -> str | None:
         """Why it can't answer at this moment; None where it can."""
         try:
-            reply = httpx2.get(f"{self.address}/healthz", timeout=HEALTH_S, trust_env=False)
-            found: str | None = reply.json()["reason"]
+            reply = httpx2.get(f"{self.address}/health", timeout=HEALTH_S, trust_env=False)
         except httpx2.TimeoutException:
-            return self._hangs
-        except (httpx2.TransportError, ValueError, KeyError):
-            return f"the engine {self.name} {self._ended or 'is starting'}"
-        if found is None:
-            self._ended = None
-        return found
+            return f"the engine {self.name} does not answer: it hangs, or was stopped"
+        except httpx2.TransportError:
+            return self._ended or self._starting
+        if reply.status_code != 200:
+            return self._starting
+        self._ended = None
+        return None
 
     def wait_until_ready(self) -> None:
         """Wait while it loads.
@@ -78,12 +76,8 @@ class EngineProcess:
         Raises:
             UserError: the model can't be had, or the process ended.
         """
-        waiting = ("the model is loading", f"the engine {self.name} is starting")
-        heard = time.monotonic()
         while trouble := self.trouble():
-            if trouble in waiting:
-                heard = time.monotonic()
-            elif trouble != self._hangs or time.monotonic() - heard > SILENT_S:  # imports may take seconds
+            if trouble != self._starting:
                 raise UserError(trouble)
             time.sleep(POLL_S)
 
@@ -105,6 +99,7 @@ class EngineProcess:
         return subprocess.Popen(
             self._command,
             stdin=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             env=self._environment,
             start_new_session=True,  # out of Ctrl-C's reach
         )
@@ -114,18 +109,39 @@ class EngineProcess:
         pause = 0.0
         while True:
             began = time.monotonic()
+            error = self._error()
             code = self._child.wait()
             if self._closed.is_set():
                 return
             how = f"ended (signal {-code})" if code < 0 else f"ended (exit code {code})"
-            self._ended = f"{how} and starts again: try again in a moment"
-            log.warning("the engine %s %s: it is started again", self.name, how)
+            self._ended = error or f"the engine {self.name} {how} and starts again: try again in a moment"
+            if not error:
+                log.warning("the engine %s %s: it is started again", self.name, how)
             pause = 0.0 if time.monotonic() - began > QUICK_S else min(LONGEST_PAUSE_S, max(0.5, 2 * pause))
             self._closed.wait(pause)
             with self._changing:
                 if self._closed.is_set():
                     return
                 self._child = self._start()
+
+    def _error(self) -> str | None:
+        """The error that the child ended with, if it said one; what else it says goes on to our stderr."""
+        error = None
+        assert self._child.stderr is not None
+        for line in self._child.stderr:
+            text = line.decode("utf-8", "replace")
+            if text.startswith("error: "):
+                error = text.removeprefix("error: ").strip()
+            else:
+                sys.stderr.write(text)
+        return error
+
+
+def _flags(settings: Settings, options: Options) -> list[str]:
+    """As the engine's own command line has them (__main__.py)."""
+    flags = [f"--model={settings.model}", f"--rows={options.rows}", f"--lookup={options.lookup}"]
+    flags += [f"--quantize={options.quantize}"] if options.quantize else []
+    return flags if options.prefix_cache else [*flags, "--no-prefix-cache"]
 
 
 def _environment(settings: Settings) -> dict[str, str]:

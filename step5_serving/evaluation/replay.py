@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shared.errors import UserError
-from step5_serving.config import READERS
+from step5_serving.config import READERS, Options
 from step5_serving.seam import Answered, Answerer, PromptRef, Query, Source
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def run(
         model = model or row["model"]
         if engine == "claude":  # there, the engine's name is the model's
             engine, model = model, None
-    serving = choice.resolve(engine, model, choice.Options(quantize=quantize))
+    serving = choice.resolve(engine, model, Options(quantize=quantize))
     reader = "quote" if quoted else "chat"
     config = Config(engine=serving.name, model=serving.model, index=index, reader=reader, running=1)
     check_index(config)

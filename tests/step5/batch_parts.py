@@ -8,12 +8,11 @@ import pytest
 from shared import models
 from shared.config import load_settings
 from shared.embedded.on_transformers import TransformersEngine
-from step5_serving.engines.batching.engine import BatchEngine, Options
+from step5_serving.config import Options
+from step5_serving.engines.batching.engine import BatchEngine
 from step5_serving.engines.batching.llama import Llama
-from step5_serving.engines.batching.scheduler import Limits
 from step5_serving.engines.batching.weights import Weights
 
-DEFAULTS = Options()
 SENTENCES = [
     "The sea was calm.",
     "Ten cats sat on a wall",
@@ -61,8 +60,8 @@ def make(loaded, tiny_weights):
     """Engines that are closed at the end."""
     made = []
 
-    def new(rows=4, tokens=4 * 1024, options=DEFAULTS, **limits):
-        made.append(BatchEngine(Llama(tiny_weights), loaded[1], options, Limits(rows, tokens, **limits)))
+    def new(rows=4, places=1024, **options):
+        made.append(BatchEngine(Llama(tiny_weights), loaded[1], Options(rows, places=places, **options)))
         return made[-1]
 
     yield new

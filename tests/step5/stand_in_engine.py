@@ -5,7 +5,6 @@ with StandInEngine() as engine:
     engine.stop(); engine.start()       # gone, and back at the same port
 """
 
-import contextlib
 import json
 import threading
 import time
@@ -31,7 +30,10 @@ class StandInEngine:
 
     def __init__(self):
         self.mode, self.asked, self.port = "answer", 0, 0
+        self.models = (200, {"data": [{"id": "stand-in"}]})  # status and body of /v1/models
+        self.headers = {}  # of the last who asked for them
         self.released = threading.Event()  # what hangs goes on
+        self.left = threading.Event()  # somebody has closed his connection before the end
         self.start()
 
     @property
@@ -49,13 +51,16 @@ class StandInEngine:
                 pass
 
             def do_GET(self):
-                self._json(200, {"data": [{"id": "stand-in"}]})
+                engine.headers = dict(self.headers)
+                self._json(*engine.models)
 
             def do_POST(self):
                 body = json.loads(self.rfile.read(int(self.headers["content-length"])))
                 engine.asked += 1
-                with contextlib.suppress(OSError):
+                try:
                     self._answer(body, engine.mode)
+                except OSError:
+                    engine.left.set()
 
             def _answer(self, body, mode):
                 if mode == "hang":
@@ -91,7 +96,7 @@ class StandInEngine:
                 self.wfile.flush()
 
             def _json(self, status, body):
-                content = json.dumps(body).encode()
+                content = body if isinstance(body, bytes) else json.dumps(body).encode()
                 self.send_response(status)
                 self.send_header("content-type", "application/json")
                 self.send_header("content-length", str(len(content)))

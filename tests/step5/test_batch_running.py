@@ -5,8 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from shared.config import load_settings
-from shared.embedded.backend import Backend
 from shared.embedded.guide import Guide
 from shared.embedded.wire import Refused
 from step5_serving.engines.batching.kv_cache import KVCache
@@ -81,7 +79,7 @@ def test_long_prompts_do_not_starve_who_decodes(make, endless):
 
 
 def test_slots_grow_for_a_long_request_and_become_more_again(make, alone):
-    engine = make(4, tokens=2048)  # four slots of 512, or one of 2,048
+    engine = make(4, places=512)  # four slots of 512, or one of 2,048
     kv_cache = engine.core.scheduler.cache
     assert write(engine, SENTENCES[0]) == alone(SENTENCES[0])
     generation = engine.generate([7] * 600, 3)
@@ -94,7 +92,7 @@ def test_slots_grow_for_a_long_request_and_become_more_again(make, alone):
 
 
 def test_sequences_move_together_when_most_slots_are_empty(make, endless):
-    engine = endless(make(16, tokens=16 * 512))
+    engine = endless(make(16, places=512))
     texts = [engine.generate(engine.encode(f"Row {n}"), 400) for n in range(12)]
     with ThreadPoolExecutor(12) as pool:
         begun = list(pool.map(next, texts))
@@ -163,12 +161,3 @@ def test_its_thread_ends_with_the_work_and_comes_back_with_the_next(make):
     assert write(engine, "Once upon a time") == first
     for _ in range(50):  # one that comes at the moment in which the thread goes is not forgotten
         write(engine, "Once", 1)
-
-
-def test_it_serves_the_backend_from_several_threads(make):
-    engine = make()
-    backend = Backend(load_settings(model="tiny"), engine=engine)
-    body = {"model": "tiny", "max_tokens": 20, "messages": [{"role": "user", "content": "Hello there"}]}
-    expected = "".join(backend.answer(body).text)
-    with ThreadPoolExecutor(6) as pool:
-        assert set(pool.map(lambda _: "".join(backend.answer(body).text), range(12))) == {expected}

@@ -17,7 +17,7 @@ from step5_serving.bench.load import Run, Timed, ask, closed_loop, open_loop
 from step5_serving.bench.prompts import COPY, Prompts
 from step5_serving.cli import bench_view
 from tests.conftest import NO_NETWORK, ROOT
-from tests.step5.test_engines import server  # noqa: F401
+from tests.step5.stand_in_engine import StandInEngine
 
 
 @pytest.fixture(autouse=True)
@@ -100,23 +100,13 @@ def test_requests_that_fail_are_counted_and_if_all_do_the_bench_ends():
 # --- over HTTP ----------------------------------------------------------------------------------------
 
 
-def stream(*events):
-    return "".join(f"event: {each['type']}\ndata: {json.dumps(each)}\n\n" for each in events).encode()
-
-
-DELTA = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "a"}}
-END = {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 7}}
-
-
-def test_a_server_is_read_event_by_event(server):  # noqa: F811
-    client = anthropic.Anthropic(base_url=server.address, api_key="none", max_retries=0)
+def test_a_server_is_read_event_by_event():
     body = {"model": "m", "max_tokens": 3, "messages": [{"role": "user", "content": "Hi"}]}
-    server.kind = "text/event-stream"
-    server.replies["/v1/messages"] = (200, stream(DELTA, DELTA, END))
-    assert list(ask(client, body)) == [1, 2, 7]
-    server.replies["/v1/messages"] = (200, stream(DELTA, {"type": "error", "error": {"message": "no more"}}))
-    with pytest.raises(anthropic.APIError, match="no more"):
-        list(ask(client, body))
+    with StandInEngine() as server:
+        client = anthropic.Anthropic(base_url=server.address, api_key="none", max_retries=0)
+        *pieces, whole = ask(client, body)
+    assert pieces == list(range(1, len(pieces) + 1))
+    assert whole == 10  # as the server counts at the end
 
 
 # --- the bench ----------------------------------------------------------------------------------------

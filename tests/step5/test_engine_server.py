@@ -10,10 +10,13 @@ import psutil
 import pytest
 
 from shared.config import load_settings
+from shared.embedded import stream as events
 from shared.embedded.backend import Backend
 from shared.errors import UserError
 from step3_rag.cli import index
-from step5_serving.engines.choice import Options, resolve
+from step5_serving.config import Options
+from step5_serving.engines.__main__ import backend_of
+from step5_serving.engines.choice import resolve, start
 from step5_serving.engines.server import create_app
 from tests.shared.fake_engine import FakeEngine
 from tests.step5.faults_process import Process
@@ -44,8 +47,8 @@ class Slow(FakeEngine):
 @contextlib.contextmanager
 def serving(backend):
     """The app on a real port, once its model is loaded."""
-    with listening(create_app(backend, "tiny")) as address:
-        until(lambda: httpx.get(f"{address}/healthz").json()["reason"] != "the model is loading")
+    backend.warm_up()
+    with listening(create_app(backend)) as address:
         yield address
 
 
@@ -128,27 +131,6 @@ def test_the_model_stops_when_the_client_leaves(stream):
     assert engine.generated < 400
 
 
-def test_a_model_that_cannot_be_had_is_said_and_tried_again(monkeypatch):
-    from step5_serving.engines import server
-
-    monkeypatch.setattr(server, "TRY_AGAIN_S", 1000)
-    tries = []
-
-    def load():
-        tries.append(1)
-        if len(tries) == 1:
-            raise UserError("no such model")
-        return FakeEngine("Hi")
-
-    with serving(Backend(load_settings(model="tiny"), load=load)) as address:
-        got = httpx.post(f"{address}/v1/messages", json=HELLO)
-        assert (got.status_code, got.headers["retry-after"]) == (503, "1")
-        assert "no such model" in got.json()["error"]["message"]
-        monkeypatch.setattr(server, "TRY_AGAIN_S", 0)
-        until(lambda: httpx.get(f"{address}/healthz").status_code == 200, 10)
-        assert httpx.post(f"{address}/v1/messages", json=HELLO).status_code == 200
-
-
 # --- the process --------------------------------------------------------------------------------------
 
 
@@ -171,25 +153,22 @@ def ended(pid, seconds=15):
     return True
 
 
-@pytest.mark.parametrize(
-    "more",
-    [
-        {},
-        {"max_tokens": 60, "output_config": SCHEMA},
-        {"system": "Be brief. 日本語 🙂", "messages": [{"role": "user", "content": "line\nbreak\u2028and"}]},
-    ],
-)
-def test_it_answers_as_the_model_in_this_process(torch, of_tiny, more):
-    from shared.embedded import stream
-    from step5_serving.engines.__main__ import backend_of
+MORE = [
+    {},
+    {"max_tokens": 60, "output_config": SCHEMA},
+    {"system": "Be brief. 日本語 🙂", "messages": [{"role": "user", "content": "line\nbreak\u2028and"}]},
+]
 
-    said = torch.client().messages.create(**{**HELLO, **more})
-    backend = backend_of("torch", of_tiny, 4)
-    here = stream.whole(stream.events(backend.answer({**HELLO, **more}), "tiny"))
+
+def test_it_answers_as_the_model_in_this_process(torch, of_tiny):
+    backend = backend_of("torch", of_tiny, Options(4))
+    for more in MORE:
+        said = torch.client().messages.create(**{**HELLO, **more})
+        here = events.whole(events.events(backend.answer({**HELLO, **more}), "tiny"))
+        assert [each.text for each in said.content] == [each["text"] for each in here["content"]]
+        assert (said.stop_reason, said.stop_sequence) == (here["stop_reason"], here["stop_sequence"])
+        assert said.usage.output_tokens == here["usage"]["output_tokens"]
     backend.close()
-    assert [each.text for each in said.content] == [each["text"] for each in here["content"]]
-    assert (said.stop_reason, said.stop_sequence) == (here["stop_reason"], here["stop_sequence"])
-    assert said.usage.output_tokens == here["usage"]["output_tokens"]
 
 
 def test_many_at_once_get_their_own_answer(torch):
@@ -214,7 +193,7 @@ def test_one_that_is_frozen_is_noticed_and_one_that_is_killed_starts_again(torch
     until(lambda: torch.trouble() is None, 20)
     first.kill()
     until(lambda: torch.process.pid != first.pid, 10)
-    assert torch.trouble() in ("the model is loading", None) or "starts again" in torch.trouble()
+    assert torch.trouble() in ("the engine torch is starting", None) or "starts again" in torch.trouble()
     until(lambda: torch.trouble() is None)
     assert torch.client().messages.create(**HELLO).usage.output_tokens == 12
     last = torch.process.pid
@@ -223,6 +202,13 @@ def test_one_that_is_frozen_is_noticed_and_one_that_is_killed_starts_again(torch
     assert [each.message for each in caplog.records if "ended" in each.message] == [
         "the engine torch ended (signal 9): it is started again"
     ]
+
+
+def test_a_model_that_cannot_be_had_is_said_in_the_words_of_the_engine(of_tiny, tmp_path):
+    engine = start("torch", of_tiny.model_copy(update={"model": str(tmp_path)}), Options())
+    with pytest.raises(UserError, match=str(tmp_path)):
+        engine.warm_up()
+    engine.close()
 
 
 def test_keys_stay_with_the_service(of_tiny, monkeypatch):

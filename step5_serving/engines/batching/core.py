@@ -44,7 +44,7 @@ class EngineCore:
         Raises:
             Refused: too many wait already, or the engine was closed (529, as the API says it).
         """
-        waiting, limit = self.scheduler.waiting, self.scheduler.limits.waiting
+        waiting, limit = self.scheduler.waiting, self.scheduler.options.waiting
         with self._lock:
             if self._closed:
                 raise Refused("Overloaded: the engine is closing", 529, "overloaded_error")

@@ -13,9 +13,8 @@ piece; a sequence doesn't wait for its reader, and goes on until its limit, or u
 from __future__ import annotations
 
 import atexit
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +30,7 @@ from shared.embedded.wire import Refused
 from shared.errors import explain_load_errors
 from shared.models import device
 from shared.models import weights as files
+from step5_serving.config import Options
 from step5_serving.engines.batching.core import EngineCore
 from step5_serving.engines.batching.kv_cache import KVCache
 from step5_serving.engines.batching.linear import int8
@@ -38,55 +38,33 @@ from step5_serving.engines.batching.llama import Llama
 from step5_serving.engines.batching.model_runner import ModelRunner
 from step5_serving.engines.batching.prefix_cache import BLOCK, PrefixCache
 from step5_serving.engines.batching.sampler import Sampler
-from step5_serving.engines.batching.scheduler import Limits, Scheduler
+from step5_serving.engines.batching.scheduler import Scheduler
 from step5_serving.engines.batching.sequence import End, Sequence
 from step5_serving.engines.batching.weights import Weights
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-ROWS = 16
-PLACES = 2048  # of the KV cache for each row: 47 MB a row for SmolLM2-135M in bfloat16, once they are used
-LOOKUP = 8
 PREFIX_TOKENS = 8192  # that the prefix cache holds: 189 MB for SmolLM2-135M in bfloat16, once they are used
 
-
-@dataclass(frozen=True)
-class Options:
-    """How the batcher works. `rows`: sequences at once; `quantize`: int8, or not.
-
-    `lookup`: tokens that prompt lookup proposes in a step at most; 0 switches it off.
-    """
-
-    rows: int = ROWS
-    quantize: str | None = None
-    prefix_cache: bool = True
-    lookup: int = LOOKUP
+DEFAULTS = Options()
 
 
 class BatchEngine(Engine):
-    """A Llama, up to `rows` sequences at a time."""
+    """A Llama, up to `options.rows` sequences at a time."""
 
-    def __init__(
-        self,
-        llama: Llama,
-        tokenizer: PreTrainedTokenizerFast,
-        options: Options = Options(),
-        limits: Limits | None = None,
-    ) -> None:
+    def __init__(self, llama: Llama, tokenizer: PreTrainedTokenizerFast, options: Options = DEFAULTS) -> None:
         self.tokenizer, self.context = tokenizer, llama.context
         self.ends = llama.ends | {*tokenizer.all_special_ids}  # markers of turns are never a part of a text
-        limits = limits or Limits(options.rows, options.rows * PLACES)
-        limits = replace(limits, lookup=options.lookup)
-        kv_cache = KVCache(llama, limits.sequences)
+        kv_cache = KVCache(llama, options.rows)
         prefixes = PrefixCache(PREFIX_TOKENS // BLOCK if options.prefix_cache else 0)
         sampler = Sampler(cache(partial(is_word, tokenizer)))
-        self.core = EngineCore(Scheduler(limits, kv_cache, prefixes), ModelRunner(llama, kv_cache), sampler)
+        self.core = EngineCore(Scheduler(options, kv_cache, prefixes), ModelRunner(llama, kv_cache), sampler)
         self._guides = Guides(tokenizer, llama.vocabulary, self.ends)
         atexit.register(self.close)  # a thread that is inside torch when the interpreter goes would abort it
 
     @classmethod
-    def load(cls, settings: Settings, options: Options = Options()) -> BatchEngine:
+    def load(cls, settings: Settings, options: Options = DEFAULTS) -> BatchEngine:
         """The model of the settings, on the processor.
 
         In the number format in which prompts are computed fastest, where none is named: with several
@@ -134,31 +112,25 @@ class BatchEngine(Engine):
         self.core.close()
 
     def _text(self, sequence: Sequence, context_ends_it: bool, done: Generation) -> Generator[str]:
-        text = DecodeStream(skip_special_tokens=True)
+        """A sequence's text as it comes, until it ends or repeats itself; then `done` knows why."""
+        text, written = DecodeStream(skip_special_tokens=True), list[int]()
         if len(sequence.output) < sequence.max_tokens:
             self.core.add(sequence)
         else:
             sequence.out.put(End())
         try:
-            for token in _tokens(sequence, context_ends_it, done):
-                done.output_tokens += 1
-                if piece := text.step(self.tokenizer.backend_tokenizer, token):
-                    yield piece
+            while not isinstance(new := sequence.out.get(), End):
+                if isinstance(new, BaseException):
+                    raise new
+                done.cached_tokens = sequence.num_cached
+                for token in new[: sequence.max_tokens - len(written)]:
+                    written.append(token)
+                    done.output_tokens += 1
+                    if piece := text.step(self.tokenizer.backend_tokenizer, token):
+                        yield piece
+                    if not sequence.guide and circles(written):
+                        return
+            if not new.finished:
+                done.stop_reason = "model_context_window_exceeded" if context_ends_it else "max_tokens"
         finally:
             sequence.aborted = True
-
-
-def _tokens(sequence: Sequence, context_ends_it: bool, done: Generation) -> Iterator[int]:
-    """A text's tokens one by one, until it ends or repeats itself; then `done` knows why."""
-    written = list[int]()
-    while not isinstance(new := sequence.out.get(), End):
-        if isinstance(new, BaseException):
-            raise new
-        done.cached_tokens = sequence.num_cached
-        for token in new[: sequence.max_tokens - len(written)]:
-            written.append(token)
-            yield token
-            if not sequence.guide and circles(written):
-                return
-    if not new.finished:
-        done.stop_reason = "model_context_window_exceeded" if context_ends_it else "max_tokens"

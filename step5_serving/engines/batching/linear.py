@@ -10,17 +10,16 @@
     int8                                                                 9  10   15    86
 
 A row of a product must not depend on the rows beside it, or a text would depend on its neighbours. The plain
-float32 kernel adds up in another order where there are fewer than four rows. oneDNN's packed one does so only
-for a row that is alone and long: it gets a second one for company. PyTorch's own dynamic int8 takes one scale
-from all rows together: here each row is first divided by its largest value, and a last row of 1 and -1
-keeps that scale the same for ever.
+float32 kernel adds up in another order where there are fewer than four rows. oneDNN's packed one may do so
+for a row that is alone: it gets a second one for company, which takes no longer. PyTorch's own dynamic int8
+takes one scale from all rows together: here each row is first divided by its largest value, and a last row of
+1 and -1 keeps that scale the same for ever.
 """
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import torch
@@ -33,7 +32,12 @@ Kernel = Callable[[Tensor], Multiply]
 
 def best() -> Kernel:
     """`packed` where this build of PyTorch has it, else `plain`."""
-    return packed if _can_pack() else plain
+    weight, x = torch.ones(4, 8), torch.ones(2, 8)
+    try:  # private operators: another PyTorch may have none of them
+        has_it = torch.equal(packed(weight)(x), plain(weight)(x))
+    except (AttributeError, NotImplementedError, RuntimeError):
+        has_it = False
+    return packed if has_it else plain
 
 
 def plain(weight: Tensor) -> Multiply:
@@ -49,41 +53,15 @@ def packed(weight: Tensor) -> Multiply:
         if weight.dtype == torch.float32:
             raise
         return plain(weight)  # bfloat16 on a processor without AVX-512
-    alone = _same_alone(*weight.shape, weight.dtype)
 
     def multiply(x: Tensor) -> Tensor:
         n = len(x)
-        if n == 1 and not alone:
+        if n == 1:
             x = x.expand(2, -1).contiguous()
-        return _product(x, ready)[:n]
+        product: Tensor = torch.ops.mkldnn._linear_pointwise(x, ready, None, "none", [], "")
+        return product[:n]
 
     return multiply
-
-
-def _product(x: Tensor, ready: Tensor) -> Tensor:
-    product: Tensor = torch.ops.mkldnn._linear_pointwise(x, ready, None, "none", [], "")
-    return product
-
-
-@cache
-def _same_alone(outputs: int, inputs: int, dtype: torch.dtype) -> bool:
-    """Whether a single row gives what it gives among others: for long rows, oneDNN may sum it up in parts."""
-    random = torch.Generator().manual_seed(0)
-    weight = torch.randn(min(outputs, 1024), inputs, generator=random).to(dtype)
-    rows = torch.randn(16, inputs, generator=random).to(dtype)
-    ready = torch.ops.mkldnn._reorder_linear_weight(weight, None)
-    together = _product(rows, ready)
-    return all(torch.equal(_product(rows[n : n + 1], ready)[0], together[n]) for n in range(len(rows)))
-
-
-def _can_pack() -> bool:
-    if not torch.backends.mkldnn.is_available():
-        return False
-    try:  # private operators: another PyTorch may have none of them
-        weight, x = torch.ones(4, 8), torch.ones(2, 8)
-        return torch.equal(packed(weight)(x), plain(weight)(x))
-    except (AttributeError, NotImplementedError, RuntimeError):
-        return False
 
 
 def int8(weight: Tensor) -> Multiply:

@@ -12,26 +12,23 @@ The tokens may be of sixteen rows, one each, or of one prompt: nothing but `atte
 the logits of transformers' model (a test holds them against each other) in less time: q, k and v are
 one product, gate and up are one, and there are no modules to walk through, 30 layers times 9 of them.
 
-What it does not do: other architectures than Llama (SmolLM2, Llama 2 and 3, TinyLlama, Yi ...), training.
+What it does not do: other architectures than Llama (SmolLM2, Llama 2, TinyLlama ...), training.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import pi
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from step5_serving.engines.batching.linear import Kernel, Multiply, best, int8
-from step5_serving.engines.batching.weights import Weights, rope
+from step5_serving.engines.batching.weights import Weights
 
-Attend = Callable[
-    [int, Tensor, Tensor], Tensor
-]  # layer, q (n, heads, dim), kv (n, 2 * kv, dim) -> (n, hidden)
+# layer, q (n, heads, dim), kv (n, 2 * kv, dim) -> (n, hidden)
+Attend = Callable[[int, Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -77,10 +74,12 @@ class Llama:
             for block in (f"model.layers.{number}" for number in range(config["num_hidden_layers"]))
         ]
         self.head = multiply(weights.get("lm_head.weight"))
-        self.cos, self.sin = self._angles(frequencies(rope(config), self.dim))
+        self.cos, self.sin = self._angles(config["rope_theta"])
 
-    def _angles(self, turns: Tensor) -> tuple[Tensor, Tensor]:
+    def _angles(self, theta: float) -> tuple[Tensor, Tensor]:
         """cos and sin of every position: (context, 1, dim). The sign of the rotation is in sin."""
+        # How far each pair of a head's numbers turns from one position to the next, in radians: (dim / 2,).
+        turns = theta ** -(torch.arange(0, self.dim, 2, dtype=torch.int64).float() / self.dim)
         angles = torch.outer(torch.arange(self.context, dtype=torch.float32), turns)[:, None]
         sin = angles.sin()
         return torch.cat([angles.cos()] * 2, 2).to(self.dtype), torch.cat([-sin, sin], 2).to(self.dtype)
@@ -110,18 +109,3 @@ class Llama:
         length = torch.linalg.vector_norm(wide, 2, 1, keepdim=True)  # (n, 1)
         scale = length.square_().mul_(1 / x.shape[1]).add_(self.eps).rsqrt_()
         return wide.mul_(scale).to(x.dtype).mul_(weight)
-
-
-def frequencies(rope: dict[str, Any], dim: int) -> Tensor:
-    """How far each pair of a head's numbers turns from one position to the next, in radians: (dim / 2,).
-
-    llama3 turns slower, so that a longer text turns no further than those of the training did; it leaves
-    pairs alone that turn often within such a text (Llama 3.1, arXiv:2407.21783, and its code).
-    """
-    turns = rope["rope_theta"] ** -(torch.arange(0, dim, 2, dtype=torch.int64).float() / dim)
-    if rope["rope_type"] == "default":
-        return turns
-    low, high = rope["low_freq_factor"], rope["high_freq_factor"]
-    rounds = rope["original_max_position_embeddings"] * turns / (2 * pi)  # within a text of the training
-    kept = ((rounds - low) / (high - low)).clamp(0, 1)
-    return turns * (kept + (1 - kept) / rope["factor"])

@@ -72,48 +72,39 @@ class ModelRunner:
     def decode(self, spans: list[tuple[int, int, list[int]]]) -> Tensor:
         """Compute (slot, start, ids) of several sequences: logits (tokens, vocabulary), in their order.
 
-        Attention is for the slots from the first to the last of them, and for as many queries of each as the
-        longest span has; what is computed for slots and queries that are not there is thrown away.
+        Attention is for all slots up to the last of them, and for as many queries of each as the longest span
+        has; what is computed for slots and queries that are not there is thrown away.
         """
         llama, cache = self._llama, self.cache
-        slots = range(min(slot for slot, _, _ in spans), max(slot for slot, _, _ in spans) + 1)
-        width = max(len(ids) for _, _, ids in spans)
         kv, dim, group = llama.kv, llama.dim, llama.heads // llama.kv
-        token = torch.zeros(len(slots), width, dtype=torch.long)  # which token asks there
-        seen = torch.zeros(len(slots), width, dtype=torch.long)  # the last place that it sees
-        n, where = 0, list[int]()
-        for slot, start, ids in spans:
-            row, size = slot - slots[0], len(ids)
-            token[row, :size] = torch.arange(n, n + size)
-            seen[row, :size] = torch.arange(start, start + size)
-            where += range(row * width, row * width + size)
-            n += size
-        query, back = token.flatten(), torch.tensor(where)
-        positions = seen.flatten()[back]  # (tokens,)
-        looked = min(-(-(int(positions.max()) + 1) // STEP) * STEP, cache.places)
-        unseen = torch.arange(looked) > seen.repeat_interleave(group, 1)[:, None, :, None]
-        mask = torch.zeros(unseen.shape).masked_fill_(
-            unseen, float("-inf")
-        )  # (slots, 1, width*group, looked)
-        lines = self._lines(slots[0] + back // width, positions)
-        heads = len(slots) * kv
+        tokens = [(slot, n, start + n, id) for slot, start, ids in spans for n, id in enumerate(ids)]
+        slot, number, position, ids = torch.tensor(tokens).T.contiguous()  # (tokens,) each
+        slots, width = int(slot.max()) + 1, int(number.max()) + 1
+        cell = slot * width + number  # (tokens,): the query of each token among those of all slots
+        query = torch.zeros(slots * width, dtype=torch.long)  # which token asks there
+        seen = torch.zeros(slots * width, dtype=torch.long)  # the last place that it sees
+        query[cell], seen[cell] = torch.arange(len(tokens)), position
+        looked = min(-(-(int(position.max()) + 1) // STEP) * STEP, cache.places)
+        seen = seen.view(slots, width).repeat_interleave(group, 1)[:, None, :, None]
+        mask = torch.zeros(slots, 1, width * group, looked)
+        mask.masked_fill_(torch.arange(looked) > seen, float("-inf"))
+        lines = self._lines(slot, position)
+        heads = slots * kv
 
         def attend(layer: int, q: Tensor, new: Tensor) -> Tensor:
             held = cache.layers[layer]
             held.view(-1, dim).index_copy_(0, lines, new.reshape(-1, dim).to(cache.dtype))
-            chosen = held[:, slots.start : slots.stop].view(2, heads, cache.places, dim)
-            keys, values = chosen[:, :, :looked]  # (heads, looked, dim) each
+            keys, values = held[:, :slots].view(2, heads, cache.places, dim)[:, :, :looked]
             # The queries that share a key head are one matrix (dim, width * group).
-            q = q.to(cache.dtype)[query].view(len(slots), width, kv, group, dim).transpose(1, 2)
+            q = q.to(cache.dtype)[query].view(slots, width, kv, group, dim).transpose(1, 2)
             q = q.reshape(heads, width * group, dim).transpose(1, 2)
-            scores = torch.bmm(keys, q).view(len(slots), kv, looked, -1).transpose(2, 3)
+            scores = torch.bmm(keys, q).view(slots, kv, looked, -1).transpose(2, 3)
             shares = torch.add(mask, scores, alpha=dim**-0.5).softmax(3).to(cache.dtype)
             mixed = torch.bmm(shares.view(heads, -1, looked), values)  # (heads, width * group, dim)
-            mixed = mixed.view(len(slots), kv, width, group, dim).transpose(1, 2)
-            return mixed.reshape(len(slots) * width, -1)[back]
+            mixed = mixed.view(slots, kv, width, group, dim).transpose(1, 2)
+            return mixed.reshape(slots * width, -1)[cell]
 
-        ids = torch.tensor([id for _, _, ids in spans for id in ids])
-        return llama.logits(llama.forward(ids, positions, attend))
+        return llama.logits(llama.forward(ids, position, attend))
 
     def _lines(self, slots: Tensor, positions: Tensor) -> Tensor:
         """Which lines (of dim numbers) of a layer the keys and values of the tokens are."""

@@ -17,28 +17,14 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
+from step5_serving.config import Options
 from step5_serving.engines.batching.kv_cache import FIRST, KVCache
 from step5_serving.engines.batching.lookup import PromptLookup
 from step5_serving.engines.batching.prefix_cache import BLOCK, PrefixCache
 from step5_serving.engines.batching.sequence import Sequence
 
-CHUNK = 256  # prompt tokens between two steps of the others
 WIDTH = 16  # tokens of one sequence in a decode step at most
 CHEAP = 16  # tokens in a decode step that takes hardly longer than one token does: it waits for the weights
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How much at once: sequences, tokens of the KV cache, tokens of prompts a step, waiting sequences.
-
-    `lookup`: tokens that prompt lookup proposes for a sequence in a step, at most; 0 switches it off.
-    """
-
-    sequences: int
-    tokens: int
-    chunk: int = CHUNK
-    waiting: int = 256
-    lookup: int = 0
 
 
 @dataclass(frozen=True)
@@ -70,8 +56,8 @@ class Batch:
 class Scheduler:
     """The waiting and the running sequences, and the slots of the running ones."""
 
-    def __init__(self, limits: Limits, cache: KVCache, prefixes: PrefixCache) -> None:
-        self.limits, self.cache, self.prefixes = limits, cache, prefixes
+    def __init__(self, options: Options, cache: KVCache, prefixes: PrefixCache) -> None:
+        self.options, self.cache, self.prefixes = options, cache, prefixes
         self.waiting: deque[Sequence] = deque()
         self.running: list[Sequence] = []  # in the order of arrival
 
@@ -79,18 +65,16 @@ class Scheduler:
         """What the next step computes.
 
         First aborted sequences leave (`finish`) and others join (`admit`). Then come the prompts, in the
-        order of arrival: `chunk` tokens at most, of all of them together, after what the prefix cache has of
-        each (`reuse`). Whoever has computed `num_prefill` tokens by then decodes the next ones that it has,
-        up to WIDTH: one that it wrote itself, or several that its guide wrote. Proposals go behind them
+        order of arrival: `options.chunk` tokens at most, of all of them together, after what the prefix cache
+        has of each (`reuse`). Whoever has computed `num_prefill` tokens by then decodes the next ones that it
+        has, up to WIDTH: one that it wrote itself, or several that its guide wrote. Proposals go behind them
         (`speculate`).
         """
         ### BEGIN SOLUTION 5.8: The batcher's loop
         for sequence in [each for each in self.running if each.aborted]:
             self.finish(sequence)
         self.admit()
-        if self.running and max(each.slot for each in self.running) >= max(4, 2 * len(self.running)):
-            self.compact()
-        left, batch = self.limits.chunk, Batch([], [])
+        left, batch = self.options.chunk, Batch([], [])
         for sequence in self.running:
             if left and sequence.num_computed < sequence.num_prefill:
                 self.reuse(sequence)
@@ -109,17 +93,16 @@ class Scheduler:
 
         None where a guide chooses the tokens, and none beyond `max_tokens`.
         """
-        most = min(self.limits.lookup, (CHEAP - len(decode)) // max(1, len(decode)))
-        return [self._propose(span, most) for span in decode] if most > 0 else decode
-
-    def _propose(self, span: Span, most: int) -> Span:
-        sequence = span.sequence
-        most = min(most, sequence.max_tokens - len(sequence.output) - 1)
-        if sequence.guide or most < 1:
-            return span
-        sequence.lookup = sequence.lookup or PromptLookup(sequence.prompt)
-        proposed = sequence.lookup.propose(sequence.token_ids, most)
-        return Span(sequence, span.start, span.ids + proposed, len(proposed))
+        share = min(self.options.lookup, (CHEAP - len(decode)) // max(1, len(decode)))
+        spans = []
+        for span in decode:
+            sequence, proposed = span.sequence, list[int]()
+            most = min(share, sequence.max_tokens - len(sequence.output) - 1)
+            if most > 0 and not sequence.guide:
+                sequence.lookup = sequence.lookup or PromptLookup(sequence.prompt)
+                proposed = sequence.lookup.propose(sequence.token_ids, most)
+            spans.append(Span(sequence, span.start, span.ids + proposed, len(proposed)))
+        return spans
 
     def admit(self) -> None:
         """Let sequences of the queue run, the first one first, as long as there is a slot for it."""
@@ -133,6 +116,7 @@ class Scheduler:
                 self.waiting.popleft().out.put(error)
                 raise
             self.running.append(self.waiting.popleft())
+        self.compact()
 
     def reuse(self, sequence: Sequence) -> None:
         """Copy what the prefix cache has of a prompt from where the sequence stands."""
@@ -167,28 +151,29 @@ class Scheduler:
         if waiting:
             self.waiting.clear()
         self.prefixes.clear()
-        self.cache.clear(self.limits.sequences)
+        self.cache.clear(self.options.rows)
         return gone
+
+    def compact(self) -> None:
+        """Move sequences out of the last slots into free ones: attention is for all slots up to the last."""
+        n = len(self.running)
+        free = {*range(n)} - {each.slot for each in self.running}
+        for sequence in self.running:
+            if sequence.slot >= n:
+                slot = free.pop()
+                self.cache.move(sequence.slot, slot, sequence.num_computed)
+                sequence.slot = slot
 
     def _allocate(self, sequence: Sequence) -> bool:
         """Give it a slot, if there is one: slots grow for a long sequence, and shrink to become more."""
         longest = max(each.longest for each in [*self.running, sequence])
         places = min(max(FIRST, 1 << (longest - 1).bit_length()), self.cache.context)
-        slots = min(self.limits.sequences, max(1, self.limits.tokens // places))
+        slots = min(self.options.rows, max(1, self.options.tokens // places))
         if len(self.running) >= slots:
             return False
         if longest > self.cache.places or len(self.running) == self.cache.slots:
             self.compact()
-            self.cache.resize(slots, places, [each.num_computed for each in self._by_slot()])
+            by_slot = sorted(self.running, key=lambda each: each.slot)
+            self.cache.resize(slots, places, [each.num_computed for each in by_slot])
         sequence.slot = min({*range(self.cache.slots)} - {each.slot for each in self.running})
         return True
-
-    def compact(self) -> None:
-        """Move the sequences to the first slots: attention passes over those in between, too."""
-        for slot, sequence in enumerate(self._by_slot()):
-            if slot < sequence.slot:
-                self.cache.move(sequence.slot, slot, sequence.num_computed)
-                sequence.slot = slot
-
-    def _by_slot(self) -> list[Sequence]:
-        return sorted(self.running, key=lambda each: each.slot)

@@ -27,7 +27,7 @@ DEFAULTS = {  # of transformers, for what a config.json doesn't say
     "hidden_act": "silu",
     "rms_norm_eps": 1e-6,
     "max_position_embeddings": 2048,
-    "tie_word_embeddings": False,
+    "rope_theta": 10000.0,
 }
 
 
@@ -48,8 +48,7 @@ class Weights:
             UserError: it is not a Llama, or one with parts that are not written out here.
             Exception: its files are damaged; `explain_load_errors` makes one line of it.
         """
-        config: dict[str, Any] = {**DEFAULTS, **read_config(settings.model, settings)}
-        check(config)  # before the tensors: those of another model may lie elsewhere
+        config = checked({**DEFAULTS, **read_config(settings.model, settings)})  # other models lie elsewhere
         generation = read_config(settings.model, settings, "generation_config.json")
         tensors = _read(files.ensure(settings.model, settings))
         end = {**config, **generation}.get("eos_token_id") or []
@@ -71,28 +70,23 @@ class Weights:
         return self.tensors["model.embed_tokens.weight" if tied else name]
 
 
-def check(config: Mapping[str, Any]) -> None:
-    """Whether a model of this configuration can be batched here.
+def checked(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration, with `rope_theta` where files of before 2026 have it.
 
     Raises:
-        UserError: it can't.
+        UserError: such a model can't be batched here.
     """
+    rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
     kind, has_bias = config.get("model_type"), config.get("attention_bias") or config.get("mlp_bias")
-    is_llama = kind == "llama" and config.get("hidden_act") == "silu" and not has_bias
-    if not is_llama or rope(config)["rope_type"] not in ("default", "llama3"):
+    is_plain = (rope.get("rope_type") or rope.get("type") or "default") == "default" and not has_bias
+    if kind != "llama" or config.get("hidden_act") != "silu" or not is_plain:
         raise UserError(
-            f"engine torch batches plain Llama models only (SmolLM2, Llama, TinyLlama ...), and this {kind} "
-            "is none: use engine vllm, or llamacpp with its GGUF"
+            "engine torch batches plain Llama models only (SmolLM2, Llama 2, TinyLlama ...), and this "
+            f"{kind} is none: use engine vllm, or llamacpp with its GGUF"
         )
     if config.get("quantization_config"):
         raise UserError("engine torch reads whole weights, and these are quantized: use engine vllm")
-
-
-def rope(config: Mapping[str, Any]) -> dict[str, Any]:
-    """How positions turn into angles, with the names of today: files from before 2026 have others."""
-    found = config.get("rope_parameters") or config.get("rope_scaling") or {}
-    kind = found.get("rope_type") or found.get("type") or "default"
-    return {"rope_theta": config.get("rope_theta") or 10000.0, **found, "rope_type": kind}
+    return {**config, "rope_theta": rope.get("rope_theta") or config["rope_theta"]}
 
 
 def _read(folder: Path) -> dict[str, Tensor]:
