@@ -127,6 +127,11 @@ class Answerer(Protocol):
     model: str
     engine: str
 
+    @property
+    def library(self) -> Any:
+        """What keeps the documents (rag/library.py); None: nothing does."""
+        ...
+
     async def answer(self, query: Query, write: Write = nothing, tell: Tell = nothing) -> Answered:
         """Answer; `tell` gets what was found, then `write` the text in pieces, both in the loop's thread.
 
@@ -141,6 +146,10 @@ class Answerer(Protocol):
         self, query: Query, sources: list[Source], prompt: PromptRef | None, parameters: dict[str, Any]
     ) -> Answered:
         """The generation alone, from given passages and a given prompt (None: quote). For replays."""
+        ...
+
+    def pick(self, trace_id: str) -> int | None:
+        """The version of the prompt that a call of this trace gets; None where there is none to choose."""
         ...
 
     async def ready(self) -> str | None:

@@ -1,6 +1,6 @@
 """The app: routes, error handlers and what stands before them, around one Service.
 
-    app = create_app(Config(), answerer=ScriptedAnswerer(), recorder=recorder)
+    app = create_app(Config(), ScriptedAnswerer(), recorder)
 
 Nothing heavy happens before the server listens: the index, the embedder and the model are loaded by a task
 that begins when the app has started, and /readyz tells when they are there. A question that comes earlier
@@ -12,9 +12,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime
-from typing import Any
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
 
 from fastapi import Depends, FastAPI
 from fastapi.security import APIKeyHeader, HTTPBearer
@@ -28,12 +27,16 @@ from step5_serving.api.service import Service
 from step5_serving.config import Config
 from step5_serving.seam import Answerer
 from step5_serving.telemetry.metrics import Metrics
+from step5_serving.telemetry.prices import Budget
 from step5_serving.telemetry.writer import Recorder
+
+if TYPE_CHECKING:
+    from step5_serving.telemetry.spans import Spans
 
 log = logging.getLogger(__name__)
 WATCH_S = 5.0  # seconds between looks at what may break
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-# For OpenAPI: access.py looks at the headers.
+# For OpenAPI: keys.py looks at the headers.
 KEYS = [
     Depends(HTTPBearer(scheme_name="bearer", auto_error=False)),
     Depends(APIKeyHeader(name="x-api-key", scheme_name="x-api-key", auto_error=False)),
@@ -46,20 +49,14 @@ Every error is one line: `{"error": {"type": ..., "message": ...}}`.
 
 def create_app(
     config: Config,
-    *,
     answerer: Answerer,
     recorder: Recorder,
-    library: Callable[[], Any] | None = None,
     keys: Keys | None = None,
-    **parts: Any,
+    budget: Budget | None = None,
+    spans: Spans | None = None,
 ) -> FastAPI:
-    """An app of these parts; server.py makes them from a Config.
-
-    Args:
-        library: gives what keeps the documents, for /ingest and /documents; None: nothing does.
-        parts: of the Service: versions, budget, after.
-    """
-    service = Service(config, answerer, recorder, keys or Keys(config.keys), **parts)
+    """An app of these parts; server.py makes them from a Config."""
+    service = Service(config, answerer, recorder, keys or Keys(config.keys), budget, spans)
     app = FastAPI(
         title="step5_serving",
         description=DESCRIPTION,
@@ -70,11 +67,9 @@ def create_app(
         exception_handlers=HANDLERS,
         dependencies=KEYS,
     )
-    state = app.state
-    state.service, state.library = service, library
-    state.began, state.closing = datetime.now(UTC), list[Callable[[], None]]()
-    state.metrics = Metrics(service.admission)
-    service.after.append(state.metrics.observe)
+    app.state.service = service
+    app.state.metrics = metrics = Metrics(service.admission)
+    service.after.append(metrics.observe)
     routers = [each.router for each in (query, health, telemetry, documents, feedback, pages)]
     for router in routers:
         app.include_router(router, responses=ERRORS)
@@ -84,7 +79,7 @@ def create_app(
         names={*LOOPBACK, config.host, *config.names} if is_loopback(config.host) else None,
         wants_keys=lambda: service.access.wants_keys,
         paths=[getattr(route, "path", "") for router in routers for route in router.routes],
-        count=state.metrics.refused,
+        count=metrics.refused,
     )
     return app
 
@@ -99,8 +94,6 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         watching.cancel()
         await asyncio.wait([watching])
         await service.close()
-        for close in app.state.closing:
-            await asyncio.to_thread(close)
 
 
 async def _watch(service: Service) -> None:

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 
+from shared.errors import UserError
 from step5_serving.api.security import internal
 from step5_serving.api.service import GONE, Service
 from step5_serving.connections import ClientGone
@@ -80,23 +81,33 @@ def reply(data: Any, status: int = 200, headers: dict[str, str] | None = None) -
 # --- errors as replies --------------------------------------------------------------------------------
 
 
-async def refused(request: Request, error: Exception) -> Response:
-    """An ApiError; where there was no room, or the caller asked too often, the call has a row, too."""
-    assert isinstance(error, ApiError)
-    if error.type in CROWDED and not error.has_row and request.url.path in QUESTIONS:
-        await service_of(request).record_refusal(error, error.key_id, trace_of(request))
-    request.state.has_row = error.has_row
-    headers = {} if error.retry_after is None else {"retry-after": str(error.retry_after)}
-    return reply(error.body(), error.status, headers)
+async def failed(request: Request, error: Exception) -> Response:
+    """Any error; where there was no room, or the caller asked too often, the call has a row, too."""
+    headers = dict[str, str]()
+    match error:
+        case ClientGone():
+            return Response(status_code=GONE)  # nobody reads it
+        case ApiError():
+            refusal = error
+        case UserError():
+            refusal = bad_request(str(error))
+        case RequestValidationError() | ValidationError():
+            refusal = _of_validation(error)
+        case HTTPException():
+            refusal, headers = _of_http(request, error), dict(error.headers or {})
+        case _:  # a bug of ours; SecurityMiddleware logs it
+            refusal = internal(request.state.request_id)
+    if refusal.type in CROWDED and not refusal.has_row and request.url.path in QUESTIONS:
+        await service_of(request).record_refusal(refusal, refusal.key_id, trace_of(request))
+    request.state.has_row = refusal.has_row
+    if refusal.retry_after is not None:
+        headers["retry-after"] = str(refusal.retry_after)
+    if refusal.status in (408, 413):
+        headers["connection"] = "close"  # the rest of the body is not read
+    return reply(refusal.body(), refusal.status, headers)
 
 
-async def invalid(request: Request, error: Exception) -> Response:  # noqa: ARG001
-    """A body or a parameter that doesn't fit: the first thing wrong with it."""
-    assert isinstance(error, RequestValidationError | ValidationError)
-    return reply(refusal_of(error).body(), 400)
-
-
-def refusal_of(error: RequestValidationError | ValidationError) -> ApiError:
+def _of_validation(error: RequestValidationError | ValidationError) -> ApiError:
     """The first thing that a validation found, in one line; what was sent is not repeated."""
     first = error.errors()[0]
     place = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path"))
@@ -104,36 +115,17 @@ def refusal_of(error: RequestValidationError | ValidationError) -> ApiError:
     return bad_request(f"{place[:100]}: {text}" if place else text)
 
 
-async def of_http(request: Request, error: Exception) -> Response:
+def _of_http(request: Request, error: HTTPException) -> ApiError:
     """Starlette's own: no such route, another method, a body that is too large."""
-    assert isinstance(error, HTTPException)
-    headers = dict(error.headers or {})
     text = str(error.detail)
     if error.status_code == 404:
         text = f"there is no {request.url.path[:200]}: see /openapi.json"
     if error.status_code == 405:
-        text = f"{request.method} is not allowed here: use {headers.get('allow') or headers.get('Allow')}"
-    if error.status_code in (408, 413):
-        headers["connection"] = "close"  # the rest of the body is not read
+        allowed = {name.lower(): value for name, value in (error.headers or {}).items()}.get("allow")
+        text = f"{request.method} is not allowed here: use {allowed}"
     kind = TYPES.get(error.status_code, "invalid_request_error" if error.status_code < 500 else "api_error")
-    return reply(ApiError(error.status_code, kind, text).body(), error.status_code, headers)
+    return ApiError(error.status_code, kind, text)
 
 
-async def client_gone(request: Request, error: Exception) -> Response:  # noqa: ARG001
-    """Nobody reads this."""
-    return Response(status_code=GONE)
-
-
-async def unforeseen(request: Request, error: Exception) -> Response:  # noqa: ARG001  (SecurityMiddleware logs)
-    """A bug of ours."""
-    return reply(internal(request.state.request_id).body(), 500)
-
-
-HANDLERS: dict[Any, Any] = {
-    ApiError: refused,
-    RequestValidationError: invalid,
-    ValidationError: invalid,
-    HTTPException: of_http,
-    ClientGone: client_gone,
-    Exception: unforeseen,
-}
+KINDS = (ApiError, UserError, RequestValidationError, ValidationError, HTTPException, ClientGone, Exception)
+HANDLERS: dict[Any, Any] = dict.fromkeys(KINDS, failed)

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
@@ -27,7 +26,6 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shared.masking import masked
 from step5_serving.errors import ApiError
 from step5_serving.telemetry.call import new_trace_id
 
@@ -40,23 +38,20 @@ class Limit(NamedTuple):
     bytes: int
     seconds: float  # until all of it is here
 
+    def refusal(self) -> ApiError:
+        """Of a longer body."""
+        return ApiError(
+            413, "request_too_large", f"the body is too large: {self.bytes:,} bytes are allowed here"
+        )
+
 
 INGEST = Limit(64 * MIB, 300)
 QUESTION = Limit(64 * 1024, 15)  # any other path's: a question has 2,000 characters
 OTHER = "other"
 FORWARDED = frozenset((b"forwarded", b"via", b"x-real-ip", b"cf-connecting-ip", b"true-client-ip"))
-REQUEST_ID = re.compile(rb"[\w.-]{1,64}")
-CONTENT_SECURITY_POLICY = "; ".join(
-    [
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "img-src 'self'",
-        "connect-src 'self'",
-        "base-uri 'none'",
-        "form-action 'self'",
-        "frame-ancestors 'none'",
-    ]
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 HEADERS = [
     (b"content-security-policy", CONTENT_SECURITY_POLICY.encode()),
@@ -98,10 +93,8 @@ class SecurityMiddleware:
             await self.app(scope, receive, send)
             return
         given: dict[bytes, bytes] = dict(scope["headers"])
-        asked = given.get(b"x-request-id", b"")
-        request_id = asked if REQUEST_ID.fullmatch(asked) else f"req_{new_trace_id()[:24]}".encode()
         state = scope.setdefault("state", {})
-        state["request_id"] = request_id.decode()
+        state["request_id"] = request_id = f"req_{new_trace_id()[:24]}"
         started = False
 
         async def send_with_headers(message: Message) -> None:
@@ -109,26 +102,28 @@ class SecurityMiddleware:
             if message["type"] == "http.response.start":
                 started = True
                 headers = message.setdefault("headers", [])
-                there = {name for name, _ in headers}
-                if b"cache-control" not in there:
+                if b"cache-control" not in {name for name, _ in headers}:
                     headers.append(UNCACHED)
-                message = {**message, "headers": [*headers, *HEADERS, (b"x-request-id", request_id)]}
+                ours = [*HEADERS, (b"x-request-id", request_id.encode())]
+                message = {**message, "headers": [*headers, *ours]}
                 if message["status"] >= 400 and not state.get("has_row"):
                     path = getattr(scope.get("route"), "path", scope["path"])
                     self.count(path if path in self.paths else OTHER, message["status"])
             await send(message)
 
-        limit = limit_of(scope["path"])
-        refusal = self._stranger(scope, given) or _too_large(given, limit)
+        limit, length = limit_of(scope["path"]), given.get(b"content-length", b"0")
+        refusal = self._stranger(scope, given)
+        if refusal is None and length.isdigit() and int(length) > limit.bytes:
+            refusal = limit.refusal()
         if refusal is None:
             try:
                 await self.app(scope, _limited(receive, limit), send_with_headers)
             except Exception:
                 # A bug: the log gets all of it, the caller one line. What has begun can only be broken off.
-                logging.getLogger(__name__).exception("request %s failed", request_id.decode())
+                logging.getLogger(__name__).exception("request %s failed", request_id)
                 if started:
                     raise
-                refusal = internal(request_id.decode())
+                refusal = internal(request_id)
         if refusal is not None:
             headers = {"connection": "close"} if refusal.status == 413 else {}
             response = JSONResponse(refusal.body(), refusal.status, headers)
@@ -140,31 +135,24 @@ class SecurityMiddleware:
         if self.names is not None and (name := _name_of(host)) not in self.names:
             known = ", ".join(sorted(self.names))
             return ApiError(421, "invalid_request_error", f"host {name[:80]!r} is not here: use {known}")
-        if (header := _forwarded(given)) and not self.wants_keys():
+        forwarded = [name for name in given if name in FORWARDED or name.startswith(b"x-forwarded-")]
+        if forwarded and not self.wants_keys():
+            header = forwarded[0].decode("latin-1")
             return ApiError(
                 403,
                 "permission_error",
                 f"this came through a proxy ({header}), and the server has no API key: make one with "
                 "`python -m step5_serving keys add NAME`",
             )
-        if scope["method"] in ("GET", "HEAD", "OPTIONS"):  # nothing changes, and no other page can read it
-            return None
         origin = given.get(b"origin", b"").decode("latin-1")
-        if origin and origin.split("://")[-1].lower() != host.lower():
+        changes = scope["method"] not in ("GET", "HEAD", "OPTIONS")  # the others no other page can read
+        if changes and origin and origin.split("://")[-1].lower() != host.lower():
             return ApiError(
                 403,
                 "permission_error",
                 f"pages of {origin[:80]!r} may not call this server: call it directly",
             )
         return None
-
-
-def _forwarded(given: dict[bytes, bytes]) -> str | None:
-    """The header by which a proxy says that it hands on somebody else's request; None where there is none."""
-    for name in given:
-        if name in FORWARDED or name.startswith(b"x-forwarded-"):
-            return name.decode("latin-1")
-    return None
 
 
 def internal(request_id: str) -> ApiError:
@@ -175,15 +163,6 @@ def internal(request_id: str) -> ApiError:
 def limit_of(path: str) -> Limit:
     """What the body of a request may be."""
     return INGEST if path == "/ingest" else QUESTION
-
-
-def _too_large(given: dict[bytes, bytes], limit: Limit) -> ApiError | None:
-    length = given.get(b"content-length", b"0")
-    return _large(limit.bytes) if length.isdigit() and int(length) > limit.bytes else None
-
-
-def _large(most: int) -> ApiError:
-    return ApiError(413, "request_too_large", f"the body is too large: {most:,} bytes are allowed here")
 
 
 def _limited(receive: Receive, limit: Limit) -> Receive:
@@ -206,7 +185,7 @@ def _limited(receive: Receive, limit: Limit) -> Receive:
         if message["type"] == "http.request":
             read, ended = read + len(message.get("body", b"")), not message.get("more_body", False)
             if read > limit.bytes:
-                raise HTTPException(413, _large(limit.bytes).message)
+                raise HTTPException(413, limit.refusal().message)
         return message
 
     return receive_some
@@ -221,17 +200,3 @@ def _name_of(host: str) -> str:
     if host.startswith("["):
         return host[1:].split("]")[0].lower()
     return host.rsplit(":", 1)[0].lower() if host.rsplit(":", 1)[-1].isdigit() else host.lower()
-
-
-class NoSecrets(logging.Filter):
-    """Masks keys in whatever is logged, before any handler sees it."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        try:
-            said = record.getMessage()
-        except Exception:  # a log call that is wrong: logging itself will say so
-            return True
-        record.msg, record.args = masked(said), ()
-        if record.exc_info and record.exc_info[1] and not record.exc_text:
-            record.exc_text = masked(logging.Formatter().formatException(record.exc_info))
-        return True

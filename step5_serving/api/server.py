@@ -33,6 +33,7 @@ from step5_serving.config import SCRIPTED, Config
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
+    from step5_serving.seam import Answerer
     from step5_serving.telemetry.spans import Spans
 
 OTLP = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
@@ -48,16 +49,13 @@ def serve(config: Config, say: Callable[[str], None] = lambda line: print(line, 
     """
     keys = Keys(config.keys)
     check_host(config, keys)
-    listening = listen(config.host, config.port)
-    try:
+    with contextlib.closing(listen(config.host, config.port)) as listening:
         app = make_app(config, keys)
         place = address_of(listening)
         say(masked(f"listening on {place} (engine {config.engine}); stop with Ctrl-C"))
         if not is_loopback(config.host):
             say(f"{len(keys)} API keys are known; there is no TLS here: put a proxy in front of this address")
         run(config, app, listening, say)
-    finally:
-        listening.close()
 
 
 def check_host(config: Config, keys: Keys) -> None:
@@ -75,38 +73,29 @@ def check_host(config: Config, keys: Keys) -> None:
     )
 
 
-def make_app(config: Config, keys: Keys | None = None) -> FastAPI:
+def make_app(config: Config, keys: Keys) -> FastAPI:
     """The app with all its parts. Loads no model yet, and asks no engine but one whose model nobody named.
 
     Raises:
         UserError: the engine, the index, the prompts or telemetry can't be had.
     """
     with contextlib.ExitStack() as undo:  # what was begun ends where the rest can't be had
-        parts = _parts(config, undo)  # before other imports: a process for the model loads beside them
-        app = _app(config, keys, parts)
+        # Before other imports: a process for the model loads beside them.
+        answerer = make_answerer(config, undo)
+        from step5_serving.api.app import create_app
+        from step5_serving.telemetry.prices import Budget, price_of
+        from step5_serving.telemetry.writer import Recorder
+
+        if config.budget_usd_per_day is not None and price_of(answerer.model) is None:
+            raise UserError(
+                f"--budget-usd-per-day needs to know what {answerer.model} costs, and models.toml has no "
+                "price for it: leave the budget out, or use a Claude model"
+            )
+        spans = _spans(config)
+        recorder = Recorder.from_url(config.telemetry, redact=config.redact)
+        budget = Budget(config.budget_usd_per_day, recorder.store) if config.budget_usd_per_day else None
+        app = create_app(config, answerer, recorder, keys, budget, spans)
         undo.pop_all()
-    return app
-
-
-def _app(config: Config, keys: Keys | None, parts: dict[str, Any]) -> FastAPI:
-    """The app around what answers."""
-    from step5_serving.api.app import create_app
-    from step5_serving.telemetry.prices import Budget, price_of
-    from step5_serving.telemetry.writer import Recorder
-
-    model = parts["answerer"].model
-    if config.budget_usd_per_day is not None and price_of(model) is None and config.engine != SCRIPTED:
-        raise UserError(
-            f"--budget-usd-per-day needs to know what {model} costs, and models.toml has no price for it: "
-            "leave the budget out, or use a Claude model"
-        )
-    spans = _spans(config)
-    recorder = Recorder.from_url(config.telemetry, redact=config.redact)
-    budget = Budget(config.budget_usd_per_day, recorder.store) if config.budget_usd_per_day else None
-    app = create_app(config, recorder=recorder, keys=keys, budget=budget, **parts)
-    if spans:
-        app.state.service.after.append(spans.export)
-        app.state.closing.append(spans.close)
     return app
 
 
@@ -129,30 +118,24 @@ def _spans(config: Config) -> Spans | None:
     return Spans(config.otlp, content=config.otlp_content, redact=redacted if config.redact else None)
 
 
-def _parts(config: Config, undo: contextlib.ExitStack) -> dict[str, Any]:
-    """What answers: the answerer, its documents, its prompts."""
+def make_answerer(config: Config, undo: contextlib.ExitStack) -> Answerer:
+    """What answers; `undo` ends what it began."""
     if config.engine == SCRIPTED:
         from step5_serving.rag.scripted import ScriptedAnswerer
 
-        return {"answerer": ScriptedAnswerer()}
-    from step5_serving.engines.choice import Options, resolve
+        return ScriptedAnswerer()
+    from step5_serving.engines.choice import resolve
     from step5_serving.rag.loading import check_index, prompts_folder
 
     check_index(config)
-    options = Options(config.rows, config.quantize, config.prefix_cache, config.lookup)
-    serving = resolve(config.engine, config.model, options, **config.flags)
+    serving = resolve(config.engine, config.model, config.options, **config.flags)
     undo.callback(serving.close)
     from shared.prompts import family_of
     from step5_serving.rag.answers import RagAnswerer
     from step5_serving.telemetry.versions import Versions
 
     versions = Versions.of(prompts_folder(), "answer", family_of(serving.model), config.prompts)
-    answerer = RagAnswerer(config, serving, versions)
-    return {
-        "answerer": answerer,
-        "library": lambda: answerer.library,  # with an import that can wait
-        "versions": versions,
-    }
+    return RagAnswerer(config, serving, versions)
 
 
 # --- running ------------------------------------------------------------------------------------------
@@ -174,13 +157,14 @@ def _server(config: Config, app: FastAPI) -> Any:
     """uvicorn's, which drains before it shuts down."""
     import uvicorn
 
+    service = app.state.service
+
     class Draining(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             self._loop = asyncio.get_running_loop()
             await super().startup(sockets)
 
         def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
-            service = app.state.service
             if service.draining:  # the second time
                 self.should_exit = self.force_exit = True
                 return
@@ -191,7 +175,6 @@ def _server(config: Config, app: FastAPI) -> Any:
             self._draining = asyncio.ensure_future(self._drain())
 
         async def _drain(self) -> None:
-            service = app.state.service
             try:
                 async with asyncio.timeout(config.drain_s):
                     await service.drained()
@@ -216,14 +199,18 @@ def _server(config: Config, app: FastAPI) -> Any:
     )
 
 
-def _log_quietly() -> None:
-    """Our warnings and everybody's errors on stderr, a line each without a traceback, and without secrets."""
-    from step5_serving.api.security import NoSecrets
+class NoSecrets(logging.Formatter):
+    """Masks keys in whatever is logged."""
 
+    def format(self, record: logging.LogRecord) -> str:
+        return masked(super().format(record))
+
+
+def _log_quietly() -> None:
+    """Our warnings and everybody's errors on stderr, without secrets."""
     handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(NoSecrets("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     handler.setLevel(logging.WARNING)  # for libraries that give their own loggers a level
-    handler.addFilter(NoSecrets())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.ERROR)

@@ -18,49 +18,47 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
-from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shared.masking import masked
-from step5_serving.api.access import Access
 from step5_serving.api.admission import Admission
-from step5_serving.api.keys import Keys
+from step5_serving.api.keys import Access, Keys
 from step5_serving.api.response import Reply, fill, fill_found, reply_of, settle
 from step5_serving.api.security import internal
-from step5_serving.api.state_log import StateLog
 from step5_serving.config import Config
 from step5_serving.errors import ApiError, overloaded
 from step5_serving.seam import Answerer, Query, Tell, Write, nothing
 from step5_serving.telemetry.call import CHANGES, Call, Trace
 from step5_serving.telemetry.prices import Budget
-from step5_serving.telemetry.versions import Versions
 from step5_serving.telemetry.writer import Recorder
+
+if TYPE_CHECKING:
+    from step5_serving.telemetry.spans import Spans
 
 log = logging.getLogger(__name__)
 
 GONE = 499  # the status of nginx for a client that went away before the answer came
 
 
-@dataclass
 class Service:
     """All parts of a running server."""
 
-    config: Config
-    answerer: Answerer
-    recorder: Recorder
-    keys: Keys
-    admission: Admission = field(init=False)
-    access: Access = field(init=False)
-    versions: Versions | None = None
-    budget: Budget | None = None
-    after: list[Callable[[Call], None]] = field(default_factory=list)  # metrics and spans
-    draining: bool = False
-    states: StateLog = field(default_factory=StateLog)
-    changes: set[asyncio.Future[Any]] = field(default_factory=set)  # of the documents, under way
-
-    def __post_init__(self) -> None:
-        self.admission = Admission(self.config.running, self.config.waiting)
-        self.access = Access(self.config, self.keys, self.states)
+    def __init__(
+        self,
+        config: Config,
+        answerer: Answerer,
+        recorder: Recorder,
+        keys: Keys,
+        budget: Budget | None = None,
+        spans: Spans | None = None,
+    ) -> None:
+        self.config, self.answerer, self.recorder, self.keys = config, answerer, recorder, keys
+        self.budget, self.spans = budget, spans
+        self.admission, self.access = Admission(config.running, config.waiting), Access(config, keys)
+        self.after: list[Callable[[Call], None]] = [spans.export] if spans else []  # metrics, too
+        self.draining = False
+        self.changes: set[asyncio.Future[Any]] = set()  # of the documents, under way
+        self._troubled: set[str] = set()  # parts of which the log says that they are in trouble
 
     # --- a question ---------------------------------------------------------------------------------------
 
@@ -85,8 +83,8 @@ class Service:
         call.question = query.question
         if self.config.reader == "quote" and query.reader == "auto":
             query = query.model_copy(update={"reader": "quote"})
-        if self.versions and query.prompt_version is None and query.reader != "quote":
-            query = query.model_copy(update={"prompt_version": self.versions.pick(trace.id)})
+        if query.prompt_version is None and query.reader != "quote":
+            query = query.model_copy(update={"prompt_version": self.answerer.pick(trace.id)})
 
         def write_on(text: str) -> None:
             if call.first_token_ms is None:
@@ -171,7 +169,7 @@ class Service:
                 self.admission.check()  # else it would be a stream that never began
                 await self.recorder.open(call)
             yield
-            self.states.tell(part, None)
+            self.log_state(part, None)
         except asyncio.CancelledError as gone:
             raised = gone
             call.status, call.error_type = GONE, "client_gone"
@@ -180,7 +178,7 @@ class Service:
             refusal.has_row = True
             call.status, call.error_type = refusal.status, refusal.type
             if refusal.status in (502, 503) and refusal.type == "api_error":
-                self.states.tell(part, refusal.message)
+                self.log_state(part, refusal.message)
             if refusal.retrieved:
                 fill_found(call, refusal.retrieved)
         except Exception:
@@ -192,10 +190,10 @@ class Service:
         settle(call)
         try:
             await self.recorder.record(call)
-            self.states.tell("telemetry", None)
+            self.log_state("telemetry", None)
         except ApiError as down:
             down.has_row = True  # it was tried
-            self.states.tell("telemetry", down.message)
+            self.log_state("telemetry", down.message)
             if raised is None:
                 raise
             log.warning("call %s, status %s, has no row: %s", call.trace_id, call.status, down.message)
@@ -230,9 +228,21 @@ class Service:
             "telemetry": await self.recorder.ready(),
         }
         for part, trouble in troubles.items():
-            self.states.tell(part, trouble)
+            self.log_state(part, trouble)
         reason = next(filter(None, troubles.values()), None)
         return masked(reason) if reason else None
+
+    def log_state(self, part: str, trouble: str | None) -> None:
+        """What was seen of a part (keys, model, telemetry, documents): None where it works.
+
+        The operator's log has a line for each change, not for each call.
+        """
+        if trouble is not None and part not in self._troubled:
+            self._troubled.add(part)
+            log.warning("%s: %s", part, trouble)
+        elif trouble is None and part in self._troubled:
+            self._troubled.discard(part)
+            log.warning("%s: works again", part)
 
     async def drained(self) -> None:
         """Wait until nothing runs or waits, no change of the documents either."""
@@ -249,6 +259,8 @@ class Service:
         """Let go of everything."""
         await self.answerer.close()
         await self.recorder.close()
+        if self.spans:
+            await asyncio.to_thread(self.spans.close)
 
 
 def _ms(seconds: float) -> float:

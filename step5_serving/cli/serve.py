@@ -35,7 +35,9 @@ def serve(
     rows: Annotated[int, typer.Option(min=1, help="Largest batch of the torch engine.")] = Options.rows,
     quantize: Annotated[Literal["int8"] | None, typer.Option(help="Weights in fewer bits (torch).")] = None,
     prefix_cache: Annotated[bool, typer.Option(help="Compute shared prompt prefixes once (torch).")] = True,
-    lookup: Annotated[int, typer.Option(min=0, help="Prompt lookup's tokens (torch); 0: off.")] = Options.lookup,
+    lookup: Annotated[
+        int, typer.Option(min=0, help="Prompt lookup's tokens (torch); 0: off.")
+    ] = Options.lookup,
     index: Annotated[Path | None, typer.Option(help="Index folder; default: rag-index or sample.")] = None,
     store: Annotated[
         Literal["chroma", "faiss", "weaviate", "pinecone"], typer.Option(help="The vector store.")

@@ -23,10 +23,10 @@ import httpx2
 
 from step5_serving.config import Config
 from step5_serving.engines.choice import Engine
-from step5_serving.errors import not_found
+from step5_serving.errors import ApiError, not_found
 from step5_serving.rag.cancelling import ModelCalls, Stopped
 from step5_serving.rag.loading import Opened, Opening
-from step5_serving.rag.wording import refusal_of, refusing, retrieved, whole
+from step5_serving.rag.wording import refusal_of, refusing, retrieved
 from step5_serving.seam import Answered, PromptRef, Query, Retrieved, Source, Tell, Write, nothing
 from step5_serving.telemetry.versions import Versions, prompt_of, ref_of
 
@@ -38,8 +38,9 @@ class RagAnswerer:
         self.config, self.serving, self.versions = config, serving, versions
         self.model, self.engine = serving.model, serving.name
         self.threads = ThreadPoolExecutor(config.running, "answering")
-        self._calls = ModelCalls()
-        self.opening = Opening(config, serving, self._calls)
+        self.calls = ModelCalls()
+        self.opening = Opening(config, serving, self.calls)
+        self.opened, self.ready = self.opening.opened, self.opening.ready
 
     @cached_property
     def library(self) -> Any:
@@ -48,41 +49,52 @@ class RagAnswerer:
 
         return Library(self.opening)
 
+    def pick(self, trace_id: str) -> int | None:
+        return self.versions.pick(trace_id)
+
+    async def close(self) -> None:
+        self.threads.shutdown(wait=False)
+        await asyncio.to_thread(self.serving.close)
+
     # --- answering ----------------------------------------------------------------------------------------
 
     async def answer(self, query: Query, write: Write = nothing, tell: Tell = nothing) -> Answered:
-        opened = await self.opened()
-        return await self._in_thread(write, tell, lambda says, tells: self._ask(opened, query, says, tells))
+        opened, loop = await self.opened(), asyncio.get_running_loop()
+
+        def work(stopped: threading.Event) -> Answered:
+            def handing(to: Callable[[Any], None]) -> Callable[[Any], None]:
+                """What a thread gives, for the loop's thread, until nobody waits."""
+
+                def hand(item: Any) -> None:
+                    if stopped.is_set():
+                        raise Stopped
+                    loop.call_soon_threadsafe(to, item)
+
+                return hand
+
+            return self._ask(opened, stopped, query, handing(write), handing(tell))
+
+        return await self._in_thread(work)
 
     async def again(
         self, query: Query, sources: list[Source], prompt: PromptRef | None, parameters: dict[str, Any]
     ) -> Answered:
         opened = await self.opened()
+        return await self._in_thread(
+            lambda stopped: self._read(opened, stopped, query.question, sources, prompt, parameters)
+        )
 
-        def work(_write: Write, _tell: Tell) -> Answered:
-            return self._read(opened, query.question, sources, prompt, parameters)
-
-        return await self._in_thread(nothing, nothing, work)
-
-    async def _in_thread(self, write: Write, tell: Tell, work: Callable[[Write, Tell], Answered]) -> Answered:
-        """Run it; what it writes and tells is handed over to the loop's thread, until nobody waits."""
-        loop, stopped = asyncio.get_running_loop(), threading.Event()
-
-        def handing(to: Callable[[Any], None]) -> Callable[[Any], None]:
-            def hand(item: Any) -> None:
-                if stopped.is_set():
-                    raise Stopped
-                loop.call_soon_threadsafe(to, item)
-
-            return hand
-
+    async def _in_thread(self, work: Callable[[threading.Event], Answered]) -> Answered:
+        """Run it; the event tells it that nobody waits any more."""
+        stopped = threading.Event()
         try:
-            watched = self._calls.watched(stopped, lambda: work(handing(write), handing(tell)))
-            return await loop.run_in_executor(self.threads, watched)
+            return await asyncio.get_running_loop().run_in_executor(self.threads, work, stopped)
         finally:
             stopped.set()
 
-    def _ask(self, opened: Opened, query: Query, write: Write, tell: Tell) -> Answered:
+    def _ask(
+        self, opened: Opened, stopped: threading.Event, query: Query, write: Write, tell: Tell
+    ) -> Answered:
         """Step 3's `ask`, in a thread. The gate is held for the search, not while a model writes."""
         from step3_rag.options import checked, needs_chat
         from step3_rag.pipeline import ChatError, ask
@@ -91,7 +103,7 @@ class RagAnswerer:
         with contextlib.ExitStack() as held, refusing():
             held.enter_context(opened.gate.reading())
             plan = self._plan(opened, query)
-            client = opened.client if needs_chat(plan) else None
+            client = self.calls.watched(opened.client, stopped) if needs_chat(plan) else None
 
             def told(reflection: Any, sources: list[Any]) -> None:
                 nonlocal found
@@ -127,6 +139,7 @@ class RagAnswerer:
     def _read(
         self,
         opened: Opened,
+        stopped: threading.Event,
         question: str,
         sources: list[Source],
         prompt: PromptRef | None,
@@ -151,8 +164,9 @@ class RagAnswerer:
             elif prompt is None:
                 answer = read.quote(question, passages, opened.retriever.embedder, opened.retriever.rarity)
             else:
+                client = self.calls.watched(opened.client, stopped)
                 try:
-                    answer = read.chat(opened.client, self.model, question, passages, prompt=plan.prompt)
+                    answer = read.chat(client, self.model, question, passages, prompt=plan.prompt)
                 except (anthropic.AnthropicError, httpx2.TransportError) as error:
                     raise refusal_of(error, self.serving.settings, None) from None
         answered = self._answered(answer, plan, Retrieved(sources=sources), silent=silent)
@@ -168,8 +182,9 @@ class RagAnswerer:
         """
         chat = plan.reader == "chat"
         wrote = chat and not silent
-        if wrote:
-            whole(answer, self.model, found)
+        if wrote and answer.stop_reason is None:  # as of a connection that is closed in the middle
+            why = f"{self.model}: it broke off its answer: ask again"
+            raise ApiError(502, "api_error", why, retrieved=found)
         return Answered(
             text=answer.text,
             abstained=answer.is_unknown,
@@ -188,6 +203,7 @@ class RagAnswerer:
         """All that it takes to make the call again."""
         from step3_rag.answer.read import MAX_TOKENS
 
+        quantize = self.config.options.quantize
         return {
             "k": plan.options.k,
             "collection": next(iter(plan.options.collections), None),
@@ -196,7 +212,7 @@ class RagAnswerer:
             "threshold": plan.threshold,
             "budget": plan.budget,
             "max_tokens": MAX_TOKENS,
-            **({"quantize": self.config.quantize} if self.config.quantize else {}),
+            **({"quantize": quantize} if quantize else {}),
         }
 
     def _plan(self, opened: Opened, query: Query) -> Any:
@@ -232,23 +248,6 @@ class RagAnswerer:
             there = ", ".join(map(str, sorted(self.versions.known)))
             raise not_found(f"prompt_version {version} does not exist: there are {there}")
         return self.versions.known[version]
-
-    # --- its life -----------------------------------------------------------------------------------------
-
-    async def opened(self) -> Opened:
-        """Index and model.
-
-        Raises:
-            ApiError: they can't be had.
-        """
-        return await self.opening.opened()
-
-    async def ready(self) -> str | None:
-        return await self.opening.ready()
-
-    async def close(self) -> None:
-        self.threads.shutdown(wait=False)
-        await asyncio.to_thread(self.serving.close)
 
 
 def _sum(one: int | None, other: int | None) -> int | None:

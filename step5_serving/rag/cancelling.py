@@ -1,20 +1,22 @@
 """Calls of the model: they stop when nobody waits for them any more, and it shows when none makes progress.
 
-calls = ModelCalls()
-client = anthropic.Anthropic(...).with_middleware(calls.middleware)
-event = threading.Event()
-await threads.run(calls.watched(event, work))    # `event.set()` ends the work at its next byte
-calls.silence()                                  # seconds since the model sent anything, while it should
+calls, stopped = ModelCalls(), threading.Event()
+client = calls.watched(anthropic.Anthropic(...), stopped)
+client.messages.create(...)      # in a thread; `stopped.set()` ends it at its next byte
+calls.silence()                  # seconds since the model sent anything, while it should
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import httpx2
+
+if TYPE_CHECKING:
+    import anthropic
 
 
 class Stopped(Exception):
@@ -22,70 +24,58 @@ class Stopped(Exception):
 
 
 class Watched(httpx2.SyncByteStream):
-    """A reply's bytes, until nobody waits for them."""
+    """A reply's bytes, until nobody waits for them: also where they are no text, but pings."""
 
-    def __init__(self, inner: Any, stopped: threading.Event | None, calls: ModelCalls) -> None:
+    def __init__(self, inner: Any, stopped: threading.Event, calls: ModelCalls) -> None:
         self._inner, self._stopped, self._calls = inner, stopped, calls
         self._open = True
 
     def __iter__(self) -> Iterator[bytes]:
         for chunk in self._inner:
-            self._calls.moved()
-            if self._stopped is not None and self._stopped.is_set():
+            self._calls.last = time.monotonic()
+            if self._stopped.is_set():
                 raise Stopped
             yield chunk
 
     def close(self) -> None:
         if self._open:
             self._open = False
-            self._calls.ended()
+            self._calls.count(-1)
         self._inner.close()
 
 
 class ModelCalls:
-    """Knows, in each thread, whether anybody waits for what it does; and, of all, when a byte came last."""
+    """Knows how many calls are open, and when a byte of any of them came last."""
 
     def __init__(self) -> None:
-        self._own = threading.local()
-        self._lock, self._open, self._last = threading.Lock(), 0, 0.0
+        self._lock, self._open, self.last = threading.Lock(), 0, 0.0
 
-    def watched(self, stopped: threading.Event, work: Callable[[], Any]) -> Callable[[], Any]:
-        """The work, in whose thread `stopped` counts."""
+    def watched(self, client: anthropic.Anthropic, stopped: threading.Event) -> anthropic.Anthropic:
+        """The client; its calls end once `stopped` is set."""
 
-        def run() -> Any:
-            self._own.stopped = stopped
-            return work()
-
-        return run
-
-    def middleware(self, request: Any, call_next: Any) -> Any:
-        """What the model sends ends when nobody waits any more: also where it sends no text, but pings."""
-        with self._lock:
-            self._last = self._last if self._open else time.monotonic()
-            self._open += 1
-        try:
-            response = call_next(request)
-        except BaseException:
-            self.ended()
-            raise
-        self.moved()
-        if not request.stream or response.http_response.is_closed:
-            self.ended()
+        def call(request: Any, call_next: Any) -> Any:
+            self.count(1)
+            try:
+                response = call_next(request)
+            except BaseException:
+                self.count(-1)
+                raise
+            self.last = time.monotonic()
+            if not request.stream or response.http_response.is_closed:
+                self.count(-1)
+            else:
+                response.http_response.stream = Watched(response.http_response.stream, stopped, self)
             return response
-        stopped = getattr(self._own, "stopped", None)
-        response.http_response.stream = Watched(response.http_response.stream, stopped, self)
-        return response
 
-    def moved(self) -> None:
-        """A byte has come."""
-        self._last = time.monotonic()
+        return client.with_middleware(call)
 
-    def ended(self) -> None:
-        """A call is over."""
+    def count(self, change: int) -> None:
+        """A call begins or ends."""
         with self._lock:
-            self._open -= 1
+            self.last = self.last if self._open else time.monotonic()
+            self._open += change
 
     def silence(self) -> float:
         """Seconds since the model sent anything to anyone; 0 where nobody waits for it."""
         with self._lock:
-            return time.monotonic() - self._last if self._open else 0.0
+            return time.monotonic() - self.last if self._open else 0.0

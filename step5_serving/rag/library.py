@@ -17,7 +17,7 @@ import re
 import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -103,6 +103,11 @@ class _Later(Index):
             Index.finish(self, self.written)
 
 
+def _shown(row: Any) -> dict[str, Any]:
+    """What is told of a document."""
+    return {name: row[name] for name in SHOWN}
+
+
 class Library:
     """The documents of the index that answers come from."""
 
@@ -114,7 +119,7 @@ class Library:
         """Every document: id, name, collection, title, sha256, size, chunks."""
         opened = await self._opening.opened()
         rows = await asyncio.to_thread(lambda: opened.retriever.index.documents())
-        return [{name: row[name] for name in SHOWN} for row in rows]
+        return [_shown(row) for row in rows]
 
     async def ingest(self, uploads: Sequence[Upload]) -> dict[str, Any]:
         """Bring them in; one that is there already under its name gets a new version.
@@ -139,9 +144,7 @@ class Library:
     def _ingest(self, opened: Opened, uploads: Sequence[Upload]) -> dict[str, Any]:
         with self._writing(opened) as index:
             known = {row["name"]: row["path"] for row in index.documents()}
-            sources = [
-                Upload(each.file, each.collection, each.content, known.get(each.name)) for each in uploads
-            ]
+            sources = [replace(each, known_as=known.get(each.name)) for each in uploads]
             facts = index.facts
             sizes = update.Sizes(facts["chunk_size"], facts["chunk_overlap"])
             report = update.ingest(index, sources, opened.retriever.embedder, sizes, Report())
@@ -153,13 +156,8 @@ class Library:
                 self._follow(opened, index)
             names = {each.name for each in sources}
             rows = [row for row in index.documents() if row["name"] in names]
-        return {
-            "new": report.new,
-            "changed": report.changed,
-            "unchanged": report.unchanged,
-            "failed": report.failed,
-            "documents": [{name: row[name] for name in SHOWN} for row in rows],
-        }
+        counts = {name: getattr(report, name) for name in ("new", "changed", "unchanged", "failed")}
+        return {**counts, "documents": [_shown(row) for row in rows]}
 
     def _remove(self, opened: Opened, id: int) -> dict[str, Any]:
         with self._writing(opened) as index:
@@ -169,7 +167,7 @@ class Library:
             with opened.gate.writing():
                 index.remove([id])
                 self._follow(opened, index)
-        return {name: row[name] for name in SHOWN}
+        return _shown(row)
 
     def _follow(self, opened: Opened, index: Index) -> None:
         """The vector store, then what all searches share, as the index is now. The gate is shut."""

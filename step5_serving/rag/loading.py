@@ -21,7 +21,7 @@ from step5_serving.errors import ApiError, unavailable
 from step5_serving.rag.cancelling import ModelCalls
 
 SILENT_S = 60.0  # without a byte from the model, while calls wait for it: it makes no progress
-TRY_AGAIN = 2.0  # seconds between attempts to open what could not be opened
+TRY_AGAIN = 2.0  # seconds between attempts to open what could not be opened, and between two looks
 WARM_UP = "What are the terms of renewal?"
 
 
@@ -61,10 +61,8 @@ class Opening:
         self.config, self.serving, self._calls = config, serving, calls
         self._loading: asyncio.Future[Opened] | None = None
         self._failed = 0.0  # when it could not be opened
-        self._looked: tuple[float, str | None] = (
-            0.0,
-            None,
-        )  # when a look was taken at the servers behind this one, and what is wrong
+        self._looked = 0.0  # when a look was taken at the servers behind this one
+        self._trouble: str | None = None  # what was wrong then
 
     @property
     def settings(self) -> Settings:
@@ -102,25 +100,26 @@ class Opening:
             client = with_timeouts(self.serving.client(), max(1.0, config.timeout_s))
         finally:
             self._failed = time.monotonic()
-        return Opened(retriever, RWLock(), client.with_middleware(self._calls.middleware))
+        return Opened(retriever, RWLock(), client)
 
     async def ready(self) -> str | None:
         """None, or what can't be had or makes no progress."""
         try:
-            await self.opened()
+            opened = await self.opened()
         except ApiError as refusal:
             return refusal.message
         if (silence := self._calls.silence()) > SILENT_S:
             return f"the engine {self.serving.name} has sent nothing for {silence:.0f} s, though calls wait"
-        if time.monotonic() - self._looked[0] > TRY_AGAIN:
-            self._looked = time.monotonic(), await asyncio.to_thread(self._trouble_elsewhere)
-        return self._looked[1]
+        if time.monotonic() - self._looked > TRY_AGAIN:
+            self._looked = time.monotonic()
+            self._trouble = await asyncio.to_thread(self._trouble_elsewhere, opened)
+        return self._trouble
 
-    def _trouble_elsewhere(self) -> str | None:
+    def _trouble_elsewhere(self, opened: Opened) -> str | None:
         """Why the servers and the process behind this one would not answer."""
         try:
-            if self.config.store_address and self._loading is not None:
-                store = self._loading.result().retriever.store
+            if self.config.store_address:
+                store = opened.retriever.store
                 with store.explained():
                     store.count()
             return None if self.config.reader == "quote" else self.serving.trouble()

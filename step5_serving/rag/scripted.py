@@ -67,6 +67,7 @@ class ScriptedAnswerer:
     running: int = 0
     cancelled: int = 0
     is_closed: bool = False
+    library: Any = None
 
     async def answer(self, query: Query, write: Write = nothing, tell: Tell = nothing) -> Answered:
         self.asked.append(query)
@@ -119,6 +120,9 @@ class ScriptedAnswerer:
         answered = await self.answer(query.model_copy(update={"prompt_version": None}))
         answered.sources, answered.prompt, answered.parameters = sources, prompt, parameters
         return answered
+
+    def pick(self, trace_id: str) -> int | None:  # noqa: ARG002
+        return None
 
     async def ready(self) -> str | None:
         return self.not_ready

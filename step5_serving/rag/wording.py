@@ -59,16 +59,6 @@ def refusal_of(error: Exception, settings: Settings, found: Retrieved | None) ->
     return ApiError(502, "api_error", message, retrieved=found)
 
 
-def whole(answer: Any, model: str, found: Retrieved | None) -> None:
-    """Look whether the model came to an end: a connection that is closed without one looks like it.
-
-    Raises:
-        ApiError: it broke off.
-    """
-    if answer.stop_reason is None:
-        raise ApiError(502, "api_error", f"{model}: it broke off its answer: ask again", retrieved=found)
-
-
 @contextlib.contextmanager
 def refusing() -> Any:
     """A UserError of step 3 as a refusal: the vector store is gone, the index is damaged."""

@@ -2,8 +2,7 @@
 
     python -m tests.step5.faults_process '{"config": {"engine": "scripted", "port": 0}}'
 
-The JSON may hold `config` (fields of Config), `answerer` (fields of a ScriptedAnswerer) and `body_s`, the
-seconds for a body.
+The JSON may hold `config` (fields of Config) and `answerer` (fields of a ScriptedAnswerer).
 """
 
 import contextlib
@@ -26,10 +25,10 @@ ASKED = {"question": "When does it renew?"}
 class Process:
     """A running server: its address, its process, and what it said on stderr."""
 
-    def __init__(self, folder, *, config=None, answerer=None, body_s=None, environment=None, start=60.0):
+    def __init__(self, folder, *, config=None, answerer=None, environment=None, start=60.0):
         paths = {"telemetry": f"sqlite:///{folder}/telemetry.db", "keys": str(Path(folder) / "keys.json")}
         config = {"engine": "scripted", "port": 0, "drain_s": 2, **paths, **(config or {})}
-        given = {"config": config, "answerer": answerer or {}, "body_s": body_s}
+        given = {"config": config, "answerer": answerer or {}}
         self.folder, self.log, lines = Path(folder), [], queue.Queue()
         self.popen = subprocess.Popen(
             [sys.executable, "-m", "tests.step5.faults_process", json.dumps(given)],
@@ -104,14 +103,12 @@ class Process:
 
 
 def main(given):
-    from step5_serving.api import security, server
+    from step5_serving.api import server
     from step5_serving.config import Config
     from step5_serving.rag.scripted import ScriptedAnswerer
 
-    if given.get("body_s"):
-        security.QUESTION = security.QUESTION._replace(seconds=given["body_s"])
     if given.get("answerer"):
-        server._parts = lambda _config, _undo: {"answerer": ScriptedAnswerer(**given["answerer"])}
+        server.make_answerer = lambda _config, _undo: ScriptedAnswerer(**given["answerer"])
     fields = dict(given["config"])
     for name in ("keys", "index"):
         if name in fields:

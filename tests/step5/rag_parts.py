@@ -2,11 +2,8 @@
 
 import asyncio
 import shutil
-import threading
 from types import SimpleNamespace
 
-import anthropic
-import httpx2
 import pytest
 
 from shared.config import load_settings
@@ -16,7 +13,7 @@ from step5_serving.config import Config
 from step5_serving.rag.answers import RagAnswerer
 from step5_serving.rag.loading import prompts_folder
 from step5_serving.telemetry.versions import Versions
-from tests.scripted import ScriptedMessages, events
+from tests.scripted import ScriptedMessages
 from tests.step3.conftest import FakeEmbedder, made_once  # noqa: F401  (a fixture)
 
 ALWAYS = {"threshold": 0.0, "strategies": ()}  # whatever the confidence: the fake embedder knows no meaning
@@ -45,53 +42,6 @@ class FakeServing:
 
     def close(self):
         self.closed = True
-
-
-class Trickle(httpx2.SyncByteStream):
-    """An answer of many words, slowly; says when it was closed."""
-
-    def __init__(self, words=500, pace=0.01):
-        self.words, self.pace, self.sent, self.closed = words, pace, 0, threading.Event()
-
-    def __iter__(self):
-        message = {
-            "id": "msg_1",
-            "type": "message",
-            "role": "assistant",
-            "model": "scripted",
-            "content": [],
-            "stop_reason": "end_turn",
-            "stop_sequence": None,
-            "usage": {"input_tokens": 9, "output_tokens": self.words},
-        }
-        whole = list(events({**message, "content": [{"type": "text", "text": "x"}]}))
-        delta = next(each for each in whole if each["type"] == "content_block_delta")
-        for each in whole[:2]:
-            yield _sent(each)
-        for _ in range(self.words):
-            self.closed.wait(self.pace)
-            self.sent += 1
-            yield _sent({**delta, "delta": {"type": "text_delta", "text": "word "}})
-        for each in whole[-3:]:
-            yield _sent(each)
-
-    def close(self):
-        self.closed.set()
-
-
-def _sent(event):
-    import json
-
-    return f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode()
-
-
-def trickling(stream):
-    """A client whose every answer is that stream."""
-    headers = {"content-type": "text/event-stream"}
-    transport = httpx2.MockTransport(lambda _request: httpx2.Response(200, headers=headers, stream=stream))
-    return anthropic.Anthropic(
-        api_key="x", base_url="http://x.invalid", http_client=httpx2.Client(transport=transport)
-    )
 
 
 @pytest.fixture

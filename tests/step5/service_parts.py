@@ -11,7 +11,6 @@ import uvicorn
 
 from step5_serving.addresses import address_of, listen
 from step5_serving.api.app import create_app
-from step5_serving.api.keys import Keys
 from step5_serving.config import Config
 from step5_serving.errors import TelemetryDown
 from step5_serving.rag.scripted import ScriptedAnswerer
@@ -45,17 +44,13 @@ class ListRecorder:
         self.closed = True
 
 
-def app_of(answerer=None, recorder=None, keys=None, library=None, parts=None, **config):
+def app_of(answerer=None, recorder=None, keys=None, library=None, budget=None, spans=None, **config):
     """An app; `config` are fields of Config."""
     config = Config(engine="scripted", **config)
-    return create_app(
-        config,
-        answerer=answerer or ScriptedAnswerer(),
-        recorder=recorder or ListRecorder(),
-        library=library,
-        keys=keys or Keys(config.keys),
-        **(parts or {}),
-    )
+    answerer = answerer or ScriptedAnswerer()
+    if library:
+        answerer.library = library
+    return create_app(config, answerer, recorder or ListRecorder(), keys, budget, spans)
 
 
 def client_of(app, **options):

@@ -1,6 +1,7 @@
 """The app around the routes: health, errors of any route, OpenAPI's own page, telemetry's routes."""
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 
@@ -84,17 +85,6 @@ def test_openapi_is_complete_and_wants_nothing_from_elsewhere():
         assert get(app, path).status_code == 404
 
 
-def test_prometheus_reads_counts_and_times():
-    app = app_of()
-    post(app)
-    post(app, json={**ASKED, "prompt_version": 9})
-    page = get(app, "/metrics")
-    assert page.headers["content-type"].startswith("text/plain")
-    assert 'rag_calls_total{route="query",status="2xx"} 1.0' in page.text
-    assert 'rag_calls_total{route="query",status="4xx"} 1.0' in page.text
-    assert "rag_in_flight 0.0" in page.text
-
-
 @in_loop
 async def test_telemetry_is_read_back(tmp_path):
     recorder = Recorder.from_url(f"sqlite:///{tmp_path / 'telemetry.db'}")
@@ -121,8 +111,8 @@ async def test_telemetry_is_read_back(tmp_path):
 @in_loop
 async def test_its_life_ends_with_all_that_it_opened():
     recorder, answerer, closed = ListRecorder(), ScriptedAnswerer(), []
-    app = app_of(answerer, recorder)
-    app.state.closing.append(lambda: closed.append("spans"))
+    spans = SimpleNamespace(export=None, close=lambda: closed.append("spans"))
+    app = app_of(answerer, recorder, spans=spans)
     async with app.router.lifespan_context(app):
         assert not answerer.is_closed
     assert (answerer.is_closed, recorder.closed, closed) == (True, True, ["spans"])

@@ -58,7 +58,7 @@ def serve_flags():
 
 def paths():
     """The routes that there are."""
-    app = create_app(Config(), answerer=ScriptedAnswerer(), recorder=ListRecorder())
+    app = create_app(Config(), ScriptedAnswerer(), ListRecorder())
     return set(app.openapi()["paths"])
 
 

@@ -70,26 +70,6 @@ def test_every_command_and_every_flag_has_help(command, path):
         assert getattr(parameter, "help", None), (path, parameter.name)
 
 
-def processor_seconds(*words):
-    """The least of three runs, and not by the clock: others may be using the machine."""
-    resource = pytest.importorskip("resource")  # Unix
-    took = []
-    for _ in range(3):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        got = subprocess.run([sys.executable, *words], capture_output=True, text=True, cwd=ROOT)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        assert got.returncode == 0
-        took.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-    return got.stdout, min(took)
-
-
-def test_help_answers_within_a_second():
-    """About 0.5 s on quiet cores, half of it the imports of typer; more where others compute."""
-    shown, took = processor_seconds("-m", "step5_serving", "serve", "--help")
-    assert "Usage" in shown
-    assert took < 1
-
-
 def test_help_imports_nothing_heavy():
     code = (
         "import sys; sys.argv=['x']; import step5_serving.__main__; "
@@ -104,18 +84,7 @@ def test_help_imports_nothing_heavy():
 
 @pytest.mark.parametrize(
     "line",
-    [
-        "serv",
-        "serve --prot 8000",
-        "serve --port eighty",
-        "keys ad alice",
-        "telemetry summry",
-        "telemetry calls --limit many",
-        "report --toleranc 0.1",
-        "replay",
-        "compare 1",
-        "bench --engin torch",
-    ],
+    ["serv", "serve --prot 8000", "serve --port eighty", "keys ad alice", "compare 1"],
 )
 def test_typos_end_in_one_line(bad, line):
     assert "--help" in bad(*line.split())

@@ -19,7 +19,7 @@ def served(tmp_path_factory):
     """The whole service in small: telemetry on disk, documents that are only counted."""
     recorder = Recorder.from_url(f"sqlite:///{tmp_path_factory.mktemp('openapi') / 'telemetry.db'}")
     library = Shelf()
-    app = app_of(ScriptedAnswerer(), recorder, library=lambda: library)
+    app = app_of(ScriptedAnswerer(), recorder, library=library)
     with listening(app) as url:
         yield SimpleNamespace(app=app, url=url)
 

@@ -14,7 +14,7 @@ from tests.step5.service_parts import listening
 def address(tmp_path):
     recorder = Recorder.from_url(f"sqlite:///{tmp_path / 'telemetry.db'}")
     config = Config(keys=tmp_path / "keys.json")
-    with listening(create_app(config, answerer=ScriptedAnswerer(pace=0.02), recorder=recorder)) as address:
+    with listening(create_app(config, ScriptedAnswerer(pace=0.02), recorder)) as address:
         yield address
 
 

@@ -4,6 +4,7 @@ import asyncio
 import re
 import time
 
+import anthropic
 import pytest
 
 from shared import prompts
@@ -14,8 +15,9 @@ from step5_serving.errors import ApiError
 from step5_serving.rag import loading
 from step5_serving.rag.loading import check_index, prompts_folder
 from step5_serving.seam import Query
-from tests.step5.rag_parts import NOTICE, Trickle, trickling
+from tests.step5.rag_parts import NOTICE
 from tests.step5.service_parts import eventually, in_loop
+from tests.step5.stand_in_engine import StandInEngine
 
 
 def asked(question=NOTICE, **fields):
@@ -154,20 +156,24 @@ def test_a_model_that_fails_is_told_in_words_and_what_was_found_is_kept(rag, fai
     assert answer(made)[0].text  # without a restart
 
 
+@pytest.fixture
+def engine():
+    """One that begins an answer and goes no further; its client is `engine.client`."""
+    with StandInEngine() as engine:
+        engine.client = anthropic.Anthropic(api_key="x", base_url=engine.address)
+        yield engine
+
+
 @in_loop
-async def test_cancelling_stops_the_model_at_the_next_word(rag):
-    stream = Trickle()
-    made, heard = rag(trickling(stream)), []
+async def test_cancelling_stops_the_model_at_the_next_byte(rag, engine):
+    engine.mode = "pings"
+    made, heard = rag(engine.client), []
     task = asyncio.ensure_future(made.answerer.answer(asked(), heard.append))
-    await eventually(lambda: len(heard) >= 3)
+    await eventually(lambda: heard)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    await eventually(stream.closed.is_set)
-    assert stream.sent < 100
-    before = len(heard)
-    await asyncio.sleep(0.05)
-    assert len(heard) <= before + 1  # one may have been on its way
+    assert await asyncio.to_thread(engine.left.wait, 5)
 
 
 QUESTIONS = [NOTICE, "kettle in the kitchen", "Oslo servers", "days of leave", "price of a sensor", "pilot"]
@@ -214,27 +220,27 @@ async def test_ready_once_all_is_loaded(rag):
     made = rag()
     assert await made.answerer.ready() is None
     made.serving.ill = "nobody answers at http://127.0.0.1:9"
-    made.answerer.opening._looked = (0.0, None)
+    made.answerer.opening._looked = 0.0
     assert await made.answerer.ready() == made.serving.ill
     made.serving.ill = None
-    made.answerer.opening._looked = (0.0, None)
+    made.answerer.opening._looked = 0.0
     assert await made.answerer.ready() is None
     await made.answerer.close()
     assert made.serving.closed
 
 
 @in_loop
-async def test_not_ready_while_the_model_makes_no_progress(rag, monkeypatch):
+async def test_not_ready_while_the_model_makes_no_progress(rag, engine, monkeypatch):
     monkeypatch.setattr(loading, "SILENT_S", 0.2)
-    stream = Trickle(words=1, pace=3)
-    made = rag(trickling(stream))
+    engine.mode = "stall"
+    made = rag(engine.client)
     assert await made.answerer.ready() is None
     asking = asyncio.ensure_future(made.answerer.answer(asked()))
-    await eventually(lambda: made.answerer._calls.silence() > 0.25)
+    await eventually(lambda: made.answerer.calls.silence() > 0.25)
     assert "has sent nothing for" in await made.answerer.ready()
     asking.cancel()
-    stream.close()
-    await eventually(lambda: made.answerer._calls.silence() == 0.0)
+    engine.released.set()
+    await eventually(lambda: made.answerer.calls.silence() == 0.0)
     assert await made.answerer.ready() is None
 
 
@@ -265,25 +271,6 @@ async def test_one_who_leaves_while_it_loads_stops_nothing(rag):
     await asyncio.sleep(0.01)
     first.cancel()
     assert (await second).text
-
-
-@in_loop
-async def test_a_vector_store_that_is_gone_is_told_and_comes_back(rag, monkeypatch):
-    made = rag()
-    opened = await made.answerer.opened()
-    search = opened.retriever.store.nearest
-
-    def gone(*args, **kwargs):
-        from chromadb.errors import InternalError
-
-        raise InternalError("connection refused")
-
-    monkeypatch.setattr(opened.retriever.store, "nearest", gone)
-    with pytest.raises(ApiError, match="vector store chroma failed") as refused:
-        await made.answerer.answer(asked(reader="quote"))
-    assert (refused.value.status, refused.value.retry_after) == (503, 5)
-    monkeypatch.setattr(opened.retriever.store, "nearest", search)
-    assert (await made.answerer.answer(asked(reader="quote"))).text
 
 
 def test_an_index_that_was_named_must_be_there(rag, tmp_path):

@@ -10,6 +10,7 @@ version. Questions meanwhile see the documents as they were before, then as they
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request, Response
@@ -49,16 +50,16 @@ async def ingest(request: Request) -> Response:
     key_id, library = caller_of(request, "operate"), _library(request)
     uploads = await _files(request)
     names = ", ".join(each.name for each in uploads)
-    work = lambda: library.ingest(uploads)  # noqa: E731
-    return reply(await service_of(request).change("ingest", names, key_id, trace_of(request), work))
+    change = service_of(request).change
+    return reply(await change("ingest", names, key_id, trace_of(request), partial(library.ingest, uploads)))
 
 
 @router.delete("/documents/{id}")
 async def delete(request: Request, id: Annotated[int, Path(ge=0, le=LARGEST_ID)]) -> Response:
     """Take a document out; what it was."""
     key_id, library = caller_of(request, "operate"), _library(request)
-    work = lambda: library.remove(id)  # noqa: E731
-    return reply(await service_of(request).change("delete", str(id), key_id, trace_of(request), work))
+    change = service_of(request).change
+    return reply(await change("delete", str(id), key_id, trace_of(request), partial(library.remove, id)))
 
 
 def _library(request: Request) -> Any:
@@ -67,10 +68,10 @@ def _library(request: Request) -> Any:
     Raises:
         ApiError: this server has none (it is scripted).
     """
-    library = request.app.state.library
+    library = service_of(request).answerer.library
     if library is None:
         raise not_found("this server has no documents: its answers are scripted")
-    return library()
+    return library
 
 
 async def _files(request: Request) -> list[Any]:

@@ -12,9 +12,8 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from shared.errors import UserError
 from step5_serving.api.replies import caller_of, reply
-from step5_serving.errors import bad_request, not_found
+from step5_serving.errors import not_found
 from step5_serving.telemetry.feedback import give
 
 router = APIRouter(tags=["questions"])
@@ -47,18 +46,8 @@ class Feedback(BaseModel):
 async def feedback(given: Feedback, request: Request) -> Response:
     """Say what you thought of an answer. Saying it again replaces it."""
     key_id, recorder = caller_of(request, "ask"), request.app.state.service.recorder
-    try:
-        stored = await asyncio.to_thread(
-            give,
-            recorder.store,
-            given.trace_id,
-            given.thumb,
-            given.comment,
-            key_id=key_id,
-            redact=recorder.redact,
-        )
-    except UserError as error:
-        raise bad_request(str(error)) from None
+    said = (given.trace_id, given.thumb, given.comment)
+    stored = await asyncio.to_thread(give, recorder.store, *said, key_id=key_id, redact=recorder.redact)
     if not stored:
         raise not_found(f"there is no call {given.trace_id} of yours that is over")
     request.app.state.metrics.feedback.labels(given.thumb or "none").inc()

@@ -13,9 +13,8 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
-from shared.errors import UserError
 from step5_serving.api.replies import caller_of, reply
-from step5_serving.errors import bad_request, not_found
+from step5_serving.errors import not_found
 from step5_serving.telemetry.reading import list_calls, show_call
 from step5_serving.telemetry.summary import parse_since, summarize
 
@@ -30,11 +29,7 @@ async def summary(
 ) -> Response:
     """Counts, costs, percentiles, by prompt version and over time."""
     store = _store(request)
-    try:
-        span = parse_since(since)
-    except UserError as error:
-        raise bad_request(str(error)) from None
-    return reply(await asyncio.to_thread(summarize, store, span))
+    return reply(await asyncio.to_thread(summarize, store, parse_since(since)))
 
 
 @router.get("/calls")
@@ -58,10 +53,7 @@ async def calls(
 async def call(request: Request, trace_id: str) -> Response:
     """One call with passages and prompt, by its span id or its trace's id."""
     store = _store(request)
-    try:
-        found = await asyncio.to_thread(show_call, store, trace_id)
-    except UserError as error:
-        raise bad_request(str(error)) from None
+    found = await asyncio.to_thread(show_call, store, trace_id)
     if found is None:
         raise not_found(f"there is no call {trace_id[:40]}")
     return reply(found)
