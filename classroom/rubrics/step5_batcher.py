@@ -135,13 +135,9 @@ class Batcher:
 
     def __init__(self, submission: Submission, draw: Draw, rows: int, chunk: int) -> None:
         self.submission, seed = submission, draw.getrandbits(60)
-        self.models: list[Model] = []  # the submission's, and the reference's
-
-        def ask() -> Any:
-            self.models.append(Model(seed))
-            return self.models[-1].ask
-
-        self.cache = submission.make(f"{BATCH}:Cache", rows, Fresh(ask))
+        self.models = [Model(seed), Model(seed)]  # the submission's, and the reference's
+        asks = iter([each.ask for each in self.models])
+        self.cache = submission.make(f"{BATCH}:Cache", rows, Fresh(asks.__next__))
         self.core = submission.make(f"{BATCH}:core", self.cache, rows, chunk)
         self.requests: list[Made] = []
 
