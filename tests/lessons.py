@@ -68,28 +68,31 @@ class Example:
         )
         return trained or bool(slow & set(words)) or on_all
 
+    @property
+    def settings(self) -> dict[str, str]:
+        """Environment variables that it runs with: those of the lesson's terminal, and those before its name."""
+        precise = {"ROADMAP_DTYPE": "float32"} if self.in_chapters and not self.is_long else {}
+        own = dict(word.split("=", 1) for word in self.words if re.match(r"[A-Z_]+=", word))
+        # As in an activated environment: a command may name another `python -m ...` that it starts.
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+        return {"COLUMNS": "100", "NO_COLOR": "1", "PATH": path, **precise, **own}
+
+    @property
+    def arguments(self) -> list[str]:
+        """Module and arguments; the paths of a lesson are those of the repository."""
+        words = [word for word in self.words if not re.match(r"[A-Z_]+=", word)]
+        assert words[:2] == ["python", "-m"], f"lessons run modules: {self.command}"
+        return [str(ROOT / word) if word.startswith("step") and "/" in word else word for word in words[2:]]
+
     def run(self, folder: Path) -> subprocess.CompletedProcess[str]:
         """Run it as a reader would, in `folder`; `python` is this interpreter."""
-        environment = {**os.environ, "COLUMNS": "100", "NO_COLOR": "1"}
-        # As in an activated environment: a command may name another `python -m ...` that it starts.
-        environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", "")])
-        for name in ("ROADMAP_DEVICE", "ROADMAP_THREADS"):  # set for the tests only
-            environment.pop(name, None)
-        if self.in_chapters and not self.is_long:
-            environment["ROADMAP_DTYPE"] = "float32"
-        assignments = [word for word in self.words if re.match(r"[A-Z_]+=", word)]
-        environment |= dict(word.split("=", 1) for word in assignments)
-        words = [word for word in self.words if word not in assignments]
-        assert words[:2] == ["python", "-m"], f"lessons run modules: {self.command}"
-        # The paths of a lesson are those of the repository.
-        words = [str(ROOT / word) if word.startswith("step") and "/" in word else word for word in words]
         return subprocess.run(
-            [sys.executable, *words[1:]],
+            [sys.executable, "-m", *self.arguments],
             stdin=subprocess.DEVNULL,  # a chat ends at once
             capture_output=True,
             text=True,
             cwd=folder,
-            env=environment,
+            env={**os.environ, **self.settings},
             timeout=LONGEST,
         )
 
