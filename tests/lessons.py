@@ -70,7 +70,7 @@ class Example:
 
     @property
     def settings(self) -> dict[str, str]:
-        """Environment variables that it runs with: those of the lesson's terminal, and those before its name."""
+        """Environment variables: those of the lesson's terminal, and those before the command."""
         precise = {"ROADMAP_DTYPE": "float32"} if self.in_chapters and not self.is_long else {}
         own = dict(word.split("=", 1) for word in self.words if re.match(r"[A-Z_]+=", word))
         # As in an activated environment: a command may name another `python -m ...` that it starts.
