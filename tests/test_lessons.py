@@ -50,31 +50,12 @@ def shape(text):
     return [re.sub(r"[\W\d_]+", " ", line).strip() for line in text.splitlines()]
 
 
-@pytest.fixture
-def run(monkeypatch, capfd):
-    """Run a command in this process: what one has imported and loaded, the next need not."""
-
-    def run(example):
-        for name, value in example.settings.items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setattr(sys, "argv", example.arguments)
-        monkeypatch.setattr(sys, "stdin", io.StringIO())  # a chat ends at once
-        code: object = None
-        try:
-            runpy.run_module(example.arguments[0], run_name="__main__", alter_sys=True)
-        except SystemExit as end:
-            code = end.code
-        out, err = capfd.readouterr()
-        assert not code, err
-        return out
-
-    return run
-
-
 @pytest.mark.real
 @pytest.mark.parametrize("example", EXAMPLES)
-def test_commands_of_the_lessons_run_and_print_what_is_shown(example, run):
-    printed = shorten(tidy(run(example)), example.output)
+def test_commands_of_the_lessons_run_and_print_what_is_shown(example, tmp_path):
+    got = example.run(tmp_path)
+    assert got.returncode == 0, got.stderr
+    printed = shorten(tidy(got.stdout), example.output)
     if example.in_chapters:
         assert lines_of(printed) == lines_of(example.output)
     else:
@@ -201,8 +182,21 @@ INLINE = sorted(
 
 @pytest.mark.real
 @pytest.mark.parametrize("command", INLINE)
-def test_commands_within_the_text_of_the_lessons_run(command, run):
-    assert run(Example(command, ""))
+def test_commands_within_the_text_of_the_lessons_run(command, monkeypatch, capfd):
+    """In this process: what one has imported and loaded, the next need not."""
+    example = Example(command, "")
+    for name, value in example.settings.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "argv", example.arguments)
+    monkeypatch.setattr(sys, "stdin", io.StringIO())  # a chat ends at once
+    code: object = None
+    try:
+        runpy.run_module(example.arguments[0], run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        code = end.code
+    out, err = capfd.readouterr()
+    assert not code, err
+    assert out
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not here")
