@@ -23,6 +23,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from shared.errors import reason
+
 RUBRICS = Path(__file__).parents[1] / "rubrics"
 VISIBILITIES = ("public", "hidden")
 MARK = "rubric(id, points, timeout, visibility, times): what a test is worth, and where"
@@ -141,8 +143,16 @@ def rubric_tests(step: str, public_only: bool = False) -> list[RubricTest]:
 
 
 def texts_of(step: str) -> dict[str, Any]:
-    """What rubrics/step3.toml says: `goals`, `hours`, and title and hints of each exercise, by its id."""
-    return tomllib.loads((RUBRICS / f"{step.partition('_')[0]}.toml").read_text("utf-8"))
+    """What rubrics/step3.toml says: `goals`, `hours`, and title and hints of each exercise, by its id.
+
+    Raises:
+        RubricError: it can't be read.
+    """
+    path = RUBRICS / f"{step.partition('_')[0]}.toml"
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise RubricError(f"{path.name} can't be read: {reason(error)}") from None
 
 
 def read(step: str) -> list[Exercise]:
@@ -155,8 +165,10 @@ def read(step: str) -> list[Exercise]:
     for test in rubric_tests(step):
         found.setdefault(test.mark.id, Exercise(test.mark.id)).marks.append(test.mark)
     for each in found.values():
-        about = texts.get(each.id, {})
-        each.title, each.hints = about.get("title", ""), tuple(about.get("hints", ()))
-        if not each.title or len(each.hints) != 3:
-            raise RubricError(f"exercise {each.id} has no title or no three hints in {step}.toml")
+        match texts.get(each.id):
+            case {"title": str(title), "hints": [str(), str(), str()] as hints} if title:
+                each.title, each.hints = title, tuple(hints)
+            case _:
+                file = f"{step.partition('_')[0]}.toml"
+                raise RubricError(f"exercise {each.id} has no title or no three hints in {file}")
     return sorted(found.values(), key=lambda each: [int(part) for part in each.id.split(".")])

@@ -122,7 +122,9 @@ def assignment(step: str) -> Assignment:
         raise UserError(f"exercise {min(wrong)} is {which}")
     texts = texts_of(package)
     tasks = tuple(Task(each, tuple(own[each.id])) for each in exercises)
-    return Assignment(package, _title(package), tuple(texts["goals"]), texts["hours"], tasks)
+    return Assignment(
+        package, _title(package), tuple(texts.get("goals", ())), str(texts.get("hours", "")), tasks
+    )
 
 
 def _title(package: str) -> str:

@@ -126,8 +126,14 @@ def write(files: dict[str, bytes], out: Path, force: bool = False) -> None:
                 path = made / name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(content)
+            before = Path(temporary) / "before"
             if out.exists():
-                out.rename(Path(temporary) / "before")
-            made.rename(out)
+                out.rename(before)
+            try:
+                made.rename(out)
+            except OSError:
+                if before.exists():
+                    before.rename(out)
+                raise
     except OSError as error:
         raise UserError(f"{out} can't be written: {error.strerror}") from None

@@ -204,10 +204,11 @@ def show(starter: Starter, facts: dict[str, Any], console: Console) -> None:
     where = f"{item['file']}:{item['line']} ({item['function']})"
     console.print(f"\nnext: {item['id']} {item['title']}, {where}", style="bold", soft_wrap=True)
     tests = [each for each in item["tests"] if each["status"] != "passed"]
-    test = min(tests, key=lambda each: each["status"] == "not attempted")  # what was tried comes first
-    console.print(f"{test['line']} ({test['points']} points)", soft_wrap=True)
-    for what, text in _details(test):
-        console.print(f"  {what:<9} {text}", soft_wrap=True)
+    tests.sort(key=lambda each: each["status"] == "not attempted")  # what was tried comes first
+    for test in tests[:1]:  # an exercise may have hidden tests only
+        console.print(f"{test['line']} ({test['points']} points)", soft_wrap=True)
+        for what, text in _details(test):
+            console.print(f"  {what:<9} {text}", soft_wrap=True)
     python = Path(sys.executable)
     command = python.relative_to(starter.root) if python.is_relative_to(starter.root) else "python"
     console.print(f"  {'help':<9} {command} -m classroom hint {item['id']}", style="dim", soft_wrap=True)

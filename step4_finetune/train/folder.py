@@ -45,10 +45,17 @@ def check(out: Path, recipe: Recipe, on: dict[str, Any]) -> None:
 
 
 def begin(out: Path, recipe: Recipe, on: dict[str, Any]) -> None:
-    """Write what the run is, before the first step."""
-    (out / BEGUN).parent.mkdir(parents=True, exist_ok=True)
-    (out / "recipe.yaml").write_text(to_yaml(recipe), encoding="utf-8")
-    (out / BEGUN).write_text(json.dumps(on), encoding="utf-8")
+    """Write what the run is, before the first step.
+
+    Raises:
+        UserError: the folder can't be written.
+    """
+    try:
+        (out / BEGUN).parent.mkdir(parents=True, exist_ok=True)
+        (out / "recipe.yaml").write_text(to_yaml(recipe), encoding="utf-8")
+        (out / BEGUN).write_text(json.dumps(on), encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{out} cannot be written: {reason(error)}") from None
 
 
 def discard(out: Path) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+from classroom.assignment import rubric
 from classroom.assignment.spec import Assignment, assignment, places_of
 from classroom.grading.expected import Expected, record
 from classroom.grading.result import Item, Result
@@ -172,6 +173,21 @@ def test_a_folder_is_written_whole_or_not_at_all(tmp_path):
     assert [path.name for path in out.parent.iterdir()] == ["out"]
 
 
+def test_a_folder_that_cannot_be_replaced_is_as_it_was(tmp_path, monkeypatch):
+    assign.write({"a": b"1"}, tmp_path / "out")
+    rename = Path.rename
+
+    def fails_for_the_new_one(path, target):
+        if path.name == "made":
+            raise OSError(5, "Input/output error")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", fails_for_the_new_one)
+    with pytest.raises(UserError, match="can't be written: Input/output error"):
+        assign.write({"a": b"2"}, tmp_path / "out", force=True)
+    assert (tmp_path / "out" / "a").read_bytes() == b"1"
+
+
 def test_what_may_not_be_replaced_stays(tmp_path):
     (tmp_path / "file").write_text("x")
     (tmp_path / "link").symlink_to(tmp_path)
@@ -194,6 +210,25 @@ def test_exercises_and_tests_must_agree(monkeypatch):
         module, "places_of", lambda _packages: {id: each for id, each in places.items() if id != "3.2"}
     )
     with pytest.raises(UserError, match=r"exercise 3\.2 is tested, and not marked"):
+        assignment("step3")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("goals = [", "goals = = [", "step3.toml can't be read: Invalid value"),
+        ('title = "nDCG"', "title = 5", "exercise 3.2 has no title or no three hints in step3.toml"),
+        ('["3.2"]', '["3.9"]', "exercise 3.2 has no title or no three hints in step3.toml"),
+    ],
+)
+def test_mistakes_in_titles_and_hints_are_one_line(tmp_path, monkeypatch, old, new, says):
+    text = (rubric.RUBRICS / "step3.toml").read_text("utf-8")
+    assert old in text
+    (tmp_path / "step3.toml").write_text(text.replace(old, new, 1), "utf-8")
+    tests = rubric.rubric_tests("step3")
+    monkeypatch.setattr(rubric, "rubric_tests", lambda _step: tests)
+    monkeypatch.setattr(rubric, "RUBRICS", tmp_path)
+    with pytest.raises(UserError, match=f"step3_rag can't be assigned: {re.escape(says)}"):
         assignment("step3")
 
 
@@ -279,6 +314,11 @@ def test_a_starter_runs_its_own_tests(files, tmp_path):
     args = ("-m", "pytest", "-q", "-k", "rrf or ndcg", "-p", "no:cacheprovider")
     holds, detail = prove._run(tmp_path / "out", *args)
     assert (holds, detail[:18]) == (False, "1 failed, 1 passed")
+    (tmp_path / "out" / "tests" / "test_mine.py").write_text(
+        "def test_mine(tmp_path):\n    assert tmp_path\n"
+    )
+    holds, detail = prove._run(tmp_path / "out", "-m", "pytest", "-q", "tests/test_mine.py")
+    assert (holds, detail[:8]) == (True, "1 passed")
 
 
 def test_the_command_says_what_it_made(command, refused, monkeypatch, tmp_path):

@@ -229,6 +229,15 @@ def test_all_solved(toy, tried):
     assert got.facts["next"] is None
 
 
+def test_an_exercise_with_hidden_tests_only_is_shown(toy, learner):
+    told = json.loads((toy.root / "classroom.json").read_text())
+    told["exercises"][0]["lines"].pop(0)
+    (toy.root / "classroom.json").write_text(json.dumps(told))
+    got = learner("status")
+    assert (got.returncode, got.stderr) == (0, "")
+    assert "next: 9.1 Double" in got.stdout
+
+
 def test_a_syntax_error_is_one_line_with_its_place(toy, tried):
     edit(toy, DOUBLE, "    return (")
     assert "step9_toy/sums.py:8: SyntaxError: '(' was never closed" in tried().lines

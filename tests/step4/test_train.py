@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from importlib.util import find_spec
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -17,6 +18,7 @@ from step4_finetune.models import merge
 from step4_finetune.train import callbacks, folder, peft_setup, preflight
 from step4_finetune.train import run as training
 from step4_finetune.train.length_sampler import LengthGroupedSampler
+from step4_finetune.train.recipe import read_recipe
 from step4_finetune.train.training_data import prepare
 from tests.step4 import runs
 from tests.step4.made import good, spoilt
@@ -227,6 +229,18 @@ def test_what_learns_nothing_stops_the_run(tmp_path, monkeypatch, change, says):
 def test_what_runs_out_is_advice(tmp_path, error, says):
     with pytest.raises(UserError, match=says), preflight.in_one_line(tmp_path):
         raise error
+
+
+@pytest.mark.parametrize(
+    "error", [PermissionError(1, "Operation not permitted"), FileNotFoundError(2, "gone")]
+)
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path, monkeypatch, error):
+    def fails(*_args, **_more):
+        raise error
+
+    monkeypatch.setattr(Path, "mkdir", fails)
+    with pytest.raises(UserError, match="run cannot be written"):
+        folder.begin(tmp_path / "run", read_recipe("default"), {})
 
 
 def test_rows_of_one_length_come_together_and_by_seed_and_epoch():
