@@ -125,7 +125,7 @@ def _walk(root: Path, report: Report) -> Iterator[Path]:
                 yield file
     if other_types:
         counts = ", ".join(f"{count} {ending}" for ending, count in other_types.most_common())
-        report.passed_over[f"{root.name}/"] = f"{counts}: types that are not read"
+        report.passed_over[str(root)] = f"{counts}: types that are not read"
 
 
 def find(paths: Sequence[Path], known: dict[str, str], collection: str | None, report: Report) -> list[File]:

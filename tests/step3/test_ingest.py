@@ -166,7 +166,11 @@ def test_files_of_other_types_are_counted(index, tmp_path):
     names = ["a.XLSX", "b.xlsx", "sub/c.odt", "Makefile", ".hidden", "sub/.git/d.pptx", "e.md"]
     report = bring_in(index, write(tmp_path / "d", dict.fromkeys(names, "Text.")))
     assert report.new == ["e.md"]
-    assert report.passed_over == {"d/": "2 .xlsx, 1 without an ending, 1 .odt: types that are not read"}
+    counts = "2 .xlsx, 1 without an ending, 1 .odt: types that are not read"
+    assert report.passed_over == {str(tmp_path / "d"): counts}
+    report = bring_in(index, tmp_path / "d", write(tmp_path / "other" / "d", {"f.md": "Text.", "g.odt": ""}))
+    assert report.passed_over[str(tmp_path / "other" / "d")] == "1 .odt: types that are not read"
+    assert report.passed_over[str(tmp_path / "d")] == counts
     with pytest.raises(UserError, match=r"sub holds no document: readable are \.md"):
         bring_in(index, tmp_path / "d", tmp_path / "d" / "sub")
 
