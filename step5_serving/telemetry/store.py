@@ -4,7 +4,7 @@
     store.read(select(func.count()).select_from(calls))[0][0]
 
 Connections are kept, and checked before each use: a server that was restarted, or a file that was replaced,
-is noticed at once.
+is noticed at once. There are as many as it takes: a row must not wait for those who read.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ class Store:
         self.url, self.file = url, file
         if file is None:
             limits = {"connect_timeout": 5, "options": f"-c lock_timeout={int(1000 * PATIENCE)}"}
-            self.engine = sa.create_engine(url, pool_pre_ping=True, connect_args=limits)
+            self.engine = sa.create_engine(url, pool_pre_ping=True, connect_args=limits, max_overflow=-1)
         else:
-            pool: Any = {"creator": self._connect, "poolclass": sa.QueuePool}
+            pool: Any = {"creator": self._connect, "poolclass": sa.QueuePool, "max_overflow": -1}
             self.engine = sa.create_engine("sqlite://", paramstyle="named", **pool)
             sa.event.listen(self.engine, "connect", self._connected)
             sa.event.listen(self.engine, "checkout", self._check_file)
@@ -135,7 +135,8 @@ class Store:
             try:
                 with connection.begin():
                     yield connection
-                if connection.info.get("file") != self._file_id():
+                found = self._file_id()
+                if self.file is not None and (found is None or connection.info["file"] != found):
                     raise FileNotFoundError(2, "the database was deleted while it was written to")
             except BaseException:
                 connection.invalidate()  # the next one begins with a new connection

@@ -1,6 +1,7 @@
 """The database of calls: what is written comes back, by the same code on SQLite and Postgres."""
 
 import asyncio
+import contextlib
 import sqlite3
 import threading
 from dataclasses import fields
@@ -234,6 +235,29 @@ def test_rows_that_are_written_while_the_file_is_deleted_are_not_called_safe(fil
     body_row = writer.body_row
     monkeypatch.setattr(writer, "body_row", late)
     assert writing(file, work) == 1
+
+
+def test_a_row_is_written_however_many_read_at_the_same_time(file, monkeypatch):
+    monkeypatch.setattr(writer, "LONGEST", 2.0)
+
+    async def work(recorder):
+        with contextlib.ExitStack() as readers:
+            for _ in range(40):  # more than the threads in which the event loop's work blocks
+                readers.enter_context(recorder.store.engine.connect())
+            await recorder.record(call_of())
+
+    assert writing(file, work) == 1
+
+
+def test_a_file_that_is_deleted_while_it_is_opened_is_not_written_to(file, monkeypatch):
+    async def work(recorder):
+        with monkeypatch.context() as patched:
+            patched.setattr(recorder.store, "_file_id", lambda: None)
+            with pytest.raises(TelemetryDown, match="was deleted while it was written to"):
+                await recorder.record(call_of())
+        await recorder.record(call_of())
+
+    assert writing(file, work) == 2
 
 
 def test_a_folder_that_vanished_refuses_calls_until_it_is_there_again(tmp_path):
