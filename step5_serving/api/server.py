@@ -93,7 +93,8 @@ def make_app(config: Config, keys: Keys) -> FastAPI:
             )
         spans = _spans(config)
         recorder = Recorder.from_url(config.telemetry, redact=config.redact)
-        budget = Budget(config.budget_usd_per_day, recorder.store) if config.budget_usd_per_day else None
+        limit = config.budget_usd_per_day
+        budget = None if limit is None else Budget(limit, recorder.store)
         app = create_app(config, answerer, recorder, keys, budget, spans)
         undo.pop_all()
     return app
