@@ -133,7 +133,8 @@ class EngineProcess:
             if text.startswith("error: "):
                 error = text.removeprefix("error: ").strip()
             else:
-                sys.stderr.write(text)
+                with contextlib.suppress(OSError, ValueError):  # nobody reads ours: the engine goes on
+                    sys.stderr.write(text)
         return error
 
 

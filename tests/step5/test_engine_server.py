@@ -1,6 +1,9 @@
 """The engine as a server: the Messages API over HTTP on a scripted model, and its life as a child process."""
 
 import contextlib
+import io
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -209,6 +212,18 @@ def test_a_model_that_cannot_be_had_is_said_in_the_words_of_the_engine(of_tiny, 
     with pytest.raises(UserError, match=str(tmp_path)):
         engine.warm_up()
     engine.close()
+
+
+def test_an_engine_is_watched_though_nobody_reads_what_it_says(monkeypatch):
+    from step5_serving.engines.process import EngineProcess
+
+    says = "import sys; sys.stderr.write('a warning\\nerror: no weights\\n')"
+    closed = io.StringIO()
+    closed.close()
+    monkeypatch.setattr(sys, "stderr", closed)
+    engine = object.__new__(EngineProcess)
+    with subprocess.Popen([sys.executable, "-c", says], stderr=subprocess.PIPE) as engine._child:
+        assert engine._error() == "no weights"
 
 
 def test_keys_stay_with_the_service(of_tiny, monkeypatch):
