@@ -74,7 +74,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class PromptRef:
-    """Which prompt was used; `text` is the template, kept once by its hash."""
+    """Which prompt was used; `text` is the template, which each call's row keeps."""
 
     id: str
     version: int
