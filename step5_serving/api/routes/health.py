@@ -2,10 +2,11 @@
 
     $ curl -i localhost:8000/readyz
     HTTP/1.1 503 Service Unavailable
-    {"ready":false,"reason":"loading the index and the model"}
+    {"ready":false,"reason":"the engine torch ended (signal 9) and starts again: try again in a moment"}
 
 A platform restarts what is not alive and sends no traffic to what is not ready: so an engine that is down
-makes it unready, and never dead, since a restart would not bring the engine back.
+makes it unready, and never dead, since a restart would not bring the engine back. While index and model are
+loaded for the first time, /readyz doesn't reply: to a probe that waits a second or two that is unready, too.
 """
 
 from __future__ import annotations
