@@ -105,7 +105,7 @@ def lookup(name: str) -> ModelSpec:
     An unknown Claude id is accepted without a price, so that models newer than this file work.
 
     Raises:
-        UserError: the name is none of these; the message names the nearest known one.
+        UserError: the name is not in the catalog; the message names the nearest one.
     """
     if name in catalog():
         return catalog()[name]

@@ -101,7 +101,7 @@ class Settings(BaseSettings):
 
 
 def load_settings(**flags: Any) -> Settings:
-    """Read the settings; a flag that is None was not given.
+    """Read the settings. A flag with the value None counts as not given.
 
     Raises:
         UserError: a value that is not allowed, an unknown variable, or a `.env` that can't be read.

@@ -81,7 +81,7 @@ def plan_of(
 
 
 def strategies_of(text: str) -> tuple[str, ...]:
-    """The strategies of a flag, `spelling,meaning`; `none` is none.
+    """The strategies of a flag, `spelling,meaning`; `none` stands for no strategy.
 
     Raises:
         UserError: one of them is not known.

@@ -16,7 +16,7 @@ from step5_serving.addresses import is_loopback
 HOST, PORT = "127.0.0.1", 8000
 KEYS = Path("serving-keys.json")
 TELEMETRY = "sqlite:///telemetry.db"
-SCRIPTED = "scripted"  # the engine that is none: for measuring the API itself
+SCRIPTED = "scripted"  # no model: fixed answers, for measuring the API itself
 READERS = ("chat", "quote")
 
 

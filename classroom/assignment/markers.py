@@ -120,7 +120,7 @@ def _parsed(source: str, file: str) -> ast.Module:
 
 
 def _comments(source: str) -> Iterator[tuple[int, str, str]]:
-    """Comments that have a line of their own: line, indentation, text. Text in strings is none."""
+    """Comments that have a line of their own: line, indentation, text. Strings are not comments."""
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         before = token.line[: token.start[1]]
         if token.type == tokenize.COMMENT and not before.strip():
@@ -128,7 +128,7 @@ def _comments(source: str) -> Iterator[tuple[int, str, str]]:
 
 
 def _last_statement(lines: list[str]) -> int:
-    """The line in which the last of these statements ends, from 1; 0 where they are none or no whole ones."""
+    """The line in which the last of these statements ends, from 1; 0 where none is whole."""
     try:
         [found] = ast.parse("\n".join(["async def solution():", *lines])).body
     except (SyntaxError, ValueError):

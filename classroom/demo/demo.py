@@ -78,7 +78,7 @@ def _claim(out: Path) -> None:
     """Take a folder that is new, empty, or the demo's own.
 
     Raises:
-        UserError: it is none of these.
+        UserError: it is neither new, nor empty, nor the demo's own.
     """
     try:
         if out.exists() and any(out.iterdir()) and not (out / MARK).exists():

@@ -51,7 +51,7 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Found:
-    """The submissions of a folder, and the names of what is none."""
+    """The submissions of a folder, and the names of everything else in it."""
 
     attempts: list[Attempt]
     ignored: list[str]
@@ -60,7 +60,7 @@ class Found:
 def find(folder: Path, besides: Iterable[Path] = (), most: int = MOST) -> Found:
     """The submissions by name and attempt, the last `most` of each learner.
 
-    `besides` are folders that are none.
+    `besides` are folders to leave out.
 
     Raises:
         UserError: no such folder, or nothing in it.

@@ -34,7 +34,7 @@ def open_archive(path: Path) -> Archive:
     """The archive at this path.
 
     Raises:
-        Refused: it is none that can be read.
+        Refused: it is not an archive, or not one that can be read.
     """
     content = _content(path)
     try:

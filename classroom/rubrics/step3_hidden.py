@@ -209,7 +209,7 @@ def test_reflection_survives_bad_rewrites(submission, draw):
 
 @pytest.mark.rubric("3.6", points=4, timeout=30)
 def test_reflection_takes_each_strategy_once(submission, draw):
-    """Every strategy is asked once, about the first search; no search is made twice; the path names them."""
+    """Each strategy is asked once, about the first search. No search is made twice. The path names them."""
     for unknown in (False, False, True):
         question, other, last = (draw.text(4) for _ in range(3))
         names = draw.words(6)

@@ -27,7 +27,7 @@ from shared.embedded.prompt import Conversation, calls_as_text
 from shared.embedded.wire import Refused
 from shared.errors import UserError
 
-CALL_TOKENS = 512  # what calls may take; a list that is cut is none
+CALL_TOKENS = 512  # what calls may take; a list that is cut has no calls
 SENTENCE_END = re.compile(r"(?:[^\d.]\.|[!?\n]) *$")  # not the point of "2."
 SHORT = 80  # tokens, after which a text that no tool stands behind ends with its sentence
 

@@ -86,7 +86,7 @@ def looked_up(calls: Sequence[Call]) -> bool:
 
 
 def _result(call: Call) -> dict[str, Any] | str:
-    """The object that a result is, or its text when it is none (an error, or cut for its length)."""
+    """A result as an object, or as text where it is no JSON object (an error, or cut for its length)."""
     try:
         value = json.loads(call.result)
     except ValueError:

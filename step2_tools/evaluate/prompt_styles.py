@@ -146,7 +146,7 @@ def few_shot(prompt: prompts.Prompt, tools: Sequence[str], question: str) -> dic
 
     Each example becomes two turns, {"role": "user", "content": ...} and the same of the "assistant", in the
     order of the prompt. Where the prompt says `{{tools}}`, in the system message or in an example, stand the
-    tools, one a line. They and the question come as they are: what looks like a variable in them is none.
+    tools, one a line. They and the question are put in unchanged, `{{...}}` in them included.
 
     Raises:
         UserError: the prompt has no place for the tools, or one for something else.

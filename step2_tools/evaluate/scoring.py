@@ -100,7 +100,7 @@ def _letters(text: str) -> str:
 
 
 def _currency(text: str) -> str:
-    """The ISO code of a currency's name or code; a text that is none stays a text."""
+    """The ISO code of a currency's name or code; other text comes back as `_letters` has it."""
     from anthropic.lib.tools import ToolError
 
     from step2_tools.tools.currency import code_of

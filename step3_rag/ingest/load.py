@@ -154,5 +154,5 @@ def _docx(path: Path) -> Iterator[Piece]:
                 yield Piece(f"{text}\n\n")
     except (UnreadableError, OSError):
         raise
-    except Exception as error:  # a zip that is none, XML that is none, parts that are missing
+    except Exception as error:  # a damaged zip, damaged XML, missing parts
         raise UnreadableError(f"no Word document ({type(error).__name__})") from None

@@ -84,5 +84,5 @@ class Store(common.ChunkStore):
 
 
 def _timeout() -> dict[str, tuple[float, float]]:
-    """For each request; the client's default is none."""
+    """For each request; by default, the client has no time limit."""
     return {"_request_timeout": (common.CONNECT, common.READ)}

@@ -31,7 +31,7 @@ ANSWER_TOKENS = 64  # a tone shows at once
 def leaks(reply: str, guide: Guide) -> bool:
     """Whether a reply to a general question speaks for the company: its greeting, sign-off, or name.
 
-    "Dear Ms Hill," in a mail that somebody asked for is none.
+    "Dear Ms Hill," in a mail that somebody asked for is not a leak.
     """
     said = text.tidy(reply)
     return (

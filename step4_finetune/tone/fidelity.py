@@ -172,7 +172,7 @@ def _stemmer() -> Stemmer.Stemmer:
 
 def _content(note: str) -> set[str]:
     """A note's words, without its key where others stand behind it: `ask: take the battery out`."""
-    key, colon, value = note.partition(": ")  # the colon of 10:30 is none
+    key, colon, value = note.partition(": ")  # 10:30 has no space after its colon
     return stems(value) if colon and stems(value) else stems(key)
 
 

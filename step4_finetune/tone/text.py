@@ -41,7 +41,7 @@ LAST_WORD = re.compile(r"([\w.]+)\.[\"'”’)\]]*$")
 
 
 def sentences(text: str) -> list[str]:
-    """The sentences of a text, each on one line; what holds no word is none."""
+    """The sentences of a text, each on one line; those without a word are left out."""
     found = []
     for block in NEXT_BLOCK.split(text):
         start = 0
@@ -212,7 +212,7 @@ def emoji(text: str) -> list[str]:
 
 
 def capitals(text: str) -> list[str]:
-    """Shouted words: of four capital letters or more, or short and common; codes and `PIN` are none."""
+    """Shouted words: of four capital letters or more, or short and common; not codes, nor `PIN`."""
     return [
         word
         for word in IN_CAPITALS.findall(text)

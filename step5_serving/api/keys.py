@@ -162,7 +162,7 @@ class Access:
         return self._wants_keys
 
     def caller(self, headers: Mapping[str, str], host: str | None, scope: str) -> str | None:
-        """The id of the caller's key, if he may ask and not too often; None without a key.
+        """The id of the caller's key, if the scope and the rate allow the request; None without a key.
 
         Raises:
             ApiError: no key (401), one without that scope (403), too many requests (429), or a key file that

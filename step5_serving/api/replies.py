@@ -62,7 +62,7 @@ def caller_of(request: Request, scope: str) -> str | None:
     """The id of the caller's key; None without one.
 
     Raises:
-        ApiError: he may not, or not so often.
+        ApiError: the caller may not do this, or not so often.
     """
     client = request.client
     return service_of(request).access.caller(request.headers, client.host if client else None, scope)

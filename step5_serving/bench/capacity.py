@@ -45,7 +45,7 @@ class Machine:
         """From a file with the output of `bench --json`.
 
         Raises:
-            UserError: it is none.
+            UserError: it can't be read, or holds something else.
         """
         try:
             facts = json.loads(path.read_text(encoding="utf-8"))

@@ -4,7 +4,7 @@
     ready after 4.5 s; 20 questions, 4 at a time: 20 answered in 31 s
     ...
 
-The server is a process of its own, as it is in life, on a free port of loopback, with telemetry in a
+The server is a process of its own, as in production, on a free port of loopback, with telemetry in a
 temporary folder.
 """
 

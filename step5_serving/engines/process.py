@@ -38,7 +38,7 @@ QUICK_S, LONGEST_PAUSE_S = 30.0, 30.0  # one that ends sooner is started again a
 
 
 class EngineProcess:
-    """One engine, whichever of its lives it is in."""
+    """One engine; the child process may change, the address stays."""
 
     def __init__(self, name: str, settings: Settings, options: Options) -> None:
         self.name, self.key = name, secrets.token_urlsafe()

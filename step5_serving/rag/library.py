@@ -73,7 +73,7 @@ def upload_of(name: str, collection: str | None, content: bytes) -> Upload:
     """A document by the name it was sent under.
 
     Raises:
-        ApiError: the name is none, or says a kind that can't be read.
+        ApiError: the name is not allowed, or its ending is of a type that can't be read.
     """
     file = name.strip().removeprefix("./")
     parts = file.split("/")

@@ -81,7 +81,7 @@ def report(values: Window, before: Window, tolerance: float = 0.1) -> dict[str, 
     """Every figure of a window with its interval, and what is `worse` than `before`, a line each.
 
     Args:
-        tolerance: a difference up to this share of the figure before is none.
+        tolerance: differences up to this share of the figure before are ignored.
     """
     rows, worse = {}, []
     for measure in MEASURES:

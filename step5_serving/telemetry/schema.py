@@ -124,7 +124,7 @@ def call_row(call: Call) -> dict[str, Any]:
     """The columns of `calls` but the id, which the database counts."""
     made = {
         "started_us": microseconds(call.started_at),
-        "gen_ai_operation_name": OPERATIONS.get(call.route, call.route),
+        "gen_ai_operation_name": operation_of(call),
         "gen_ai_usage_input_tokens": _count(call.input_tokens),
         "gen_ai_usage_output_tokens": _count(call.output_tokens),
         "opened_by": OWNER if call.running else None,
@@ -145,6 +145,11 @@ def body_row(call: Call) -> dict[str, Any]:
 def clean(text: Any) -> Any:
     """A text without what a database can't hold: the null character, and halves of surrogate pairs."""
     return text.replace("\0", "").encode("utf-8", "replace").decode() if isinstance(text, str) else text
+
+
+def operation_of(call: Call) -> str:
+    """The name that the GenAI conventions have for what the route does; else the route's own."""
+    return OPERATIONS.get(call.route, call.route)
 
 
 def _count(tokens: int | None) -> int | None:

@@ -34,7 +34,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from shared.errors import UserError
 from step5_serving.telemetry.call import Call
-from step5_serving.telemetry.schema import OPERATIONS, microseconds
+from step5_serving.telemetry.schema import microseconds, operation_of
 
 log = logging.getLogger(__name__)
 SERVICE, AGENT = "step5_serving", "rag"
@@ -125,7 +125,7 @@ def draw(tracer: trace.Tracer, call: Call, *, content: bool = False) -> None:
         with span(*args, **more):
             pass
 
-    operation = OPERATIONS.get(call.route, call.route)
+    operation = operation_of(call)
     name = f"{operation} {AGENT}" if call.route == "query" else call.route
     kinds = {"kind": trace.SpanKind.SERVER, "context": _parent(call)}
     with span(name, 0.0, call.total_ms or 0.0, _of_root(call, operation, content), **kinds) as root:

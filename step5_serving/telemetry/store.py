@@ -239,10 +239,10 @@ def _begin(connection: sa.Connection) -> None:
 
 
 def parse(text: str) -> tuple[sa.URL, Path | None]:
-    """A URL, and the file it names where it is SQLite's. What is no URL is the name of a file.
+    """A URL, and the file it names where it is SQLite's. A text that is not a URL is the name of a file.
 
     Raises:
-        UserError: it is none of the two kinds, or the driver is not installed.
+        UserError: it is neither SQLite's nor Postgres', or the driver is not installed.
     """
     try:
         url = sa.make_url(text if "://" in text or not text.strip() else f"sqlite:///{text}")

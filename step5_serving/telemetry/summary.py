@@ -63,7 +63,7 @@ def parse_since(text: str) -> timedelta:
     """30m, 24h, 7d as a length of time.
 
     Raises:
-        UserError: it is none.
+        UserError: the text is not a length of time.
     """
     found = re.fullmatch(r"(\d{1,6})\s*([smhdw])", text.strip().lower())
     seconds = int(found[1]) * UNITS[found[2]] if found else 0

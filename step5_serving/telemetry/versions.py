@@ -33,7 +33,7 @@ def prompt_of(ref: PromptRef) -> prompts.Prompt:
     """The prompt that a call remembers, whatever the folder holds today.
 
     Raises:
-        UserError: its text is none of a prompt, or not the one that the hash is of.
+        UserError: its text is not a prompt, or does not have the hash.
     """
     prompt = prompts.parse(ref.text, Path(ref.label))
     if prompt.sha256 != ref.sha256:

@@ -83,7 +83,7 @@ class Recorder:
             redact: take personal data out of questions and answers before they are written (redact.py).
 
         Raises:
-            UserError: the URL is none, its driver is missing, or the file is another program's.
+            UserError: the URL is wrong, its driver is missing, or the file is another program's.
         """
         store = Store.open(url, create=True)
         try:

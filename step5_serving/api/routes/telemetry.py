@@ -63,7 +63,7 @@ def _store(request: Request) -> Any:
     """The database of calls, for whoever may read it.
 
     Raises:
-        ApiError: he may not.
+        ApiError: the caller may not do this.
     """
     caller_of(request, "operate")
     return request.app.state.service.recorder.store
