@@ -136,16 +136,16 @@ def _fail(message: str) -> int:
     return 2
 
 
-def emit(results: dict[str, Any], show: Callable[[Console], None], *, as_json: bool) -> None:
-    """Print the results with `show`, or as JSON, and leave a record for the report page."""
+def emit(results: dict[str, Any], show: Callable[[dict[str, Any], Console], None], *, as_json: bool) -> None:
+    """Print the results by `show(results, console)`, or as JSON, and leave a record for the report page."""
     from shared.report.record import record
 
-    results = _without_nan(results)
+    without_nan = _without_nan(results)
     if as_json:
-        print(json.dumps(results, ensure_ascii=False, indent=1, allow_nan=False))
+        print(json.dumps(without_nan, ensure_ascii=False, indent=1, allow_nan=False))
     else:
-        show(plain_console())
-    record(results)
+        show(results, plain_console())
+    record(without_nan)
 
 
 def plain_console() -> Console:

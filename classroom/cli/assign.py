@@ -67,7 +67,7 @@ def assign(
         "holds": holds,
         "out": str(out) if out is not None and holds else None,
     }
-    emit(facts, lambda console: show(facts, console), as_json=as_json)
+    emit(facts, show, as_json=as_json)
     if not holds:
         sys.exit(1)
 

@@ -25,7 +25,7 @@ def demo(
     from classroom.demo.demo import run
 
     facts = run(out, isolation)
-    emit(facts, lambda console: show(facts, console), as_json=as_json)
+    emit(facts, show, as_json=as_json)
 
 
 def show(facts: dict[str, Any], console: Console) -> None:

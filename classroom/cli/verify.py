@@ -30,7 +30,7 @@ def verify(
 ) -> None:
     """Check a proof of completion against the files: hashes and points, which the sandbox recomputes."""
     facts = run(page, submission, isolation)
-    emit(facts, lambda console: show(facts, console), as_json=as_json)
+    emit(facts, show, as_json=as_json)
     if not facts["holds"]:
         sys.exit(1)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -88,7 +87,7 @@ def generate(
         "weight_megabytes": round(megabytes(read_weights(lm)), 1),
         "runs_with": f"{settings.model} ({source}), {choice}; {hardware.describe()}",
     }
-    emit(results, partial(tables.show_generate, results), as_json=as_json)
+    emit(results, tables.show_generate, as_json=as_json)
     if done.stop_reason == "interrupt":
         raise KeyboardInterrupt
 
@@ -138,7 +137,7 @@ def tokens(
         "tokens": [{"piece": each.piece, "id": each.id, "bytes": each.bytes.hex(" ")} for each in found],
         "languages": [asdict(row) for row in count_languages(tokenizer)] if languages else [],
     }
-    emit(results, partial(tables.show_tokens, results), as_json=as_json)
+    emit(results, tables.show_tokens, as_json=as_json)
 
 
 def merges(
@@ -164,7 +163,7 @@ def merges(
         "word": word,
         "pieces": [show_bytes(part) for part in apply_merges(word, learned)],
     }
-    emit(results, partial(tables.show_merges, results), as_json=as_json)
+    emit(results, tables.show_merges, as_json=as_json)
 
 
 def next_token(
@@ -204,7 +203,7 @@ def next_token(
         "bits_per_character": round(bits, 3),
         "positions": positions,
     }
-    emit(results, partial(tables.show_next, results), as_json=as_json)
+    emit(results, tables.show_next, as_json=as_json)
 
 
 def embeddings(
@@ -258,7 +257,7 @@ def embeddings(
         "picture": str(path),
     }
     pictures.draw_embeddings(results, {name: space.vectors for name, space in spaces.items()}, path)
-    emit(results, partial(tables.show_embeddings, results), as_json=as_json)
+    emit(results, tables.show_embeddings, as_json=as_json)
 
 
 def attention(
@@ -300,7 +299,7 @@ def attention(
         "picture": str(path),
     }
     pictures.draw_attention(results, path)
-    emit(results, partial(tables.show_attention, results), as_json=as_json)
+    emit(results, tables.show_attention, as_json=as_json)
 
 
 def block(text: Text = PROMPT, model: Model = None, smoke: Smoke = False, as_json: Json = False) -> None:
@@ -320,7 +319,7 @@ def block(text: Text = PROMPT, model: Model = None, smoke: Smoke = False, as_jso
         "matches": found.matches,
         **asdict(found),
     }
-    emit(results, partial(tables.show_block, results), as_json=as_json)
+    emit(results, tables.show_block, as_json=as_json)
     if not found.matches:
         raise typer.Exit(1)
 
@@ -364,7 +363,7 @@ def logit_lens(
         "picture": str(path),
     }
     pictures.draw_logit_lens(results, path)
-    emit(results, partial(tables.show_logit_lens, results), as_json=as_json)
+    emit(results, tables.show_logit_lens, as_json=as_json)
 
 
 def bench(
@@ -393,4 +392,4 @@ def bench(
         "int8": asdict(int8),
         "machine": hardware.describe(),
     }
-    emit(results, partial(tables.show_bench, results), as_json=as_json)
+    emit(results, tables.show_bench, as_json=as_json)

@@ -94,7 +94,7 @@ def ask(
     options = asking.Options(form, offline, max_turns, max_new_tokens, timeout, tuple(mcp or ()), alerts, yes)
     screen = Screen(form, trace=trace, silent=as_json)
     facts = asking.run(settings, text, options, screen.message)
-    emit(facts, lambda _console: screen.finish(facts), as_json=as_json)
+    emit(facts, lambda found, _console: screen.finish(found), as_json=as_json)
     asking.warn(facts["unreachable"], facts["incomplete"])
     if facts["incomplete"]:
         raise typer.Exit(INCOMPLETE)
@@ -136,7 +136,7 @@ def tools(as_json: Json = False) -> None:
     offered = _definitions()
     headline = ", ".join(each["name"] for each in offered)
     facts = {"command": "step2_tools tools", "headline": headline, "tools": offered}
-    emit(facts, lambda console: tables.show_tools(facts, console), as_json=as_json)
+    emit(facts, tables.show_tools, as_json=as_json)
 
 
 @app.command()
@@ -194,7 +194,7 @@ def evaluate(
     rows, tools = questions.read(split), _definitions()
     with _measuring(settings, silent=as_json) as (client, say):
         facts = evaluation.run(settings, client, tools, rows, style, limit, say)
-    emit(facts, lambda console: tables.show_evaluate(facts, console), as_json=as_json)
+    emit(facts, tables.show_evaluate, as_json=as_json)
 
 
 @app.command()
@@ -213,7 +213,7 @@ def injection(
 
     with _measuring(settings, silent=as_json) as (client, say):
         facts = measuring.run(client, settings.model, limit, say)
-    emit(facts, lambda console: tables.show_injection(facts, console), as_json=as_json)
+    emit(facts, tables.show_injection, as_json=as_json)
 
 
 @app.command()
@@ -249,7 +249,7 @@ def optimize(
         facts = optimization.run(
             settings, client, tools, start, dev, test, limit, say, out=out, threads=threads
         )
-    emit(facts, lambda console: tables.show_optimize(facts, console), as_json=as_json)
+    emit(facts, tables.show_optimize, as_json=as_json)
 
 
 @app.command()
@@ -272,7 +272,7 @@ def answers(
     rows, tools, system = questions.read(split), build(offline=True), _system(settings)
     with _measuring(settings, silent=as_json) as (client, say):
         facts = judging.run(settings, client, tools, rows, system, limit, say)
-    emit(facts, lambda console: tables.show_answers(facts, console), as_json=as_json)
+    emit(facts, tables.show_answers, as_json=as_json)
 
 
 @app.command()
@@ -289,7 +289,7 @@ def caching(
     n = 1 if smoke else len(measuring.QUESTIONS)
     with _measuring(settings, silent=True) as (client, _say):
         facts = measuring.run(settings, client, _definitions(), _system(settings), n)
-    emit(facts, lambda console: tables.show_caching(facts, console), as_json=as_json)
+    emit(facts, tables.show_caching, as_json=as_json)
 
 
 @contextmanager

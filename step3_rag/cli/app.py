@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -93,7 +94,7 @@ def ask(
         service = open_service(settings, index)
         known = graph_commands.ask(service, question)
         _say_corpus(service, as_json)
-        emit(known, lambda console: graph_commands.show_ask(known, console), as_json=as_json)
+        emit(known, graph_commands.show_ask, as_json=as_json)
         return
     chosen = options.search_options(
         settings,
@@ -119,7 +120,7 @@ def ask(
         print()
     emit(
         facts,
-        lambda console: render.show_answer(facts, console, trace=trace, streamed=streams),
+        partial(render.show_answer, trace=trace, streamed=streams),
         as_json=as_json,
     )
     if facts.get("error"):
@@ -158,7 +159,7 @@ def search(
     options.check_collections(service, collections)
     facts = commands.search(service, question, chosen, route)
     _say_corpus(service, as_json)
-    emit(facts, lambda console: render.show_search(facts, console, explain=explain), as_json=as_json)
+    emit(facts, partial(render.show_search, explain=explain), as_json=as_json)
 
 
 @app.command()
@@ -188,7 +189,7 @@ def ingest(
     facts = commands.run(
         settings, paths, index, collection, chunk_size, chunk_overlap, store, address, rebuild=rebuild
     )
-    emit(facts, lambda console: render.show_ingest(facts, console), as_json=as_json)
+    emit(facts, render.show_ingest, as_json=as_json)
     if facts["failed"]:
         sys.exit(1)
 
@@ -206,7 +207,7 @@ def forget(
     from step3_rag.cli import render
 
     facts = commands.forget(names, index, store, address)
-    emit(facts, lambda console: render.show_ingest(facts, console), as_json=as_json)
+    emit(facts, render.show_ingest, as_json=as_json)
 
 
 @app.command()
@@ -221,7 +222,7 @@ def status(
     from step3_rag.cli import render
 
     facts = commands.status(settings_from_flags(smoke), index, names)
-    emit(facts, lambda console: render.show_status(facts, console), as_json=as_json)
+    emit(facts, render.show_status, as_json=as_json)
 
 
 @app.command()
@@ -244,7 +245,7 @@ def agent(
     service = open_service(settings, index)
     facts = commands.run_agent(service, question)
     _say_corpus(service, as_json)
-    emit(facts, lambda console: render.show_agent(facts, console), as_json=as_json)
+    emit(facts, render.show_agent, as_json=as_json)
 
 
 def _say_corpus(service: Service, as_json: bool) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import ModuleType
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -13,10 +12,6 @@ from shared.errors import UserError
 from step3_rag.cli.flags import Data, Limit, Reader, Rerank, Split
 
 app = new_app("Measurements.")
-
-
-def _emit(lesson: ModuleType, facts: dict[str, Any], as_json: bool) -> None:
-    emit(facts, lambda console: lesson.show(facts, console), as_json=as_json)
 
 
 @app.command()
@@ -40,11 +35,11 @@ def evaluate(
 
         if out:
             raise UserError("--out is for the picture of the stages: leave it out, or --answers")
-        _emit(lesson, lesson.run(settings, dataset, split, reader, limit), as_json)
+        emit(lesson.run(settings, dataset, split, reader, limit), lesson.show, as_json=as_json)
         return
     from step3_rag.evaluate import retrieval
 
-    _emit(retrieval, retrieval.run(settings, dataset, split, rerank, out, limit), as_json)
+    emit(retrieval.run(settings, dataset, split, rerank, out, limit), retrieval.show, as_json=as_json)
 
 
 @app.command()
@@ -52,7 +47,7 @@ def citations(as_json: Json = False) -> None:
     """Measure how many wrong sentences the citation check finds, and how many right ones it flags."""
     from step3_rag.evaluate import checks
 
-    _emit(checks, checks.citations(), as_json)
+    emit(checks.citations(), checks.show, as_json=as_json)
 
 
 @app.command()
@@ -60,7 +55,7 @@ def injections(as_json: Json = False) -> None:
     """Measure how many documents with injected instructions raise a warning, and how many others do."""
     from step3_rag.evaluate import checks
 
-    _emit(checks, checks.injections(), as_json)
+    emit(checks.injections(), checks.show, as_json=as_json)
 
 
 @app.command()
@@ -78,7 +73,7 @@ def calibrate(
     from step3_rag.evaluate import calibrate as lesson
 
     settings = settings_from_flags(smoke, seed=seed)
-    _emit(lesson, lesson.run(settings, datasets or ["sample"], weights, limit), as_json)
+    emit(lesson.run(settings, datasets or ["sample"], weights, limit), lesson.show, as_json=as_json)
 
 
 @app.command()
@@ -100,7 +95,7 @@ def reflect(
 
     settings = settings_from_flags(smoke, model=model, seed=seed)
     names = options.strategies_of(strategies)
-    _emit(lesson, lesson.run(settings, dataset, split, names, limit), as_json)
+    emit(lesson.run(settings, dataset, split, names, limit), lesson.show, as_json=as_json)
 
 
 @app.command()
@@ -113,7 +108,7 @@ def route(
     """Measure how well the router finds the right collection, and its effect on the results."""
     from step3_rag.evaluate import routing as lesson
 
-    _emit(lesson, lesson.run(settings_from_flags(smoke, seed=seed), split), as_json)
+    emit(lesson.run(settings_from_flags(smoke, seed=seed), split), lesson.show, as_json=as_json)
 
 
 @app.command()
@@ -131,4 +126,8 @@ def sweep(
     """Compare chunk sizes at the same number of source tokens."""
     from step3_rag.evaluate import sweep as lesson
 
-    _emit(lesson, lesson.run(settings_from_flags(smoke, seed=seed), dataset, split, sizes, limit), as_json)
+    emit(
+        lesson.run(settings_from_flags(smoke, seed=seed), dataset, split, sizes, limit),
+        lesson.show,
+        as_json=as_json,
+    )

@@ -96,7 +96,7 @@ def train(
                     file=sys.stderr,
                 )
         facts = training.run(settings, chosen, prepared, out, report_to, fresh=fresh)
-    emit(facts, lambda console: training.show(facts, console), as_json=as_json)
+    emit(facts, training.show, as_json=as_json)
 
 
 @app.command()
@@ -135,7 +135,7 @@ def evaluate(
         general_file=general,
     )
     report.write(facts, out)
-    emit(facts, lambda console: report.show(facts, console), as_json=as_json)
+    emit(facts, report.show, as_json=as_json)
 
 
 @app.command()
@@ -155,7 +155,7 @@ def chat(
     settings = settings_from_flags(smoke, model=model)
     its_guide = read(None, guide)[1]
     facts = talking.run(settings, its_guide, messages, note or [], adapter or [], max_new_tokens)
-    emit(facts, lambda console: talking.show(facts, console), as_json=as_json)
+    emit(facts, talking.show, as_json=as_json)
 
 
 @app.command()
@@ -186,7 +186,7 @@ def guard(
 
         generate = generator(settings, adapter, its_guide)
     facts = command.run(its_guide, rows, text, notes=note or [], generate=generate)
-    emit(facts, lambda console: command.show(facts, console), as_json=as_json)
+    emit(facts, command.show, as_json=as_json)
 
 
 @app.command()
@@ -206,4 +206,4 @@ def export(
     formats = [each.strip() for each in gguf.split(",") if each.strip()]
     system = read(None, guide)[1].system
     facts = files.run(settings_from_flags(model=model), adapter, out, system, formats)
-    emit(facts, lambda console: files.show(facts, console), as_json=as_json)
+    emit(facts, files.show, as_json=as_json)

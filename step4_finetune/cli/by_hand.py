@@ -28,7 +28,7 @@ def lora(
     from step4_finetune.by_hand import lora as lesson
 
     facts = lesson.run(settings_from_flags(smoke, model=model, seed=seed), layer, target, r, alpha)
-    emit(facts, lambda console: lesson.show(facts, console), as_json=as_json)
+    emit(facts, lesson.show, as_json=as_json)
 
 
 @app.command()
@@ -51,7 +51,7 @@ def dpo(
     settings = settings_from_flags(smoke, model=model, seed=seed)
     rows, its_guide = read(data, guide)
     facts = lesson.run(settings, rows, its_guide.system, pairs, beta, steps)
-    emit(facts, lambda console: lesson.show(facts, console), as_json=as_json)
+    emit(facts, lesson.show, as_json=as_json)
 
 
 @app.command()
@@ -68,4 +68,4 @@ def evaluator(
     from step4_finetune.tone.guide import read_guide
 
     facts = validate.run(validate.read_labelled(labelled or LABELLED), read_guide(guide or GUIDE))
-    emit(facts, lambda console: validate.show(facts, console), as_json=as_json)
+    emit(facts, validate.show, as_json=as_json)

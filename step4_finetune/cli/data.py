@@ -54,7 +54,7 @@ def show(
 
     rows, source = _rows(data)
     facts = show_rows.run(rows, guide_if_any(data, guide), source, split, topic, row_id, limit)
-    emit(facts, lambda console: show_rows.show(facts, console), as_json=as_json)
+    emit(facts, show_rows.show, as_json=as_json)
 
 
 @app.command()
@@ -75,7 +75,7 @@ def check(
     its_guide, tokenizer = guide_if_any(data, guide), load_tokenizer(settings=settings)
     findings = curate.run_checks(rows, its_guide, tokenizer, limit_tokens)
     facts = curate.report(rows, findings, its_guide, source)
-    emit(facts, lambda console: curate.show(facts, console), as_json=as_json)
+    emit(facts, curate.show, as_json=as_json)
     if facts["errors"]:
         raise typer.Exit(1)
 
@@ -127,7 +127,7 @@ def build(
             force=force,
             source=source,
         )
-    emit(facts, lambda console: _show_splits(facts, console), as_json=as_json)
+    emit(facts, _show_splits, as_json=as_json)
 
 
 def _show_splits(facts: dict[str, Any], console: Console) -> None:
@@ -164,7 +164,7 @@ def distill(
     settings = settings_from_flags(smoke, model=model, seed=seed)
     rows = lesson.read_messages(messages) if messages else read_rows(data or SAMPLE, "train")
     facts = lesson.run(rows, read_guide(guide or GUIDE), settings, out, requests=requests)
-    emit(facts, lambda console: lesson.show(facts, console), as_json=as_json)
+    emit(facts, lesson.show, as_json=as_json)
 
 
 def _rows(data: str | None, shares: tuple[float, float, float] | None = None) -> tuple[list[Row], str]:

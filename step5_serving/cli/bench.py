@@ -57,7 +57,7 @@ def bench(
     picture = picture_path("step5_serving", "bench", out)
     facts = {**work.run(settings, plan), "picture": str(picture)}
     bench_view.draw_engines(facts, picture)
-    emit(facts, lambda console: bench_view.show_engines(facts, console), as_json=as_json)
+    emit(facts, bench_view.show_engines, as_json=as_json)
 
 
 @app.command()
@@ -75,7 +75,7 @@ def quantize(
     settings = settings_from_flags(smoke, model=model, threads=threads)
     size = (3, 8, 128) if smoke else ()
     facts = work.run(settings, way or work.WAYS, *size)
-    emit(facts, lambda console: bench_view.show_quantize(facts, console), as_json=as_json)
+    emit(facts, bench_view.show_quantize, as_json=as_json)
 
 
 @app.command()
@@ -121,7 +121,7 @@ def capacity(
         "api_model": claude.id,
         "rows": rows,
     }
-    emit(facts, lambda console: bench_view.show_capacity(facts, console), as_json=as_json)
+    emit(facts, bench_view.show_capacity, as_json=as_json)
 
 
 def _numbers(flag: str, text: str) -> tuple[float, ...]:

@@ -36,7 +36,7 @@ START_S, ANSWER_S, STOP_S = 120, 300, 60
 def demo(model: Model = None, smoke: Smoke = False, as_json: Json = False) -> None:
     """Start the service, ask it twenty questions, show its telemetry, stop."""
     facts = run(settings_from_flags(smoke, model=model).model, smoke)
-    emit(facts, lambda console: show(facts, console), as_json=as_json)
+    emit(facts, show, as_json=as_json)
 
 
 def run(model: str, smoke: bool = False) -> dict[str, Any]:

@@ -124,7 +124,7 @@ def list_(keys: KeyFile = KEYS, as_json: Json = False) -> None:
     ]
     facts = {"command": "step5_serving keys list", "headline": f"{len(rows)} keys", "keys": rows}
 
-    def show(console: Any) -> None:
+    def show(_facts: Any, console: Any) -> None:
         table = plain_table("id", "name", "scopes", "made")
         for row in rows:
             table.add_row(row["id"], row["name"], " ".join(row["scopes"]), row["created_at"])

@@ -54,7 +54,7 @@ def summary(since: Since = "24h", telemetry: Telemetry = TELEMETRY, as_json: Jso
         found = summarize(store, length)
     head = f"{found['calls']} calls and {found['errors']} errors in {since}"
     facts = {"command": "step5_serving summary", "headline": head, **found}
-    emit(facts, lambda console: show_summary(facts, console), as_json=as_json)
+    emit(facts, show_summary, as_json=as_json)
 
 
 @telemetry_app.command()
@@ -72,7 +72,7 @@ def calls(
     with opened(telemetry) as store:
         found = list_calls(store, limit, low_confidence=low_confidence, error=error)
     facts = {"command": "step5_serving calls", "headline": f"{len(found['calls'])} calls", **found}
-    emit(facts, lambda console: show_calls(facts, console), as_json=as_json)
+    emit(facts, show_calls, as_json=as_json)
 
 
 @telemetry_app.command()
@@ -83,7 +83,7 @@ def show(trace_id: TraceId, telemetry: Telemetry = TELEMETRY, as_json: Json = Fa
     with opened(telemetry) as store:
         found = _row(store, trace_id)
     facts = {"command": "step5_serving show", "headline": f"call {found['trace_id']}", **found}
-    emit(facts, lambda console: show_one(facts, console), as_json=as_json)
+    emit(facts, show_one, as_json=as_json)
 
 
 @telemetry_app.command()
@@ -100,7 +100,7 @@ def prune(
         deleted = store.prune(length)
     line = f"{deleted:,} calls deleted"
     facts = {"command": "step5_serving prune", "headline": line, "calls": deleted}
-    emit(facts, lambda console: console.print(line), as_json=as_json)
+    emit(facts, lambda _facts, console: console.print(line), as_json=as_json)
 
 
 @evaluation_app.command()
@@ -124,7 +124,7 @@ def errors(
     facts: dict[str, Any] = {"command": "step5_serving errors", "headline": head, "calls": found}
     if out is not None:
         facts |= {"out": str(out), "set": write_set(found, out)}
-    emit(facts, lambda console: show_errors(facts, console), as_json=as_json)
+    emit(facts, show_errors, as_json=as_json)
 
 
 @app.command()
@@ -141,7 +141,7 @@ def replay(
 
     with opened(telemetry) as store:
         facts = work.run(_row(store, trace_id), index=index, engine=engine, model=model)
-    emit(facts, lambda console: work.show(facts, console), as_json=as_json)
+    emit(facts, work.show, as_json=as_json)
     if not facts["equal"]:
         sys.exit(1)
 
@@ -173,7 +173,7 @@ def compare(
         facts = work.run(serving, pair, dataset=dataset, split=split, limit=limit, budget=budget)
     finally:
         serving.close()
-    emit(facts, lambda console: work.show(facts, console), as_json=as_json)
+    emit(facts, work.show, as_json=as_json)
 
 
 @app.command()
@@ -197,7 +197,7 @@ def report(
         values = work.window(store, length, end)
         others = work.window(store, earlier, end - length)
     facts = work.report(values, others, tolerance)
-    emit(facts, lambda console: show_report(facts, console), as_json=as_json)
+    emit(facts, show_report, as_json=as_json)
     if facts["worse"]:
         sys.exit(1)
 

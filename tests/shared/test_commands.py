@@ -148,7 +148,7 @@ import sys
 from shared.cli import emit
 if sys.argv[1] != "works":
     sys.exit(int(sys.argv[1]))
-emit({"command": "step9_fake works", "headline": " ".join(sys.argv[1:])}, lambda _: None, as_json=False)
+emit({"command": "step9_fake works", "headline": " ".join(sys.argv[1:])}, lambda *_: None, as_json=False)
 """
 
 
