@@ -106,7 +106,10 @@ def forbid(paths: list[Path]) -> None:
     for beside in {each for folder in folders for each in folder.iterdir()} - ways - folders:
         if beside.is_symlink():
             continue  # what it points to has a name of its own
-        opened = os.open(beside, os.O_PATH)
+        try:
+            opened = os.open(beside, os.O_PATH)
+        except FileNotFoundError:
+            continue  # removed since it was listed
         rule = ctypes.create_string_buffer(struct.pack("=Qi", EXECUTE_READ, opened))
         checked(system(ADD_RULE, ruleset, 1, ctypes.addressof(rule), 0))
         os.close(opened)

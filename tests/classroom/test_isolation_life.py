@@ -222,6 +222,27 @@ def test_steps_that_are_installed_among_the_libraries_are_solutions(level, work,
             assert reply["raised"]["kinds"][0] in ("PermissionError", "FileNotFoundError")
 
 
+@pytest.mark.skipif("sandlock" not in WORKS, reason="this kernel has no Landlock")
+def test_neighbours_of_what_is_hidden_may_be_removed_meanwhile(tmp_path):
+    hidden = tmp_path / "hidden" / "file"
+    hidden.parent.mkdir()
+    hidden.write_text("solution")
+    (tmp_path / "open").write_text("text")
+    code = f"""
+from pathlib import Path
+from classroom.isolation import start
+listed = Path.iterdir
+Path.iterdir = lambda folder: [*listed(folder), folder / "removed meanwhile"]
+start.control(start.SET_NO_NEW_PRIVS, 1)
+start.forbid([Path({str(hidden.parent)!r})])
+print(Path({str(tmp_path / "open")!r}).read_text())
+print(Path({str(hidden)!r}).read_text())
+"""
+    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ran.stdout == "text\n", ran.stderr
+    assert "PermissionError" in ran.stderr
+
+
 def test_the_best_level_is_taken_and_what_is_not_there_is_said(work, monkeypatch):
     with opened(work, None) as box:
         assert box.level == BEST
