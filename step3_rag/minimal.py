@@ -3,8 +3,8 @@
     python -m step3_rag.minimal "What are the contract renewal terms?"       the sample's documents
     python -m step3_rag.minimal "When is the rent due?" --documents notes/   your own .md and .txt files
 
-A passage's score is the cosine of its vector with the question's. Where none reaches `SURE`, the chat model
-writes the question anew, and the better search counts. pipeline.py has the same steps, measured and improved.
+A passage's score is the cosine of its vector with the question's. If none reaches `SURE`, the chat model
+rewrites the question, and the better search counts. pipeline.py has the same steps, measured and improved.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ REWRITE = "Write the question in other words, as a search query for documents. R
 
 
 class Rag:
-    """A folder's documents in a vector store, with the two models."""
+    """A folder's documents in a vector store, the embedder, and the chat model."""
 
     def __init__(self, folder: Path, embedder: Any, client: Any, model: str) -> None:
         self.embedder, self.client, self.model = embedder, client, model
@@ -58,9 +58,9 @@ class Rag:
         return self.say(ANSWER, f"{passages}\n\nQuestion: {question}") + f"\n\n{sources}"
 
     def say(self, system: str, text: str) -> str:
-        """What the chat model replies."""
-        asked: list[Any] = [{"role": "user", "content": text}]
-        reply = self.client.messages.create(model=self.model, max_tokens=120, system=system, messages=asked)
+        """The chat model's reply."""
+        turns: list[Any] = [{"role": "user", "content": text}]
+        reply = self.client.messages.create(model=self.model, max_tokens=120, system=system, messages=turns)
         return "".join(block.text for block in reply.content).strip()
 
 

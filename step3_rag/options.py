@@ -1,4 +1,4 @@
-"""From the values of flags to the options of a search and a plan, and the chat model's client."""
+"""Turn the values of flags into a question, search options, a plan, and the chat model's client."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from shared.config import Settings
 from shared.errors import UserError
 from step3_rag.pipeline import STRATEGIES, ChatError, Plan
 from step3_rag.reflect.rewrite import STRATEGIES as ALL_STRATEGIES
-from step3_rag.reflect.rewrite import WITH_CHAT
 from step3_rag.retrieve.rerank import cross_encoder_scorer
 from step3_rag.retrieve.search import Options
 from step3_rag.service import Service
@@ -22,13 +21,13 @@ if TYPE_CHECKING:
 LONGEST = 2000  # characters of a question
 
 
-def checked(question: str) -> str:
-    """The question without white space around it.
+def check_question(question: str) -> str:
+    """The question with normalized white space.
 
     Raises:
-        UserError: it is empty, or long like a document.
+        UserError: it is empty, or as long as a document.
     """
-    question = " ".join(question.encode("utf-8", "replace").decode().split())  # bytes that are no text: ?
+    question = " ".join(question.encode("utf-8", "replace").decode().split())  # bytes that are not text: ?
     if not question:
         raise UserError("the question is empty: ask something, in quotation marks")
     if len(question) > LONGEST:
@@ -39,7 +38,7 @@ def checked(question: str) -> str:
 
 
 def search_options(settings: Settings, rerank: str, use: str = "hybrid", **others: Any) -> Options:
-    """The options of a search, with the scorer that `--rerank` names; `others` are fields of `Options`.
+    """The options of a search, with the reranker that `--rerank` names; `others` are fields of `Options`.
 
     Raises:
         UserError: no such reranker, or one that can't be loaded.
@@ -56,10 +55,10 @@ def search_options(settings: Settings, rerank: str, use: str = "hybrid", **other
 
 
 def check_collections(service: Service, names: Sequence[str]) -> None:
-    """Whether the index has these collections.
+    """Check that the index has these collections.
 
     Raises:
-        UserError: it lacks one; names those that it has.
+        UserError: it lacks one; the message names those that it has.
     """
     known = sorted(set(service.retriever.snapshot.collections))
     for name in names:
@@ -67,20 +66,24 @@ def check_collections(service: Service, names: Sequence[str]) -> None:
             raise UserError(f"--collection {name} is not in the index: it has {', '.join(known) or 'none'}")
 
 
-def plan_of(
+def make_plan(
     settings: Settings, options: Options, reader: str, strategies: str | None, threshold: float
 ) -> Plan:
-    """How to answer, from the flags.
+    """A plan from the flags; the reader `auto` is the one that measured best for the model.
 
     Raises:
         UserError: no such strategy.
     """
-    names = STRATEGIES if strategies is None else strategies_of(strategies)
-    chosen = default_reader(settings) if reader == "auto" else reader
-    return Plan(options, names, threshold, reader=chosen)
+    from shared.catalog import default
+
+    names = STRATEGIES if strategies is None else parse_strategies(strategies)
+    if reader == "auto":
+        is_small = not settings.base_url and settings.model in (default("chat").id, default("smoke").id)
+        reader = "quote" if is_small else "chat"
+    return Plan(options, names, threshold, reader=reader)
 
 
-def strategies_of(text: str) -> tuple[str, ...]:
+def parse_strategies(text: str) -> tuple[str, ...]:
     """The strategies of a flag, `spelling,meaning`; `none` stands for no strategy.
 
     Raises:
@@ -93,20 +96,7 @@ def strategies_of(text: str) -> tuple[str, ...]:
     return tuple(name for name in names if name != "none")
 
 
-def default_reader(settings: Settings) -> str:
-    """What measured best: a small model quotes, a large one writes."""
-    from shared.catalog import default
-
-    embedded = not settings.base_url and settings.model in (default("chat").id, default("smoke").id)
-    return "quote" if embedded else "chat"
-
-
-def needs_chat(plan: Plan) -> bool:
-    """Whether a chat model takes part."""
-    return plan.reader == "chat" or bool(set(plan.strategies) & set(WITH_CHAT))
-
-
-def client_of(settings: Settings) -> anthropic.Anthropic:
+def make_client(settings: Settings) -> anthropic.Anthropic:
     """The chat model's client.
 
     Raises:
@@ -120,11 +110,7 @@ def client_of(settings: Settings) -> anthropic.Anthropic:
 
 @contextlib.contextmanager
 def one_line_errors(settings: Settings) -> Iterator[None]:
-    """For commands that show nothing without the chat model: its failure ends them.
-
-    Raises:
-        UserError: names the model, what happened, and what can be done.
-    """
+    """Turn a ChatError into a UserError that names the model, the failure, and what to do."""
     try:
         yield
     except ChatError as error:

@@ -1,9 +1,9 @@
-"""Ask: search, judge, search again if need be, then answer from the passages or say that you don't know.
+"""Ask: search, judge, search again if necessary, then answer from the passages or say "I don't know".
 
     $ python -m step3_rag ask "What are the contract renewal terms?"
 
-The order matters: whether there is anything to answer from is decided before a model may write, because a
-model that is handed the wrong passages answers all the same, and sounds sure.
+Whether the passages can answer is decided before a model writes, because a model that gets the wrong passages
+answers all the same, and sounds sure.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from shared import prompts
 from step3_rag.answer import read
 from step3_rag.answer.context import BUDGET, Source, assemble
 from step3_rag.reflect.reflect import THRESHOLD, Reflection, reflect
-from step3_rag.reflect.rewrite import OFFLINE, Chat
+from step3_rag.reflect.rewrite import OFFLINE, WITH_CHAT, Chat
 from step3_rag.retrieve.search import Options, Retriever
 
 if TYPE_CHECKING:
@@ -35,19 +35,24 @@ class Plan:
     threshold: float = THRESHOLD
     abstain: bool = True
     reader: str = "quote"  # or "chat"
-    budget: int = BUDGET
+    budget: int = BUDGET  # tokens of the passages
     prompt: prompts.Prompt | None = None  # of the chat reader; None: the latest for the model
+
+    @property
+    def needs_chat(self) -> bool:
+        """Whether it uses a chat model."""
+        return self.reader == "chat" or bool(set(self.strategies) & set(WITH_CHAT))
 
 
 @dataclass
-class Spent:
-    """Tokens that a chat model read and wrote; None: it did not say how many."""
+class TokenUsage:
+    """Tokens that a chat model read and wrote; None if it did not say."""
 
     input_tokens: int | None = 0
     output_tokens: int | None = 0
 
     def add(self, usage: Any) -> None:
-        """The usage of one more message."""
+        """Add the usage of one message."""
         for name in ("input_tokens", "output_tokens"):
             before, more = getattr(self, name), getattr(usage, name, None)
             setattr(self, name, None if before is None or more is None else before + more)
@@ -55,14 +60,14 @@ class Spent:
 
 @dataclass(frozen=True)
 class Outcome:
-    """An answer and how it came about; `seconds` by part."""
+    """An answer with everything that led to it; `seconds` by part."""
 
     question: str
     reflection: Reflection
     sources: list[Source]
     answer: read.Answer
     seconds: dict[str, float]
-    rewriting: Spent = field(default_factory=Spent)  # tokens of the rewrites
+    rewriting: TokenUsage = field(default_factory=TokenUsage)  # tokens of the rewrites
 
     @property
     def confidence(self) -> float | None:
@@ -70,7 +75,7 @@ class Outcome:
 
 
 class ChatError(Exception):
-    """The chat model failed after the search was done; `sources` are what was found."""
+    """The chat model failed after the search; `sources` has what was found."""
 
     def __init__(self, cause: Exception, reflection: Reflection, sources: list[Source]) -> None:
         super().__init__(str(cause))
@@ -84,9 +89,9 @@ def ask(
     client: anthropic.Anthropic | None = None,
     model: str = "",
     write: Callable[[str], None] = lambda _text: None,
-    found: Callable[[Reflection, list[Source]], None] = lambda _reflection, _sources: None,
+    on_search: Callable[[Reflection, list[Source]], None] = lambda _reflection, _sources: None,
 ) -> Outcome:
-    """Answer one question; `found` gets what the search gave, then `write` the answer's text as it comes.
+    """Answer one question; `on_search` gets the search's result, then `write` the answer's text as it comes.
 
     Raises:
         ChatError: the chat model can't be reached, or refused.
@@ -94,43 +99,43 @@ def ask(
     import anthropic
     import httpx2
 
-    failed = (anthropic.AnthropicError, httpx2.TransportError)
+    chat_errors = (anthropic.AnthropicError, httpx2.TransportError)
     began = time.perf_counter()
-    spent = Spent()
-    chat = chat_of(client, model, spent) if client else None
+    usage = TokenUsage()
+    chat = chat_function(client, model, usage) if client else None
     try:
         reflection = reflect(retriever, question, plan.options, plan.strategies, plan.threshold, chat)
-    except failed as error:
-        alone = tuple(each for each in plan.strategies if each in OFFLINE)
-        reflection = reflect(retriever, question, plan.options, alone, plan.threshold)
+    except chat_errors as error:
+        offline = tuple(each for each in plan.strategies if each in OFFLINE)
+        reflection = reflect(retriever, question, plan.options, offline, plan.threshold)
         raise ChatError(error, reflection, _sources(retriever, reflection, plan)) from None
     searched = time.perf_counter()
     sources = _sources(retriever, reflection, plan)
-    found(reflection, sources)
+    on_search(reflection, sources)
     if (plan.abstain and reflection.verdict == "abstain") or not sources:
         write(read.UNKNOWN)
         answer = read.Answer(read.UNKNOWN)
     elif plan.reader == "chat" and client:
         try:
             answer = read.chat(client, model, question, sources, write, plan.prompt)
-        except failed as error:
+        except chat_errors as error:
             raise ChatError(error, reflection, sources) from None
     else:
         best = reflection.best
-        asked = best.query if best.strategy in ("conversation", "spelling") else question
-        answer = read.quote(asked, sources, retriever.embedder, retriever.rarity)
+        query = best.query if best.strategy in ("conversation", "spelling") else question
+        answer = read.quote(query, sources, retriever.embedder, retriever.rarity)
         write(answer.text)
     seconds = {"search": searched - began, "answer": time.perf_counter() - searched}
-    return Outcome(question, reflection, sources, answer, seconds, spent)
+    return Outcome(question, reflection, sources, answer, seconds, usage)
 
 
 def _sources(retriever: Retriever, reflection: Reflection, plan: Plan) -> list[Source]:
-    """What was found as numbered sources, within the budget."""
+    """The passages found, as numbered sources within the budget."""
     return assemble(reflection.best.found.best, retriever.embedder.count_tokens, plan.budget)
 
 
-def chat_of(client: anthropic.Anthropic, model: str, spent: Spent | None = None) -> Chat:
-    """The chat model as a function, for the strategies that rewrite with it; `spent` adds up its tokens."""
+def chat_function(client: anthropic.Anthropic, model: str, usage: TokenUsage | None = None) -> Chat:
+    """The chat model as a function, for the strategies that use it; its tokens are added to `usage`."""
 
     def chat(prompt: prompts.Prompt, text: str) -> str:
         rendered: Any = prompts.render(prompt)
@@ -140,8 +145,8 @@ def chat_of(client: anthropic.Anthropic, model: str, spent: Spent | None = None)
             system=rendered["system"],
             messages=[*rendered["messages"], {"role": "user", "content": text}],
         )
-        if spent is not None:
-            spent.add(message.usage)
+        if usage is not None:
+            usage.add(message.usage)
         return "".join(block.text for block in message.content if block.type == "text").strip()
 
     return chat

@@ -10,7 +10,7 @@ from functools import wraps
 from typing import Any
 
 from step3_rag.reflect import confidence, reflect, rewrite
-from step3_rag.retrieve.search import Found, Options
+from step3_rag.retrieve.search import Options, SearchResult
 
 
 class Scripted:
@@ -24,16 +24,16 @@ class Scripted:
     ) -> None:
         self._search, self._sure, self._rewrite = search, sure, rewrite
 
-    def search(self, query: str, options: Options) -> Found:
+    def search(self, query: str, options: Options) -> SearchResult:
         """Finds nothing."""
         self._search(query, options.k)
-        return Found(query, options)
+        return SearchResult(query, options)
 
-    def confidence(self, found: Found) -> float | None:
+    def confidence(self, found: SearchResult) -> float | None:
         """How sure one is of a search."""
         return self._sure(found.query, found.options.k)
 
-    def rewrite(self, strategy: str, question: str, found: Found) -> tuple[str, Options] | None:
+    def rewrite(self, strategy: str, question: str, found: SearchResult) -> tuple[str, Options] | None:
         """What a strategy makes of a question, and of what was found."""
         offered = self._rewrite(strategy, question, [found.query, found.options.k])
         return (offered[0], Options(k=offered[1])) if offered else None

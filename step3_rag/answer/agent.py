@@ -1,4 +1,4 @@
-"""Retrieval in the model's hands: it decides whether to look something up, and for what.
+"""An agent: the model decides whether to search, and for what.
 
     $ python -m step3_rag agent "When is Vantry's signing certificate replaced next?"
 
@@ -7,10 +7,10 @@
     user        tool_result  {"summary": "...", "confidence": 0.99, "sources": "<source number=..."}
     assistant   On 9 June 2026. [1]
 
-`ask` always searches, and for the question as it stands. An agent can greet without a search, split a
-question in two, and search again with a name that it has just read. The price is a turn of the model for
-each of these, and that it may leave out a search which it needed: then it answers from memory, and sounds
-just as sure.
+`ask` always searches, for the question as it is. An agent can answer a greeting without a search, split a
+question in two, and search again with a name that it has just read. The price is one turn of the model for
+each of these. And it may leave out a search that it needs: then it answers from memory, and sounds just as
+sure.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ MAX_TURNS = 4
 
 
 class Call(NamedTuple):
-    """A tool call of the model, and what it was answered with."""
+    """A tool call of the model, and its result."""
 
     tool: str
     input: Any
@@ -44,25 +44,25 @@ class Call(NamedTuple):
 
 
 @dataclass
-class Answer:
-    """What the agent said, and what it looked up. `stop_reason` is the model's, or `max_turns`."""
+class AgentAnswer:
+    """The agent's answer and its searches. `stop_reason` is the model's, or `max_turns`."""
 
     text: str = ""
     calls: list[Call] = field(default_factory=list)
-    usages: list[anthropic.types.Usage] = field(default_factory=list)  # one a turn
+    usages: list[anthropic.types.Usage] = field(default_factory=list)  # one per turn
     sources: list[Source] = field(default_factory=list)
     stop_reason: str = ""
 
 
-def run(client: anthropic.Anthropic, model: str, retriever: Retriever, question: str) -> Answer:
-    """Let the model search until it is done, for at most MAX_TURNS of its turns; in the last it may not.
+def run(client: anthropic.Anthropic, model: str, retriever: Retriever, question: str) -> AgentAnswer:
+    """Let the model search until it is done; in its last turn, number MAX_TURNS, it may not search.
 
     The SDK's errors pass through.
     """
     prompt = prompts.render(prompts.load(PROMPTS, "agent", family=prompts.family_of(model)))
     messages: list[Any] = [*prompt["messages"], {"role": "user", "content": question}]
     request: dict[str, Any] = {"system": prompt["system"], "tools": [definition(retriever)]}
-    done = Answer()
+    done = AgentAnswer()
     while True:
         is_last = len(done.usages) + 1 >= MAX_TURNS
         request["tool_choice"] = {"type": "none" if is_last else "auto"}
@@ -71,18 +71,20 @@ def run(client: anthropic.Anthropic, model: str, retriever: Retriever, question:
         done.text = "".join(block.text for block in reply.content if block.type == "text").strip()
         done.stop_reason = reply.stop_reason or ""
         content = [block.to_dict() for block in reply.content if block.type != "text" or block.text]
-        if done.stop_reason != "tool_use" or is_last:  # calls of a turn that was cut may be half
+        if done.stop_reason != "tool_use" or is_last:  # a turn that was cut off may have half a call
             done.stop_reason = done.stop_reason.replace("tool_use", "max_turns")
             return done
-        # One after the other: a search takes milliseconds, and the sources are numbered through.
+        # One after the other: a search takes milliseconds, and all sources are numbered consecutively.
         results = [
-            _answered(block, retriever, question, done) for block in content if block["type"] == "tool_use"
+            _run_call(block, retriever, question, done) for block in content if block["type"] == "tool_use"
         ]
         messages += [{"role": "assistant", "content": content}, {"role": "user", "content": results}]
 
 
-def _answered(block: dict[str, Any], retriever: Retriever, question: str, done: Answer) -> dict[str, Any]:
-    """Run one call; what goes wrong is told to the model."""
+def _run_call(
+    block: dict[str, Any], retriever: Retriever, question: str, done: AgentAnswer
+) -> dict[str, Any]:
+    """Run one call; the model gets errors as results."""
     is_error = True
     try:
         if block["name"] != NAME:

@@ -1,14 +1,14 @@
-"""What in a sentence its source contradicts: a number, a date, a name or a "not" that isn't there.
+"""Check a sentence against its source: numbers, dates, names and negations that the source doesn't have.
 
     >>> conflicts("Notice is 90 days.", "Either party may end it with sixty days' notice.")
     ['90']
     >>> conflicts("It does not renew.", "The agreement renews every year.")
     ['not']
 
-Words alone say little: an answer with one wrong number has all the words of a right one. So numbers are
-compared as numbers (sixty is 60), dates as dates (2026-03-12 is 12 March 2026), and names as names. For a
-negation, the sentence of the source that is nearest in words must have one, too. It reads English only, and
-no meaning: "twice a year" against "every six months" is beyond it.
+Comparing words is not enough: an answer with one wrong number has all the words of a right one. So numbers
+are compared as numbers (sixty is 60), dates as dates (2026-03-12 is 12 March 2026), and names as names. If
+the sentence has a negation, the nearest sentence of the source must have one, too. It works for English only,
+and not by meaning: it can't tell that "twice a year" is "every six months".
 """
 
 from __future__ import annotations
@@ -60,23 +60,23 @@ NOT = re.compile(
 
 
 def conflicts(sentence: str, source: str) -> list[str]:
-    """The numbers, dates, names and negations of a sentence that its source does not have there."""
-    near, shared = _near(sentence, source)
-    told = " ".join(near)
-    said, known = _facts(sentence), _facts(told)
-    found = sorted(each for each in said if not any(_same(each, other) for other in known))
+    """The numbers, dates, names and negations of a sentence that the nearest sentences of its source lack."""
+    near, shared = _nearest_sentences(sentence, source)
+    passage = " ".join(near)
+    facts = _facts(passage)
+    found = sorted(each for each in _facts(sentence) if not any(_is_compatible(each, fact) for fact in facts))
     names = (match[0].strip("'’") for match in NAME.finditer(sentence))
-    found += [name for name in names if name.lower() not in MONTHS and not _stands_in(name, told)]
+    found += [name for name in names if name.lower() not in MONTHS and not _mentions(passage, name)]
     if shared >= 0.5:
-        denied = bool(NOT.search(sentence))
-        found += ["not"] * (not NOT.search(told) if denied else bool(NOT.search(near[0])))
+        negated = bool(NOT.search(sentence))
+        found += ["not"] * (not NOT.search(passage) if negated else bool(NOT.search(near[0])))
     return found
 
 
-def _near(sentence: str, source: str) -> tuple[list[str], float]:
-    """The sentence of the source that shares most words, and up to two that add most to it.
+def _nearest_sentences(sentence: str, source: str) -> tuple[list[str], float]:
+    """The sentence of the source with the most common words, and up to two with the most of the others.
 
-    Also the share of the sentence's words that stand in the first of them.
+    Also the share of the sentence's words that the first of them has.
     """
     left = own = frozenset(stems(sentence))
     words = {source[start:end]: frozenset(stems(source[start:end])) for start, end in sentences(source)}
@@ -91,7 +91,7 @@ def _near(sentence: str, source: str) -> tuple[list[str], float]:
 
 
 def _facts(text: str) -> set[str]:
-    """Dates as `2026-03-12` (a part that isn't named is empty) and numbers as `60`."""
+    """Dates as `2026-03-12` (a missing part is empty) and numbers as `60`."""
     found: set[str] = set()
     for pattern in DATES:
         for match in pattern.finditer(text):
@@ -112,18 +112,18 @@ def _facts(text: str) -> set[str]:
             continue
         if total is not None:
             found.add(f"{total:g}")
-        total = None if word == "one" else value  # mostly no number
+        total = None if word == "one" else value  # "one" is mostly no number
     return found
 
 
-def _same(one: str, other: str) -> bool:
-    """Whether two facts agree as far as both are named."""
+def _is_compatible(one: str, other: str) -> bool:
+    """Whether two facts are equal; dates only in the parts that both have."""
     if "-" not in one or "-" not in other:
         return one == other
     return all(a == b or not a or not b for a, b in zip(one.split("-"), other.split("-"), strict=True))
 
 
-def _stands_in(name: str, told: str) -> bool:
-    """Whether a name stands in what is told, in this form or another."""
+def _mentions(passage: str, name: str) -> bool:
+    """Whether a passage has a name, in this form or another."""
     bare = re.sub(r"['’]s?$", "", name.lower())
-    return bare in told.lower() or set(stems(bare)) <= set(stems(told))
+    return bare in passage.lower() or set(stems(bare)) <= set(stems(passage))

@@ -4,10 +4,10 @@
     >>> answer.text
     'Either party may end it with 90 days notice. [1]'
 
-`chat` lets the chat model write. `quote` has no model write at all: it picks the sentences that fit the
-question best by late interaction, the method of the reranker, one size smaller. It can't be talked into
-anything and can't make anything up; it can't add two sentences up either. Which one is better depends on
-the chat model: for SmolLM2-135M the quote is (measured in chapter 8).
+`chat` lets the chat model write. `quote` uses no chat model: it picks the sentences that fit the question
+best, by late interaction as in reranking. It follows no instructions in documents and makes nothing up, but
+it can't combine two sentences either. Which reader is better depends on the chat model; with SmolLM2-135M it
+is `quote` (measured in chapter 8).
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ import numpy as np
 
 from shared import prompts
 from step3_rag import PROMPTS
-from step3_rag.answer.asked import missing
+from step3_rag.answer.answer_type import missing
 from step3_rag.answer.claims import conflicts
-from step3_rag.answer.context import Source, as_text, is_order
+from step3_rag.answer.context import Source, as_text, looks_like_instruction
 from step3_rag.ingest.chunk import sentences
 from step3_rag.ingest.embed import Embedder
 from step3_rag.ingest.stems import stems
@@ -34,24 +34,24 @@ if TYPE_CHECKING:
 
 UNKNOWN = "I don't know."
 MAX_TOKENS = 200
-SUPPORTED = 0.6  # of a sentence's words stand in what it cites
+SUPPORTED = 0.6  # share of a sentence's words that the cited sources have
 CITATION = re.compile(r"\s*\[(\d+(?:\s*,\s*\d+)*)\]")
-# A full stop, quotes or brackets that close there, and the citations that come after it.
+# A full stop, closing quotes and brackets, and the citations after it.
 AFTER = re.compile(r"([.!?])([\"'”’)]*)((?:\s*\[\d+(?:\s*,\s*\d+)*\])+)[.]?(?!\s*[a-z,;:])")
 LETTER = re.compile(r"[^\W\d_]")
 QUOTED = 3  # sentences at most
-MARGIN = 0.5  # a sentence whose score is further below the best one's is not quoted
+MARGIN = 0.5  # sentences that score lower than the best one by more are not quoted
 
 
 @dataclass(frozen=True)
 class Cited:
-    """A sentence of an answer, what it cites, and whether that says so."""
+    """A sentence of an answer, the sources that it cites, and whether they support it."""
 
     sentence: str
     numbers: tuple[int, ...]
-    support: float  # share of its words that stand in the cited sources, 0 to 1
-    unknown: tuple[int, ...] = ()  # numbers that no source has
-    conflicts: tuple[str, ...] = ()  # numbers, dates, names and a "not" that the sources don't have there
+    support: float  # share of its words that the cited sources have, 0 to 1
+    unknown: tuple[int, ...] = ()  # cited numbers that no source has
+    conflicts: tuple[str, ...] = ()  # numbers, dates, names and a "not" that the sources don't have
 
     @property
     def is_supported(self) -> bool:
@@ -60,14 +60,14 @@ class Cited:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a reader said."""
+    """A reader's answer."""
 
     text: str
     cited: list[Cited] = field(default_factory=list)
     input_tokens: int | None = None
     output_tokens: int | None = None
     stop_reason: str | None = None  # the chat model's
-    missing: str | None = None  # what the question asks for and no quoted sentence has
+    missing: str | None = None  # what the question asks for, if no quoted sentence has it
 
     @property
     def is_unknown(self) -> bool:
@@ -75,7 +75,7 @@ class Answer:
 
 
 def is_unknown(text: str) -> bool:
-    """Whether an answer says that it has none, and claims nothing: one sentence, without a citation or a but.
+    """Whether an answer is an "I don't know" that claims nothing: one sentence, without a citation or "but".
 
     >>> is_unknown("I don't know."), is_unknown("I don't know the price, but notice is 60 days [1].")
     (True, False)
@@ -107,7 +107,7 @@ def chat(
 
 
 def tokens_read(usage: anthropic.types.Usage) -> int:
-    """All tokens that the model read: the API counts what the cache took part in apart."""
+    """All tokens that the model read; the API counts those of the cache separately."""
     cached = (usage.cache_read_input_tokens or 0) + (usage.cache_creation_input_tokens or 0)
     return usage.input_tokens + cached
 
@@ -115,22 +115,22 @@ def tokens_read(usage: anthropic.types.Usage) -> int:
 def quote(
     question: str, sources: Sequence[Source], embedder: Embedder, rarity: Callable[[np.ndarray], np.ndarray]
 ) -> Answer:
-    """The sentences that fit best, word for word, the best first; unknown if they lack what is asked for.
+    """Quote the sentences that fit best, the best first; "I don't know" if they lack what is asked for.
 
-    `rarity` gives the idf of token ids. What reads like an order to a model is not quoted.
+    `rarity` gives the idf of token ids. What looks like an instruction to a model is not quoted.
     """
     found = [
         (source, source.text[start:end])
         for source in sources
         for start, end in sentences(source.text)
         if not source.text.startswith("#", start)
-        and LETTER.search(source.text, start, end)  # not the number of an item alone
-        and not is_order(source.text[start:end])
+        and LETTER.search(source.text, start, end)  # not only the number of a list item
+        and not looks_like_instruction(source.text[start:end])
     ]
     if not found:
         return Answer(UNKNOWN)
-    # A sentence by itself doesn't say whose notice period it is; under its document's title all sentences of
-    # a document look alike. So it is read both ways.
+    # A sentence alone doesn't say whose notice period it is; under the document's title, all its sentences
+    # look alike. So each is embedded both ways.
     alone = [text for _, text in found]
     titled = [f"{source.place}\n{text}" for source, text in found]
     query, *encoded = embedder.encode([question, *alone, *titled])
@@ -139,40 +139,36 @@ def quote(
     scores = scores.reshape(2, len(found)).sum(0)
     chosen = [i for i in np.argsort(-scores, kind="stable")[:QUOTED] if scores[i] >= scores.max() - MARGIN]
     quoted = [(_plain(found[i][1]), found[i][0].number) for i in chosen]
-    said = " ".join(f"{text} [{number}]" for text, number in quoted)
     passages = "\n".join(f"{source.place}\n{source.text}" for source in sources)
     if lacking := missing(question, " ".join(text for text, _ in quoted), passages):
         return Answer(UNKNOWN, missing=lacking)
-    known = _words_of(sources)
-    return Answer(
-        said,
-        [_cited(text, (number,), known) for text, number in quoted],
-    )
+    known = _stems_by_number(sources)
+    answer = " ".join(f"{text} [{number}]" for text, number in quoted)
+    return Answer(answer, [_cited(text, (number,), known) for text, number in quoted])
 
 
 def _plain(sentence: str) -> str:
-    """A sentence without the marks of its list, table or emphasis."""
+    """A sentence without the marks of lists, tables and emphasis."""
     text = re.sub(r"^\s*(?:[-*+|>]|\d+[.)])\s+", "", sentence)
     return " ".join(text.replace("**", "").split()).strip("| ")
 
 
 def check(text: str, sources: Sequence[Source]) -> list[Cited]:
-    """Each sentence of an answer with its citations, held against the cited text.
+    """Check each sentence of an answer against the sources that it cites.
 
-    A sentence is supported as far as its words (stems) stand in the sources that it cites, and where none of
-    its numbers, dates, names and negations contradicts them (claims.py).
+    The support is the share of its words (stems) that they have; numbers, dates, names and negations that
+    they don't have are conflicts (claims.py).
     """
-    known, texts = _words_of(sources), {each.number: f"{each.place}. {each.text}" for each in sources}
-    found = [_cited(part, numbers, known) for part, numbers in _by_citation(text)]
-    return [
-        replace(each, conflicts=tuple(conflicts(each.sentence, cited)))
-        if (cited := "\n\n".join(texts[number] for number in each.numbers if number in texts))
-        else each
-        for each in found
-    ]
+    known, texts = _stems_by_number(sources), {each.number: f"{each.place}. {each.text}" for each in sources}
+    checked = []
+    for sentence, numbers in _by_citation(text):
+        cited = "\n\n".join(texts[number] for number in numbers if number in texts)
+        found = conflicts(sentence, cited) if cited else []
+        checked.append(replace(_cited(sentence, numbers, known), conflicts=tuple(found)))
+    return checked
 
 
-def _words_of(sources: Sequence[Source]) -> dict[int, set[str]]:
+def _stems_by_number(sources: Sequence[Source]) -> dict[int, set[str]]:
     """The stems of each source, by its number."""
     return {source.number: set(stems(f"{source.place} {source.text}")) for source in sources}
 

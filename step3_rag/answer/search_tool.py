@@ -1,11 +1,11 @@
-"""Retrieval as a tool that a model may call: its definition, and what a call of it gives (loop: agent.py).
+"""Retrieval as a tool that a model may call: its definition and its result (agent.py has the loop).
 
     >>> call(retriever, {"query": "when is Vantry's signing certificate replaced"})[0]
     '{"summary": "Vantry\'s signing ... 9 June 2026. [1]", "confidence": 0.99, "sources": "<source number=...'
 
-The result is made for two kinds of readers. A large model reads the sources: quotations between tags that
-they can't close (context.py). The embedded model can't read so much; it repeats the `summary`: the sentences
-that the quoting reader (read.py) has picked, so that nothing is made up.
+The result serves two kinds of models. A large model reads the sources: quotations between tags that they
+can't close (context.py). The embedded model can't read so much; it repeats the `summary`, which has the
+sentences that the quoting reader (read.py) picked, so that nothing is made up.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from step3_rag.reflect.reflect import THRESHOLD
 from step3_rag.retrieve.search import Options, Retriever
 
 NAME = "search_documents"
-TOPICS = 40  # words that tell what the documents are about
+TOPICS = 40  # words of titles in the description
 NOTHING = "No passage of the documents seems to answer this."
 
 
 def definition(retriever: Retriever) -> dict[str, Any]:
-    """The tool as the Messages API has it: the collections of this index as an enum, words of its titles.
+    """The tool's definition for the Messages API, with this index's collections and words of its titles.
 
-    A model trusts a tool's description as it trusts the system message, and titles are written by anybody. So
-    single words of them go in, in the order of the alphabet: no sentence survives that.
+    A model trusts a tool's description like the system message, but anybody writes titles. So the description
+    has single words of them in alphabetical order, which form no sentences.
     """
     names, topics = sorted(set(retriever.snapshot.collections)), ", ".join(topics_of(retriever))
     properties: dict[str, Any] = {
@@ -64,14 +64,14 @@ def definition(retriever: Retriever) -> dict[str, Any]:
         "input_schema": {
             "type": "object",
             "properties": properties,
-            "required": [],  # where it must find words for `query`, the embedded model calls less often
+            "required": [],  # if `query` were required, the embedded model would call less often
             "additionalProperties": False,
         },
     }
 
 
 def topics_of(retriever: Retriever) -> list[str]:
-    """Words of the titles: those that most chunks have, in the order of the alphabet."""
+    """The words of titles that occur in most chunks, in alphabetical order."""
     written: dict[str, str] = {}
     for row in retriever.index.documents():
         for word in WORD.findall(row["title"]):
@@ -83,12 +83,12 @@ def topics_of(retriever: Retriever) -> list[str]:
 
 
 def call(retriever: Retriever, input: object, question: str = "", first: int = 1) -> tuple[str, list[Source]]:
-    """The result of one call as the model reads it, and its sources, numbered from `first`.
+    """The result of a call as text for the model, and its sources, numbered from `first`.
 
-    `question` is what the user asked.
+    `question` is the user's.
 
     Raises:
-        ToolError: with one line for the model, which can mend its arguments.
+        ToolError: with one line for the model, which can correct its arguments.
     """
     given = _checked(input, definition(retriever)["input_schema"])
     query = given.get("query", question).strip()
@@ -97,15 +97,15 @@ def call(retriever: Retriever, input: object, question: str = "", first: int = 1
     collections = (given["collection"],) if "collection" in given else ()
     try:
         found = retriever.search(query, Options(k=int(given.get("k", 5)), collections=collections))
-    except UserError as error:  # the vector store's
+    except UserError as error:  # the vector store failed
         raise ToolError(" ".join(str(error).split())) from None
     sources = assemble(found.best, retriever.embedder.count_tokens, first=first)
     probability = confidence(found, retriever)
     fits = bool(sources) and probability >= THRESHOLD
-    # By the question, not by the query: a query says where to look, seldom what one wants to know.
+    # Quotes fit the question: a query says where to search, but seldom what the user wants to know.
     asked = question or query
-    said = quote(asked, sources, retriever.embedder, retriever.rarity).text if fits else NOTHING
-    result = {"summary": said, "confidence": round(probability, 2), "sources": as_text(sources)}
+    summary = quote(asked, sources, retriever.embedder, retriever.rarity).text if fits else NOTHING
+    result = {"summary": summary, "confidence": round(probability, 2), "sources": as_text(sources)}
     return json.dumps(result, ensure_ascii=False), sources
 
 

@@ -61,11 +61,12 @@ def ask(
         ),
     ] = 0.68,
     graph: Annotated[
-        bool, typer.Option("--graph", help="Answer which documents have somebody in common, from a graph.")
+        bool,
+        typer.Option("--graph", help="Answer from a graph which documents share a supplier or customer."),
     ] = False,
     framework: Annotated[
         Literal["langchain", "llamaindex", "langgraph"] | None,
-        typer.Option(help="Search with this library: once, without a confidence."),
+        typer.Option(help="Search with this library, once and without a confidence."),
     ] = None,
     trace: Annotated[bool, typer.Option("--trace", help="Show each step of the run.")] = False,
     versions: Versions = "current-first",
@@ -85,16 +86,16 @@ def ask(
     from step3_rag.cli import render
     from step3_rag.service import open_service
 
-    question = options.checked(question)
+    question = options.check_question(question)
     settings = settings_from_flags(smoke, model=model, seed=seed)
     if graph:
         from step3_rag.cli import graph as graph_commands
 
         refuse_flags(context, FOR_GRAPH, "the graph answers without a search")
         service = open_service(settings, index)
-        known = graph_commands.ask(service, question)
-        _say_corpus(service, as_json)
-        emit(known, graph_commands.show_ask, as_json=as_json)
+        facts = graph_commands.ask(service, question)
+        _name_sample(service, as_json)
+        emit(facts, graph_commands.show_ask, as_json=as_json)
         return
     chosen = options.search_options(
         settings,
@@ -103,14 +104,14 @@ def ask(
         k=k,
         collections=tuple(collection or ()),
         versions=versions,
-        before=tuple(map(options.checked, before or ())),
+        before=tuple(map(options.check_question, before or ())),
     )
-    plan = options.plan_of(settings, chosen, reader, strategies, threshold)
+    plan = options.make_plan(settings, chosen, reader, strategies, threshold)
     service = open_service(settings, index, store, address)
     options.check_collections(service, chosen.collections)
     streams = plan.reader == "chat" and not as_json and not framework
-    client = options.client_of(settings) if options.needs_chat(plan) else None
-    _say_corpus(service, as_json)
+    client = options.make_client(settings) if plan.needs_chat else None
+    _name_sample(service, as_json)
     if framework:
         refuse_flags(context, FOR_FRAMEWORKS, "a framework's pipeline searches once, with the defaults")
         facts = commands.run_framework(service, question, plan, framework, client)
@@ -118,11 +119,7 @@ def ask(
         facts = commands.run(service, question, plan, client, _write if streams else lambda _text: None)
     if streams:
         print()
-    emit(
-        facts,
-        partial(render.show_answer, trace=trace, streamed=streams),
-        as_json=as_json,
-    )
+    emit(facts, partial(render.show_answer, trace=trace, streamed=streams), as_json=as_json)
     if facts.get("error"):
         sys.exit(3)
 
@@ -151,14 +148,14 @@ def search(
     from step3_rag.cli import render
     from step3_rag.service import open_service
 
-    question = options.checked(question)
+    question = options.check_question(question)
     settings = settings_from_flags(smoke, model=model, seed=seed)
     collections = tuple(collection or ())
     chosen = options.search_options(settings, rerank, use, k=k, collections=collections, versions=versions)
     service = open_service(settings, index, store, address)
     options.check_collections(service, collections)
     facts = commands.search(service, question, chosen, route)
-    _say_corpus(service, as_json)
+    _name_sample(service, as_json)
     emit(facts, partial(render.show_search, explain=explain), as_json=as_json)
 
 
@@ -240,16 +237,16 @@ def agent(
     from step3_rag.cli import render
     from step3_rag.service import open_service
 
-    question = options.checked(question)
+    question = options.check_question(question)
     settings = settings_from_flags(smoke, model=model, seed=seed)
     service = open_service(settings, index)
     facts = commands.run_agent(service, question)
-    _say_corpus(service, as_json)
+    _name_sample(service, as_json)
     emit(facts, render.show_agent, as_json=as_json)
 
 
-def _say_corpus(service: Service, as_json: bool) -> None:
-    """Where an answer comes from the sample, its first line says so."""
+def _name_sample(service: Service, as_json: bool) -> None:
+    """Print a first line that says so if the answer comes from the sample."""
     from step3_rag.cli import render
 
     if service.is_sample and not as_json:

@@ -1,4 +1,4 @@
-"""`ask`, `search` and `agent`: the facts that are shown, and printed as JSON."""
+"""The commands `ask`, `search` and `agent`: the facts that they print, as text or JSON."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from shared.errors import UserError
 from step3_rag.answer.context import Source, excerpt
 from step3_rag.answer.read import Answer, Cited, tokens_read
-from step3_rag.options import client_of
+from step3_rag.options import make_client
 from step3_rag.pipeline import ChatError, Plan, ask
 from step3_rag.reflect.confidence import confidence
 from step3_rag.reflect.reflect import Reflection
@@ -29,7 +29,7 @@ def run(
     client: anthropic.Anthropic | None,
     write: Callable[[str], None],
 ) -> dict[str, Any]:
-    """Ask; the facts of the answer, or of what was found where the chat model failed."""
+    """Answer a question; the facts of the answer or, if the chat model failed, of what was found."""
     model = service.settings.model
     try:
         outcome = ask(service.retriever, question, plan, client, model, write)
@@ -52,7 +52,7 @@ def run(
 def run_framework(
     service: Service, question: str, plan: Plan, name: str, client: anthropic.Anthropic | None
 ) -> dict[str, Any]:
-    """Ask by LangChain, LlamaIndex or LangGraph; the facts of the answer, which has no confidence."""
+    """Answer a question by LangChain, LlamaIndex or LangGraph; the answer has no confidence."""
     from shared.chat.errors import one_line_errors
     from step3_rag.frameworks.parts import ask as ask_framework
 
@@ -91,7 +91,7 @@ def _answer(
 
 
 def _sources(sources: Sequence[Source], cited: Sequence[Cited] = ()) -> list[dict[str, Any]]:
-    """Those that are cited with the first sentence that was taken from them."""
+    """The facts of sources; an excerpt begins with the first sentence quoted from the source."""
     rows = []
     for each in sources:
         quoted = next((one.sentence for one in cited if each.number in one.numbers), "")
@@ -101,7 +101,7 @@ def _sources(sources: Sequence[Source], cited: Sequence[Cited] = ()) -> list[dic
 
 
 def _reflection(reflection: Reflection) -> dict[str, Any]:
-    """The searches that were made, and which was kept."""
+    """The facts of all searches, and which was kept."""
     return {
         "confidence": round(reflection.best.rank, 3),
         "attempts": [
@@ -118,10 +118,10 @@ def _reflection(reflection: Reflection) -> dict[str, Any]:
 
 
 def search(service: Service, question: str, options: Options, route: bool) -> dict[str, Any]:
-    """Search only; each candidate with its rank and score at every stage.
+    """Search; the facts of each result, with its rank and score at every stage.
 
     Raises:
-        UserError: collections are named and the router is to choose them, too.
+        UserError: collections are given although the router is to choose them.
     """
     retriever, routed = service.retriever, None
     if route:
@@ -165,7 +165,7 @@ def run_agent(service: Service, question: str) -> dict[str, Any]:
     from step3_rag.answer.agent import run as run_loop
 
     settings, began = service.settings, time.perf_counter()
-    client = client_of(settings)
+    client = make_client(settings)
     with one_line_errors(settings.model, settings):
         done = run_loop(client, settings.model, service.retriever, question)
     return {

@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from shared.cli import Json, Model, Out, Seed, Smoke, emit, new_app, settings_from_flags
-from shared.errors import UserError
+from shared.cli import Json, Model, Seed, Smoke, emit, new_app, settings_from_flags
 from step3_rag.cli.flags import Data, Limit, Reader, Rerank, Split
 
 app = new_app("Measurements.")
@@ -22,7 +21,6 @@ def evaluate(
     answers: Annotated[bool, typer.Option("--answers", help="Measure the answers.")] = False,
     reader: Reader = "auto",
     rerank: Rerank = "maxsim",
-    out: Out = None,
     model: Model = None,
     seed: Seed = None,
     smoke: Smoke = False,
@@ -31,20 +29,19 @@ def evaluate(
     """Measure retrieval stage by stage; --answers measures the answers instead."""
     settings = settings_from_flags(smoke, model=model, seed=seed)
     if answers:
-        from step3_rag.evaluate import answers as lesson
+        from step3_rag.evaluate import answers as measurement
 
-        if out:
-            raise UserError("--out is for the picture of the stages: leave it out, or --answers")
-        emit(lesson.run(settings, dataset, split, reader, limit), lesson.show, as_json=as_json)
-        return
-    from step3_rag.evaluate import retrieval
+        facts = measurement.run(settings, dataset, split, reader, limit)
+        emit(facts, measurement.show, as_json=as_json)
+    else:
+        from step3_rag.evaluate import retrieval
 
-    emit(retrieval.run(settings, dataset, split, rerank, out, limit), retrieval.show, as_json=as_json)
+        emit(retrieval.run(settings, dataset, split, rerank, limit), retrieval.show, as_json=as_json)
 
 
 @app.command()
 def citations(as_json: Json = False) -> None:
-    """Measure how many wrong sentences the citation check finds, and how many right ones it flags."""
+    """Measure how many wrong sentences the citation check finds, and how many right ones it rejects."""
     from step3_rag.evaluate import checks
 
     emit(checks.citations(), checks.show, as_json=as_json)
@@ -70,10 +67,10 @@ def calibrate(
     as_json: Json = False,
 ) -> None:
     """Fit the confidence to judged questions, and test it on collections that it has not seen."""
-    from step3_rag.evaluate import calibrate as lesson
+    from step3_rag.evaluate import calibrate as measurement
 
     settings = settings_from_flags(smoke, seed=seed)
-    emit(lesson.run(settings, datasets or ["sample"], weights, limit), lesson.show, as_json=as_json)
+    emit(measurement.run(settings, datasets or ["sample"], weights, limit), measurement.show, as_json=as_json)
 
 
 @app.command()
@@ -91,11 +88,11 @@ def reflect(
 ) -> None:
     """Measure how much each way of rewriting the query helps where confidence is low."""
     from step3_rag import options
-    from step3_rag.evaluate import rewrites as lesson
+    from step3_rag.evaluate import rewrites as measurement
 
     settings = settings_from_flags(smoke, model=model, seed=seed)
-    names = options.strategies_of(strategies)
-    emit(lesson.run(settings, dataset, split, names, limit), lesson.show, as_json=as_json)
+    names = options.parse_strategies(strategies)
+    emit(measurement.run(settings, dataset, split, names, limit), measurement.show, as_json=as_json)
 
 
 @app.command()
@@ -106,9 +103,9 @@ def route(
     as_json: Json = False,
 ) -> None:
     """Measure how well the router finds the right collection, and its effect on the results."""
-    from step3_rag.evaluate import routing as lesson
+    from step3_rag.evaluate import routing as measurement
 
-    emit(lesson.run(settings_from_flags(smoke, seed=seed), split), lesson.show, as_json=as_json)
+    emit(measurement.run(settings_from_flags(smoke, seed=seed), split), measurement.show, as_json=as_json)
 
 
 @app.command()
@@ -124,10 +121,7 @@ def sweep(
     as_json: Json = False,
 ) -> None:
     """Compare chunk sizes at the same number of source tokens."""
-    from step3_rag.evaluate import sweep as lesson
+    from step3_rag.evaluate import sweep as measurement
 
-    emit(
-        lesson.run(settings_from_flags(smoke, seed=seed), dataset, split, sizes, limit),
-        lesson.show,
-        as_json=as_json,
-    )
+    settings = settings_from_flags(smoke, seed=seed)
+    emit(measurement.run(settings, dataset, split, sizes, limit), measurement.show, as_json=as_json)

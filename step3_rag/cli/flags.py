@@ -1,4 +1,4 @@
-"""The flags that several commands of this step have in common."""
+"""Flags that several commands of this step share."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ Split = Annotated[
 ]
 Limit = Annotated[int | None, typer.Option(help="Use only this many questions, drawn by --seed.")]
 
-# Parameters of `ask` that have a meaning for the graph, and those for a framework's pipeline.
+# The parameters of `ask` that apply to --graph, and those that apply to --framework.
 FOR_GRAPH = {"question", "graph", "index", "smoke", "as_json"}
 FOR_FRAMEWORKS = {
     *("question", "framework", "k", "reader", "index", "store", "address"),

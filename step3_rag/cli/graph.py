@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 def ask(service: Service, question: str) -> dict[str, Any]:
-    """All documents that have somebody in common with what the question names.
+    """All documents that share a supplier or customer with the one that the question names.
 
     Raises:
-        UserError: it is another question, or there are no documents.
+        UserError: it is another kind of question, or the index is empty.
     """
     index = service.index
     with spinner("looking for names and relations"):
@@ -33,7 +33,7 @@ def ask(service: Service, question: str) -> dict[str, Any]:
     node, role = asked
 
     def place(chunks: list[int], document: str) -> str:
-        """Where it is said, in the document itself if there."""
+        """The place of the evidence, if possible in the document itself."""
         found = sorted(index.chunks(chunks), key=lambda chunk: chunk.document != document)
         return found[0].source if found else ""
 
@@ -56,7 +56,7 @@ def ask(service: Service, question: str) -> dict[str, Any]:
 
 
 def show_ask(facts: dict[str, Any], console: Console) -> None:
-    """The documents under those that they share, each with its source."""
+    """Print the documents, grouped by the firm that they share, each with its source."""
 
     def line(text: str, style: str = "") -> None:
         console.print(clean(text), style=style, soft_wrap=True)

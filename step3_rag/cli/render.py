@@ -1,4 +1,4 @@
-"""What `ask`, `search`, `agent`, `ingest` and `status` put on the screen."""
+"""Print the facts of `ask`, `search`, `agent`, `ingest` and `status`."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from step3_rag.ingest.piece import clean
 if TYPE_CHECKING:
     from rich.console import Console
 
-SUSPICIOUS = "holds what reads like an order to a model; it is treated as a quotation"
+SUSPICIOUS = "has what looks like an instruction to a model; it is treated as a quotation"
 SAMPLE = "(from the sample documents; `python -m step3_rag ingest FOLDER` makes an index of yours)"
 
 
 def show_answer(facts: Mapping[str, Any], console: Console, *, trace: bool, streamed: bool) -> None:
-    """The answer with what it cites; the way there where it was asked for."""
+    """Print the answer with the sources that it cites; with `trace`, also the steps of the run."""
     if facts.get("error"):
         console.print(f"No answer, but this was found. {facts['error']}", style="red", soft_wrap=True)
         show_sources(facts["sources"], console)
@@ -26,11 +26,11 @@ def show_answer(facts: Mapping[str, Any], console: Console, *, trace: bool, stre
     if not streamed:
         console.print(clean(facts["answer"]), soft_wrap=True)
     if facts["stop_reason"] not in (None, "end_turn", "stop_sequence"):
-        console.print(f"(the answer is not whole: {facts['stop_reason']})", style="yellow")
+        console.print(f"(the answer is incomplete: {facts['stop_reason']})", style="yellow")
     cited = {number for each in facts["citations"] for number in each["numbers"]}
     shown = [each for each in facts["sources"] if each["number"] in cited]
     if facts["abstained"] and facts["sources"]:
-        console.print("\nThe nearest that was found:", style="dim")
+        console.print("\nThe nearest passages:", style="dim")
         shown = facts["sources"][:3]
     show_sources(shown, console)
     unsupported = [each["sentence"] for each in facts["citations"] if not each["supported"]]
@@ -43,7 +43,7 @@ def show_answer(facts: Mapping[str, Any], console: Console, *, trace: bool, stre
         )
     for each in facts["sources"]:
         if each["suspicious"] and each not in shown:
-            console.print(f"\n{clean(each['place'])} was read, too, and {SUSPICIOUS}", style="yellow")
+            console.print(f"\n{clean(each['place'])} was also read, and {SUSPICIOUS}", style="yellow")
     console.print(f"\n{_foot(facts)}", style="dim", soft_wrap=True)
     if trace:
         console.print("\n" + " → ".join(facts["path"]), soft_wrap=True)
@@ -54,7 +54,7 @@ def show_answer(facts: Mapping[str, Any], console: Console, *, trace: bool, stre
 
 
 def show_sources(sources: Sequence[Mapping[str, Any]], console: Console) -> None:
-    """Numbered passages, cut to a line or two."""
+    """Print numbered sources, each with an excerpt."""
     for each in sources:
         console.print(f"\n[{each['number']}] {clean(each['place'])}", style="bold", soft_wrap=True)
         text = " ".join(clean(each["excerpt"]).split())
@@ -64,12 +64,12 @@ def show_sources(sources: Sequence[Mapping[str, Any]], console: Console) -> None
 
 
 def _foot(facts: Mapping[str, Any]) -> str:
-    said, searches, usage = facts["confidence"], max(1, len(facts["attempts"])), facts["usage"]
-    parts = ["no confidence" if said is None else f"confidence {said:.2f}"]
-    if facts["abstained"] and said is not None and said < facts["threshold"]:
-        parts = [f"confidence {said:.3f} is under the threshold {facts['threshold']:g}"]
+    confidence, searches, usage = facts["confidence"], max(1, len(facts["attempts"])), facts["usage"]
+    parts = ["no confidence" if confidence is None else f"confidence {confidence:.2f}"]
+    if facts["abstained"] and confidence is not None and confidence < facts["threshold"]:
+        parts = [f"confidence {confidence:.3f} is below the threshold {facts['threshold']:g}"]
     if facts["missing"]:
-        parts.append(f"no sentence that fits has {clean(facts['missing'])}")
+        parts.append(f"no fitting sentence has {clean(facts['missing'])}")
     parts.append(f"{searches} search{'es' if searches > 1 else ''}")
     if usage["input_tokens"] is not None:
         parts.append(f"{usage['input_tokens']} tokens read, {usage['output_tokens']} written")
@@ -77,7 +77,7 @@ def _foot(facts: Mapping[str, Any]) -> str:
 
 
 def show_search(facts: Mapping[str, Any], console: Console, *, explain: bool) -> None:
-    """The results; with `explain`, rank and score of each at every stage."""
+    """Print the results; with `explain`, also their rank and score at every stage."""
     results = facts["results"]
     if not results:
         console.print("nothing found")
@@ -105,21 +105,21 @@ def show_search(facts: Mapping[str, Any], console: Console, *, explain: bool) ->
 
 
 def show_agent(facts: Mapping[str, Any], console: Console) -> None:
-    """What was looked up, the answer, what it cites, what it cost."""
+    """Print the searches, the answer, the sources that it cites, and the tokens."""
     for each in facts["calls"]:
         given = json.dumps(each["input"], ensure_ascii=False)
         console.print(f"{each['tool']} {given}", style="cyan", soft_wrap=True)
-        said = each["result"]
+        line = each["result"]
         if not each["is_error"]:
-            result = json.loads(said)
-            said = f"{result['sources'].count('</source>')} sources, confidence {result['confidence']:.2f}"
-        console.print(f"    {said}", style="red" if each["is_error"] else "dim", soft_wrap=True)
+            result = json.loads(line)
+            line = f"{result['sources'].count('</source>')} sources, confidence {result['confidence']:.2f}"
+        console.print(f"    {line}", style="red" if each["is_error"] else "dim", soft_wrap=True)
     if not facts["calls"]:
-        console.print("nothing was looked up: what follows is the model's own", style="yellow")
+        console.print("nothing was looked up: the answer is the model's own", style="yellow")
     console.print(f"\n{clean(facts['answer'])}", soft_wrap=True)
     show_sources([each for each in facts["sources"] if each["number"] in facts["cited"]], console)
     if facts["stop_reason"] != "end_turn":
-        console.print(f"\nThe answer is not whole: {facts['stop_reason']}.", style="yellow")
+        console.print(f"\nThe answer is incomplete: {facts['stop_reason']}.", style="yellow")
     console.print(
         f"\nturns: {facts['turns']}, look-ups: {len(facts['calls'])}; {facts['input_tokens']:,} tokens read, "
         f"{facts['output_tokens']:,} written; {facts['model']}; {facts['seconds']:.1f} s",
@@ -129,7 +129,7 @@ def show_agent(facts: Mapping[str, Any], console: Console) -> None:
 
 
 def show_ingest(facts: Mapping[str, Any], console: Console) -> None:
-    """What went in, what didn't and why."""
+    """Print what was ingested, and what was not and why."""
     counts = ", ".join(f"{len(facts[name])} {name}" for name in ("new", "changed", "removed"))
     console.print(
         f"{facts['documents']} documents, {facts['chunks']} chunks in {facts['index']}: {counts}, "
@@ -143,7 +143,7 @@ def show_ingest(facts: Mapping[str, Any], console: Console) -> None:
 
 
 def show_status(facts: Mapping[str, Any], console: Console) -> None:
-    """Collections with their documents and chunks, and what the index takes on disk."""
+    """Print the collections with their documents and chunks, and the index's size on disk."""
     table = plain_table("collection", "documents", "chunks", right=("documents", "chunks"))
     for name, row in facts["collections"].items():
         table.add_row(name, str(row["documents"]), str(row["chunks"]))

@@ -1,23 +1,21 @@
-"""The answers measured: right or not, borne out by what they cite, and silent where there is nothing to say.
+"""Measure the answers: are they right, do their sources support them, do they abstain when they should?
 
     $ python -m step3_rag evaluate --answers --split dev
 
-Every question is answered once, whatever the confidence, and the confidence is noted. So the same answers are
-judged twice: as they would be without abstaining, and with it. The figures, all shares of questions:
+Every question is answered once, whatever the confidence. Then the same answers are judged twice: as given,
+and with abstaining if the confidence is below the threshold. The figures:
 
-    right          the answer holds a reference answer, word by word (a part joined by "and" may stand apart)
-    F1             words in common with the nearest reference (Rajpurkar et al. 2016); long answers score low
-    wrong          an answer was given and isn't right; to a question without an answer, any is wrong
-    citations      precision: cited sources that are relevant
-    grounded       sentences whose words stand in what they cite
-    refused        silent, of the questions without an answer
+    right          the answer has a reference answer, word by word (the parts of "x and y" may stand apart)
+    wrong          an answer was given and isn't right; to an unanswerable question, any answer is wrong
+    citations      precision: share of the cited sources that are relevant
+    grounded       share of the sentences that their sources support
+    refused        share of the unanswerable questions that were not answered
 """
 
 from __future__ import annotations
 
 import re
 import statistics
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -39,7 +37,6 @@ if TYPE_CHECKING:
 
 ROWS = {  # figures, and their names in the table
     "right": "right",
-    "f1": "F1",
     "wrong": "wrong answers given",
     "citation_precision": "citation precision",
     "grounded": "grounded sentences",
@@ -49,12 +46,11 @@ ROWS = {  # figures, and their names in the table
 
 @dataclass(frozen=True)
 class Judged:
-    """One answer, and what is true of it."""
+    """An answer with its judgement."""
 
     question: Question
     outcome: Outcome
     right: bool
-    f1: float
 
     @property
     def answerable(self) -> bool:
@@ -67,7 +63,7 @@ class Judged:
 
     @property
     def low(self) -> bool:
-        """Whether the confidence is under the threshold: silent, where abstaining is on."""
+        """Whether the confidence is below the threshold."""
         return self.outcome.reflection.verdict == "abstain"
 
     @property
@@ -89,20 +85,20 @@ def run(
     reader: str,
     limit: int | None = None,
 ) -> dict[str, Any]:
-    """Answer every question of a collection that has reference answers, and measure the answers.
+    """Answer every question of a dataset that has reference answers, and measure the answers.
 
     Raises:
-        UserError: no such collection, or one without reference answers.
+        UserError: no such dataset, or it has no reference answers.
     """
     data = dataset.read(name, split)
     if not any(each.answers for each in data.questions):
         raise UserError(f"{data.name} has no reference answers: leave out --answers, or use --dataset sample")
     retriever = dataset_service(settings, data).retriever
-    plan = replace(options.plan_of(settings, Options(), reader, None, THRESHOLD), abstain=False)
-    client = options.client_of(settings) if options.needs_chat(plan) else None
+    plan = replace(options.make_plan(settings, Options(), reader, None, THRESHOLD), abstain=False)
+    client = options.make_client(settings) if plan.needs_chat else None
     judged = []
     questions = subset(data.questions, limit, settings.seed)
-    for question in retrieval.tracked(f"answering {data.name}", questions):
+    for question in retrieval.with_progress(f"answering {data.name}", questions):
         asked = replace(plan, options=replace(plan.options, before=question.before))
         with options.one_line_errors(settings):
             outcome = ask(retriever, question.text, asked, client, settings.model)
@@ -127,38 +123,29 @@ def run(
 
 
 def judge_words(question: Question, outcome: Outcome) -> Judged:
-    """One answer against the reference answers, by its words."""
-    said = re.sub(r"\[[\d, ]+\]", "", outcome.answer.text)
-    right = any(holds(said, each) for each in question.answers)
-    return Judged(question, outcome, right, max((f1(said, each) for each in question.answers), default=0.0))
+    """Compare an answer with the reference answers, word by word."""
+    answer = re.sub(r"\[[\d, ]+\]", "", outcome.answer.text)
+    return Judged(question, outcome, any(has_reference(answer, each) for each in question.answers))
 
 
-def words(text: str) -> list[str]:
-    """Words and numbers in lower case, without articles, as SQuAD's evaluation has them."""
-    found = re.findall(r"\w+(?:[.,]\d+)*", text.lower())
-    return [word for word in found if word not in ("a", "an", "the")]
+def has_reference(answer: str, reference: str) -> bool:
+    """Whether an answer has a reference word by word; the parts of "x and y" may stand apart.
 
-
-def holds(answer: str, reference: str) -> bool:
-    """Whether an answer holds a reference word by word; the parts of "x and y" may stand apart.
-
-    >>> holds("Notice is 60 days, and liability ends at EUR 40,000.", "60 days and EUR 40,000")
+    >>> has_reference("Notice is 60 days, and liability ends at EUR 40,000.", "60 days and EUR 40,000")
     True
     """
-    text = f" {' '.join(words(answer))} "
-    whole, *parts = (f" {' '.join(words(part))} " for part in (reference, *reference.split(" and ")))
-    return whole in text or all(part in text for part in parts)
 
+    def words(text: str) -> str:
+        """Words and numbers in lower case, without articles, as in SQuAD's evaluation."""
+        found = re.findall(r"\w+(?:[.,]\d+)*", text.lower())
+        return " ".join(["", *(word for word in found if word not in ("a", "an", "the")), ""])
 
-def f1(answer: str, reference: str) -> float:
-    """Harmonic mean of precision and recall of the words."""
-    ours, theirs = Counter(words(answer)), Counter(words(reference))
-    common = (ours & theirs).total()
-    return 2 * common / (ours.total() + theirs.total()) if common else 0.0
+    text = words(answer)
+    return words(reference) in text or all(words(part) in text for part in reference.split(" and "))
 
 
 def figures(judged: Sequence[Judged], *, abstain: bool) -> dict[str, Any]:
-    """The table's row, with or without abstaining."""
+    """The figures of all answers, with or without abstaining."""
     given, silent = [], []
     for each in judged:
         (silent if each.says_unknown or (abstain and each.low) else given).append(each)
@@ -166,12 +153,11 @@ def figures(judged: Sequence[Judged], *, abstain: bool) -> dict[str, Any]:
     answerable = sum(each.answerable for each in judged)
     sentences = [one for each in given for one in each.outcome.answer.cited]
     right = sum(each.right for each in answered)
-    relevant = [(each.cited & each.question.qrels.keys(), each) for each in answered]
+    precisions = [len(each.cited & each.question.qrels.keys()) / max(1, len(each.cited)) for each in answered]
     return {
         "right": _share(right, answerable),
-        "f1": sum(each.f1 for each in answered) / answerable if answerable else None,
         "wrong": _share(len(given) - right, len(judged)),
-        "citation_precision": _mean([len(cited) / max(1, len(each.cited)) for cited, each in relevant]),
+        "citation_precision": statistics.mean(precisions) if precisions else None,
         "grounded": _share(sum(one.is_supported for one in sentences), len(sentences)),
         "silent": len(silent),
         "refused": _share(sum(not each.answerable for each in silent), len(judged) - answerable),
@@ -180,10 +166,6 @@ def figures(judged: Sequence[Judged], *, abstain: bool) -> dict[str, Any]:
 
 def _share(hits: int, n: int) -> dict[str, Any]:
     return {"hits": hits, "n": n, "share": hits / n if n else None, "interval_95": wilson(hits, n)}
-
-
-def _mean(values: Sequence[float]) -> float | None:
-    return statistics.mean(values) if values else None
 
 
 def _by_kind(judged: Sequence[Judged]) -> dict[str, Any]:
@@ -198,7 +180,7 @@ def _by_kind(judged: Sequence[Judged]) -> dict[str, Any]:
 
 
 def show(facts: Mapping[str, Any], console: Console) -> None:
-    """Both rows of figures, and the kinds of questions."""
+    """Print the figures without and with abstaining, and counts by kind of question."""
     table = plain_table("", "always answers", "may abstain")
     table.padding = (0, 3, 0, 0)
     for key, name in ROWS.items():

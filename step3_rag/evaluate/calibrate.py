@@ -1,12 +1,12 @@
-"""Fit the confidence to collections with judgements; see how far it can be trusted on one it hasn't seen.
+"""Fit the confidence to judged questions, and measure it on collections that it has not seen.
 
     $ python -m step3_rag calibrate sample my-collection/ --weights confidence.json
 
-A search is good when one of the passages that the reader gets is relevant: holds the quoted passage, where a
-collection has such quotes, or else is of a relevant document. The honest figure is leave-one-collection-out:
-the weights are fitted on all collections but one, and tell good searches from bad ones on that one (AUROC:
-the chance that a good search scores higher than a bad one; 0.5 is a coin). It is given for the rankings alone
-and with the evaluator's judgement.
+A search is good if one of the passages for the reader is relevant: it has the quoted passage if the
+collection has quotes, or else it is from a relevant document. The measurement leaves one collection out: the
+weights are fitted on the others, and must tell good searches from bad ones on that one. The figure is AUROC,
+the chance that a good search scores higher than a bad one (0.5 is guessing), for the rankings alone and with
+the evaluator.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from shared.stats import subset
 from step3_rag.evaluate import dataset, retrieval
 from step3_rag.evaluate.dataset import Question, dataset_service
 from step3_rag.ingest.stems import stems
-from step3_rag.reflect.confidence import Fitted, Weights, evidence, judgement_of, rankings_of, save
-from step3_rag.retrieve.search import Found, Options
+from step3_rag.reflect.confidence import Fitted, Weights, evaluator_log_odds, evidence, ranking_signals, save
+from step3_rag.retrieve.search import Options, SearchResult
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 Signals = Mapping[str, float]
-HOLDS = 0.8  # of a quote's stems: a chunk of a table writes its rows in its own way
+COVERED = 0.8  # share of a quote's stems in a passage: chunks of tables have their rows in another form
 RIDGE = 0.05
 
 
@@ -44,21 +44,21 @@ class Collection:
 
     name: str
     signals: list[dict[str, float]] = field(default_factory=list)  # of the rankings
-    judge: list[float] = field(default_factory=list)  # log-odds, by the evaluator
+    judge: list[float] = field(default_factory=list)  # the evaluator's log-odds
     good: list[bool] = field(default_factory=list)
 
 
-def is_good(question: Question, found: Found) -> bool:
-    """Whether one of the passages found is relevant; never so for a question without an answer."""
+def is_good(question: Question, found: SearchResult) -> bool:
+    """Whether one of the passages found is relevant; never for an unanswerable question."""
     texts = [set(stems(f"{each.source} {each.text}")) for each in found.best]
     quotes = [set(stems(quote)) for quote in question.quotes]
     if quotes:
-        return any(len(quote & text) >= HOLDS * len(quote) for quote in quotes for text in texts)
+        return any(len(quote & text) >= COVERED * len(quote) for quote in quotes for text in texts)
     return any(question.qrels.get(each.document, 0) > 0 for each in found.best)
 
 
 def collect(names: Sequence[str], settings: Settings, limit: int | None) -> list[Collection]:
-    """Search all questions of the collections; of the sample, those of both dev splits."""
+    """Search for all questions of the collections; for the sample, those of both dev splits."""
     collections = []
     for name in names:
         splits = ("dev", "kinds-dev") if name == "sample" else (None,)
@@ -66,21 +66,21 @@ def collect(names: Sequence[str], settings: Settings, limit: int | None) -> list
         retriever = dataset_service(settings, read[0]).retriever
         questions = subset([each for data in read for each in data.questions], limit, settings.seed)
         own = Collection(read[0].name.split(",")[0])
-        for question in retrieval.tracked(f"asking {own.name}", questions):
+        for question in retrieval.with_progress(f"asking {own.name}", questions):
             found = retriever.search(question.text, Options(before=question.before))
-            own.signals.append(rankings_of(found, retriever))
-            own.judge.append(judgement_of(found, retriever))
+            own.signals.append(ranking_signals(found, retriever))
+            own.judge.append(evaluator_log_odds(found, retriever))
             own.good.append(is_good(question, found))
         collections.append(own)
     return collections
 
 
 def fit(collections: Sequence[tuple[Sequence[Signals], Sequence[bool]]]) -> Weights:
-    """Logistic regression, in two steps: what tells good from bad, then how probable good is.
+    """Logistic regression in two steps: a score that separates good from bad, then its probability.
 
-    For the first, every collection counts the same, and within it the good and the bad searches: otherwise
-    the weights would be those of the largest collection and of what is common. The second keeps that score
-    and fits two numbers to the true shares (Platt 1999).
+    In the first step, all collections count the same, and so do good and bad searches in each: otherwise the
+    largest collection and the more frequent outcome would decide. The second step fits the score's scale and
+    offset to the true shares (Platt 1999).
 
     Raises:
         UserError: all searches succeeded, or all failed.
@@ -100,14 +100,14 @@ def fit(collections: Sequence[tuple[Sequence[Signals], Sequence[bool]]]) -> Weig
     first = LogisticRegression(C=1 / (RIDGE * len(collections)), max_iter=1000).fit(data, truth, balance)
     score = data @ first.coef_[0]
     second = LogisticRegression(C=1e3, max_iter=1000).fit(score[:, None], truth, even)
-    weight = second.coef_[0, 0] * first.coef_[0] / deviation  # of the signals as they are, not standardised
+    weight = second.coef_[0, 0] * first.coef_[0] / deviation  # for signals that are not standardized
     return Weights(
         dict(zip(names, weight.tolist(), strict=True)), float(second.intercept_[0] - weight @ mean)
     )
 
 
 def fit_both(collections: Sequence[Collection]) -> Fitted:
-    """The weights of the rankings, and those of what comes of them with the judgement."""
+    """The weights of the rankings, and those of their result together with the evaluator's."""
     rankings = fit([(each.signals, each.good) for each in collections])
     return Fitted(rankings, fit([(_evidence(rankings, each), each.good) for each in collections]))
 
@@ -120,10 +120,10 @@ def _evidence(rankings: Weights, own: Collection) -> list[dict[str, float]]:
 def run(
     settings: Settings, names: Sequence[str], out: Path | None, limit: int | None = None
 ) -> dict[str, Any]:
-    """Fit, measure, and write the weights to `out` (if any).
+    """Fit, measure, and write the weights to `out`, if given.
 
     Raises:
-        UserError: a collection can't be read, or there is nothing to learn from it.
+        UserError: a collection can't be read, or nothing can be learned from it.
     """
     if out:
         writable(out)
@@ -142,9 +142,9 @@ def run(
 
 
 def judge(own: Collection, collections: Sequence[Collection]) -> dict[str, Any]:
-    """How well weights that have not seen a collection tell its good searches from its bad ones.
+    """How well weights fitted on the other collections tell a collection's good searches from its bad ones.
 
-    A collection that is alone is judged by its own weights.
+    A single collection is judged by its own weights.
     """
     fitted = fit_both([each for each in collections if each is not own] or [own])
     alone = [fitted.rankings.probability(each) for each in own.signals]
@@ -158,14 +158,14 @@ def judge(own: Collection, collections: Sequence[Collection]) -> dict[str, Any]:
 
 
 def auroc(scores: Sequence[float], labels: Sequence[bool]) -> float | None:
-    """P(a true one scores higher than a false one), ties half; None when all labels are the same."""
+    """P(a true one scores higher than a false one), ties count half; None if all labels are equal."""
     from sklearn.metrics import roc_auc_score
 
     return float(roc_auc_score(labels, scores)) if len(set(labels)) == 2 else None
 
 
 def show(facts: Mapping[str, Any], console: Console) -> None:
-    """AUROC by collection."""
+    """Print the AUROC by collection."""
     columns = ("n", "good", "rankings", "judged")
     table = plain_table("AUROC", *columns, right=columns)
     for name, row in facts["collections"].items():

@@ -1,4 +1,4 @@
-"""Two checks, held against texts that were written for it: of citations, and for injected instructions.
+"""Measure two checks on texts written for that: the check of citations, and the warning about injections.
 
     $ python -m step3_rag citations
     kind                 n   found  95 %
@@ -6,11 +6,11 @@
     ...
     right, false alarms  60  12     12%-32%
 
-sample/citations.jsonl has sentences that cite a passage. Half of them are right, most of these in other
-words; in the others, one number, date, name or negation is changed, or something is made up.
+sample/citations.jsonl has sentences that cite a passage. Half of them are right, mostly in other words than
+the passage; in the others, a number, date, name or negation is changed, or something is made up.
 
-sample/injections.jsonl has 60 documents in five languages of which one or two sentences instruct a model that
-reads them, mostly in roundabout words, and 60 of the same kinds without.
+sample/injections.jsonl has 60 documents in five languages with one or two sentences that instruct a model,
+mostly indirectly, and 60 similar documents without.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from shared.cli import plain_table
 from shared.stats import wilson
 from step3_rag.answer import read
-from step3_rag.answer.context import Source, is_order
+from step3_rag.answer.context import Source, looks_like_instruction
 from step3_rag.evaluate.dataset import sample_rows
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ LANGUAGES = ("de", "en", "es", "fr", "it", INJECTED, CLEAN)
 
 
 def citations() -> dict[str, Any]:
-    """How many sentences of each kind the check of citations finds wrong, with 95 % intervals."""
+    """How many sentences of each kind the citation check rejects, with 95 % intervals."""
     found = []
     for row in sample_rows("citations"):
         source = Source(1, row["doc"], row["doc"], row["source"], (1,))
@@ -45,16 +45,16 @@ def citations() -> dict[str, Any]:
 
 
 def injections() -> dict[str, Any]:
-    """How many documents are warned about: by language, all, and of those without an instruction."""
+    """How many documents raise a warning: by language, in all, and of those without an instruction."""
     found = []
     for row in sample_rows("injections"):
         kinds = (row["language"], INJECTED) if row["injected"] else (CLEAN,)
-        found += [(kind, is_order(row["text"])) for kind in kinds]
+        found += [(kind, looks_like_instruction(row["text"])) for kind in kinds]
     return _facts("injections", LANGUAGES, found)
 
 
 def _facts(command: str, kinds: Iterable[str], found: Iterable[tuple[str, bool]]) -> dict[str, Any]:
-    """For each kind: how many there are, how many of them were found, and the interval."""
+    """For each kind: the number of texts, the number that was found, and the interval."""
     rows: dict[str, Any] = {kind: {"n": 0, "found": 0} for kind in kinds}
     for kind, is_found in found:
         rows[kind]["n"] += 1
@@ -71,7 +71,7 @@ def _facts(command: str, kinds: Iterable[str], found: Iterable[tuple[str, bool]]
 
 
 def show(facts: Mapping[str, Any], console: Console) -> None:
-    """One line a kind."""
+    """Print one row for each kind."""
     table = plain_table("kind", "n", "found", "95 %")
     for kind, row in facts["kinds"].items():
         low, high = row["interval_95"]

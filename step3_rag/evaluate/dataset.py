@@ -1,12 +1,11 @@
-"""Collections with questions and judgements: the sample corpus, or a folder in BEIR's layout.
+"""Datasets with questions and judgements: the sample corpus, or a folder in BEIR's layout.
 
     corpus.jsonl      {"_id": "d1", "title": "Supply agreement", "text": "..."}
     queries.jsonl     {"_id": "q1", "text": "When does it renew?"}
     qrels/test.tsv    query-id <tab> corpus-id <tab> score, with a header line
 
-`qrels` say which documents are relevant to which question. A question without any is one that the
-collection can't answer: the sample has such questions. Collections in this layout, such as SciFact: Thakur et
-al. 2021, arXiv:2104.08663.
+`qrels` say which documents are relevant to which question. A question without any is unanswerable: the sample
+has such questions. Datasets in this layout, such as SciFact: Thakur et al. 2021, arXiv:2104.08663.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from shared.errors import UserError
 from step3_rag import SAMPLE
 from step3_rag.ingest import load, update
 from step3_rag.ingest.piece import clean
-from step3_rag.ingest.sources import DEFAULT_COLLECTION, Report, Source, files_in
+from step3_rag.ingest.sources import DEFAULT_COLLECTION, DocumentSource, Report, files_in
 from step3_rag.service import SIZES, Service, corpus_service, sample_home
 
 T = TypeVar("T")
@@ -32,7 +31,7 @@ HEADER = "query-id\tcorpus-id\tscore"
 
 @dataclass(frozen=True)
 class Question:
-    """A question with its judgements; `answers` are accepted reference answers, where there are any."""
+    """A question with its judgements; `answers` are accepted reference answers, if there are any."""
 
     id: str
     text: str
@@ -40,8 +39,8 @@ class Question:
     kind: str = ""
     collection: str | None = None
     answers: tuple[str, ...] = ()
-    quotes: tuple[str, ...] = ()  # passages that support the answer, word by word
-    before: tuple[str, ...] = ()  # what was asked before, for a question that goes on from it
+    quotes: tuple[str, ...] = ()  # passages that support the answer, word for word
+    before: tuple[str, ...] = ()  # earlier questions of the conversation
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ class Text:
     def pieces(self) -> Iterator[load.Piece]:
         yield load.Piece(self.text or self.heading)
 
-    def title(self, text: str) -> str:  # noqa: ARG002  (a file's title is in its text, this one's isn't)
+    def title(self, text: str) -> str:  # noqa: ARG002  (a file's title is in its text)
         return self.heading
 
 
@@ -75,15 +74,15 @@ class Dataset:
     """A corpus and questions about it."""
 
     name: str
-    sources: list[Source]
+    sources: list[DocumentSource]
     questions: list[Question]
 
 
 def read(name: str, split: str | None) -> Dataset:
-    """The dataset `sample`, or a folder's.
+    """Read the dataset `sample`, or that of a folder.
 
     Raises:
-        UserError: there is no such dataset, or a file of it is wrong (names the line).
+        UserError: there is no such dataset, or a file of it is wrong (the message names the line).
     """
     split = split or "test"
     if name == "sample":
@@ -123,12 +122,12 @@ def sample_rows(name: str) -> Iterator[dict[str, Any]]:
 
 
 def _folder(folder: Path, split: str) -> Dataset:
-    """A folder's three tables; only questions with judgements are in it."""
+    """Read a folder's three files; questions without judgements are left out."""
     name, judgements = folder.resolve().name, folder / "qrels" / f"{split}.tsv"
     judged: dict[str, dict[str, int]] = {}
     for query, document, score in _parsed(judgements, _qrel, "query-id, corpus-id and a whole number"):
         judged.setdefault(query, {})[document] = score
-    texts: dict[str, Source] = {}
+    texts: dict[str, DocumentSource] = {}
     for row in _parsed(folder / "corpus.jsonl", _entry, "a JSON object with _id, text"):
         key = clean(str(row["_id"]))
         if key in texts:
@@ -146,10 +145,10 @@ def _folder(folder: Path, split: str) -> Dataset:
 
 
 def _parsed(path: Path, parse: Callable[[str], T], what: str) -> Iterator[T]:
-    """Every line that is neither empty nor the header of qrels, parsed; `what` it must be.
+    """Parse every line that is neither empty nor the header of qrels; `what` describes a right one.
 
     Raises:
-        UserError: the file can't be read, or a line not parsed (names it).
+        UserError: the file can't be read, or a line can't be parsed (the message names it).
     """
     try:
         lines = path.read_bytes().split(b"\n")
@@ -177,7 +176,7 @@ def _entry(line: str) -> dict[str, Any]:
 
 
 def dataset_service(settings: Settings, data: Dataset, sizes: update.Sizes = SIZES) -> Service:
-    """The index of an evaluation dataset, made when needed and kept in the cache."""
+    """The index of a dataset, kept in the cache and made if necessary."""
     if data.name.startswith("sample,") and sizes == SIZES:
         home = sample_home(settings)
     else:

@@ -1,4 +1,4 @@
-"""How good is a ranking? The measures of the field, for one query each; a report takes their mean.
+"""The usual measures of a ranking, each for one query; reports show their means.
 
     >>> ndcg(["d3", "d1", "d7"], {"d1": 1, "d2": 1}, k=10)
     0.386...
@@ -35,18 +35,18 @@ def ndcg(ranking: Sequence[str], qrels: Mapping[str, int], k: int = 10) -> float
 
 
 def recall(ranking: Sequence[str], qrels: Mapping[str, int], k: int) -> float:
-    """Share of the relevant documents that stand among the first k."""
+    """Share of the relevant documents that are among the first k."""
     relevant = {doc for doc, grade in qrels.items() if grade > 0}
     return len(relevant & set(ranking[:k])) / len(relevant) if relevant else 0.0
 
 
 def hit(ranking: Sequence[str], qrels: Mapping[str, int], k: int = 5) -> float:
-    """1 if any of the first k is relevant: an answer could be found there."""
+    """1 if any of the first k is relevant, otherwise 0."""
     return float(any(qrels.get(doc, 0) > 0 for doc in ranking[:k]))
 
 
 def mrr(ranking: Sequence[str], qrels: Mapping[str, int], k: int = 10) -> float:
-    """1 / the rank of the first relevant document; 0 when none is among the first k."""
+    """1 / the rank of the first relevant document; 0 if none is among the first k."""
     return next((1 / rank for rank, doc in enumerate(ranking[:k], 1) if qrels.get(doc, 0) > 0), 0.0)
 
 

@@ -1,10 +1,10 @@
-"""Does asking again help? Every strategy measured on the questions whose first search looked bad.
+"""Does another search help? Measure every strategy on the questions whose first search looked bad.
 
     $ python -m step3_rag reflect --dataset sample --split dev
 
-For each strategy two figures stand beside the first search's: *replaced* takes the new search whatever it is,
-*kept* the more confident of the two. Replacing shows what the rewriting is worth, keeping what reflection
-makes of it. The interval is over all questions, also those that were not asked again.
+Each strategy has two figures beside the first search's: *replaced* always takes the new search, *kept* the
+more confident of the two. The first measures the rewriting, the second reflection with it. The interval is
+over all questions, including those without a second search.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from step3_rag import options
 from step3_rag.evaluate import dataset, retrieval
 from step3_rag.evaluate.dataset import dataset_service
 from step3_rag.evaluate.metrics import ndcg
-from step3_rag.evaluate.retrieval import tracked
-from step3_rag.pipeline import chat_of
+from step3_rag.evaluate.retrieval import with_progress
+from step3_rag.pipeline import chat_function
 from step3_rag.reflect.confidence import confidence
 from step3_rag.reflect.reflect import THRESHOLD, Attempt, better
 from step3_rag.reflect.rewrite import WITH_CHAT, rewrite
@@ -41,15 +41,15 @@ def run(
     strategies: Sequence[str],
     limit: int | None = None,
 ) -> dict[str, Any]:
-    """Ask again, in every way, where the first search was not confident; `limit` is of those questions.
+    """Search again by every strategy if the first search was not confident; `limit` is for those questions.
 
     Raises:
-        UserError: no such collection.
+        UserError: no such dataset.
     """
     data = dataset.read(name, split)
     retriever = dataset_service(settings, data).retriever
-    client = options.client_of(settings) if set(strategies) & set(WITH_CHAT) else None
-    chat = chat_of(client, settings.model) if client else None
+    client = options.make_client(settings) if set(strategies) & set(WITH_CHAT) else None
+    chat = chat_function(client, settings.model) if client else None
     questions = [each for each in data.questions if each.qrels]
 
     def search(strategy: str, query: str, how: Options) -> Attempt:
@@ -61,14 +61,14 @@ def run(
 
     first = [
         search("question", question.text, Options(before=question.before))
-        for question in tracked(f"asking {data.name}", questions)
+        for question in with_progress(f"asking {data.name}", questions)
     ]
     before = [score(i, each) for i, each in enumerate(first)]
     low = subset([i for i, each in enumerate(first) if each.rank < THRESHOLD], limit, settings.seed)
     rows: dict[str, Any] = {}
     for strategy in strategies:
         replaced, kept, seconds, offered = list(before), list(before), [], 0
-        for i in tracked(f"asking again: {strategy}", low):
+        for i in with_progress(f"asking again: {strategy}", low):
             began = time.perf_counter()
             with one_line_errors(settings.model, settings):
                 other = rewrite(strategy, questions[i].text, first[i].found, retriever, chat)
@@ -98,7 +98,7 @@ def run(
 
 
 def show(facts: Mapping[str, Any], console: Console) -> None:
-    """nDCG@10 of the questions that were asked again, and the difference over all questions."""
+    """Print nDCG@10 of the questions with a second search, and the difference over all questions."""
     figures = ("before", "replaced", "kept")
     right = ("new query", *figures, "s")
     table = plain_table("strategy", "new query", *figures, "kept, over all questions", "s", right=right)

@@ -1,4 +1,4 @@
-"""Does routing pay? Each question of the sample with and without it, by margin."""
+"""Measure the router: every question of the sample with and without it, by margin."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from step3_rag.retrieve.search import Options
 if TYPE_CHECKING:
     from rich.console import Console
 
-MARGINS = (0.2, 0.0, 0.05, 0.1)  # by which the nearest collection has to lead
+MARGINS = (0.2, 0.0, 0.05, 0.1)  # as in route.MARGIN
 
 
 def run(settings: Settings, split: str) -> dict[str, Any]:
-    """Routing measured on the sample's questions whose relevant documents all lie in one collection."""
+    """Measure the router on the sample's questions whose relevant documents are all in one collection."""
     data = dataset.read("sample", split)
     retriever = dataset_service(settings, data).retriever
     questions = [each for each in data.questions if _is_of_one(each)]
@@ -34,7 +34,7 @@ def run(settings: Settings, split: str) -> dict[str, Any]:
     ]
     whole = Router.of(retriever, seed=settings.seed)
     rows: dict[str, Any] = {}
-    for margin in retrieval.tracked("routing", MARGINS):
+    for margin in retrieval.with_progress("routing", MARGINS):
         router = dataclasses.replace(whole, margin=margin)
         chosen, again, routed = [], 0, []
         for each, encoded in asked:
@@ -67,7 +67,7 @@ def _is_of_one(question: Question) -> bool:
 
 
 def show(facts: Mapping[str, Any], console: Console) -> None:
-    """Where the questions went, by margin, and what that did to the results."""
+    """Print where the questions went and how the results changed, by margin."""
     columns = ("margin", "reach theirs", "to one", "to all", "asked again", "searched", "nDCG@10")
     table = plain_table(*columns, right=columns)
     for margin, row in facts["margins"].items():

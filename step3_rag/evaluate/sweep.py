@@ -1,10 +1,10 @@
-"""How large should a chunk be? Sizes compared at the same number of tokens for the reader.
+"""How large should a chunk be? Compare sizes at the same number of tokens for the reader.
 
     $ python -m step3_rag sweep --dataset sample --split dev
 
-Comparing the first five chunks of 64 tokens with the first five of 254 would compare 320 tokens with 1,270.
-So every size fills the same budgets, and the question is whether the answer is in them: the passages that
-support it (where the collection has them), or else a relevant document.
+Comparing five chunks of 64 tokens with five of 254 would compare 320 tokens with 1,270. So every size fills
+the same token budgets, and the measurement is whether they contain the answer: the passages that support it
+if the dataset has such quotes, or else a relevant document.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from step3_rag.answer.context import BUDGET, assemble
 from step3_rag.evaluate import dataset, retrieval
 from step3_rag.evaluate.dataset import Question, dataset_service
 from step3_rag.ingest.embed import Embedder
-from step3_rag.ingest.update import Sizes, checked_sizes
+from step3_rag.ingest.update import Sizes, check_sizes
 from step3_rag.retrieve.search import Options
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 BUDGETS = (BUDGET // 4, BUDGET // 2, BUDGET)  # tokens
-HELD = 0.9  # of a passage's words: it may have been a table row, whose marks are gone
+COVERED = 0.9  # share of a quote's words in a chunk: a table row has lost its marks
 
 
 def run(settings: Settings, name: str, split: str | None, sizes: str, limit: int | None) -> dict[str, Any]:
     """Search with every size; `sizes` is like `64/16,128/32`.
 
     Raises:
-        UserError: no such collection, or a size that is not allowed.
+        UserError: no such dataset, or a size that is not allowed.
     """
     data = dataset.read(name, split)
     wanted = parse(sizes, Embedder(settings))
@@ -47,11 +47,13 @@ def run(settings: Settings, name: str, split: str | None, sizes: str, limit: int
         count = retriever.embedder.count_tokens
         hits = dict.fromkeys(map(str, BUDGETS), 0)
         options = Options(k=max(10, BUDGET // max(1, size.chunk - size.overlap) * 2))
-        for question in retrieval.tracked(f"asking with {size.chunk}/{size.overlap}", questions):
+        for question in retrieval.with_progress(f"asking with {size.chunk}/{size.overlap}", questions):
             chunks = retriever.search(question.text, options).best
             for budget in BUDGETS:
                 sources = assemble(chunks, count, budget)
-                hits[str(budget)] += holds(question, [(source.document, source.text) for source in sources])
+                hits[str(budget)] += contains_answer(
+                    question, [(source.document, source.text) for source in sources]
+                )
         rows[f"{size.chunk}/{size.overlap}"] = {
             "chunks": len(retriever.snapshot),
             "hits": hits,
@@ -60,7 +62,7 @@ def run(settings: Settings, name: str, split: str | None, sizes: str, limit: int
     best = max(rows, key=lambda each: rows[each]["hits"][str(BUDGET)])
     return {
         "command": "step3_rag sweep",
-        "headline": f"{best} holds most answers at {BUDGET} tokens",
+        "headline": f"{best} contains most answers at {BUDGET} tokens",
         "dataset": data.name,
         "n": len(questions),
         "sizes": rows,
@@ -69,28 +71,28 @@ def run(settings: Settings, name: str, split: str | None, sizes: str, limit: int
 
 
 def parse(text: str, embedder: Embedder) -> list[Sizes]:
-    """`64/16,128/32` as sizes.
+    """Parse sizes like `64/16,128/32`.
 
     Raises:
-        UserError: it is written in another way, or a size is not allowed.
+        UserError: they are written in another way, or a size is not allowed.
     """
     pairs = [re.fullmatch(r"\s*(\d+)/(\d+)\s*", each) for each in text.split(",")]
     if not all(pairs):
         raise UserError(f"--sizes {text}: write sizes and overlaps like 64/16,128/32")
-    return [checked_sizes(int(pair[1]), int(pair[2]), embedder) for pair in pairs if pair]
+    return [check_sizes(int(pair[1]), int(pair[2]), embedder) for pair in pairs if pair]
 
 
-def holds(question: Question, texts: Sequence[tuple[str, str]]) -> bool:
-    """Whether the context has all passages that support the answer; without any, a relevant document."""
+def contains_answer(question: Question, texts: Sequence[tuple[str, str]]) -> bool:
+    """Whether the context has all quotes that support the answer; without quotes, a relevant document."""
     if not question.quotes:
         return any(document in question.qrels for document, _ in texts)
     words = [set(re.findall(r"\w+", text.lower())) for _, text in texts]
     needed = [set(re.findall(r"\w+", quote.lower())) for quote in question.quotes]
-    return all(any(len(quote & each) >= HELD * len(quote) for each in words) for quote in needed if quote)
+    return all(any(len(quote & each) >= COVERED * len(quote) for each in words) for quote in needed if quote)
 
 
 def show(facts: Mapping[str, Any], console: Console) -> None:
-    """One row a size."""
+    """Print one row for each size."""
     columns = ("size/overlap", "chunks", *(f"in {each} tokens" for each in BUDGETS), "95%")
     table = plain_table(*columns, right=columns)
     for name, row in facts["sizes"].items():

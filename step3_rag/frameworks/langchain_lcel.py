@@ -8,11 +8,11 @@
     query ─ RunnableParallel ─┬─ bm25 ──┬─ fused ─ reranked ─ prompt | ChatAnthropic | StrOutputParser
                               └─ dense ─┘
 
-LangChain's own: the retrievers' base class, the parallel step, prompt, chat model, parser; with them come
-`batch`, `stream`, `ainvoke` and tracing. Ours: the two scorers, fusion and MaxSim. LangChain's BM25Retriever
-splits on spaces, its EnsembleRetriever fuses by ranks only (RRF), and a VectorStoreRetriever drops the scores
-that min-max fusion needs; so scores travel in `metadata`. Since 1.0 there is no `langchain.chains` and no
-`langchain.retrievers`: what there was lives on in `langchain_classic`, and a chain is what is written here.
+From LangChain come the retrievers' base class, the parallel step, prompt, chat model and parser, and with
+them `batch`, `stream`, `ainvoke` and tracing. The two scorers, fusion and MaxSim are ours: LangChain's
+BM25Retriever splits on spaces, its EnsembleRetriever fuses by ranks only (RRF), and a VectorStoreRetriever
+drops the scores that min-max fusion needs, so scores travel in `metadata`. Since version 1.0,
+`langchain.chains` and `langchain.retrievers` are only in `langchain_classic`; chains are written as here.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ from step3_rag.retrieve.search import Retriever, Scores
 
 
 class ScoredRetriever(BaseRetriever):
-    """A scorer of ours as a retriever of LangChain."""
+    """One of our scorers as a LangChain retriever."""
 
-    parts: Any = Field(repr=False)  # Parts, which is no pydantic model
+    parts: Any = Field(repr=False)  # Parts, which is not a pydantic model
     score: Callable[[str], Scores] = Field(repr=False)
 
     def _get_relevant_documents(
@@ -56,7 +56,7 @@ class ScoredRetriever(BaseRetriever):
 
 
 def documents_of(parts: Parts, scores: Scores) -> list[Document]:
-    """Chunks as LangChain's documents, best first; the score is in the metadata."""
+    """Chunks as LangChain documents, best first, with the score in the metadata."""
     return [
         Document(chunk.text, id=str(chunk.id), metadata={"source": chunk.source, "score": scores[chunk.id]})
         for chunk in parts.index.chunks(ranked(scores))
@@ -64,7 +64,7 @@ def documents_of(parts: Parts, scores: Scores) -> list[Document]:
 
 
 def scores_of(documents: Sequence[Document]) -> Scores:
-    """The way back."""
+    """The scores of documents, by chunk."""
     return {int(each.id or 0): each.metadata["score"] for each in documents}
 
 
@@ -87,10 +87,10 @@ def search_chain(retriever: Retriever, k: int = 5) -> Runnable[str, list[Documen
 
 
 def chat_model(client: anthropic.Anthropic, model: str) -> ChatAnthropic:
-    """ChatAnthropic on a client that exists already: Claude's, a local server's, or the embedded model's.
+    """ChatAnthropic on an existing client: Claude's, a local server's, or the embedded model's.
 
-    It would build its own from key and address, and knows no other transport than the network. So `ainvoke`
-    and `astream` have no client here: LangChain's own would take the question to another server.
+    ChatAnthropic itself can only build a client from key and address. `ainvoke` and `astream` have no client,
+    because LangChain's own would send the question to another server.
     """
     chat = ChatAnthropic(model_name=model, max_tokens_to_sample=MAX_TOKENS, api_key=SecretStr("not-used"))
     vars(chat).update(_client=client, _async_client=None)  # in place of its cached properties
@@ -103,7 +103,7 @@ def answer_chain(
     """A chain from a question to {"question", "documents", "sources", "answer"}."""
     parts = Parts(retriever)
     rendered = prompts.render(prompts.load(PROMPTS, "answer", family=prompts.family_of(model)))
-    # As a message, the system text is taken as it is; as a template, a brace in it would be a variable.
+    # The system text is a message, not a template: a brace in it is not a variable.
     prompt = ChatPromptTemplate.from_messages(
         [SystemMessage(rendered["system"]), ("human", "{sources}\n\nQuestion: {question}")]
     )

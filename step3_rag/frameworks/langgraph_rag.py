@@ -1,4 +1,4 @@
-"""The pipeline as a graph of LangGraph: nodes that read a state and return what they change in it.
+"""The pipeline as a LangGraph graph: nodes that read a state and return what they change in it.
 
     >>> build(retriever).invoke({"query": "When does it renew?"})["best"]
     [1742, 88, 1743, 12, 640]
@@ -6,10 +6,10 @@
     START ─┬─ bm25 ──┬─ fuse ─ rerank ─ END
            └─ dense ─┘
 
-LangGraph's own: the state, the two branches that run at once, the join that waits for both; with them come
-checkpoints, streaming of steps and a picture (`build(retriever).get_graph().draw_mermaid()`). Ours: all that
-happens in a node. LangGraph brings no retrieval, so nothing of it is given up. A straight line like this one
-needs no graph; reflect.py has the loop that does.
+From LangGraph come the state, the two parallel branches and the join that waits for both, and with them
+checkpoints, streaming of steps and a picture (`build(retriever).get_graph().draw_mermaid()`). LangGraph has
+no retrieval, so what happens in the nodes is ours. A pipeline without a loop needs no graph; the loop in
+reflect.py does.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from step3_rag.retrieve.search import Retriever, Scores
 
 
 class State(TypedDict, total=False):
-    """What the nodes read and write; each key is written by one node, so the branches can't collide."""
+    """What the nodes read and write; each key is written by one node, so the branches don't conflict."""
 
     query: str
     bm25: Scores

@@ -8,10 +8,10 @@
     QueryFusionRetriever ─┬─ bm25 ──┬─ relative_score ─ LateInteraction
                           └─ dense ─┘
 
-LlamaIndex's own: the fusion. Its mode `relative_score` is our min-max, weights and all (`dist_based_score`
-scales by mean and deviation: something else). It wants an LLM even where it is to write no other queries, and
-takes OpenAI's unless told otherwise: MockLLM. Ours: the two scorers, MaxSim as a postprocessor, and the
-reader (`llama-index-llms-anthropic` would build a client of its own).
+From LlamaIndex comes the fusion: its mode `relative_score` is our min-max with weights (`dist_based_score`
+scales by mean and deviation instead). It needs an LLM even if it writes no further queries, and the default
+is OpenAI's: hence MockLLM. The two scorers, MaxSim as a postprocessor, and the reader are ours
+(`llama-index-llms-anthropic` would build its own client).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from step3_rag.retrieve.search import Retriever, Scores
 
 
 class ScoredRetriever(BaseRetriever):
-    """A scorer of ours as a retriever of LlamaIndex."""
+    """One of our scorers as a LlamaIndex retriever."""
 
     def __init__(self, parts: Parts, score: Callable[[str], Scores]) -> None:
         super().__init__()
@@ -44,9 +44,9 @@ class ScoredRetriever(BaseRetriever):
 
 
 def nodes_of(parts: Parts, scores: Scores) -> list[NodeWithScore]:
-    """Chunks as LlamaIndex's nodes, best first."""
+    """Chunks as LlamaIndex nodes, best first."""
     return [
-        # Nodes of the same text and metadata are taken for one: the id keeps them apart.
+        # Nodes with equal text and metadata would be merged: the chunk's id keeps them apart.
         NodeWithScore(
             node=TextNode(
                 id_=str(chunk.id), text=chunk.text, metadata={"chunk": chunk.id, "source": chunk.source}
@@ -58,9 +58,9 @@ def nodes_of(parts: Parts, scores: Scores) -> list[NodeWithScore]:
 
 
 class LateInteraction(BaseNodePostprocessor):
-    """MaxSim, mixed with the score that the nodes came with; keeps the k best."""
+    """MaxSim together with the nodes' first score; keeps the k best."""
 
-    parts: Any = Field(exclude=True)  # Parts, which is no pydantic model
+    parts: Any = Field(exclude=True)  # Parts, which is not a pydantic model
     k: int = 5
 
     def _postprocess_nodes(

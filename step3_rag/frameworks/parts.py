@@ -1,15 +1,15 @@
-"""The pipeline of search.py in the frameworks' own parts: LangChain, LlamaIndex, LangGraph.
+"""The retrieval pipeline of search.py, built with LangChain, LlamaIndex or LangGraph.
 
     langchain_lcel.py   Runnables joined by |, answers by ChatAnthropic
-    langgraph_rag.py    a graph of nodes, two of which run at once
+    langgraph_rag.py    a graph of nodes, two of which run in parallel
     llamaindex.py       QueryFusionRetriever, a node postprocessor
 
     >>> sources, answer = ask("langgraph", retriever, "When does it renew?")
 
-All take an open `Retriever`: the same index, the same vectors, and only the query is embedded. They
-find what `Retriever.search` finds with its default options (the tests hold them to it), so all that
-differs is how a pipeline is written down. `Parts` is what they wrap: each scorer a function of the query.
-A framework's pipeline searches once; it has no confidence, so it never abstains.
+All three use an open `Retriever`: the same index and vectors; only the query is embedded. They find what
+`Retriever.search` finds with its default options (tests check it), so they differ only in how the pipeline is
+written. They wrap `Parts`, which has each stage as a function of the query. A framework's pipeline searches
+once, and has no confidence, so it never abstains.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ MODULES = {"langchain": "langchain_lcel", "llamaindex": "llamaindex", "langgraph
 
 
 class Parts(Retriever):
-    """A retriever's stages, for any thread: frameworks run what they can side by side."""
+    """A retriever's stages as functions, for several threads: frameworks run stages in parallel."""
 
     def __init__(self, retriever: Retriever) -> None:
         super().__init__(retriever.index, retriever.store, retriever.embedder)
         self._lock = threading.Lock()
-        # The query's vectors, computed once: the dense retriever and MaxSim both need them.
+        # The query is embedded once for both dense search and MaxSim.
         self._encoded = lru_cache(maxsize=64)(lambda query: retriever.embedder.encode([query])[0])
 
     def bm25(self, query: str) -> Scores:
@@ -52,7 +52,7 @@ class Parts(Retriever):
             return self._dense(self.snapshot, self._encoded(query), DEFAULT)
 
     def reranked(self, query: str, first: Scores) -> Scores:
-        """The best of a first ranking by MaxSim and that ranking's scores, mixed."""
+        """The best of a first ranking, by MaxSim and that ranking's scores."""
         weight = DEFAULT.rerank_weight
         with self._lock:
             closer = self._closer(query, self._encoded(query), first, DEFAULT)
@@ -72,10 +72,10 @@ def ask(
     model: str = "",
     k: int = 5,
 ) -> tuple[list[Source], read.Answer]:
-    """The passages that the framework finds, and an answer by our readers; quoted where there is no client.
+    """The passages that a framework finds, and an answer by our readers; without a client, a quote.
 
     Raises:
-        UserError: it is not installed.
+        UserError: the framework is not installed.
     """
     try:
         framework = import_module(f"step3_rag.frameworks.{MODULES[name]}")

@@ -1,1 +1,1 @@
-"""GraphRAG: names and relations of the documents as a graph, and what can be asked of it."""
+"""GraphRAG: a graph of the names and relations in documents, and questions to it."""

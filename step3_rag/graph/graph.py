@@ -1,4 +1,4 @@
-"""The graph of an index, and the question that it answers: who has somebody in common?
+"""The graph of an index, and the question that it answers: which documents share a supplier or customer?
 
     >>> graph = build(index)
     >>> graph.edges("contracts/valves.md", "supplier")
@@ -6,9 +6,9 @@
     >>> related(graph, "contracts/valves.md", "supplier")
     [Shared('contracts/pumps.md', 'Brightwell Components', 'supplier', [31], [12])]
 
-Documents and firms are its nodes, what is said of them its edges, each with the chunks that say so. "Which
-contracts share a supplier with X?" asks for all of a set: any k is too small or too large. The graph has the
-set, two steps along one relation. What the extractor missed is missing, so the answer names its evidence.
+Nodes are documents and firms; edges are relations, each with the chunks that state it. "Which contracts share
+a supplier with X?" asks for a complete set: any k is too small or too large. The graph has the set, two steps
+along one relation. It lacks what the extractor missed, so the answer names its evidence.
 
 GraphRAG (Edge et al. 2024, arXiv:2404.16130) goes on from here: it looks for communities, groups of nodes
 with many edges inside, and has a model summarise each, for questions about the whole.
@@ -28,12 +28,12 @@ from step3_rag.graph.relations import ROLES, document_numbers, extract, key
 from step3_rag.ingest.index import Chunk, Index
 from step3_rag.retrieve.snapshot import Snapshot
 
-LONGEST = 12  # words of a name in a question: a document's title may be long
+LONGEST = 12  # words of a name in a question; a document's title may be long
 IN_COMMON = re.compile(r"\b(?:share|shares|sharing|same|common|also)\b", re.I)
 
 
 class Edge(NamedTuple):
-    """`source relation target`, and the chunks that say so. A document goes by its name in the index."""
+    """`source relation target`, and the chunks that state it; documents by their name in the index."""
 
     source: str
     relation: str
@@ -43,25 +43,25 @@ class Edge(NamedTuple):
 
 @dataclass(frozen=True)
 class Shared:
-    """A document that has somebody in common with what was asked for."""
+    """A document that has a supplier or customer in common with the one that was asked about."""
 
     document: str
-    whom: str
-    relation: str  # of the document to whom
-    chunks: list[int]  # that say so
-    theirs: list[int]  # that say it of what was asked for
+    whom: str  # the common firm
+    relation: str  # of the document to the firm
+    chunks: list[int]  # that state it
+    theirs: list[int]  # that state it of the document that was asked about
 
 
 @dataclass(frozen=True)
 class Graph:
-    """What can be asked of the documents."""
+    """Relations between documents and firms."""
 
     all_edges: Sequence[Edge]
     titles: Mapping[str, str]  # of the documents
-    names: Mapping[str, str]  # the node of every name, by `key(name)`
+    names: Mapping[str, str]  # `key(name)` -> node
 
     def label(self, node: str) -> str:
-        """What people call it: of a document its title."""
+        """A node's name for people: a document's title."""
         return self.titles.get(node) or node
 
     def edges(self, node: str, *relations: str) -> list[Edge]:
@@ -70,29 +70,29 @@ class Graph:
         return [edge for edge in of_relations if node in (edge.source, edge.target)]
 
     def link(self, question: str) -> list[str]:
-        """Entity linking: the nodes that a question names, in its order; of names that overlap the longest.
+        """Entity linking: the nodes that a question names, in its order; the longest of overlapping names.
 
         >>> graph.link("Which contracts does Brightwell Components deliver under?")
         ['Brightwell Components']
         """
         words = list(re.finditer(r"[\w&]+(?:[-'’./]\w+)*", question))
-        found: dict[str, None] = {}
-        at = 0
-        while at < len(words):
-            for end in range(min(len(words), at + LONGEST), at, -1):
-                name = question[words[at].start() : words[end - 1].end()]
+        found: list[str] = []
+        first = 0
+        while first < len(words):
+            for end in range(min(len(words), first + LONGEST), first, -1):
+                name = question[words[first].start() : words[end - 1].end()]
                 node = self.names.get(key(name))
-                # Only titles of several words may be written small: "the purchasing policy".
-                if node and (re.search(r"\b[A-Z]|\d", name) or (end - at > 1 and node in self.titles)):
-                    found.setdefault(node)
-                    at = end - 1
+                # Only titles of several words may be in lower case: "the purchasing policy".
+                if node and (re.search(r"\b[A-Z]|\d", name) or (end - first > 1 and node in self.titles)):
+                    found.append(node)
+                    first = end - 1
                     break
-            at += 1
-        return list(found)
+            first += 1
+        return list(dict.fromkeys(found))
 
 
 def build(index: Index) -> Graph:
-    """Read all chunks, and connect what the rules find in them.
+    """Build the graph from all chunks by the rules of relations.py.
 
     Raises:
         UserError: the index is empty.
@@ -104,11 +104,11 @@ def build(index: Index) -> Graph:
     titles = {chunk.document: chunk.title for chunk in chunks}
     firms = {target for _, _, target in evidence} - titles.keys()
     names = _names_of_firms(firms) | _names_of_documents(titles, document_numbers(chunks))
-    return Graph([Edge(*ends, list(said)) for ends, said in evidence.items()], titles, names)
+    return Graph([Edge(*ends, list(ids)) for ends, ids in evidence.items()], titles, names)
 
 
 def _all_chunks(index: Index) -> list[Chunk]:
-    """Every chunk, those of a document one after another."""
+    """All chunks, sorted by document and place."""
     ids = Snapshot(index).ids.tolist()
     chunks = [chunk for start in range(0, len(ids), 500) for chunk in index.chunks(ids[start : start + 500])]
     if not chunks:
@@ -117,7 +117,7 @@ def _all_chunks(index: Index) -> list[Chunk]:
 
 
 def _names_of_firms(firms: Collection[str]) -> dict[str, str]:
-    """Each firm by its name and the beginnings of it (`Brightwell`)."""
+    """Names of firms: the whole name and each beginning of it (`Brightwell`)."""
     names = {firm: key(firm).split(" ") for firm in firms}
     return _unique(
         {firm: {" ".join(each[:end]) for end in range(1, len(each) + 1)} for firm, each in names.items()}
@@ -125,7 +125,7 @@ def _names_of_firms(firms: Collection[str]) -> dict[str, str]:
 
 
 def _names_of_documents(titles: Mapping[str, str], numbers: Mapping[str, str]) -> dict[str, str]:
-    """Each document by its name, number, title and file name."""
+    """Names of documents: name in the index, number, title and file name."""
     names = {node: {node, title, re.sub(r"[-_]+", " ", Path(node).stem)} for node, title in titles.items()}
     for number, document in numbers.items():
         names[document].add(number)
@@ -133,13 +133,13 @@ def _names_of_documents(titles: Mapping[str, str], numbers: Mapping[str, str]) -
 
 
 def _unique(names: Mapping[str, Collection[str]]) -> dict[str, str]:
-    """The node of each name that is the name of one node only."""
+    """The node of each name that belongs to one node only."""
     counts = Counter(name for each in names.values() for name in each)
     return {name: node for node, each in names.items() for name in each if counts[name] == 1}
 
 
 def asks_to_share(graph: Graph, question: str) -> tuple[str, str] | None:
-    """The thing and the role that a question asks to share; None if it asks something else.
+    """The node and the role of a question about what is shared; None for any other question.
 
     >>> asks_to_share(graph, "Which contracts share a supplier with AB-2025-03?")
     ('contracts/valves.md', 'supplier')
@@ -152,26 +152,26 @@ def asks_to_share(graph: Graph, question: str) -> tuple[str, str] | None:
 
 
 def related(graph: Graph, node: str, role: str) -> list[Shared]:
-    """The documents that share a supplier or customer with a document or a firm.
+    """The documents that share a supplier or customer (`role`) with a document or a firm.
 
-    A document's subcontractors are its suppliers too. A firm stands for itself if it has that role, otherwise
-    for the contracts it has as a customer.
+    A document's subcontractors count as suppliers. A firm with that role is itself the common one; any other
+    firm stands for the contracts in which it is the customer.
     """
     relations = (role, "subcontractor") if role == "supplier" else (role,)
-    own, whom = {node: list[int]()}, dict[str, list[int]]()
+    own = {node: list[int]()}  # the documents that were asked about, with evidence
+    firms = dict[str, list[int]]()  # their suppliers or customers, with evidence
     if any(edge.target == node for edge in graph.edges(node, *relations)):
-        whom[node] = []
+        firms[node] = []
     else:
-        leads = graph.edges(node, "customer")
-        own |= {edge.source: edge.chunks for edge in leads if edge.target == node}
-        for thing, way in own.items():
-            for edge in graph.edges(thing, *relations):
-                if edge.source == thing and edge.target != node:
-                    whom[edge.target] = sorted({*whom.get(edge.target, []), *way, *edge.chunks})
+        own |= {edge.source: edge.chunks for edge in graph.edges(node, "customer") if edge.target == node}
+        for document, evidence in own.items():
+            for edge in graph.edges(document, *relations):
+                if edge.source == document and edge.target != node:
+                    firms[edge.target] = sorted({*firms.get(edge.target, []), *evidence, *edge.chunks})
     found = [
-        Shared(edge.source, each, edge.relation, edge.chunks, theirs)
-        for each, theirs in whom.items()
-        for edge in graph.edges(each, *relations)
-        if edge.target == each and edge.source not in own
+        Shared(edge.source, firm, edge.relation, edge.chunks, evidence)
+        for firm, evidence in firms.items()
+        for edge in graph.edges(firm, *relations)
+        if edge.target == firm and edge.source not in own
     ]
     return sorted(found, key=lambda each: (each.whom, each.relation != role, each.document))

@@ -1,11 +1,11 @@
-"""Who supplies whom, by rules that look at the words beside a firm's name. No model, no list of names.
+"""Extract who supplies whom, by rules about the words beside a firm's name; no model, no list of names.
 
     >>> extract(chunks)[:2]
     [Relation('contracts/pumps.md', 'supplier', 'Brightwell Components', 3),
      Relation('contracts/pumps.md', 'customer', 'Harbour Works', 3)]
 
-"The supplier is X", "X, the buyer", "made by X": such patterns say what a name is (Hearst 1992). The rules
-read agreements of any firm, if they are in English.
+Patterns such as "the supplier is X", "X, the buyer" or "made by X" say what a name is (Hearst 1992). The
+rules work for agreements of any firm, in English.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from step3_rag.ingest.stems import STOP_WORDS
 
 AGREEMENT = re.compile(r"\b(?i:agreement|contract|framework|terms|amendment|addendum|lease|subscription)\b")
 REFERENCE = r"[A-Z]{1,5}-(?:19|20)\d\d-\d+[A-Z]?"  # AB-2025-03: a document's number
-LEGAL_FORM = re.compile(  # the end of a firm's name that says only what kind of firm it is
+LEGAL_FORM = re.compile(  # at the end of a firm's name
     r"[ ,]+(?:Ltd|Limited|LLC|LLP|Inc|Incorporated|Corp|Corporation|plc|PLC|GmbH|AG|KG|SE|SA|S\.A|BV|B\.V|NV|"
     r"N\.V|AB|AS|A/S|ApS|Oyj?|Srl|S\.r\.l|SpA|S\.p\.A|SAS|Pty|Co|& Co)\b\.?"
 )
-# A firm's name: up to five words with a capital, none of them one that has it at the beginning of a sentence.
+# A firm's name: up to five capitalized words, without words like "The" that begin a sentence.
 NO_NAME = "|".join([*STOP_WORDS.split(), *month_name[1:], *day_name, "between", "each", "either", "unless"])
 WORD = rf"(?!(?i:{NO_NAME})\b|{REFERENCE})[A-ZÀ-ÖØ-ÞĀ-Ž][\w’-]*"
 FIRM = rf"({WORD}(?: (?:(?:&|of|de|van|von) )?{WORD}){{0,4}}(?:{LEGAL_FORM.pattern})?)"
@@ -50,16 +50,16 @@ CELL = re.compile(r"(?:^|, )[A-Za-z][\w ]{1,30}: ")  # of a table's row: `column
 
 
 class Relation(NamedTuple):
-    """`source relation target`: a document by its name in the index, a firm; and the chunk that says so."""
+    """`source relation target`, such as `contracts/pumps.md supplier Brightwell`."""
 
-    source: str
+    source: str  # a document's name in the index
     relation: str  # supplier, customer or subcontractor
-    target: str
-    chunk: int
+    target: str  # a firm
+    chunk: int  # the chunk that states it
 
 
 def key(name: str) -> str:
-    """What two spellings of a name have in common.
+    """A name's key, which is the same for different spellings.
 
     >>> key("Brightwell  Components, Ltd.") == key("the Brightwell Components")
     True
@@ -69,7 +69,7 @@ def key(name: str) -> str:
 
 
 def extract(chunks: Sequence[Chunk]) -> list[Relation]:
-    """The relations that agreements state; the chunks of a document stand one after another."""
+    """The relations that agreements state; `chunks` are sorted by document."""
     documents = [list(parts) for _, parts in groupby(chunks, lambda each: each.document)]
     agreements = [parts for parts in documents if AGREEMENT.search(f"{parts[0].title} {parts[0].text[:200]}")]
     stated = [each for parts in agreements for each in _stated(parts)]
@@ -82,9 +82,9 @@ def extract(chunks: Sequence[Chunk]) -> list[Relation]:
 
 
 def one_names(spellings: Iterable[str]) -> dict[str, str]:
-    """Entity resolution: the one name of each firm, by the `key` of every spelling.
+    """Entity resolution: one name for each firm, by the `key` of every spelling.
 
-    A short form (`Brightwell`) stands for the longer name that begins with it, if there is only one.
+    A short form (`Brightwell`) stands for the longer name that begins with it, if there is exactly one.
     """
     names: dict[str, str] = {}
     for each in spellings:
@@ -97,7 +97,7 @@ def one_names(spellings: Iterable[str]) -> dict[str, str]:
 
 
 def document_numbers(chunks: Sequence[Chunk]) -> dict[str, str]:
-    """The documents by the number in their title or else their first line, but not after "to" or "of"."""
+    """Documents by their number: the one in the title or first line, unless it follows "to" or "of"."""
     found: dict[str, str] = {}
     for chunk in chunks:
         if chunk.place == 0:
@@ -109,7 +109,7 @@ def document_numbers(chunks: Sequence[Chunk]) -> dict[str, str]:
 
 
 def _stated(parts: Sequence[Chunk]) -> Iterator[Relation]:
-    """The parties of an agreement, each role where it is stated first, and all subcontractors."""
+    """The parties of an agreement, each as first stated, and all subcontractors."""
     known = set[str]()
     for chunk in parts:
         for line in _lines(chunk.text):
@@ -122,7 +122,7 @@ def _stated(parts: Sequence[Chunk]) -> Iterator[Relation]:
 
 
 def _lines(text: str) -> Iterator[str]:
-    """Sentences without line breaks and Markdown's marks; rows of tables are left out: they list others."""
+    """Sentences without line breaks and Markdown marks; without table rows, which list other agreements."""
     for start, end in sentences(text):
         line = " ".join(re.sub(r"[*`|]+", "", text[start:end]).split())
         if not line.startswith("- ") or len(CELL.findall(line[2:])) < 2:
@@ -132,7 +132,7 @@ def _lines(text: str) -> Iterator[str]:
 def _other_party(
     parts: Sequence[Chunk], own: Sequence[Relation], firms: Collection[str]
 ) -> Iterator[Relation]:
-    """Where one party has no role in words: the firm known from other agreements that is named first."""
+    """If only one party is stated: the other is the first firm in the text known from other agreements."""
     parties = [each for each in own if each.relation in OPPOSITE]
     if len(parties) != 1:
         return

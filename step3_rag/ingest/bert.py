@@ -1,4 +1,4 @@
-"""BERT for one text, in numpy: the vectors of a question, without torch.
+"""BERT in numpy, for one text at a time: embeds a question without torch.
 
     x = words[ids] + positions[:n] + types[0], normed                       (n, hidden)
     each layer:
@@ -6,8 +6,8 @@
         x = norm(x + softmax(q @ k.T / sqrt(dim)) @ v @ Wo)
         x = norm(x + gelu(x @ Wup) @ Wdown)
 
-The same numbers as transformers gives in float32. A dozen tokens through MiniLM are a few milliseconds either
-way; but torch and transformers take four seconds to import, more than all the rest of a search.
+The results are those of transformers in float32. A dozen tokens through MiniLM take a few milliseconds either
+way; but torch and transformers take four seconds to import, more than the rest of a search.
 
 Devlin et al. 2018, arXiv:1810.04805.
 """
@@ -25,12 +25,12 @@ KNOWN = {"model_type": "bert", "hidden_act": "gelu", "position_embedding_type": 
 
 
 class Bert:
-    """The weights of a BERT, and its forward."""
+    """A BERT's weights and forward pass."""
 
     def __init__(self, config: dict[str, Any], weights: dict[str, np.ndarray]) -> None:
         self._heads, self._layers = config["num_attention_heads"], config["num_hidden_layers"]
         self._eps = np.float32(config["layer_norm_eps"])
-        # Matrices lie as they are multiplied, which takes a fifth less time for a few tokens.
+        # Transposed here, not at each multiplication: for a few tokens that saves a fifth of the time.
         self._weights = {
             name: np.ascontiguousarray(each.T) if each.ndim == 2 and "embeddings" not in name else each
             for name, each in weights.items()
@@ -38,7 +38,7 @@ class Bert:
 
     @classmethod
     def open(cls, folder: Path) -> Bert | None:
-        """The model in a folder; None where it is no such BERT in float32, or damaged: that is for torch."""
+        """The model in a folder; None if it needs torch: another kind of model, not float32, or damaged."""
         from safetensors import SafetensorError
         from safetensors.numpy import load_file
 
@@ -47,7 +47,7 @@ class Bert:
             if any(config.get(key, value) != value for key, value in KNOWN.items()):
                 return None
             bert = cls(config, load_file(folder / "model.safetensors"))
-            in_float32 = bert.hidden([0]).dtype == np.float32  # and all that it needs is there
+            in_float32 = bert.hidden([0]).dtype == np.float32  # fails if a weight is missing
         except (OSError, ValueError, LookupError, TypeError, AttributeError, SafetensorError):
             return None
         return bert if in_float32 else None
@@ -91,7 +91,7 @@ class Bert:
 
 
 def _gelu(x: np.ndarray) -> np.ndarray:
-    """x * Φ(x), with erf to 1.5e-7 (Abramowitz and Stegun 7.1.26): importing scipy's takes half a second."""
+    """x * Φ(x), with erf to 1.5e-7 (Abramowitz and Stegun 7.1.26): importing scipy takes half a second."""
     z = np.abs(x) * np.float32(0.5**0.5)
     t = 1 / (1 + np.float32(0.3275911) * z)
     series = np.polyval([1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592, 0.0], t)

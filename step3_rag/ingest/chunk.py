@@ -1,17 +1,16 @@
-"""Cut a text into chunks that the embedder can read whole, on borders where a reader would cut too.
+"""Cut a text into chunks that fit into the embedder's window, between sentences.
 
     >>> text = "# Renewal\\nThe contract renews every year. Notice is 60 days."
     >>> [text[start:end] for start, end in chunk(text, word_spans, size=8, overlap=2)]
     ['# Renewal\\nThe contract renews every year.', 'Notice is 60 days.']
 
-Sizes are tokens of the embedding model, since that is what its window holds: MiniLM silently drops what
-comes after its 256th. A chunk is a run of whole sentences; one that is longer than a chunk is cut into parts
-between words. A heading begins a new chunk once the last one is half full. The overlap repeats the last
-sentences (or parts) of the chunk before, as many as fit into it, so that a fact whose two halves stand on
-both sides of a border is whole in one of them.
+Sizes are in tokens of the embedding model, since its window is: MiniLM silently ignores everything after its
+256th token. A chunk is a run of whole sentences; a sentence that is longer than a chunk is cut between words.
+A heading begins a new chunk if the current one is half full. The overlap repeats the last sentences of the
+previous chunk, as many as fit, so that a fact that spans a border is whole in one chunk.
 
-Too large a chunk dilutes: its one vector is the mean of many things. Too small a one loses its context
-("it", "the agreement"). `python -m step3_rag sweep` measures both.
+A chunk that is too large dilutes: its one vector is the mean of many things. One that is too small loses its
+context ("it", "the agreement"). `python -m step3_rag sweep` measures both.
 """
 
 from __future__ import annotations
@@ -24,9 +23,9 @@ from typing import NamedTuple
 
 Span = tuple[int, int]  # where a piece of text begins and ends, in characters
 
-# A sentence ends at . ! ? (and the quotes and brackets that close there) with a capital, digit, quote or
-# bracket after it, in any alphabet; at 。！？ always. A line ends one where the next begins a heading, an
-# item or a table row; an empty line always does.
+# A sentence ends at . ! ? (with closing quotes and brackets) if a capital, digit, quote or bracket follows,
+# in any alphabet; always at 。！？ and at an empty line; at a line break if a heading, list item or table row
+# follows.
 BORDER = re.compile(
     r"(?<=[.!?])([\"'”’»)\]]*)\s+(?=[\"'“‘«„¿¡(\[]?[^\W_a-zß-öø-ÿα-ωά-ώа-џ])|(?<=[。！？])([”’」』）]*)\s*(?=\S)"
     r"|\n\s*\n\s*|\n(?=\s*(?:#|[-*+|] ?|\d+[.)] ))"
@@ -34,17 +33,19 @@ BORDER = re.compile(
 ABBREVIATION = re.compile(
     r"(?:\b(?:Mr|Mrs|Ms|Dr|St|No|Nos|vs|cf|Fig|Inc|Ltd|Co|approx|e\.g|i\.e)|\b[A-Z])\.$"
 )
-# The lines that make the outline of a Markdown text: those that open or close a code block, and headings.
+# The outline of a Markdown text: headings, and the lines that open or close a code block.
 OUTLINE = re.compile(r"^(?: {0,3}(`{3,}(?=[^`\n]*$)|~{3,})|(#{1,6}) +(\S.*))", re.MULTILINE)
 LONGEST_NAME = 200  # characters of a heading that are kept
-WIDEST = 32  # characters that count as one token; a run of 100 without a space is one *unknown* to MiniLM
+WIDEST = (
+    32  # characters that count as one token; to MiniLM, 100 letters without a space are one unknown token
+)
 
 
 class Unit(NamedTuple):
-    """What chunks are made of: a sentence, or a part of one that is longer than a chunk; a run of tokens."""
+    """A sentence, or a part of a sentence that is longer than a chunk: a run of tokens."""
 
-    first: int  # the number of its first token
-    end: int  # the number of the token after its last
+    first: int  # index of its first token
+    end: int  # index of the token after its last
     is_section: bool  # it begins with a heading
 
 
@@ -89,9 +90,9 @@ def chunk(
 
 
 def _units(text: str, tokens: Sequence[Span], size: int, overlap: int) -> list[Unit]:
-    """A text in units of at most `size` tokens, in order. Every token is in one, even one over a border.
+    """A text in units of at most `size` tokens, in order. Every token is in exactly one.
 
-    A sentence that is longer makes several, short enough for the overlap to repeat.
+    A longer sentence is cut into several units, short enough for the overlap to repeat.
     """
     ends = [end for _, end in tokens]
     sections = {place for place, _ in headings(text)}
@@ -112,7 +113,7 @@ def _narrow(tokens: Iterable[Span]) -> Iterator[Span]:
 
 
 def _parts(tokens: Sequence[Span], first: int, end: int, size: int) -> Iterator[Span]:
-    """A run of tokens in parts of at most `size`, between words where there are any."""
+    """A run of tokens in parts of at most `size`, cut between words if possible."""
     while end - first > size:
         places = range(first + size, first + size // 2, -1)
         cut = next((i for i in places if tokens[i][0] > tokens[i - 1][1]), first + size)
@@ -123,7 +124,7 @@ def _parts(tokens: Sequence[Span], first: int, end: int, size: int) -> Iterator[
 
 
 def sentences(text: str) -> list[Span]:
-    """Sentences, headings, list items and table rows, without the white space between them."""
+    """The spans of sentences, headings, list items and table rows, without the white space between them."""
     spans, start = [], 0
     for border in BORDER.finditer(text):
         if "\n" not in border[0] and ABBREVIATION.search(
@@ -155,7 +156,7 @@ def headings(text: str) -> list[tuple[int, str]]:
 
 
 def fence_after(line: str, fence: str) -> str:
-    """The marks of the code block that is open after a line, where `fence` was open before; none: empty."""
+    """The fence of the code block that is open after a line, or ""; `fence` is the one open before it."""
     found = OUTLINE.match(line)
     marks = found[1] if found else None
     if not marks:
@@ -164,7 +165,7 @@ def fence_after(line: str, fence: str) -> str:
 
 
 def heading_name(text: str) -> str:
-    """What a heading says, without the #s that may close it: `Notice ##`, but not `C#`."""
+    """A heading's text without closing #s, as in `Notice ##`, but not in `C#`."""
     text = text.strip()
     bare = text.rstrip("#")
     return (bare if bare.endswith((" ", "\t")) else text)[:LONGEST_NAME].strip()

@@ -1,4 +1,4 @@
-"""The tables of an index, and the one line for a file that is damaged."""
+"""The tables of an index, and the one-line error if the file is damaged."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PRAGMA journal_mode = WAL;
 PRAGMA foreign_keys = ON;
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS documents (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,  -- never used twice: a store may still know an old one
+    id INTEGER PRIMARY KEY AUTOINCREMENT,  -- never reused: a vector store may still hold an old one
     name TEXT NOT NULL, path TEXT NOT NULL, collection TEXT NOT NULL, title TEXT NOT NULL,
     sha256 TEXT NOT NULL, size INTEGER NOT NULL,
     mtime_ns INTEGER NOT NULL DEFAULT 0,  -- of the first version; not used
@@ -38,21 +38,17 @@ CREATE TABLE IF NOT EXISTS copies (store TEXT PRIMARY KEY, generation INTEGER NO
 
 
 def damaged(folder: Path, error: Exception) -> UserError:
-    """The one line for an index that can't be read."""
-    anew = "rebuild it with `python -m step3_rag ingest PATH --rebuild`"
-    return UserError(f"the index in {folder} cannot be read ({reason(error)}): {anew}")
+    """The error for an index that can't be read."""
+    advice = "rebuild it with `python -m step3_rag ingest PATH --rebuild`"
+    return UserError(f"the index in {folder} cannot be read ({reason(error)}): {advice}")
 
 
 @contextlib.contextmanager
-def explained(folder: Path) -> Iterator[None]:
-    """Say in one line that the index is damaged, wherever in the file that shows.
-
-    Raises:
-        UserError: it is.
-    """
+def one_line_errors(folder: Path) -> Iterator[None]:
+    """Turn SQLite's error about a damaged file into a UserError."""
     try:
         yield
     except sqlite3.DatabaseError as error:
-        if type(error) is not sqlite3.DatabaseError:  # a lock, a full disk
+        if type(error) is not sqlite3.DatabaseError:  # subclasses: a lock, a full disk
             raise
         raise damaged(folder, error) from None

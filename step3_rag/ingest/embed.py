@@ -1,12 +1,12 @@
-"""Texts to vectors: one for each text, for search, and one for each token, for late interaction.
+"""Embed texts: one vector for each text, for search, and one for each token, for late interaction.
 
     >>> embedder = Embedder(load_settings())
     >>> embedder.encode(["When does the contract renew?"])[0].vector[:3]
     array([ 0.012, -0.044,  0.031], dtype=float32)
 
-The same numbers as `SentenceTransformer.encode` (cosine over .9999), with the token vectors for free. A text
-that comes alone is a question, and needs no torch (bert.py). How a model pools, how much it reads and what it
-wants before a question or a passage is read from its own configuration.
+The vectors are those of `SentenceTransformer.encode` (cosine over .9999), and the token vectors come for
+free. A single text is usually a question; it needs no torch (bert.py). A model's configuration says how it
+pools, how many tokens it reads, and which prompt it needs before a question or a passage.
 
 MiniLM: 22 M parameters, 384 dimensions, the mean of the token vectors, length 1 (Reimers and Gurevych
 2019, arXiv:1908.10084; Wang et al. 2020, arXiv:2002.10957).
@@ -28,14 +28,14 @@ from step3_rag.ingest.bert import Bert
 if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer
 
-BATCH = 16  # more gains nothing: a batch of this size keeps the processor busy and fits its cache
+BATCH = 16  # a larger batch is no faster: this one keeps the processor busy and fits its cache
 POOLINGS = ("mean", "cls", "lasttoken")  # of all tokens, the first, the last
 OLDER = {"mean_tokens": "mean", "cls_token": "cls"}  # their names in older files
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """One text as the model sees it; both kinds of vectors have length 1."""
+    """An embedded text; both kinds of vectors have length 1."""
 
     vector: np.ndarray  # (dim,) float32, pooled from the tokens' vectors
     token_ids: np.ndarray  # (n,) int32, without the prompt and the markers at both ends
@@ -43,14 +43,14 @@ class Encoded:
 
 
 class Tokens(NamedTuple):
-    """A text as the model reads it."""
+    """The tokens of a text that the model reads."""
 
     ids: list[int]  # (n,)
-    is_own: np.ndarray  # (n,) bool: neither marker nor prompt
+    is_text: np.ndarray  # (n,) bool: neither marker nor prompt
 
 
 class Embedder:
-    """A sentence-embedding model; loaded when first used. Several threads may use one at the same time."""
+    """A sentence-embedding model, loaded when first used. Several threads may use it at the same time."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -59,11 +59,11 @@ class Embedder:
     def name(self) -> str:
         return self.settings.embedder
 
-    # --- what the model says of itself --------------------------------------------------------------
+    # --- the model's configuration ------------------------------------------------------------------
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
-        """The model's own; it reads texts of any length, whole."""
+        """The model's tokenizer, without truncation."""
         from shared.models.load import load_fast_tokenizer
 
         return load_fast_tokenizer(self.name, self.settings)
@@ -75,10 +75,10 @@ class Embedder:
 
     @cached_property
     def pooling(self) -> str:
-        """How the model pools: one of POOLINGS; a plain transformer by the mean, as in sentence-transformers.
+        """How the model pools: one of POOLINGS. The default is the mean, as in sentence-transformers.
 
         Raises:
-            UserError: it pools in another way, or has further layers after that.
+            UserError: it pools in another way, or has further layers after pooling.
         """
         from shared.models import weights
 
@@ -98,7 +98,7 @@ class Embedder:
 
     @cached_property
     def prompts(self) -> tuple[str, str]:
-        """What the model wants before a question, and before a passage: `query: `, `passage: `; or ""."""
+        """The prompts before a question and before a passage, such as `query: ` and `passage: `, or ""."""
         facts = self._config("config_sentence_transformers.json")
         known, default = facts.get("prompts") or {}, facts.get("default_prompt_name")
         # The names that sentence-transformers looks for, in its order.
@@ -108,7 +108,7 @@ class Embedder:
 
     @cached_property
     def window(self) -> int:
-        """The most tokens that are read, with the prompt and the markers at both ends."""
+        """The most tokens that the model reads, including the prompt and the markers at both ends."""
         from shared.catalog import lookup
 
         most = self._config("sentence_bert_config.json").get("max_seq_length") or lookup(self.name).context
@@ -119,13 +119,13 @@ class Embedder:
 
     @cached_property
     def longest(self) -> int:
-        """The most tokens of a text that are read, whether as a question or as a passage."""
+        """The most tokens of a question or passage that the model reads."""
         return self.window - max(len(self.tokenizer.encode(prompt).ids) for prompt in self.prompts)
 
     def token_spans(self, text: str) -> list[tuple[int, int]]:
         """Where each token of a text of any length begins and ends, in characters."""
-        read = self.tokenizer.encode(text, add_special_tokens=False)
-        return [(start, end) for start, end in read.offsets if end > start]
+        encoding = self.tokenizer.encode(text, add_special_tokens=False)
+        return [(start, end) for start, end in encoding.offsets if end > start]
 
     def count_tokens(self, text: str) -> int:
         """How many tokens a text of any length has."""
@@ -134,73 +134,75 @@ class Embedder:
     # --- embedding ----------------------------------------------------------------------------------
 
     @cached_property
-    def _alone(self) -> Bert | None:
-        """For a question; None where torch has to do that, too."""
+    def _bert(self) -> Bert | None:
+        """The model in numpy, for a single text; None if it needs torch."""
         from shared.models import weights
 
         plain = self.settings.dtype in ("auto", "float32") and self.settings.device in ("auto", "cpu")
         return Bert.open(weights.ensure(self.name, self.settings)) if plain else None
 
     @cached_property
-    def _model(self) -> Any:
+    def _transformer(self) -> Any:
+        """The model in torch."""
         from shared.models import load_encoder
 
         model = load_encoder(settings=self.settings)
         if str(model.device) == "cpu" and str(model.dtype) == "torch.bfloat16":
-            # torch's fused attention is slow here: for short texts, plain products take two thirds of it.
+            # In bfloat16 on a CPU, eager attention takes two thirds of the time for short texts.
             model.set_attn_implementation("eager")
         return model
 
     def encode(self, texts: Sequence[str]) -> list[Encoded]:
-        """Vectors of questions, in their order; what is longer than `longest` is cut."""
+        """Embed questions; the part of a text beyond `longest` tokens is ignored."""
         return self._encode(self.prompts[0], texts)
 
     def encode_documents(self, texts: Sequence[str]) -> list[Encoded]:
-        """Vectors of passages, as `encode`."""
+        """Embed passages; otherwise as `encode`."""
         return self._encode(self.prompts[1], texts)
 
     def _encode(self, prompt: str, texts: Sequence[str]) -> list[Encoded]:
-        tokenized = self.tokenizer.encode_batch([prompt + text for text in texts])
-        read = [self._cut(each, len(prompt)) for each in tokenized]
-        if len(read) == 1 and self._alone is not None:
-            return [self._encoded(self._alone.hidden(read[0].ids), read[0])]
-        # By length, so that there is hardly any padding in a batch.
-        order = sorted(range(len(read)), key=lambda i: len(read[i].ids))
-        found: dict[int, Encoded] = {}
+        encodings = self.tokenizer.encode_batch([prompt + text for text in texts])
+        tokens = [self._truncate(each, len(prompt)) for each in encodings]
+        if len(tokens) == 1 and self._bert is not None:
+            return [self._pool(self._bert.hidden(tokens[0].ids), tokens[0])]
+        # Sorted by length, so that batches need little padding.
+        order = sorted(range(len(tokens)), key=lambda i: len(tokens[i].ids))
+        encoded: dict[int, Encoded] = {}
         for start in range(0, len(order), BATCH):
             rows = order[start : start + BATCH]
-            for i, hidden in zip(rows, self._hidden([read[i].ids for i in rows]), strict=True):
-                found[i] = self._encoded(hidden, read[i])
-        return [found[i] for i in range(len(read))]
+            for i, hidden in zip(rows, self._hidden([tokens[i].ids for i in rows]), strict=True):
+                encoded[i] = self._pool(hidden, tokens[i])
+        return [encoded[i] for i in range(len(tokens))]
 
     def _hidden(self, rows: list[list[int]]) -> list[np.ndarray]:
-        """The last hidden states of several texts: (tokens, dim) for each."""
+        """The last hidden states of each text, (tokens, dim)."""
         import torch
 
-        longest, device = max(map(len, rows)), self._model.device
+        longest, device = max(map(len, rows)), self._transformer.device
         ids = torch.tensor([row + [0] * (longest - len(row)) for row in rows])  # (batch, longest)
         mask = torch.arange(longest)[None] < torch.tensor([[len(row)] for row in rows])  # (batch, longest)
-        # Without a mask the attention takes its fast path; texts of one length need none.
+        # Attention is faster without a mask; texts of equal length need none.
         attention = None if bool(mask.all()) else mask.long().to(device)
         with torch.inference_mode():
-            hidden = self._model(input_ids=ids.to(device), attention_mask=attention).last_hidden_state
+            hidden = self._transformer(input_ids=ids.to(device), attention_mask=attention).last_hidden_state
         return [each[: len(row)] for each, row in zip(hidden.float().cpu().numpy(), rows, strict=True)]
 
-    def _cut(self, read: Encoding, prompt: int) -> Tokens:
-        """The tokens of a text that the model reads; the first `prompt` characters are not the text's own."""
-        # Where a tokenizer sets no markers, an empty text has no token at all: it is read as one marker.
-        ids, is_marker = np.array(read.ids or [0]), np.array(read.special_tokens_mask or [1], bool)
-        ends = np.array([end for _, end in read.offsets] or [0])
-        is_own = ~is_marker & ((ends > prompt) | (prompt == 0))
-        keep = ~is_own | (is_own.cumsum() <= self.window - (~is_own).sum())
-        return Tokens(ids[keep].tolist(), is_own[keep])
+    def _truncate(self, encoding: Encoding, prompt: int) -> Tokens:
+        """The tokens that fit into the model's window; `prompt` is the prompt's length in characters."""
+        # If a tokenizer adds no markers, an empty text has no token: it is read as one marker.
+        ids, is_marker = np.array(encoding.ids or [0]), np.array(encoding.special_tokens_mask or [1], bool)
+        ends = np.array([end for _, end in encoding.offsets] or [0])
+        is_text = ~is_marker & ((ends > prompt) | (prompt == 0))
+        keep = ~is_text | (is_text.cumsum() <= self.window - (~is_text).sum())
+        return Tokens(ids[keep].tolist(), is_text[keep])
 
-    def _encoded(self, hidden: np.ndarray, read: Tokens) -> Encoded:
-        """A text from its last hidden states, (tokens, dim)."""
+    def _pool(self, hidden: np.ndarray, tokens: Tokens) -> Encoded:
+        """An embedded text from its last hidden states, (tokens, dim)."""
         vector = hidden.mean(0) if self.pooling == "mean" else hidden[0 if self.pooling == "cls" else -1]
-        tokens = _of_length_one(hidden[read.is_own]).astype(np.float16)
-        return Encoded(_of_length_one(vector), np.array(read.ids, np.int32)[read.is_own], tokens)
+        token_vectors = _normalize(hidden[tokens.is_text]).astype(np.float16)
+        token_ids = np.array(tokens.ids, np.int32)[tokens.is_text]
+        return Encoded(_normalize(vector), token_ids, token_vectors)
 
 
-def _of_length_one(vectors: np.ndarray) -> np.ndarray:
+def _normalize(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True).clip(1e-12)

@@ -1,4 +1,4 @@
-"""YAML front matter: a title, and whether a newer version has taken the document's place.
+"""YAML front matter: a title, and whether a newer version has replaced the document.
 
 ---
 title: Leave policy
@@ -15,10 +15,10 @@ BOOLEANS = {"true": True, "yes": True, "false": False, "no": False}
 
 
 def split(text: str) -> tuple[bool, str, str]:
-    """Whether a text's front matter says that it is superseded, the text below, and what is wrong, or "".
+    """Whether a text's front matter says that it is superseded; the text below; what is wrong with it, or "".
 
-    `status: superseded` says so, too. A line of hyphens that begins anything else than YAML's `name: value`
-    belongs to the text.
+    `status: superseded` means the same as `superseded: true`. If something else than `name: value` follows
+    the first line of hyphens, there is no front matter.
     """
     if not text.startswith("---"):
         return False, text, ""
@@ -38,6 +38,6 @@ def split(text: str) -> tuple[bool, str, str]:
     title, body = found.get("title"), body.lstrip("\n")
     if isinstance(title, str) and title.strip() and not re.match(r"\s*#", body):
         body = f"# {' '.join(title.split())}\n\n{body}"
-    said, status = (str(found.get(name, "")).strip().lower() for name in ("superseded", "status"))
-    problem = "superseded must be true or false" if said and said not in BOOLEANS else ""
-    return BOOLEANS.get(said, status == "superseded"), body, problem
+    value, status = (str(found.get(name, "")).strip().lower() for name in ("superseded", "status"))
+    problem = "superseded must be true or false" if value and value not in BOOLEANS else ""
+    return BOOLEANS.get(value, status == "superseded"), body, problem

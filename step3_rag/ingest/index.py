@@ -1,13 +1,13 @@
-"""The index on disk: one SQLite file that holds everything, and what is derived from it.
+"""The index on disk: one SQLite file that holds everything, and a vector store derived from it.
 
     rag-index/
-      index.sqlite     documents, chunks, their vectors: the truth
-      chroma/          the vector store; every chunk has a vector there under its number
+      index.sqlite     documents, chunks, their vectors: the source of truth
+      chroma/          the vector store: every chunk's vector under the chunk's id
 
-A document's new version becomes visible, and its old one goes, in one transaction; the vector store follows
-(stores/). So a kill at any moment leaves an index that works: what was complete is there, what was not is
-done again by the next ingest. SQLite holds the vectors too, which makes every store a copy that can be thrown
-away: `--rebuild` and a change of `--store` embed nothing again.
+A document's new version replaces the old one in one transaction; the vector store follows (stores/). So the
+index works after a kill at any moment: complete documents are there, and the next ingest does the others
+again. Since SQLite holds the vectors too, every store is a copy that can be deleted: another `--store`
+embeds nothing again.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from uuid import uuid4
 import numpy as np
 
 from shared.errors import UserError
-from step3_rag.ingest.database import FORMAT, SCHEMA, damaged, explained
+from step3_rag.ingest.database import FORMAT, SCHEMA, damaged, one_line_errors
 from step3_rag.ingest.embed import Encoded
 from step3_rag.ingest.stems import stems
 
-REPEATED = 8  # characters that two neighbours share by more than chance
+REPEATED = 8  # characters: a shorter common text of two neighbours may be chance
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """A passage with where it stands; `id` is its number in the index."""
+    """A passage and where it comes from; `id` identifies it in the index and in vector stores."""
 
     id: int
     document: str  # the document's name
@@ -43,7 +43,7 @@ class Chunk:
     page: int | None
     heading: str
     text: str
-    superseded: bool = False  # a newer version has taken the document's place
+    superseded: bool = False  # a newer version has replaced the document
 
     @property
     def source(self) -> str:
@@ -53,7 +53,7 @@ class Chunk:
 
 
 def joined(chunks: Sequence[Chunk]) -> str:
-    """The texts of neighbouring chunks as one, what they share said once."""
+    """The texts of neighbouring chunks as one, without repeating their overlap."""
     ordered = sorted(chunks, key=lambda each: each.place)
     text = ordered[0].text
     for chunk in ordered[1:]:
@@ -64,7 +64,7 @@ def joined(chunks: Sequence[Chunk]) -> str:
 
 
 def _repeats(text: str, begin: str) -> bool:
-    """Whether a text ends with what the next begins with, and not by chance: cells of tables look alike."""
+    """Whether a text ends with the beginning of the next, and not by chance: cells of tables look alike."""
     if len(begin) < REPEATED or not text.endswith(begin):
         return False
     before = text[: -len(begin)]
@@ -72,7 +72,7 @@ def _repeats(text: str, begin: str) -> bool:
 
 
 @dataclass(frozen=True)
-class Draft:
+class NewChunk:
     """A chunk on its way into the index."""
 
     page: int | None
@@ -82,7 +82,7 @@ class Draft:
 
 
 class Index:
-    """An open index. Methods that read see complete documents only."""
+    """An open index. The methods that read return complete documents only."""
 
     def __init__(self, folder: Path, db: sqlite3.Connection) -> None:
         self.folder, self.db = folder, db
@@ -98,7 +98,8 @@ class Index:
         """Open the index in a folder, or begin one there.
 
         Args:
-            facts: what the chunks were made with (`embedder`, `chunk_size`, ...): the same each time.
+            facts: what the chunks are made with (`embedder`, `chunk_size`, ...); an index that exists must
+                have been made with the same.
 
         Raises:
             UserError: there is none, it is damaged, or it was made with something else.
@@ -124,9 +125,9 @@ class Index:
         if not known and not create:
             raise ValueError("it is empty")
         if not known:
-            own = {"generation": 0, "id": uuid4().hex}  # the id is its name on servers of vectors
+            own = {"generation": 0, "id": uuid4().hex}  # the id is its name on a vector store's server
             rows = [(key, json.dumps(value)) for key, value in {**own, **facts}.items()]
-            with self.transaction():  # all or none: half of them would look like another index's
+            with self.transaction():  # all or none: an index with half of its facts could not be opened
                 self.db.executemany("INSERT OR IGNORE INTO meta VALUES (?, ?)", rows)
             return
         for key, value in facts.items():
@@ -156,8 +157,8 @@ class Index:
         size: int = 0,
         superseded: bool = False,
     ) -> int:
-        """A document with new contents, not yet visible; hash and size (bytes) are those of the contents."""
-        row = self.db.execute(  # indexes of the first version want a time, too
+        """Add a document that is not visible yet; hash and size (bytes) are those of its contents."""
+        row = self.db.execute(  # in the first version's indexes, mtime_ns has no default
             "INSERT INTO documents (name, path, collection, title, sha256, size, mtime_ns) "
             "VALUES (?, ?, ?, ?, ?, ?, 0)",
             (name, path, collection, title, sha256, size),
@@ -167,8 +168,8 @@ class Index:
             self.db.execute("INSERT INTO versions (document, superseded) VALUES (?, 1)", (document,))
         return document
 
-    def add(self, chunks: Iterable[tuple[int, int, Draft, Encoded]]) -> None:
-        """Chunks of documents that were begun: document, place in it, text, vectors."""
+    def add(self, chunks: Iterable[tuple[int, int, NewChunk, Encoded]]) -> None:
+        """Add chunks to documents that were begun: document, place in it, text, vectors."""
         with self.transaction():
             for document, place, chunk, one in chunks:
                 words, vector = " ".join(stems(chunk.embedded)), one.vector.tobytes()
@@ -183,7 +184,7 @@ class Index:
                 )
 
     def finish(self, documents: Iterable[int]) -> None:
-        """Make new versions visible in place of the old ones, in one transaction."""
+        """Make documents visible in place of their old versions, in one transaction."""
         with self.transaction():
             for document in documents:
                 self.db.execute(
@@ -195,22 +196,22 @@ class Index:
             self._count_up()
 
     def remove(self, documents: Iterable[int]) -> None:
-        """Take documents out; one that was never finished goes without a trace."""
+        """Remove documents; removing one that was never visible doesn't change the generation."""
         with self.transaction():
             for each in documents:
-                gone = self.db.execute("DELETE FROM documents WHERE id = ? RETURNING complete", (each,))
-                if any(complete for (complete,) in gone.fetchall()):
+                deleted = self.db.execute("DELETE FROM documents WHERE id = ? RETURNING complete", (each,))
+                if any(complete for (complete,) in deleted.fetchall()):
                     self._count_up()
 
     def clear_incomplete(self) -> None:
-        """What an ingest that was killed left behind."""
+        """Remove what a killed ingest left behind."""
         self.db.execute("DELETE FROM documents WHERE NOT complete")
 
     def _count_up(self) -> None:
         self.db.execute("UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'generation'")
 
     def begin_anew(self, facts: dict[str, Any]) -> None:
-        """Take all documents out, for new ones made with `facts`; in a transaction of the caller's."""
+        """Remove all documents, for new ones made with `facts`; the caller opens the transaction."""
         self.db.execute("DELETE FROM documents")
         rows = [(json.dumps(value), key) for key, value in facts.items()]
         self.db.executemany("UPDATE meta SET value = ? WHERE key = ?", rows)
@@ -218,13 +219,13 @@ class Index:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
-        """All of what is written or, after an error, nothing; one within another is part of that."""
+        """Commit everything that the body writes or, after an error, nothing; it may be nested."""
         if self.db.in_transaction:
             yield
             return
         self.db.execute("BEGIN IMMEDIATE")
         try:
-            with explained(self.folder):
+            with one_line_errors(self.folder):
                 yield
         except BaseException:
             self.db.execute("ROLLBACK")
@@ -239,7 +240,7 @@ class Index:
         Raises:
             UserError: the file is damaged.
         """
-        with explained(self.folder):
+        with one_line_errors(self.folder):
             return self.db.execute(statement, given).fetchall()
 
     def documents(self) -> list[dict[str, Any]]:
@@ -255,12 +256,12 @@ class Index:
 
     @property
     def generation(self) -> int:
-        """Goes up with every change of the chunks."""
+        """A number that increases with every change of the chunks."""
         return int(self.facts["generation"])
 
     def chunks(self, ids: Sequence[int]) -> list[Chunk]:
-        """Those chunks, in the order of `ids`."""
-        rows = self._of_chunks(
+        """Chunks in the order of `ids`, without those that no longer exist."""
+        rows = self._select(
             "c.id, name, title, collection, place, page, heading, text, coalesce(superseded, 0) "
             "FROM chunks c JOIN documents d ON d.id = c.document "
             "LEFT JOIN versions v ON v.document = d.id WHERE c.id",
@@ -279,14 +280,14 @@ class Index:
         return self.chunks([row[0] for row in rows])
 
     def vectors(self, ids: Sequence[int]) -> np.ndarray:
-        """One vector for each of those chunks, shape (len(ids), dim)."""
-        rows = dict(self._of_chunks("id, vector FROM chunks WHERE id", ids))
+        """The chunks' vectors, shape (len(ids), dim)."""
+        rows = dict(self._select("id, vector FROM chunks WHERE id", ids))
         return np.stack([np.frombuffer(rows[each], np.float32) for each in ids])
 
     def token_vectors(self, ids: Sequence[int], dim: int) -> list[np.ndarray]:
-        """The token vectors of those chunks, each of shape (tokens, dim), float16; none where one is gone."""
-        rows = dict(self._of_chunks("chunk, vectors FROM tokens WHERE chunk", ids))
+        """Each chunk's token vectors, shape (tokens, dim), float16; no tokens if it no longer exists."""
+        rows = dict(self._select("chunk, vectors FROM tokens WHERE chunk", ids))
         return [np.frombuffer(rows.get(each, b""), np.float16).reshape(-1, dim) for each in ids]
 
-    def _of_chunks(self, what: str, ids: Sequence[int]) -> Any:
+    def _select(self, what: str, ids: Sequence[int]) -> Any:
         return self.rows(f"SELECT {what} IN ({','.join('?' * len(ids))})", list(ids))

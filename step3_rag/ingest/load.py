@@ -1,11 +1,11 @@
-"""A file to plain text with Markdown headings, piece by piece: Markdown, text, HTML, PDF, DOCX, CSV.
+"""Read a file as plain text with Markdown headings, piece by piece: Markdown, text, HTML, PDF, DOCX, CSV.
 
     >>> [piece.text[:20] for piece in pieces(Path("contracts/supply-2025.md"))]
     ['# Supply agreement 20']
 
-A piece has at most a million characters, so that a file of any size goes through in bounded memory; HTML and
-DOCX have to be parsed whole and have a limit. The parsers are pypdf, python-docx, lxml and Python's csv.
-Tables become rows of `name: value`, because a chunk in the middle of a table has lost its head.
+A piece has at most a million characters, so that a file of any size is read in bounded memory; HTML and DOCX
+have to be parsed whole, so their size is limited. The parsers are pypdf, python-docx, lxml and Python's csv.
+Tables become rows of `name: value`, because a chunk in the middle of a table lacks the table's header.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from shared.errors import reason
 from step3_rag.ingest import front_matter
 from step3_rag.ingest.chunk import heading_name
 from step3_rag.ingest.load_tables import table_lines, tables_as_rows
-from step3_rag.ingest.piece import Piece, UnreadableError, clean, opened, refuse_giant
+from step3_rag.ingest.piece import Piece, UnreadableError, check_size, clean, open_text
 
 SUFFIXES = (".md", ".markdown", ".txt", ".rst", ".html", ".htm", ".pdf", ".docx", ".csv", ".tsv")
 AT_ONCE = 1_000_000  # characters of a piece, at most
 LARGEST_DOCX = 50_000_000  # bytes of its XML, unpacked
-LONGEST_CELL = AT_ONCE  # characters; a quote that is never closed swallows what comes after it
+LONGEST_CELL = AT_ONCE  # characters; after a quote that is never closed, the rest of the file is one cell
 
 
 def pieces(path: Path) -> Iterator[Piece]:
-    """The text of a file, in order; the first piece has what its front matter says.
+    """The text of a file, in order.
 
     Raises:
-        UnreadableError: no such format, encrypted, damaged, binary, empty, or a text that is not in UTF-8.
+        UnreadableError: an unknown format, or the file is encrypted, damaged, binary, empty or not UTF-8.
     """
     kind, empty = path.suffix.lower(), True
     try:
@@ -52,13 +52,13 @@ def pieces(path: Path) -> Iterator[Piece]:
 
 
 def title_of(path: Path, text: str) -> str:
-    """The first heading at the text's beginning, or the file's name in words."""
+    """The heading that the text begins with, or else the file's name in words."""
     found = re.match(r"\s*#{1,2} +(\S.*)", text)
     return heading_name(found[1]) if found else re.sub(r"[-_\s]+", " ", path.stem).strip()
 
 
 def _parts(path: Path, kind: str) -> Iterator[Piece]:
-    """What the file's parser gives at a time: a page, a row, a block of lines."""
+    """What the format's parser yields: pages, rows or blocks of lines."""
     if kind not in SUFFIXES:
         raise UnreadableError(f"{kind or 'no ending'}: not one of {' '.join(SUFFIXES)}")
     others = {".pdf": _pdf, ".docx": _docx, ".html": _html, ".htm": _html, ".csv": _table, ".tsv": _table}
@@ -66,7 +66,7 @@ def _parts(path: Path, kind: str) -> Iterator[Piece]:
 
 
 def _assembled(parts: Iterable[Piece]) -> Iterator[Piece]:
-    """Parts joined to pieces of at most `AT_ONCE` characters; a part that is longer stays as it is."""
+    """Join parts into pieces of at most `AT_ONCE` characters; a longer part stays as it is."""
     held, size, pages, first = list[str](), 0, list[tuple[int, int]](), Piece("")
     for part in parts:
         text = clean(part.text)
@@ -81,8 +81,8 @@ def _assembled(parts: Iterable[Piece]) -> Iterator[Piece]:
 
 
 def _text(path: Path) -> Iterator[Piece]:
-    """Blocks that end with a line, where lines are no longer than half a piece."""
-    with opened(path) as file:
+    """Blocks of whole lines, unless a line is longer than half a piece."""
+    with open_text(path) as file:
         half = AT_ONCE // 2
         superseded, text, problem = front_matter.split(file.read(half) + file.readline(half))
         yield Piece(text, superseded=superseded, problem=problem)
@@ -91,11 +91,11 @@ def _text(path: Path) -> Iterator[Piece]:
 
 
 def _table(path: Path) -> Iterator[Piece]:
-    """Rows as items of a list, `- name: value, name: value`; the first row has the names."""
+    """Rows as list items, `- name: value, name: value`; the first row has the names."""
     csv.field_size_limit(LONGEST_CELL)
-    with opened(path, newline="") as file:
+    with open_text(path, newline="") as file:
         usual, head = "\t" if path.suffix.lower() == ".tsv" else ",", file.readline(65_536)
-        delimiter = max((usual, *",;\t|"), key=head.count)  # what the first row has most of
+        delimiter = max((usual, *",;\t|"), key=head.count)  # the one that the first row has most of
         file.seek(0)
         rows = csv.reader(file, delimiter=delimiter)
         names, before = next(rows, []), f"# {title_of(path, '')}\n\n"
@@ -109,7 +109,7 @@ def _table(path: Path) -> Iterator[Piece]:
 
 
 def _html(path: Path) -> Iterator[Piece]:
-    from step3_rag.ingest.load_html import page  # with its parser: only where it is needed
+    from step3_rag.ingest.load_html import page  # imports lxml, which few files need
 
     yield from map(Piece, page(path).splitlines(keepends=True))
 
@@ -118,7 +118,7 @@ def _pdf(path: Path) -> Iterator[Piece]:
     from pypdf import PdfReader
     from pypdf.errors import PyPdfError
 
-    logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # what is wrong is said below, once
+    logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # errors are reported below, once
     try:
         with path.open("rb") as file:
             reader = PdfReader(file)
@@ -129,9 +129,9 @@ def _pdf(path: Path) -> Iterator[Piece]:
                 yield Piece(f"\n{text}" if number > 1 else text, ((0, number),))  # a sentence may go on
     except (UnreadableError, OSError):
         raise
-    except Exception as error:  # pypdf lets what a broken file does to it through: KeyError, RecursionError
-        said = reason(error) if isinstance(error, PyPdfError) else type(error).__name__
-        raise UnreadableError(f"damaged PDF ({said})") from None
+    except Exception as error:  # a broken file makes pypdf raise anything: KeyError, RecursionError
+        why = reason(error) if isinstance(error, PyPdfError) else type(error).__name__
+        raise UnreadableError(f"damaged PDF ({why})") from None
 
 
 def _docx(path: Path) -> Iterator[Piece]:
@@ -140,10 +140,10 @@ def _docx(path: Path) -> Iterator[Piece]:
 
     with path.open("rb") as file:
         if file.read(4) == b"\xd0\xcf\x11\xe0":
-            raise UnreadableError("encrypted, or a .doc of the old kind: save it as .docx without a password")
+            raise UnreadableError("encrypted, or an old .doc: save it as .docx without a password")
     try:
         with zipfile.ZipFile(path) as parts:
-            refuse_giant(sum(part.file_size for part in parts.infolist()), LARGEST_DOCX)
+            check_size(sum(part.file_size for part in parts.infolist()), LARGEST_DOCX)
         for block in docx.Document(str(path)).iter_inner_content():
             if isinstance(block, Table):
                 text = "\n".join(table_lines([[cell.text for cell in row.cells] for row in block.rows]))
@@ -155,4 +155,4 @@ def _docx(path: Path) -> Iterator[Piece]:
     except (UnreadableError, OSError):
         raise
     except Exception as error:  # a damaged zip, damaged XML, missing parts
-        raise UnreadableError(f"no Word document ({type(error).__name__})") from None
+        raise UnreadableError(f"not a Word document ({type(error).__name__})") from None

@@ -1,10 +1,10 @@
-"""A web page to what a reader came for: no scripts, menus or footers; headings as #, rows as name: value.
+"""The main text of a web page as Markdown: no scripts, menus or footers; table rows as `name: value`.
 
     >>> text_of(lxml.html.document_fromstring("<nav>Home</nav><h2>Fees</h2><p>The <b>fee</b>s rise.</p>"))
     '## Fees\n\nThe fees rise.'
 
-lxml parses. What Markdown writes is then set into the tree, whose text is the result. A table that only
-arranges the page (one row, one column, or tables within it) is read as paragraphs.
+lxml parses the page, Markdown's marks are written into the tree, and the tree's text is the result. A layout
+table (one row, one column, or tables within it) is read as paragraphs.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from lxml import etree
 from lxml.html import HtmlElement, HTMLParser, defs
 
 from step3_rag.ingest.load_tables import table_lines
-from step3_rag.ingest.piece import opened, refuse_giant
+from step3_rag.ingest.piece import check_size, open_text
 
 LARGEST = 10_000_000  # bytes: the whole tree is in memory
 BLOCKS = (defs.block_tags - {"del", "ins"}) | {
@@ -29,25 +29,25 @@ BOILERPLATE = (
     "title", "script", "style", "noscript", "template", "nav", "footer", "aside", "svg", "iframe", "object",
     "button", "select", "textarea",
 )  # fmt: skip
-# Stand-ins in the tree: a new line where there is none yet, a line break that stays, an empty line.
+# Marks in the tree: a new line unless there is one already, a line break that stays, an empty line.
 EDGE, BREAK, GAP = "\ue000", "\ue001", "\ue001\ue001"
 
 
 def page(path: Path) -> str:
-    """The text of an HTML file, under its title where it doesn't begin with a heading of its own.
+    """The text of an HTML file, under the page's title unless it begins with a heading.
 
     Raises:
         UnreadableError: too large or binary.
     """
-    refuse_giant(path.stat().st_size, LARGEST)
-    contents, encoding = path.read_bytes(), None  # which the page may declare
-    with contextlib.suppress(UnicodeDecodeError), opened(path) as file:
+    check_size(path.stat().st_size, LARGEST)
+    contents, encoding = path.read_bytes(), None  # None: as the page declares
+    with contextlib.suppress(UnicodeDecodeError), open_text(path) as file:
         contents, encoding = file.read().encode(), "utf-8"
     try:
         parser = HTMLParser(encoding=encoding, huge_tree=True)
         tree = lxml.html.document_fromstring(contents, parser=parser)
     except (etree.ParserError, etree.XMLSyntaxError):
-        return ""  # nothing in it
+        return ""  # an empty page
     title, text = _flat(tree.find(".//title")), text_of(tree)
     return text if not text or not title or text.startswith("# ") else f"# {title}\n\n{text}"
 
@@ -55,7 +55,7 @@ def page(path: Path) -> str:
 def text_of(tree: HtmlElement) -> str:
     """The text of a parsed page, as Markdown; the tree is changed."""
     for header in [each for each in tree.iter("header") if each.find(".//h1") is None]:
-        header.tag = "nav"  # of the site, not of an article
+        header.tag = "nav"  # the site's header, not an article's
     etree.strip_elements(tree, *BOILERPLATE, etree.Comment, etree.ProcessingInstruction, with_tail=False)
     for code in tree.iter("pre"):
         _write(code, [f"{BREAK}```", *code.text_content().strip().split("\n"), f"```{BREAK}"])
@@ -74,14 +74,14 @@ def text_of(tree: HtmlElement) -> str:
 
 
 def _write(node: HtmlElement, lines: list[str]) -> None:
-    """Put lines in the place of what a tag holds."""
+    """Replace a tag's content with lines."""
     tail = node.tail
     node.clear()
     node.text, node.tail = BREAK + BREAK.join(lines) + BREAK, tail
 
 
 def _rows(table: HtmlElement) -> list[str]:
-    """A table's caption and rows; none for one that only arranges the page."""
+    """A table's caption and rows; none for a layout table."""
     rows = [[cell for cell in row if cell.tag in ("td", "th")] for row in table.iter("tr")]
     if len(rows) < 2 or max(map(len, rows)) < 2 or table.find(".//table") is not None:
         return []

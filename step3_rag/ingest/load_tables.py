@@ -1,4 +1,4 @@
-"""Tables as lines of `name: value`, because a chunk in the middle of a table has lost its head.
+"""Tables as lines of `name: value`, because a chunk in the middle of a table lacks the table's header.
 
 >>> table_lines([["part", "price"], ["bolt", "0.40"]])
 ['- part: bolt, price: 0.40']
@@ -13,12 +13,12 @@ from collections.abc import Sequence
 
 from step3_rag.ingest.chunk import fence_after
 
-# The line below the names of a Markdown table; it never goes back (+), since any line may be a megabyte long.
+# The line below the header of a Markdown table. Possessive (+), since a line may be a megabyte long.
 RULE = re.compile(r"\|?+\s*+:?-++:?\s*+(?:\|\s*+:?-++:?\s*+)*+\|?")
 
 
 def tables_as_rows(text: str) -> str:
-    """A Markdown text with its tables as rows of `name: value`; what stands in a code fence is left alone."""
+    """A Markdown text with its tables as rows of `name: value`, except in code blocks."""
     lines, found, fence = deque(text.split("\n")), list[str](), ""
     while lines:
         line = lines.popleft()
@@ -41,7 +41,7 @@ def _cells(line: str) -> list[str]:
 
 
 def table_lines(rows: Sequence[Sequence[str]]) -> list[str]:
-    """The rows of a table, each as a line under the names of the first; a lone row has no names."""
+    """A table's rows as lines; the first row has the names, unless it is the only one."""
     tidy = [[" ".join(cell.split()) for cell in row] for row in rows]
     names = tidy.pop(0) if len(tidy) > 1 else []
     lines = []

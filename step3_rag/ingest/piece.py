@@ -1,4 +1,4 @@
-"""What every loader gives, a piece of text, and how a text file is opened."""
+"""What all loaders share: pieces of text, and how a text file is opened."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import IO, Any
 
 
 class UnreadableError(Exception):
-    """A file that can't be read, and why, in words."""
+    """A file can't be read; the message says why."""
 
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def clean(text: str) -> str:
-    """A text without halves of characters and control characters, which no database or terminal should get.
+    """A text without surrogates and control characters, which no database or terminal should get.
 
     >>> clean("red \\x1b[31mkettle\\r\\n")
     'red [31mkettle\\n'
@@ -32,21 +32,21 @@ class Piece:
 
     text: str
     pages: tuple[tuple[int, int], ...] = ()  # where in the text each page begins, and its number (from 1)
-    superseded: bool = False  # as the document's front matter says, in its first piece
-    problem: str = ""  # what is wrong with the document's front matter, in its first piece
+    superseded: bool = False  # set in a document's first piece, by its front matter
+    problem: str = ""  # what is wrong with that front matter
 
     def page_at(self, place: int) -> int | None:
         """The number of the page on which a character stands; None where there are no pages."""
         return max((number for start, number in self.pages if start <= place), default=None)
 
 
-def opened(path: Path, **options: Any) -> IO[str]:
-    """The file as text: UTF-8, or UTF-16 where it begins with a byte order mark.
+def open_text(path: Path, **options: Any) -> IO[str]:
+    """Open a text file: UTF-16 if it begins with its byte order mark, else UTF-8.
 
-    What is in another encoding raises a UnicodeDecodeError as it is read.
+    Reading raises a UnicodeDecodeError if it has another encoding.
 
     Raises:
-        UnreadableError: it is no text.
+        UnreadableError: it is binary.
     """
     with path.open("rb") as file:
         begin = file.read(65_536)
@@ -56,8 +56,8 @@ def opened(path: Path, **options: Any) -> IO[str]:
     return path.open(encoding="utf-16" if is_utf16 else "utf-8-sig", **options)
 
 
-def refuse_giant(size: int, largest: int) -> None:
-    """For a format that can't be read in parts."""
+def check_size(size: int, largest: int) -> None:
+    """Refuse a file that is too large for a format which must be parsed whole."""
     if size > largest:
         raise UnreadableError(
             f"{size / 1e6:.0f} MB: this format has to be parsed whole, {largest / 1e6:.0f} MB at most"

@@ -21,13 +21,13 @@ from step3_rag.ingest.piece import clean
 DEFAULT_COLLECTION = "documents"
 
 
-class Source(Protocol):
+class DocumentSource(Protocol):
     """Something that becomes a document."""
 
     @property
-    def key(self) -> str: ...  # what it is known by from one ingest to the next
+    def key(self) -> str: ...  # identifies it from one ingest to the next
     @property
-    def name(self) -> str: ...  # what people call it
+    def name(self) -> str: ...  # shown to people
     @property
     def collection(self) -> str: ...
     def size(self) -> int: ...  # bytes of the contents
@@ -38,7 +38,7 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class File:
-    """A file, and what it is called in the index."""
+    """A file, and its name and collection in the index."""
 
     path: Path
     name: str
@@ -64,7 +64,7 @@ class File:
 
 @dataclass
 class Report:
-    """What an ingest did; documents by name, `failed`, `passed_over` and `warnings` with the reason."""
+    """What an ingest did: names of documents; with the reason in `failed`, `passed_over` and `warnings`."""
 
     new: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
@@ -76,9 +76,9 @@ class Report:
 
 
 def files_in(path: Path, collection: str | None, report: Report) -> list[File]:
-    """The files that a path stands for, sorted: itself, or all below it of a format that can be read.
+    """The files at or below a path that have a readable format, sorted.
 
-    A link that leads out of the folder, or round in a circle, is not followed; hidden files are left alone.
+    Links that lead out of the folder or in a circle are not followed; hidden files are skipped.
 
     Raises:
         UserError: there is no such path.
@@ -89,11 +89,12 @@ def files_in(path: Path, collection: str | None, report: Report) -> list[File]:
     elif os.path.isdir(path):  # noqa: PTH112
         files = [(file, file.relative_to(root).as_posix()) for file in _walk(root, report)]
     else:
-        raise UserError(f"{path} does not exist: give files or folders that do")
+        raise UserError(f"{path} does not exist: name existing files or folders")
     for file, name in files:
         if clean(str(file)) != str(file):
-            why = "its name, or that of a folder above it, is not UTF-8 or has control characters: rename it"
-            report.failed[clean(name)] = why
+            report.failed[clean(name)] = (
+                "its name, or that of a folder above it, is not UTF-8 or has control characters: rename it"
+            )
             continue
         first, _, rest = name.partition("/")
         found.append(File(file, name, collection or (first if rest else DEFAULT_COLLECTION)))
@@ -101,8 +102,8 @@ def files_in(path: Path, collection: str | None, report: Report) -> list[File]:
 
 
 def _walk(root: Path, report: Report) -> Iterator[Path]:
-    """The files below a folder that can be read; the report gets the others."""
-    other_types = Counter[str]()  # files by their ending
+    """The files below a folder that have a readable format; the others are reported."""
+    other_types = Counter[str]()  # how many files have each other ending
 
     def failed(error: OSError) -> None:
         folder = Path(error.filename or root).relative_to(root).as_posix()
@@ -120,7 +121,7 @@ def _walk(root: Path, report: Report) -> Iterator[Path]:
             elif not Path(os.path.realpath(file)).is_relative_to(root):  # Path.resolve raises on a circle
                 report.passed_over[name] = "a link that leads out of the folder"
             elif not os.path.isfile(file):  # noqa: PTH113
-                report.failed[name] = "no file behind it (a broken link?)"
+                report.failed[name] = "not a regular file (a broken link?)"
             else:
                 yield file
     if other_types:
@@ -129,7 +130,7 @@ def _walk(root: Path, report: Report) -> Iterator[Path]:
 
 
 def find(paths: Sequence[Path], known: dict[str, str], collection: str | None, report: Report) -> list[File]:
-    """The files under the paths, each with a name that is its own; `known` has the index's names by key.
+    """The files under the paths, each with a unique name; `known` has the names in the index by key.
 
     Raises:
         UserError: a path doesn't exist, or holds nothing that can be read.
@@ -140,9 +141,10 @@ def find(paths: Sequence[Path], known: dict[str, str], collection: str | None, r
         failed = len(report.failed)
         below = files_in(path, collection, report)
         if not below and len(report.failed) == failed:
-            raise UserError(f"{path} holds no document: readable are {' '.join(load.SUFFIXES)}")
+            raise UserError(f"{path} has no documents that can be read: use {' '.join(load.SUFFIXES)}")
         for file in below:
-            # The same name below two folders: the second gets its folder's name before it, or its whole path.
+            # If two folders have a file of the same name, the second file's name begins with its folder, or
+            # is its whole path.
             names = (file.name, f"{path.resolve().name}/{file.name}", file.path.as_posix())
             name = next(name for name in names if owner.setdefault(name, file.key) == file.key)
             files[file.key] = File(file.path, known.get(file.key, name), file.collection)

@@ -1,4 +1,4 @@
-"""The words of a text that carry meaning, cut to their stems: what keyword search looks for.
+"""Words cut to their stems, without stop words: what keyword search looks for.
 
     >>> stems("The contracts were renewed in 2025.")
     ['contract', 'renew', '2025']
@@ -23,7 +23,7 @@ _STEMMER = Stemmer.Stemmer("english", 0)  # without its cache, threads may share
 
 
 def stems(text: str) -> list[str]:
-    """The words of a text that carry meaning, stemmed, in order, lower case."""
+    """The stems of a text's words, in order, in lower case, without stop words."""
     words = [word for word in WORD.findall(text.lower()) if word not in _STOP]
     found: list[str] = _STEMMER.stemWords(words)
     return found

@@ -1,11 +1,11 @@
-"""Bring files into the index: only what is new or has changed is read, and only what is gone is taken out.
+"""Bring files into the index: only what is new or has changed is read, and only what was deleted is removed.
 
     $ python -m step3_rag ingest contracts/ handbook.pdf
     52 documents, 214 chunks: 3 new, 1 changed, 0 removed, 48 unchanged
 
-A file counts as unchanged while the hash of its contents is the same. One that can't be read any more keeps
-what the index has of it. The name of a document is its path below the folder that was given; its collection
-is the first folder of that path, unless one is named.
+A file counts as unchanged while the hash of its contents is the same. If a file can't be read any more, the
+index keeps what it has of it. A document's name is its path below the given folder; its collection is the
+first folder of that path, unless one is named.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import shutil
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,9 +24,9 @@ from shared.errors import UserError
 from shared.progress import count_bar
 from step3_rag.ingest import chunk, load
 from step3_rag.ingest.embed import Embedder
-from step3_rag.ingest.index import Draft, Index
+from step3_rag.ingest.index import Index, NewChunk
 from step3_rag.ingest.piece import clean
-from step3_rag.ingest.sources import Report, Source, find
+from step3_rag.ingest.sources import DocumentSource, File, Report, find
 
 AT_ONCE = 256  # chunks that are embedded and written together
 HEADER = 24  # tokens of a chunk's title, at most
@@ -39,11 +40,11 @@ class Sizes:
     overlap: int = 32
 
 
-def checked_sizes(chunk: int, overlap: int, embedder: Embedder) -> Sizes:
+def check_sizes(chunk: int, overlap: int, embedder: Embedder) -> Sizes:
     """The sizes of chunks.
 
     Raises:
-        UserError: they make no chunks, or chunks of which the embedder would not read the end.
+        UserError: they make no chunks, or chunks that the embedder would cut off.
     """
     longest = embedder.longest
     if not 8 <= chunk <= longest:
@@ -59,10 +60,10 @@ def checked_sizes(chunk: int, overlap: int, embedder: Embedder) -> Sizes:
 def locked(
     folder: Path, wait: Callable[[str], contextlib.AbstractContextManager[None]] | None
 ) -> Iterator[bool]:
-    """Hold the index for writing; yields whether it is held.
+    """Lock the index for writing; yields whether this process holds the lock.
 
-    While another process holds it, `wait` gets a line that says which one, and then this one waits; without
-    `wait`, it goes on and holds nothing.
+    If another process holds it, `wait` is called with a line that names that process, and its context lasts
+    until the lock is free. Without `wait`, the body runs at once, without the lock.
 
     Raises:
         UserError: nothing can be written there.
@@ -90,10 +91,13 @@ def locked(
             lock.release()
 
 
-def bring_in(
+# The functions below change an index; the caller holds its lock.
+
+
+def ingest_paths(
     index: Index, paths: Sequence[Path], collection: str | None, embedder: Embedder, sizes: Sizes
 ) -> Report:
-    """Make the index hold the files under these paths as they are now. The lock has to be held.
+    """Make the index hold the files under these paths as they are now.
 
     Raises:
         UserError: a path does not exist, or holds nothing that can be read.
@@ -103,24 +107,23 @@ def bring_in(
     files = find(paths, known, collection, report)
     with count_bar(f"reading {len(files)} files", len(files)) as progress:
         ingest(index, files, embedder, sizes, report, progress)
-    gone = gone_from(index, paths)
-    if gone:
-        index.remove([row["id"] for row in gone])
-    report.removed = [row["name"] for row in gone]
+    deleted = deleted_documents(index, paths)
+    index.remove([row["id"] for row in deleted])
+    report.removed = [row["name"] for row in deleted]
     return report
 
 
 def ingest(
     index: Index,
-    sources: Sequence[Source],
+    sources: Sequence[DocumentSource],
     embedder: Embedder,
     sizes: Sizes,
     report: Report | None = None,
     progress: Callable[[int, int], None] = lambda _done, _all: None,
 ) -> Report:
-    """Make the index hold these sources as they are now. The lock has to be held.
+    """Make the index hold these sources as they are now.
 
-    `progress` gets the number of sources that are done and of all.
+    `progress` is called with the number of finished sources and of all.
     """
     report = report or Report()
     index.clear_incomplete()
@@ -144,48 +147,95 @@ def ingest(
     return report
 
 
-def gone_from(index: Index, folders: Sequence[Path]) -> list[dict[str, Any]]:
-    """The documents of an index that lay below these folders and are there no more."""
+def rebuild(
+    folder: Path,
+    facts: dict[str, Any],
+    embedder: Embedder,
+    sizes: Sizes,
+    paths: Sequence[Path],
+    collection: str | None,
+) -> Report:
+    """Make the index in a folder again with these facts, in one transaction: until it ends, searches see the
+    old one.
+
+    For another embedder, other chunk sizes, or a damaged index. It reads the files under the paths, and those
+    in other places that the old index held. Files that were deleted below the paths do not come back.
+
+    Raises:
+        UserError: there is nothing under the paths, or a document in another place has lost its file; the
+            index is as it was.
+    """
+    index = _open_or_replace(folder, facts)
+    with contextlib.closing(index), index.transaction():
+        deleted = deleted_documents(index, paths)
+        others = [row for row in index.documents() if row not in deleted]
+        for row in others:
+            if not os.access(row["path"], os.R_OK):
+                raise UserError(f"{row['name']} has no file to read it from again: `forget` it, then rebuild")
+        index.begin_anew(facts)
+        report = ingest_paths(index, paths, collection, embedder, sizes)
+        ingested = {row["path"] for row in index.documents()}
+        files = [File(Path(row["path"]), row["name"], row["collection"]) for row in others]
+        ingest(index, [each for each in files if each.key not in ingested], embedder, sizes, report)
+    report.removed += [row["name"] for row in deleted]
+    shutil.rmtree(folder / "chroma", ignore_errors=True)
+    return report
+
+
+def _open_or_replace(folder: Path, facts: dict[str, Any]) -> Index:
+    """The index in a folder; a new, empty one if there is none or it is damaged."""
+    with contextlib.suppress(UserError):
+        index = Index.open(folder, {})
+        if index.rows("PRAGMA quick_check(1)") == [("ok",)]:
+            return index
+        index.close()
+    for file in folder.glob("index.sqlite*"):
+        shutil.rmtree(file) if file.is_dir() else file.unlink()
+    return Index.open(folder, facts, create=True)
+
+
+def deleted_documents(index: Index, folders: Sequence[Path]) -> list[dict[str, Any]]:
+    """The documents of an index whose files lay below these folders and no longer exist."""
     roots = [folder.resolve() for folder in folders if folder.is_dir()]
     return [
         row
         for row in index.documents()
-        if any(Path(row["path"]).is_relative_to(root) for root in roots) and _is_gone(row["path"])
+        if any(Path(row["path"]).is_relative_to(root) for root in roots) and _is_deleted(row["path"])
     ]
 
 
-def _is_gone(path: str) -> bool:
+def _is_deleted(path: str) -> bool:
     try:
         os.lstat(path)
-    except OSError as error:  # any other means that it can't be looked at, and may be there
+    except OSError as error:  # after any other error the file may still exist
         return isinstance(error, FileNotFoundError | NotADirectoryError)
     return False
 
 
 class Writer:
-    """Cuts, embeds and writes: chunks of many small files together, those of a large one in parts."""
+    """Cuts, embeds and writes documents: small ones together, a large one in parts."""
 
     def __init__(self, index: Index, embedder: Embedder, sizes: Sizes) -> None:
         self.index, self.embedder, self.sizes = index, embedder, sizes
-        self._waiting: list[tuple[int, int, Draft]] = []  # document, place, chunk
-        self._whole: list[int] = []  # documents of which nothing but what waits is still to be written
+        self._waiting: list[tuple[int, int, NewChunk]] = []  # document, place, chunk
+        self._complete: list[int] = []  # documents that have no more chunks than those waiting
 
-    def write(self, source: Source, sha256: str) -> str:
-        """One document; returns what is wrong with its front matter, or nothing.
+    def write(self, source: DocumentSource, sha256: str) -> str:
+        """Write one document; returns what is wrong with its front matter, or "".
 
         Raises:
             UnreadableError, OSError: it can't be read; then nothing of it is in the index.
         """
-        found = source.pieces()
-        first = next(found, load.Piece(""))
+        pieces = source.pieces()
+        first = next(pieces, load.Piece(""))
         title = clean(source.title(first.text))
-        where = source.name, source.key, source.collection
-        document = self.index.begin(*where, title, sha256, source.size(), first.superseded)
+        names = source.name, source.key, source.collection
+        document = self.index.begin(*names, title, sha256, source.size(), first.superseded)
         place = 0
         try:
-            for piece in itertools.chain([first], found):
-                for draft in drafts(piece, title, self.embedder, self.sizes):
-                    self._waiting.append((document, place, draft))
+            for piece in itertools.chain([first], pieces):
+                for new in new_chunks(piece, title, self.embedder, self.sizes):
+                    self._waiting.append((document, place, new))
                     place += 1
                     if len(self._waiting) >= AT_ONCE:
                         self.flush()
@@ -193,36 +243,33 @@ class Writer:
             self._waiting = [each for each in self._waiting if each[0] != document]
             self.index.remove([document])
             raise
-        self._whole.append(document)
+        self._complete.append(document)
         return first.problem
 
     def flush(self) -> None:
-        """Embed and write what waits, and make the documents visible that are whole by now."""
-        encoded = self.embedder.encode_documents([draft.embedded for _, _, draft in self._waiting])
-        self.index.add(
-            (document, place, draft, one)
-            for (document, place, draft), one in zip(self._waiting, encoded, strict=True)
-        )
+        """Embed and write the waiting chunks, then make the complete documents visible."""
+        encoded = self.embedder.encode_documents([new.embedded for _, _, new in self._waiting])
+        self.index.add((*waiting, one) for waiting, one in zip(self._waiting, encoded, strict=True))
         self._waiting = []
-        if self._whole:
-            self.index.finish(self._whole)
-        self._whole = []
+        if self._complete:
+            self.index.finish(self._complete)
+        self._complete = []
 
 
-def drafts(piece: load.Piece, title: str, embedder: Embedder, sizes: Sizes) -> Iterator[Draft]:
-    """The chunks of a piece of text, each with its title and headings above it for the embedder to read."""
-    whole = clean(piece.text)
-    headings = chunk.headings(whole)
+def new_chunks(piece: load.Piece, title: str, embedder: Embedder, sizes: Sizes) -> Iterator[NewChunk]:
+    """The chunks of a piece of text. The embedder reads each under the document's title and its headings."""
+    text = clean(piece.text)
+    headings = chunk.headings(text)
     places = [place for place, _ in headings]
-    for start, end in chunk.chunk(whole, embedder.token_spans, sizes.chunk, sizes.overlap):
-        text = whole[start:end]
+    for start, end in chunk.chunk(text, embedder.token_spans, sizes.chunk, sizes.overlap):
+        own = text[start:end]
         number = bisect_right(places, start)
         heading = headings[number - 1][1] if number else ""
         path = heading.split(" > ") if heading else []
-        if number and places[number - 1] == start:  # it stands in the text itself
+        if number and places[number - 1] == start:  # the chunk begins with this heading
             path = path[:-1]
         above = " > ".join(dict.fromkeys([title, *path]))
-        room = max(0, embedder.longest - len(embedder.token_spans(text)) - 1)  # 1 for the line break between
+        room = max(0, embedder.longest - len(embedder.token_spans(own)) - 1)  # 1 for the line break between
         spans = embedder.token_spans(above)[: min(HEADER, room)]
-        header = above[: spans[-1][1]] if spans and not text.lstrip("# ").startswith(title) else ""
-        yield Draft(piece.page_at(start), heading, text, f"{header}\n{text}" if header else text)
+        header = above[: spans[-1][1]] if spans and not own.lstrip("# ").startswith(title) else ""
+        yield NewChunk(piece.page_at(start), heading, own, f"{header}\n{own}" if header else own)

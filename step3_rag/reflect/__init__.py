@@ -1,1 +1,1 @@
-"""Was it found? How sure the search is, and other ways to ask."""
+"""Judge a search, and search again in other ways."""

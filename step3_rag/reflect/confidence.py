@@ -1,17 +1,17 @@
-"""Do the passages answer the question? A probability, learnt from questions with judgements.
+"""Do the passages answer the question? A probability, learned from judged questions.
 
     >>> confidence(retriever.search("When does the Brightwell contract renew?"), retriever)
     0.93
 
-Two kinds of evidence. The *shape of the rankings* costs nothing: a search that found the passage has a first
-place that stands out, and rankings made in different ways agree. It can't tell a passage that answers from
-one that shares the question's words. The *retrieval evaluator* can, more often than not: a small language
-model that was trained to say whether a passage answers a question (shared/embedded/judge.py). It takes a
-second or two, so it reads the passages only where the rankings leave a doubt.
+There are two kinds of evidence. The *shape of the rankings* costs nothing: if the search found the passage,
+the first place stands out, and the rankings of different methods agree. But it can't distinguish a passage
+that answers from one that shares the question's words. The *retrieval evaluator* can, more often than not: a
+small language model trained to say whether a passage answers a question (shared/embedded/judge.py). It takes
+a second or two, so it only reads the passages if the rankings leave a doubt.
 
 A logistic regression weighs the signals; its weights are in confidence.json, and `python -m step3_rag
-calibrate` fits them anew. What is predicted: one of the passages that the reader gets is relevant. It is a
-probability on collections like those it was fitted on, and no more than a score on others.
+calibrate` fits them again. It predicts whether one of the passages for the reader is relevant. The result is
+a probability on collections like those it was fitted on, and only a score on others.
 
 Source: Corrective RAG, Yan et al. 2024, https://arxiv.org/abs/2401.15884
 """
@@ -28,19 +28,19 @@ from pathlib import Path
 from shared.errors import UserError
 from step3_rag.reflect.rewrite import correct_spelling, parts_of
 from step3_rag.retrieve.fuse import ranked
-from step3_rag.retrieve.search import Found, Retriever
+from step3_rag.retrieve.search import Retriever, SearchResult
 
 WEIGHTS = Path(__file__).with_name("confidence.json")
-FEW = 8  # documents: among fewer, a fifth place says nothing
+FEW = 8  # documents: with fewer, chunks are compared, since a fifth place among documents says nothing
 NEEDED = ("bm25", "dense", "maxsim", "rerank")  # the stages that the signals are read from
-LOWEST = -5.0  # log-odds: the evaluator is never surer than that
-SURE = 0.95  # where the rankings alone give as much, the evaluator is not asked
+MOST = 5.0  # limit of log-odds, in both directions
+SURE = 0.95  # if the rankings alone give as much, the evaluator is not asked
 
 
-def signals(found: Found) -> dict[str, float]:
-    """What the rankings of a whole search show; each signal is between 0 and about 1.
+def signals(found: SearchResult) -> dict[str, float]:
+    """The signals of the rankings of a complete search, each between 0 and about 1.
 
-    overlap        share of documents that BM25 and dense have in common, mean over the first 1 to 10
+    overlap        share of documents common to BM25 and dense, mean over the first 1 to 10
     bm25_margin    how far the first document is ahead of the fifth, as a share of the first
     cosine_margin  the same for dense, in cosine
     maxsim_margin  the same for late interaction
@@ -61,33 +61,33 @@ def signals(found: Found) -> dict[str, float]:
     }
 
 
-def rankings_of(found: Found, retriever: Retriever) -> dict[str, float]:
-    """The signals of a search with any options; stages that it left out are run for them."""
+def ranking_signals(found: SearchResult, retriever: Retriever) -> dict[str, float]:
+    """The signals of a search with any options; a search that left out stages is run again with all."""
     if not set(NEEDED) <= found.stages.keys():
         found = retriever.search(found.query, replace(found.options, use=("bm25", "dense"), rerank="maxsim"))
     return signals(found)
 
 
-def judgement_of(found: Found, retriever: Retriever) -> float:
-    """What the evaluator says of the passages: the log-odds that the best of them answers the question.
+def evaluator_log_odds(found: SearchResult, retriever: Retriever) -> float:
+    """The evaluator's log-odds that the best passage answers the question.
 
-    It is asked the parts of the question one by one and in right spelling, since a passage seldom answers all
-    of them; the part that is answered best counts.
+    The spelling is corrected first, and the parts of the question are judged one by one, since a passage
+    seldom answers all of them; the best-answered part counts.
     """
     texts = [f"{each.source}\n{each.text}" for each in found.best]
     snapshot = retriever.snapshot
     query = correct_spelling(found.query, snapshot.vocabulary, snapshot.sparse.knows)
-    asked = [retriever.evaluator(part, texts) for part in parts_of(query)] if retriever.evaluator else []
-    return _logit(max((each for said in asked for each in said), default=0.0))
+    judged = [retriever.evaluator(part, texts) for part in parts_of(query)] if retriever.evaluator else []
+    return _logit(max((each for probabilities in judged for each in probabilities), default=0.0))
 
 
 def _logit(probability: float) -> float:
-    held = min(max(probability, 1e-6), 1 - 1e-6)
-    return min(max(math.log(held / (1 - held)), LOWEST), -LOWEST)
+    inside = min(max(probability, 1e-6), 1 - 1e-6)
+    return min(max(math.log(inside / (1 - inside)), -MOST), MOST)
 
 
-def _ranked(found: Found, stage: str) -> dict[str, float]:
-    """Documents with the score of their best chunk at a stage, best first; chunks, where they are few."""
+def _ranked(found: SearchResult, stage: str) -> dict[str, float]:
+    """Documents with the score of their best chunk at a stage, best first; if there are FEW, chunks."""
     few, scores = len(set(found.documents.values())) < FEW, found.stages[stage]
     best: dict[str, float] = {}
     for chunk in ranked(scores):
@@ -96,7 +96,7 @@ def _ranked(found: Found, stage: str) -> dict[str, float]:
 
 
 def _margin(scores: Sequence[float], place: int) -> float:
-    """How far the first is ahead of the one at that place, or of the last."""
+    """How far the first score is ahead of the one at a place (from 1), or of the last."""
     return scores[0] - scores[min(place, len(scores)) - 1] if scores else 0.0
 
 
@@ -115,23 +115,23 @@ class Weights:
 
 @dataclass(frozen=True)
 class Fitted:
-    """Weights of the rankings' signals; and of what they say, in log-odds, with the evaluator's judgement."""
+    """Weights of the rankings' signals, and of their result together with the evaluator's judgement."""
 
     rankings: Weights
     judged: Weights
 
 
-def confidence(found: Found, retriever: Retriever, *, ask_evaluator: bool = True) -> float:
-    """How probable it is that one of the passages found is relevant, 0 to 1."""
+def confidence(found: SearchResult, retriever: Retriever, *, ask_evaluator: bool = True) -> float:
+    """The probability that one of the passages found is relevant."""
     fitted = load()
-    said = fitted.rankings.probability(rankings_of(found, retriever))
-    if said >= SURE or retriever.evaluator is None or not ask_evaluator:
-        return said
-    return fitted.judged.probability(evidence(said, judgement_of(found, retriever)))
+    by_rankings = fitted.rankings.probability(ranking_signals(found, retriever))
+    if by_rankings >= SURE or retriever.evaluator is None or not ask_evaluator:
+        return by_rankings
+    return fitted.judged.probability(evidence(by_rankings, evaluator_log_odds(found, retriever)))
 
 
 def evidence(rankings: float, judge: float) -> dict[str, float]:
-    """The signals of `Fitted.judged`: a probability by the rankings, and the evaluator's log-odds."""
+    """The signals for `Fitted.judged`, from a probability by the rankings and the evaluator's log-odds."""
     return {"rankings": _logit(rankings), "judge": judge}
 
 
@@ -143,7 +143,7 @@ def load(path: Path = WEIGHTS) -> Fitted:
 
 
 def save(fitted: Fitted, path: Path, **facts: object) -> None:
-    """Write weights to a file, with facts about how they came to be.
+    """Write weights to a file, with facts about how they were fitted.
 
     Raises:
         UserError: nothing can be written there.

@@ -1,4 +1,4 @@
-"""Self-reflection: look at your own search, and if it looks bad, ask in another way. A LangGraph state graph.
+"""Self-reflection as a LangGraph graph: judge a search and, if it looks bad, search again in another way.
 
     $ python -m step3_rag ask "wich contracts renew automaticaly" --trace
 
@@ -7,9 +7,9 @@
                 │             └─ low, and none is left ─────── abstain  │
                 └───────────────────────────────────────────────────────┘
 
-A bad rewrite is worse than none, and small models write bad ones. So the attempts are kept side by side,
-and the one with the highest confidence wins: a rewrite can only make things worse where confidence errs. The
-number of rounds is bounded. What comes out is not an answer: it is the best search, and whether to trust it.
+A bad rewrite is worse than none, and small models write bad ones. So all attempts are kept, and the one with
+the highest confidence wins: a rewrite can only do harm if the confidence is wrong. The number of rounds is
+bounded. The result is not an answer but the best search, and whether to trust it.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from typing import Any, TypedDict, cast
 
 from step3_rag.reflect.confidence import confidence
 from step3_rag.reflect.rewrite import Chat, rewrite
-from step3_rag.retrieve.search import Found, Options, Retriever
+from step3_rag.retrieve.search import Options, Retriever, SearchResult
 
-THRESHOLD = 0.68  # the lowest at which a third of the bad searches is left, on the sample's dev questions
-MARGIN = 0.1  # a later attempt has to be more confident by so much: small gains are noise
+THRESHOLD = 0.68  # the lowest at which only a third of the bad searches passes, on the sample's dev questions
+MARGIN = 0.1  # a later attempt must be more confident by this much: smaller gains are noise
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """One search of one way to ask."""
+    """One search, with one strategy."""
 
     strategy: str  # "question" for the first
     query: str
-    found: Found
+    found: SearchResult
     confidence: float | None
 
     @property
@@ -42,7 +42,7 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Reflection:
-    """The attempts, the best of them, and the way through the graph."""
+    """The attempts, the best of them, and the path through the graph."""
 
     attempts: list[Attempt]
     best: Attempt
@@ -77,7 +77,7 @@ def reflect(
     }
     end: Any = graph.invoke(start, {"recursion_limit": 4 * (len(strategies) + 2)})
     best = better(end["attempts"])
-    if best.rank < threshold:  # one that passes may be ahead by less than the margin
+    if best.rank < threshold:  # another may pass, though it is ahead by less than the margin
         best = max([best, *end["attempts"]], key=lambda each: each.rank >= threshold)
     verdict = "abstain" if best.confidence is not None and best.confidence < threshold else "answer"
     return Reflection(end["attempts"], best, verdict, [*end["path"], verdict])
@@ -94,8 +94,8 @@ def build(retriever: Retriever, question: str, threshold: float, chat: Chat | No
         return {"attempts": [*state["attempts"], attempt], "path": [*state["path"], f"retrieve ({strategy})"]}
 
     def judge(state: State) -> dict[str, Any]:
-        said = better(state["attempts"]).confidence
-        return {"path": [*state["path"], f"judge {'unknown' if said is None else f'{said:.2f}'}"]}
+        sure = better(state["attempts"]).confidence
+        return {"path": [*state["path"], f"judge {'unknown' if sure is None else f'{sure:.2f}'}"]}
 
     def propose(state: State) -> dict[str, Any]:
         """The next search: by the first strategy left that offers one which was not made yet.

@@ -1,16 +1,16 @@
-"""Other ways to ask: what to try when the first search looks as if it found nothing.
+"""Strategies for another search, if the first one looks bad.
 
     >>> rewrite("spelling", "wich contracts renew automaticaly?", ...)
     ('which contracts renew automatically?', Options(...))
 
-    conversation  the question before in front of this one ("And on public holidays?")
-    spelling      words that the collection doesn't know, replaced by ones that it does
-    meaning       the same question, with dense search weighing 85 % instead of half
+    conversation  put the previous question in front of this one ("And on public holidays?")
+    spelling      replace words that the collection doesn't have by similar ones that it has
+    meaning       the same question, with a weight of 85 % for dense search instead of half
     chat          the chat model rewrites the question
-    hyde          the chat model invents an answer, and the question is searched with it (query2doc: Wang et
-                  al. 2023, arXiv:2303.07678; HyDE: Gao et al. 2022, arXiv:2212.10496)
+    hyde          add an answer that the chat model invents to the query (query2doc: Wang et al. 2023,
+                  arXiv:2303.07678; HyDE: Gao et al. 2022, arXiv:2212.10496)
 
-Which of them help depends on the collection and on the chat model; `python -m step3_rag reflect` measures it.
+Which of them help depends on the collection and the chat model; `python -m step3_rag reflect` measures it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from dataclasses import replace
 from shared import prompts
 from step3_rag import PROMPTS
 from step3_rag.ingest.stems import WORD, stems
-from step3_rag.retrieve.search import Found, Options, Retriever
+from step3_rag.retrieve.search import Options, Retriever, SearchResult
 
 OFFLINE = ("conversation", "spelling", "meaning")
 WITH_CHAT = ("chat", "hyde")
@@ -37,14 +37,14 @@ PARTS = re.compile(
     r"|may|must)\b)",
     re.IGNORECASE,
 )  # where another question begins
-CLOSE = 0.85  # of two words' letters are the same
+CLOSE = 0.85  # similarity of two words' letters
 MEANING = 0.85  # weight of dense search
 
 
 def rewrite(
-    strategy: str, question: str, found: Found, retriever: Retriever, chat: Chat | None
+    strategy: str, question: str, found: SearchResult, retriever: Retriever, chat: Chat | None
 ) -> tuple[str, Options] | None:
-    """Another query, or the same with other options; None when the strategy has nothing new to offer."""
+    """Another query, or the same with other options; None if the strategy has nothing new to offer."""
     options = found.options
     if strategy == "meaning":
         both = set(options.use) == {"bm25", "dense"}
@@ -64,11 +64,11 @@ def rewrite(
 
 
 def correct_spelling(question: str, vocabulary: Counter[str], knows: Callable[[str], bool]) -> str:
-    """The question with each word that no document has replaced by one that looks like its right spelling.
+    """Replace each word that no document has by a very similar one from the vocabulary.
 
-    A word counts as known if its stem is (`knows`), so that `renewing` needs no `renewing` in the documents.
-    Only a word that begins with the same letter and is very near takes its place: an unknown word is more
-    often another word than a misspelt one.
+    A word is known if its stem is (`knows`), so `renewing` is right even if the documents only have
+    `renewed`. The replacement must begin with the same letter and be very similar, since most unknown words
+    are other words, not misspelt ones.
 
     >>> correct_spelling("automaticaly renewd", Counter({"automatically": 3, "renewed": 9}), lambda _: False)
     'automatically renewed'
@@ -85,7 +85,7 @@ def correct_spelling(question: str, vocabulary: Counter[str], knows: Callable[[s
 
 
 def parts_of(question: str) -> list[str]:
-    """The questions that are joined in one.
+    """The parts of a compound question.
 
     >>> parts_of("When does it end, and who signed it?")
     ['When does it end', 'who signed it?']

@@ -1,14 +1,14 @@
-"""Send a question to the right collections: a semantic router over centroids, and "all" when in doubt.
+"""Send a question to the right collections: a semantic router over centroids; in doubt, to all.
 
     >>> router = Router.of(retriever)
     >>> router.route(embedder.encode(["How many days of leave do I have?"])[0].vector)
     ('handbook',)
 
-Each collection is summed up by a few centroids of its chunks' vectors (k-means); a question is as near to a
-collection as to the nearest of them. The nearest collection is searched alone if it leads the second by a
-margin, the near ones together otherwise. What routing gains is a smaller search and fewer passages from the
-wrong place; what it risks is that the right place isn't searched at all. Two things keep that risk small: the
-margin, and a second search of everything when the first one looks bad (confidence.py).
+A few centroids of its chunks' vectors (k-means) stand for a collection; a question is as near to a collection
+as to the nearest centroid. All collections within a margin of the nearest one are searched. Routing gains a
+smaller search and fewer passages from the wrong place; its risk is that the right place isn't searched at
+all. The margin keeps that risk small, and so does a second search of everything if the first one looks bad
+(confidence.py).
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ import numpy as np
 from step3_rag.ingest.embed import Encoded
 from step3_rag.reflect.confidence import confidence
 from step3_rag.reflect.reflect import THRESHOLD
-from step3_rag.retrieve.search import Found, Options, Retriever
+from step3_rag.retrieve.search import Options, Retriever, SearchResult
 
 CENTROIDS = 24  # of each collection
-MANY = 10_000  # chunks of a collection, about, that are enough to tell where it lies
-MARGIN = 0.2  # of cosine: collections that are behind the nearest by more are not searched
+MANY = 10_000  # about as many chunks of a collection are enough for its centroids
+MARGIN = 0.2  # cosine: collections that are further behind the nearest are not searched
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,8 @@ class Router:
 
 def search(
     retriever: Retriever, router: Router, query: str, options: Options, encoded: Encoded
-) -> tuple[Found, tuple[str, ...]]:
-    """Search where the router says; everything, if that looks bad. Also tells what was searched."""
+) -> tuple[SearchResult, tuple[str, ...]]:
+    """Search where the router says, or everything if that looks bad; also returns what was searched."""
     route = router.route(encoded.vector)
     found = retriever.search(query, replace(options, collections=route), encoded)
     if route and confidence(found, retriever) < THRESHOLD:

@@ -1,14 +1,14 @@
-"""Two rankings made one: by ranks (RRF, the baseline) or by scores (min-max, the default).
+"""Fuse rankings: by ranks (RRF, the baseline) or by scores (min-max, the default).
 
     >>> rrf([{"a": 9.1, "b": 3.0}, {"b": 0.8, "c": 0.7}])
     {'a': 0.0163..., 'b': 0.0325..., 'c': 0.0161...}
     >>> min_max([{"a": 9.0, "b": 3.0}, {"b": 0.8, "c": 0.6}], weights=[0.5, 0.5])
     {'a': 0.5, 'b': 0.5, 'c': 0.0}
 
-Scores of BM25 (0 to 30 or so) and cosines (0.1 to 0.8) can't be added as they are. Reciprocal rank fusion
-throws them away and keeps the ranks (Cormack, Clarke and Büttcher 2009; k=60 is theirs). Min-max scaling
-keeps how far apart the candidates were, which is worth something: a first place that is far ahead of the
-second should count for more (Bruch, Gai and Ingber 2023, arXiv:2210.11934).
+BM25 scores (0 to about 30) and cosines (0.1 to 0.8) can't simply be added. Reciprocal rank fusion throws the
+scores away and keeps the ranks (Cormack, Clarke and Büttcher 2009; k=60 is theirs). Min-max scaling keeps how
+far apart the candidates are: a first place far ahead of the second counts for more (Bruch, Gai and Ingber
+2023, arXiv:2210.11934).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Id = TypeVar("Id", bound=Hashable)
 
 
 def ranked(scores: Mapping[Id, float]) -> list[Id]:
-    """Best first; equal scores in the order of the mapping."""
+    """The candidates, best first; equal scores in the order of the mapping."""
     return sorted(scores, key=lambda each: -scores[each])
 
 

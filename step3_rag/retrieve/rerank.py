@@ -3,14 +3,14 @@
     >>> late_interaction(query, documents, idf)      # cosines of tokens, ColBERT's MaxSim
     array([0.81, 0.42], dtype=float32)
 
-One vector for a whole chunk blurs its words. *Late interaction* keeps a vector for each token: each word of
-the query looks for its best match among the words of the chunk, and the chunk's score is the sum of these
-(Khattab and Zaharia 2020, arXiv:2004.12832). MiniLM was not trained for it, and yet its token vectors do well
-when rare words of the query count more (idf weights). The vectors of the chunks are computed at ingest, so a
-query costs a few matrix products.
+One vector for a whole chunk blurs its words. *Late interaction* keeps a vector for each token: each token of
+the query takes its best match among the tokens of the chunk, and the chunk's score is the sum of these
+(Khattab and Zaharia 2020, arXiv:2004.12832). MiniLM was not trained for it, but its token vectors do well
+when rare words of the query count more (idf weights). The chunks' vectors are computed at ingest, so a query
+only costs a few matrix products.
 
-A *cross-encoder* reads query and chunk together, which is stronger and needs a model made for it (none comes
-from PyPI: name one of the hub).
+A *cross-encoder* reads query and chunk together, which is stronger and needs a model trained for it (none
+comes from PyPI: name one on the hub).
 """
 
 from __future__ import annotations
@@ -70,8 +70,8 @@ def late_interaction(query: Encoded, documents: Sequence[np.ndarray], weights: n
 def rare_match(query: Encoded, document: np.ndarray, weights: np.ndarray, n: int = 3) -> float:
     """How well a document matches the n rarest tokens of a query: weighted mean of their highest cosines.
 
-    A question about a product that no document knows finds the passages about its siblings: all words match
-    but the one that matters.
+    A question about a product that no document mentions finds passages about similar products, which match
+    all words except the one that matters.
     """
     if not len(query.token_ids) or not len(document):
         return 0.0
@@ -85,7 +85,7 @@ def cross_encoder_scorer(name: str, settings: Settings) -> Scorer:
     """The scores of a sentence-transformers CrossEncoder, by its name on the hub or from a local folder.
 
     Raises:
-        UserError: it can't be had.
+        UserError: it can't be loaded.
     """
     from shared.errors import UserError, reason
     from shared.models.device import choose_device
@@ -96,7 +96,7 @@ def cross_encoder_scorer(name: str, settings: Settings) -> Scorer:
 
     try:
         model: Any = CrossEncoder(name, device=choose_device(settings.device), trust_remote_code=False)
-    except Exception as error:  # the hub's, the file system's and transformers' own
+    except Exception as error:  # errors of the hub, the file system and transformers
         raise UserError(f"the cross-encoder {name} cannot be loaded: {reason(error)}") from None
 
     return lambda query, texts: model.predict(

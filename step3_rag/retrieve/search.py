@@ -1,4 +1,4 @@
-"""The pipeline of retrieval: keywords and meaning, fused, then looked at again. Every stage can be left out.
+"""The retrieval pipeline: search by keywords and by meaning, fuse, rerank. Every stage can be left out.
 
     >>> retriever = Retriever(index, store, embedder)
     >>> found = retriever.search("When does the Brightwell contract renew?", Options(k=3))
@@ -8,8 +8,8 @@
            └─ dense ─ top 100 ─┴─ fusion ─ top 50 ─┬─ maxsim ─┬─ rerank ─ top k
                                                    └──────────┘
 
-`found.stages` keeps what every stage thought of every candidate, because the question that matters when an
-answer is wrong is: which stage lost the passage?
+`found.stages` keeps the scores of every stage, since a wrong answer raises the question which stage lost the
+passage.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ Evaluator = Callable[[str, Sequence[str]], Sequence[float]]  # question, passage
 
 @dataclass(frozen=True)
 class Options:
-    """What a search does; the defaults are what measured best (chapter 7)."""
+    """What a search does; the defaults measured best (chapter 7)."""
 
     k: int = 5
     use: tuple[str, ...] = ("bm25", "dense")
@@ -46,13 +46,13 @@ class Options:
     scorer: Scorer | None = field(default=None, compare=False, repr=False)  # for rerank="scorer"
     rerank_depth: int = 50
     rerank_weight: float = 0.5  # the rest is the first stage's
-    collections: tuple[str, ...] = ()  # none: all
+    collections: tuple[str, ...] = ()  # empty: all
     versions: Literal["current-first", "current", "all"] = "current-first"
     before: tuple[str, ...] = ()  # earlier questions of the conversation; a rewrite may use them (reflect/)
 
 
 @dataclass
-class Found:
+class SearchResult:
     """The outcome of a search: scores by stage, and seconds by stage."""
 
     query: str
@@ -61,16 +61,16 @@ class Found:
     seconds: dict[str, float] = field(default_factory=dict)
     order: list[int] = field(default_factory=list)  # chunk ids, best first, all candidates
     best: list[Chunk] = field(default_factory=list)  # the first k
-    rare_match: float | None = None  # of the first chunk with the question's rarest tokens
-    documents: dict[int, str] = field(default_factory=dict)  # the document of each chunk that was found
+    rare_match: float | None = None  # how well the first chunk matches the question's rarest tokens
+    documents: dict[int, str] = field(default_factory=dict)  # of each candidate chunk
 
     def ranking(self, stage: str | None = None) -> list[str]:
-        """Documents as a stage (by default the last) ordered them, each where its best chunk is."""
+        """Documents in the order of a stage (by default the last), each at the place of its best chunk."""
         order = ranked(self.stages[stage]) if stage else self.order
         return list(dict.fromkeys(self.documents[chunk] for chunk in order))
 
     def places(self, chunk: int) -> dict[str, dict[str, float]]:
-        """Rank (from 1) and score of a chunk at every stage that saw it."""
+        """Rank (from 1) and score of a chunk at every stage that has it."""
         return {
             name: {"rank": ranked(scores).index(chunk) + 1, "score": scores[chunk]}
             for name, scores in self.stages.items()
@@ -79,7 +79,7 @@ class Found:
 
     @contextlib.contextmanager
     def timed(self, name: str) -> Iterator[None]:
-        """Keep the seconds of what is done in it."""
+        """Measure the seconds that the body takes."""
         began = time.perf_counter()
         yield
         self.seconds[name] = time.perf_counter() - began
@@ -96,14 +96,16 @@ class Retriever:
 
     @property
     def snapshot(self) -> Snapshot:
-        """The chunks as they are; read again when an ingest has changed them."""
+        """The current chunks; read again after an ingest has changed them."""
         if self._snapshot is None or self._snapshot.generation != self.index.generation:
             self._snapshot = Snapshot(self.index)
         return self._snapshot
 
-    def search(self, query: str, options: Options = Options(), encoded: Encoded | None = None) -> Found:
-        """Run the stages. `encoded` is the query's vectors, where they are known already."""
-        found, snapshot = Found(query, options), self.snapshot  # the same chunks for all stages
+    def search(
+        self, query: str, options: Options = Options(), encoded: Encoded | None = None
+    ) -> SearchResult:
+        """Run the stages; `encoded` has the query's vectors if they are already known."""
+        found, snapshot = SearchResult(query, options), self.snapshot  # the same chunks for all stages
         stages = found.stages
         if encoded is None:
             with found.timed("embed"):
@@ -142,11 +144,11 @@ class Retriever:
     def _dense(self, snapshot: Snapshot, encoded: Encoded, options: Options) -> Scores:
         known = snapshot.row_of
         k = min(options.depth, len(known))
-        with self.store.explained():
+        with self.store.one_line_errors():
             scores = self.store.nearest(encoded.vector, k, options.collections) if k else {}
         return {chunk: score for chunk, score in scores.items() if chunk in known}
 
-    def _fuse(self, found: Found, options: Options) -> Scores:
+    def _fuse(self, found: SearchResult, options: Options) -> Scores:
         rankings = [found.stages[name] for name in options.use]
         weights = {"bm25": 1 - options.dense_weight, "dense": options.dense_weight}
         return min_max(rankings, [weights[name] for name in options.use])
@@ -154,7 +156,7 @@ class Retriever:
     def _closer(self, query: str, encoded: Encoded, first: Scores, options: Options) -> Scores:
         ids = ranked(first)[: options.rerank_depth]
         if options.rerank == "scorer" and options.scorer:
-            chunks = self.index.chunks(ids)  # one may have gone in the meantime
+            chunks = self.index.chunks(ids)  # a chunk may have been deleted in the meantime
             ids = [each.id for each in chunks]
             scores = list(options.scorer(query, [each.text for each in chunks]))
         else:
@@ -162,7 +164,7 @@ class Retriever:
             scores = late_interaction(encoded, vectors, self.rarity(encoded.token_ids)).tolist()
         return dict(zip(ids, scores, strict=True))
 
-    def _fuse_again(self, first: Scores, found: Found, options: Options) -> Scores:
+    def _fuse_again(self, first: Scores, found: SearchResult, options: Options) -> Scores:
         closer = found.stages[options.rerank]
         weight = options.rerank_weight
         return min_max([{each: first[each] for each in closer}, closer], [1 - weight, weight])
@@ -174,8 +176,8 @@ class Retriever:
         counts = np.where(token_ids < len(frequency), frequency[ids], 0)
         return idf(counts, len(self.snapshot))
 
-    def _order(self, found: Found) -> list[int]:
-        """As the last stage has it, then what that one didn't look at, as the stage before has it."""
+    def _order(self, found: SearchResult) -> list[int]:
+        """The candidates in the order of the last stage, then the others in that of the stage before."""
         order: dict[int, None] = {}
         for scores in reversed(list(found.stages.values())):
             order |= dict.fromkeys(each for each in ranked(scores) if each not in order)

@@ -1,4 +1,4 @@
-"""All chunks at a glance: what a search needs of every one of them at once."""
+"""What a search needs to know of all chunks at once."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from step3_rag.retrieve.sparse import Sparse
 
 
 class Snapshot:
-    """What a search needs of all chunks at once: their numbers, documents and statistics.
+    """The ids, documents and statistics of all chunks.
 
-    Rows are in the order of `ids`; BM25 and token frequencies are made when first used.
+    Rows are in the order of `ids`; BM25 and token frequencies are computed when first used.
     """
 
     def __init__(self, index: Index) -> None:
         self.index = index
-        # One statement, so that the generation is that of these rows; without chunks, it stands alone.
+        # One statement, so that rows and generation belong together; without chunks, one row has only that.
         found = index.rows(
             "SELECT value, c.id, d.name, d.collection FROM meta LEFT JOIN "
             "(chunks c JOIN documents d ON d.id = c.document AND d.complete) WHERE key = 'generation' "
@@ -43,7 +43,7 @@ class Snapshot:
 
     @cached_property
     def superseded(self) -> frozenset[int]:
-        """The chunks of documents that say that a newer version has taken their place."""
+        """The chunks of superseded documents."""
         rows = self.index.rows(
             "SELECT c.id FROM chunks c JOIN versions v ON v.document = c.document WHERE v.superseded"
         )
@@ -51,17 +51,17 @@ class Snapshot:
 
     @cached_property
     def token_frequency(self) -> np.ndarray:
-        """In how many chunks each token of the embedder's vocabulary occurs, shape (largest id + 1,)."""
+        """The number of chunks with each token of the embedder's vocabulary, shape (largest id + 1,)."""
         rows = self.index.rows("SELECT chunk, ids FROM tokens")
         held = [np.unique(np.frombuffer(blob, np.int32)) for chunk, blob in rows if chunk in self.row_of]
         return np.bincount(np.concatenate([*held, np.empty(0, np.int32)]), minlength=1)
 
     @cached_property
     def vocabulary(self) -> Counter[str]:
-        """Every word of the chunks in lower case, and in how many chunks it occurs."""
+        """Every word of the chunks in lower case, with the number of chunks that have it."""
         return Counter(word for text in self._column("text") for word in set(WORD.findall(text.lower())))
 
     def _column(self, name: str) -> list[str]:
-        """A column of the chunks, in the order of `ids`; nothing where a chunk has gone since."""
+        """A column of the chunks, in the order of `ids`; "" for a chunk that was deleted since."""
         known = dict(self.index.rows(f"SELECT id, {name} FROM chunks"))
         return [known.get(chunk, "") for chunk in self.row_of]

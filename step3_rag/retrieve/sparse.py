@@ -4,10 +4,10 @@
     ['contract', 'renew', '2025']
 
 BM25 (Robertson and Zaragoza 2009) adds up, for each word of the query that a text has, how rare the word is
-in the collection (idf), with less for each further occurrence and for longer texts. It finds codes and names
-that an embedding blurs; it misses every paraphrase. Stems matter: `renewed` should find `renewal`. Library:
-bm25s (scores of all texts are summed up when the index is made, so that a query only adds columns), with
-the Snowball stemmer.
+in the collection (idf); further occurrences add less, and longer texts get less. It finds codes and names
+that an embedding blurs; it misses every paraphrase. Stems matter: `renewed` should find `renewal`. The
+library is bm25s, which computes all scores when the index is made, so that a query only adds columns; the
+stemmer is Snowball.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ class Sparse:
             self._index.index([list(text) for text in texts], show_progress=False)
 
     def knows(self, stem: str) -> bool:
-        """Whether any text has it."""
+        """Whether any text has the stem."""
         return self._index is not None and stem in self._index.vocab_dict
 
     def scores(self, query: Sequence[str]) -> np.ndarray:
-        """The score of every text, shape (n,), 0 where no word of the query occurs."""
+        """The score of every text, shape (n,); 0 for a text without any word of the query."""
         known = [stem for stem in query if self.knows(stem)]
         if not known or self._index is None:
             return np.zeros(self.n, np.float32)

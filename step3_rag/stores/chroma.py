@@ -3,7 +3,7 @@
     $ chroma run --path ./chroma --port 8000
     $ python -m step3_rag search "When does it renew?" --store chroma --address http://localhost:8000
 
-What is on disk is a copy: whoever deletes it gets it back from the index with the next search.
+What is on disk is a copy: if it is deleted, the next search fills it again from the index.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Store(common.ChunkStore):
     """A collection on a server, or the one in the index's folder.
 
     Raises:
-        UserError: the server doesn't answer, or the one in the folder can't be read.
+        UserError: the server doesn't answer, or the collection in the folder can't be read.
     """
 
     name = "chroma"
@@ -44,17 +44,17 @@ class Store(common.ChunkStore):
             return
         home = folder / "chroma"
         if not (home / "chroma.sqlite3").exists():
-            # The library would go on with files that it has open, though they are deleted.
+            # Otherwise the library would go on using files that it holds open though they were deleted.
             SharedSystemClient.clear_system_cache()
-        with contextlib.suppress(Exception):  # of many kinds, from SQLite's to AttributeError
+        with contextlib.suppress(Exception):  # damage raises anything, from SQLite's errors to AttributeError
             self._open(chromadb.PersistentClient(str(home), _settings()), "chunks")
-            # A search reads the tables and the graph.
+            # A search reads both the tables and the graph.
             known = self.collection.get(limit=1, include=["embeddings"])["embeddings"]
             if not len(known) or self.nearest(known[0], 1):
                 return
-        SharedSystemClient.clear_system_cache()  # it keeps what failed to start, too
+        SharedSystemClient.clear_system_cache()  # it also caches a client that failed to start
         raise UserError(
-            f"the vector store in {home} cannot be read: delete it, the next search makes it anew"
+            f"the vector store in {home} cannot be read: delete it, the next search fills it again"
         )
 
     def _open(self, client: Any, collection: str) -> None:
@@ -89,7 +89,7 @@ class Store(common.ChunkStore):
 
 
 def _settings() -> chromadb.Settings:
-    """New ones each time: a client writes its address into them, and the next would follow it."""
+    """New settings for each client, since a client writes its address into them."""
     return chromadb.Settings(anonymized_telemetry=False)
 
 

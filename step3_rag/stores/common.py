@@ -1,4 +1,4 @@
-"""What every store offers, and what those on a server share: addresses, time-outs, one line of error.
+"""The interface of all stores; and addresses, time-outs and one-line errors for those on a server.
 
 >>> read_address("localhost", 8000)
 URL('http://localhost:8000')
@@ -32,59 +32,59 @@ class ChunkStore(ABC):
 
     @abstractmethod
     def __init__(self, folder: Path, address: str | None) -> None:
-        """Open what belongs to the index in a folder, empty or as it was left."""
+        """Open the store of the index in a folder; it may be empty."""
 
     @abstractmethod
     def upsert(self, chunks: Sequence[Chunk], vectors: np.ndarray) -> None:
-        """Add or replace chunks, under their numbers; vectors: (len(chunks), dim), of length 1."""
+        """Add or replace chunks; vectors: (len(chunks), dim), of length 1."""
 
     @abstractmethod
     def delete(self, ids: Sequence[int]) -> None:
-        """Delete chunks by their numbers."""
+        """Delete chunks."""
 
     @abstractmethod
     def nearest(self, vector: np.ndarray, k: int, collections: Sequence[str] = ()) -> dict[int, float]:
-        """The k chunks nearest to a vector, of some collections or of all: number -> cosine, best first."""
+        """The k chunks nearest to a vector, in some collections or in all: id -> cosine, best first."""
 
     @abstractmethod
     def ids(self) -> set[int]:
-        """The numbers of the chunks that it holds."""
+        """The ids of all chunks in the store."""
 
     @abstractmethod
     def count(self) -> int:
-        """How many these are; quicker."""
+        """How many chunks the store has; faster than `ids`."""
 
     @classmethod
     @contextlib.contextmanager
-    def explained(cls) -> Iterator[None]:
+    def one_line_errors(cls) -> Iterator[None]:
         """Turn an error of the client into a UserError of one line."""
         try:
             yield
         except cls.errors as error:
-            said = reason(error)
-            with contextlib.suppress(KeyError, TypeError, ValueError):  # Pinecone's begin with all headers
-                said = str(json.loads(getattr(error, "body", None) or "")["message"])
-            raise UserError(f"the vector store {cls.name} failed: {said}") from None
+            why = reason(error)
+            with contextlib.suppress(KeyError, TypeError, ValueError):  # Pinecone's texts begin with headers
+                why = str(json.loads(getattr(error, "body", None) or "")["message"])
+            raise UserError(f"the vector store {cls.name} failed: {why}") from None
 
 
 def metadata_of(chunk: Chunk) -> dict[str, Any]:
-    """What a store keeps with a chunk's text."""
+    """The metadata that a store keeps with a chunk's text."""
     return {"document": chunk.document, "collection": chunk.collection}
 
 
 def in_collections(collections: Sequence[str]) -> dict[str, Any] | None:
-    """The filter of Chroma and Pinecone for these collections; none: all."""
+    """The filter of Chroma and Pinecone for these collections; None, which filters nothing, for no names."""
     return {"collection": {"$in": list(collections)}} if collections else None
 
 
 def collection_name(folder: Path) -> str:
-    """The name of an index's collection on a server, in letters that every store allows."""
+    """The name of an index's collection on a server, in characters that every store allows."""
     with contextlib.closing(Index.open(folder, {})) as index:
         return f"Chunks_{index.facts['id']}"
 
 
 def read_address(text: str, port: int) -> httpx.URL:
-    """The address of a server from `host`, `host:port` or a URL; `port` is used where http:// names none.
+    """Parse `host`, `host:port` or a URL; `port` is the default for http.
 
     Raises:
         UserError: it is not an address.
@@ -100,10 +100,10 @@ def read_address(text: str, port: int) -> httpx.URL:
 
 @contextlib.contextmanager
 def connecting(server: str, url: httpx.URL, path: str, advice: str) -> Iterator[None]:
-    """Connect to a server that has answered a first request; its client would wait much longer for that.
+    """Check that a server answers, since its own client would wait much longer; then run the body.
 
     Raises:
-        UserError: it doesn't answer, with `advice`.
+        UserError: it doesn't answer; the message ends with `advice`.
     """
     try:
         httpx.get(url.join(path), timeout=CONNECT)

@@ -28,9 +28,9 @@ class Store(common.ChunkStore):
 
     def __init__(self, folder: Path, address: str | None) -> None:  # noqa: ARG002
         if address:
-            raise UserError("--address is for a server, and FAISS is none: leave it out")
-        self.index: Any = None  # made when the number of dimensions is known
-        self.collection_of: dict[int, str] = {}  # of each chunk: FAISS knows no metadata
+            raise UserError("--address is for a server, but FAISS runs in this process: leave it out")
+        self.index: Any = None  # created when the number of dimensions is known
+        self.collection_of: dict[int, str] = {}  # by chunk, since FAISS has no metadata
 
     def upsert(self, chunks: Sequence[Chunk], vectors: np.ndarray) -> None:
         if self.index is None:

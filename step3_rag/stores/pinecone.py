@@ -4,8 +4,8 @@
     $ export PINECONE_API_KEY=...
     $ python -m step3_rag search "When does it renew?" --store pinecone --address https://NAME-ab12.svc.pinecone.io
 
-Create the index first, with the metric cosine and the embedder's number of dimensions (384 for MiniLM); our
-chunks get a namespace of their own in it. Pinecone's local emulator is a server on http://localhost:5081:
+Create the index first, with the metric cosine and the embedder's number of dimensions (384 for MiniLM); the
+chunks get their own namespace in it. Pinecone's local emulator is a server on http://localhost:5081:
 `docker run -p 5081:5081 -e PORT=5081 -e DIMENSION=384 -e METRIC=cosine ghcr.io/pinecone-io/pinecone-index`.
 """
 
@@ -25,15 +25,15 @@ from shared.errors import UserError
 from step3_rag.ingest.index import Chunk
 from step3_rag.stores import common
 
-BATCH = 200  # chunks a request: it may have 2 MB and 1,000 chunks
+BATCH = 200  # chunks in a request, which may have 2 MB and 1,000 chunks
 ADVICE = "copy the host of your index from Pinecone's console"
 
 
 class Store(common.ChunkStore):
-    """A namespace of a Pinecone index; it comes into being with its first chunk.
+    """A namespace of a Pinecone index; Pinecone creates it with the first chunk.
 
     Raises:
-        UserError: key or address are missing, nobody answers, or the index has another metric.
+        UserError: key or address are missing, the server doesn't answer, or the index has another metric.
     """
 
     name = "pinecone"
@@ -62,7 +62,7 @@ class Store(common.ChunkStore):
             self.index.upsert(rows[start : start + BATCH], self.namespace, **_timeout())
 
     def delete(self, ids: Sequence[int]) -> None:
-        with contextlib.suppress(NotFoundException):  # the namespace: nothing was ever added
+        with contextlib.suppress(NotFoundException):  # no namespace: nothing was ever added
             for start in range(0, len(ids), BATCH):
                 batch = [str(each) for each in ids[start : start + BATCH]]
                 self.index.delete(batch, namespace=self.namespace, **_timeout())

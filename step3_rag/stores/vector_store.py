@@ -5,8 +5,8 @@
     >>> store.nearest(vector, k=100)
     {1742: 0.69, ...}
 
-A store holds a copy of what the index holds: the vector of every chunk under the chunk's number, which never
-changes its meaning. So `sync` compares the numbers, adds what is new or was lost, and deletes what is gone.
+A store is a copy of the index's chunks and vectors, by chunk id. A chunk never changes under its id, so
+`sync` compares the ids, adds the missing chunks and deletes those that the index no longer has.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ BATCH = 2000  # Chroma takes 5,461 at most
 
 
 def open_store(name: str, folder: Path, address: str | None = None) -> ChunkStore:
-    """The store of that name, empty or as it was left.
+    """Open the store of that name; it may be empty.
 
     Args:
-        folder: of the index; a store on disk lies in it, one on a server has a collection of its own for it.
-        address: of a server, e.g. http://localhost:8000; None for the one in this process, or the usual one.
+        folder: of the index; a store on disk lies in it, one on a server has a collection for it.
+        address: of a server, e.g. http://localhost:8000; None for the store in this process, or the default.
 
     Raises:
         UserError: no such store, its extra is not installed, or it can't be reached or read.
     """
     kind = store_class(name)
-    with kind.explained():
+    with kind.one_line_errors():
         return kind(folder, address)
 
 
 def store_class(name: str) -> type[ChunkStore]:
-    """The store of that name; nothing is opened.
+    """The class of the store of that name.
 
     Raises:
         UserError: no such store, or its extra is not installed.
@@ -59,32 +59,32 @@ def store_class(name: str) -> type[ChunkStore]:
 
 
 def is_current(index: Index, store: ChunkStore) -> bool:
-    """Whether the store holds just the index's chunks, by its last `sync` and its count; quick.
+    """Whether the store holds exactly the index's chunks, by its last `sync` and its count; fast.
 
     Raises:
         UserError: the store fails.
     """
     key = _key(store.name, store.address)
     noted = index.rows("SELECT generation FROM copies WHERE store = ?", (key,))
-    with store.explained():
-        return noted == [(index.generation,)] and store.count() == len(_chunks_of(index))
+    with store.one_line_errors():
+        return noted == [(index.generation,)] and store.count() == len(_chunk_ids(index))
 
 
 def sync(index: Index, store: ChunkStore) -> None:
-    """Make the store hold just the index's chunks. The index's lock has to be held.
+    """Make the store hold exactly the index's chunks; the caller holds the index's lock.
 
-    After a failure or a kill, the next call goes on.
+    After a failure or a kill, the next call continues.
 
     Raises:
         UserError: the store fails.
     """
     key, note = _key(store.name, store.address), "INSERT OR REPLACE INTO copies VALUES (?, ?)"
-    index.db.execute(note, (key, -1))  # first, so that `forget` finds a copy that is still half empty
-    generation, wanted = index.generation, _chunks_of(index)
-    with store.explained():
+    index.db.execute(note, (key, -1))  # first, so that `forget` also knows a half-written copy
+    generation, wanted = index.generation, _chunk_ids(index)
+    with store.one_line_errors():
         held = store.ids()
-        if gone := sorted(held - wanted):
-            store.delete(gone)
+        if deleted := sorted(held - wanted):
+            store.delete(deleted)
         missing = sorted(wanted - held)
         for start in range(0, len(missing), BATCH):
             batch = missing[start : start + BATCH]
@@ -93,14 +93,14 @@ def sync(index: Index, store: ChunkStore) -> None:
 
 
 def sync_copies(index: Index, *more: tuple[str, str | None]) -> dict[str, str]:
-    """Make every store that holds a copy, and `more` (name, address), hold just the index's chunks.
+    """Sync every store that holds a copy, and `more` (name, address); the caller holds the index's lock.
 
-    The index's lock has to be held. Returns the copies that are still as they were, with the reason.
+    Returns the copies that could not be synced, with the reason.
     """
     behind: dict[str, str] = {}
     noted = [row[0].partition(" ") for row in index.rows("SELECT store FROM copies")]
     for name, address in dict.fromkeys([*more, *((name, address or None) for name, _, address in noted)]):
-        if name != "faiss":  # it ends with its process
+        if name != "faiss":  # it only exists in memory
             try:
                 sync(index, open_store(name, index.folder, address))
             except UserError as error:
@@ -109,10 +109,10 @@ def sync_copies(index: Index, *more: tuple[str, str | None]) -> dict[str, str]:
 
 
 def _key(name: str, address: str | None) -> str:
-    """What a copy is called in the index, which may have several, on several servers."""
+    """The name of a copy in the index, which may have several, on several servers."""
     return f"{name} {address.rstrip('/')}" if address else name
 
 
-def _chunks_of(index: Index) -> set[int]:
+def _chunk_ids(index: Index) -> set[int]:
     rows = index.rows("SELECT c.id FROM chunks c JOIN documents d ON d.id = c.document WHERE complete")
     return {row[0] for row in rows}

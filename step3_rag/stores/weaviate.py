@@ -1,4 +1,4 @@
-"""Weaviate: a server, over REST and gRPC. Its key, where it wants one, comes from WEAVIATE_API_KEY.
+"""Weaviate: a server, over REST and gRPC. If it needs a key, that comes from WEAVIATE_API_KEY.
 
     $ docker run -p 8080:8080 -p 50051:50051 cr.weaviate.io/semitechnologies/weaviate
     $ pip install -c constraints.txt ".[weaviate]"
@@ -32,12 +32,12 @@ from step3_rag.stores import common
 
 BATCH = 500  # chunks a message
 HERE = "http://localhost:8080"
-CLOUD = "weaviate.cloud"  # where gRPC has a host of its own instead of a port
+CLOUD = "weaviate.cloud"  # here gRPC has its own host instead of a port
 ADVICE = "start one with `docker run -p 8080:8080 -p 50051:50051 cr.weaviate.io/semitechnologies/weaviate`"
 
 
 class Store(common.ChunkStore):
-    """A collection on a server, created where there is none."""
+    """A collection on a server, created if necessary."""
 
     name = "weaviate"
     errors = (WeaviateBaseError, httpx.HTTPError, grpc.RpcError)
@@ -90,12 +90,12 @@ class Store(common.ChunkStore):
 
 
 def _uuid(chunk: int) -> str:
-    """Weaviate's ids are UUIDs: always the same one for a number, so that a chunk is replaced."""
+    """The UUID of a chunk's id, since Weaviate's ids are UUIDs."""
     return str(uuid5(NAMESPACE_OID, f"chunk {chunk}"))
 
 
 def _schema(collection: str) -> dict[str, Any]:
-    """How a collection is kept; names of documents and collections are one word each, not several."""
+    """A collection's schema; names of documents and collections are matched as a whole."""
     name = {"dataType": ["text"], "tokenization": "field", "indexSearchable": False}
     return {
         "class": collection,
@@ -125,7 +125,7 @@ def _connect(url: httpx.URL) -> weaviate.WeaviateClient:
     with common.connecting("Weaviate", url, "/v1/.well-known/ready", ADVICE):
         if url.host.endswith(CLOUD):
             return weaviate.connect_to_weaviate_cloud(url.host, **more)
-        # gRPC would try for a minute to reach a port that nobody listens on.
+        # gRPC would retry a closed port for a minute.
         socket.create_connection((url.host, grpc_port), common.CONNECT).close()
         return weaviate.connect_to_custom(
             url.host, url.port or 443, secure, url.host, grpc_port, secure, **more

@@ -148,9 +148,9 @@ def remove(
 def _strategies(text: str | None) -> tuple[str, ...] | None:
     if text is None:
         return None
-    from step3_rag.options import strategies_of
+    from step3_rag.options import parse_strategies
 
-    return strategies_of(text)
+    return parse_strategies(text)
 
 
 def _smaller(config: Config) -> Config:

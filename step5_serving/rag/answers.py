@@ -96,14 +96,14 @@ class RagAnswerer:
         self, opened: Opened, stopped: threading.Event, query: Query, write: Write, tell: Tell
     ) -> Answered:
         """Step 3's `ask`, in a thread. The gate is held for the search, not while a model writes."""
-        from step3_rag.options import checked, needs_chat
+        from step3_rag.options import check_question
         from step3_rag.pipeline import ChatError, ask
 
         found: Retrieved | None = None
         with contextlib.ExitStack() as held, refusing():
             held.enter_context(opened.gate.reading())
             plan = self._plan(opened, query)
-            client = self.calls.watched(opened.client, stopped) if needs_chat(plan) else None
+            client = self.calls.watched(opened.client, stopped) if plan.needs_chat else None
 
             def told(reflection: Any, sources: list[Any]) -> None:
                 nonlocal found
@@ -113,7 +113,7 @@ class RagAnswerer:
 
             try:
                 outcome = ask(
-                    opened.retriever, checked(query.question), plan, client, self.model, write, told
+                    opened.retriever, check_question(query.question), plan, client, self.model, write, told
                 )
             except ChatError as error:
                 found = found or retrieved(error.reflection, error.sources)

@@ -120,7 +120,7 @@ class Opening:
         try:
             if self.config.store_address:
                 store = opened.retriever.store
-                with store.explained():
+                with store.one_line_errors():
                     store.count()
             return None if self.config.reader == "quote" else self.serving.trouble()
         except UserError as error:

@@ -27,7 +27,7 @@ from typing import Any
 from shared import hardware
 from step3_rag.ingest.embed import Embedder, Encoded
 from step3_rag.ingest.index import Index
-from step3_rag.retrieve.search import Evaluator, Found, Options, Retriever
+from step3_rag.retrieve.search import Evaluator, Options, Retriever, SearchResult
 from step3_rag.retrieve.snapshot import Snapshot
 from step3_rag.service import Service
 
@@ -118,6 +118,6 @@ class SharedRetriever(Retriever):
                 self._snapshot = known
             return known
 
-    def search(self, query: str, options: Options = DEFAULTS, encoded: Encoded | None = None) -> Found:
+    def search(self, query: str, options: Options = DEFAULTS, encoded: Encoded | None = None) -> SearchResult:
         with self._searching:
             return super().search(query, options, encoded)

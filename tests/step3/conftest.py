@@ -1,4 +1,4 @@
-"""An embedder that loads nothing, a few documents, and an index of them."""
+"""A fake embedder, a few documents, and an index of them."""
 
 import json
 import zlib
@@ -33,13 +33,13 @@ DOCUMENTS = {
 
 @cache
 def word_vector(word):
-    """A direction that a word always has, shape (DIM,), length 1."""
+    """A word's vector, always the same, shape (DIM,), length 1."""
     drawn = np.random.default_rng(zlib.crc32(word.encode())).normal(size=DIM)
     return (drawn / np.linalg.norm(drawn)).astype(np.float32)
 
 
 class FakeEmbedder(Embedder):
-    """Words are tokens, and each word is a direction: texts that share words are near each other."""
+    """Words are tokens, each with its own vector: texts that share words are near each other."""
 
     longest = 254
     name = "fake"
@@ -89,12 +89,12 @@ def as_beir(folder, questions=JUDGED):
 
 
 def bring_in(index, *paths, embedder=None, sizes=SIZES, collection=None):
-    """What the command `ingest` does with paths, without the lock and the vector store."""
-    return update.bring_in(index, paths, collection, embedder or FakeEmbedder(), sizes)
+    """Ingest paths like the command, without the lock and the vector store."""
+    return update.ingest_paths(index, paths, collection, embedder or FakeEmbedder(), sizes)
 
 
 def texts_of(index):
-    """The text of every chunk that can be found, by document."""
+    """The texts of all visible chunks, by document."""
     snapshot, found = Snapshot(index), {}
     for chunk in index.chunks(snapshot.ids.tolist()):
         found.setdefault(chunk.document, []).append(chunk.text)

@@ -1,4 +1,4 @@
-"""What the stand-ins of vector stores have in common: a server of JSON over HTTP on loopback."""
+"""A server of JSON over HTTP on loopback, for the fake vector stores."""
 
 import http.server
 import json
@@ -6,7 +6,7 @@ import threading
 
 
 class RefusedError(Exception):
-    """What is answered with an error: the HTTP status, and what it says."""
+    """An error reply, with its HTTP status and message."""
 
     def __init__(self, message, status=422):
         super().__init__(message)
@@ -14,7 +14,7 @@ class RefusedError(Exception):
 
 
 class JsonServer:
-    """Answers with `answer(method, path, body, headers)`; a refusal as `error(refused)`."""
+    """Replies with `answer(method, path, body, headers)` or, if that raises, `error(refused)`."""
 
     def __enter__(self):
         self._http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _handler_of(self))

@@ -17,7 +17,7 @@ from tests.step3.fake_http import JsonServer, RefusedError
 
 
 class FakePinecone(JsonServer):
-    """The server; `namespaces` is what it holds: name -> id -> (values, metadata)."""
+    """The server; `namespaces` is name -> id -> (values, metadata)."""
 
     def __init__(self, dimension, key="open sesame", metric="cosine"):
         self.dimension, self.key, self.metric = dimension, key, metric

@@ -3,9 +3,8 @@
     with FakeWeaviate() as server:
         weaviate.connect_to_custom("127.0.0.1", server.port, False, "127.0.0.1", server.grpc_port, False)
 
-REST as in Weaviate's OpenAPI description (schema and meta), gRPC by the stubs that come with the client. A
-property that is not in the schema is refused, and texts are cut into words or kept whole as the schema says,
-so that a test can't pass on what a server would not take.
+REST as in Weaviate's OpenAPI description (schema and meta), gRPC by the client's stubs. Like a real server,
+it refuses properties that are not in the schema, and tokenizes texts as the schema says.
 """
 
 import json
@@ -91,7 +90,7 @@ class Collection:
 
 
 class FakeWeaviate(JsonServer, weaviate_pb2_grpc.WeaviateServicer):
-    """The server; `collections` is what it holds, `refuse` an error for the next batch's first object."""
+    """The server, with its `collections`; `refuse` is an error for the next batch's first object."""
 
     def __init__(self, key=None):
         self.collections, self.key, self.refuse = {}, key, None

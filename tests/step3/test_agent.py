@@ -1,4 +1,4 @@
-"""Retrieval as a tool: its definition, what a call gives, and the loop that a model drives."""
+"""Retrieval as a tool: its definition, its results, and the agent's loop."""
 
 import json
 import re
@@ -9,7 +9,6 @@ from anthropic.lib.tools import ToolError
 from rich.console import Console
 
 from shared.config import load_settings
-from shared.errors import UserError
 from step3_rag.answer import agent, search_tool
 from step3_rag.cli import ask, render
 from step3_rag.stores import vector_store
@@ -26,7 +25,7 @@ ATTACK = (
 
 @pytest.fixture
 def sure(monkeypatch):
-    """The made-up vectors say nothing of how probable it is that a search has succeeded."""
+    """A high confidence, since made-up vectors give none."""
     monkeypatch.setattr(search_tool, "confidence", lambda *_: 0.9)
 
 
@@ -55,7 +54,7 @@ def test_a_call_gives_a_sentence_and_marked_sources(retriever, sure):
     assert search_tool.call(retriever, {}, NOTICE) == search_tool.call(retriever, {"query": NOTICE}, NOTICE)
 
 
-def test_a_call_that_found_nothing_that_fits_says_so_and_shows_what_there_is(retriever, monkeypatch):
+def test_a_call_with_low_confidence_has_no_summary_but_sources(retriever, monkeypatch):
     monkeypatch.setattr(search_tool, "confidence", lambda *_: 0.2)
     result = json.loads(search_tool.call(retriever, {"query": "zebra"})[0])
     assert (result["summary"], result["confidence"]) == (search_tool.NOTHING, 0.2)
@@ -70,7 +69,7 @@ def test_a_call_that_found_nothing_that_fits_says_so_and_shows_what_there_is(ret
         ("x", "the input must be a JSON object with query, collection, k"),
     ],
 )
-def test_a_wrong_input_is_said_in_one_line(retriever, given, said):
+def test_a_wrong_input_is_one_line(retriever, given, said):
     with pytest.raises(ToolError) as error:
         search_tool.call(retriever, given)
     assert str(error.value.content).startswith(said)
@@ -114,7 +113,7 @@ def test_the_model_searches_then_answers(retriever, sure):
     assert result == {"type": "tool_result", "tool_use_id": "toolu_1", "content": call.result}
 
 
-def test_calls_of_one_turn_are_answered_in_one_turn_and_numbered_through(retriever, sure):
+def test_the_sources_of_several_calls_are_numbered_consecutively(retriever, sure):
     api = ScriptedMessages()
     queries = {"query": "price of a sensor", "k": 2}, {"query": "leave"}
     api.enqueue(tool_uses=[("search_documents", query) for query in queries])
@@ -127,7 +126,7 @@ def test_calls_of_one_turn_are_answered_in_one_turn_and_numbered_through(retriev
     assert numbers == [each.number for each in done.sources] == list(range(1, len(numbers) + 1))
 
 
-def test_wrong_calls_are_errors_that_the_model_can_mend(retriever, sure):
+def test_wrong_calls_are_errors_that_the_model_can_correct(retriever, sure):
     api = ScriptedMessages()
     api.enqueue(tool_uses=[("search_documents", {"k": 99}), ("delete_documents", {"query": "all"})])
     api.enqueue(tool_uses=[("search_documents", {"query": "notice"})])
@@ -140,17 +139,7 @@ def test_wrong_calls_are_errors_that_the_model_can_mend(retriever, sure):
     assert [each.is_error for each in done.calls] == [True, True, False]
 
 
-def test_a_store_that_fails_is_told_in_one_line(retriever, monkeypatch):
-    def fail(*args, **kwargs):
-        raise UserError("the store failed:\nit is gone")
-
-    monkeypatch.setattr(retriever, "search", fail)
-    with pytest.raises(ToolError) as error:
-        search_tool.call(retriever, {"query": "notice"})
-    assert error.value.content == "the store failed: it is gone"
-
-
-def test_a_server_that_calls_all_the_same_is_stopped(retriever, sure, monkeypatch):
+def test_the_number_of_turns_is_limited(retriever, sure, monkeypatch):
     monkeypatch.setattr(agent, "MAX_TURNS", 3)
     api = ScriptedMessages()
     for _ in range(3):
@@ -164,22 +153,21 @@ def test_a_server_that_calls_all_the_same_is_stopped(retriever, sure, monkeypatc
 
 def test_the_command_shows_what_was_looked_up_and_what_is_cited(retriever, sure, monkeypatch):
     api = ScriptedMessages()
-    api.enqueue(tool_uses=[("search_documents", {"query": "notice supply"}), ("search_documents", {"k": 0})])
+    api.enqueue(tool_uses=[("search_documents", {"query": "notice supply"})])
     api.enqueue("60 days. [1]")
     api.enqueue("Hello", stop_reason="max_tokens")
-    monkeypatch.setattr(ask, "client_of", lambda _settings: api.client)
+    monkeypatch.setattr(ask, "make_client", lambda _settings: api.client)
     service = SimpleNamespace(settings=load_settings(), retriever=retriever)
     console = Console(record=True, width=100, markup=False, highlight=False)
     facts = ask.run_agent(service, NOTICE)
-    assert json.loads(json.dumps(facts))["headline"] == "2 look-ups: 60 days. [1]"
+    assert json.loads(json.dumps(facts))["headline"] == "1 look-ups: 60 days. [1]"
     render.show_agent(facts, console)
     text = console.export_text()
     assert 'search_documents {"query": "notice supply"}' in text
-    assert "k: 0 is less than the minimum of 1" in text
     assert "[1] contracts/supply.md" in text
     assert "[2]" not in text
-    assert "turns: 2, look-ups: 2; 200 tokens read, 20 written" in text
+    assert "turns: 2, look-ups: 1; 200 tokens read, 20 written" in text
     render.show_agent(ask.run_agent(service, "Hello!"), console)
     text = console.export_text()
     assert "nothing was looked up" in text
-    assert "The answer is not whole: max_tokens." in text
+    assert "The answer is incomplete: max_tokens." in text

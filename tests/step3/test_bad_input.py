@@ -1,4 +1,4 @@
-"""What people get wrong, what breaks, and what is in the way: one line, the exit code, and no work lost."""
+"""Wrong input, broken files and failing servers: one line, the exit code, and nothing is lost."""
 
 import gc
 import json
@@ -94,25 +94,24 @@ def test_values_that_ingest_does_not_know(documents, fake, refused, flags, line)
 
 def test_a_folder_without_documents_and_a_path_that_is_not_there(tmp_path, fake, refused):
     (tmp_path / "empty").mkdir()
-    assert "empty holds no document: readable are .md" in refused("step3_rag", "ingest", "empty")
+    assert "empty has no documents that can be read: use .md" in refused("step3_rag", "ingest", "empty")
     assert "nowhere does not exist" in refused("step3_rag", "ingest", "nowhere")
     assert not Path("rag-index").exists()  # or the next question would be one to an empty index
     assert "Missing argument 'paths'" in refused("step3_rag", "ingest")
 
 
-def test_an_unreadable_file_among_good_ones_is_named_and_the_rest_is_in(tmp_path, fake, command):
+def test_unreadable_files_are_named_and_the_others_ingested(tmp_path, fake, command):
     write(tmp_path / "d", {**DOCUMENTS, "broken.pdf": b"%PDF-1.4 no", "broken.docx": b"PK no"})
     got = command("step3_rag", "ingest", "d")
     assert got.code == 1
     shown = [line for line in got.out.splitlines() if line.startswith("could not be read: ")]
     assert [line.split(": ")[1] for line in shown] == ["broken.docx", "broken.pdf"]
-    assert all(len(line.split(": ", 2)[2]) > 5 for line in shown)
     assert names(tmp_path / "rag-index") == sorted(DOCUMENTS)
     got = command("step3_rag", "ingest", "d", "--json")
     assert (got.code, set(json.loads(got.out)["failed"])) == (1, {"broken.pdf", "broken.docx"})
 
 
-def test_front_matter_that_is_wrong_is_a_line_and_no_failure(tmp_path, fake, command):
+def test_wrong_front_matter_is_a_warning(tmp_path, fake, command):
     old = "---\nsuperseded: perhaps\nstatus: superseded\n---\nThe old kettle.\n"
     no_yaml = "---\nstatus: [in force\n---\nText.\n"
     write(tmp_path / "d", {"old.md": old, "new.md": "---\n\nThe new kettle.\n", "odd.md": no_yaml})
@@ -122,14 +121,12 @@ def test_front_matter_that_is_wrong_is_a_line_and_no_failure(tmp_path, fake, com
     assert "odd.md: its front matter is not YAML: " in got.err
     shown = command("step3_rag", "status", "--names").out
     assert "  new.md\n  odd.md\n  old.md (superseded)\n" in shown
-    facts = json.loads(command("step3_rag", "status", "--names", "--json").out)
-    assert facts["superseded"] == ["old.md"]
 
 
 # --- an index that does not fit, or is broken -------------------------------------------------------------
 
 
-def test_an_index_of_another_embedder_is_refused_and_can_be_made_anew(home, refused, command, monkeypatch):
+def test_an_index_of_another_embedder_is_refused_and_can_be_rebuilt(home, refused, command, monkeypatch):
     line = refused("step3_rag", "ingest", "documents", "--chunk-size", "64")
     assert "was made with chunk size 128, not 64: use that one, or rebuild it" in line
     monkeypatch.setenv("ROADMAP_EMBEDDER", "tiny")
@@ -142,7 +139,7 @@ def test_an_index_of_another_embedder_is_refused_and_can_be_made_anew(home, refu
     assert names(home) == sorted(DOCUMENTS)
 
 
-def test_a_corrupt_index_says_so_and_a_rebuild_mends_it(home, refused, command):
+def test_a_corrupt_index_says_so_and_a_rebuild_repairs_it(home, refused, command):
     gc.collect()  # no command has it open
     (home / "index.sqlite").write_bytes(b"no database " * 5000)
     for args in (("ask", "kettle"), ("forget", "notes.md")):
@@ -153,9 +150,7 @@ def test_a_corrupt_index_says_so_and_a_rebuild_mends_it(home, refused, command):
     assert "kettle" in command("step3_rag", "search", "kettle").out
 
 
-def test_a_rebuild_reads_the_files_of_other_places_again_and_is_refused_without_them(
-    home, command, refused, tmp_path
-):
+def test_a_rebuild_needs_the_files_of_documents_in_other_places(home, command, refused, tmp_path):
     write(tmp_path / "more", {"more.md": "# More\n\nThe lamp is green.\n"})
     command("step3_rag", "ingest", "more")
     rebuild = ("step3_rag", "ingest", "documents", "--rebuild", "--chunk-size", "64")
@@ -173,24 +168,22 @@ def test_a_rebuild_does_not_bring_back_what_was_deleted(home, command):
     assert "notes.md" not in names(home)
 
 
-def test_a_change_of_the_chunker_makes_the_index_of_a_dataset_anew(beir, monkeypatch, capsys):
-    settings = load_settings()
+def test_a_change_of_the_chunker_rebuilds_the_index_of_a_dataset(beir, monkeypatch, capsys):
     data = dataset.read(str(beir), None)
 
-    def made():
-        index = dataset.dataset_service(settings, data).index
+    def open_index():
+        index = dataset.dataset_service(load_settings(), data).index
         return index.facts["id"], capsys.readouterr().err
 
-    first, said = made()
-    assert made()[0] == first
-    assert "made again" not in said
+    first, _ = open_index()
+    assert open_index() == (first, "")
     monkeypatch.setattr("step3_rag.service.code_version", lambda: "edited")
-    other, said = made()
+    other, error = open_index()
     assert other != first
-    assert "made by code that has changed since: it is made again" in said
+    assert "made by code that has changed since: it is made again" in error
 
 
-# --- others at work, and ends in the middle ---------------------------------------------------------------
+# --- another process --------------------------------------------------------------------------------------
 
 
 def test_the_second_of_two_ingests_waits_and_says_who_holds_the_lock(home, command, monkeypatch):

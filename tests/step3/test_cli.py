@@ -1,10 +1,9 @@
-"""The commands: that each runs, and what it prints for people and for programs."""
+"""The commands: each runs, and prints its facts for people and as JSON."""
 
 import json
 import subprocess
 import sys
 import time
-import tomllib
 
 import pytest
 import typer
@@ -28,7 +27,7 @@ def names(command):
 # --- ask and search ---------------------------------------------------------------------------------------
 
 
-def test_ask_quotes_with_the_sources_and_how_sure_it_is(read_only, command):
+def test_ask_prints_quotes_sources_and_confidence(read_only, command):
     got = command("step3_rag", "ask", "kettle in the kitchen", "--threshold", "0")
     assert (got.code, got.err) == (0, "")
     assert got.out.startswith("The kettle in the kitchen is broken. [1]")
@@ -38,21 +37,18 @@ def test_ask_quotes_with_the_sources_and_how_sure_it_is(read_only, command):
     assert "→" not in got.out
 
 
-def test_ask_shows_the_way_with_trace(read_only, command, monkeypatch):
+def test_ask_with_trace_shows_the_path(read_only, command, monkeypatch):
     monkeypatch.setattr("step3_rag.reflect.reflect.confidence", lambda *_: 0.3)
     got = command("step3_rag", "ask", "notiice of the supply contract", "--trace")
-    assert got.out.startswith(f"{UNKNOWN}\n\nThe nearest that was found:\n")
+    assert got.out.startswith(f"{UNKNOWN}\n\nThe nearest passages:\n")
     assert (
         "retrieve (question) → judge 0.30 → rewrite (spelling) → retrieve (spelling) → judge 0.30 → "
         "rewrite (meaning) → retrieve (meaning) → judge 0.30 → abstain\n"
     ) in got.out
     assert "kept 0.30  question: notiice of the supply contract\n" in got.out
-    assert "     0.30  spelling: notice of the supply contract\n" in got.out
 
 
-def test_the_chat_models_answer_is_printed_once_and_what_is_not_borne_out_is_said(
-    read_only, command, monkeypatch
-):
+def test_the_chat_models_answer_is_printed_once_with_unsupported_sentences(read_only, command, monkeypatch):
     api = ScriptedMessages()
     api.enqueue("The kettle is broken [1]. It was sold in Peru [9].")
     monkeypatch.setattr("shared.chat.client.chat_client", lambda *_args, **_more: api.client)
@@ -87,10 +83,10 @@ def shown(**changed):
     return console.export_text()
 
 
-def test_what_is_suspicious_is_warned_about_a_cut_answer_says_so_and_no_control_character_is_shown():
-    assert "b.md, Lamps was read, too, and holds what reads like an order to a model" in shown()
-    assert "not whole" not in shown(stop_reason="end_turn")
-    assert "(the answer is not whole: max_tokens)" in shown(stop_reason="max_tokens")
+def test_suspicious_sources_and_cut_answers_are_named_and_control_characters_removed():
+    assert "b.md, Lamps was also read, and has what looks like an instruction to a model" in shown()
+    assert "incomplete" not in shown(stop_reason="end_turn")
+    assert "(the answer is incomplete: max_tokens)" in shown(stop_reason="max_tokens")
     assert "\x1b" not in shown(answer="red \x1b[31m [1]")
     assert "\x1b" not in shown(
         sources=[{"number": 1, "place": "a\x1b]0;x", "excerpt": "\x9bm", "suspicious": False}]
@@ -109,10 +105,9 @@ def test_search_explains_every_stage(read_only, command):
 
 
 def test_several_collections(read_only, command):
-    chosen = ["handbook", "contracts"]
-    flags = [part for name in chosen for part in ("--collection", name)]
+    flags = ("--collection", "handbook", "--collection", "contracts")
     facts = json.loads(command("step3_rag", "search", "the", *flags, "--json").out)
-    assert {each["document"].split("/")[0] for each in facts["results"]} == set(chosen)
+    assert {each["document"].split("/")[0] for each in facts["results"]} == {"handbook", "contracts"}
 
 
 # --- what is in the index ---------------------------------------------------------------------------------
@@ -154,7 +149,7 @@ def test_only_the_document_that_was_named_is_forgotten(home, refused, command, t
     assert facts["removed"] == ["contracts/notes.md"]
 
 
-def test_an_index_from_which_all_was_taken_still_answers(home, command):
+def test_an_empty_index_still_answers(home, command):
     assert command("step3_rag", "forget", *DOCUMENTS).code == 0
     assert json.loads(command("step3_rag", "ask", "kettle", "--json").out)["answer"] == UNKNOWN
     assert "nothing found" in command("step3_rag", "search", "kettle", "--explain").out
@@ -201,11 +196,6 @@ def test_every_command_and_every_flag_has_help():
 
 def test_a_typo_is_no_question(refused):
     assert "No such command 'serch'" in refused("step3_rag", "serch")
-
-
-def test_every_demo_run_is_a_command_that_there_is():
-    runs = tomllib.loads((ROOT / "step3_rag" / "demo.toml").read_text())["run"]
-    assert all(run["args"][0] in COMMANDS for run in runs)
 
 
 def test_help_is_quick_and_imports_nothing_heavy():

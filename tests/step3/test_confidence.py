@@ -1,4 +1,4 @@
-"""How sure a search is: the signals, the regression that weighs them, and whether it can be trusted."""
+"""The confidence of a search: its signals, the regression that weighs them, and its measurement."""
 
 import json
 
@@ -9,15 +9,15 @@ from step3_rag.evaluate import calibrate
 from step3_rag.evaluate.calibrate import fit, is_good
 from step3_rag.evaluate.dataset import Question
 from step3_rag.reflect import confidence
-from step3_rag.reflect.confidence import Fitted, Weights, rankings_of, signals
-from step3_rag.retrieve.search import Found, Options
+from step3_rag.reflect.confidence import Fitted, Weights, ranking_signals, signals
+from step3_rag.retrieve.search import Options, SearchResult
 from tests.step3.conftest import as_beir, bring_in, write
 
 NAMES = ("overlap", "bm25_margin", "cosine_margin", "maxsim_margin", "lead", "rare_match")
 
 
 def made_up(n, weights=(4.0, -0.5), bias=-4.5, seed=0):
-    """Searches whose signals tell, by those weights, how probable it is that they were good."""
+    """Searches whose signals give, by those weights, the probability that they were good."""
     random = np.random.default_rng(seed)
     rows = random.normal(loc=(1, -2), scale=(0.5, 3), size=(n, 2))
     z = bias + rows @ np.array(weights)
@@ -26,7 +26,7 @@ def made_up(n, weights=(4.0, -0.5), bias=-4.5, seed=0):
 
 
 def found_by(stages, documents):
-    found = Found("q", Options(), stages=stages, documents=documents, rare_match=0.5)
+    found = SearchResult("q", Options(), stages=stages, documents=documents, rare_match=0.5)
     found.order = list(documents)
     return found
 
@@ -34,7 +34,7 @@ def found_by(stages, documents):
 # --- signals ----------------------------------------------------------------------------------------------
 
 
-def test_the_signals_are_what_the_rankings_show():
+def test_the_signals_of_rankings():
     """Ten documents of one chunk each, and a second chunk of the first."""
     documents = {i: f"d{i}" for i in range(10)} | {10: "d0"}
     found = found_by(
@@ -59,16 +59,13 @@ def test_the_signals_are_what_the_rankings_show():
 
 @pytest.mark.parametrize("options", [{"rerank": "none"}, {"use": ("bm25",)}, {"use": ("dense",)}])
 def test_a_search_without_a_stage_has_a_confidence_too(retriever, options):
-    """There was none for dense alone, no reranking and cross-encoders, so nothing was refused there."""
+    """Dense search alone, no reranking and cross-encoders had none, so nothing was refused there."""
     found = retriever.search("kettle", Options(**options))
-    assert rankings_of(found, retriever) == signals(retriever.search("kettle"))
+    assert ranking_signals(found, retriever) == signals(retriever.search("kettle"))
     assert 0 < confidence.confidence(found, retriever) < 1
 
 
-FITTED = Fitted(
-    Weights({"lead": 0.0}, 0.0),
-    Weights({"judge": 1.0}, 0.0),
-)
+FITTED = Fitted(Weights({"lead": 0.0}, 0.0), Weights({"judge": 1.0}, 0.0))
 
 
 def test_the_evaluator_is_asked_only_in_doubt(retriever, monkeypatch):
@@ -100,7 +97,7 @@ def test_the_evaluator_is_asked_the_parts_of_a_question_in_right_spelling(retrie
 def test_a_search_without_superseded_documents_has_a_confidence_among_many_too(
     built, own_retriever, tmp_path
 ):
-    """It ended in a KeyError: the stages had seen chunks of a document that the search then left out."""
+    """It raised a KeyError: the stages had chunks of a document that the search then left out."""
     files = {f"new-{i}.md": f"The kettle {i} boils.\n" for i in range(confidence.FEW)}
     bring_in(
         built, write(tmp_path / "more", {**files, "old.md": "---\nsuperseded: true\n---\nThe kettle.\n"})
@@ -110,7 +107,7 @@ def test_a_search_without_superseded_documents_has_a_confidence_among_many_too(
     assert 0 < confidence.confidence(found, own_retriever) < 1
 
 
-def test_every_question_has_a_probability_also_where_nothing_is_found(own_retriever, built):
+def test_a_search_that_finds_nothing_has_a_confidence_too(own_retriever, built):
     for query in ("zebra", "???", "\u200b"):
         assert 0 < confidence.confidence(own_retriever.search(query), own_retriever) < 1
     built.remove([row["id"] for row in built.documents()])
@@ -126,7 +123,7 @@ def test_a_fit_finds_the_weights_that_made_the_data():
     assert weights.bias == pytest.approx(-4.5, rel=0.1)
 
 
-# --- can it be trusted ------------------------------------------------------------------------------------
+# --- the measurement --------------------------------------------------------------------------------------
 
 
 def a_collection(name, seed, **weights):
@@ -135,7 +132,7 @@ def a_collection(name, seed, **weights):
 
 
 def test_each_collection_is_judged_by_weights_that_have_not_seen_it():
-    """The one that goes the other way spoils the figure of the rest, and theirs spoils its own."""
+    """For a collection with opposite weights, those of the others are wrong."""
     there = [a_collection(str(i), i) for i in range(3)]
     other = a_collection("odd", 3, weights=(-4.0, 0.5), bias=5.5)
     rows = {each.name: calibrate.judge(each, [*there, other]) for each in (*there, other)}
@@ -144,7 +141,7 @@ def test_each_collection_is_judged_by_weights_that_have_not_seen_it():
     assert calibrate.judge(there[0], [there[0]])["judged"] > 0.8  # alone, it is judged by its own
 
 
-def test_good_is_the_passage_that_was_quoted_not_another_of_its_document(retriever):
+def test_a_good_search_finds_the_quoted_passage_not_another_of_its_document(retriever):
     found = retriever.search("notice of the supply contract", Options(k=1))
     (chunk,) = found.best
     asked = {"id": "q", "text": "", "qrels": {chunk.document: 1}}
@@ -182,7 +179,7 @@ def test_the_command_fits_measures_and_writes(tmp_path, fake, command, monkeypat
     ("flags", "line"),
     [(("--weights", "."), "cannot write ."), ((), "the searches all succeeded, or all failed")],
 )
-def test_what_is_wrong_is_one_line(beir, command, flags, line):
+def test_errors_of_calibrate_are_one_line(beir, command, flags, line):
     got = command("step3_rag", "calibrate", str(beir), *flags)
     assert got.code == 2
     assert line in got.err.splitlines()[-1]

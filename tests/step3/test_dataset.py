@@ -1,4 +1,4 @@
-"""Collections with judgements: the sample, and folders in BEIR's layout with each wrong line named."""
+"""Datasets: the sample, and folders in BEIR's layout, whose errors name the line."""
 
 import json
 import re
@@ -7,6 +7,7 @@ import pytest
 
 from shared.errors import UserError
 from step3_rag.evaluate import dataset
+from tests.step3.conftest import write
 
 CORPUS = [
     {"_id": "d1", "title": "Supply", "text": "It renews every year."},
@@ -27,11 +28,8 @@ def lines(rows):
 
 @pytest.fixture
 def folder(tmp_path):
-    (tmp_path / "beir" / "qrels").mkdir(parents=True)
-    (tmp_path / "beir" / "corpus.jsonl").write_text(lines(CORPUS))
-    (tmp_path / "beir" / "queries.jsonl").write_text(lines(QUERIES))
-    (tmp_path / "beir" / "qrels" / "test.tsv").write_text(QRELS)
-    return tmp_path / "beir"
+    files = {"corpus.jsonl": lines(CORPUS), "queries.jsonl": lines(QUERIES), "qrels/test.tsv": QRELS}
+    return write(tmp_path / "beir", files)
 
 
 def read(name, split=None):

@@ -1,4 +1,4 @@
-"""The same pipeline in LangChain, LangGraph and LlamaIndex finds the same."""
+"""The pipelines in LangChain, LangGraph and LlamaIndex find what ours finds."""
 
 import asyncio
 import json
@@ -64,7 +64,7 @@ def framework(request):
 
 
 def assert_same(retriever, query, ids):
-    """The k best of the core; of those that tie for the last places any will do."""
+    """The k best of our pipeline; any of those that tie for the last places."""
     found = retriever.search(query)
     scores = list(found.stages.values())[-1]
     last = sorted(scores.values(), reverse=True)[found.options.k - 1]
@@ -74,7 +74,7 @@ def assert_same(retriever, query, ids):
     assert [scores[each] for each in ids] == pytest.approx(sorted((scores[i] for i in ids), reverse=True))
 
 
-def test_every_framework_finds_what_the_core_finds_and_embeds_only_the_query(retriever, framework):
+def test_every_framework_finds_what_our_pipeline_finds_and_embeds_only_the_query(retriever, framework):
     for query in QUERIES:
         assert_same(retriever, query, framework.search(retriever, query, 5))
     retriever.embedder.embedded.clear()
@@ -111,7 +111,7 @@ def test_langchain_answers_by_our_client_over_numbered_sources(retriever):
     assert asked.startswith('<source number="1" document="manuals/pump.md">\n')
     assert "The pump runs on 1 volts" in asked
     assert asked.endswith(f"</source>\n\nQuestion: {question}")
-    with pytest.raises(AttributeError):  # it reaches no server of its own
+    with pytest.raises(AttributeError):  # there is no asynchronous client
         asyncio.run(langchain_lcel.chat_model(api.client, "scripted").ainvoke("volts of the pump"))
 
 

@@ -1,6 +1,6 @@
-"""The graph: relations by rules, one name for one firm, answers, the command.
+"""The graph: relations by rules, one name for each firm, answers, the command.
 
-All firms here are other ones than those of the sample corpus: the rules must not know its names.
+The firms are not those of the sample corpus, since the rules must not depend on its names.
 """
 
 import json
@@ -71,7 +71,7 @@ def test_short_forms_are_the_same_firm():
     assert key("The Ironbridge  Forge, Ltd.") == "ironbridge forge"
 
 
-def test_rules_read_who_is_what(graph):
+def test_rules_extract_roles(graph):
     def targets(node, relation):
         return {edge.target for edge in graph.edges(node, relation) if edge.source == node}
 
@@ -101,7 +101,7 @@ def test_who_shares_a_supplier(graph, question, documents):
     assert all(each.chunks for each in found)
 
 
-def test_a_question_is_linked_to_the_names_in_it(graph):
+def test_entity_linking(graph):
     assert graph.link("Who makes the pump for Harbour Works Ltd?") == ["Harbour Works"]
     assert graph.link("What does Kessler deliver?") == ["Kessler Hydraulik"]
     assert graph.link("What does the purchasing policy say?") == ["handbook/purchasing.md"]
@@ -115,7 +115,7 @@ def test_an_index_without_documents_is_one_line(tmp_path):
         lesson.build(make_index(tmp_path, {}))
 
 
-def test_the_command_answers_a_set_and_no_other_question(tmp_path, command, fake, refused):
+def test_the_command_answers_only_questions_about_what_is_shared(tmp_path, command, fake, refused):
     assert command("step3_rag", "ingest", str(write(tmp_path / "documents", DOCUMENTS))).code == 0
     question = ("step3_rag", "ask", "--graph", "Which contracts share a supplier with KH-2025-01?")
     got = command(*question)

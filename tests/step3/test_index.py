@@ -1,4 +1,4 @@
-"""The index on disk: what it refuses, what a damaged one says, what readers and writers see of each other."""
+"""The index on disk: opening, damage, concurrent readers and writers."""
 
 import os
 import sqlite3
@@ -8,21 +8,20 @@ import pytest
 
 from shared.errors import UserError
 from step3_rag.ingest import update
-from step3_rag.ingest.index import Draft, Index
-from step3_rag.ingest.rebuild import rebuild
+from step3_rag.ingest.index import Index, NewChunk
 from step3_rag.ingest.stems import stems
 from step3_rag.retrieve.snapshot import Snapshot
 from tests.step3.conftest import FACTS, FakeEmbedder, bring_in, texts_of, write
 
 
-def opened(folder, create=False, **facts):
-    return Index.open(folder, FACTS | facts, create=create)
+def opened(folder):
+    return Index.open(folder, FACTS)
 
 
 # --- opening ----------------------------------------------------------------------------------------------
 
 
-def test_there_is_none(tmp_path):
+def test_an_index_that_does_not_exist(tmp_path):
     with pytest.raises(UserError, match="nowhere: make one with `python -m step3_rag ingest PATH`"):
         opened(tmp_path / "nowhere")
     assert not (tmp_path / "nowhere").exists()
@@ -57,7 +56,7 @@ def test_a_damaged_index_says_so(index, documents, damage):
     assert "\n" not in str(refused.value)
 
 
-def test_damage_in_the_middle_says_so_when_it_is_met(index, tmp_path):
+def test_damage_in_the_middle_says_so_when_it_is_read(index, tmp_path):
     bring_in(index, write(tmp_path / "d", {f"{n}.md": f"Number {n} goes on. " * 300 for n in range(30)}))
     file = index.folder / "index.sqlite"
     index.close()
@@ -68,7 +67,7 @@ def test_damage_in_the_middle_says_so_when_it_is_met(index, tmp_path):
         Snapshot(opened(file.parent)).sparse.scores(["x"])
 
 
-def test_an_index_from_before_there_were_versions_opens(built):
+def test_an_index_without_the_newer_tables_opens(built):
     before = texts_of(built)
     built.db.execute("DROP TABLE versions")
     built.db.execute("DROP TABLE copies")
@@ -81,44 +80,42 @@ def test_an_index_from_before_there_were_versions_opens(built):
 # --- reading ----------------------------------------------------------------------------------------------
 
 
-def test_what_is_not_complete_is_seen_nowhere(built):
+def test_incomplete_documents_are_invisible(built):
     before = texts_of(built), built.documents(), Snapshot(built).token_frequency.tolist()
     number = built.begin("new.md", "/new.md", "c", "New", "x")
     (one,) = FakeEmbedder().encode(["kettle contract"])
-    built.add([(number, 0, Draft(None, "", "kettle contract", "kettle contract"), one)])
+    built.add([(number, 0, NewChunk(None, "", "kettle contract", "kettle contract"), one)])
     snapshot = Snapshot(built)
     assert (texts_of(built), built.documents(), snapshot.token_frequency.tolist()) == before
     assert built.neighbours("new.md", 0, 9) == []
     assert len(snapshot.sparse.scores(["kettl"])) == len(snapshot)
     assert snapshot.vocabulary["kettle"] == 1
     built.remove([number])
-    assert built.generation == snapshot.generation  # nobody has seen it
+    assert built.generation == snapshot.generation  # it was never visible
     assert built.db.execute("SELECT count(*) FROM chunks").fetchone() == (len(snapshot),)
 
 
-def test_a_rebuild_that_fails_leaves_the_index_as_it_was_and_its_readers_see_nothing_of_it(
-    built, documents, monkeypatch
-):
+def test_a_rebuild_that_fails_changes_nothing_and_is_invisible_to_readers(built, documents, monkeypatch):
     before, generation, reader = texts_of(built), built.generation, opened(built.folder)
 
     def breaks(index, *_args):
-        bring_in_one(index, [documents / "notes.md"], None, FakeEmbedder(), update.Sizes())
+        ingest_paths(index, [documents / "notes.md"], None, FakeEmbedder(), update.Sizes())
         assert len(texts_of(index)) == 1
         assert texts_of(reader) == before
         raise KeyboardInterrupt
 
-    bring_in_one = update.bring_in
-    monkeypatch.setattr(update, "bring_in", breaks)
+    ingest_paths = update.ingest_paths
+    monkeypatch.setattr(update, "ingest_paths", breaks)
     with pytest.raises(KeyboardInterrupt):
-        rebuild(built.folder, FACTS, FakeEmbedder(), update.Sizes(), [documents], None)
+        update.rebuild(built.folder, FACTS, FakeEmbedder(), update.Sizes(), [documents], None)
     assert (texts_of(built), built.generation) == (before, generation)
     reader.close()
 
 
-# --- what a search needs of all chunks --------------------------------------------------------------------
+# --- the snapshot -----------------------------------------------------------------------------------------
 
 
-def test_an_ingest_between_taking_a_snapshot_and_using_it(built, documents):
+def test_a_snapshot_survives_an_ingest(built, documents):
     snapshot = Snapshot(built)
     for name in ("notes.md", "contracts/supply.md"):
         (documents / name).unlink()

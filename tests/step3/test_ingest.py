@@ -1,4 +1,4 @@
-"""Only what has changed is read; and whatever goes wrong, what the index held is still there."""
+"""Only what has changed is read, and whatever fails, the index keeps what it had."""
 
 import os
 import re
@@ -37,7 +37,7 @@ def names(index):
 # --- what goes in -----------------------------------------------------------------------------------------
 
 
-def test_everything_goes_in_under_its_path_and_the_first_folder_is_the_collection(built):
+def test_a_documents_name_is_its_path_and_its_collection_the_first_folder(built):
     assert {row["name"]: (row["collection"], row["title"]) for row in built.documents()} == {
         "contracts/hosting.html": ("contracts", "Hosting"),
         "contracts/supply.md": ("contracts", "Supply agreement"),
@@ -72,9 +72,9 @@ def test_pages_and_headings_are_kept(index, tmp_path):
 
 
 @pytest.mark.parametrize(("size", "overlap"), [(240, 0), (8, 4)])
-def test_what_is_embedded_is_never_longer_than_what_is_read(size, overlap):
+def test_embedded_texts_fit_into_the_embedders_window(size, overlap):
     class Splits(FakeEmbedder):
-        """As subwords do: a word that is cut has more tokens at its beginning than it had within."""
+        """Like subwords: a word that is cut has more tokens at its beginning than it had inside."""
 
         def token_spans(self, text):
             spans = []
@@ -87,20 +87,20 @@ def test_what_is_embedded_is_never_longer_than_what_is_read(size, overlap):
     text = (
         "# A heading that is long too\n\n" + "Interchangeabilities, " * 600 + "x" * 9000 + " and so on." * 90
     )
-    drafts = list(update.drafts(load.Piece(text), title, embedder, update.Sizes(size, overlap)))
-    assert len(drafts) > 5
-    assert max(len(embedder.token_spans(draft.embedded)) for draft in drafts) <= embedder.longest
-    assert all(draft.text in draft.embedded for draft in drafts)
-    for draft in drafts:
-        above = draft.embedded.removesuffix(draft.text)
+    chunks = list(update.new_chunks(load.Piece(text), title, embedder, update.Sizes(size, overlap)))
+    assert len(chunks) > 5
+    assert max(len(embedder.token_spans(chunk.embedded)) for chunk in chunks) <= embedder.longest
+    assert all(chunk.text in chunk.embedded for chunk in chunks)
+    for chunk in chunks:
+        above = chunk.embedded.removesuffix(chunk.text)
         assert len(embedder.token_spans(above)) <= update.HEADER
 
 
 # --- incremental ------------------------------------------------------------------------------------------
 
 
-def test_what_is_unchanged_is_not_embedded_again(built, documents):
-    os.utime(documents / "notes.md", ns=(1, 1))  # touched, no more
+def test_unchanged_files_are_not_embedded_again(built, documents):
+    os.utime(documents / "notes.md", ns=(1, 1))  # a new time, the same contents
     generation, changes = built.generation, built.db.total_changes
     embedder = FakeEmbedder()
     report = bring_in(built, documents, embedder=embedder)
@@ -117,7 +117,7 @@ def test_a_change_that_keeps_size_and_time_is_seen(built, documents):
     assert bring_in(built, documents).changed == ["notes.md"]
 
 
-def test_removal_stays_below_the_folders_that_were_given(built, documents):
+def test_documents_are_only_removed_below_the_given_folders(built, documents):
     (documents / "notes.md").unlink()
     (documents / "handbook" / "leave.txt").unlink()
     assert bring_in(built, documents / "handbook").removed == ["handbook/leave.txt"]
@@ -171,14 +171,14 @@ def test_files_of_other_types_are_counted(index, tmp_path):
     report = bring_in(index, tmp_path / "d", write(tmp_path / "other" / "d", {"f.md": "Text.", "g.odt": ""}))
     assert report.passed_over[str(tmp_path / "other" / "d")] == "1 .odt: types that are not read"
     assert report.passed_over[str(tmp_path / "d")] == counts
-    with pytest.raises(UserError, match=r"sub holds no document: readable are \.md"):
+    with pytest.raises(UserError, match=r"sub has no documents that can be read: use \.md"):
         bring_in(index, tmp_path / "d", tmp_path / "d" / "sub")
 
 
-def test_a_folder_that_has_become_empty_takes_nothing_out(built, documents):
+def test_an_empty_folder_removes_nothing(built, documents):
     for path in documents.rglob("*.*"):
         path.unlink()
-    with pytest.raises(UserError, match="holds no document"):
+    with pytest.raises(UserError, match="has no documents that can be read"):
         bring_in(built, documents)
     assert len(names(built)) == 5
 
@@ -202,7 +202,7 @@ def test_links_are_followed_within_the_folder_only(index, tmp_path):
         "sub/up": "a link to a folder",
     }
     unreadable = ["broken.md", "circle.md", "pipe.md"]
-    assert report.failed == dict.fromkeys(unreadable, "no file behind it (a broken link?)")
+    assert report.failed == dict.fromkeys(unreadable, "not a regular file (a broken link?)")
 
 
 @posix
@@ -220,8 +220,8 @@ def test_names_of_all_kinds(index, tmp_path):
     assert bring_in(index, folder).unchanged == len(odd)
 
 
-def test_a_folder_that_may_not_be_read_is_named_and_its_documents_stay(built, documents, monkeypatch):
-    """As root may read everything, the refusals are played."""
+def test_a_folder_without_permission_is_named_and_its_documents_stay(built, documents, monkeypatch):
+    """The errors are simulated, since root may read everything."""
     scandir, lstat = os.scandir, os.lstat
     shut = str(documents / "handbook")
 
@@ -281,7 +281,7 @@ def test_a_title_in_front_matter_is_the_heading_where_there_is_none():
 
 
 class Coarse(FakeEmbedder):
-    """Cheap: a line is a token (or a few), all vectors are the same; keeps the sizes of what it is given."""
+    """A cheap embedder with one token per line and equal vectors, which records the sizes of its input."""
 
     def __init__(self):
         super().__init__()
@@ -298,7 +298,7 @@ class Coarse(FakeEmbedder):
 
 
 def test_a_huge_file_goes_through_in_parts(index, tmp_path, monkeypatch):
-    """What is in memory at a time is a piece of its text, and some of its chunks."""
+    """Only a piece of its text and some of its chunks are in memory at a time."""
     size = 600_000
     monkeypatch.setattr(load, "AT_ONCE", size // 6)
     monkeypatch.setattr(update, "AT_ONCE", 16)
@@ -312,7 +312,7 @@ def test_a_huge_file_goes_through_in_parts(index, tmp_path, monkeypatch):
     assert embedder.most_texts <= update.AT_ONCE
 
 
-# --- kills and company ------------------------------------------------------------------------------------
+# --- kills and concurrent readers -------------------------------------------------------------------------
 
 CHILD = """
     import sys
@@ -337,7 +337,7 @@ CHILD = """
 
 
 @posix
-def test_a_kill_in_the_middle_leaves_an_index_that_works_and_goes_on(tmp_path):
+def test_after_a_kill_the_index_works_and_the_next_ingest_continues(tmp_path):
     home, folder = tmp_path / "index", tmp_path / "d"
     old = {f"{name}.md": f"# {name}\n\nOld {name}.\n" for name in "abc"}
     write(folder, old)
@@ -367,31 +367,15 @@ def test_a_kill_in_the_middle_leaves_an_index_that_works_and_goes_on(tmp_path):
     index.close()
 
 
-def test_readers_see_the_old_version_until_the_new_one_is_whole(built, documents, tmp_path):
-    seen = []
-    reader = Index.open(tmp_path / "index", FACTS)
-
-    class Looks(FakeEmbedder):
-        def encode(self, texts):
-            seen.append(texts_of(reader)["notes.md"])
-            return super().encode(texts)
-
-    change(documents / "notes.md", "# Notes\n\nNew.")
-    bring_in(built, documents, embedder=Looks())
-    assert seen == [["# Notes\n\nThe kettle in the kitchen is broken."]]
-    assert texts_of(reader)["notes.md"] == ["# Notes\n\nNew."]
-    reader.close()
-
-
 def test_a_reader_does_not_wait_for_an_ingest(built, embedder, capsys):
     with update.locked(built.folder, lambda _text: pytest.fail("waited")):
         retriever = Service(load_settings(), built, embedder, "chroma").retriever
         assert retriever.search("kettle", Options(use=("bm25",), rerank="none")).best
-    assert "an ingest is at work" in capsys.readouterr().err
+    assert "an ingest is running" in capsys.readouterr().err
     assert Service(load_settings(), built, embedder, "chroma").retriever.search("kettle").stages["dense"]
 
 
-def test_a_place_where_nothing_can_be_written(tmp_path):
+def test_a_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "file").touch()
     with (
         pytest.raises(UserError, match=r"cannot write to .*: name another place with --index"),

@@ -1,4 +1,4 @@
-"""What comes out of files of every format, and what is said of those that can't be read."""
+"""The text of files of every format, and the errors for those that can't be read."""
 
 import codecs
 import csv
@@ -16,7 +16,7 @@ from step3_rag.ingest import load, load_html
 
 
 def text_of(name, contents):
-    """The whole text that a file of that name and these contents gives."""
+    """The whole text that is read from a file with that name and contents."""
     path = Path(name)
     path.write_bytes(contents if isinstance(contents, bytes) else contents.encode())
     return "".join(piece.text for piece in load.pieces(path))
@@ -82,7 +82,7 @@ def test_encodings(contents, text):
 
 
 @pytest.mark.parametrize("unit", ["x", "x\n\n" + "y" * 999_998])
-def test_pieces_are_never_longer_than_what_is_read_at_once(unit):
+def test_pieces_have_a_limited_length(unit):
     text = unit * (2_500_000 // len(unit))
     Path("a.txt").write_text(text)
     found = [piece.text for piece in load.pieces(Path("a.txt"))]
@@ -110,14 +110,14 @@ BINARY, EMPTY = b"\x7fELF\x00\x01" * 100, codecs.BOM_UTF8 + b" \n\t\n"
         ("a.png", b"x", ".png: not one of .md .markdown .txt"),
         ("t.csv", b'a,b\n1,"' + b"x" * 1_000_010, "field larger than"),
         ("a.pdf", pdf(None, None), "no text in it (a scan? it needs OCR)"),
-        ("a.docx", b"just text", "no Word document (BadZipFile)"),
-        ("a.docx", b"\xd0\xcf\x11\xe0\xa1\xb1", "encrypted, or a .doc of the old kind"),
+        ("a.docx", b"just text", "not a Word document (BadZipFile)"),
+        ("a.docx", b"\xd0\xcf\x11\xe0\xa1\xb1", "encrypted, or an old .doc"),
         ("a.docx", zipped(**{"word/document.xml": " " * 6_000_000}), "6 MB: this format has to be parsed"),
         ("a.html", "<p>" + "x" * 6_000_000, "6 MB: this format has to be parsed whole, 5 MB at most"),
     ],
     ids=lambda value: value if isinstance(value, str) and len(value) < 100 else "",
 )
-def test_what_can_not_be_read_says_why(name, contents, why, monkeypatch):
+def test_files_that_cannot_be_read_say_why(name, contents, why, monkeypatch):
     monkeypatch.setattr(load, "LARGEST_DOCX", 5_000_000)
     monkeypatch.setattr(load_html, "LARGEST", 5_000_000)
     assert reason(name, contents).startswith(why)
@@ -179,7 +179,7 @@ def test_tables_in_markdown_become_rows_and_code_stays_code(table, rows):
 
 
 @pytest.mark.parametrize("rule", [" " * 200_000 + "|x", "-|" * 100_000 + "x"])
-def test_a_rule_without_end_takes_no_more_than_linear_time(rule):
+def test_a_very_long_table_rule_takes_linear_time(rule):
     began = time.process_time()
     text_of("a.md", "a|b\n" + rule)
     assert time.process_time() - began < 2
@@ -200,7 +200,7 @@ def test_a_text_goes_on_over_the_pages_of_a_pdf():
     ]
 
 
-def test_pages_are_known_in_every_piece(monkeypatch):
+def test_every_piece_of_a_pdf_knows_its_pages(monkeypatch):
     monkeypatch.setattr(load, "AT_ONCE", 40)
     Path("a.pdf").write_bytes(pdf(*(f"On page {number} of six." for number in range(1, 7)), "x" * 100))
     found = list(load.pieces(Path("a.pdf")))
@@ -225,7 +225,7 @@ def test_encrypted_pdfs():
     [b"", b"%PDF-1.7\n" + bytes(range(256)) * 40, pdf("x" * 900)[:600]],
     ids=["nothing", "noise", "half"],
 )
-def test_damaged_pdfs_are_named_and_nothing_else_is_said(contents, capfd):
+def test_damaged_pdfs_give_one_line(contents, capfd):
     assert reason("a.pdf", contents).startswith("damaged PDF")
     assert capfd.readouterr() == ("", "")
 
@@ -265,7 +265,7 @@ PAGE = """<!DOCTYPE html><html><head><title>Fees | Shop</title><style>p {}</styl
 <aside>Buy!</aside><footer>Imprint</footer></body></html>"""
 
 
-def test_a_page_is_what_a_reader_came_for():
+def test_the_main_text_of_a_page():
     assert text_of("a.html", PAGE) == (
         "# Fees\n\nThe fees of 2nd class rise.\n\n- one\n- two and a half"
         "\n\nPrices\n- item: bolt, price: 0.40 net\n\n## Code\n\n```\n# comment\n  indented\n```"
@@ -300,7 +300,7 @@ def test_a_page_may_name_its_encoding():
 
 
 @pytest.mark.parametrize("tag", ["b", "table"])
-def test_pages_nested_without_end(tag):
+def test_deeply_nested_pages(tag):
     began = time.process_time()
     page = f"<p>before</p>{f'<{tag}>' * 2_000}deep{f'</{tag}>' * 2_000}<p>after</p>"
     assert "after" in text_of("a.html", page)

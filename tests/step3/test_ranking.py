@@ -1,4 +1,4 @@
-"""Fusion, measures, late interaction and BM25, each against another way to get the same figures."""
+"""Fusion, measures, late interaction and BM25, each against an independent computation."""
 
 import numpy as np
 import pytest
@@ -45,7 +45,7 @@ DOCS = [f"d{number}" for number in range(150)]
     st.lists(st.sampled_from(DOCS), unique=True, min_size=1),
     st.dictionaries(st.sampled_from(DOCS), st.integers(-1, 3), min_size=1, max_size=40),
 )
-def test_the_measures_are_those_of_trec_eval(ranking, qrels):
+def test_the_measures_equal_those_of_trec_eval(ranking, qrels):
     run = {doc: float(-rank) for rank, doc in enumerate(ranking)}
     first_ten = {doc: score for doc, score in run.items() if score > -10}
     judge = pytrec_eval.RelevanceEvaluator({"q": qrels}, {"ndcg_cut_10", "recall_10,100", "recip_rank"})
@@ -74,7 +74,7 @@ def query_of(vectors):
 
 @hypothesis_settings(max_examples=100)
 @given(st.integers(0, 9), st.lists(st.integers(0, 7), max_size=8), st.integers(0, 2**32 - 1))
-def test_late_interaction_is_the_naive_loop(n, lengths, seed):
+def test_late_interaction_equals_a_naive_loop(n, lengths, seed):
     rng = np.random.default_rng(seed)
     query, documents = unit(rng, n), [unit(rng, length) for length in lengths]
     weights = rng.uniform(0.01, 5, n).astype(np.float32)
@@ -91,7 +91,7 @@ def test_late_interaction_is_the_naive_loop(n, lengths, seed):
     assert found.tolist() == pytest.approx(expected, abs=1e-4)
 
 
-def test_rare_match_looks_at_the_rarest_words_only():
+def test_rare_match_uses_only_the_rarest_words():
     query, same, other = FakeEmbedder().encode(
         ["the price of Zorn", "the price of Zorn", "the price of Quill"]
     )

@@ -1,4 +1,4 @@
-"""Asking again: which ways there are, when one is taken, and that none can make things worse."""
+"""Searching again: the strategies, when one is used, and that none can make things worse."""
 
 import json
 
@@ -11,7 +11,7 @@ from step3_rag.evaluate import rewrites
 from step3_rag.reflect import reflect as lesson
 from step3_rag.reflect.reflect import MARGIN, THRESHOLD, Attempt, better, reflect
 from step3_rag.reflect.rewrite import OFFLINE, STRATEGIES, correct_spelling, parts_of, rewrite
-from step3_rag.retrieve.search import Found, Options
+from step3_rag.retrieve.search import Options, SearchResult
 from tests.scripted import ScriptedMessages
 
 QUESTION = "What is the notiice of the supply agrement?"
@@ -38,10 +38,10 @@ def scripted(*answers):
     return chat, turns
 
 
-# --- the ways to ask --------------------------------------------------------------------------------------
+# --- the strategies ---------------------------------------------------------------------------------------
 
 
-def test_respelling_keeps_codes_short_words_other_words_and_the_rest():
+def test_spelling_correction_keeps_codes_short_words_and_other_words():
     known = dict.fromkeys(["notice", "contract", "contracts", "sensor"], 1)
     unknown = {"knows": lambda _stem: False}
     assert correct_spelling("Notiice: CONTRACTT-24, tis sensr zebra", known, **unknown) == (
@@ -52,7 +52,7 @@ def test_respelling_keeps_codes_short_words_other_words_and_the_rest():
     assert correct_spelling("renewals", known, lambda stem: stem == "renew") == "renewals"
 
 
-def test_a_joined_question_has_parts():
+def test_a_compound_question_has_parts():
     joined = "When are samples of the P45 planned, and how many watts does the F3 take?"
     assert parts_of(joined) == ["When are samples of the P45 planned", "how many watts does the F3 take?"]
     for one in ("Is bread and butter served?", "and"):
@@ -66,7 +66,7 @@ def test_meaning_weighs_dense_search_more_where_both_were_run(retriever):
     assert rewrite("meaning", "kettle", dense, retriever, None) is None
 
 
-def test_a_follow_up_takes_the_question_before_it_along(retriever):
+def test_a_follow_up_is_searched_with_the_question_before_it(retriever):
     before = ("How long is the leave?", "How is the kettle mended?")
     found = retriever.search("And the lamp?", Options(before=before))
     query, options = rewrite("conversation", "And the lamp?", found, retriever, None)
@@ -125,7 +125,7 @@ def test_a_bad_rewrite_can_not_replace_the_first_search(retriever, sure):
     assert len(turns) == 2
 
 
-def test_an_attempt_that_passes_the_threshold_counts_though_it_is_better_by_little(retriever, sure):
+def test_an_attempt_that_passes_the_threshold_counts_though_it_is_only_a_little_better(retriever, sure):
     sure({"What is the notice of the supply agreement?": 0.89}, other=0.8)
     got = reflect(retriever, QUESTION, Options(), ("spelling",), 0.85)
     assert (got.verdict, got.best.strategy) == ("answer", "spelling")
@@ -144,14 +144,14 @@ def test_every_strategy_is_tried_once_at_most(retriever, sure):
 
 
 @pytest.mark.parametrize(("said", "verdict"), [(THRESHOLD - 0.0001, "abstain"), (THRESHOLD, "answer")])
-def test_it_is_silent_below_the_threshold(retriever, sure, said, verdict):
+def test_it_abstains_below_the_threshold(retriever, sure, said, verdict):
     sure({"zebra": said})
     assert reflect(retriever, "zebra", Options()).verdict == verdict
 
 
 @given(st.lists(st.none() | st.floats(0, 1), min_size=1, max_size=8))
-def test_what_is_kept_is_never_less_sure_than_the_first(said):
-    attempts = [Attempt(str(i), "q", Found("q", Options()), each) for i, each in enumerate(said)]
+def test_the_kept_attempt_is_never_less_confident_than_the_first(said):
+    attempts = [Attempt(str(i), "q", SearchResult("q", Options()), each) for i, each in enumerate(said)]
     best = better(attempts)
     assert best.rank >= attempts[0].rank
     assert all(each.rank <= best.rank + MARGIN for each in attempts)
@@ -160,7 +160,7 @@ def test_what_is_kept_is_never_less_sure_than_the_first(said):
 # --- the chat model in it ---------------------------------------------------------------------------------
 
 
-def test_a_chat_model_that_fails_in_a_strategy_leaves_what_the_others_found(retriever, sure, monkeypatch):
+def test_if_the_chat_model_fails_in_a_strategy_the_other_results_remain(retriever, sure, monkeypatch):
     monkeypatch.setattr("anthropic._base_client.INITIAL_RETRY_DELAY", 0.0)
     sure({})
     api = ScriptedMessages()

@@ -1,4 +1,4 @@
-"""Which collections a question is sent to, and what happens when that was wrong."""
+"""The router: which collections are searched, and the second search if that was wrong."""
 
 import json
 
@@ -59,10 +59,10 @@ def test_a_router_knows_the_collections_of_an_index(retriever):
         assert next(iter(router.nearness(vector))) == chunk.collection
 
 
-# --- a search by way of it --------------------------------------------------------------------------------
+# --- the command ------------------------------------------------------------------------------------------
 
 
-def test_the_command_says_what_was_searched(read_only, command, refused, monkeypatch):
+def test_the_command_shows_what_was_searched(read_only, command, refused, monkeypatch):
     monkeypatch.setattr(route, "MARGIN", 0.0)
     monkeypatch.setattr("step3_rag.reflect.route.confidence", lambda *_: 0.9)
     args = ("search", "days of leave", "--route")

@@ -1,8 +1,7 @@
-"""One contract for every vector store; and what is particular to some.
+"""One contract for all vector stores, and tests for single stores.
 
-Chroma (in process, and `chroma run`) and FAISS are the real thing. Weaviate and Pinecone are their real
-clients against stand-ins on loopback that hold every request against the
-documented wire format.
+Chroma (in process, and `chroma run`) and FAISS are real. Weaviate and Pinecone are their real clients with
+fake servers on loopback, which check every request against the documented wire format.
 """
 
 import hashlib
@@ -22,7 +21,7 @@ import pytest
 
 from shared.errors import UserError
 from step3_rag.ingest.embed import Encoded
-from step3_rag.ingest.index import Draft, Index
+from step3_rag.ingest.index import Index, NewChunk
 from step3_rag.retrieve.snapshot import Snapshot
 from step3_rag.stores import common, vector_store
 from tests.conftest import NO_NETWORK
@@ -32,7 +31,7 @@ PACKAGES = {"chroma": "chromadb", "faiss": "faiss", "weaviate": "weaviate", "pin
 
 
 def vector_of(text):
-    """A direction that a text always has, shape (DIM,)."""
+    """A text's vector, always the same, shape (DIM,)."""
     seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
     drawn = np.random.default_rng(seed).normal(size=DIM).astype(np.float32)
     return drawn / np.linalg.norm(drawn)
@@ -45,7 +44,7 @@ def fill(index, *documents):
         number = index.begin(name, f"/{name}", name.split("/")[0], name, document)
         texts = [f"{name} passage {place} \N{LATIN SMALL LETTER E WITH ACUTE}" for place in range(int(count))]
         index.add(
-            (number, place, Draft(None, "", text, text), encoded(text)) for place, text in enumerate(texts)
+            (number, place, NewChunk(None, "", text, text), encoded(text)) for place, text in enumerate(texts)
         )
         index.finish([number])
 
@@ -69,7 +68,7 @@ def exact(index, query, k, collection=None):
 
 @dataclass
 class Setup:
-    """A kind of store to hold to the contract."""
+    """A store and its index."""
 
     name: str
     folder: Path
@@ -91,16 +90,13 @@ class Setup:
         assert vector_store.is_current(self.index, self.store)
         return len(self.store.ids() - before)
 
-    def nearest(self, query, k, collections=()):
-        return self.store.nearest(query, k, collections)
-
 
 # --- the servers ----------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def chroma_server(tmp_path_factory):
-    """A real one, started here: its address."""
+    """The address of a real server, started here."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     command = [Path(sys.executable).with_name("chroma"), "run", "--host", "127.0.0.1", "--port", str(port)]
@@ -127,7 +123,7 @@ def chroma_server(tmp_path_factory):
 
 @pytest.fixture
 def weaviate(tmp_path, monkeypatch):
-    """A stand-in that wants a key, and an index on it."""
+    """A fake server that needs a key, with an index."""
     pytest.importorskip("weaviate")
     from tests.step3.fake_weaviate import FakeWeaviate
 
@@ -138,7 +134,7 @@ def weaviate(tmp_path, monkeypatch):
 
 @pytest.fixture
 def pinecone(tmp_path, monkeypatch):
-    """A stand-in, and an index on it."""
+    """A fake server with an index."""
     pytest.importorskip("pinecone")
     from tests.step3.fake_pinecone import FakePinecone
 
@@ -163,26 +159,26 @@ def setup(request, tmp_path):
 
 
 class TestContract:
-    """Whatever the store, the same chunks come back in the same order with the same scores."""
+    """All stores return the same chunks in the same order with the same scores."""
 
-    def test_finds_what_arithmetic_finds_in_all_collections_and_in_some(self, setup):
+    def test_finds_the_nearest_in_all_collections_and_in_some(self, setup):
         assert setup.sync() == 0
-        assert setup.nearest(vector_of("anything"), 5) == {}
+        assert setup.store.nearest(vector_of("anything"), 5) == {}
         fill(setup.index, "a/one.md: 105", "a b/two.md: 40", "c/three.md: 3")
         assert setup.sync() == 148
         assert setup.store.ids() == set(Snapshot(setup.index).ids.tolist())  # on several pages
         for query in (vector_of("first"), vector_of("a/one.md passage 3 é")):
             right = exact(setup.index, query, 20)
-            found = setup.nearest(query, 20)
+            found = setup.store.nearest(query, 20)
             assert list(found) == list(right)
             assert list(found.values()) == pytest.approx(list(right.values()), abs=1e-3)
         # Not "a b", which a store that cuts values into words would find under "a" as well.
-        assert list(setup.nearest(query, 10, ["a"])) == list(exact(setup.index, query, 10, "a"))
+        assert list(setup.store.nearest(query, 10, ["a"])) == list(exact(setup.index, query, 10, "a"))
         two = {*exact(setup.index, query, 150, "a"), *exact(setup.index, query, 150, "c")}
-        assert set(setup.nearest(query, 150, ["a", "c"])) == two
-        assert setup.nearest(query, 10, ["nobody's"]) == {}
+        assert set(setup.store.nearest(query, 150, ["a", "c"])) == two
+        assert setup.store.nearest(query, 10, ["nobody's"]) == {}
 
-    def test_follows_the_index_goes_on_where_it_was_killed_and_adds_what_was_lost(self, setup, monkeypatch):
+    def test_follows_the_index_continues_after_a_kill_and_adds_what_was_lost(self, setup, monkeypatch):
         monkeypatch.setattr(vector_store, "BATCH", 7)
         fill(setup.index, "a/one.md: 20", "a/two.md: 10")
         upsert, calls = setup.store.upsert, []
@@ -205,8 +201,8 @@ class TestContract:
         fill(setup.index, "a/three.md: 5", "a/two.md: 4")
         assert setup.sync() == 9
         query = vector_of("anything")
-        assert list(setup.nearest(query, 30)) == list(exact(setup.index, query, 30))
-        assert len(setup.nearest(query, 30)) == 9
+        assert list(setup.store.nearest(query, 30)) == list(exact(setup.index, query, 30))
+        assert len(setup.store.nearest(query, 30)) == 9
 
     def test_two_indexes_do_not_mix(self, setup, tmp_path):
         other = Setup(setup.name, tmp_path / "other", setup.address)
@@ -215,10 +211,10 @@ class TestContract:
             each.sync()
         query = vector_of("anything")
         for each in (setup, other):
-            assert list(each.nearest(query, 10)) == list(exact(each.index, query, 10))
+            assert list(each.store.nearest(query, 10)) == list(exact(each.index, query, 10))
 
 
-# --- particulars ----------------------------------------------------------------------------------------
+# --- single stores --------------------------------------------------------------------------------------
 
 
 def test_an_extra_that_is_not_installed_is_named(tmp_path, monkeypatch):
@@ -240,7 +236,7 @@ def damage_graph(home):
 
 
 @pytest.mark.parametrize("damage", [damage_tables, damage_graph])
-def test_a_damaged_chroma_folder_is_one_line_and_can_be_made_anew(damage, tmp_path, monkeypatch):
+def test_a_damaged_chroma_folder_is_one_line_and_can_be_filled_again(damage, tmp_path, monkeypatch):
     from step3_rag.stores import chroma as store_chroma
 
     # The graph is written to disk from 1,000 chunks on; here earlier.
@@ -251,7 +247,7 @@ def test_a_damaged_chroma_folder_is_one_line_and_can_be_made_anew(damage, tmp_pa
     setup.store.client.close()
     assert list((tmp_path / "chroma").glob("*/*.bin"))
     damage(tmp_path / "chroma")
-    with pytest.raises(UserError, match="chroma cannot be read: delete it, the next search makes it anew"):
+    with pytest.raises(UserError, match="chroma cannot be read: delete it, the next search fills it again"):
         setup.open()
     shutil.rmtree(tmp_path / "chroma")
     setup.open()
@@ -275,7 +271,7 @@ def test_a_server_that_is_not_there_is_one_line(name, advice, tmp_path, monkeypa
 
 
 @pytest.mark.parametrize("name", ["chroma", "weaviate", "pinecone"])
-def test_a_server_that_says_nothing_is_not_waited_for(name, tmp_path, monkeypatch):
+def test_a_server_that_does_not_answer_times_out(name, tmp_path, monkeypatch):
     pytest.importorskip(PACKAGES[name])
     monkeypatch.setattr(common, "CONNECT", 0.5)
     monkeypatch.setenv("PINECONE_API_KEY", "any")
@@ -288,13 +284,13 @@ def test_a_server_that_says_nothing_is_not_waited_for(name, tmp_path, monkeypatc
             Setup(name, tmp_path, f"{address}?grpc={grpc.getsockname()[1]}")
 
 
-def test_an_address_that_is_none_is_refused(tmp_path):
+def test_an_invalid_address_is_refused(tmp_path):
     for address in ("ftp://localhost", "http://localhost:port"):
         with pytest.raises(UserError, match="write it like http://localhost:8000"):
             Setup("chroma", tmp_path, address)
 
 
-def test_weaviate_is_told_the_key(weaviate, monkeypatch):
+def test_weaviate_gets_the_key(weaviate, monkeypatch):
     fill(weaviate.index, "a/one.md: 3")
     assert weaviate.sync() == 3
     monkeypatch.setenv("WEAVIATE_API_KEY", "guessed")
@@ -302,7 +298,7 @@ def test_weaviate_is_told_the_key(weaviate, monkeypatch):
         weaviate.open()
 
 
-def test_what_weaviate_refused_is_added_by_the_next_sync(weaviate):
+def test_chunks_that_weaviate_refused_are_added_by_the_next_sync(weaviate):
     fill(weaviate.index, "a/one.md: 3")
     weaviate.server.refuse = "no space left"
     with pytest.raises(
@@ -312,7 +308,7 @@ def test_what_weaviate_refused_is_added_by_the_next_sync(weaviate):
     assert weaviate.sync() == 1
 
 
-def test_pinecone_is_told_the_key(pinecone, monkeypatch):
+def test_pinecone_gets_the_key(pinecone, monkeypatch):
     fill(pinecone.index, "a/one.md: 3")
     assert pinecone.sync() == 3
     monkeypatch.setenv("PINECONE_API_KEY", "guessed")
@@ -352,7 +348,7 @@ def texts_on(pinecone, weaviate):
     return {metadata["text"] for _, metadata in rows.values()}, {row["text"] for row, _ in objects.values()}
 
 
-def test_a_document_that_is_forgotten_leaves_every_copy(copied, weaviate, command):
+def test_forget_removes_a_document_from_every_copy(copied, weaviate, command):
     got = command("step3_rag", "forget", "a/one.md", "--index", str(copied.folder))
     assert (got.code, got.err) == (0, "")
     left = {f"a/two.md passage {place} é" for place in range(3)}
@@ -360,7 +356,7 @@ def test_a_document_that_is_forgotten_leaves_every_copy(copied, weaviate, comman
     assert vector_store.open_store("chroma", copied.folder).count() == 3
 
 
-def test_a_copy_that_can_not_be_reached_is_named_and_follows_later(copied, weaviate, refused, monkeypatch):
+def test_forget_names_a_copy_that_cannot_be_reached(copied, weaviate, refused):
     key, copied.server.key = copied.server.key, "changed"
     line = refused("step3_rag", "forget", "a/one.md", "--index", str(copied.folder))
     assert (

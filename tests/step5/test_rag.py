@@ -287,7 +287,7 @@ def test_the_service_asks_the_evaluator_that_step_3_asks(rag, monkeypatch):
         time.sleep(0.1)
         return [0.5] * len(passages)
 
-    monkeypatch.setattr("step3_rag.service.evaluator_of", lambda _settings: evaluator)
+    monkeypatch.setattr("step3_rag.service.load_evaluator", lambda _settings: evaluator)
     monkeypatch.setattr("step3_rag.reflect.confidence.SURE", 1.1)
     got, _ = answer(rag(), Query(question=NOTICE, reader="quote"))
     assert NOTICE in asked

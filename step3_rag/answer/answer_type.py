@@ -1,13 +1,13 @@
-"""Is what the question asks for there? Checked without a model: its codes, and some kinds of values.
+"""Has the answer what the question asks for? A check without a model, for codes and some types of values.
 
     >>> missing("What does the Kingfisher weigh?", "It costs EUR 120.", passages="The Kingfisher ...")
     'a weight'
     >>> missing("What does E-160 mean?", "E-140: the self-test failed.", passages="E-125 ... E-140 ...")
     'E-160'
 
-Confidence says whether a passage is about the question, and the price list is about the Kingfisher. But an
-answer without a weight is wrong where the question asks for one. Most questions show no kind, and pass. It
-reads English only.
+Confidence says whether a passage is about the question, and the price list is about the Kingfisher. But if
+the question asks for a weight, an answer without one is wrong. Most questions show no type, and pass. It
+works for English only.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ TIME = (
 )
 WEIGHT = r"\d\s?(?:k?g|mg|t|lbs?|oz)\b|gram|kilo|tonne|pound|ounce"
 HOW = "many|much|often|far|long|old|high|hot|cold|deep|wide|tall|fast|quickly|soon|early|late|big|large|few"
-# What is asked for, the words in a question that show it, what an answer must have; the first match counts
-KINDS = [
+# The type, the words in a question that ask for it, what an answer must have; the first match counts.
+TYPES = [
     ("a weight", r"\b(?:weighs?|weight|heavy)\b", WEIGHT),
     ("an e-mail address", r"\be-?mail address\b", "@"),
     ("a telephone number", r"\b(?:tele)?phone number\b|\bextension\b", r"\d{3}"),
@@ -36,14 +36,14 @@ CODE = re.compile(r"\b[A-Za-z](?=[\w-]*\d)[\w-]*\b")  # E-160, P80, HG-1187
 
 
 def missing(question: str, answer: str, passages: str) -> str | None:
-    """What the question asks for and the answer lacks, in words; None where nothing is known to be missing.
+    """What the question asks for and the answer lacks, in words; None if nothing is known to be missing.
 
-    A code may stand anywhere in the passages; a value of the kind asked for must stand in the answer.
+    A code of the question must stand in the passages, a value of the type asked for in the answer.
     """
     for code in CODE.findall(question):
         if code.lower() not in passages.lower():
             return code
-    for kind, asks, has in KINDS:
+    for name, asks, has in TYPES:
         if re.search(asks, question, re.IGNORECASE):
-            return None if re.search(has, answer, re.IGNORECASE) else kind
+            return None if re.search(has, answer, re.IGNORECASE) else name
     return None
