@@ -1,4 +1,4 @@
-"""Where a server listens, and who can reach it there."""
+"""Where a server listens, and whether other machines can reach it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import socket
 
 from shared.errors import UserError
 
-BACKLOG = 2048  # connections that nobody has accepted yet
+BACKLOG = 2048  # connections that wait to be accepted
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach that address.
+    """Whether only this machine can reach the address.
 
     >>> is_loopback("127.0.0.1"), is_loopback("localhost"), is_loopback("0.0.0.0")
     (True, True, False)
@@ -25,7 +25,7 @@ def is_loopback(host: str) -> bool:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens there.
+    """A listening socket.
 
     Raises:
         UserError: the port is taken or not allowed, or the host is not an address of this machine.
@@ -36,19 +36,19 @@ def listen(host: str, port: int) -> socket.socket:
         )[0]
     except (socket.gaierror, UnicodeError):
         raise UserError(f"--host {host} is not an address of this machine: use 127.0.0.1") from None
-    found = socket.socket(family, kind, protocol)
+    listening = socket.socket(family, kind, protocol)
     try:
-        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        found.bind(address)
-        found.listen(BACKLOG)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen(BACKLOG)
     except OSError as error:
-        found.close()
+        listening.close()
         what = "is in use" if error.errno in (48, 98, 10048) else f"can't be used ({error.strerror})"
         raise UserError(f"port {port} of {host} {what}: choose another with --port") from None
-    return found
+    return listening
 
 
 def address_of(listening: socket.socket) -> str:
-    """What to type into a browser."""
+    """The URL of a listening socket."""
     host, port = listening.getsockname()[:2]
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"

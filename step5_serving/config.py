@@ -1,4 +1,4 @@
-"""Everything about a server that can be chosen: the flags of `serve`, with their defaults.
+"""The configuration of a server: the flags of `serve`, with their defaults.
 
 >>> Config(engine="llamacpp", running=8).timeout_s
 120.0
@@ -16,25 +16,25 @@ from step5_serving.addresses import is_loopback
 HOST, PORT = "127.0.0.1", 8000
 KEYS = Path("serving-keys.json")
 TELEMETRY = "sqlite:///telemetry.db"
-SCRIPTED = "scripted"  # no model: fixed answers, for measuring the API itself
+SCRIPTED = "scripted"  # an engine without a model: fixed answers, to measure the API itself
 READERS = ("chat", "quote")
 
 
 @dataclass(frozen=True)
 class Options:
-    """Settings of an engine of ours; all but `rows` are for the batcher, engine torch."""
+    """Settings of our engines; all but `rows` only for torch, the batcher."""
 
     rows: int = 16  # sequences that are decoded together
-    quantize: str | None = None  # int8, or not
-    prefix_cache: bool = True  # keep the KV cache of prompts' beginnings
-    lookup: int = 8  # tokens that prompt lookup proposes for a sequence in a step at most; 0: none
-    chunk: int = 256  # prompt tokens between two steps of the others
+    quantize: str | None = None  # or int8
+    prefix_cache: bool = True  # reuse the KV cache of common prompt prefixes
+    lookup: int = 8  # most tokens that prompt lookup proposes per sequence and step; 0: off
+    chunk: int = 256  # prompt tokens per step
     waiting: int = 256  # sequences in the queue
-    places: int = 2048  # of the KV cache for each row: 47 MB for SmolLM2-135M in bfloat16, once they are used
+    places: int = 2048  # of the KV cache per row: 47 MB for SmolLM2-135M in bfloat16, once used
 
     @property
     def tokens(self) -> int:
-        """Places of the whole KV cache."""
+        """Places in the whole KV cache."""
         return self.rows * self.places
 
 
@@ -44,30 +44,30 @@ class Config:
 
     host: str = HOST
     port: int = PORT
-    names: tuple[str, ...] = ()  # further hosts that requests may name, behind a proxy
+    names: tuple[str, ...] = ()  # host names of a proxy in front
 
     engine: str = "auto"  # engines/choice.py; or SCRIPTED
     model: str | None = None
-    flags: Mapping[str, Any] = field(default_factory=dict)  # further settings: device, dtype, threads, seed
-    options: Options = Options()  # of an engine of ours
+    flags: Mapping[str, Any] = field(default_factory=dict)  # settings: device, dtype, threads, seed
+    options: Options = Options()  # of our engines
 
-    index: Path | None = None  # None: rag-index here, or else the sample's
+    index: Path | None = None  # None: ./rag-index, or the sample's
     store: str = "chroma"
     store_address: str | None = None
     reader: str = "chat"
-    strategies: tuple[str, ...] | None = None  # None: those that measured best
-    threshold: float | None = None  # of confidence, below which it says that it doesn't know
+    strategies: tuple[str, ...] | None = None  # to rewrite queries; None: step 3's default
+    threshold: float | None = None  # confidence below which it abstains; None: step 3's
     context_tokens: int = 1024  # of passages in a prompt
     prompts: str | None = None  # traffic split, "1:90,2:10"; None: the latest version
 
     telemetry: str = TELEMETRY
     redact: bool = False
     otlp: str | None = None
-    otlp_content: bool = False  # questions and answers in the spans, too
+    otlp_content: bool = False  # send questions and answers, too
     budget_usd_per_day: float | None = None
 
     keys: Path = KEYS
-    rate: float | None = None  # requests a second and key; None: as many as come
+    rate: float | None = None  # requests per second and key; None: no limit
     burst: float | None = None
     running: int = 16
     waiting: int = 64
@@ -76,5 +76,5 @@ class Config:
 
     @property
     def is_reachable(self) -> bool:
-        """Whether others than this machine can reach the server, directly or through a proxy."""
+        """Whether other machines can reach the server, directly or through a proxy."""
         return not is_loopback(self.host) or bool(self.names)

@@ -1,4 +1,4 @@
-"""Work for one who asked: it stops when his connection closes."""
+"""Stops work whose client has closed the connection."""
 
 from __future__ import annotations
 
@@ -9,25 +9,24 @@ from typing import TypeVar
 from starlette.types import Receive
 
 T = TypeVar("T")
-WATCH_AFTER = 0.02  # seconds
+WATCH_AFTER = 0.02  # seconds; faster work is not watched
 
 
 class ClientGone(Exception):
-    """Whoever asked has left; there is nobody to reply to."""
+    """The client has closed the connection, so there is nobody to reply to."""
 
 
 async def while_connected(receive: Receive, work: Awaitable[T]) -> T:
-    """The outcome of the work, which is cancelled when the client goes away. The body has to be read already.
+    """The result of the work, which is cancelled if the client goes away. Read the body before.
 
     Raises:
-        ClientGone: he did.
+        ClientGone: the client went away.
     """
     task, gone = asyncio.current_task(), False
     assert task is not None
 
     async def watch() -> None:
         nonlocal gone
-        # What is done sooner needs nobody to watch.
         await asyncio.sleep(WATCH_AFTER)
         while (await receive())["type"] != "http.disconnect":
             pass

@@ -1,11 +1,12 @@
-"""The one error of the service: a status, a type for programs, a line for people.
+"""The error of the service: a status, a type for programs, a line for people.
 
     >>> ApiError(429, "rate_limit_error", "2 requests a second are allowed: wait 1 s", retry_after=1).body()
     {'error': {'type': 'rate_limit_error', 'message': '2 requests a second are allowed: wait 1 s'}}
 
 The types are those of the Messages API (invalid_request_error, authentication_error, permission_error,
-not_found_error, request_too_large, rate_limit_error, api_error, overloaded_error, timeout_error), which
-clients of models know already, and two of our own: telemetry_unavailable, budget_exceeded.
+not_found_error, request_too_large, rate_limit_error, api_error, overloaded_error, timeout_error), and two of
+our
+own: telemetry_unavailable, budget_exceeded.
 """
 
 from __future__ import annotations
@@ -22,11 +23,10 @@ class ApiError(Exception):
     """A request that gets no answer, and why.
 
     Args:
-        status: of HTTP.
-        type: one of the Messages API's.
-        message: what was wrong, what is allowed, in one line; secrets in it are masked.
-        retry_after: seconds after which another try makes sense.
-        retrieved: what was found before it failed, for the telemetry.
+        status: the HTTP status.
+        message: what was wrong and what is allowed; it is put on one line, with secrets masked.
+        retry_after: seconds after which a retry makes sense.
+        retrieved: what was found before the failure, for telemetry.
     """
 
     def __init__(
@@ -40,44 +40,44 @@ class ApiError(Exception):
     ) -> None:
         self.status, self.type, self.message = status, type, masked(" ".join(message.split()))
         self.retry_after, self.retrieved = retry_after, retrieved
-        self.key_id: str | None = None  # whose call it was, where that is known
-        self.has_row = False  # whether telemetry has a row of it, or was asked for one
+        self.key_id: str | None = None  # of the caller, if known
+        self.has_row = False  # in telemetry, or its writing failed
         super().__init__(self.message)
 
     def body(self) -> dict[str, Any]:
-        """As a reply says it."""
+        """The JSON of the reply."""
         return {"error": {"type": self.type, "message": self.message}}
 
 
 def bad_request(message: str) -> ApiError:
-    """What was sent makes no sense."""
+    """The request is malformed."""
     return ApiError(400, "invalid_request_error", message)
 
 
 def not_found(message: str) -> ApiError:
-    """There is no such thing."""
+    """What was requested does not exist."""
     return ApiError(404, "not_found_error", message)
 
 
 def unavailable(message: str, retry_after: int | None = None) -> ApiError:
-    """A part of the service does not work now."""
+    """A part of the service is broken now."""
     return ApiError(503, "api_error", message, retry_after=retry_after)
 
 
 def overloaded(message: str, retry_after: int | None = None) -> ApiError:
-    """There is no room now."""
+    """There is no room for the request now."""
     return ApiError(503, "overloaded_error", message, retry_after=retry_after)
 
 
 class TelemetryDown(ApiError):
-    """The row could not be written: the answer is held back, since an answered call must have its row."""
+    """The row could not be written, so the answer is not sent: an answered call must have its row."""
 
     def __init__(self, why: str) -> None:
         super().__init__(503, "telemetry_unavailable", why, retry_after=1)
 
 
 class BudgetExceeded(ApiError):
-    """Today's money is spent; `retry_after` is the time to midnight, UTC."""
+    """Today's budget is spent; `retry_after` is the time until midnight UTC."""
 
     def __init__(self, why: str, retry_after: int) -> None:
         super().__init__(429, "budget_exceeded", why, retry_after=retry_after)

@@ -1,11 +1,11 @@
-"""The seam between the API and what answers: a Query goes in, an Answered comes out.
+"""The interface between the API and what answers: a Query goes in, an Answered comes out.
 
     answerer: Answerer = ScriptedAnswerer()  # rag/scripted.py: no model; for tests and measuring
     answerer: Answerer = RagAnswerer(...)  # rag/answers.py: step 3's retrieval and a chat model
     answered = await answerer.answer(Query(question="When does it renew?"), write=print)
 
-The routes know nothing but this file, so that whatever answers can be swapped: the API is tested without a
-model, and its own speed measured without one. What can't be answered is an `ApiError` (errors.py).
+The routes know only this file, so the API can be tested, and its own speed measured, without a model. A
+question that can't be answered raises an `ApiError` (errors.py).
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 LONGEST = 2000  # characters of a question
 
 Question = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST)]
-# One line that a file system and a shell can bear; step 3 decides whether there is such a collection.
 Collection = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
 
 
@@ -27,7 +26,7 @@ class Query(BaseModel):
     """A question as it is posted to /query."""
 
     model_config = ConfigDict(
-        extra="forbid",  # a misspelt field is an error, not a default taken in silence
+        extra="forbid",  # so that a misspelt field is an error
         json_schema_extra={
             "examples": [
                 {"question": "What are the contract renewal terms?"},
@@ -40,7 +39,7 @@ class Query(BaseModel):
     collection: Collection | None = Field(None, description="Search only this part of the documents.")
     k: int = Field(5, ge=1, le=20, description="How many passages to find at most.")
     prompt_version: int | None = Field(
-        None, ge=1, le=1_000_000, description="Of the answer's prompt; left out: the server chooses."
+        None, ge=1, le=1_000_000, description="Of the answer's prompt; default: the server chooses."
     )
     reader: Literal["auto", "chat", "quote"] = Field(
         "auto", description="chat: the model writes; quote: sentences word for word; auto: the server's."
@@ -49,32 +48,32 @@ class Query(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A passage the answer is made from; `number` is what a citation [1] means."""
+    """A passage for the answer, which cites it by its `number`: [1]."""
 
     number: int
     document: str  # its path below the collection's folder: contracts/supply-brightwell.md
-    place: str  # where in it: a heading, a page
+    place: str  # a heading or page in it
     text: str
-    chunk: int  # the index's own number
-    sha256: str  # of the text: whether a replay has the same passages
+    chunk: int  # its number in the index
+    sha256: str  # of the text, for replays
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One search; `took` is the one whose passages were used."""
+    """One search; `took` marks the one whose passages were used."""
 
-    strategy: str  # question (as it was asked), spelling, meaning, hyde ...
+    strategy: str  # question (as asked), spelling, meaning, hyde ...
     query: str
     confidence: float | None
     took: bool = True
-    start_ms: float | None = None  # after the answerer began; in a row, after the call came; None: not timed
+    start_ms: float | None = None  # after the start of the answer, in a row of the call; None: not timed
     retrieve_ms: float | None = None
     rerank_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PromptRef:
-    """Which prompt was used; `text` is the template, which each call's row keeps."""
+    """A prompt as each call stores it; `text` is the whole template."""
 
     id: str
     version: int
@@ -83,13 +82,13 @@ class PromptRef:
 
     @property
     def label(self) -> str:
-        """As replies and tables name it: answer/1@ab12cd34."""
+        """Its short name, like answer/1@ab12cd34."""
         return f"{self.id}/{self.version}@{self.sha256[:8]}"
 
 
 @dataclass(slots=True, kw_only=True)
 class Retrieved:
-    """What the search gave, known before the first word of the answer."""
+    """The result of the search, known before the first word of the answer."""
 
     sources: list[Source] = field(default_factory=list)
     confidence: float | None = None  # None: unknown
@@ -98,19 +97,18 @@ class Retrieved:
 
 @dataclass(slots=True, kw_only=True)
 class Answered(Retrieved):
-    """An answer with everything that telemetry and a replay need."""
+    """An answer with everything that telemetry and replays need."""
 
     text: str
     abstained: bool = False
     input_tokens: int | None = None  # None: unknown; 0: no model read anything
     output_tokens: int | None = None
     latency_ms: dict[str, float] = field(default_factory=dict)  # of retrieve, rerank, generate
-    prompt: PromptRef | None = None  # None: no prompt took part (a quote)
+    prompt: PromptRef | None = None  # None: a quote has none
     model: str = ""
     engine: str = ""
     finish_reason: str | None = None  # end_turn, max_tokens ...; None: no model wrote
-    # All it takes to make the call again: k, collection, reader, strategies, threshold, budget, max_tokens.
-    parameters: dict[str, Any] = field(default_factory=dict)
+    parameters: dict[str, Any] = field(default_factory=dict)  # for a replay: k, collection, reader ...
 
 
 Write = Callable[[str], None]
@@ -118,22 +116,22 @@ Tell = Callable[[Retrieved], None]
 
 
 def nothing(_: object) -> None:
-    """For whoever doesn't listen."""
+    """The default for Write and Tell."""
 
 
 class Answerer(Protocol):
-    """What answers questions. Everything runs in the event loop; what blocks belongs into a thread."""
+    """What answers questions. Its methods run in the event loop; whatever blocks belongs in a thread."""
 
     model: str
     engine: str
 
     @property
     def library(self) -> Any:
-        """What keeps the documents (rag/library.py); None: nothing does."""
+        """The documents (rag/library.py), or None."""
         ...
 
     async def answer(self, query: Query, write: Write = nothing, tell: Tell = nothing) -> Answered:
-        """Answer; `tell` gets what was found, then `write` the text in pieces, both in the loop's thread.
+        """Answer; `tell` gets the search result, then `write` the text in pieces, both in the loop's thread.
 
         Cancelling the task stops the model at the next token.
 
@@ -145,17 +143,17 @@ class Answerer(Protocol):
     async def again(
         self, query: Query, sources: list[Source], prompt: PromptRef | None, parameters: dict[str, Any]
     ) -> Answered:
-        """The generation alone, from given passages and a given prompt (None: quote). For replays."""
+        """Only the generation, from given passages and a given prompt (None: quote), for replays."""
         ...
 
     def pick(self, trace_id: str) -> int | None:
-        """The version of the prompt that a call of this trace gets; None where there is none to choose."""
+        """The prompt version for a trace; None if there is no choice."""
         ...
 
     async def ready(self) -> str | None:
-        """None, or why it can't answer yet."""
+        """None, or why it can't answer now."""
         ...
 
     async def close(self) -> None:
-        """Let go of models, threads, connections."""
+        """Close models, threads and connections."""
         ...

@@ -1,11 +1,11 @@
-"""Who gets in: at most N calls run, at most M wait for their turn, and the rest is told when to come again.
+"""Admission control: at most N calls run, at most M wait for their turn, the rest is told when to try again.
 
     async with admission.turn() as queued_s:
         ...
 
-A queue without a bound looks friendlier and is not: under a load that is too high it grows until every call
-in it takes longer than its caller waits, and the machine works for people who have left. A short queue
-evens out bursts, and a 503 that comes at once can be tried elsewhere. First come, first served.
+An unbounded queue looks friendlier, but under too much load it grows until every caller waits longer than
+they are willing to, and the machine works for people who have left. A short queue smooths bursts, and a 503
+that comes at once can be tried elsewhere. First come, first served.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from collections.abc import AsyncIterator
 
 from step5_serving.errors import overloaded
 
-LONGEST_WAIT = 60  # seconds that a Retry-After says at most
-FORGET = 0.1  # the weight of the newest call in the mean of how long calls run
+LONGEST_WAIT = 60  # seconds, of a Retry-After
+FORGET = 0.1  # weight of the newest call in the moving average of running times
 
 
 class Admission:
-    """The doors. Used in one event loop only."""
+    """Counts running and waiting calls; used in one event loop only."""
 
     def __init__(self, running: int, waiting: int) -> None:
         self.most_running, self.most_waiting = running, waiting
         self.running = 0
-        self.closed: str | None = None  # why nobody gets in any more
+        self.closed: str | None = None  # why no call is admitted any more
         self._queue: deque[asyncio.Future[None]] = deque()
-        self._mean = 1.0  # seconds that a call runs
+        self._mean = 1.0  # moving average of the seconds that a call runs
         self._empty = asyncio.Event()
         self._empty.set()
 
@@ -41,25 +41,22 @@ class Admission:
 
     @contextlib.asynccontextmanager
     async def turn(self) -> AsyncIterator[float]:
-        """A place among the running, for the length of a `with`; gives the seconds spent waiting for it.
+        """A place among the running calls, for the length of a `with`; gives the seconds spent waiting for
+        it.
 
         Raises:
-            ApiError: the queue is full, or the doors are closed.
+            ApiError: the queue is full, or no call is admitted any more.
         """
-        came = time.perf_counter()
+        arrived = time.perf_counter()
         await self._enter()
         began = time.perf_counter()
         try:
-            yield began - came
+            yield began - arrived
         finally:
             self._leave(time.perf_counter() - began)
 
     def check(self) -> None:
-        """Refuse at once whom `turn` would refuse.
-
-        Raises:
-            ApiError: as there.
-        """
+        """Raise the ApiError that `turn` would raise now."""
         if self.closed:
             raise overloaded(self.closed, 1)
         if self.running >= self.most_running and len(self._queue) >= self.most_waiting:
@@ -70,26 +67,26 @@ class Admission:
             )
 
     def retry_after(self) -> int:
-        """Seconds until the queue of now has had its turn, by how long calls ran lately."""
+        """Estimated seconds until the calls that wait now have started."""
         rounds = (len(self._queue) + 1) / self.most_running
         return max(1, min(LONGEST_WAIT, math.ceil(rounds * self._mean)))
 
     def close(self, why: str) -> None:
-        """Let nobody in any more. Those who run or wait may finish."""
+        """Admit no more calls. Those that run or wait may finish."""
         self.closed = why
 
     async def drained(self) -> None:
-        """Wait until nobody runs or waits."""
+        """Wait until no call runs or waits."""
         await self._empty.wait()
 
     async def _enter(self) -> None:
-        """Come in, or wait for one's turn; returns when this call is counted among the running.
+        """Start at once or wait in the queue; returns when this call counts as running.
 
-        Who is refused by `check` is refused here. While fewer than `most_running` run, a call begins at once
-        (`_begin`). Else it stands at the end of `_queue`, as a future that whoever leaves sets (`_leave`)
-        when it has counted the call in. A call that is cancelled while it waits is out of the queue. If it
-        is cancelled when its turn has come, but before it could begin, its place goes to the next:
-        `_leave(None)`. In both cases the cancellation goes on to the caller.
+        First, `check` may refuse the call. If fewer than `most_running` run, it starts at once (`_begin`).
+        Otherwise it appends a future to `_queue` and waits for it; `_leave` counts the call as running before
+        it sets the future. A call that is cancelled while it waits is removed from the queue. If it is
+        cancelled after its future was set, but before it could start, its place goes to the next one:
+        `_leave(None)`. In both cases the CancelledError is raised again.
         """
         ### BEGIN SOLUTION 5.6: The doors
         self.check()
@@ -114,11 +111,12 @@ class Admission:
         self._empty.clear()
 
     def _leave(self, seconds: float | None) -> None:
-        """A running call is done, after so many seconds; None: it never began, and tells nothing of how long.
+        """A running call has ended after `seconds`; None: it never started, so `_mean` stays as it is.
 
-        `_mean` goes towards the seconds by FORGET of the way. While there is room, the first of the queue
-        comes in: counted here (`_begin`), so that nobody slips in before him, then told by his future. Whose
-        future is done already has given up: he is passed over. Where nobody runs any more, `_empty` is set.
+        `_mean` moves towards the seconds by the fraction FORGET. While there is room, the first of the queue
+        starts: it is counted here (`_begin`), so that no newcomer can overtake it, and then its future is
+        set. If its future is done already, it has given up and is skipped. If no call runs any more, `_empty`
+        is set.
         """
         ### BEGIN SOLUTION 5.6: The doors
         if seconds is not None:

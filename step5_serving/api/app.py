@@ -1,10 +1,9 @@
-"""The app: routes, error handlers and what stands before them, around one Service.
+"""The FastAPI app around one Service: routes, error handlers, middleware.
 
     app = create_app(Config(), ScriptedAnswerer(), recorder)
 
-Nothing heavy happens before the server listens: the index, the embedder and the model are loaded by a task
-that begins when the app has started, and /readyz tells when they are there. A question that comes earlier
-waits.
+Nothing heavy happens before the server listens: a task that starts with the app loads the index, the
+embedder and the model, and /readyz says when they are there. A question that comes earlier waits.
 """
 
 from __future__ import annotations
@@ -34,9 +33,9 @@ if TYPE_CHECKING:
     from step5_serving.telemetry.spans import Spans
 
 log = logging.getLogger(__name__)
-WATCH_S = 5.0  # seconds between looks at what may break
+WATCH_S = 5.0  # seconds between two health checks
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-# For OpenAPI: keys.py looks at the headers.
+# For OpenAPI only: keys.py reads the headers.
 KEYS = [
     Depends(HTTPBearer(scheme_name="bearer", auto_error=False)),
     Depends(APIKeyHeader(name="x-api-key", scheme_name="x-api-key", auto_error=False)),
@@ -55,13 +54,13 @@ def create_app(
     budget: Budget | None = None,
     spans: Spans | None = None,
 ) -> FastAPI:
-    """An app of these parts; server.py makes them from a Config."""
+    """An app of the given parts; server.py makes them from a Config."""
     service = Service(config, answerer, recorder, keys or Keys(config.keys), budget, spans)
     app = FastAPI(
         title="step5_serving",
         description=DESCRIPTION,
         version="0.2.0",
-        docs_url=None,  # Swagger's page takes its scripts from elsewhere; /openapi.json is all one needs
+        docs_url=None,  # Swagger's page loads scripts from elsewhere; /openapi.json is enough
         redoc_url=None,
         lifespan=_lifespan,
         exception_handlers=HANDLERS,
@@ -69,7 +68,7 @@ def create_app(
     )
     app.state.service = service
     app.state.metrics = metrics = Metrics(service.admission)
-    service.after.append(metrics.observe)
+    service.observers.append(metrics.observe)
     routers = [each.router for each in (query, health, telemetry, documents, feedback, pages)]
     for router in routers:
         app.include_router(router, responses=ERRORS)
@@ -87,7 +86,7 @@ def create_app(
 @contextlib.asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     service: Service = app.state.service
-    watching = asyncio.ensure_future(_watch(service))
+    watching = asyncio.create_task(_watch(service))
     try:
         yield
     finally:
@@ -97,10 +96,10 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 async def _watch(service: Service) -> None:
-    """Load everything, then look after it for ever: an idle server notices, too, what broke."""
+    """Load everything, then check it for ever, so that an idle server notices, too, what broke."""
     while True:
         try:
             await service.ready()
         except Exception:
-            log.exception("looking after the service failed")
+            log.exception("the health check failed")
         await asyncio.sleep(WATCH_S)

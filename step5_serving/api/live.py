@@ -1,12 +1,10 @@
-"""Replies that are written while the work goes on, which stops when nobody reads them any more.
+"""Server-sent events that are written by a task, which is cancelled when the client goes away.
 
     event: delta
     data: {"text": "It renews"}
 
-A server that goes on writing for a client who has left wastes the one thing that is scarce: when the
-connection closes, the work is cancelled, and the cancellation stops the model at its next token.
-
-Server-sent events: https://html.spec.whatwg.org/multipage/server-sent-events.html
+Writing on for a client that has left wastes the model's time: the cancellation stops it at its next token.
+Source: https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
 
 from __future__ import annotations
@@ -21,7 +19,7 @@ from starlette.types import Receive, Scope, Send
 
 from step5_serving.errors import ApiError
 
-PING_EVERY = 15.0  # seconds; proxies close what is silent for longer
+PING_EVERY = 15.0  # seconds; proxies close connections that are silent for longer
 
 
 def event(name: str, data: Any) -> bytes:
@@ -34,10 +32,10 @@ def event(name: str, data: Any) -> bytes:
 
 
 class EventStream(EventSourceResponse):
-    """A reply that a task writes; it is cancelled when the client goes away."""
+    """A response whose events come from a task; the task ends with the response."""
 
     def __init__(self, task: asyncio.Task[Any], events: AsyncIterator[bytes]) -> None:
-        super().__init__(events, headers={"x-accel-buffering": "no"})  # nginx would keep events back
+        super().__init__(events, headers={"x-accel-buffering": "no"})  # nginx would hold events back
         self._task = task
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -48,22 +46,23 @@ class EventStream(EventSourceResponse):
 
 
 async def stream(work: Callable[[Callable[[bytes], None]], Coroutine[Any, Any, bytes]]) -> EventStream:
-    """Begin the work, and reply with the events that it puts out.
+    """Start the work, and respond with its events once there is a first one.
 
     Args:
-        work: gets a function that takes an event, to be called in the event loop's thread; returns the last.
+        work: takes a function that sends an event (to be called in the event loop's thread); returns the
+        last.
 
     Raises:
-        ApiError: the work ended so before its first event. Later, it is the stream's last event.
+        ApiError: the work raised it before its first event. Later, it becomes the last event.
     """
-    ready = asyncio.Queue[bytes | None]()
-    task = asyncio.ensure_future(work(ready.put_nowait))
-    task.add_done_callback(lambda _task: ready.put_nowait(None))
+    queue = asyncio.Queue[bytes | None]()
+    task = asyncio.ensure_future(work(queue.put_nowait))
+    task.add_done_callback(lambda _task: queue.put_nowait(None))
 
     try:
-        first = await ready.get()
+        first = await queue.get()
         if first is None:
-            await task  # raises what it was refused with
+            await task  # raises the error
     except BaseException:
         await _stop(task)
         raise
@@ -74,7 +73,7 @@ async def stream(work: Callable[[Callable[[bytes], None]], Coroutine[Any, Any, b
             yield piece
             try:
                 async with asyncio.timeout(PING_EVERY):
-                    piece = await ready.get()
+                    piece = await queue.get()
             except TimeoutError:
                 piece = KEEPALIVE_COMMENT
         try:

@@ -1,12 +1,11 @@
-"""A rate limit for each key: a bucket of tokens that fills up steadily, one token a request.
+"""A rate limit for each key: a bucket of tokens that fills up steadily; each request takes one.
 
     >>> rates = Rates(per_second=2, burst=3, clock=lambda: 0.0)
-    >>> [rates.take("alice") for _ in range(4)]      # seconds to wait; 0.0: go on
+    >>> [rates.take("alice") for _ in range(4)]      # seconds to wait; 0.0: allowed
     [0.0, 0.0, 0.0, 0.5]
 
-`burst` is what a bucket holds: so many at once, and `per_second` in the long run. Nothing runs in the
-background: how full a bucket is follows from when it was looked at last. It is kept in this process, so N
-workers allow N times as much.
+A bucket holds `burst` tokens and gains `per_second`. Nothing runs in the background: how full a bucket is now
+follows from when it was last used. Buckets are per process, so N workers allow N times as much.
 """
 
 from __future__ import annotations
@@ -15,11 +14,11 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
-MOST = 10_000  # buckets; beyond that, whoever hasn't asked for longest is forgotten: his would be full anyway
+MOST = 10_000  # buckets; beyond that, the least recently used one is dropped
 
 
 class Rates:
-    """One bucket for everybody who asks."""
+    """A token bucket for each caller."""
 
     def __init__(
         self, per_second: float, burst: float | None = None, clock: Callable[[], float] = time.monotonic
@@ -30,12 +29,12 @@ class Rates:
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()  # tokens, when
 
     def take(self, who: str) -> float:
-        """Take a token: 0.0, or the seconds until there is one; then nothing was taken.
+        """Take a token and return 0.0; if there is none, return the seconds until there is.
 
-        `_buckets` holds for each who asked how many tokens were left then, and when that was. Somebody new
-        has a full bucket. It fills up by `per_second`, in parts of a token too, and never beyond `burst`;
-        one whole token is enough. Who asks, in vain or not, is the last of `_buckets`; when these have
-        become more than MOST, the first is forgotten.
+        `_buckets` holds the tokens that each caller had left at the last call, and the time of that call. A
+        new caller has a full bucket. It gains `per_second`, fractions included, up to `burst`; a call needs
+        one whole token. After each call, allowed or not, the caller moves to the end of `_buckets`; if there
+        are more than MOST, the first one is dropped.
         """
         ### BEGIN SOLUTION 5.2: A token bucket
         now = self._clock()

@@ -1,4 +1,4 @@
-"""What all routes need: who asks, replies as JSON, and errors as replies.
+"""What all routes need: the caller, replies as JSON, and errors as replies.
 
 @router.post("/query")
 async def query(request: Request) -> Response:
@@ -24,7 +24,7 @@ from step5_serving.errors import ApiError, bad_request
 from step5_serving.telemetry.call import Trace
 
 QUESTIONS = ("/query", "/query/stream")
-CROWDED = ("rate_limit_error", "overloaded_error")  # whoever asks may ask, but there is no room now
+CROWDED = ("rate_limit_error", "overloaded_error")  # refusals that have a row: there was no room
 TYPES = {
     404: "not_found_error",
     405: "invalid_request_error",
@@ -34,22 +34,22 @@ TYPES = {
 }
 
 
-class Wrong(BaseModel):
+class ErrorDetail(BaseModel):
     """What was wrong."""
 
     type: str
     message: str
 
 
-class Failure(BaseModel):
-    """An error, in one line."""
+class ErrorReply(BaseModel):
+    """The reply to any request that failed."""
 
-    error: Wrong
+    error: ErrorDetail
 
 
-ERRORS: dict[int | str, dict[str, Any]] = {  # of any route, for OpenAPI
-    "4XX": {"model": Failure, "description": "It is not allowed, not there, or asked wrongly or too often."},
-    "5XX": {"model": Failure, "description": "No room, not ready, no answer in time, or a bug of ours."},
+ERRORS: dict[int | str, dict[str, Any]] = {  # of all routes, for OpenAPI
+    "4XX": {"model": ErrorReply, "description": "Not allowed, not found, malformed, or too many requests."},
+    "5XX": {"model": ErrorReply, "description": "No room, not ready, no answer in time, or a bug."},
 }
 
 
@@ -59,30 +59,26 @@ def service_of(request: Request) -> Service:
 
 
 def caller_of(request: Request, scope: str) -> str | None:
-    """The id of the caller's key; None without one.
-
-    Raises:
-        ApiError: the caller may not do this, or not so often.
-    """
+    """The id of the caller's key, or None; raises ApiError if the caller may not do this, or not so often."""
     client = request.client
     return service_of(request).access.caller(request.headers, client.host if client else None, scope)
 
 
 def trace_of(request: Request) -> Trace:
-    """The trace of the caller, or a new one."""
-    return Trace.of(request.headers.get("traceparent"))
+    """The caller's trace, or a new one."""
+    return Trace.from_header(request.headers.get("traceparent"))
 
 
 def reply(data: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    """JSON; what is not a number (NaN) becomes null."""
+    """A JSON response; NaN and infinity become null."""
     return Response(to_json(data, inf_nan_mode="null"), status, headers, "application/json")
 
 
 # --- errors as replies --------------------------------------------------------------------------------
 
 
-async def failed(request: Request, error: Exception) -> Response:
-    """Any error; where there was no room, or the caller asked too often, the call has a row, too."""
+async def handle_error(request: Request, error: Exception) -> Response:
+    """Turn any error into a reply; a question that was refused for lack of room gets a row."""
     headers = dict[str, str]()
     match error:
         case ClientGone():
@@ -92,10 +88,10 @@ async def failed(request: Request, error: Exception) -> Response:
         case UserError():
             refusal = bad_request(str(error))
         case RequestValidationError() | ValidationError():
-            refusal = _of_validation(error)
+            refusal = _from_validation(error)
         case HTTPException():
-            refusal, headers = _of_http(request, error), dict(error.headers or {})
-        case _:  # a bug of ours; SecurityMiddleware logs it
+            refusal, headers = _from_http(request, error), dict(error.headers or {})
+        case _:  # a bug, which SecurityMiddleware logs
             refusal = internal(request.state.request_id)
     if refusal.type in CROWDED and not refusal.has_row and request.url.path in QUESTIONS:
         await service_of(request).record_refusal(refusal, refusal.key_id, trace_of(request))
@@ -107,16 +103,16 @@ async def failed(request: Request, error: Exception) -> Response:
     return reply(refusal.body(), refusal.status, headers)
 
 
-def _of_validation(error: RequestValidationError | ValidationError) -> ApiError:
-    """The first thing that a validation found, in one line; what was sent is not repeated."""
+def _from_validation(error: RequestValidationError | ValidationError) -> ApiError:
+    """The first mistake in one line, without the value that was sent."""
     first = error.errors()[0]
     place = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path"))
     text = first["msg"] if first["type"] != "json_invalid" else "the body is not valid JSON"
     return bad_request(f"{place[:100]}: {text}" if place else text)
 
 
-def _of_http(request: Request, error: HTTPException) -> ApiError:
-    """Starlette's own: no such route, another method, a body that is too large."""
+def _from_http(request: Request, error: HTTPException) -> ApiError:
+    """Starlette's own errors: no such route, a wrong method, a body that is too large."""
     text = str(error.detail)
     if error.status_code == 404:
         text = f"there is no {request.url.path[:200]}: see /openapi.json"
@@ -128,4 +124,4 @@ def _of_http(request: Request, error: HTTPException) -> ApiError:
 
 
 KINDS = (ApiError, UserError, RequestValidationError, ValidationError, HTTPException, ClientGone, Exception)
-HANDLERS: dict[Any, Any] = dict.fromkeys(KINDS, failed)
+HANDLERS: dict[Any, Any] = dict.fromkeys(KINDS, handle_error)

@@ -1,4 +1,4 @@
-"""What was answered, as the row of a call keeps it and as the reply says it."""
+"""Puts an answer into the row of its call and into the reply."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from step5_serving.seam import Answered, Attempt, Retrieved, Source
 from step5_serving.telemetry.call import STAGES, Call
 from step5_serving.telemetry.prices import cost_of
 
-UNREAD = (400, 401, 403, 404, 413, 429)  # refused before a model read anything
+UNREAD = (400, 401, 403, 404, 413, 429)  # statuses of calls that no model read
 
 
 class Reply(BaseModel):
@@ -33,7 +33,7 @@ class Reply(BaseModel):
 
 
 def reply_of(answered: Answered, call: Call) -> Reply:
-    """What is sent."""
+    """The reply to a call whose row is filled."""
     return Reply(
         answer=answered.text,
         abstained=answered.abstained,
@@ -50,22 +50,22 @@ def reply_of(answered: Answered, call: Call) -> Reply:
     )
 
 
-def fill(call: Call, answered: Answered) -> None:
-    """What is known once it is answered."""
-    fill_found(call, answered)
+def fill_answer(call: Call, answered: Answered) -> None:
+    """Fill in everything that the answerer returned."""
+    fill_retrieved(call, answered)
     call.answer, call.abstained = answered.text, answered.abstained
     for name in ("input_tokens", "output_tokens", "model", "engine", "finish_reason", "parameters"):
         setattr(call, name, getattr(answered, name))
     if answered.prompt:
-        call.prompt_id, call.prompt_version = answered.prompt.id, answered.prompt.version
-        call.prompt_sha256, call.prompt_text = answered.prompt.sha256, answered.prompt.text
+        for name in ("id", "version", "sha256", "text"):
+            setattr(call, f"prompt_{name}", getattr(answered.prompt, name))
     for stage, milliseconds in answered.latency_ms.items():
         setattr(call, f"{stage}_ms", round(milliseconds, 3))
     call.cost_usd = cost_of(answered.model, answered.input_tokens, answered.output_tokens)
 
 
-def fill_found(call: Call, found: Retrieved) -> None:
-    """What is known once the search is done; searches are timed from the call's arrival there."""
+def fill_retrieved(call: Call, found: Retrieved) -> None:
+    """Fill in what the search found; the start of a search becomes relative to the arrival of the call."""
     call.confidence = found.confidence
     call.sources = [asdict(each) for each in found.sources]
     queue_ms = call.queue_ms or 0.0
@@ -74,7 +74,7 @@ def fill_found(call: Call, found: Retrieved) -> None:
         call.attempts.append(asdict(replace(each, start_ms=start)))
 
 
-def settle(call: Call) -> None:
-    """A call that no model was asked for cost nothing; what one that broke off had cost is not known."""
+def fill_unasked_cost(call: Call) -> None:
+    """Set the cost of a call that reached no model to 0; what an aborted answer cost stays unknown."""
     if call.cost_usd is None and (call.queue_ms is None or call.status in UNREAD):
         call.cost_usd = 0.0

@@ -1,18 +1,18 @@
-"""What stands before every route: headers, limits of bodies, whose page may call, ids, counts of refusals.
+"""The middleware before all routes: response headers, body limits, allowed hosts and origins, refusal counts.
 
     GET / HTTP/1.1            ->  content-security-policy: default-src 'none'; script-src 'self'; ...
     Host: evil.example        ->  421 this server answers to 127.0.0.1, localhost ...
     Content-Length: 99999999  ->  413, before a byte of it is read
 
-A server on loopback without keys trusts whoever sits at this machine, not every web page they look at. A page
-from elsewhere can send requests here (that is what a browser does with a form), so one that a browser
-marks as coming from another site is refused; and it can let its own name point to 127.0.0.1 (DNS rebinding),
-so names that are not ours are refused too. (Starlette's TrustedHostMiddleware answers these with a bare 400,
-which doesn't say what to do.) A proxy on the same machine turns the Internet into loopback, so without keys a
-request with a proxy's header is refused as well.
+A server on loopback without keys trusts everybody at this machine, but not the web pages they look at. A
+page from elsewhere can send requests here, as a form does, so requests with a foreign Origin are refused. It
+can also point its own name to 127.0.0.1 (DNS rebinding), so unknown Hosts are refused. (Starlette's
+TrustedHostMiddleware would answer with a bare 400, which doesn't say what to do.) And a proxy on the same
+machine makes the server reachable from outside, so without keys a request with a proxy's header is refused
+as well.
 
-It is one ASGI middleware: a `BaseHTTPMiddleware` would put every request into a task of its own and cost a
-third of the throughput.
+It is plain ASGI: a `BaseHTTPMiddleware` runs each request in a task of its own, which costs a third of the
+throughput.
 """
 
 from __future__ import annotations
@@ -33,20 +33,19 @@ MIB = 1024 * 1024
 
 
 class Limit(NamedTuple):
-    """Of a request's body."""
+    """Limits of a request's body."""
 
     bytes: int
-    seconds: float  # until all of it is here
+    seconds: float  # until all of it has arrived
 
     def refusal(self) -> ApiError:
-        """Of a longer body."""
-        return ApiError(
-            413, "request_too_large", f"the body is too large: {self.bytes:,} bytes are allowed here"
-        )
+        """The error for a longer body."""
+        message = f"the body is too large: {self.bytes:,} bytes are allowed here"
+        return ApiError(413, "request_too_large", message)
 
 
 INGEST = Limit(64 * MIB, 300)
-QUESTION = Limit(64 * 1024, 15)  # any other path's: a question has 2,000 characters
+QUESTION = Limit(64 * 1024, 15)  # of all other paths: a question has 2,000 characters
 OTHER = "other"
 FORWARDED = frozenset((b"forwarded", b"via", b"x-real-ip", b"cf-connecting-ip", b"true-client-ip"))
 CONTENT_SECURITY_POLICY = (
@@ -61,7 +60,7 @@ HEADERS = [
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
 ]
-UNCACHED = (b"cache-control", b"no-store")  # answers are nobody else's; files of the pages say otherwise
+NO_STORE = (b"cache-control", b"no-store")  # unless a route says otherwise
 
 
 class SecurityMiddleware:
@@ -75,14 +74,14 @@ class SecurityMiddleware:
         paths: Iterable[str] = (),
         count: Callable[[str, int], None] = lambda _route, _status: None,
     ) -> None:
-        """Around the app.
+        """Wrap the app.
 
         Args:
-            names: the hosts that requests may ask for; None: any.
-            wants_keys: whether a request needs an API key; while it doesn't, no proxy may hand one on.
-            paths: of the routes.
-            count: gets the route and the status of each refusal that has no row in telemetry. A route is one
-                of `paths` or OTHER, never what somebody typed: each new name would be a new series.
+            names: the allowed hosts; None: any.
+            wants_keys: whether requests need an API key now; if not, no proxy may forward them.
+            paths: the paths of the routes.
+            count: called with route and status of each refusal that has no row in telemetry. The route is one
+                of `paths` or OTHER, never what the client sent, because each new value is a new series.
         """
         self.app, self.wants_keys = app, wants_keys
         self.names = None if names is None else frozenset(name.lower() for name in names)
@@ -101,25 +100,24 @@ class SecurityMiddleware:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                headers = message.setdefault("headers", [])
+                headers = [*message.get("headers", []), *HEADERS, (b"x-request-id", request_id.encode())]
                 if b"cache-control" not in {name for name, _ in headers}:
-                    headers.append(UNCACHED)
-                ours = [*HEADERS, (b"x-request-id", request_id.encode())]
-                message = {**message, "headers": [*headers, *ours]}
+                    headers.append(NO_STORE)
+                message = {**message, "headers": headers}
                 if message["status"] >= 400 and not state.get("has_row"):
                     path = getattr(scope.get("route"), "path", scope["path"])
                     self.count(path if path in self.paths else OTHER, message["status"])
             await send(message)
 
         limit, length = limit_of(scope["path"]), given.get(b"content-length", b"0")
-        refusal = self._stranger(scope, given)
+        refusal = self._check(scope, given)
         if refusal is None and length.isdigit() and int(length) > limit.bytes:
             refusal = limit.refusal()
         if refusal is None:
             try:
                 await self.app(scope, _limited(receive, limit), send_with_headers)
             except Exception:
-                # A bug: the log gets all of it, the caller one line. What has begun can only be broken off.
+                # A bug: all of it goes to the log, one line to the caller. A reply under way is broken off.
                 logging.getLogger(__name__).exception("request %s failed", request_id)
                 if started:
                     raise
@@ -129,47 +127,42 @@ class SecurityMiddleware:
             response = JSONResponse(refusal.body(), refusal.status, headers)
             await response(scope, receive, send_with_headers)
 
-    def _stranger(self, scope: Scope, given: dict[bytes, bytes]) -> ApiError | None:
-        """Why this request is not for us, or not from one of our pages; None where all is well."""
+    def _check(self, scope: Scope, given: dict[bytes, bytes]) -> ApiError | None:
+        """Why the request is refused: a wrong Host, a proxy without keys, a page from elsewhere; or None."""
         host = given.get(b"host", b"").decode("latin-1")
-        if self.names is not None and (name := _name_of(host)) not in self.names:
+        if self.names is not None and (name := _without_port(host)) not in self.names:
             known = ", ".join(sorted(self.names))
             return ApiError(421, "invalid_request_error", f"host {name[:80]!r} is not here: use {known}")
         forwarded = [name for name in given if name in FORWARDED or name.startswith(b"x-forwarded-")]
         if forwarded and not self.wants_keys():
             header = forwarded[0].decode("latin-1")
-            return ApiError(
-                403,
-                "permission_error",
+            message = (
                 f"this came through a proxy ({header}), and the server has no API key: make one with "
-                "`python -m step5_serving keys add NAME`",
+                "`python -m step5_serving keys add NAME`"
             )
+            return ApiError(403, "permission_error", message)
         origin = given.get(b"origin", b"").decode("latin-1")
-        changes = scope["method"] not in ("GET", "HEAD", "OPTIONS")  # the others no other page can read
-        if changes and origin and origin.split("://")[-1].lower() != host.lower():
-            return ApiError(
-                403,
-                "permission_error",
-                f"pages of {origin[:80]!r} may not call this server: call it directly",
-            )
+        is_read = scope["method"] in ("GET", "HEAD", "OPTIONS")  # whose replies other pages can't see
+        if not is_read and origin and origin.split("://")[-1].lower() != host.lower():
+            message = f"pages of {origin[:80]!r} may not call this server: call it directly"
+            return ApiError(403, "permission_error", message)
         return None
 
 
 def internal(request_id: str) -> ApiError:
-    """What a caller reads of a bug of ours."""
+    """What the caller sees of a bug."""
     return ApiError(500, "api_error", f"internal error: the server's log has it under {request_id}")
 
 
 def limit_of(path: str) -> Limit:
-    """What the body of a request may be."""
+    """The limits for a request's body."""
     return INGEST if path == "/ingest" else QUESTION
 
 
 def _limited(receive: Receive, limit: Limit) -> Receive:
-    """The same within the limit: a body in pieces doesn't say beforehand how long it is, or when it ends.
+    """`receive` within the limit: a chunked body doesn't say in advance how long it is, or when it ends.
 
-    Raises (from the function that it returns):
-        HTTPException: 413 or 408; one of Starlette's passes through FastAPI.
+    It raises Starlette's HTTPException (413 or 408), which passes through FastAPI.
     """
     read, ended, deadline = 0, False, asyncio.get_running_loop().time() + limit.seconds
 
@@ -191,12 +184,13 @@ def _limited(receive: Receive, limit: Limit) -> Receive:
     return receive_some
 
 
-def _name_of(host: str) -> str:
-    """A Host header without its port: `[::1]:8000` is ::1.
+def _without_port(host: str) -> str:
+    """A Host header without its port.
 
-    >>> _name_of("localhost:8000"), _name_of("[::1]:8000")
+    >>> _without_port("localhost:8000"), _without_port("[::1]:8000")
     ('localhost', '::1')
     """
     if host.startswith("["):
         return host[1:].split("]")[0].lower()
-    return host.rsplit(":", 1)[0].lower() if host.rsplit(":", 1)[-1].isdigit() else host.lower()
+    name, _, port = host.rpartition(":")
+    return (name if ":" in host and port.isdigit() else host).lower()

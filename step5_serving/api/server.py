@@ -1,15 +1,15 @@
-"""The server: makes the parts of a Config, listens, and stops without dropping what it has begun.
+"""The server: makes the parts of a Config, listens, and finishes running calls when it is stopped.
 
     serve(Config(engine="torch"))
 
     SIGTERM (or Ctrl-C)
       at once            /readyz says 503, new calls get 503 and Retry-After
-      until --drain      calls that run or wait are finished; /healthz and /metrics still answer
+      until --drain      running and waiting calls are finished; /healthz and /metrics still answer
       then               what still runs is cancelled, connections are closed, telemetry is written
-    a second one         not waited for any longer
+    a second signal      stops at once
 
-It listens on loopback unless it is told otherwise, and then only with at least one API key. TLS and slow
-connections are the business of a proxy in front of it.
+It listens on loopback by default, elsewhere only with at least one API key. TLS and slow clients are the job
+of a proxy in front of it.
 """
 
 from __future__ import annotations
@@ -37,33 +37,28 @@ if TYPE_CHECKING:
     from step5_serving.telemetry.spans import Spans
 
 OTLP = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
-KEEP_ALIVE_S = 20  # between a connection's requests
-LAST_S = 2  # for connections to be closed once nothing runs any more
+KEEP_ALIVE_S = 20  # for an idle connection
+SHUTDOWN_S = 2  # for connections to close once no call runs any more
 
 
 def serve(config: Config, say: Callable[[str], None] = lambda line: print(line, file=sys.stderr)) -> None:
-    """Serve until told to stop.
+    """Serve until a signal comes; ends the process.
 
     Raises:
-        UserError: something in the Config can't be had: the port, the index, the engine, telemetry, keys.
+        UserError: something in the Config is wrong or missing: the port, index, engine, telemetry or keys.
     """
     keys = Keys(config.keys)
     check_host(config, keys)
     with contextlib.closing(listen(config.host, config.port)) as listening:
         app = make_app(config, keys)
-        place = address_of(listening)
-        say(masked(f"listening on {place} (engine {config.engine}); stop with Ctrl-C"))
+        say(masked(f"listening on {address_of(listening)} (engine {config.engine}); stop with Ctrl-C"))
         if not is_loopback(config.host):
             say(f"{len(keys)} API keys are known; there is no TLS here: put a proxy in front of this address")
         run(config, app, listening, say)
 
 
 def check_host(config: Config, keys: Keys) -> None:
-    """Refuse to be reachable by others, directly or through a proxy, while there is no API key.
-
-    Raises:
-        UserError: there is no key.
-    """
+    """Raise UserError if others can reach the server (directly or by a proxy) and there is no API key."""
     if not config.is_reachable or len(keys):
         return
     flag = f"--name {config.names[0]}" if is_loopback(config.host) else f"--host {config.host}"
@@ -74,38 +69,34 @@ def check_host(config: Config, keys: Keys) -> None:
 
 
 def make_app(config: Config, keys: Keys) -> FastAPI:
-    """The app with all its parts. Loads no model yet, and asks no engine but one whose model nobody named.
+    """The app with all its parts; the model is loaded later.
 
     Raises:
-        UserError: the engine, the index, the prompts or telemetry can't be had.
+        UserError: the engine, index, prompts or telemetry can't be had.
     """
-    with contextlib.ExitStack() as undo:  # what was begun ends where the rest can't be had
-        # Before other imports: a process for the model loads beside them.
-        answerer = make_answerer(config, undo)
+    with contextlib.ExitStack() as on_error:  # closes what was started, if a later part fails
+        # Before other imports, because an engine's process loads its model meanwhile.
+        answerer = make_answerer(config, on_error)
         from step5_serving.api.app import create_app
         from step5_serving.telemetry.prices import Budget, price_of
         from step5_serving.telemetry.writer import Recorder
 
-        if config.budget_usd_per_day is not None and price_of(answerer.model) is None:
+        limit = config.budget_usd_per_day
+        if limit is not None and price_of(answerer.model) is None:
             raise UserError(
                 f"--budget-usd-per-day needs to know what {answerer.model} costs, and models.toml has no "
                 "price for it: leave the budget out, or use a Claude model"
             )
-        spans = _spans(config)
+        spans = _make_spans(config)
         recorder = Recorder.from_url(config.telemetry, redact=config.redact)
-        limit = config.budget_usd_per_day
         budget = None if limit is None else Budget(limit, recorder.store)
         app = create_app(config, answerer, recorder, keys, budget, spans)
-        undo.pop_all()
+        on_error.pop_all()
     return app
 
 
-def _spans(config: Config) -> Spans | None:
-    """What sends spans to --otlp, or where OpenTelemetry's own variables say; None where nothing says.
-
-    Raises:
-        UserError: the endpoint is not an address, or the exporter is not installed.
-    """
+def _make_spans(config: Config) -> Spans | None:
+    """What sends spans, if --otlp or one of OpenTelemetry's variables names an endpoint."""
     if config.otlp is None and not any(os.environ.get(each) for each in OTLP):
         return None
     from step5_serving.telemetry.redact import redacted
@@ -119,8 +110,8 @@ def _spans(config: Config) -> Spans | None:
     return Spans(config.otlp, content=config.otlp_content, redact=redacted if config.redact else None)
 
 
-def make_answerer(config: Config, undo: contextlib.ExitStack) -> Answerer:
-    """What answers; `undo` ends what it began."""
+def make_answerer(config: Config, on_error: contextlib.ExitStack) -> Answerer:
+    """What answers questions; `on_error` will close its engine."""
     if config.engine == SCRIPTED:
         from step5_serving.rag.scripted import ScriptedAnswerer
 
@@ -129,14 +120,14 @@ def make_answerer(config: Config, undo: contextlib.ExitStack) -> Answerer:
     from step5_serving.rag.loading import check_index, prompts_folder
 
     check_index(config)
-    serving = resolve(config.engine, config.model, config.options, **config.flags)
-    undo.callback(serving.close)
+    engine = resolve(config.engine, config.model, config.options, **config.flags)
+    on_error.callback(engine.close)
     from shared.prompts import family_of
     from step5_serving.rag.answers import RagAnswerer
     from step5_serving.telemetry.versions import Versions
 
-    versions = Versions.of(prompts_folder(), "answer", family_of(serving.model), config.prompts)
-    return RagAnswerer(config, serving, versions)
+    versions = Versions.of(prompts_folder(), "answer", family_of(engine.model), config.prompts)
+    return RagAnswerer(config, engine, versions)
 
 
 # --- running ------------------------------------------------------------------------------------------
@@ -144,35 +135,31 @@ def make_answerer(config: Config, undo: contextlib.ExitStack) -> Answerer:
 
 def run(config: Config, app: FastAPI, listening: socket.socket, say: Callable[[str], None]) -> None:
     """Run the app on a socket until a signal comes, then end the process."""
-    server = _server(config, app)
-    _log_quietly()
-    with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises a signal again when it has done its work
+    server = _make_server(config, app)
+    _set_up_logging()
+    with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises the signal again at its end
         server.run(sockets=[listening])
     say("stopped")
     sys.stderr.flush()
-    # Threads may still wait for an engine that hangs, or change the index: nobody waits for them.
+    # Don't wait for threads, which may hang in an engine or still change the index.
     os._exit(1 if app.state.service.changes else 0)
 
 
-def _server(config: Config, app: FastAPI) -> Any:
-    """uvicorn's, which drains before it shuts down."""
+def _make_server(config: Config, app: FastAPI) -> Any:
+    """A uvicorn server that drains before it shuts down."""
     import uvicorn
 
     service = app.state.service
 
     class Draining(uvicorn.Server):
-        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-            self._loop = asyncio.get_running_loop()
-            await super().startup(sockets)
-
         def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
-            if service.draining:  # the second time
+            if service.draining:  # the second signal
                 self.should_exit = self.force_exit = True
                 return
             service.drain()
-            self._loop.call_soon_threadsafe(self._begin_to_drain)
+            asyncio.get_running_loop().call_soon_threadsafe(self._start_draining)
 
-        def _begin_to_drain(self) -> None:
+        def _start_draining(self) -> None:
             self._draining = asyncio.ensure_future(self._drain())
 
         async def _drain(self) -> None:
@@ -187,33 +174,33 @@ def _server(config: Config, app: FastAPI) -> Any:
     return Draining(
         uvicorn.Config(
             app,
-            loop="auto",  # uvloop where it is installed
+            loop="auto",  # uvloop if it is installed
             ws="none",
             lifespan="on",
             log_config=None,
             access_log=False,
             server_header=False,
-            proxy_headers=False,  # rates go by key; who calls without one is not believed whom he calls for
+            proxy_headers=False,  # they could be forged by a caller without a key, to get another's rate
             timeout_keep_alive=KEEP_ALIVE_S,
-            timeout_graceful_shutdown=LAST_S,
+            timeout_graceful_shutdown=SHUTDOWN_S,
         )
     )
 
 
-class NoSecrets(logging.Formatter):
-    """Masks keys in whatever is logged."""
+class MaskingFormatter(logging.Formatter):
+    """Masks secrets in log lines."""
 
     def format(self, record: logging.LogRecord) -> str:
         return masked(super().format(record))
 
 
-def _log_quietly() -> None:
-    """Our warnings and everybody's errors on stderr, without secrets."""
+def _set_up_logging() -> None:
+    """Log our warnings and everybody's errors to stderr, without secrets."""
     handler = logging.StreamHandler()
-    handler.setFormatter(NoSecrets("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    handler.setLevel(logging.WARNING)  # for libraries that give their own loggers a level
+    handler.setFormatter(MaskingFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setLevel(logging.WARNING)  # some libraries set the level of their own loggers
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.ERROR)
-    for ours in ("step5_serving", "step3_rag", "shared", "uvicorn"):
-        logging.getLogger(ours).setLevel(logging.WARNING)
+    for name in ("step5_serving", "step3_rag", "shared", "uvicorn"):
+        logging.getLogger(name).setLevel(logging.WARNING)

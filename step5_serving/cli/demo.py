@@ -1,11 +1,10 @@
-"""`demo`, the whole of step 5 in a minute: start the service, ask it, see what it recorded, stop.
+"""`demo`: step 5 in a minute. It starts the service, asks questions, shows the telemetry, and stops it.
 
     $ python -m step5_serving demo
     ready after 4.5 s; 20 questions, 4 at a time: 20 answered in 31 s
     ...
 
-The server is a process of its own, as in production, on a free port of loopback, with telemetry in a
-temporary folder.
+The server is a process of its own, as in production, on a free port, with telemetry in a temporary folder.
 """
 
 from __future__ import annotations
@@ -40,11 +39,7 @@ def demo(model: Model = None, smoke: Smoke = False, as_json: Json = False) -> No
 
 
 def run(model: str, smoke: bool = False) -> dict[str, Any]:
-    """Serve, ask, look, stop.
-
-    Raises:
-        UserError: the server can't start; its own line says why.
-    """
+    """Run the demo; raises UserError with the server's last line if it can't start."""
     from concurrent.futures import ThreadPoolExecutor
 
     from shared import hardware
@@ -83,11 +78,7 @@ def run(model: str, smoke: bool = False) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def serving(folder: Path, flags: list[str]) -> Iterator[httpx2.Client]:
-    """A server in a process of its own, and a client of it once it is ready.
-
-    Raises:
-        UserError: it ended, or did not become ready in time.
-    """
+    """A client of a server in its own process, once it is ready; UserError if it ended or took too long."""
     import httpx2
 
     log = folder / "log"
@@ -106,11 +97,11 @@ def serving(folder: Path, flags: list[str]) -> Iterator[httpx2.Client]:
                 for line in lines:
                     if line.startswith("listening on "):
                         client.base_url = line.split()[2]
-                        with contextlib.suppress(httpx2.TransportError):  # too busy, or it has just ended
+                        with contextlib.suppress(httpx2.TransportError):  # it is busy, or has just ended
                             ready = client.get("/readyz").is_success
             yield client
         finally:
-            server.send_signal(signal.SIGTERM)  # it finishes what it has begun
+            server.send_signal(signal.SIGTERM)  # lets it finish running calls
             try:
                 server.wait(STOP_S)
             except subprocess.TimeoutExpired:
@@ -119,7 +110,7 @@ def serving(folder: Path, flags: list[str]) -> Iterator[httpx2.Client]:
 
 
 def show(facts: dict[str, Any], console: Console) -> None:
-    """What was asked, and the telemetry's summary."""
+    """What was asked, and the summary of telemetry."""
     from step5_serving.cli.screens import show_summary
 
     console.print(

@@ -1,4 +1,4 @@
-"""Telemetry on a terminal: the summary, a page of calls, one call, the report."""
+"""Prints telemetry: the summary, a page of calls, one call, the report."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ STAGES = ("queue", "retrieve", "rerank", "generate", "first_token", "total")
 
 
 def show_summary(facts: Mapping[str, Any], console: Console) -> None:
-    """Counts, percentiles, versions, questions in doubt."""
+    """Counts, percentiles, prompt versions, questions with low confidence."""
     rate = "" if facts["error_rate"] is None else f" ({facts['error_rate']:.1%})"
     cost = "unknown" if facts["cost_usd"] is None else f"${facts['cost_usd']:.4f}"
     if facts["unknown_costs"] and facts["cost_usd"] is not None:
@@ -33,23 +33,23 @@ def show_summary(facts: Mapping[str, Any], console: Console) -> None:
     for stage, row in facts["latency_ms"].items():
         if row["p50"] is not None:
             table.add_row(stage.replace("_", " "), _number(row["p50"]), _number(row["p95"]))
-    _print(table, console)
+    _print_rows(table, console)
     names = ("calls", "p50", "p95", "confidence", "errors")
     table = plain_table("prompt", *names, right=names)
     for row in facts["by_prompt_version"]:
         times = (_number(row["p50_ms"]), _number(row["p95_ms"]))
         sure, errors = _number(row["mean_confidence"], 2), f"{row['error_rate']:.1%}"
         table.add_row(row["prompt_version"], str(row["calls"]), *times, sure, errors)
-    _print(table, console)
+    _print_rows(table, console)
     if facts["low_confidence"]:
-        console.print("\nin doubt", style="bold")
+        console.print("\nlow confidence", style="bold")
     for row in facts["low_confidence"]:
         console.print(f"{row['confidence']:.2f}  {row['trace_id'][:8]}  {row['question']}", soft_wrap=True)
 
 
 def show_calls(facts: Mapping[str, Any], console: Console) -> None:
-    """One line a call."""
-    table = _of_questions("call", "when (UTC)", "", "ms", "sure", "tokens", "question")
+    """One line per call."""
+    table = _question_table("call", "when (UTC)", "", "ms", "sure", "tokens", "question")
     for row in facts["calls"]:
         status = (
             "running" if row["state"] == "running" else f"{row['status']} {row['error_type'] or ''}".strip()
@@ -62,8 +62,8 @@ def show_calls(facts: Mapping[str, Any], console: Console) -> None:
 
 
 def show_errors(facts: Mapping[str, Any], console: Console) -> None:
-    """One line a question, with why it is there, and a comment below; then what was written."""
-    table = _of_questions("call", "why", "sure", "question")
+    """One line per question with the reasons to review it; then what was written."""
+    table = _question_table("call", "why", "sure", "question")
     for row in facts["calls"]:
         said = f" ({row['comment']})" if row["comment"] else ""
         asked, why = " ".join((row["question"] + said).split()), ", ".join(row["reasons"])
@@ -81,7 +81,7 @@ def show_errors(facts: Mapping[str, Any], console: Console) -> None:
 
 
 def show_one(facts: Mapping[str, Any], console: Console) -> None:
-    """Question, answer, how it came about, and what it was made from."""
+    """Question, answer, attempts, times, tokens and passages of a call."""
     console.print(facts["question"] or f"(no question: {facts['route']})", style="bold")
     state = "it is under way" if facts["state"] == "running" else f"{facts['status']} {facts['error_type']}"
     console.print(facts["answer"] or state)
@@ -89,7 +89,7 @@ def show_one(facts: Mapping[str, Any], console: Console) -> None:
     for each in facts["attempts"]:
         name = f"{each['strategy']}{' (taken)' if each.get('took') else ''}"
         table.add_row(name, _number(each.get("confidence"), 2), each["query"])
-    _print(table, console)
+    _print_rows(table, console)
     times = {stage.replace("_", " "): facts[f"{stage}_ms"] for stage in STAGES}
     known = ", ".join(f"{name} {_number(value)}" for name, value in times.items() if value is not None)
     cost = "unknown" if facts["cost_usd"] is None else f"${facts['cost_usd']:.6f}"
@@ -104,7 +104,7 @@ def show_one(facts: Mapping[str, Any], console: Console) -> None:
 
 
 def show_report(facts: Mapping[str, Any], console: Console) -> None:
-    """What is worse, and one row a measure that has a value; 95 % intervals stand in brackets."""
+    """What is worse, and one row per measure that has a value, with 95 % intervals in brackets."""
     for line in facts["worse"] or ["Nothing is worse."]:
         console.print(line, style="bold", soft_wrap=True)
     names = ("now", "before", "difference")
@@ -126,15 +126,15 @@ def show_report(facts: Mapping[str, Any], console: Console) -> None:
 def _with_interval(
     measure: Measure, value: float | None, interval: Sequence[float] | None, sign: str = ""
 ) -> str:
-    """`1,840 (1,700 to 1,910)`; the value alone where there are too few for an interval."""
+    """`1,840 (1,700 to 1,910)`, or the value alone if there is no interval."""
     if value is None:
         return "-"
     texts = [f"{each:{sign},.{measure.digits}f}" for each in (value, *(interval or ()))]
     return f"{texts[0]} ({texts[1]} to {texts[2]})" if interval else texts[0]
 
 
-def _of_questions(*names: str) -> Table:
-    """One line a question, which is the last column and takes what is left of the line."""
+def _question_table(*names: str) -> Table:
+    """A table of one-line rows whose last column, the question, takes the rest of the line."""
     table = plain_table(*names, right=("", "ms", "sure", "tokens"))
     for column in table.columns:
         column.no_wrap = True
@@ -143,15 +143,15 @@ def _of_questions(*names: str) -> Table:
     return table
 
 
-def _print(table: Table, console: Console) -> None:
-    """With a line before it, if it has rows."""
+def _print_rows(table: Table, console: Console) -> None:
+    """Print a table that has rows, after an empty line."""
     if table.row_count:
         console.print()
         console.print(table)
 
 
 def _number(value: float | None, digits: int | None = None) -> str:
-    """`-` where it is unknown; without `digits`, one after the point below 100."""
+    """`-` if unknown; without `digits`, one decimal below 100, none above."""
     if value is None:
         return "-"
     if digits is None:

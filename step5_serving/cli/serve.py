@@ -1,4 +1,4 @@
-"""`serve` and `keys`: the service on this machine's loopback address, and who may use it elsewhere."""
+"""`serve` and `keys`: start the service, and manage its API keys."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from step5_serving.config import HOST, KEYS, PORT, TELEMETRY, Options
 if TYPE_CHECKING:
     from step5_serving.config import Config
 
-app = new_app("The service, and its keys.")
+app = new_app("The service and its keys.")
 keys_app = new_app("Make, list and revoke API keys.")
 app.add_typer(keys_app, name="keys")
 
@@ -78,7 +78,7 @@ def serve(
 ) -> None:
     """Serve questions, documents and telemetry over HTTP."""
     given: dict[str, Any] = dict(locals())  # most flags are fields of Config
-    # Read by numpy when it is imported: its threads wait for each other while the model works on all cores.
+    # Before numpy is imported: its threads would compete with the model for the cores.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from step5_serving.api import server
     from step5_serving.config import Config
@@ -104,7 +104,7 @@ def add(
 
     key, text = Keys(keys).add(name, scope or ["ask"])
     facts = {"id": key.id, "name": key.name, "scopes": list(key.scopes), "key": text}
-    # Not through `emit`, which would leave the key among the reports.
+    # Not by `emit`, which would write the key to a report.
     if as_json:
         import json
 
@@ -154,7 +154,7 @@ def _strategies(text: str | None) -> tuple[str, ...] | None:
 
 
 def _smaller(config: Config) -> Config:
-    """The same on random weights: they know nothing, so whatever was found is answered from."""
+    """The same with random weights, which know nothing; so no confidence is too low for an answer."""
     from dataclasses import replace
 
     from shared.catalog import default
@@ -165,5 +165,5 @@ def _smaller(config: Config) -> Config:
         model=config.model or tiny,
         flags={**config.flags, "embedder": tiny},
         threshold=0.0 if config.threshold is None else config.threshold,
-        context_tokens=256,  # the tiny model reads no more
+        context_tokens=256,  # the context of the tiny model is short
     )

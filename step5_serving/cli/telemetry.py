@@ -1,8 +1,8 @@
-"""Commands that read telemetry: what happened, one call again, two prompts compared, a report for CI.
+"""Commands that read telemetry: summary, calls, replay, comparison of prompts, report for CI.
 
-exit 0    it worked; of `replay`: the same answer; of `report`: nothing got worse
-exit 1    of `replay`: another answer; of `report`: something got worse
-exit 2    something the user can put right
+exit 0    it worked; `replay`: the same answer; `report`: nothing got worse
+exit 1    `replay`: another answer; `report`: something got worse
+exit 2    an error that the user can fix
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from step5_serving.config import TELEMETRY
 if TYPE_CHECKING:
     from step5_serving.telemetry.store import Store
 
-app = new_app("What happened, and whether it would again.")
+app = new_app("Telemetry, replays and comparisons.")
 telemetry_app = new_app("Look at the recorded calls.")
 evaluation_app = new_app("Choose calls to label, and turn them into questions.")
 app.add_typer(telemetry_app, name="telemetry")
@@ -40,7 +40,7 @@ EngineName = Annotated[
     str | None,
     typer.Option("--engine", help="torch, llamacpp, vllm, ollama, an http(s):// address, or claude-..."),
 ]
-SMOKE_TOKENS = 256  # of passages: the tiny model reads no more
+SMOKE_TOKENS = 256  # of passages: the context of the tiny model is short
 
 
 @telemetry_app.command()
@@ -114,12 +114,12 @@ def errors(
     """List disliked, doubtful and abstained calls for labelling."""
     from step5_serving.cli.screens import show_errors
     from step5_serving.evaluation.errors import write_set
-    from step5_serving.telemetry.reading import look_at
+    from step5_serving.telemetry.reading import calls_to_review
     from step5_serving.telemetry.summary import parse_since
 
     length = parse_since(since)
     with opened(telemetry) as store:
-        found = look_at(store, length, limit)
+        found = calls_to_review(store, length, limit)
     head = f"{len(found)} questions to look at in {since}"
     facts: dict[str, Any] = {"command": "step5_serving errors", "headline": head, "calls": found}
     if out is not None:
@@ -204,7 +204,7 @@ def report(
 
 @contextlib.contextmanager
 def opened(telemetry: str) -> Iterator[Store]:
-    """The database, for reading; what it refuses ends in one line."""
+    """The database for reading; an ApiError becomes a UserError."""
     from step5_serving.errors import ApiError
     from step5_serving.telemetry.store import Store
 

@@ -3,10 +3,11 @@
     $ python -m step5_serving evaluation errors --since 7d --out new-questions
     $ python -m step3_rag evaluate --dataset new-questions          # once the judgements are filled in
 
-A call deserves a look if somebody disliked it, if the search was in doubt, or if it abstained (`look_at`).
-The folder has BEIR's layout, as step 3 reads it: questions, the passages that they were answered from, and a
-judgement of 0 for each pair. Somebody who knows the documents puts 1 where the passage answers the question.
-What stays 0 says that nothing that was found does: the documents lack it, or the search missed it.
+A call deserves a look if somebody disliked it, if the search was in doubt, or if it abstained
+(`calls_to_review`). The folder has BEIR's layout, as step 3 reads it: questions, the passages that they were
+answered from, and a judgement of 0 for each pair. Somebody who knows the documents puts 1 where the passage
+answers the question. What stays 0 says that nothing that was found does: the documents lack it, or the
+search missed it.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Step 3 behind the service: its index, its search, its answers, in threads."""
+"""Step 3 behind the service: its index, its search and its answers, in threads."""

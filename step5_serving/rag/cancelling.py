@@ -1,9 +1,9 @@
-"""Calls of the model: they stop when nobody waits for them any more, and it shows when none makes progress.
+"""Calls of the model: they stop when nobody waits for them any more, and their silence is measured.
 
 calls, stopped = ModelCalls(), threading.Event()
-client = calls.watched(anthropic.Anthropic(...), stopped)
-client.messages.create(...)      # in a thread; `stopped.set()` ends it at its next byte
-calls.silence()                  # seconds since the model sent anything, while it should
+client = calls.watch(anthropic.Anthropic(...), stopped)
+client.messages.create(...)      # in a thread; `stopped.set()` ends it at the next byte
+calls.silence()                  # seconds since the model sent anything, while a call waits for it
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ class Stopped(Exception):
     """Nobody waits for this answer any more."""
 
 
-class Watched(httpx2.SyncByteStream):
-    """A reply's bytes, until nobody waits for them: also where they are no text, but pings."""
+class WatchedStream(httpx2.SyncByteStream):
+    """The bytes of a reply (text or pings), until nobody waits for them."""
 
     def __init__(self, inner: Any, stopped: threading.Event, calls: ModelCalls) -> None:
         self._inner, self._stopped, self._calls = inner, stopped, calls
@@ -45,13 +45,13 @@ class Watched(httpx2.SyncByteStream):
 
 
 class ModelCalls:
-    """Knows how many calls are open, and when a byte of any of them came last."""
+    """Counts the open calls, and remembers when one of them last received a byte."""
 
     def __init__(self) -> None:
         self._lock, self._open, self.last = threading.Lock(), 0, 0.0
 
-    def watched(self, client: anthropic.Anthropic, stopped: threading.Event) -> anthropic.Anthropic:
-        """The client; its calls end once `stopped` is set."""
+    def watch(self, client: anthropic.Anthropic, stopped: threading.Event) -> anthropic.Anthropic:
+        """The client, with calls that end once `stopped` is set."""
 
         def call(request: Any, call_next: Any) -> Any:
             self.count(1)
@@ -64,18 +64,18 @@ class ModelCalls:
             if not request.stream or response.http_response.is_closed:
                 self.count(-1)
             else:
-                response.http_response.stream = Watched(response.http_response.stream, stopped, self)
+                response.http_response.stream = WatchedStream(response.http_response.stream, stopped, self)
             return response
 
         return client.with_middleware(call)
 
     def count(self, change: int) -> None:
-        """A call begins or ends."""
+        """A call starts (1) or ends (-1)."""
         with self._lock:
             self.last = self.last if self._open else time.monotonic()
             self._open += change
 
     def silence(self) -> float:
-        """Seconds since the model sent anything to anyone; 0 where nobody waits for it."""
+        """Seconds since the model sent anything to anyone; 0 if no call is open."""
         with self._lock:
             return time.monotonic() - self.last if self._open else 0.0

@@ -1,11 +1,11 @@
-"""The documents behind the answers: list them, bring some in, take one out, while questions are answered.
+"""The documents behind the answers: list, add and remove them while questions are answered.
 
     report = await library.ingest([Upload("supply.md", "contracts", b"# Supply ...")])
     await library.remove(17)
 
-Reading and embedding happen beside the questions, on documents that are not visible yet. Then, with the
-gate shut for a moment, they become visible, the vector store follows, and the next question sees all of it.
-Nobody waits for an ingest from the command line at the same time: whoever comes second is told.
+Reading and embedding happen beside the questions, on documents that are not visible yet. Then, under the
+write lock, they become visible and the vector store is updated, so the next question sees all of them. If an
+ingest from the command line runs at the same time, the second one is refused.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ from step3_rag.ingest.index import Index
 from step3_rag.ingest.sources import DEFAULT_COLLECTION, Report
 from step3_rag.stores import vector_store
 from step5_serving.errors import bad_request, not_found, overloaded, unavailable
-from step5_serving.rag.loading import Opened, Opening
+from step5_serving.rag.loading import Loader, Opened
 
 NAME = re.compile(r"[^\x00-\x1f\x7f\\]{1,200}")
-SHOWN = ("id", "name", "collection", "title", "sha256", "size", "chunks")
+PUBLIC = ("id", "name", "collection", "title", "sha256", "size", "chunks")
 
 
 @dataclass(frozen=True)
 class Upload:
-    """A document that was sent here: one of step 3's sources."""
+    """An uploaded document; implements step 3's Source."""
 
     file: str
     collection: str
     content: bytes
-    known_as: str | None = None  # the key of the document that it is a new version of
+    known_as: str | None = None  # the key of the document that it replaces
 
     @property
     def name(self) -> str:
-        """As people call it: below its collection, as if it lay in a folder of that name."""
+        """Its path, as if the collection were a folder."""
         inside = self.collection == DEFAULT_COLLECTION or self.file.startswith(f"{self.collection}/")
         return self.file if inside else f"{self.collection}/{self.file}"
 
@@ -60,7 +60,7 @@ class Upload:
         return hashlib.sha256(self.content).hexdigest()
 
     def pieces(self) -> Iterator[load.Piece]:
-        with tempfile.TemporaryDirectory() as folder:  # the loaders read files
+        with tempfile.TemporaryDirectory() as folder:  # step 3's loaders read files
             path = Path(folder) / f"document{PurePosixPath(self.file).suffix.lower()}"
             path.write_bytes(self.content)
             yield from load.pieces(path)
@@ -70,11 +70,7 @@ class Upload:
 
 
 def upload_of(name: str, collection: str | None, content: bytes) -> Upload:
-    """A document by the name it was sent under.
-
-    Raises:
-        ApiError: the name is not allowed, or its ending is of a type that can't be read.
-    """
+    """An upload by its file name; raises ApiError if the name or its type is not allowed."""
     file = name.strip().removeprefix("./")
     parts = file.split("/")
     if not NAME.fullmatch(file) or any(part.strip() in ("", ".", "..") for part in parts):
@@ -90,8 +86,8 @@ def upload_of(name: str, collection: str | None, content: bytes) -> Upload:
     return Upload(file, collection, content)
 
 
-class _Later(Index):
-    """Documents that are written become visible when `show` is called, not before."""
+class _HiddenIndex(Index):
+    """An index whose new documents become visible only when `show` is called."""
 
     written: list[int]
 
@@ -103,41 +99,37 @@ class _Later(Index):
             Index.finish(self, self.written)
 
 
-def _shown(row: Any) -> dict[str, Any]:
-    """What is told of a document."""
-    return {name: row[name] for name in SHOWN}
+def _public(row: Any) -> dict[str, Any]:
+    """What callers see of a document."""
+    return {name: row[name] for name in PUBLIC}
 
 
 class Library:
     """The documents of the index that answers come from."""
 
-    def __init__(self, opening: Opening) -> None:
-        self._opening = opening
+    def __init__(self, loader: Loader) -> None:
+        self._loader = loader
         self._changing = asyncio.Lock()  # one change at a time
 
     async def documents(self) -> list[dict[str, Any]]:
         """Every document: id, name, collection, title, sha256, size, chunks."""
-        opened = await self._opening.opened()
+        opened = await self._loader.opened()
         rows = await asyncio.to_thread(lambda: opened.retriever.index.documents())
-        return [_shown(row) for row in rows]
+        return [_public(row) for row in rows]
 
     async def ingest(self, uploads: Sequence[Upload]) -> dict[str, Any]:
-        """Bring them in; one that is there already under its name gets a new version.
+        """Add documents; one whose name exists already becomes its new version.
 
         Raises:
-            ApiError: none of them can be read, or the index is being changed by somebody else.
+            ApiError: none of them can be read, or another process changes the index.
         """
-        opened = await self._opening.opened()
+        opened = await self._loader.opened()
         async with self._changing:
             return await asyncio.shield(asyncio.to_thread(self._ingest, opened, uploads))
 
     async def remove(self, id: int) -> dict[str, Any]:
-        """Take one out; the row that it had.
-
-        Raises:
-            ApiError: there is none with this id.
-        """
-        opened = await self._opening.opened()
+        """Remove a document and return its row; raises ApiError if there is none with this id."""
+        opened = await self._loader.opened()
         async with self._changing:
             return await asyncio.shield(asyncio.to_thread(self._remove, opened, id))
 
@@ -151,39 +143,39 @@ class Library:
             if report.failed and len(report.failed) == len(uploads):
                 name, why = next(iter(report.failed.items()))
                 raise bad_request(f"{name}: {why}")
-            with opened.gate.writing():
+            with opened.lock.writing():
                 index.show()
-                self._follow(opened, index)
+                self._update_store(opened, index)
             names = {each.name for each in sources}
             rows = [row for row in index.documents() if row["name"] in names]
         counts = {name: getattr(report, name) for name in ("new", "changed", "unchanged", "failed")}
-        return {**counts, "documents": [_shown(row) for row in rows]}
+        return {**counts, "documents": [_public(row) for row in rows]}
 
     def _remove(self, opened: Opened, id: int) -> dict[str, Any]:
         with self._writing(opened) as index:
             row = next((row for row in index.documents() if row["id"] == id), None)
             if row is None:
                 raise not_found(f"there is no document {id}: see GET /documents")
-            with opened.gate.writing():
+            with opened.lock.writing():
                 index.remove([id])
-                self._follow(opened, index)
-        return _shown(row)
+                self._update_store(opened, index)
+        return _public(row)
 
-    def _follow(self, opened: Opened, index: Index) -> None:
-        """The vector store, then what all searches share, as the index is now. The gate is shut."""
+    def _update_store(self, opened: Opened, index: Index) -> None:
+        """Bring the vector store and the shared snapshot up to date; the caller holds the write lock."""
         vector_store.sync(index, opened.retriever.store)
         _ = opened.retriever.snapshot
 
     @contextlib.contextmanager
-    def _writing(self, opened: Opened) -> Iterator[_Later]:
-        """The index, with a connection of its own and its lock.
+    def _writing(self, opened: Opened) -> Iterator[_HiddenIndex]:
+        """The index with a connection of its own and its process lock.
 
         Raises:
-            ApiError: somebody else writes, nothing can be written, or it is the sample's index, which is made
-                anew from its files at each start.
+            ApiError: another process writes, the disk can't be written, or it is the sample's index, which is
+                made again from its files at each start.
         """
         folder = opened.retriever.index.folder
-        if folder == service.sample_home(self._opening.settings):
+        if folder == service.sample_home(self._loader.settings):
             raise bad_request(
                 "the sample's documents can't be changed: make an index of your own with "
                 "`python -m step3_rag ingest PATH`, then start the server again"
@@ -196,7 +188,7 @@ class Library:
         try:
             with update.locked(folder, busy):
                 opened_here = Index.open(folder, {})
-                index = _Later(opened_here.folder, opened_here.db)
+                index = _HiddenIndex(opened_here.folder, opened_here.db)
                 index.written = []
                 try:
                     yield index
@@ -206,5 +198,5 @@ class Library:
                     index.close()
         except UserError as error:
             raise unavailable(str(error), 5) from None
-        except (OSError, sqlite3.Error) as error:  # a full disk; what was begun is taken back
+        except (OSError, sqlite3.Error) as error:  # a full disk, for example; the transaction is rolled back
             raise unavailable(f"cannot write to the index: {reason(error)}", 30) from None

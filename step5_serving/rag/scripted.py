@@ -1,12 +1,12 @@
-"""The seam without any model: a fixed passage, a fixed answer. For tests, and for measuring the API itself.
+"""An Answerer without a model: a fixed passage, a fixed answer. For tests, and to measure the API itself.
 
     >>> scripted = ScriptedAnswerer(text="Two years. [1]")
     >>> (await scripted.answer(Query(question="How long?"))).text
     'Two years. [1]'
 
-It can be slow (`delay`, seconds before the first word; `pace`, seconds a word), wait for a test's sign
-(`gate`), or fail (`error`); `asked`, `running` and `cancelled` say what became of its calls. With none of
-these it answers without giving up the event loop once, so that what one measures is the API.
+It can be slow (`delay`: seconds before the first word; `pace`: seconds per word), wait for an event
+(`gate`), or fail (`error`); `asked`, `running` and `cancelled` count its calls. By default it answers
+without yielding to the event loop, so that only the API's own time is measured.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ PROMPTS = {
 
 @dataclass
 class ScriptedAnswerer:
-    """Says the same to everybody."""
+    """Gives everybody the same answer."""
 
     text: str = ANSWER
     input_tokens: int | None = 164
@@ -62,7 +62,7 @@ class ScriptedAnswerer:
     not_ready: str | None = None
     model: str = "scripted"
     engine: str = "scripted"
-    # The last ones only: a load test must not fill the memory.
+    # Bounded, so that a load test does not fill the memory.
     asked: deque[Query] = field(default_factory=lambda: deque(maxlen=1000))
     running: int = 0
     cancelled: int = 0

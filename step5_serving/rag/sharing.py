@@ -1,19 +1,21 @@
-"""One index for many threads, and changes that nobody sees half of.
+"""One index for many threads, and changes that become visible all at once.
 
     retriever = SharedRetriever.of(service)
-    with gate.reading(): retriever.search(...)        # any number of threads
-    with gate.writing(): index.finish(...)            # alone
+    with lock.reading(): retriever.search(...)        # any number of threads
+    with lock.writing(): index.finish(...)            # alone
 
-What of step 3 may be used by several threads at once, and what is done about the rest:
+How step 3's parts are shared:
 
-    Index       a SQLite connection: two threads that run the same statement on one may get each other's rows,
-                since Python keeps prepared statements by their text. Each thread has a connection of its own.
-    Snapshot    made lazily, from one connection: made whole under a lock here, then only read, and shared.
-    Embedder    safe, and so is Chroma's client.
+    Index       a SQLite connection. If two threads run the same statement on one, they may get each other's
+    rows,
+                because Python caches prepared statements by their text. So each thread has its own
+                connection.
+    Snapshot    built lazily from one connection: here it is built completely under a lock, then only read.
+    Embedder    is thread-safe, like Chroma's client.
 
 A document's new version becomes visible in SQLite in one transaction, but its vectors are in another store.
-So whoever changes the index shuts the gate for the moment in which both change: a question sees the old
-index or the new one. The time-consuming part, reading and embedding, happens before that with the gate open.
+So a change takes the write lock while both are updated: a question sees the index before or after it.
+Reading files and embedding, which take time, happen before that, without the lock.
 """
 
 from __future__ import annotations
@@ -34,42 +36,36 @@ from step3_rag.service import Service
 DEFAULTS = Options()
 
 
-class RWLock:
-    """Many readers or one writer; a writer who waits goes before readers who come later."""
+class ReadWriteLock:
+    """Many readers or one writer; a waiting writer goes before readers that come later."""
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._readers, self._writing, self._waiting = 0, False, 0
+        self._door = threading.Lock()  # held by a writer, and by a reader while it enters
+        self._readers, self._changed = 0, threading.Condition()
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[None]:
-        with self._changed:
-            self._changed.wait_for(lambda: not self._writing and not self._waiting)
-            self._readers += 1
+        with self._door:
+            self._count(1)
         try:
             yield
         finally:
-            with self._changed:
-                self._readers -= 1
-                self._changed.notify_all()
+            self._count(-1)
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
-        with self._changed:
-            self._waiting += 1
-            self._changed.wait_for(lambda: not self._writing and not self._readers)
-            self._waiting -= 1
-            self._writing = True
-        try:
+        with self._door, self._changed:
+            self._changed.wait_for(lambda: not self._readers)
             yield
-        finally:
-            with self._changed:
-                self._writing = False
-                self._changed.notify_all()
+
+    def _count(self, change: int) -> None:
+        with self._changed:
+            self._readers += change
+            self._changed.notify_all()
 
 
-class ThreadsIndex(Index):
-    """An index with a connection for each thread that uses it; it is closed when the thread ends."""
+class ThreadLocalIndex(Index):
+    """An index with a connection for each thread, which is closed when the thread ends."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self._own = folder, threading.local()
@@ -83,7 +79,7 @@ class ThreadsIndex(Index):
 
 
 class SharedRetriever(Retriever):
-    """A retriever for many threads. As many search at once as there are cores: more would only take turns."""
+    """A retriever for many threads, of which at most one per core searches at a time."""
 
     def __init__(self, index: Index, store: Any, embedder: Embedder, evaluator: Evaluator | None) -> None:
         super().__init__(index, store, embedder, evaluator)
@@ -93,18 +89,18 @@ class SharedRetriever(Retriever):
 
     @classmethod
     def of(cls, service: Service) -> SharedRetriever:
-        """One on the opened index of a service; what that one has open is closed.
+        """A retriever on the index of a service, whose own connection is closed.
 
         Raises:
             UserError: the vector store can't be reached.
         """
-        own = service.retriever  # brings the store up to date
+        own = service.retriever  # brings the vector store up to date
         service.index.close()
-        return cls(ThreadsIndex(service.index.folder), own.store, service.embedder, own.evaluator)
+        return cls(ThreadLocalIndex(service.index.folder), own.store, service.embedder, own.evaluator)
 
     @property
     def snapshot(self) -> Snapshot:
-        """The chunks as they are: whole, and the same for all threads."""
+        """The chunks of the current index, the same for all threads."""
         known = self._snapshot
         if known is not None and known.generation == self.index.generation:
             return known
@@ -112,7 +108,7 @@ class SharedRetriever(Retriever):
             known = self._snapshot
             if known is None or known.generation != self.index.generation:
                 known = Snapshot(self.index)
-                # Made here, by one.
+                # Compute its lazy attributes now, in one thread.
                 _ = known.sparse, known.token_frequency, known.vocabulary, known.superseded
                 self.collections = frozenset(known.collections.tolist())
                 self._snapshot = known

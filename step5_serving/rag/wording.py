@@ -1,9 +1,10 @@
-"""Step 3's words in those of the seam: what it found, and how its failures are told to the one who asks."""
+"""Translates step 3's results and errors into those of seam.py."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+from collections.abc import Iterator
 from typing import Any
 
 import httpx2
@@ -17,7 +18,7 @@ RERANK = ("maxsim", "scorer", "rerank")  # stages of a search; the others are re
 
 
 def retrieved(reflection: Any, sources: list[Any]) -> Retrieved:
-    """What a search gave."""
+    """The result of a search."""
     attempts, start = [], 0.0
     for each in reflection.attempts:
         seconds = each.found.seconds
@@ -27,26 +28,26 @@ def retrieved(reflection: Any, sources: list[Any]) -> Retrieved:
         attempts.append(Attempt(each.strategy, each.query, each.confidence, took, start, retrieve, rerank))
         start += retrieve + rerank
     return Retrieved(
-        sources=[source_of(each) for each in sources],
+        sources=[to_source(each) for each in sources],
         confidence=reflection.best.confidence,
         attempts=attempts,
     )
 
 
-def source_of(source: Any) -> Source:
-    """A passage, with the hash by which a replay knows it."""
+def to_source(source: Any) -> Source:
+    """A passage, with the hash by which a replay recognizes it."""
     sha256 = hashlib.sha256(source.text.encode("utf-8", "replace")).hexdigest()
     return Source(source.number, source.document, source.place, source.text, source.chunks[0], sha256)
 
 
-def refusal_of(error: Exception, settings: Settings, found: Retrieved | None) -> ApiError:
-    """What to tell the caller when the chat model fails."""
+def model_error(error: Exception, settings: Settings, found: Retrieved | None) -> ApiError:
+    """The error for a caller when the chat model fails."""
     import anthropic
 
     from shared.chat.errors import NotMessagesApi, TimedOut, explain
 
     message = f"{settings.model}: {explain(error, settings)}"
-    if isinstance(error, NotMessagesApi):  # and will not in five seconds either
+    if isinstance(error, NotMessagesApi):  # trying again doesn't help
         return ApiError(502, "api_error", message, retrieved=found)
     if isinstance(error, TimedOut | httpx2.TimeoutException):
         return ApiError(504, "timeout_error", message, retrieved=found)
@@ -60,8 +61,8 @@ def refusal_of(error: Exception, settings: Settings, found: Retrieved | None) ->
 
 
 @contextlib.contextmanager
-def refusing() -> Any:
-    """A UserError of step 3 as a refusal: the vector store is gone, the index is damaged."""
+def unavailable_on_error() -> Iterator[None]:
+    """Turn a UserError of step 3 (vector store gone, index damaged) into a 503."""
     try:
         yield
     except UserError as error:

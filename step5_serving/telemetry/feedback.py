@@ -1,9 +1,8 @@
-"""What a person thought of an answer: a thumb, a comment, or both, kept beside the call.
+"""A user's opinion on an answer, stored with its call: a thumb, a comment, or both.
 
-    >>> give(store, "4bf92f3577b34da6a3ce929d0e0e4736", "down", "It quotes the wrong contract.")
+    >>> save_feedback(store, "4bf92f3577b34da6a3ce929d0e0e4736", "down", "It quotes the wrong contract.")
 
-A second opinion on the same call takes the place of the first. Only whoever asked may say something: a call
-of another key is not there for him.
+A second opinion replaces the first. Only the key that made a call may comment on it.
 """
 
 from __future__ import annotations
@@ -12,41 +11,40 @@ from collections.abc import Callable
 
 import sqlalchemy as sa
 
-from shared.errors import UserError
 from step5_serving.errors import TelemetryDown
 from step5_serving.telemetry.call import Call, now
+from step5_serving.telemetry.reading import several_calls
 from step5_serving.telemetry.schema import RUNNING, calls, clean, feedback, microseconds
 from step5_serving.telemetry.store import Store, why
 
 THUMBS = {"up": 1, "down": -1}
 
 
-def give(
+def save_feedback(
     store: Store,
-    name: str,
+    id: str,
     thumb: str | None,
     comment: str | None = None,
     *,
     key_id: str | None = None,
     redact: Callable[[Call], Call] = lambda call: call,
 ) -> bool:
-    """Keep it; False where this key made no such call, or the call is not over.
+    """Store feedback; False if this key made no such call, or the call is still running.
 
     Args:
-        name: the call's whole trace id, or its span id where the trace holds several calls.
+        id: the call's trace id, or its span id if the trace has several calls.
         thumb: `up`, `down` or None.
-        redact: as for calls, for the comment.
+        redact: applied to the comment, as to calls.
 
     Raises:
         UserError: several calls have that trace id.
-        TelemetryDown: it could not be written.
+        TelemetryDown: the database can't be read or written.
     """
     c = calls.c
-    named = (c.trace_id == name) | (c.span_id == name)
-    [spans] = store.read(sa.select(c.span_id).where(named, c.key_id.is_not_distinct_from(key_id), ~RUNNING))
+    matches = (c.trace_id == id) | (c.span_id == id)
+    [spans] = store.read(sa.select(c.span_id).where(matches, c.key_id.is_not_distinct_from(key_id), ~RUNNING))
     if len(spans) > 1:
-        ids = ", ".join(each.span_id for each in spans[:100])
-        raise UserError(f"trace {name} holds {len(spans)} calls: name one by its span id, {ids}")
+        raise several_calls(id, [each.span_id for each in spans[:100]])
     if not spans:
         return False
     [[span]] = spans

@@ -1,12 +1,11 @@
-"""Prometheus: what a call adds to the counters and histograms, and the page that a scraper reads.
+"""Prometheus metrics: what a call adds to the counters and histograms, and the page that is scraped.
 
     metrics = Metrics(admission)
     metrics.observe(call)               # after the row is written
     metrics.page()                      # GET /metrics: b'rag_calls_total{route="query",...} 1.0 ...'
 
-The labels have few values by design: routes, classes of status, stages. Questions, keys and trace ids never
-become labels: each new value is a new series, kept for ever. Every worker counts for itself; Prometheus
-scrapes them one by one and adds up.
+Labels have few values: routes, status classes, stages. Questions, keys and trace ids are never labels, since
+each new value would be a new series. Each worker counts for itself; Prometheus scrapes all of them.
 """
 
 from __future__ import annotations
@@ -31,11 +30,11 @@ PROBABILITIES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.68, 0.8, 0.85, 0.9, 0.95, 1.0)
 
 
 class Metrics:
-    """A registry of its own, so that two services in one process (the tests) don't add up."""
+    """The metrics of one service, in a registry of its own."""
 
     def __init__(self, admission: Any = None) -> None:
-        """`admission` has `running` and `waiting` calls."""
-        disable_created_metrics()  # a second series for each, which no query here needs
+        """`admission` has the numbers of `running` and `waiting` calls."""
+        disable_created_metrics()  # they would double the number of series
         self.registry = CollectorRegistry()
 
         def make(kind: Any, name: str, help: str, *labels: str, **more: Any) -> Any:
@@ -45,26 +44,26 @@ class Metrics:
         self.calls = make(Counter, "calls", "Calls by route and class of status.", "route", "status")
         self.errors = make(Counter, "errors", "Calls that failed, by type of error.", "type")
         stage = make(Histogram, "stage_seconds", "Time by stage; total is the call.", "stage", **seconds)
-        self.first = make(Histogram, "first_token_seconds", "Until the first piece of text.", **seconds)
+        self.first = make(Histogram, "first_token_seconds", "Time to the first piece of text.", **seconds)
         tokens = make(Counter, "tokens", "Tokens read and written.", "direction")
         self.cost = make(Counter, "cost_usd", "Dollars, where the price is known.")
         self.unknown = make(Counter, "cost_unknown_calls", "Calls whose cost is not known.")
         self.refusals = make(Counter, "refusals", "Requests without a row.", "route", "status")
-        self.feedback = make(Counter, "feedback", "Opinions on answers, by thumb.", "thumb")
-        self.confidence = make(Histogram, "confidence", "Of the search.", **probabilities)
-        self.abstained = make(Counter, "abstained", "Calls answered by: I don't know.")
+        self.feedback = make(Counter, "feedback", "Feedback on answers, by thumb.", "thumb")
+        self.confidence = make(Histogram, "confidence", "Confidence of the search.", **probabilities)
+        self.abstained = make(Counter, "abstained", "Calls answered with: I don't know.")
         in_flight = make(Gauge, "in_flight", "Requests being answered now.")
         queue = make(Gauge, "queue_depth", "Requests that wait for their turn.")
         if admission:
             in_flight.set_function(lambda: admission.running)
             queue.set_function(lambda: admission.waiting)
-        # A look-up by label costs more than the count itself.
+        # Looked up once: `labels` costs more than the count itself.
         self._stages = {name: stage.labels(name) for name in (*STAGES, "total")}
         self._input, self._output = tokens.labels("input"), tokens.labels("output")
-        self.calls.labels("query", "2xx")  # there from the start: a rate needs a zero to begin with
+        self.calls.labels("query", "2xx")  # exists from the start: a rate needs a zero
 
     def observe(self, call: Call) -> None:
-        """Count one call."""
+        """Count a call."""
         self.calls.labels(call.route, f"{call.status // 100}xx").inc()
         if call.error_type:
             self.errors.labels(call.error_type).inc()
@@ -87,5 +86,5 @@ class Metrics:
         self.refusals.labels(route, str(status)).inc()
 
     def page(self) -> bytes:
-        """The text format of Prometheus; CONTENT_TYPE goes with it."""
+        """Prometheus' text format, to be sent as CONTENT_TYPE."""
         return generate_latest(self.registry)

@@ -1,10 +1,10 @@
-"""Which process a running call belongs to, and whether that process is still there.
+"""Which process a running call belongs to, and whether that process is still alive.
 
     >>> OWNER
     'laptop/4711/1795910400'
 
-Two services may write to one database, and in a container every service has the process id 1. So an owner is
-the machine, the process id, and when the process began.
+Several services may share a database, and in containers all of them have process id 1. So an owner is the
+machine, the process id and the start time of the process.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ import psutil
 
 
 def owner_of(pid: int) -> str:
-    """The owner's name of a process of this machine.
+    """The owner string of a process on this machine.
 
     Raises:
-        OSError, psutil.Error: there is no such process, or it can't be looked at.
+        OSError, psutil.Error: there is no such process, or its start time can't be read.
     """
-    if Path("/proc/self/stat").exists():  # in ticks since the boot: a clock that is set changes nothing
+    if Path("/proc/self/stat").exists():  # ticks since boot, which setting the clock doesn't change
         began = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
     else:
         began = f"{psutil.Process(pid).create_time():.0f}"
@@ -33,7 +33,7 @@ OWNER = owner_of(os.getpid())
 
 
 def is_gone(owner: str) -> bool:
-    """Whether an owner's process has ended; of another machine, nobody here can tell: False."""
+    """Whether the owner's process has ended; False for one on another machine, which can't be checked."""
     machine, pid, _ = owner.rsplit("/", 2)
     if machine != platform.node():
         return False

@@ -7,9 +7,9 @@
     >>> cost_of("smollm2-135m-instruct", 0, 0)                   # a quote: no model read or wrote anything
     0.0
 
-A budget can count only what has a price. So a server with `--budget-usd-per-day` refuses a model without one
-at the start, and a call whose cost is unknown (an engine that counts no tokens) adds nothing: the summary
-says how many there were. Calls under way are not yet counted; the budget can be passed by what they cost.
+A budget can only count what has a price: a server with `--budget-usd-per-day` refuses to start with a model
+that has none, and a call of unknown cost adds nothing. Calls that still run are not counted yet, so the
+budget can be exceeded by what they cost.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ from step5_serving.telemetry.store import Store
 
 @cache
 def price_of(model: str) -> catalog.Price | None:
-    """By the id of models.toml; a folder, a hub repository or a name unknown there has none."""
+    """The price of a model in models.toml; None for a folder, a hub repository or an unknown name."""
     spec = catalog.catalog().get(model)
     return spec.price if spec else None
 
 
 def cost_of(model: str | None, input_tokens: int | None, output_tokens: int | None) -> float | None:
-    """US dollars; None where the price or a count is unknown.
+    """US dollars; None if the price or a count is unknown.
 
-    Where 0 tokens were read and 0 written, it is 0.0, whatever the model: also for one that has no price, and
-    for none. Else it takes a model that has a price (`price_of`) and both counts; if one of them is missing,
-    the cost is None and never 0. A price knows how it is applied, to long prompts too: `Price.cost`.
+    With 0 tokens read and 0 written, it is 0.0 for any model, also without a price, and for None. Otherwise,
+    if the model has no price (`price_of`) or a count is missing, the cost is None, never 0. `Price.cost`
+    computes it, for long prompts too.
     """
     ### BEGIN SOLUTION 5.1: The price of a call
     if input_tokens == 0 and output_tokens == 0:
@@ -52,10 +52,9 @@ def cost_of(model: str | None, input_tokens: int | None, output_tokens: int | No
 
 
 class Budget:
-    """So many dollars a day (UTC), by what the store says was spent and what came since.
+    """A limit in dollars per day (UTC); used in the event loop's thread only.
 
-    In memory, used by the event loop's thread alone. Several workers each know their own calls, and what the
-    others had spent at their start.
+    It is kept in memory: each worker counts its own calls, and what the database held when it started.
     """
 
     def __init__(self, usd_per_day: float, store: Store | None = None, today: datetime | None = None) -> None:
@@ -68,11 +67,7 @@ class Budget:
             self._spent = float(spent or 0.0)
 
     def check(self, at: datetime | None = None) -> None:
-        """Before a call.
-
-        Raises:
-            BudgetExceeded: today's money is spent.
-        """
+        """Raises BudgetExceeded if today's budget is spent."""
         at = at or now()
         spent = self.spent(at)
         if spent >= self.limit:
@@ -83,14 +78,13 @@ class Budget:
             )
 
     def add(self, call: Call) -> None:
-        """After a call, with what it cost; an unknown cost adds nothing."""
+        """Count a finished call on the day it started; an unknown cost adds nothing."""
         self.spent(call.started_at)
-        # One that was begun before midnight is yesterday's money.
         if call.cost_usd and _midnight(call.started_at) == self._day:
             self._spent += call.cost_usd
 
     def spent(self, at: datetime) -> float:
-        """Dollars of the day, which may be a new one."""
+        """Dollars spent on the day of `at`; a new day starts at 0."""
         if _midnight(at) > self._day:
             self._day, self._spent = _midnight(at), 0.0
         return self._spent

@@ -1,17 +1,17 @@
-"""Single calls read back: a page of short rows, or one call with everything that was kept.
+"""Reads single calls: a page of short rows, or one call with everything that was stored.
 
     >>> list_calls(store, limit=1)
     {'calls': [{'trace_id': '4bf9...', 'question': 'When does it renew?', 'total_ms': 41.5, ...}], 'next': 17}
     >>> show_call(store, "4bf9")["prompt"]["text"]
 
-Names are those of call.py; `next` is what the following page takes as `before`. A call is named by its trace
-id, or by its span id where the trace holds several calls; both may be cut short as long as one call fits.
+Keys are the field names of call.py; `next` is the `before` of the following page.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -22,14 +22,14 @@ from step5_serving.telemetry.call import now, prompt_name
 from step5_serving.telemetry.schema import FIELDS, RUNNING, bodies, calls, feedback, iso, microseconds
 from step5_serving.telemetry.store import Store
 
-LOW = 0.68  # the confidence under which step 3 asks again, or says that it doesn't know
+LOW = 0.68  # confidence below which step 3 searches again or abstains
 LONGEST = 200  # characters of a question in a short row
-MOST = 500  # calls among which those that deserve a look are chosen
+MOST = 500  # calls from which those to review are chosen
 c = calls.c
 FAILED = c.http_response_status_code >= 400
 PROMPT = {"prompt_id": "id", "prompt_version": "version", "prompt_sha256": "sha256", "prompt_text": "text"}
-LONG = ("sources", "attempts", "parameters")  # JSON
-HIDDEN = {"id", "started_us", "opened_by", "gen_ai_operation_name", "answer", *LONG, *PROMPT}  # in short rows
+LISTS = ("sources", "attempts", "parameters")  # JSON
+HIDDEN = {"id", "started_us", "opened_by", "gen_ai_operation_name", "answer", *LISTS, *PROMPT}
 EVERYTHING = (
     sa.select(*(each.label(FIELDS.get(each.name, each.name)) for each in c))
     .add_columns(*bodies.c.values()[1:], feedback.c.thumb, feedback.c.comment)
@@ -46,7 +46,7 @@ def list_calls(
     low_confidence: bool = False,
     error: bool = False,
 ) -> dict[str, Any]:
-    """The latest calls first; only those in doubt, or that failed, where asked for."""
+    """The latest calls, newest first: all, or only those with low confidence or an error."""
     statement = EVERYTHING.order_by(c.id.desc()).limit(limit + 1)
     if before is not None:
         statement = statement.where(c.id < before)
@@ -55,64 +55,73 @@ def list_calls(
     if error:
         statement = statement.where(FAILED)
     [rows] = store.read(statement)
-    found = [_short(row) for row in rows[:limit]]
-    for each in found:
+    page = [_short_row(row) for row in rows[:limit]]
+    for each in page:
         each["question"] = each["question"] and each["question"][:LONGEST]
-    return {"calls": found, "next": rows[limit - 1].id if len(rows) > limit else None}
+    return {"calls": page, "next": rows[limit - 1].id if len(rows) > limit else None}
 
 
-def show_call(store: Store, name: str) -> dict[str, Any] | None:
-    """One call with its texts; None where there is none.
+def show_call(store: Store, id: str) -> dict[str, Any] | None:
+    """One call with its texts; None if there is none.
 
     Args:
-        name: the beginning of its span id or its trace's id, at least four digits.
+        id: the span id or trace id, or at least its first four digits.
 
     Raises:
-        UserError: it is neither, or several calls fit.
+        UserError: it is not an id, or several calls match.
     """
-    if not re.fullmatch(r"[0-9a-fA-F]{4,32}", name):
-        raise UserError(f"{name[:60]!r} is not a trace id: it has 32 digits of 0-9 and a-f (4 may do)")
-    name = name.lower()
+    if not re.fullmatch(r"[0-9a-fA-F]{4,32}", id):
+        raise UserError(f"{id[:60]!r} is not a trace id: it has 32 digits of 0-9 and a-f (4 may do)")
+    id = id.lower()
     # A range, not LIKE: it uses the index in both databases, whatever their collation.
-    of_trace = c.trace_id.between(name, name.ljust(32, "f"))
-    of_span = c.span_id.between(name, name.ljust(16, "f")) if len(name) <= 16 else sa.false()
+    of_trace = c.trace_id.between(id, id.ljust(32, "f"))
+    of_span = c.span_id.between(id, id.ljust(16, "f")) if len(id) <= 16 else sa.false()
     [rows] = store.read(EVERYTHING.where(of_trace | of_span).order_by(c.id).limit(100))
-    rows = [row for row in rows if (row.span_id or "").startswith(name)] or rows
+    rows = [row for row in rows if row.span_id.startswith(id)] or rows
     if len({row.trace_id for row in rows}) > 1:
-        raise UserError(f"several calls begin with {name}: give more of its digits")
+        raise UserError(f"several calls begin with {id}: give more of its digits")
     if len(rows) > 1:
-        spans = ", ".join(row.span_id for row in rows)
-        raise UserError(f"trace {name} holds {len(rows)} calls: name one by its span id, {spans}")
-    return _whole(rows[0]) if rows else None
+        raise several_calls(id, [row.span_id for row in rows])
+    return _whole_row(rows[0]) if rows else None
 
 
-def look_at(store: Store, since: timedelta, limit: int = 100) -> list[dict[str, Any]]:
-    """Calls that deserve a look, each question once, with `reasons`; disliked ones first.
+def several_calls(trace_id: str, span_ids: Sequence[str]) -> UserError:
+    """The error for a trace id that several calls have."""
+    ids = ", ".join(span_ids)
+    return UserError(f"trace {trace_id} holds {len(span_ids)} calls: name one by its span id, {ids}")
 
-    They were disliked, in doubt, or not answered.
+
+def calls_to_review(store: Store, since: timedelta, limit: int = 100) -> list[dict[str, Any]]:
+    """Calls that were disliked, had low confidence or abstained, with their `reasons`; disliked ones first.
+
+    Each question appears once.
 
     Raises:
         TelemetryDown: the database can't be read.
     """
-    why = {"disliked": feedback.c.thumb == -1, "low confidence": c.confidence < LOW}
-    why["abstained"] = c.abstained.is_(True)
-    within = c.started_us > microseconds(now() - since)
+    reasons = {
+        "disliked": feedback.c.thumb == -1,
+        "low confidence": c.confidence < LOW,
+        "abstained": c.abstained.is_(True),
+    }
+    recent = c.started_us > microseconds(now() - since)
     [rows] = store.read(
-        EVERYTHING.add_columns(*(each.label(f"is {name}") for name, each in why.items()))
-        .where(c.http_route == "query", ~FAILED, ~RUNNING, within, sa.or_(*why.values()))
-        .order_by(sa.case((why["disliked"], 0), else_=1), c.id.desc())
+        EVERYTHING.add_columns(*(each.label(f"is {name}") for name, each in reasons.items()))
+        .where(c.http_route == "query", ~FAILED, ~RUNNING, recent, sa.or_(*reasons.values()))
+        .order_by(sa.case((reasons["disliked"], 0), else_=1), c.id.desc())
         .limit(MOST)
     )
     found: dict[str, dict[str, Any]] = {}
     for row in rows:
-        asked = " ".join((row.question or "").lower().split())
-        if asked and asked not in found:
-            found[asked] = {**_whole(row), "reasons": [name for name in why if row._mapping[f"is {name}"]]}
+        question = " ".join((row.question or "").lower().split())
+        if question and question not in found:
+            mine = [name for name in reasons if row._mapping[f"is {name}"]]
+            found[question] = {**_whole_row(row), "reasons": mine}
     return list(found.values())[:limit]
 
 
-def _short(row: Any) -> dict[str, Any]:
-    found = dict(row._mapping)
+def _short_row(row: Any) -> dict[str, Any]:
+    found = row._mapping
     ended = "lost" if found["error_type"] == "lost" else "done"
     return {
         **{name: value for name, value in found.items() if name not in HIDDEN},
@@ -123,7 +132,7 @@ def _short(row: Any) -> dict[str, Any]:
     }
 
 
-def _whole(row: Any) -> dict[str, Any]:
-    lists = {name: json.loads(getattr(row, name)) for name in LONG}
+def _whole_row(row: Any) -> dict[str, Any]:
+    lists = {name: json.loads(getattr(row, name)) for name in LISTS}
     prompt = row.prompt_id and {name: getattr(row, column) for column, name in PROMPT.items()}
-    return {**_short(row), "answer": row.answer, **lists, "prompt": prompt}
+    return {**_short_row(row), "answer": row.answer, **lists, "prompt": prompt}

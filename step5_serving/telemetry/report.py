@@ -1,13 +1,12 @@
-"""The operator's report: the calls of a time, against those of the time before it.
+"""The operator's report: the calls of a period against those of the period before it.
 
     $ python -m step5_serving report --since 24h --before 7d
     p95, ms      1,840   1,210   +630 (+420 to +800)   slower
     ...
     exit code 1: something got worse
 
-A regression takes more than a difference, or every noisy night would be one: the 95 % interval of the
-difference (bootstrap, both sides drawn anew) lies wholly on the bad side, and the difference is larger than
---tolerance of the figure before. Under twenty values nothing is claimed.
+A difference is a regression if its whole 95 % interval (bootstrap, resampling both sides) is on the bad side
+and it exceeds `--tolerance` times the earlier figure. With fewer than twenty values nothing is claimed.
 """
 
 from __future__ import annotations
@@ -25,11 +24,11 @@ from step5_serving.telemetry.store import Store
 from step5_serving.telemetry.summary import ANSWERED, ERROR
 
 DRAWS = 1000
-FEWEST = 20  # values of which something is claimed
-MOST = 20_000  # the latest calls of a time, which are looked at
+FEWEST = 20  # values for a claim
+MOST = 20_000  # calls of a period, the latest
 Window = Mapping[str, Sequence[float]]  # values by column, the latest first
 c = calls.c
-COLUMNS = {  # unknown values are left out, and so are times and costs of calls that were not answered
+COLUMNS = {  # NULLs are left out: unknown values, and times and costs of calls that were not answered
     "total_ms": sa.case((ANSWERED, c.total_ms)),
     "first_token_ms": sa.case((ANSWERED, c.first_token_ms)),
     "cost_usd": sa.case((ANSWERED, c.cost_usd)),
@@ -41,13 +40,13 @@ COLUMNS = {  # unknown values are left out, and so are times and costs of calls 
 
 @dataclass(frozen=True)
 class Measure:
-    """A figure of a window: which values it is of, how they become one number, which way is bad."""
+    """A figure of a window: from which values it is computed, how, and which direction is bad."""
 
     name: str
     title: str
-    of: str  # the column of Window
-    percent: int | None  # of the percentile; None: the mean
-    worse: str  # the word for a regression
+    of: str  # column of Window
+    percent: int | None  # percentile; None: the mean
+    worse: str  # word for a regression
     up_is_bad: bool = True
     digits: int = 0
 
@@ -64,7 +63,7 @@ MEASURES = (
 
 
 def window(store: Store, since: timedelta, end: datetime) -> dict[str, list[float]]:
-    """The values of the latest calls of a time, by column.
+    """The values of the latest calls of the period `since` before `end`, by column.
 
     Raises:
         TelemetryDown: the database can't be read.
@@ -78,10 +77,10 @@ def window(store: Store, since: timedelta, end: datetime) -> dict[str, list[floa
 
 
 def report(values: Window, before: Window, tolerance: float = 0.1) -> dict[str, Any]:
-    """Every figure of a window with its interval, and what is `worse` than `before`, a line each.
+    """Every figure of a window with its interval, and in `worse` a line for each regression.
 
     Args:
-        tolerance: differences up to this share of the figure before are ignored.
+        tolerance: differences up to this share of the earlier figure are ignored.
     """
     rows, worse = {}, []
     for measure in MEASURES:
@@ -101,18 +100,18 @@ def report(values: Window, before: Window, tolerance: float = 0.1) -> dict[str, 
 
 
 def _row(measure: Measure, values: Window, before: Window | None, tolerance: float) -> dict[str, Any]:
-    """A figure of now, and what can be said of it beside the baseline.
+    """A figure of the window, compared with the same figure of `before` (the baseline).
 
-    n, value        how many values `values` has of the measure, and its `_figure`
-    interval_95     the `_interval` of its `_draws`; None for too few values, which have no draws
-    baseline        the `_figure` of the same values in `before`; this and what follows is only there if
+    n, value        the number of values of the measure in `values`, and their `_figure`
+    interval_95     the `_interval` of their `_draws`; None if there are too few values for draws
+    baseline        the `_figure` of the measure's values in `before`; this key and those below exist only if
                     there are such values
-    difference      value - baseline; this and what follows is only there if both sides have draws
-    difference_95   the `_interval` of the difference, draw by draw; those of the baseline have the seed 1,
-                    or both sides would be drawn alike
-    regressed       a bool: whether all of `difference_95` lies on the side that is bad for this measure (zero
+    difference      value - baseline; this key and those below exist only if both sides have draws
+    difference_95   the `_interval` of the difference of the draws; those of the baseline take seed 1, so that
+                    the two sides are drawn differently
+    regressed       a bool: whether all of `difference_95` is on the side that is bad for this measure (zero
                     is not bad), and the difference goes there by more than `tolerance` times the baseline's
-                    size
+                    absolute value
     """
     ### BEGIN SOLUTION 5.5: A regression
     mine = values[measure.of]
@@ -138,7 +137,7 @@ def _row(measure: Measure, values: Window, before: Window | None, tolerance: flo
 
 
 def _figure(measure: Measure, values: Sequence[float]) -> float | None:
-    """The mean, or the nearest rank as in the summary."""
+    """The mean, or the percentile by nearest rank, as in the summary."""
     if measure.percent is not None:
         return nearest_rank(values, measure.percent)
     return sum(values) / len(values) if values else None
@@ -154,8 +153,8 @@ def _draws(measure: Measure, values: Sequence[float], seed: int = 0) -> Any:
     n = len(data)
     if measure.percent is None:
         return np.array([data[random.integers(n, size=n)].mean() for _ in range(DRAWS)])
-    # The k-th smallest of n values drawn from n is the one at the k-th smallest place drawn: places are
-    # uniform, and the k-th smallest of n uniform numbers follows a beta distribution. No resample is made.
+    # No need to resample: the k-th smallest of n values drawn from n is the value at the k-th smallest of n
+    # uniform places, which follows a beta distribution.
     k = (measure.percent * n + 99) // 100
     places = np.floor(random.beta(k, n - k + 1, size=DRAWS) * n).astype(int)
     return data[np.minimum(places, n - 1)]

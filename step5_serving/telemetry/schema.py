@@ -1,15 +1,15 @@
 """The tables of telemetry, the same for SQLite and Postgres.
 
-    calls      one row a call: numbers and short words, so that a summary of a day reads little
-    bodies     what was asked, found and answered, and the prompt's text: long, read one at a time
-    feedback   what a person thought of an answer
+    calls      one row per call: numbers and short words, so that the summary of a day reads little
+    bodies     question, answer, passages and prompt: long texts, read one call at a time
+    feedback   what a user thought of an answer
 
-They belong together by the call's span id. Columns have the names of OpenTelemetry's GenAI conventions, with
-_ for the dots, where these have one: gen_ai_request_model, gen_ai_usage_input_tokens, error_type. Times are
-whole microseconds since 1970, UTC: both databases divide them into buckets without a function of their own.
+The call's span id joins them. Columns have the names of OpenTelemetry's GenAI conventions, with _ for the
+dots, where there is one: gen_ai_request_model, gen_ai_usage_input_tokens, error_type. Times are whole
+microseconds since 1970 (UTC), which both databases can divide into buckets.
 
-A stream has its row before its first byte. Such a row names the process that answers (`opened_by`) until the
-call ends; when that process is gone, the call is lost (store.py).
+A stream has a row before its first byte. That row names the process that answers (`opened_by`) until the call
+ends; if the process ends first, the call is lost (store.py).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from step5_serving.telemetry.call import Call
 from step5_serving.telemetry.owner import OWNER
 
 VERSION = 3
-OPERATIONS = {"query": "invoke_agent"}  # by route, where they have another name
+OPERATIONS = {"query": "invoke_agent"}  # routes with a name in the GenAI conventions
 metadata = sa.MetaData()
 
 meta = Table("meta", metadata, Column("key", String(64), primary_key=True), Column("value", Text))
@@ -33,10 +33,10 @@ meta = Table("meta", metadata, Column("key", String(64), primary_key=True), Colu
 calls = Table(
     "calls",
     metadata,
-    # SQLite counts up only what is called INTEGER.
+    # SQLite only auto-increments a column of type INTEGER.
     Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
     Column("span_id", String(16), nullable=False, unique=True),
-    Column("trace_id", String(32), nullable=False),  # not unique: a client's trace may hold several calls
+    Column("trace_id", String(32), nullable=False),  # not unique: a trace may have several calls
     Column("started_us", BigInteger, nullable=False),
     Column("http_route", String(32), nullable=False),
     Column("http_response_status_code", Integer, nullable=False),
@@ -79,7 +79,7 @@ bodies = Table(
     Column("question", Text),
     Column("answer", Text),
     Column("prompt_text", Text),
-    Column("sources", Text, nullable=False),  # JSON, and so the next two
+    Column("sources", Text, nullable=False),  # JSON, like the next two
     Column("attempts", Text, nullable=False),
     Column("parameters", Text, nullable=False),
 )
@@ -104,7 +104,7 @@ def iso(us: int) -> str:
     return datetime.fromtimestamp(us / 1e6, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-FIELDS = {  # of a Call, by column; elsewhere they have the column's name
+FIELDS = {  # of a Call, by column, where the names differ
     "http_route": "route",
     "http_response_status_code": "status",
     "gen_ai_provider_name": "engine",
@@ -114,22 +114,20 @@ FIELDS = {  # of a Call, by column; elsewhere they have the column's name
     "gen_ai_usage_input_tokens": "input_tokens",
     "gen_ai_usage_output_tokens": "output_tokens",
 }
-
-
-MADE = {"id", "started_us", "gen_ai_operation_name", "opened_by"}
-PLAIN = {each.name: FIELDS.get(each.name, each.name) for each in calls.c if each.name not in MADE}
+COMPUTED = {"id", "started_us", "gen_ai_operation_name", "opened_by"}
+COPIED = {each.name: FIELDS.get(each.name, each.name) for each in calls.c if each.name not in COMPUTED}
 
 
 def call_row(call: Call) -> dict[str, Any]:
-    """The columns of `calls` but the id, which the database counts."""
-    made = {
+    """The columns of `calls`, without the id."""
+    computed = {
         "started_us": microseconds(call.started_at),
         "gen_ai_operation_name": operation_of(call),
-        "gen_ai_usage_input_tokens": _count(call.input_tokens),
-        "gen_ai_usage_output_tokens": _count(call.output_tokens),
+        "gen_ai_usage_input_tokens": _valid_count(call.input_tokens),
+        "gen_ai_usage_output_tokens": _valid_count(call.output_tokens),
         "opened_by": OWNER if call.running else None,
     }
-    return {name: clean(getattr(call, field)) for name, field in PLAIN.items()} | made
+    return {name: clean(getattr(call, field)) for name, field in COPIED.items()} | computed
 
 
 def body_row(call: Call) -> dict[str, Any]:
@@ -143,15 +141,15 @@ def body_row(call: Call) -> dict[str, Any]:
 
 
 def clean(text: Any) -> Any:
-    """A text without what a database can't hold: the null character, and halves of surrogate pairs."""
+    """A text without what a database can't store: null characters and lone surrogates."""
     return text.replace("\0", "").encode("utf-8", "replace").decode() if isinstance(text, str) else text
 
 
 def operation_of(call: Call) -> str:
-    """The name that the GenAI conventions have for what the route does; else the route's own."""
+    """The operation in the GenAI conventions; else the route's name."""
     return OPERATIONS.get(call.route, call.route)
 
 
-def _count(tokens: int | None) -> int | None:
-    """A count that fits into the column; an engine that says more has not counted."""
+def _valid_count(tokens: int | None) -> int | None:
+    """A count that fits into the column; an engine that reports anything else has not counted."""
     return tokens if tokens is not None and 0 <= tokens < 2**31 else None

@@ -1,4 +1,4 @@
-"""OpenTelemetry: each call as a tree of spans, sent by OTLP to Phoenix, Jaeger, or any collector.
+"""OpenTelemetry: each call as a tree of spans, sent by OTLP to Phoenix, Jaeger or any collector.
 
     spans = Spans("http://127.0.0.1:6006")
     spans.export(call)
@@ -9,10 +9,10 @@
         rerank                              2 ms
       chat smollm2-135m-instruct           30 ms   CLIENT    gen_ai.usage.input_tokens = 164, ...
 
-Spans are made from the finished call, with the times that were measured, and sent in batches by the SDK's
-own thread. When the endpoint is gone, they are dropped: the database must be complete; traces may have gaps.
-Names are those of the GenAI conventions (github.com/open-telemetry/semantic-conventions-genai); what these
-have no name for is under `rag.`.
+Spans are made from the finished call, with the times that were measured, and the SDK's own thread sends them
+in batches. If the endpoint is gone, they are dropped: the database must be complete, traces may have gaps.
+Names are from the GenAI conventions (github.com/open-telemetry/semantic-conventions-genai), others begin
+with `rag.`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from step5_serving.telemetry.schema import microseconds, operation_of
 log = logging.getLogger(__name__)
 SERVICE, AGENT = "step5_serving", "rag"
 FIGURES = ("confidence", "abstained", "cost_usd", "queue_ms", "first_token_ms")
-TIMEOUT_S = 3.0  # of the exporter: nobody waits for spans, and the service's end not long
+TIMEOUT_S = 3.0  # of the exporter, so that a dead endpoint doesn't delay the shutdown for long
 
 
 class Spans:
@@ -52,10 +52,10 @@ class Spans:
         content: bool = False,
         redact: Callable[[Call], Call] | None = None,
     ) -> None:
-        """To the endpoint `otlp`, else where OpenTelemetry's own variables say.
+        """Send to the endpoint `otlp`, or where OpenTelemetry's environment variables say.
 
         Args:
-            content: send what was asked, found and answered, too; the other end may be another company's.
+            content: include questions, passages and answers; the receiver may be another company's.
 
         Raises:
             UserError: the endpoint is not an address.
@@ -65,20 +65,20 @@ class Spans:
         address = otlp and otlp.rstrip("/").removesuffix("/v1/traces") + "/v1/traces"
         timeout = None if "OTEL_EXPORTER_OTLP_TIMEOUT" in os.environ else TIMEOUT_S
         exporter = trace_exporter.OTLPSpanExporter(endpoint=address, timeout=timeout)
-        first = iter([True])  # an endpoint that is gone would have a line for each batch
+        first = iter([True])  # log a dead endpoint once, not for each batch
         logging.getLogger(trace_exporter.__name__).addFilter(lambda _record: next(first, False))
-        self.content, self.redact, self._ids = content, redact, _Ids()
+        self.content, self.redact, self._ids = content, redact, _CallIds()
         resource = Resource.create({"service.name": os.environ.get("OTEL_SERVICE_NAME", SERVICE)})
         self._provider = TracerProvider(resource=resource, id_generator=self._ids, shutdown_on_exit=False)
         self._provider.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=1000))
         self._tracer = self._provider.get_tracer(SERVICE)
 
     def export(self, call: Call) -> None:
-        """Make the spans of a call that has ended; a call that can't be drawn goes without."""
+        """Make the spans of a finished call; if that fails, it is only logged."""
         try:
             call = self.redact(call) if self.redact else call
             self._ids.trace_id, self._ids.root = int(call.trace_id, 16), int(call.span_id, 16)
-            draw(self._tracer, call, content=self.content)
+            make_spans(self._tracer, call, content=self.content)
         except Exception:
             log.exception("call %s has no spans", call.trace_id)
 
@@ -88,8 +88,8 @@ class Spans:
         self._provider.shutdown()
 
 
-class _Ids(RandomIdGenerator):
-    """The ids of the call: its trace's, and its own for the first span; others by chance."""
+class _CallIds(RandomIdGenerator):
+    """The call's trace id, and its span id for the root; random ids for the other spans."""
 
     trace_id = root = 0
 
@@ -101,10 +101,7 @@ class _Ids(RandomIdGenerator):
         return root or super().generate_span_id()
 
 
-# --- the tree -------------------------------------------------------------------------------------------
-
-
-def draw(tracer: trace.Tracer, call: Call, *, content: bool = False) -> None:
+def make_spans(tracer: trace.Tracer, call: Call, *, content: bool = False) -> None:
     """Make the spans of a call; searches that were not timed have none."""
     began = microseconds(call.started_at) * 1000
 
@@ -112,23 +109,25 @@ def draw(tracer: trace.Tracer, call: Call, *, content: bool = False) -> None:
     def span(
         name: str, start_ms: float, end_ms: float, attributes: dict[str, Any], **more: Any
     ) -> Iterator[trace.Span]:
-        """Around its children; times are after the call's start."""
+        """A span around those made inside the `with`; times are milliseconds after the call's start."""
         known = {key: value for key, value in attributes.items() if value is not None}
-        opened = tracer.start_as_current_span(
-            name, attributes=known, start_time=began + round(start_ms * 1e6), end_on_exit=False, **more
-        )
-        with opened as it:
-            yield it
-        it.end(began + round(end_ms * 1e6))
+        start_ns, end_ns = (began + round(each * 1e6) for each in (start_ms, end_ms))
+        with tracer.start_as_current_span(
+            name, attributes=known, start_time=start_ns, end_on_exit=False, **more
+        ) as opened:
+            yield opened
+        opened.end(end_ns)
 
     def leaf(*args: Any, **more: Any) -> None:
         with span(*args, **more):
             pass
 
-    operation = operation_of(call)
-    name = f"{operation} {AGENT}" if call.route == "query" else call.route
-    kinds = {"kind": trace.SpanKind.SERVER, "context": _parent(call)}
-    with span(name, 0.0, call.total_ms or 0.0, _of_root(call, operation, content), **kinds) as root:
+    # The caller's span is the parent, if the request named one.
+    header = f"00-{call.trace_id}-{call.parent_span_id}-01"
+    parent = TraceContextTextMapPropagator().extract({"traceparent": header}, trace.Context())
+    name = f"{operation_of(call)} {AGENT}" if call.route == "query" else call.route
+    kinds = {"kind": trace.SpanKind.SERVER, "context": parent}
+    with span(name, 0.0, call.total_ms or 0.0, _root_attributes(call, content), **kinds) as root:
         if call.status >= 500:
             root.set_status(trace.StatusCode.ERROR, call.error_type or "error")
         after = call.queue_ms or 0.0
@@ -138,24 +137,22 @@ def draw(tracer: trace.Tracer, call: Call, *, content: bool = False) -> None:
             start = attempt["start_ms"]
             found = start + (attempt["retrieve_ms"] or 0.0)
             after = found + (attempt["rerank_ms"] or 0.0)
-            with span("execute_tool search", start, after, _of_attempt(attempt)):
-                leaf("retrieval", start, found, _of_retrieval(call, attempt, content))
+            search = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "search"}
+            search |= {"gen_ai.tool.type": "datastore"}
+            search |= {f"rag.{each}": attempt.get(each) for each in ("strategy", "confidence", "took")}
+            with span("execute_tool search", start, after, search):
+                leaf("retrieval", start, found, _retrieval_attributes(call, attempt, content))
                 leaf("rerank", found, after, {})
         if call.generate_ms is not None and call.prompt_id:
             start = max(after, (call.total_ms or 0.0) - call.generate_ms)
-            end = start + call.generate_ms
-            leaf(f"chat {call.model}", start, end, _of_chat(call, start, content), kind=trace.SpanKind.CLIENT)
+            chat = _chat_attributes(call, start, content)
+            client = trace.SpanKind.CLIENT
+            leaf(f"chat {call.model}", start, start + call.generate_ms, chat, kind=client)
 
 
-def _parent(call: Call) -> trace.Context:
-    """The caller's span, where the request named one (traceparent)."""
-    header = f"00-{call.trace_id}-{call.parent_span_id}-01"
-    return TraceContextTextMapPropagator().extract({"traceparent": header}, trace.Context())
-
-
-def _of_root(call: Call, operation: str, content: bool) -> dict[str, Any]:
+def _root_attributes(call: Call, content: bool) -> dict[str, Any]:
     return {
-        "gen_ai.operation.name": operation,
+        "gen_ai.operation.name": operation_of(call),
         "gen_ai.agent.name": AGENT if call.route == "query" else None,
         "http.route": call.route,
         "http.response.status_code": call.status,
@@ -166,21 +163,12 @@ def _of_root(call: Call, operation: str, content: bool) -> dict[str, Any]:
     }
 
 
-def _of_attempt(attempt: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "gen_ai.operation.name": "execute_tool",
-        "gen_ai.tool.name": "search",
-        "gen_ai.tool.type": "datastore",
-        **{f"rag.{each}": attempt.get(each) for each in ("strategy", "confidence", "took")},
-    }
-
-
-def _of_retrieval(call: Call, attempt: dict[str, Any], content: bool) -> dict[str, Any]:
-    """The documents are those of the attempt that was taken: of the others, none is kept."""
+def _retrieval_attributes(call: Call, attempt: dict[str, Any], content: bool) -> dict[str, Any]:
+    """Only the attempt whose passages were used has documents: those of the others are not stored."""
     documents = None
     if attempt.get("took") and content:
-        found = [{"id": each["place"], "content": each["text"]} for each in call.sources]
-        documents = json.dumps(found, ensure_ascii=False)
+        passages = [{"id": each["place"], "content": each["text"]} for each in call.sources]
+        documents = json.dumps(passages, ensure_ascii=False)
     return {
         "gen_ai.operation.name": "retrieval",
         "gen_ai.retrieval.top_k": call.parameters.get("k"),
@@ -189,8 +177,8 @@ def _of_retrieval(call: Call, attempt: dict[str, Any], content: bool) -> dict[st
     }
 
 
-def _of_chat(call: Call, start_ms: float, content: bool) -> dict[str, Any]:
-    """The time to the first chunk counts from where this span starts, not from the call's arrival."""
+def _chat_attributes(call: Call, start_ms: float, content: bool) -> dict[str, Any]:
+    """The time to the first chunk counts from the start of this span, not of the call."""
     first = None if call.first_token_ms is None else max(0.0, call.first_token_ms - start_ms) / 1000
     return {
         "gen_ai.operation.name": "chat",

@@ -1,10 +1,10 @@
-"""The database of telemetry: SQLite in a file, or Postgres, behind the same few methods.
+"""The telemetry database: SQLite in a file, or Postgres, behind the same few methods.
 
     store = Store.open("sqlite:///telemetry.db", create=True)
     store.read(select(func.count()).select_from(calls))[0][0]
 
-Connections are kept, and checked before each use: a server that was restarted, or a file that was replaced,
-is noticed at once. There are as many as it takes: a row must not wait for those who read.
+Connections are pooled, and checked before use: a Postgres that was restarted or a file that was replaced is
+noticed at once. The pool has no upper limit, so that a row never waits for readers.
 """
 
 from __future__ import annotations
@@ -28,45 +28,43 @@ from step5_serving.telemetry.owner import is_gone
 from step5_serving.telemetry.schema import RUNNING, VERSION, bodies, calls, meta, metadata, microseconds
 
 ALLOWED = "use FILE, sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME"
-LOCK = 0x5E1E6E7D  # any number: whoever makes the tables holds it, so that several workers may start at once
-LONGEST_CALL = timedelta(hours=1)  # no call takes longer: one that was begun before is over
-PATIENCE = 2.0  # seconds that a write waits for another one's lock
-ROOM = "x" * 65536  # what `probe` writes: a disk that is full still takes a few bytes
-STEP = 2000  # calls that `prune` deletes at a time: others wait milliseconds for their turn, not seconds
-WRITES = {"begin": "BEGIN IMMEDIATE"}  # SQLite's takes the lock at its start, so that it can't lose its turn
+LOCK = 0x5E1E6E7D  # any number; held while the tables are made, so that several workers may start at once
+LONGEST_CALL = timedelta(hours=1)  # a call that has run for longer is lost, whoever its owner is
+PATIENCE = 2.0  # seconds that a write waits for the lock
+ROOM = "x" * 65536  # written by `probe`: a full disk still takes a few bytes
+STEP = 2000  # calls that `prune` deletes per transaction, so that other writers wait only milliseconds
+WRITES = {"begin": "BEGIN IMMEDIATE"}  # on SQLite: take the write lock at the start
 
 
 class Store:
-    """An open database; `file` is its path where it is SQLite's."""
+    """An open database; `file` is its path if it is SQLite's."""
 
     def __init__(self, url: sa.URL, file: Path | None) -> None:
         self.url, self.file = url, file
+        self._pooled = self._file_id()  # the file that pooled connections have open
         if file is None:
             limits = {"connect_timeout": 5, "options": f"-c lock_timeout={int(1000 * PATIENCE)}"}
             self.engine = sa.create_engine(url, pool_pre_ping=True, connect_args=limits, max_overflow=-1)
         else:
             pool: Any = {"creator": self._connect, "poolclass": sa.QueuePool, "max_overflow": -1}
             self.engine = sa.create_engine("sqlite://", paramstyle="named", **pool)
-            sa.event.listen(self.engine, "connect", self._connected)
-            sa.event.listen(self.engine, "checkout", self._check_file)
             sa.event.listen(self.engine, "begin", _begin)
-        self.put_call, self.put_body = self._put(calls), self._put(bodies)
+        self.put_call, self.put_body = self._upsert(calls), self._upsert(bodies)
 
     @classmethod
     def open(cls, text: str, *, create: bool = False) -> Store:
-        """Open a database by its URL, or begin one there.
+        """Open the database of a URL or file name; with `create`, make it if it doesn't exist.
 
         Raises:
             UserError: the URL is wrong, nothing is there, it can't be reached, or it isn't telemetry.
         """
-        url, file = parse(text)
-        store = cls(url, file)
-        if file is not None and not create and not file.exists():
-            raise UserError(f"no telemetry in {file}: `python -m step5_serving serve` writes it there")
+        store = cls(*parse(text))
+        if store.file is not None and not create and not store.file.exists():
+            raise UserError(f"no telemetry in {store.file}: `python -m step5_serving serve` writes it there")
         try:
             if create:
                 store.make()
-            store._check()
+            store._check_format()
         except (sa.exc.SQLAlchemyError, sqlite3.Error, OSError) as error:
             raise UserError(f"telemetry in {store.name} cannot be opened: {why(error)}") from None
         return store
@@ -77,7 +75,7 @@ class Store:
         return str(self.file) if self.file else self.url.render_as_string(hide_password=True)
 
     def make(self) -> None:
-        """Make the tables where there are none; one process at a time."""
+        """Make the tables if there are none; one process at a time."""
         if self.file is not None:
             self.file.parent.mkdir(parents=True, exist_ok=True)
             with contextlib.closing(sqlite3.connect(self.file, timeout=10 * PATIENCE)) as db:
@@ -89,8 +87,7 @@ class Store:
                 metadata.create_all(connection)
                 connection.execute(sa.insert(meta).values(key="schema_version", value=str(VERSION)))
 
-    def _check(self) -> None:
-        """Raises UserError where this is not telemetry, or not of this program's format."""
+    def _check_format(self) -> None:
         with self.engine.connect() as connection:
             tables = set(sa.inspect(connection).get_table_names())
             if not {"meta", "calls", "bodies"} <= tables:
@@ -103,15 +100,19 @@ class Store:
                 "use the program that made it, or begin another with --telemetry"
             )
 
+    def close(self) -> None:
+        self.engine.dispose()
+
     # --- reading and writing ------------------------------------------------------------------------------
 
     def read(self, *statements: Any) -> list[Sequence[Any]]:
-        """The rows of each statement, all of the same moment.
+        """The rows of each statement, all from one snapshot.
 
         Raises:
             TelemetryDown: the database can't be read now.
         """
         level = {"isolation_level": "REPEATABLE READ"} if self.file is None else {}
+        self._close_stale()
         try:
             with self.engine.connect().execution_options(**level) as connection:
                 return [connection.execute(each).all() for each in statements]
@@ -120,53 +121,51 @@ class Store:
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[sa.Connection]:
-        """A transaction that writes: all that happens inside is committed at its end, or none.
-
-        A file that is gone is begun anew.
+        """A write transaction, committed at the end of the `with`; a deleted file is made anew first.
 
         Raises:
             SQLAlchemyError: the database can't be written.
-            OSError: the file can't be made, or was deleted meanwhile: the rows are in a file without a name.
+            OSError: the file can't be made, or was deleted meanwhile, and the rows with it.
         """
         if self.file is not None and not self.file.exists():
             print(f"telemetry: {self.name} is gone; it is begun anew", file=sys.stderr)
             self.make()
+        before = self._close_stale()
         with self.engine.connect().execution_options(**WRITES) as connection:
             try:
                 with connection.begin():
                     yield connection
-                found = self._file_id()
-                if self.file is not None and (found is None or connection.info["file"] != found):
+                if self.file is not None and (before is None or self._file_id() != before):
                     raise FileNotFoundError(2, "the database was deleted while it was written to")
             except BaseException:
-                connection.invalidate()  # the next one begins with a new connection
+                connection.invalidate()  # close it instead of returning it to the pool
                 raise
 
-    def _put(self, table: sa.Table) -> str:
-        """The driver's statement for a row as a dict, which takes the place of one with its span id.
+    def _upsert(self, table: sa.Table) -> str:
+        """SQL that inserts a row or replaces the one with its span id.
 
-        As text, because SQLAlchemy takes as long to make it anew as SQLite takes to carry it out.
+        It is compiled once: for each call, that takes SQLAlchemy as long as the database takes to run it.
         """
         insert = (sqlite if self.file else postgresql).insert(table)
         names = [each.name for each in table.c if each.name != "id"]
-        taken = {name: insert.excluded[name] for name in names if name != "span_id"}
-        put = insert.on_conflict_do_update(index_elements=["span_id"], set_=taken)
-        return str(put.compile(dialect=self.engine.dialect, column_keys=names))
+        values = {name: insert.excluded[name] for name in names if name != "span_id"}
+        statement = insert.on_conflict_do_update(index_elements=["span_id"], set_=values)
+        return str(statement.compile(dialect=self.engine.dialect, column_keys=names))
 
     def probe(self) -> None:
-        """Raises what `writing` does where nothing could be written now."""
+        """Write and delete some data; raises what `writing` raises if the database can't be written now."""
         room = meta.c.key == "room"
         with self.writing() as connection:
             connection.execute(sa.delete(meta).where(room))
             connection.execute(sa.insert(meta).values(key="room", value=ROOM))
         with self.writing() as connection:
             connection.execute(sa.delete(meta).where(room))
-        self.engine.dispose()  # takes what was tried out of SQLite's log: it must not be in the way itself
+        self.engine.dispose()  # closing all connections empties SQLite's log, so that the data takes no room
 
     def mark_lost(self) -> int:
         """Close the rows of calls whose process ended before they did; returns how many there were.
 
-        They count as failed (status 500, error type `lost`). Those of another machine are lost after an hour.
+        They count as failed (status 500, error type `lost`). Calls on another machine are lost after an hour.
 
         Raises:
             SQLAlchemyError: the database can't be written.
@@ -180,9 +179,7 @@ class Store:
             return connection.execute(lost.values(**values)).rowcount
 
     def prune(self, older_than: timedelta) -> int:
-        """Delete calls that are older, with what was asked, found and answered; returns how many.
-
-        SQLite keeps the freed pages for later rows: the file doesn't shrink.
+        """Delete older calls with their texts; returns how many. A SQLite file keeps its size.
 
         Raises:
             UserError: the database is locked, or can't be written.
@@ -193,20 +190,17 @@ class Store:
         try:
             while True:
                 with self.writing() as connection:
-                    found = connection.execute(some).rowcount
-                deleted += found
-                if found < STEP:
+                    count = connection.execute(some).rowcount
+                deleted += count
+                if count < STEP:
                     return deleted
         except (sa.exc.SQLAlchemyError, OSError) as error:
             raise UserError(f"telemetry in {self.name} cannot be pruned: {why(error)}") from None
 
-    def close(self) -> None:
-        self.engine.dispose()
-
     # --- connections of SQLite ----------------------------------------------------------------------------
 
     def _connect(self) -> sqlite3.Connection:
-        """Without transactions of the driver's own; the file is not made where it is gone."""
+        """A connection to the file, which is not made if it is gone."""
         assert self.file is not None
         address = f"file:{urllib.parse.quote(str(self.file.absolute()))}?mode=rw"
         db = sqlite3.connect(
@@ -216,16 +210,16 @@ class Store:
         db.execute("PRAGMA synchronous = NORMAL")  # survives the death of the process
         return db
 
-    def _connected(self, _db: Any, record: Any) -> None:
-        record.info["file"] = self._file_id()
-
-    def _check_file(self, _db: Any, record: Any, _proxy: Any) -> None:
-        """The pool opens another connection where this one's file is not the one of that name any more."""
-        if record.info["file"] != self._file_id():
-            raise sa.exc.DisconnectionError
+    def _close_stale(self) -> tuple[int, int] | None:
+        """Close pooled connections if the file was deleted or replaced since; returns its identity now."""
+        found = self._file_id()
+        if found != self._pooled:
+            self.engine.dispose()
+            self._pooled = found
+        return found
 
     def _file_id(self) -> tuple[int, int] | None:
-        """Device and inode of the file; None where there is none, as on Postgres."""
+        """Device and inode of the file; None if it does not exist, and on Postgres."""
         try:
             found = self.file.stat() if self.file else None
         except OSError:
@@ -234,15 +228,15 @@ class Store:
 
 
 def _begin(connection: sa.Connection) -> None:
-    """The driver's own transactions are off: they begin late, and not at all before a SELECT."""
+    """Begin a transaction: Python's driver would do it late, and not before a SELECT."""
     connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))
 
 
 def parse(text: str) -> tuple[sa.URL, Path | None]:
-    """A URL, and the file it names where it is SQLite's. A text that is not a URL is the name of a file.
+    """A database URL, and its file if it is SQLite's. A text that is not a URL is a file name.
 
     Raises:
-        UserError: it is neither SQLite's nor Postgres', or the driver is not installed.
+        UserError: it is neither SQLite nor Postgres, or the driver is not installed.
     """
     try:
         url = sa.make_url(text if "://" in text or not text.strip() else f"sqlite:///{text}")

@@ -1,14 +1,13 @@
-"""What happened since a point in time: counts, money, percentiles by stage, by prompt version, over time.
+"""What happened since a point in time: counts, costs, percentiles by stage, by prompt version, over time.
 
     >>> summarize(store, parse_since("24h"))["latency_ms"]["total"]
     {'p50': 41.5, 'p95': 97.2}
 
-The databases do the counting, with the same statements on SQLite and Postgres. A percentile is the nearest
-rank, as everywhere in this step (shared.stats.nearest_rank), so it is always a value that was measured.
-Latency is that of answered calls: a refusal takes no time and would make a service that refuses look fast.
-An error is a call that failed by the service (5xx), lost ones too; what the caller got wrong, or had too much
-of (4xx), is counted as refused. A cost that is unknown is counted as such and adds nothing to the sum.
-Requests that never became a call (no key, a wrong body) are in /metrics, not here.
+The database counts, with the same SQL for SQLite and Postgres. Percentiles are nearest ranks, as everywhere
+in this step (shared.stats.nearest_rank), so each is a measured value. Latency is that of answered calls
+only: a service that refuses everybody would look fast. An error is a call that failed by the service's fault
+(5xx or lost), a refusal one by the caller's (4xx). Unknown costs are counted, and add nothing to the sum.
+Requests that never became a call (no key, a malformed body) are in /metrics only.
 """
 
 from __future__ import annotations
@@ -28,18 +27,18 @@ from step5_serving.telemetry.store import Store
 
 c = calls.c
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-LONGEST = 36_500 * UNITS["d"]  # there is no year before the first
+LONGEST = 36_500 * UNITS["d"]  # seconds
 BUCKETS = 60
 WIDTHS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200)
 WIDTHS += tuple(days * UNITS["d"] for days in (1, 7, 30, 365, 3650))  # seconds
 TIMES = {stage: c[f"{stage}_ms"] for stage in ("total", *STAGES, "first_token")}
 ANSWERED = sa.and_(c.http_response_status_code < 400, ~RUNNING)
 ERROR = c.http_response_status_code >= 500
-DOUBTFUL = 10  # so many are named
+DOUBTFUL = 10  # questions with low confidence that are listed
 
 
-def _count(what: Any) -> Any:
-    return sa.func.coalesce(sa.func.sum(sa.case((what, 1), else_=0)), 0)
+def _count(condition: Any) -> Any:
+    return sa.func.coalesce(sa.func.sum(sa.case((condition, 1), else_=0)), 0)
 
 
 SUMS = {  # of a group of calls
@@ -60,11 +59,7 @@ NO_CALLS = {**dict.fromkeys(SUMS, 0), **dict.fromkeys(UNKNOWN)}
 
 
 def parse_since(text: str) -> timedelta:
-    """30m, 24h, 7d as a length of time.
-
-    Raises:
-        UserError: the text is not a length of time.
-    """
+    """A length of time from a text like 30m, 24h or 7d; raises UserError if it is not one."""
     found = re.fullmatch(r"(\d{1,6})\s*([smhdw])", text.strip().lower())
     seconds = int(found[1]) * UNITS[found[2]] if found else 0
     if not 0 < seconds <= LONGEST:
@@ -76,11 +71,7 @@ def parse_since(text: str) -> timedelta:
 
 
 def summarize(store: Store, since: timedelta, at: datetime | None = None) -> dict[str, Any]:
-    """All of it, of one moment.
-
-    Args:
-        since: how far back.
-        at: the end, now where it isn't given.
+    """The summary of the time `since` until `at` (default: now), from one snapshot of the database.
 
     Raises:
         TelemetryDown: the database can't be read.
@@ -127,7 +118,7 @@ def summarize(store: Store, since: timedelta, at: datetime | None = None) -> dic
         },
         "low_confidence": [dict(row._mapping) for row in doubts],
         "by_prompt_version": versions,
-        "series": [  # every bucket of the time, those without a call too
+        "series": [  # all buckets, also those without a call
             {"start": iso(place * width), **buckets.get(place, NO_CALLS)}
             for place in range(begin // width, end // width + 1)
         ],
@@ -137,17 +128,16 @@ def summarize(store: Store, since: timedelta, at: datetime | None = None) -> dic
 def percentiles(column: Any, where: Any, group: Sequence[Any] = ()) -> Any:
     """p50 and p95 of a column by nearest rank, in each group; NULLs are not counted.
 
-    The p-th percentile of n values is the one with rank ceil(p * n / 100) in their order, counted from 1,
-    and so always one of them. Databases round and divide each in their way, so the rank is of whole numbers
-    alone.
+    The p-th percentile of n values is the one with rank ceil(p * n / 100) in sorted order, counted from 1.
+    The rank is computed in integers, because databases divide and round differently.
 
     Args:
-        column: what is ranked, of the rows for which `where` holds.
-        group: expressions; rows that are alike in all of them are a group. Where it is empty, all rows are.
+        column: the values, of the rows for which `where` holds.
+        group: expressions to group by; empty: all rows are one group.
 
     Returns:
-        A SELECT of key0, key1 ... (those of `group`), p50 and p95, a row for each group that has a value, in
-        any order. Without `group` it has one row, always: of NULLs where there is no value.
+        A SELECT of key0, key1 ... (those of `group`), p50 and p95, with a row for each group that has values,
+        in any order. Without `group` it always has one row, of NULLs if there are no values.
     """
     ### BEGIN SOLUTION 5.3: Percentiles in SQL
     keys = [key.label(f"key{i}") for i, key in enumerate(group)]
@@ -162,27 +152,28 @@ def percentiles(column: Any, where: Any, group: Sequence[Any] = ()) -> Any:
         .where(where, column.is_not(None))
         .subquery()
     )
-    of = [inner.c[key.name] for key in keys]
+    groups = [inner.c[key.name] for key in keys]
 
-    def at(p: int) -> Any:
-        # In whole numbers: ceil(a / b) is (a + b - 1) // b.
+    def percentile(p: int) -> Any:
+        # In integers, ceil(a / b) is (a + b - 1) // b.
         return sa.func.max(sa.case((inner.c.rank == (p * inner.c.n + 99) // 100, inner.c.value)))
 
-    return sa.select(*of, at(50).label("p50"), at(95).label("p95")).group_by(*of)
+    p50, p95 = percentile(50).label("p50"), percentile(95).label("p95")
+    return sa.select(*groups, p50, p95).group_by(*groups)
     ### END SOLUTION
 
 
 def _figures(sums: Sequence[Any], times: Any) -> dict[str, Any]:
-    """What a group of calls comes to, by name; `times` has its percentiles, where any was answered."""
-    known = dict(zip(SUMS, sums, strict=True))
-    calls, cost = known["calls"], known["cost_usd"]
-    if cost is None and not known["unknown_costs"]:  # no call at all
+    """The figures of a group of calls; `times` has its percentiles, if any call was answered."""
+    found = dict(zip(SUMS, sums, strict=True))
+    calls, cost = found["calls"], found["cost_usd"]
+    if cost is None and not found["unknown_costs"]:  # no calls
         cost = 0.0
-    rate = known["errors"] / calls if calls else None
+    rate = found["errors"] / calls if calls else None
     p50, p95 = (times.p50, times.p95) if times else (None, None)
-    return {**known, "cost_usd": cost, "error_rate": rate, "p50_ms": p50, "p95_ms": p95}
+    return {**found, "cost_usd": cost, "error_rate": rate, "p50_ms": p50, "p95_ms": p95}
 
 
 def _width(seconds: float) -> int:
-    """Seconds of a bucket, so that at most BUCKETS of them cover the time wherever it begins."""
+    """Seconds per bucket, so that at most BUCKETS of them cover the time wherever it begins."""
     return next(width for width in WIDTHS if seconds <= width * (BUCKETS - 1))

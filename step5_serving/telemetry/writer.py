@@ -1,13 +1,12 @@
-"""The group commit: one thread writes what waits in one transaction, then wakes all who waited for it.
+"""The group commit: one thread writes everything that waits in one transaction, then wakes all who wait.
 
     recorder = Recorder.from_url("sqlite:///telemetry.db")
     await recorder.record(call)                   # returns when the row is safe; only then send the reply
     await recorder.close()                        # at shutdown: writes what still waits
 
-A commit costs the same for one row as for fifty. So nobody waits for a timer or a full batch: the thread
-takes whatever has come while it wrote the batch before, and the batches grow by themselves when there is
-much to do. A commit that fails takes nothing down: those who waited are told (TelemetryDown, 503), and the
-next one tries anew.
+A commit costs the same for one row as for fifty. So the thread never waits for a timer or a full batch: it
+takes whatever arrived during the previous commit, and batches grow with the load. If a commit fails, those
+who waited for it get TelemetryDown (503), and the next commit tries again.
 """
 
 from __future__ import annotations
@@ -32,22 +31,23 @@ from step5_serving.telemetry.store import Store, why
 
 log = logging.getLogger(__name__)
 LARGEST = 512  # rows of a transaction
-LONGEST = 15.0  # seconds that a call waits for its row; a server that hangs must not hang us
+LONGEST = 15.0  # seconds that a call waits for its row
 
 
 class CannotWrite(Exception):
-    """What the database said."""
+    """The database's own message."""
 
 
 def write_rows(store: Store, batch: Sequence[Call]) -> None:
     """Write the rows of these calls in one transaction: all are safe when it returns, or none is.
 
-    In the transaction that `store.writing` gives, each call has a row (`store.put_call`, `call_row`), then
-    its body (`store.put_body`, `body_row`); `exec_driver_sql` with a list runs a statement for each of it.
-    The whole row of a stream takes the place of its opening row.
+    `store.writing` gives the transaction. In it, `store.put_call` writes what `call_row` makes of each call,
+    then `store.put_body` what `body_row` makes; `exec_driver_sql` with a list runs a statement for each item.
+    A row with the same span id (a stream's opening row) is replaced.
 
     Raises:
-        CannotWrite: the disk is full, the database is locked or gone, no database takes a value; with `why`.
+        CannotWrite: whatever went wrong (disk full, database locked or gone, an invalid value), as `why`
+        says.
     """
     ### BEGIN SOLUTION 5.7: A row before the reply
     try:
@@ -60,30 +60,30 @@ def write_rows(store: Store, batch: Sequence[Call]) -> None:
 
 
 class _Waiting(NamedTuple):
-    call: Call | None  # None: whoever waits only wants to know whether it works
+    call: Call | None  # None: only test whether the database can be written
     loop: asyncio.AbstractEventLoop
     future: asyncio.Future[None]
 
 
 class Recorder:
-    """Writes calls; `store` reads them back (in a thread: it blocks)."""
+    """Writes calls; `store` reads them (it blocks: use a thread)."""
 
     def __init__(self, store: Store, redact: Callable[[Call], Call] = lambda call: call) -> None:
         self.store, self.redact = store, redact
         self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._closed = False
-        self.trouble: str | None = None  # what the last commit failed with; None: it went well
+        self.trouble: str | None = None  # why the last commit failed; None: it succeeded
 
     @classmethod
     def from_url(cls, url: str, *, redact: bool = False) -> Recorder:
-        """Open (and make, where it is new) the database: sqlite:///FILE or postgresql+psycopg://HOST/NAME.
+        """Open a database, or make it if it is new: sqlite:///FILE or postgresql+psycopg://HOST/NAME.
 
         Args:
-            redact: take personal data out of questions and answers before they are written (redact.py).
+            redact: mask personal data before it is written (redact.py).
 
         Raises:
-            UserError: the URL is wrong, its driver is missing, or the file is another program's.
+            UserError: the URL is wrong, its driver is missing, or it isn't telemetry.
         """
         store = Store.open(url, create=True)
         try:
@@ -95,13 +95,12 @@ class Recorder:
         return cls(store, redacted) if redact else cls(store)
 
     async def record(self, call: Call | None) -> None:
-        """Write one row (None: only try whether one could be); returns after the commit.
+        """Write one row (None: only test whether it could be written); returns after the commit.
 
-        Never blocks the event loop. A waiter that is cancelled leaves its row in the queue: it is written all
-        the same.
+        Never blocks the event loop. If the caller is cancelled, the row is written all the same.
 
         Raises:
-            TelemetryDown: it could not be written (disk full, locked, gone). The next call tries anew.
+            TelemetryDown: it could not be written (disk full, database locked or gone).
         """
         if self._closed:
             raise TelemetryDown("telemetry is closed: the service is stopping")
@@ -118,22 +117,18 @@ class Recorder:
             raise TelemetryDown(f"the call's row was not written within {LONGEST:.0f} s") from None
 
     async def open(self, call: Call) -> None:
-        """Write the opening row of a stream; `record` puts the whole row in its place.
-
-        Raises:
-            TelemetryDown: as `record`; nothing may be sent then.
-        """
+        """Write the opening row of a stream, which `record` replaces; raises what `record` raises."""
         await self.record(replace(call, running=True))
 
     async def ready(self) -> str | None:
-        """None when the last commit went well, or when the database can be had again; for /readyz."""
+        """None, or why the database can't be written; tried again after a failed commit."""
         if self.trouble is not None:
             with contextlib.suppress(TelemetryDown):
                 await self.record(None)
         return f"telemetry cannot be written: {self.trouble}" if self.trouble else None
 
     async def close(self) -> None:
-        """Write what waits, then close. No `record` after it."""
+        """Write what waits, then close."""
         self._closed = True
         if self._thread is not None:
             self._queue.put(None)
@@ -151,11 +146,10 @@ class Recorder:
                 self._wake(batch, self.trouble)
 
     def _take(self) -> tuple[list[_Waiting], bool]:
-        """All that waits now, in its order, at most LARGEST; and whether to go on.
+        """The items that wait now, in order, at most LARGEST; and whether to continue.
 
-        Waits for the first one only: what else is there comes along, and nothing that has yet to come is
-        waited for. A None in the queue is the end: what came before it is the last batch (it may be empty),
-        and there is nothing to go on with.
+        Blocks only for the first item, and takes the others that are there already. A None in the queue is
+        the end: the items before it are the last batch (which may be empty), and `_run` must not continue.
         """
         ### BEGIN SOLUTION 5.7: A row before the reply
         batch: list[_Waiting] = []
@@ -172,23 +166,23 @@ class Recorder:
         ### END SOLUTION
 
     def _write(self, batch: list[_Waiting]) -> None:
-        """Write it; `trouble` says why that failed, or None."""
+        """Write a batch; sets `trouble`."""
         try:
             if rows := [self.redact(each.call) for each in batch if each.call]:
                 write_rows(self.store, rows)
             else:
                 self.store.probe()
             self.trouble = None
-        except Exception as error:  # whatever it is, the thread must go on
+        except Exception as error:  # whatever it is, the thread must continue
             self.trouble = why(error)
 
     @staticmethod
     def _wake(batch: list[_Waiting], problem: str | None) -> None:
-        """Tell all who wait what came of it: `_finish` in the event loop of each.
+        """Tell all who wait whether it worked: `_finish` in the event loop of each.
 
-        A future belongs to its loop's thread, and this is another one: there is one call into each loop
-        (`call_soon_threadsafe`), with all of its futures. A loop that is closed raises RuntimeError: nobody
-        waits there, and the others are told all the same.
+        Futures may only be set in their loop's thread, and this is another one. So there is one
+        `call_soon_threadsafe` per loop, with all of its futures. A closed loop raises RuntimeError: nobody
+        waits there, and the other loops are told all the same.
         """
         ### BEGIN SOLUTION 5.7: A row before the reply
         loops: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
@@ -202,7 +196,7 @@ class Recorder:
 
 def _finish(futures: list[asyncio.Future[None]], problem: str | None) -> None:
     for future in futures:
-        if future.done():  # cancelled, or out of patience
+        if future.done():  # cancelled, or timed out
             continue
         if problem is None:
             future.set_result(None)

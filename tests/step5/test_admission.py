@@ -1,4 +1,4 @@
-"""The bounded queue: N run, M wait in their order, the rest is refused; no place is ever lost."""
+"""The bounded queue: N calls run, M wait in order, the rest is refused; no place is ever lost."""
 
 import asyncio
 import random
@@ -35,7 +35,7 @@ async def test_first_come_first_served():
 
 
 @in_loop
-async def test_a_full_house_says_when_to_come_again():
+async def test_a_refusal_says_when_to_try_again():
     admission, gate = Admission(2, 1), asyncio.Event()
     tasks = [asyncio.ensure_future(hold(admission, gate)) for _ in range(3)]
     await asyncio.sleep(0)
@@ -51,7 +51,7 @@ async def test_a_full_house_says_when_to_come_again():
 
 
 @in_loop
-async def test_closed_doors_let_out_but_not_in():
+async def test_after_close_calls_finish_but_none_starts():
     admission, gate = Admission(1, 5), asyncio.Event()
     tasks = [asyncio.ensure_future(hold(admission, gate)) for _ in range(3)]
     await asyncio.sleep(0)
@@ -67,7 +67,7 @@ async def test_closed_doors_let_out_but_not_in():
 
 
 @in_loop
-async def test_who_is_cancelled_while_he_waits_is_skipped():
+async def test_a_call_that_is_cancelled_while_it_waits_is_skipped():
     admission, gate = Admission(1, 5), asyncio.Event()
     first, second, third = (asyncio.ensure_future(hold(admission, gate)) for _ in range(3))
     await asyncio.sleep(0)
@@ -80,7 +80,7 @@ async def test_who_is_cancelled_while_he_waits_is_skipped():
 
 
 @in_loop
-async def test_who_is_cancelled_in_the_moment_of_his_turn_passes_it_on():
+async def test_a_call_that_is_cancelled_when_its_turn_comes_passes_it_on():
     admission, gate = Admission(1, 5), asyncio.Event()
 
     async def leaves_and_cancels():
@@ -100,7 +100,7 @@ async def test_who_is_cancelled_in_the_moment_of_his_turn_passes_it_on():
 
 
 @in_loop
-async def test_whatever_happens_no_place_is_lost():
+async def test_no_place_is_lost_under_random_cancellations():
     admission, rng, most = Admission(3, 10), random.Random(0), 0
 
     async def one():

@@ -1,4 +1,4 @@
-"""Documents come and go while questions are answered: never half of one, one change at a time, errors."""
+"""Adding and deleting documents while questions are answered: consistency, one change at a time, errors."""
 
 import asyncio
 import threading
@@ -19,7 +19,7 @@ from tests.step5.service_parts import app_of, client_of, error_of, eventually, i
 
 @pytest.fixture
 def made(rag):
-    """A server on the five documents, that quotes."""
+    """A server that quotes from the five documents."""
     found = rag(reader="quote")
     found.app = app_of(found.answerer, reader="quote")
     return found
@@ -41,7 +41,7 @@ def documents_of(body):
 
 
 @in_loop
-async def test_a_document_is_found_replaced_and_forgotten(made):
+async def test_a_document_is_added_replaced_and_deleted(made):
     async with client_of(made.app) as client:
         assert "birds/parrots.md" not in documents_of(await ask(client, "When does the parrot sing?"))
         first = await client.post("/ingest", **text("parrots.md", collection="birds"))
@@ -75,8 +75,8 @@ async def test_a_document_is_found_replaced_and_forgotten(made):
 
 
 @in_loop
-async def test_the_samples_documents_cannot_be_changed(made, monkeypatch):
-    """Its index is made again from its files at each start: what was accepted would be gone."""
+async def test_the_documents_of_the_sample_cannot_be_changed(made, monkeypatch):
+    """Its index is made again at each start, so that a change would be lost."""
     monkeypatch.setattr(service, "sample_home", lambda _settings: made.home)
     async with client_of(made.app) as client:
         for got in (await client.post("/ingest", **text()), await client.delete("/documents/1")):
@@ -103,7 +103,7 @@ async def test_the_rows_say_who_changed_the_documents(made, tmp_path):
 
 
 @in_loop
-async def test_a_server_that_stops_waits_for_an_ingest_and_begins_no_other():
+async def test_a_server_that_stops_waits_for_an_ingest_and_starts_no_other():
     let_go = asyncio.Event()
 
     class Slow:
@@ -128,7 +128,7 @@ async def test_a_server_that_stops_waits_for_an_ingest_and_begins_no_other():
 
 
 @in_loop
-async def test_a_new_version_of_what_came_from_a_folder(made):
+async def test_an_upload_replaces_a_document_from_a_folder(made):
     async with client_of(made.app) as client:
         body = text("supply.md", "# Supply\n\nNotice is 61 days.", collection="contracts")
         got = await client.post("/ingest", **body)
@@ -137,7 +137,7 @@ async def test_a_new_version_of_what_came_from_a_folder(made):
 
 
 @in_loop
-async def test_files_of_a_form(made):
+async def test_several_files_in_a_form(made):
     page = b"<h1>Owls</h1><p>Owls hunt in the dark.</p>"
     files = [
         ("files", ("owls.html", page, "text/html")),
@@ -177,7 +177,7 @@ NO_FORMS = [
 
 
 @in_loop
-async def test_what_can_be_no_document(made):
+async def test_wrong_documents_and_forms_are_refused(made):
     async with client_of(made.app) as client:
         for given, said in NO_DOCUMENTS:
             got = await client.post("/ingest", **text(**given))
@@ -199,13 +199,13 @@ async def test_what_can_be_no_document(made):
         ("Größe 猫.txt", None, ("Größe 猫.txt", "documents")),
     ],
 )
-def test_what_a_document_is_called(name, collection, called):
+def test_the_name_and_collection_of_an_upload(name, collection, called):
     upload = upload_of(name, collection, b"x")
     assert (upload.name, upload.collection) == called
 
 
-def test_a_question_sees_the_old_documents_or_the_new_ones_never_half(made):
-    """Two versions of many chunks each; each search has all of its chunks from one, in each stage."""
+def test_a_question_sees_the_documents_before_or_after_a_change(made):
+    """With two versions of many chunks, every stage of a search has chunks of one version only."""
 
     def version(letter):
         return "\n\n".join(
@@ -220,7 +220,7 @@ def test_a_question_sees_the_old_documents_or_the_new_ones_never_half(made):
 
     def look():
         while not stop.is_set():
-            with opened.gate.reading():
+            with opened.lock.reading():
                 found = opened.retriever.search("zebra stripe", Options(k=20))
             texts = [each.text for each in found.best if each.document == "zebra.md"]
             letters = {text.split("zebra")[0].split()[-1] for text in texts}
@@ -236,7 +236,7 @@ def test_a_question_sees_the_old_documents_or_the_new_ones_never_half(made):
     try:
 
         async def change():
-            for i in range(8):
+            for i in range(4):
                 await made.answerer.library.ingest([upload_of("zebra.md", None, version("ba"[i % 2]))])
 
         asyncio.run(asyncio.wait_for(change(), 60))
@@ -251,7 +251,7 @@ def test_a_question_sees_the_old_documents_or_the_new_ones_never_half(made):
 
 
 @in_loop
-async def test_while_somebody_else_writes_the_second_gets_503(made):
+async def test_while_another_process_writes_an_ingest_gets_503(made):
     async with client_of(made.app) as client:
         with FileLock(made.home / ".lock"):
             (made.home / ".lock.pid").write_text("4711")
@@ -263,7 +263,7 @@ async def test_while_somebody_else_writes_the_second_gets_503(made):
 
 
 @in_loop
-async def test_a_vector_store_that_fails_leaves_an_index_that_works(made, monkeypatch):
+async def test_an_index_works_after_the_vector_store_failed(made, monkeypatch):
     sync = vector_store.sync
 
     def broken(*args, **kwargs):
@@ -284,7 +284,7 @@ async def test_a_vector_store_that_fails_leaves_an_index_that_works(made, monkey
 
 
 @in_loop
-async def test_what_failed_half_way_leaves_nothing(made, monkeypatch):
+async def test_an_ingest_that_fails_leaves_nothing(made, monkeypatch):
     opened = await made.answerer.opened()
     encode = opened.retriever.embedder.encode
 

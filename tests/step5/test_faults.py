@@ -1,7 +1,7 @@
 """Faults around the service: too much load, a full disk.
 
-Each is done to a real server process on loopback with a scripted answerer. For each fault: what the client
-is told, that others are served meanwhile, and that it is over when the fault is, without a new start.
+Each happens to a real server process with a scripted answerer: what does the client get, are others served
+meanwhile, and does the service recover without a restart?
 """
 
 import asyncio

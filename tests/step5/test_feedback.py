@@ -1,4 +1,4 @@
-"""Feedback: thumbs and comments beside their calls; the set of questions made of what went wrong."""
+"""Feedback on calls, calls to review, and the question set made from them."""
 
 import json
 
@@ -9,7 +9,7 @@ from step3_rag.evaluate import dataset
 from step5_serving.api.keys import Keys
 from step5_serving.telemetry import feedback
 from step5_serving.telemetry.call import now
-from step5_serving.telemetry.reading import look_at, show_call
+from step5_serving.telemetry.reading import calls_to_review, show_call
 from step5_serving.telemetry.store import Store
 from step5_serving.telemetry.summary import parse_since
 from step5_serving.telemetry.writer import Recorder
@@ -29,7 +29,7 @@ def service(tmp_path):
 
 
 @in_loop
-async def test_whoever_asked_says_what_he_thought_and_may_think_again(service):
+async def test_only_the_key_that_asked_gives_feedback_and_may_change_it(service):
     app, recorder, secrets = service
     headers = {"x-api-key": secrets["ann"]}
     async with client_of(app, headers=headers) as ann:
@@ -62,7 +62,7 @@ async def test_whoever_asked_says_what_he_thought_and_may_think_again(service):
     ],
 )
 @in_loop
-async def test_what_is_no_feedback_is_refused(tmp_path, body, status, said):
+async def test_malformed_feedback_is_refused(tmp_path, body, status, said):
     recorder = Recorder.from_url(f"sqlite:///{tmp_path}/t.db")
     async with client_of(app_of(recorder=recorder)) as client:
         got = await client.post("/feedback", json=body)
@@ -71,19 +71,19 @@ async def test_what_is_no_feedback_is_refused(tmp_path, body, status, said):
     await recorder.close()
 
 
-def test_two_calls_of_a_trace_are_told_apart(database):
+def test_feedback_on_one_of_two_calls_of_a_trace(database):
     calls = [call_of(trace_id="a" * 32, span_id=each * 16) for each in "12"]
     record(database, *calls)
     store = Store.open(database)
     with pytest.raises(UserError, match="holds 2 calls"):
-        feedback.give(store, "a" * 32, "up")
-    assert feedback.give(store, "2" * 16, "up")
+        feedback.save_feedback(store, "a" * 32, "up")
+    assert feedback.save_feedback(store, "2" * 16, "up")
     assert [show_call(store, each * 16)["thumb"] for each in "12"] == [None, "up"]
 
 
 @pytest.fixture
 def calls(database):
-    """Of five calls three deserve a look; one question was asked twice. Gives the database's URL."""
+    """The URL of a database with three calls to review, one of them twice, and others."""
 
     def made(question, **given):
         return call_of(started_at=now(), question=question, **given)
@@ -94,21 +94,21 @@ def calls(database):
     again = made(" doubtful? ", confidence=0.3)
     failed = made("Failed?", confidence=0.1, status=502, error_type="api_error")
     record(database, fine, disliked, doubtful, again, silent, failed)
-    feedback.give(Store.open(database), disliked.trace_id, "down", "The old contract.")
+    feedback.save_feedback(Store.open(database), disliked.trace_id, "down", "The old contract.")
     return database
 
 
-def test_calls_that_deserve_a_look_once_each_and_why(calls):
-    found = look_at(Store.open(calls), WEEK)
+def test_calls_to_review_once_each_with_reasons(calls):
+    found = calls_to_review(Store.open(calls), WEEK)
     assert [(each["question"].strip().lower(), each["reasons"]) for each in found] == [
         ("disliked?", ["disliked"]),
         ("silent?", ["abstained"]),
         ("doubtful?", ["low confidence"]),
     ]
-    assert look_at(Store.open(calls), WEEK, limit=1) == found[:1]
+    assert calls_to_review(Store.open(calls), WEEK, limit=1) == found[:1]
 
 
-def test_step_3_reads_the_set_that_is_written(calls, tmp_path, run):
+def test_step_3_reads_the_question_set(calls, tmp_path, run):
     folder = tmp_path / "new"
     got = run("evaluation", "errors", "--telemetry", calls, "--out", folder, "--json")
     assert got.code == 0, got.err

@@ -1,4 +1,4 @@
-"""The command line as a whole: help, typos, what `serve` refuses, and the demo from start to stop."""
+"""The command line: help, typos, what `serve` refuses, and the demo."""
 
 import json
 import os
@@ -79,7 +79,7 @@ def test_help_imports_nothing_heavy():
     assert got.stdout == "[]\n", got
 
 
-# --- what is refused, in one line -----------------------------------------------------------------------
+# --- errors -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -110,28 +110,28 @@ def test_typos_end_in_one_line(bad, line):
         ("--engine http://127.0.0.1:9", "nobody answers at http://127.0.0.1:9"),
     ],
 )
-def test_what_serve_refuses_ends_in_one_line(bad, line, said):
+def test_errors_of_serve_end_in_one_line(bad, line, said):
     args = line.split()
     tiny = [] if "--engine" in args else ["--smoke"]
     free = [] if "--port" in args else ["--port", "0"]
     assert said in bad("serve", *tiny, *free, *args)
 
 
-def test_a_port_in_use_is_said(bad):
+def test_a_port_in_use(bad):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         line = bad("serve", "--engine", "scripted", "--port", port)
     assert line == f"error: port {port} of 127.0.0.1 is in use: choose another with --port\n"
 
 
-def test_what_serve_refuses_leaves_the_port_free(bad):
+def test_after_an_error_the_port_is_free(bad):
     with socket.create_server(("127.0.0.1", 0)) as found:
         port = found.getsockname()[1]
     bad("serve", "--port", port, "--engine", "turbo")
     socket.create_server(("127.0.0.1", port)).close()
 
 
-# --- from start to stop ---------------------------------------------------------------------------------
+# --- the demo -----------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -169,6 +169,6 @@ def test_the_demo_starts_asks_looks_and_stops(command, tiny_models, tmp_path):
     assert used < 60
 
 
-def test_every_demo_run_is_a_command_that_there_is():
-    demo = tomllib.loads((ROOT / "step5_serving" / "demo.toml").read_text())["run"]
-    assert all(run["args"][0] in COMMANDS for run in demo)
+def test_every_run_of_the_demo_page_is_a_command():
+    runs = tomllib.loads((ROOT / "step5_serving" / "demo.toml").read_text())["run"]
+    assert all(run["args"][0] in COMMANDS for run in runs)

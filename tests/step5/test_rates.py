@@ -1,4 +1,4 @@
-"""Token buckets: how many at once, how many in the long run, one for each key."""
+"""Token buckets: a burst, then a steady rate, for each key."""
 
 import pytest
 
@@ -27,7 +27,7 @@ def test_a_burst_then_a_steady_rate():
     assert [limit.take("a") for _ in range(4)] == [0.0, 0.0, 0.0, 0.5]  # no more than it holds
 
 
-def test_everybody_has_a_bucket_and_the_forgotten_had_a_full_one(monkeypatch):
+def test_each_caller_has_a_bucket_and_the_oldest_is_dropped(monkeypatch):
     monkeypatch.setattr(rates, "MOST", 3)
     limit = Rates(1, 1, Clock())
     for who in "abcd":
@@ -37,7 +37,7 @@ def test_everybody_has_a_bucket_and_the_forgotten_had_a_full_one(monkeypatch):
     assert len(limit._buckets) == 3
 
 
-def test_at_the_door_each_key_is_counted_by_itself(tmp_path):
+def test_each_key_has_its_own_rate_and_refusals_have_rows(tmp_path):
     keys = Keys(tmp_path / "keys.json")
     one, two = (keys.add(name, ["ask", "operate"])[1] for name in ("one", "two"))
     app = app_of(keys=keys, rate=0.01, burst=2)
@@ -47,12 +47,12 @@ def test_at_the_door_each_key_is_counted_by_itself(tmp_path):
     assert 0 < int(got.headers["retry-after"]) <= 101
     assert post(app, headers={"x-api-key": two}).status_code == 200
     ids = [keys.find(each).id for each in (one, two)]
-    rows = [(call.status, call.key_id) for call in calls_of(app)]  # who is turned away has a row, too
+    rows = [(call.status, call.key_id) for call in calls_of(app)]
     assert rows == [(status, ids[0]) for status in (200, 200, 429, 429)] + [(200, ids[1])]
     assert get(app, "/readyz").status_code == 200
 
 
-def test_a_wrong_key_takes_nothing_from_anybody(tmp_path):
+def test_a_wrong_key_takes_no_token(tmp_path):
     keys = Keys(tmp_path / "keys.json")
     _, text = keys.add("one", ["ask"])
     app = app_of(keys=keys, rate=0.01, burst=1)

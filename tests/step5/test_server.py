@@ -1,4 +1,4 @@
-"""A real server: where it listens, how it stops, what it does with connections that are slow or silent."""
+"""A real server: where it listens, and how it stops."""
 
 import contextlib
 import signal
@@ -34,7 +34,7 @@ def statuses(folder):
 # --- where it listens -------------------------------------------------------------------------------------
 
 
-def test_an_address_that_is_none(monkeypatch):
+def test_an_unknown_host(monkeypatch):
     def unknown(*args, **kwargs):
         raise socket.gaierror(-2, "Name or service not known")
 
@@ -43,8 +43,8 @@ def test_an_address_that_is_none(monkeypatch):
         server.listen("nowhere", 0)
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1"])
-def test_other_addresses_only_with_a_key(tmp_path, host):
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1"])
+def test_other_addresses_need_a_key(tmp_path, host):
     keys = Keys(tmp_path / "keys.json")
     with pytest.raises(UserError, match=f"--host {host} lets others reach this server"):
         server.check_host(Config(host=host), keys)
@@ -55,7 +55,7 @@ def test_other_addresses_only_with_a_key(tmp_path, host):
     server.check_host(Config(), Keys(tmp_path / "none.json"))
 
 
-def test_a_budget_of_nothing_is_refused_and_not_taken_for_none(tmp_path, monkeypatch):
+def test_a_budget_of_0_is_refused_and_not_taken_for_none(tmp_path, monkeypatch):
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-nobody")
     config = Config(engine="claude", telemetry=str(tmp_path / "telemetry.db"), budget_usd_per_day=0.0)
     with pytest.raises(UserError, match="--budget-usd-per-day 0 buys nothing: use a number over 0"):
@@ -70,8 +70,14 @@ def under_way(served):
 # --- how it stops -----------------------------------------------------------------------------------------
 
 
-def test_a_signal_lets_running_calls_finish_and_nobody_in(tmp_path):
-    with Process(tmp_path, answerer={"delay": 2.0}) as served, ThreadPoolExecutor(1) as pool:
+def test_a_signal_lets_running_calls_finish_and_admits_no_others(tmp_path):
+    """An idle connection doesn't delay the end."""
+    with (
+        Process(tmp_path, answerer={"delay": 2.0}) as served,
+        httpx.Client(base_url=served.address) as idle,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        assert "server" not in idle.get("/healthz").headers
         asking = pool.submit(served.ask)
         under_way(served)
         served.popen.send_signal(signal.SIGTERM)
@@ -82,14 +88,16 @@ def test_a_signal_lets_running_calls_finish_and_nobody_in(tmp_path):
         assert refused.status_code == 503
         assert refused.headers["retry-after"]
         assert asking.result().status_code == 200
+        began = time.monotonic()
         code, said = ended(served)
+        assert time.monotonic() - began < 4
     assert code == 0
     assert said.splitlines()[-1] == "stopped"
     assert "Traceback" not in said
     assert statuses(tmp_path) == [200, 503]
 
 
-def test_what_takes_too_long_is_broken_off(tmp_path):
+def test_calls_that_exceed_the_drain_time_are_broken_off(tmp_path):
     config = {"drain_s": 0.3}
     with Process(tmp_path, config=config, answerer={"delay": 60}) as served, ThreadPoolExecutor(1) as pool:
         asking = pool.submit(_status, served)
@@ -111,7 +119,7 @@ def _status(served):
         return str(error)
 
 
-def test_a_second_signal_is_not_waited_for(tmp_path):
+def test_a_second_signal_stops_at_once(tmp_path):
     config = {"drain_s": 60}
     with Process(tmp_path, config=config, answerer={"delay": 60}) as served, ThreadPoolExecutor(1) as pool:
         asking = pool.submit(_status, served)
@@ -121,20 +129,6 @@ def test_a_second_signal_is_not_waited_for(tmp_path):
         served.popen.send_signal(signal.SIGINT)
         assert ended(served, 5)[0] == 0
         asking.result()
-
-
-def test_an_idle_server_stops_at_once_whoever_is_connected(tmp_path):
-    with Process(tmp_path) as served, httpx.Client(base_url=served.address) as client:
-        got = client.post("/query", json=ASKED)
-        assert got.json()["answer"]
-        assert "server" not in got.headers
-        assert 'rag_calls_total{route="query",status="2xx"} 1.0' in client.get("/metrics").text
-        assert client.get("/telemetry/summary").json()["calls"] == 1
-        began = time.monotonic()
-        served.popen.send_signal(signal.SIGTERM)
-        code, said = ended(served)
-        assert time.monotonic() - began < 4
-    assert (code, said.splitlines()[-1]) == (0, "stopped")
 
 
 def test_a_client_that_goes_away_stops_the_work():

@@ -4,7 +4,6 @@ import contextlib
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
@@ -54,7 +53,7 @@ def _until_ready(url):
     raise AssertionError(got.text)
 
 
-def test_a_quote_is_right_and_says_where_it_stands(served):
+def test_a_quote_is_right_and_names_its_source(served):
     body = httpx.post(f"{served}/query", json={**QUESTION, "reader": "quote"}, timeout=60).json()
     assert "renew" in body["answer"].lower()
     assert body["confidence"] > 0.85
@@ -78,30 +77,7 @@ def test_the_model_answers_piece_by_piece(served):
     assert call["prompt"]["text"].startswith("---\nid: answer")
 
 
-def test_what_no_document_says_is_not_answered(served):
+def test_a_question_that_no_document_answers_is_not_answered(served):
     body = httpx.post(f"{served}/query", json={"question": "Who won the 1954 world cup?"}, timeout=60).json()
     assert body["abstained"] is True
     assert body["answer"] == "I don't know."
-
-
-def test_the_same_question_from_many_gets_the_same_quote(served):
-    def ask(_):
-        return httpx.post(f"{served}/query", json={**QUESTION, "reader": "quote"}, timeout=60).json()
-
-    with ThreadPoolExecutor(8) as pool:
-        bodies = list(pool.map(ask, range(24)))
-    assert len({body["answer"] for body in bodies}) == 1
-    assert len({body["trace_id"] for body in bodies}) == 24
-
-
-def test_a_document_that_is_sent_is_found_and_forgotten(served):
-    text = "# Parrots\n\nThe parrot of the Ellermouth office is called Quillfeather and sings at noon."
-    question = {"question": "What is the parrot of the Ellermouth office called?", "reader": "quote"}
-    got = httpx.post(f"{served}/ingest", files={"files": ("parrots.md", text)}, timeout=60).json()
-    assert got["new"] == ["parrots.md"]
-    try:
-        assert "Quillfeather" in httpx.post(f"{served}/query", json=question, timeout=60).json()["answer"]
-    finally:
-        gone = httpx.delete(f"{served}/documents/{got['documents'][0]['id']}", timeout=60)
-    assert gone.status_code == 200
-    assert "Quillfeather" not in httpx.post(f"{served}/query", json=question, timeout=60).json()["answer"]

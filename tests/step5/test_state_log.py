@@ -1,4 +1,4 @@
-"""The operator's log: what breaks and what works again, one line for each change."""
+"""The operator's log: one line when a part breaks, and one when it works again."""
 
 import asyncio
 
@@ -16,7 +16,7 @@ def said(caplog):
     return lambda: [text for text in caplog.messages if text.startswith(("model: ", "telemetry: ", "keys: "))]
 
 
-def test_a_model_that_died_is_said_once(said):
+def test_a_dead_model_is_logged_once(said):
     answerer = ScriptedAnswerer()
     app, answer = app_of(answerer), answerer.answer
 
@@ -31,7 +31,7 @@ def test_a_model_that_died_is_said_once(said):
     assert said()[1:] == ["model: works again"]
 
 
-def test_a_database_that_is_lost_is_said_once(said):
+def test_a_lost_database_is_logged_once(said):
     recorder, trouble = ListRecorder(), "database or disk is full"
     app = app_of(recorder=recorder)
     recorder.trouble = trouble
@@ -43,7 +43,7 @@ def test_a_database_that_is_lost_is_said_once(said):
     assert said()[1:] == ["telemetry: works again"]
 
 
-def test_a_file_of_keys_that_cannot_be_read_is_said_once(said, tmp_path):
+def test_an_unreadable_key_file_is_logged_once(said, tmp_path):
     now, path = [0.0], tmp_path / "keys.json"
     keys = Keys(path, clock=lambda: now[0])
     _, text = keys.add("alice", ["ask"])
@@ -57,7 +57,7 @@ def test_a_file_of_keys_that_cannot_be_read_is_said_once(said, tmp_path):
 
 
 @in_loop
-async def test_an_idle_server_notices_too(said, monkeypatch):
+async def test_an_idle_server_notices_it_too(said, monkeypatch):
     monkeypatch.setattr(apps, "WATCH_S", 0.01)
     recorder = ListRecorder()
     app = app_of(recorder=recorder)

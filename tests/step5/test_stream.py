@@ -1,6 +1,8 @@
-"""POST /query/stream: the events, their order, how a stream ends that can't go on, and who may leave it."""
+"""POST /query/stream: its events, how it ends after an error, and clients that leave."""
 
 import asyncio
+
+import pytest
 
 from step5_serving.api import live
 from step5_serving.errors import ApiError, TelemetryDown
@@ -21,7 +23,7 @@ from tests.step5.service_parts import (
 STREAM = "/query/stream"
 
 
-def test_what_was_found_then_the_text_then_all_of_it():
+def test_the_events_of_an_answer():
     app = app_of()
     got = post(app, STREAM)
     assert got.status_code == 200
@@ -39,7 +41,7 @@ def test_what_was_found_then_the_text_then_all_of_it():
 
 
 @in_loop
-async def test_each_piece_is_sent_when_it_comes():
+async def test_each_piece_is_sent_at_once():
     app, seen = app_of(ScriptedAnswerer(text="one two three", pace=0.03)), []
     loop = asyncio.get_running_loop()
 
@@ -54,7 +56,7 @@ async def test_each_piece_is_sent_when_it_comes():
 
 
 @in_loop
-async def test_the_model_stops_when_the_reader_leaves_in_the_middle():
+async def test_the_model_stops_when_the_client_leaves():
     answerer, sent = ScriptedAnswerer(text="word " * 1000, pace=0.005), []
     app = app_of(answerer)
 
@@ -68,7 +70,7 @@ async def test_the_model_stops_when_the_reader_leaves_in_the_middle():
     assert b"".join(sent).count(b"delta") < 50
 
 
-def test_what_is_refused_before_anything_was_sent_has_its_status():
+def test_a_refusal_before_the_first_event_has_its_status():
     got = post(app_of(), STREAM, json={**ASKED, "prompt_version": 9})
     assert got.status_code == 404
     assert "does not exist" in error_of(got)[1]
@@ -78,22 +80,25 @@ def test_what_is_refused_before_anything_was_sent_has_its_status():
     assert post(app, STREAM).status_code == 503
 
 
-def test_what_fails_in_the_middle_ends_with_an_error():
-    app = app_of(ScriptedAnswerer(error=ApiError(502, "api_error", "the engine broke off")))
+@pytest.mark.parametrize(
+    ("error", "status", "said"),
+    [
+        (ApiError(502, "api_error", "the engine broke off"), 502, "the engine broke off"),
+        (RuntimeError("secret"), 500, "internal error"),
+    ],
+)
+def test_an_error_in_the_middle_is_the_last_event(error, status, said):
+    app = app_of(ScriptedAnswerer(error=error))
     got = post(app, STREAM)
     assert got.status_code == 200
-    assert events_in(got.text)[-1] == ("error", {"type": "api_error", "message": "the engine broke off"})
-    assert [call.status for call in calls_of(app)] == [502]
+    name, data = events_in(got.text)[-1]
+    assert (name, data["type"]) == ("error", "api_error")
+    assert said in data["message"]
+    assert "secret" not in got.text
+    assert [call.status for call in calls_of(app)] == [status]
 
 
-def test_a_bug_in_the_middle_shows_one_line_too():
-    events = events_in(post(app_of(ScriptedAnswerer(error=RuntimeError("secret"))), STREAM).text)
-    assert events[-1][0] == "error"
-    assert "internal error" in events[-1][1]["message"]
-    assert "secret" not in str(events)
-
-
-def test_no_row_no_end():
+def test_without_a_row_there_is_no_done_event():
     recorder = ListRecorder()
 
     async def record(call):
@@ -106,7 +111,7 @@ def test_no_row_no_end():
 
 
 @in_loop
-async def test_a_stream_that_waits_says_that_it_lives(monkeypatch):
+async def test_a_silent_stream_sends_pings(monkeypatch):
     monkeypatch.setattr(live, "PING_EVERY", 0.02)
     async with client_of(app_of(ScriptedAnswerer(text="one two", pace=0.2))) as client:
         got = await client.post(STREAM, json=ASKED)
@@ -115,7 +120,7 @@ async def test_a_stream_that_waits_says_that_it_lives(monkeypatch):
 
 
 @in_loop
-async def test_time_runs_out_in_the_middle():
+async def test_a_timeout_in_the_middle():
     answerer = ScriptedAnswerer(text="word " * 1000, pace=0.01)
     app = app_of(answerer, timeout_s=0.1)
     async with client_of(app) as client:

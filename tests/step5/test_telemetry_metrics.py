@@ -1,4 +1,4 @@
-"""Prometheus: the page says what was counted, in the format that its own parser reads."""
+"""Prometheus: the metrics page and the alert rules."""
 
 import re
 import shutil

@@ -1,4 +1,4 @@
-"""What calls cost, and the day's budget."""
+"""What calls cost, and the daily budget."""
 
 from datetime import timedelta
 
@@ -37,8 +37,9 @@ def test_a_long_prompt_has_its_own_price():
         assert cost_of(name, above + 1, 0) > cost_of(name, above, 0) * 1.01
 
 
-def test_a_budget_is_spent_and_refuses_in_one_line():
+def test_a_spent_budget_refuses_in_one_line():
     budget = Budget(1.0, today=NOON)
+    budget.add(call_of(cost_usd=None))  # unknown: adds nothing
     for _ in range(2):
         budget.check(NOON)
         budget.add(call_of(cost_usd=0.5))
@@ -48,7 +49,7 @@ def test_a_budget_is_spent_and_refuses_in_one_line():
     assert error.value.retry_after == pytest.approx(DAY / 2, abs=2)
 
 
-def test_a_new_day_is_new_money():
+def test_a_new_day_has_a_new_budget():
     budget = Budget(1.0, today=NOON)
     budget.add(call_of(cost_usd=2.0))
     with pytest.raises(BudgetExceeded):
@@ -57,20 +58,14 @@ def test_a_new_day_is_new_money():
     assert budget.spent(after(DAY / 2)) == 0.0
 
 
-def test_a_call_that_began_yesterday_is_yesterdays_money():
+def test_a_call_that_started_yesterday_is_not_counted_today():
     budget = Budget(1.0, today=NOON)
     budget.add(call_of(cost_usd=0.25, started_at=after(DAY / 2)))
     budget.add(call_of(cost_usd=0.5, started_at=after(DAY / 2 - 1)))
     assert budget.spent(after(DAY / 2)) == 0.25
 
 
-def test_what_is_unknown_adds_nothing():
-    budget = Budget(1.0, today=NOON)
-    budget.add(call_of(cost_usd=None))
-    assert budget.spent(NOON) == 0.0
-
-
-def test_a_restart_forgets_nothing(database):
+def test_the_budget_survives_a_restart(database):
     yesterday = call_of(cost_usd=64.0, started_at=NOON - timedelta(hours=13))
     record(database, yesterday, call_of(cost_usd=0.5), call_of(cost_usd=0.25), call_of(cost_usd=None))
     budget = Budget(1.0, Store.open(database), today=NOON)
@@ -79,6 +74,6 @@ def test_a_restart_forgets_nothing(database):
 
 
 @pytest.mark.parametrize("dollars", [0, -1, float("nan"), float("inf")])
-def test_a_budget_has_to_be_money(dollars):
+def test_a_budget_must_be_positive(dollars):
     with pytest.raises(UserError, match="buys nothing"):
         Budget(dollars)

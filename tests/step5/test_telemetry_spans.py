@@ -1,4 +1,4 @@
-"""Spans: the tree of a call, and how it arrives at the other end of OTLP."""
+"""Spans: the tree of a call, and how it is sent by OTLP."""
 
 import gzip
 import http.server
@@ -36,7 +36,7 @@ def drawn(call, **options):
 
     provider, exporter = TracerProvider(), InMemorySpanExporter()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
-    spans.draw(provider.get_tracer("test"), call, **options)
+    spans.make_spans(provider.get_tracer("test"), call, **options)
     ended = exporter.get_finished_spans()  # children before their parents
     found = sorted(ended, key=lambda span: (span.start_time, -span.end_time, -ended.index(span)))
     places = {span.context.span_id: place for place, span in enumerate(found)}
@@ -79,7 +79,7 @@ def test_names_are_those_of_the_genai_conventions():
     assert {node.attributes["gen_ai.operation.name"] for node in nodes if node.name != "rerank"} <= operations
 
 
-def test_the_first_chunk_is_timed_from_where_its_span_begins():
+def test_the_first_chunk_is_timed_from_the_start_of_its_span():
     chat = drawn(call_of(total_ms=100.0, generate_ms=60.0, first_token_ms=55.0))[-1]
     assert chat.start_ms == 40.0
     assert chat.attributes["gen_ai.response.time_to_first_chunk"] == pytest.approx(0.015)
@@ -92,12 +92,12 @@ def test_the_first_chunk_is_timed_from_where_its_span_begins():
         ({"prompt_id": None, "generate_ms": 2.0}, [ROOT, SEARCH, "retrieval", "rerank"]),  # a quote
     ],
 )
-def test_no_span_is_invented(given, names):
+def test_what_was_not_timed_or_not_done_has_no_span(given, names):
     assert [node.name for node in drawn(call_of(**given))] == names
 
 
 @pytest.mark.parametrize("content", [True, False])
-def test_words_leave_the_house_only_when_asked(content):
+def test_texts_are_sent_only_with_content(content):
     secret = "when does the secret treaty renew"
     texts = {"question": secret, "answer": secret, "sources": [source_of(secret)]}
     found = drawn(call_of(**texts, attempts=[{**ATTEMPTS[1], "query": secret}]), content=content)
@@ -105,8 +105,8 @@ def test_words_leave_the_house_only_when_asked(content):
 
 
 @pytest.mark.parametrize(("status", "is_error"), [(503, True), (429, False)])
-def test_an_error_of_the_service_is_one_of_the_span(status, is_error):
-    """A caller's error is none, by the conventions."""
+def test_an_error_of_the_service_is_an_error_of_the_span(status, is_error):
+    """By the conventions, a caller's error is not."""
     root = drawn(call_of(status=status, error_type="overloaded_error", generate_ms=None))[0]
     assert (root.is_error, root.attributes["error.type"]) == (is_error, "overloaded_error")
 
@@ -152,7 +152,7 @@ class Receiver:
         self._http.server_close()
 
 
-def test_it_arrives_with_the_calls_own_ids_and_one_that_cannot_be_drawn_stops_no_other(caplog):
+def test_spans_arrive_with_the_ids_of_the_call_and_a_broken_call_stops_no_other(caplog):
     call = call_of(attempts=ATTEMPTS)
     with Receiver() as receiver:
         sender = spans.Spans(receiver.url)
@@ -171,7 +171,7 @@ def test_it_arrives_with_the_calls_own_ids_and_one_that_cannot_be_drawn_stops_no
     assert root.end_time_unix_nano - root.start_time_unix_nano == 41_500_000
 
 
-def test_an_endpoint_that_is_gone_costs_one_line(caplog, monkeypatch):
+def test_a_dead_endpoint_is_logged_once(caplog, monkeypatch):
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
     sender = spans.Spans("http://127.0.0.1:9")
     for _ in range(3):
@@ -181,16 +181,15 @@ def test_an_endpoint_that_is_gone_costs_one_line(caplog, monkeypatch):
     assert "127.0.0.1" in line or "export" in line
 
 
-def test_off_by_default_and_on_by_the_variable_of_opentelemetry(monkeypatch):
-    """What leaves the house is redacted like what is stored."""
+def test_spans_are_off_by_default_turned_on_by_a_variable_and_redacted(monkeypatch):
     for name in server.OTLP:
         monkeypatch.delenv(name, raising=False)
-    assert server._spans(Config()) is None
+    assert server._make_spans(Config()) is None
     with pytest.raises(UserError, match="is not an address"):
-        server._spans(Config(otlp="localhost:6006"))
+        server._make_spans(Config(otlp="localhost:6006"))
     with Receiver() as receiver:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url)
-        sender = server._spans(Config(redact=True, otlp_content=True))
+        sender = server._make_spans(Config(redact=True, otlp_content=True))
         sender.export(call_of(question="I am ann@example.com"))
         sender.close()
     assert "I am [e-mail]" in str(receiver.spans)

@@ -1,11 +1,12 @@
-"""GET /documents, POST /ingest, DELETE /documents/{id}: what answers are made from, for operators.
+"""GET /documents, POST /ingest, DELETE /documents/{id}: the documents behind the answers, for operators.
 
     $ curl localhost:8000/ingest -H "x-api-key: $KEY" -F collection=contracts -F files=@supply.md
     {"new":["contracts/supply.md"],"changed":[],"unchanged":0,"failed":{},"documents":[{"id":17,...}]}
     $ curl -X DELETE localhost:8000/documents/17
 
-The file's name says what it is (.md .txt .html .pdf .docx .csv ...). A name that is there already gets a new
-version. Questions meanwhile see the documents as they were before, then as they are after.
+The file name's ending says its type (.md .txt .html .pdf .docx .csv ...). A file whose name exists already
+becomes its new version. Questions see the documents either as they were before a change, or as they are
+after it.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from step5_serving.errors import ApiError, bad_request, not_found
 router = APIRouter(tags=["documents"])
 MOST_FILES = 100
 LARGEST_ID = 2**63 - 1  # of SQLite
-# For OpenAPI. FastAPI would read the files before it looks at the key.
+# For OpenAPI; as parameters of `ingest`, FastAPI would read the files before the key is checked.
 FORM = {
     "type": "object",
     "properties": {
@@ -36,16 +37,16 @@ INGEST = {"requestBody": {"required": True, "content": {"multipart/form-data": {
 
 @router.get("/documents")
 async def documents(request: Request) -> Response:
-    """Every document of the index."""
+    """List the documents."""
     caller_of(request, "operate")
     return reply({"documents": await _library(request).documents()})
 
 
 @router.post("/ingest", openapi_extra=INGEST)
 async def ingest(request: Request) -> Response:
-    """Bring documents in.
+    """Add documents.
 
-    The reply says which are `new`, `changed` and `unchanged` (how many), which `failed` and why, by name.
+    The reply has the names that are `new` or `changed`, the number `unchanged`, and why others `failed`.
     """
     key_id, library = caller_of(request, "operate"), _library(request)
     uploads = await _files(request)
@@ -56,18 +57,14 @@ async def ingest(request: Request) -> Response:
 
 @router.delete("/documents/{id}")
 async def delete(request: Request, id: Annotated[int, Path(ge=0, le=LARGEST_ID)]) -> Response:
-    """Take a document out; what it was."""
+    """Delete a document; the reply describes it."""
     key_id, library = caller_of(request, "operate"), _library(request)
     change = service_of(request).change
     return reply(await change("delete", str(id), key_id, trace_of(request), partial(library.remove, id)))
 
 
 def _library(request: Request) -> Any:
-    """What keeps the documents.
-
-    Raises:
-        ApiError: this server has none (it is scripted).
-    """
+    """The document library; ApiError if this server has none (it is scripted)."""
     library = service_of(request).answerer.library
     if library is None:
         raise not_found("this server has no documents: its answers are scripted")
@@ -75,12 +72,12 @@ def _library(request: Request) -> Any:
 
 
 async def _files(request: Request) -> list[Any]:
-    """The files of a form, read one after the other; what is too large to be held was refused before."""
+    """The files of a form. (The middleware limits their size.)"""
     from step5_serving.rag.library import upload_of
 
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         raise ApiError(415, "invalid_request_error", "send multipart/form-data, with documents as `files`")
-    found = []
+    uploads = []
     async with request.form(max_files=MOST_FILES, max_fields=10) as form:
         collection = form.get("collection")
         if isinstance(collection, UploadFile):
@@ -90,7 +87,7 @@ async def _files(request: Request) -> list[Any]:
                 continue
             if not isinstance(value, UploadFile):
                 raise bad_request(f"{name[:80]!r} must be a file")
-            found.append(upload_of(value.filename or "", collection, await value.read()))
-    if not found:
+            uploads.append(upload_of(value.filename or "", collection, await value.read()))
+    if not uploads:
         raise bad_request("the form has no file: send some as `files`")
-    return found
+    return uploads

@@ -1,12 +1,13 @@
-"""GET /healthz (the process lives), /readyz (it can answer), /metrics (for Prometheus).
+"""GET /healthz (is the process alive?), /readyz (can it answer?), /metrics (for Prometheus).
 
     $ curl -i localhost:8000/readyz
     HTTP/1.1 503 Service Unavailable
     {"ready":false,"reason":"the engine torch ended (signal 9) and starts again: try again in a moment"}
 
-A platform restarts what is not alive and sends no traffic to what is not ready: so an engine that is down
-makes it unready, and never dead, since a restart would not bring the engine back. While index and model are
-loaded for the first time, /readyz doesn't reply: to a probe that waits a second or two that is unready, too.
+A platform restarts what is not alive, and sends no traffic to what is not ready. So a dead engine makes the
+service unready, never dead: a restart would not bring the engine back. While the index and the model load
+for the first time, /readyz doesn't reply, which a probe with a timeout of a second or two counts as unready,
+too.
 """
 
 from __future__ import annotations

@@ -1,13 +1,12 @@
-"""The web pages: / to ask, /dashboard to look after the service, and the files that they are made of.
+"""The web pages: / to ask, /dashboard to watch the service, and the files that they consist of.
 
     GET /                  pages/index.html
     GET /dashboard         pages/dashboard.html
     GET /pages/ask.js      a file of that folder
 
-No build step: what lies in the folder is what browsers get. They ask each time whether it changed (its
-ETag) and get 304 if not, so that a new version is seen at once. The pages need nothing from any other
-address and have no script or style inline, so that the policy of security.py fits them: if an answer ever
-became markup, its scripts would not run.
+There is no build step: browsers get the files of the folder as they are. They ask each time whether a file
+changed (ETag, 304), so a new version is seen at once. The pages load nothing from other addresses and have
+no inline scripts or styles, so that the policy of security.py fits: markup in an answer could run no script.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ FOLDER = Path(__file__).parents[2] / "pages"
 
 
 class Pages(StaticFiles):
-    """The folder; browsers may keep its files, but ask before they use them again."""
+    """The folder; browsers may cache its files, but must ask before they use them again."""
 
     def file_response(self, *args: Any, **kwargs: Any) -> Response:
         response = super().file_response(*args, **kwargs)
@@ -42,11 +41,11 @@ async def ask(request: Request) -> Response:
 
 @router.api_route("/dashboard", methods=["GET", "HEAD"])
 async def dashboard(request: Request) -> Response:
-    """The page with the figures."""
+    """The dashboard."""
     return await files.get_response("dashboard.html", request.scope)
 
 
 @router.api_route("/favicon.ico", methods=["GET", "HEAD"])
 async def favicon(request: Request) -> Response:
-    """Browsers ask for it wherever no page names another, at /healthz for one."""
+    """Browsers request it for replies that name no other icon."""
     return await files.get_response("favicon.svg", request.scope)

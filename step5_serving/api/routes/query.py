@@ -50,7 +50,7 @@ async def query(query: Query, request: Request) -> Response:
     },
 )
 async def stream(query: Query, request: Request) -> Response:
-    """The same, while it is written."""
+    """Answer a question, streaming the text while it is written."""
     service, key_id, trace = service_of(request), caller_of(request, "ask"), trace_of(request)
 
     async def work(put: Callable[[bytes], None]) -> bytes:

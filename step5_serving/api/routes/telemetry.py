@@ -1,9 +1,9 @@
-"""GET /telemetry/summary, /telemetry/calls, /telemetry/calls/{trace_id}: what the dashboard shows.
+"""GET /telemetry/summary, /telemetry/calls, /telemetry/calls/{trace_id}: the data of the dashboard.
 
 $ curl 'localhost:8000/telemetry/summary?since=24h'
 {"calls":812,"errors":3,"error_rate":0.0037,...}
 
-The database is read in a thread, so that a long summary holds nobody up.
+The database is read in a thread, so that a long summary doesn't block other requests.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ async def calls(
     request: Request,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
     before: Annotated[
-        int | None, Query(ge=0, le=LARGEST, description="Value of `next` from the page before.")
+        int | None, Query(ge=0, le=LARGEST, description="`next` of the previous page.")
     ] = None,
     low_confidence: bool = False,
     error: bool = False,
 ) -> Response:
-    """The latest calls first."""
+    """The latest calls, newest first."""
     store = _store(request)
     return reply(
         await asyncio.to_thread(list_calls, store, limit, before, low_confidence=low_confidence, error=error)
@@ -51,7 +51,7 @@ async def calls(
 
 @router.get("/calls/{trace_id}")
 async def call(request: Request, trace_id: str) -> Response:
-    """One call with passages and prompt, by its span id or its trace's id."""
+    """One call with passages and prompt, by its span id or trace id."""
     store = _store(request)
     found = await asyncio.to_thread(show_call, store, trace_id)
     if found is None:
@@ -60,10 +60,6 @@ async def call(request: Request, trace_id: str) -> Response:
 
 
 def _store(request: Request) -> Any:
-    """The database of calls, for whoever may read it.
-
-    Raises:
-        ApiError: the caller may not do this.
-    """
+    """The database, if the caller may read it; else ApiError."""
     caller_of(request, "operate")
     return request.app.state.service.recorder.store
