@@ -1,4 +1,4 @@
-"""A real server in a process of its own, and what a test needs to ask it, starve it, stop it.
+"""A real server in its own process, for tests.
 
     python -m tests.step5.faults_process '{"config": {"engine": "scripted", "port": 0}}'
 
@@ -23,7 +23,7 @@ ASKED = {"question": "When does it renew?"}
 
 
 class Process:
-    """A running server: its address, its process, and what it said on stderr."""
+    """A running server: its address, its process, and its stderr in `log`."""
 
     def __init__(self, folder, *, config=None, answerer=None, environment=None, start=60.0):
         paths = {"telemetry": f"sqlite:///{folder}/telemetry.db", "keys": str(Path(folder) / "keys.json")}
@@ -63,7 +63,7 @@ class Process:
         self.stop()
 
     def stop(self):
-        """SIGTERM, and its exit status; killed only when it does not stop by itself."""
+        """Send SIGTERM; the exit status. It is killed if it does not stop."""
         with contextlib.suppress(ProcessLookupError):
             self.popen.terminate()
         try:
@@ -83,7 +83,7 @@ class Process:
             return client.request(method, path, **options)
 
     def until(self, condition, seconds=15.0):
-        """Ask again until an answer is as wanted; the last one."""
+        """Call it until the result is true; the last result."""
         end = time.monotonic() + seconds
         while True:
             got = condition()
@@ -92,13 +92,13 @@ class Process:
             time.sleep(0.1)
 
     def ready(self, seconds=60.0):
-        """Wait until it says that it can answer."""
+        """Wait until /readyz says 200."""
         is_ready = lambda: self.get("/readyz", timeout=seconds).status_code == 200  # noqa: E731
         assert self.until(is_ready, seconds), self.get("/readyz").text
         return self
 
     def rows(self):
-        """Calls that telemetry counts."""
+        """The number of calls in telemetry."""
         return self.get("/telemetry/summary?since=1h").json()["calls"]
 
 

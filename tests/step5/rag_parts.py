@@ -1,4 +1,4 @@
-"""Step 3's five documents with an embedder that loads nothing, and an engine that is a script."""
+"""Step 3's five test documents with a fake embedder and a scripted engine."""
 
 import asyncio
 import shutil
@@ -16,7 +16,7 @@ from step5_serving.telemetry.versions import Versions
 from tests.scripted import ScriptedMessages
 from tests.step3.conftest import FakeEmbedder, made_once  # noqa: F401  (a fixture)
 
-ALWAYS = {"threshold": 0.0, "strategies": ()}  # whatever the confidence: the fake embedder knows no meaning
+ALWAYS = {"threshold": 0.0, "strategies": ()}  # the fake embedder gives no useful confidence
 NOTICE = "Notice is 60 days"
 
 
@@ -46,13 +46,13 @@ class FakeServing:
 
 @pytest.fixture
 def index_home(tmp_path, made_once):  # noqa: F811
-    """A copy of the index, to be changed."""
+    """A copy of the index."""
     return shutil.copytree(made_once, tmp_path / "home")
 
 
 @pytest.fixture
 def fake_embedder(monkeypatch):
-    """Services use one that loads nothing."""
+    """An embedder that loads nothing, in all services."""
     fake = FakeEmbedder()
     monkeypatch.setattr(service, "Embedder", lambda _settings: fake)
     return fake
@@ -60,7 +60,7 @@ def fake_embedder(monkeypatch):
 
 @pytest.fixture
 def rag(index_home, fake_embedder):
-    """Makes answerers on the index; `rag(client=..., running=3)`."""
+    """Makes answerers on the index: `rag(client=..., running=3)`."""
     made = []
 
     def make(client=None, **config):

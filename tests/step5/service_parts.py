@@ -1,4 +1,4 @@
-"""A service for tests: a scripted answerer, calls kept in a list, requests without a network."""
+"""A service for tests: a scripted answerer, calls in a list, requests without a network."""
 
 import asyncio
 import contextlib
@@ -19,7 +19,7 @@ ASKED = {"question": "When does it renew?"}
 
 
 class ListRecorder:
-    """Keeps calls in a list, and can be told to fail."""
+    """Keeps calls in a list; fails while `trouble` is set."""
 
     def __init__(self):
         self.calls, self.trouble, self.closed = [], None, False
@@ -54,7 +54,7 @@ def app_of(answerer=None, recorder=None, keys=None, library=None, budget=None, s
 
 
 def client_of(app, **options):
-    """An httpx client whose requests go straight to the app."""
+    """An httpx client that calls the app directly."""
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     return httpx.AsyncClient(transport=transport, **{"base_url": "http://127.0.0.1", **options})
 
@@ -78,7 +78,7 @@ def get(app, path, **options):
 
 
 def in_loop(test):
-    """A test that is a coroutine."""
+    """Decorator for a test that is a coroutine."""
 
     @functools.wraps(test)
     def run(*args, **kwargs):
@@ -92,14 +92,14 @@ def calls_of(app):
 
 
 def error_of(response):
-    """Type and message of an error; it is one line."""
+    """Type and message of an error, which must be one line."""
     error = response.json()["error"]
     assert "\n" not in error["message"]
     return error["type"], error["message"]
 
 
 def events_in(text):
-    """(name, data) of a stream of server-sent events."""
+    """(name, data) of each server-sent event."""
     found = []
     for block in text.split("\n\n"):
         lines = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))
@@ -109,7 +109,7 @@ def events_in(text):
 
 
 async def eventually(condition, seconds=5.0):
-    """Wait until it holds."""
+    """Wait until the condition holds."""
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.002)
@@ -117,7 +117,7 @@ async def eventually(condition, seconds=5.0):
 
 @contextlib.contextmanager
 def listening(app):
-    """An app under uvicorn at a free port of loopback, in a thread; gives its address."""
+    """Run an app with uvicorn in a thread, at a free port; gives its address."""
     with contextlib.closing(listen("127.0.0.1", 0)) as place:
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, ws="none"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [place]}, daemon=True)

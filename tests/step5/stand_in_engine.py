@@ -1,8 +1,8 @@
-"""An engine that fails as engines do: it answers, hangs, dies, breaks off, or sends pings for ever.
+"""An engine that fails on demand: it answers, hangs, dies, breaks off, or sends pings for ever.
 
 with StandInEngine() as engine:
     engine.mode = "hang"
-    engine.stop(); engine.start()       # gone, and back at the same port
+    engine.stop(); engine.start()       # at the same port
 """
 
 import json
@@ -26,14 +26,14 @@ MESSAGE = {
 
 
 class StandInEngine:
-    """Speaks the Messages API on loopback; `mode` says what becomes of the next requests."""
+    """Speaks the Messages API on loopback; `mode` says what happens to the next requests."""
 
     def __init__(self):
         self.mode, self.asked, self.port = "answer", 0, 0
         self.models = (200, {"data": [{"id": "stand-in"}]})  # status and body of /v1/models
-        self.headers = {}  # of the last who asked for them
-        self.released = threading.Event()  # what hangs goes on
-        self.left = threading.Event()  # somebody has closed his connection before the end
+        self.headers = {}  # of the last request for the models
+        self.released = threading.Event()  # lets hanging requests go on
+        self.left = threading.Event()  # a client has closed its connection too early
         self.start()
 
     @property
@@ -114,7 +114,7 @@ class StandInEngine:
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
     def stop(self):
-        """Nobody listens any more; what hangs is let go."""
+        """Stop listening, and release what hangs."""
         self.released.set()
         self._server.shutdown()
         self._server.server_close()

@@ -1,4 +1,4 @@
-"""What the tests of telemetry share: made-up calls, and a Postgres server of their own."""
+"""Shared by the tests of telemetry: made-up calls, and a Postgres server."""
 
 import asyncio
 import contextlib
@@ -28,7 +28,7 @@ def sha(text):
 
 
 def source_of(text, document="contracts/supply.md", number=1):
-    """A passage as a call keeps it."""
+    """A passage as a call stores it."""
     place = f"{document}, Renewal"
     return {
         "number": number,
@@ -41,7 +41,7 @@ def source_of(text, document="contracts/supply.md", number=1):
 
 
 def call_of(**given):
-    """A call that was answered; what matters to a test is given."""
+    """An answered call; `given` overrides its fields."""
     known = {
         "route": "query",
         "status": 200,
@@ -76,12 +76,12 @@ def call_of(**given):
 
 
 def after(seconds):
-    """So long after noon."""
+    """Seconds after noon."""
     return NOON + timedelta(seconds=seconds)
 
 
 def record(url, *calls, **options):
-    """Write calls, all at once, and close."""
+    """Write calls concurrently, then close."""
 
     async def write():
         recorder = Recorder.from_url(url, **options)
@@ -109,7 +109,7 @@ def run(capsys):
 
 
 def binaries():
-    """The folder of the newest server that Debian, or anybody, has put on this machine."""
+    """The folder of the newest Postgres server on this machine."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[4]))
     if found:
         return found[-1].parent
@@ -119,7 +119,7 @@ def binaries():
 
 @pytest.fixture(scope="session")
 def postgres_server():
-    """A server in a temporary folder, on a Unix socket; no port is opened. Gives the URL of its database."""
+    """A server in a temporary folder, on a Unix socket without a port."""
     if os.name != "posix":
         pytest.skip("no Postgres test: its server is reached over a Unix socket")
     pytest.importorskip("psycopg", reason="no Postgres test: pip install 'psycopg[binary]'")
@@ -147,7 +147,7 @@ def postgres_server():
 
 
 class PostgresServer:
-    """The server's process, for tests that end it."""
+    """The server's process, which tests can stop and start."""
 
     def __init__(self, where, home, log, options):
         self.where, self.home, self.log, self.options = where, home, log, options
@@ -166,8 +166,8 @@ class PostgresServer:
         pytest.fail(f"Postgres does not start: {(self.home / 'log').read_text()[-500:]}")
 
     def stop(self):
-        self.process.terminate()  # waits for nobody: sessions are ended by a second signal
-        self.process.send_signal(2)
+        self.process.terminate()
+        self.process.send_signal(2)  # also ends open sessions
         self.process.wait(20)
 
     def connect(self):
@@ -178,7 +178,7 @@ class PostgresServer:
 
 @pytest.fixture
 def postgres(postgres_server):
-    """Its URL, with an empty database."""
+    """The URL of the server, with an empty database."""
     with postgres_server.connect() as connection:
         connection.execute("DROP SCHEMA public CASCADE")
         connection.execute("CREATE SCHEMA public")
@@ -187,7 +187,7 @@ def postgres(postgres_server):
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def database(request, tmp_path):
-    """The URL of an empty place for telemetry: on SQLite, then on Postgres."""
+    """The URL of an empty database: SQLite, then Postgres."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/telemetry.db"
     return request.getfixturevalue("postgres")

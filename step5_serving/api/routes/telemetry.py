@@ -36,9 +36,7 @@ async def summary(
 async def calls(
     request: Request,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
-    before: Annotated[
-        int | None, Query(ge=0, le=LARGEST, description="`next` of the previous page.")
-    ] = None,
+    before: Annotated[int | None, Query(ge=0, le=LARGEST, description="`next` of the previous page.")] = None,
     low_confidence: bool = False,
     error: bool = False,
 ) -> Response:
