@@ -61,8 +61,8 @@ class Admission:
             raise overloaded(self.closed, 1)
         if self.running >= self.most_running and len(self._queue) >= self.most_waiting:
             raise overloaded(
-                f"{self.running} calls are running and {len(self._queue)} are waiting, which is all there "
-                "is room for: try again later",
+                f"{self.running} calls are running and {len(self._queue)} are waiting, and there is no room "
+                "for more: try again later",
                 self.retry_after(),
             )
 
@@ -90,7 +90,7 @@ class Admission:
         """
         ### BEGIN SOLUTION 5.6: The doors
         self.check()
-        if self.running < self.most_running:  # then nobody is waiting either
+        if self.running < self.most_running:  # then no call is waiting
             self._begin()
             return
         turn = asyncio.get_running_loop().create_future()
@@ -101,7 +101,7 @@ class Admission:
             if turn.done() and not turn.cancelled():  # our turn came in the same moment: pass it on
                 self._leave(None)
             else:
-                with contextlib.suppress(ValueError):  # passed over already by whoever left
+                with contextlib.suppress(ValueError):  # `_leave` skipped it already
                     self._queue.remove(turn)
             raise
         ### END SOLUTION

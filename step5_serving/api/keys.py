@@ -33,7 +33,7 @@ from step5_serving.errors import ApiError, unavailable
 SCOPES = ("ask", "operate")
 PREFIX = "s5_"
 REFRESH_S = 1.0  # how often the file is read
-UNKNOWN_KEY = "the key is not known here: send one as `Authorization: Bearer KEY` or `x-api-key: KEY`"
+UNKNOWN_KEY = "the key is missing or unknown: send it as `Authorization: Bearer KEY` or `x-api-key: KEY`"
 NAME = re.compile(r"[\w.@-][\w .@-]{0,59}")
 
 
@@ -174,7 +174,7 @@ class Access:
             if key is None:
                 raise ApiError(401, "authentication_error", UNKNOWN_KEY)
             if scope not in key.scopes:
-                message = f"this key may {' and '.join(key.scopes)}, this wants {scope}"
+                message = f"this key is for {' and '.join(key.scopes)}, and this needs {scope}"
                 raise ApiError(403, "permission_error", message)
             key_id = key.id
         if self.rates and (wait := self.rates.take(key_id or host or "")):
@@ -200,7 +200,7 @@ def _read(path: Path) -> list[Key] | None:
         raise UserError(f"cannot read the keys in {path}: {reason(error)}") from None
     except ValidationError:
         raise UserError(
-            f"{path} holds no keys: it should be a file that `python -m step5_serving keys add` has written"
+            f"{path} is not a file of keys: `python -m step5_serving keys add NAME` makes one"
         ) from None
 
 

@@ -132,7 +132,8 @@ class SecurityMiddleware:
         host = given.get(b"host", b"").decode("latin-1")
         if self.names is not None and (name := _without_port(host)) not in self.names:
             known = ", ".join(sorted(self.names))
-            return ApiError(421, "invalid_request_error", f"host {name[:80]!r} is not here: use {known}")
+            message = f"host {name[:80]!r} is not served here: use {known}"
+            return ApiError(421, "invalid_request_error", message)
         forwarded = [name for name in given if name in FORWARDED or name.startswith(b"x-forwarded-")]
         if forwarded and not self.wants_keys():
             header = forwarded[0].decode("latin-1")

@@ -105,7 +105,7 @@ def _make_spans(config: Config) -> Spans | None:
         from step5_serving.telemetry.spans import Spans
     except ImportError:
         raise UserError(
-            "spans want their exporter: pip install opentelemetry-exporter-otlp-proto-http"
+            "spans need their exporter: pip install opentelemetry-exporter-otlp-proto-http"
         ) from None
     return Spans(config.otlp, content=config.otlp_content, redact=redacted if config.redact else None)
 
@@ -168,7 +168,7 @@ def _make_server(config: Config, app: FastAPI) -> Any:
                     await service.drained()
             except TimeoutError:
                 running = service.admission.running + len(service.changes)
-                logging.getLogger(__name__).warning("%d calls are broken off", running)
+                logging.getLogger(__name__).warning("%d calls are aborted", running)
             self.should_exit = True
 
     return Draining(

@@ -97,7 +97,7 @@ class Store:
         if found != str(VERSION):
             raise UserError(
                 f"telemetry in {self.name} has format {found}, this program writes {VERSION}: "
-                "use the program that made it, or begin another with --telemetry"
+                "use the version that made it, or choose another place with --telemetry"
             )
 
     def close(self) -> None:
@@ -121,14 +121,14 @@ class Store:
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[sa.Connection]:
-        """A write transaction, committed at the end of the `with`; a deleted file is made anew first.
+        """A write transaction, committed at the end of the `with`. A deleted file is made again.
 
         Raises:
             SQLAlchemyError: the database can't be written.
             OSError: the file can't be made, or was deleted meanwhile, and the rows with it.
         """
         if self.file is not None and not self.file.exists():
-            print(f"telemetry: {self.name} is gone; it is begun anew", file=sys.stderr)
+            print(f"telemetry: {self.name} was deleted; a new one is made", file=sys.stderr)
             self.make()
         before = self._close_stale()
         with self.engine.connect().execution_options(**WRITES) as connection:
@@ -250,7 +250,7 @@ def parse(text: str) -> tuple[sa.URL, Path | None]:
     try:
         import psycopg  # noqa: F401
     except ImportError:
-        raise UserError("Postgres wants its driver: pip install 'psycopg[binary]'") from None
+        raise UserError("Postgres needs its driver: pip install 'psycopg[binary]'") from None
     return url.set(drivername="postgresql+psycopg"), None
 
 

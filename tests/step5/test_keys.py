@@ -66,7 +66,7 @@ def test_a_file_of_something_else_is_refused(path, tmp_path):
     assert len(Keys(path)) == 0
     for text in ("{", "[]", '{"keys": [{"id": 1}]}', '{"keys": 3}'):
         path.write_text(text)
-        with pytest.raises(UserError, match="holds no keys"):
+        with pytest.raises(UserError, match="is not a file of keys"):
             Keys(path)
     with pytest.raises(UserError, match="cannot read"):
         Keys(tmp_path)
@@ -86,9 +86,9 @@ def test_a_running_server_sees_a_new_key_within_a_second(path):
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
-        (lambda path: path.write_text('{"keys": ['), "holds no keys"),
-        (lambda path: path.write_text(""), "holds no keys"),
-        (lambda path: path.write_bytes(b"\xff\xfe"), "holds no keys"),
+        (lambda path: path.write_text('{"keys": ['), "is not a file of keys"),
+        (lambda path: path.write_text(""), "is not a file of keys"),
+        (lambda path: path.write_bytes(b"\xff\xfe"), "is not a file of keys"),
         (lambda path: (path.unlink(), path.mkdir()), "cannot read the keys"),
         (lambda path: path.unlink(), "is gone"),
     ],
@@ -172,7 +172,7 @@ def test_each_route_except_health_needs_a_key_with_its_scope(path):
             assert request(app, method, url, **body).status_code == 401, place
             got = request(app, method, url, headers={"x-api-key": texts[other]}, **body)
             assert got.status_code == 403, place
-            assert error_of(got) == ("permission_error", f"this key may {other}, this wants {wanted}")
+            assert error_of(got) == ("permission_error", f"this key is for {other}, and this needs {wanted}")
     assert post(app, headers={"x-api-key": texts["ask"]}).status_code == 200
     assert get(app, "/metrics", headers={"x-api-key": texts["operate"]}).status_code == 200
 

@@ -108,7 +108,7 @@ def test_calls_that_exceed_the_drain_time_are_broken_off(tmp_path):
         assert time.monotonic() - began < 6
         assert asking.result() != 200
     assert code == 0
-    assert "1 calls are broken off" in said
+    assert "1 calls are aborted" in said
     assert statuses(tmp_path) == [499]  # its row says so
 
 

@@ -53,7 +53,7 @@ def test_an_unreadable_key_file_is_logged_once(said, tmp_path):
         assert post(app, headers={"x-api-key": text}).status_code == 503
         assert get(app, "/readyz").status_code == 503
     [line] = said()
-    assert line.startswith(f"keys: {path} holds no keys")
+    assert line.startswith(f"keys: {path} is not a file of keys")
 
 
 @in_loop

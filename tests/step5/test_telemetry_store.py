@@ -210,7 +210,7 @@ def test_a_deleted_file_is_made_anew(file, capsys):
 
     assert writing(file, work) == 1
     assert list_calls(Store.open(str(file)))["calls"][0]["question"] == "after"
-    assert "is gone; it is begun anew" in capsys.readouterr().err
+    assert "was deleted; a new one is made" in capsys.readouterr().err
 
 
 def test_rows_written_while_the_file_is_deleted_are_refused(file, monkeypatch):

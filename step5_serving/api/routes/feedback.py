@@ -50,6 +50,6 @@ async def feedback(body: Feedback, request: Request) -> Response:
     options = {"key_id": key_id, "redact": recorder.redact}
     stored = await asyncio.to_thread(save_feedback, recorder.store, *given, **options)
     if not stored:
-        raise not_found(f"there is no call {body.trace_id} of yours that is over")
+        raise not_found(f"there is no call {body.trace_id}, or not with your key, or it still runs")
     request.app.state.metrics.feedback.labels(body.thumb or "none").inc()
     return reply({"stored": True})
