@@ -39,6 +39,7 @@ STAYS = [
     "version 1.2.3.4.5.6.7",
     "4111 1111 1111 1112",  # Luhn says no
     "DE89 3704 0044 0532 0130 02",  # so does the sum of an IBAN
+    "\u0130B82WEST12345698765432",  # with IGNORECASE, [A-Z] would match it
     "0000000000000000",
     "12345678901234567890123",
     "@example",
