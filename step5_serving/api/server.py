@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 OTLP = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 KEEP_ALIVE_S = 20  # for an idle connection
-SHUTDOWN_S = 2  # for connections to close once no call runs any more
+LAST_S = 2  # for connections to close once no call runs any more
 
 
 def serve(config: Config, say: Callable[[str], None] = lambda line: print(line, file=sys.stderr)) -> None:
@@ -182,7 +182,7 @@ def _make_server(config: Config, app: FastAPI) -> Any:
             server_header=False,
             proxy_headers=False,  # they could be forged by a caller without a key, to get another's rate
             timeout_keep_alive=KEEP_ALIVE_S,
-            timeout_graceful_shutdown=SHUTDOWN_S,
+            timeout_graceful_shutdown=LAST_S,
         )
     )
 
