@@ -74,10 +74,3 @@ class TelemetryDown(ApiError):
 
     def __init__(self, why: str) -> None:
         super().__init__(503, "telemetry_unavailable", why, retry_after=1)
-
-
-class BudgetExceeded(ApiError):
-    """Today's budget is spent; `retry_after` is the time until midnight UTC."""
-
-    def __init__(self, why: str, retry_after: int) -> None:
-        super().__init__(429, "budget_exceeded", why, retry_after=retry_after)

@@ -55,7 +55,8 @@ def create_app(
     spans: Spans | None = None,
 ) -> FastAPI:
     """An app of the given parts; server.py makes them from a Config."""
-    service = Service(config, answerer, recorder, keys or Keys(config.keys), budget, spans)
+    keys = Keys(config.keys) if keys is None else keys  # one without keys is false
+    service = Service(config, answerer, recorder, keys, budget, spans)
     app = FastAPI(
         title="step5_serving",
         description=DESCRIPTION,

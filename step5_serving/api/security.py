@@ -109,7 +109,8 @@ class SecurityMiddleware:
                     self.count(path if path in self.paths else OTHER, message["status"])
             await send(message)
 
-        limit, length = limit_of(scope["path"]), given.get(b"content-length", b"0")
+        limit = INGEST if scope["path"] == "/ingest" else QUESTION
+        length = given.get(b"content-length", b"0")
         refusal = self._check(scope, given)
         if refusal is None and length.isdigit() and int(length) > limit.bytes:
             refusal = limit.refusal()
@@ -153,11 +154,6 @@ class SecurityMiddleware:
 def internal(request_id: str) -> ApiError:
     """What the caller sees of a bug."""
     return ApiError(500, "api_error", f"internal error: the server's log has it under {request_id}")
-
-
-def limit_of(path: str) -> Limit:
-    """The limits for a request's body."""
-    return INGEST if path == "/ingest" else QUESTION
 
 
 def _limited(receive: Receive, limit: Limit) -> Receive:

@@ -28,16 +28,17 @@ def retrieved(reflection: Any, sources: list[Any]) -> Retrieved:
         attempts.append(Attempt(each.strategy, each.query, each.confidence, took, start, retrieve, rerank))
         start += retrieve + rerank
     return Retrieved(
-        sources=[to_source(each) for each in sources],
+        sources=[
+            Source(each.number, each.document, each.place, each.text, each.chunks[0], _sha256(each.text))
+            for each in sources
+        ],
         confidence=reflection.best.confidence,
         attempts=attempts,
     )
 
 
-def to_source(source: Any) -> Source:
-    """A passage, with the hash by which a replay recognizes it."""
-    sha256 = hashlib.sha256(source.text.encode("utf-8", "replace")).hexdigest()
-    return Source(source.number, source.document, source.place, source.text, source.chunks[0], sha256)
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
 
 
 def model_error(error: Exception, settings: Settings, found: Retrieved | None) -> ApiError:

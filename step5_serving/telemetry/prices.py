@@ -21,7 +21,7 @@ import sqlalchemy as sa
 
 from shared import catalog
 from shared.errors import UserError
-from step5_serving.errors import BudgetExceeded
+from step5_serving.errors import ApiError
 from step5_serving.telemetry.call import Call, now
 from step5_serving.telemetry.schema import calls, microseconds
 from step5_serving.telemetry.store import Store
@@ -67,15 +67,14 @@ class Budget:
             self._spent = float(spent or 0.0)
 
     def check(self, at: datetime | None = None) -> None:
-        """Raises BudgetExceeded if today's budget is spent."""
+        """Raise ApiError (429) if today's budget is spent."""
         at = at or now()
         spent = self.spent(at)
         if spent >= self.limit:
             left = self._day + timedelta(days=1) - at
-            raise BudgetExceeded(
-                f"today's budget of ${self.limit:g} is spent (${spent:.4f}): the next day begins at 0:00 UTC",
-                retry_after=max(1, int(left.total_seconds()) + 1),
-            )
+            message = f"today's budget of ${self.limit:g} is spent (${spent:.4f}): it is renewed at 0:00 UTC"
+            retry_after = max(1, int(left.total_seconds()) + 1)
+            raise ApiError(429, "budget_exceeded", message, retry_after=retry_after)
 
     def add(self, call: Call) -> None:
         """Count a finished call on the day it started; an unknown cost adds nothing."""

@@ -6,7 +6,7 @@ import pytest
 
 from shared.catalog import lookup
 from shared.errors import UserError
-from step5_serving.errors import BudgetExceeded
+from step5_serving.errors import ApiError
 from step5_serving.telemetry.prices import Budget, cost_of
 from step5_serving.telemetry.store import Store
 from tests.step5.telemetry_parts import NOON, after, call_of, record
@@ -43,7 +43,7 @@ def test_a_spent_budget_refuses_in_one_line():
     for _ in range(2):
         budget.check(NOON)
         budget.add(call_of(cost_usd=0.5))
-    with pytest.raises(BudgetExceeded, match=r"budget of \$1 is spent") as error:
+    with pytest.raises(ApiError, match=r"budget of \$1 is spent") as error:
         budget.check(NOON)
     assert (error.value.status, error.value.type) == (429, "budget_exceeded")
     assert error.value.retry_after == pytest.approx(DAY / 2, abs=2)
@@ -52,7 +52,7 @@ def test_a_spent_budget_refuses_in_one_line():
 def test_a_new_day_has_a_new_budget():
     budget = Budget(1.0, today=NOON)
     budget.add(call_of(cost_usd=2.0))
-    with pytest.raises(BudgetExceeded):
+    with pytest.raises(ApiError):
         budget.check(after(DAY / 2 - 1))
     budget.check(after(DAY / 2))
     assert budget.spent(after(DAY / 2)) == 0.0

@@ -17,7 +17,9 @@ def workers(tmp_path, postgres):
         yield a, b
 
 
-def test_two_workers_share_telemetry_and_survive_the_end_of_the_other_and_of_the_database(workers, postgres_server):
+def test_two_workers_share_telemetry_and_survive_faults_of_each_other_and_the_database(
+    workers, postgres_server
+):
     with ThreadPoolExecutor(8) as pool:
         got = list(pool.map(lambda n: workers[n % 2].ask(), range(40)))
     assert {each.status_code for each in got} == {200}
