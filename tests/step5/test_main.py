@@ -156,7 +156,7 @@ def test_the_demo_starts_asks_looks_and_stops(command, tiny_models, tmp_path):
     assert facts["command"] == "step5_serving demo"
     assert facts["headline"].startswith("4 of 4 questions answered in ")
     assert (facts["questions"], facts["answered"]) == (4, 4)
-    assert 0 < facts["ready_seconds"] < 60
+    assert facts["ready_seconds"] > 0
     summary = facts["summary"]
     assert (summary["calls"], summary["errors"], summary["abstained"]) == (4, 0, 0)
     assert summary["tokens"]["output"] > 0
