@@ -113,7 +113,13 @@ class RagAnswerer:
 
             try:
                 outcome = ask(
-                    opened.retriever, check_question(query.question), plan, client, self.model, write, on_found
+                    opened.retriever,
+                    check_question(query.question),
+                    plan,
+                    client,
+                    self.model,
+                    write,
+                    on_found,
                 )
             except ChatError as error:
                 found = found or retrieved(error.reflection, error.sources)
