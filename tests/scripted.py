@@ -12,6 +12,7 @@ and SSE; errors, cuts and time-outs on demand.
 
 import itertools
 import json
+import threading
 from collections import deque
 
 import anthropic
@@ -31,6 +32,8 @@ KINDS = {
     500: "api_error",
     529: "overloaded_error",
 }
+
+PLAIN = {"status": 200, "error": None, "headers": {}, "sse_cut": None, "hang": False, "refused": False}
 
 
 class WireError(BaseException):
@@ -55,13 +58,17 @@ def check_message(body):
 
 
 class ScriptedMessages:
-    """The server's side of a test: `enqueue` what it says, read in `requests` what it was asked."""
+    """The server's side of a test: `enqueue` what it says, read in `requests` what it was asked.
 
-    def __init__(self, **client_options):
+    Or give a function `reply`: what it makes of a request is what `enqueue` takes.
+    """
+
+    def __init__(self, reply=None, **client_options):
         self.requests = []
+        self._reply, self._lock = reply, threading.Lock()
         self._script = deque()
         self._ids = itertools.count(1)
-        transport = httpx2.MockTransport(self._answer)
+        transport = httpx2.MockTransport(lambda request: _response(request, self._next(request)))
         options = {"api_key": "scripted", "base_url": URL} | client_options
         self.client = anthropic.Anthropic(http_client=httpx2.Client(transport=transport), **options)
 
@@ -72,22 +79,18 @@ class ScriptedMessages:
         *,
         stop_reason=None,
         usage=None,
-        status=200,
-        error=None,
-        headers=None,
-        sse_cut=None,
-        hang=False,
-        refused=False,
+        **failure,
     ):
         """The next answer.
 
         tool_uses  [(name, input), ...]; ids are given in order: toolu_1, toolu_2, ...
-        status     other than 200: an error with the message `error`
-        error      with status 200: an `error` event in the middle of the stream
-        sse_cut    the stream ends after so many events, as when a connection breaks; "quietly" ends it
-                   without its last events, as when a proxy closes it
-        hang       the time-out passes before the answer comes, or after `sse_cut` events of it
-        refused    no server is there
+        failure    status     other than 200: an error with the message `error`
+                   error      with status 200: an `error` event in the middle of the stream
+                   headers    of the response
+                   sse_cut    the stream ends after so many events, as when a connection breaks; "quietly"
+                              ends it without its last events, as when a proxy closes it
+                   hang       the time-out passes before the answer comes, or after `sse_cut` events of it
+                   refused    no server is there
         """
         content = [{"type": "text", "text": text}] if text else []
         for name, tool_input in tool_uses:
@@ -104,25 +107,13 @@ class ScriptedMessages:
             "usage": {"input_tokens": 100, "output_tokens": 10} | (usage or {}),
         }
         check_message(message)
-        self._script.append(
-            {
-                "message": message,
-                "status": status,
-                "error": error,
-                "headers": headers or {},
-                "sse_cut": sse_cut,
-                "hang": hang,
-                "refused": refused,
-            }
-        )
+        assert failure.keys() <= PLAIN.keys()
+        self._script.append(PLAIN | failure | {"message": message})
 
     @property
     def left(self):
         """How many answers of the script nobody has asked for."""
         return len(self._script)
-
-    def _answer(self, request):
-        return _response(request, self._next(request))
 
     def _next(self, request):
         body = json.loads(request.content)
@@ -132,10 +123,13 @@ class ScriptedMessages:
         problem = wire.validate_request(body, count_tokens=counting)
         if problem:
             raise WireError(f"the API would refuse this request: {problem}")
-        self.requests.append(body)
-        if not self._script:
-            raise WireError(f"request {len(self.requests)} finds the script at its end")
-        return self._script.popleft()
+        with self._lock:
+            self.requests.append(body)
+            if self._reply:
+                self.enqueue(**self._reply(body))
+            if not self._script:
+                raise WireError(f"request {len(self.requests)} finds the script at its end")
+            return self._script.popleft()
 
 
 def _response(request, step):

@@ -34,9 +34,7 @@ def by_hand(model, ids, n, sampling=Sampling()):  # noqa: B008
     return done.ids if done.stop_id is None else [*done.ids, done.stop_id]
 
 
-@pytest.mark.parametrize(
-    "prompt", ["Hello", "What is the weather in Bangkok?", "def f(x):\n    ", "Ünïcödé 猫"]
-)
+@pytest.mark.parametrize("prompt", ["What is the weather in Bangkok?", "Ünïcödé 猫\n    "])
 def test_greedy_is_token_for_token_that_of_model_generate(tiny, prompt):
     tokenizer, model = tiny
     ids = encode(tokenizer, prompt)
@@ -63,15 +61,11 @@ def test_it_stops_at_end_of_turn(tiny):
 
 def test_sampling_is_the_same_for_the_same_seed(tiny):
     tokenizer, model = tiny
-    ids = encode(tokenizer, "Hello")
-
-    def drawn(seed):
-        return generate(
-            model, ids, 20, Sampling(temperature=1), generator=torch.Generator().manual_seed(seed)
-        ).ids
-
-    assert drawn(1) == drawn(1)
-    assert drawn(1) != drawn(2)
+    ids, hot = encode(tokenizer, "Hello"), Sampling(temperature=1)
+    one, again, other = (
+        generate(model, ids, 20, hot, generator=torch.Generator().manual_seed(seed)).ids for seed in (1, 1, 2)
+    )
+    assert one == again != other
 
 
 def test_int8_keeps_the_logits_nearly_and_halves_the_bytes(tiny):
@@ -126,20 +120,15 @@ def test_the_page_of_the_roadmap_runs(monkeypatch, capsys):
     assert capsys.readouterr().out.startswith("Explain what a transformer is:")
 
 
-def test_the_command_streams_text_and_ends_with_counts(command):
-    got = command("step1_foundations", "generate", "Hello", "--smoke", "--max-new-tokens", "5")
-    assert got.code == 0
-    assert "5 out" in got.out
-    assert "that memory allows" in got.out
-
-
-def test_json_is_all_that_stands_on_stdout_and_the_default_command_is_generate(command):
+def test_the_command_prints_text_and_counts_or_json(command):
     def facts_of(*args):
         return json.loads(command("step1_foundations", *args, "--smoke", "--json").out)
 
-    facts = facts_of("--max-new-tokens", "5")
-    assert facts["command"] == "step1_foundations generate"
-    assert facts["output_tokens"] == 5
+    shown = command("step1_foundations", "generate", "Hello", "--smoke", "--max-new-tokens", "5").out
+    assert "5 out" in shown
+    assert "that memory allows" in shown
+    facts = facts_of("--max-new-tokens", "5")  # `generate` is the default command
+    assert (facts["command"], facts["output_tokens"]) == ("step1_foundations generate", 5)
     assert facts["memory_bound_tokens_per_second"] > 0
     chat, raw = (facts_of("Say hello", flag, "--max-new-tokens", "1") for flag in ("--chat", "--raw"))
     assert raw["input_tokens"] < chat["input_tokens"]  # no chat template around it

@@ -90,30 +90,22 @@ def test_special_tokens_that_a_user_types_stay_in_the_users_turn():
 # --- next -------------------------------------------------------------------------------------------------
 
 
-def test_surprisal_and_perplexity_are_the_models_own_loss(command, monkeypatch):
+def test_surprisal_entropy_and_perplexity_are_those_of_the_models_own_softmax_and_loss(command, monkeypatch):
     monkeypatch.setenv("ROADMAP_DTYPE", "float32")
     facts = facts_of(command, "next", TEXT)
     tokenizer, model = models.load_tokenizer("tiny"), models.load_causal_lm("tiny", dtype="float32")
     ids = encode(tokenizer, TEXT)
-    with torch.inference_mode():
-        loss = float(model(ids, labels=ids).loss)
-    assert facts["perplexity"] == pytest.approx(math.exp(loss), rel=1e-3)
-    assert facts["positions"][0]["surprisal_bits"] is None
-    assert all(0 <= position["next_entropy_bits"] <= math.log2(512) for position in facts["positions"])
-    characters = len(tokenizer.decode(ids[0, 1:]))
-    bits = loss / math.log(2) * (ids.shape[1] - 1)
-    assert facts["bits_per_character"] == pytest.approx(bits / characters, rel=1e-2)
-
-
-def test_expectations_are_those_of_the_softmax():
-    model = models.load_causal_lm("tiny", dtype="float32")
-    ids = torch.randint(512, (1, 20), generator=torch.Generator().manual_seed(0))
     seen = next_token.expect(model, ids, 3)
     with torch.inference_mode():
-        log2p = model(ids).logits[0].log_softmax(-1) / math.log(2)
-    torch.testing.assert_close(seen.surprisal, -log2p[torch.arange(19), ids[0, 1:]])
+        out = model(ids, labels=ids)
+    log2p = out.logits[0].log_softmax(-1) / math.log(2)
+    torch.testing.assert_close(seen.surprisal, -log2p[torch.arange(ids.shape[1] - 1), ids[0, 1:]])
     torch.testing.assert_close(seen.entropy, -(log2p.exp2() * log2p).sum(-1))
     torch.testing.assert_close(seen.top_p, log2p.exp2().topk(3).values)
+    assert facts["perplexity"] == pytest.approx(math.exp(float(out.loss)), rel=1e-3)
+    assert facts["positions"][0]["surprisal_bits"] is None
+    bits = float(seen.surprisal.sum())
+    assert facts["bits_per_character"] == pytest.approx(bits / len(tokenizer.decode(ids[0, 1:])), rel=1e-2)
 
 
 # --- embeddings -------------------------------------------------------------------------------------------
@@ -128,9 +120,6 @@ def test_neighbours_are_the_tokens_with_the_largest_cosines():
     assert near[0][1] > 0.99
     assert near == sorted(near, key=lambda each: -each[1])
     assert piece(tokenizer, len(tokenizer) + 3) == f"#{len(tokenizer) + 3}"  # a row that only pads the table
-
-
-def test_same_kind_counts_nearest_neighbours():
     vectors = torch.tensor([[1.0, 0], [0.99, 0.1], [0, 1.0], [0.1, 0.99]])
     assert embeddings.same_kind(vectors, ["a", "a", "b", "b"]).hits == 4
     assert embeddings.same_kind(vectors, ["a", "b", "a", "b"]).hits == 0
@@ -209,16 +198,9 @@ def test_the_block_is_also_that_of_qwen2_with_biases(command, tmp_path):
     from transformers import Qwen2Config, Qwen2ForCausalLM
 
     models.load_tokenizer("tiny").save_pretrained(tmp_path / "qwen")
-    config = Qwen2Config(
-        vocab_size=512,
-        hidden_size=64,
-        intermediate_size=128,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-    )
+    sizes = {"vocab_size": 512, "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2}
     torch.manual_seed(0)
-    model = Qwen2ForCausalLM(config)
+    model = Qwen2ForCausalLM(Qwen2Config(**sizes, num_attention_heads=4, num_key_value_heads=2))
     torch.nn.init.normal_(model.model.layers[0].self_attn.q_proj.bias)
     model.save_pretrained(tmp_path / "qwen")
     got = command("step1_foundations", "block", TEXT, "--model", str(tmp_path / "qwen"), "--json")
@@ -228,11 +210,10 @@ def test_the_block_is_also_that_of_qwen2_with_biases(command, tmp_path):
 def test_a_model_of_another_shape_is_refused(refused, tmp_path):
     from transformers import GPT2Config, GPT2LMHeadModel
 
-    models.load_tokenizer("tiny").save_pretrained(tmp_path / "gpt2")
-    GPT2LMHeadModel(GPT2Config(vocab_size=512, n_embd=64, n_layer=1, n_head=2)).save_pretrained(
-        tmp_path / "gpt2"
-    )
-    said = refused("step1_foundations", "block", TEXT, "--model", str(tmp_path / "gpt2"))
+    folder = str(tmp_path / "gpt2")
+    models.load_tokenizer("tiny").save_pretrained(folder)
+    GPT2LMHeadModel(GPT2Config(vocab_size=512, n_embd=64, n_layer=1, n_head=2)).save_pretrained(folder)
+    said = refused("step1_foundations", "block", TEXT, "--model", folder)
     assert "this takes Llama-shaped models (llama, mistral, qwen2), not gpt2" in said
 
 

@@ -56,14 +56,7 @@ def test_the_whole_chain_draws_what_transformers_would_draw(values, temperature,
 
 
 @pytest.mark.parametrize(
-    "wrong",
-    [
-        {"temperature": 1e-9},
-        {"temperature": float("nan")},
-        {"top_k": -1},
-        {"top_p": 1.1},
-        {"repetition_penalty": 0},
-    ],
+    "wrong", [{"temperature": float("nan")}, {"top_k": -1}, {"top_p": 1.1}, {"repetition_penalty": 0}]
 )
 def test_a_wrong_setting_says_what_is_allowed(wrong):
     with pytest.raises(UserError, match="is not allowed: use"):

@@ -16,17 +16,6 @@ ALERT = {"symbol": "AAPL", "direction": "above", "price": 250}
 ALERT_CALL = {"tool_uses": [("create_price_alert", ALERT)]}
 
 
-class Answers:
-    """Someone who gives these answers in order, and remembers what was asked."""
-
-    def __init__(self, *answers):
-        self.answers, self.questions = list(answers), []
-
-    def __call__(self, question):
-        self.questions.append(question)
-        return self.answers.pop(0)
-
-
 @pytest.fixture
 def terminal(monkeypatch):
     """A terminal on which these lines are typed."""
@@ -56,50 +45,54 @@ def ask(api, command, tmp_path):
     return run
 
 
-@pytest.mark.parametrize("typed", ["y\n", "YES\n"])
-def test_a_yes_runs_the_tool(ask, terminal, typed):
-    terminal(typed)
+def test_a_yes_runs_the_tool(ask, terminal):
+    terminal("YES\n")
     got, saved, result = ask()
     assert got.err.startswith('create_price_alert({"symbol": "AAPL", "direction": "above", "price": 250})')
     assert got.err.endswith(": run it? [y/N] ")
     assert [alert["symbol"] for alert in saved] == ["AAPL"]
     assert "is_error" not in result
-
-
-@pytest.mark.parametrize("typed", ["n\n", "", "yep, but later\n"])
-def test_anything_else_is_a_no_that_the_model_hears(ask, terminal, typed):
-    terminal(typed)
-    _got, saved, result = ask()
-    assert (saved, result["is_error"]) == ([], True)
-    assert result["content"].startswith("create_price_alert was not run: the user said no")
-
-
-def test_without_a_terminal_it_is_refused_and_the_model_is_told_why(ask, terminal):
-    terminal("y\n", there=False)
-    _got, saved, result = ask()
-    assert (saved, result["is_error"]) == ([], True)
-    assert "no terminal is there to ask on; the user can allow it with --yes" in result["content"]
-
-
-def test_yes_asks_nobody(ask, terminal):
     terminal(there=False)
-    got, saved, _result = ask("--yes")
-    assert (got.err, len(saved)) == ("", 1)
+    got, saved, _result = ask("--yes")  # asks nobody
+    assert (got.err, len(saved)) == ("", 2)
+
+
+NO_TERMINAL = "no terminal is there to ask on; the user can allow it with --yes"
+
+
+@pytest.mark.parametrize(
+    ("typed", "there", "why"),
+    [
+        ("n\n", True, "the user said no"),
+        ("", True, "the user said no"),
+        ("yep, but later\n", True, "the user said no"),
+        ("y\n", False, NO_TERMINAL),
+    ],
+)
+def test_anything_else_is_a_no_and_the_model_is_told_why(ask, terminal, typed, there, why):
+    terminal(typed, there=there)
+    _got, saved, result = ask()
+    assert (saved, result["is_error"]) == ([], True)
+    assert result["content"].startswith("create_price_alert was not run: ")
+    assert why in result["content"]
 
 
 def test_once_means_one_question_whatever_the_answer():
+    questions = []
+
     def effect() -> str:
         """Do it."""
         return "done"
 
-    yes, no = Answers(""), Answers("the user said no")
-    tool = NeedsApproval(FunctionTool(effect), yes, once=True)
-    assert [tool.call({}), tool.call({})] == ["done", "done"]
-    refused = NeedsApproval(FunctionTool(effect), no, once=True)
+    def tool(answer):
+        return NeedsApproval(FunctionTool(effect), lambda ask: questions.append(ask) or answer, once=True)
+
+    allowed, refused = tool(""), tool("the user said no")
+    assert [allowed.call({}), allowed.call({})] == ["done", "done"]
     for _ in range(2):
         with pytest.raises(ToolError, match="the user said no"):
             refused.call({})
-    assert (len(yes.questions), len(no.questions)) == (1, 1)
+    assert len(questions) == 2
 
 
 def test_calls_with_effects_run_in_order_on_the_main_thread(tmp_path):

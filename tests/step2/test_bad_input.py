@@ -10,28 +10,15 @@ import pytest
 from tests.step2.fake_services import WEATHER
 
 
-def test_claude_without_a_key(refused):
-    assert "ANTHROPIC_API_KEY" in refused("step2_tools", "Hi", "--model", "claude-sonnet-5-5", "--offline")
-
-
 @pytest.mark.parametrize(
     ("failure", "requests", "line"),
     [
         ({"status": 401}, 1, "the key is wrong (401): set ANTHROPIC_API_KEY"),
-        (
-            {"status": 404, "error": "model: x"},
-            1,
-            "doesn't know this model (404): choose another with --model",
-        ),
+        ({"status": 404, "error": "model: x"}, 1, "doesn't know this model (404): choose another with"),
         ({"status": 429}, 3, "your rate limit is reached (429): try again in a minute"),
         ({"status": 429, "headers": {"retry-after": "90"}}, 1, "(429): try again in 90 seconds"),
         ({"status": 529}, 3, "the server is overloaded (529): try again in a minute"),
         ({"status": 500}, 3, "the server failed (500): try again"),
-        (
-            {"status": 400, "error": "prompt is too long: 9 > 8"},
-            1,
-            "refuses the request (400): prompt is too long",
-        ),
         ({"status": 400, "error": "no\nsuch thing"}, 1, "refuses the request (400): no such thing"),
         ({"refused": True}, 3, "the API can't be reached (connection refused): is it running"),
         ({"hang": True}, 1, "no answer within 60 seconds: try again, or allow more with --timeout"),
@@ -55,14 +42,8 @@ def test_only_commands_with_a_time_limit_advise_a_longer_one(api, refused):
     ("failure", "line"),
     [
         ({"text": "Half an", "sse_cut": 4}, "broke off in the middle of the answer (peer closed connection"),
-        (
-            {"text": "Half an", "sse_cut": "quietly"},
-            "broke off in the middle of the answer (the stream ended",
-        ),
-        (
-            {"text": "Half an", "sse_cut": 4, "hang": True},
-            "the answer stopped in the middle and nothing more came",
-        ),
+        ({"text": "Half", "sse_cut": "quietly"}, "broke off in the middle of the answer (the stream ended"),
+        ({"text": "Half", "sse_cut": 4, "hang": True}, "stopped in the middle and nothing more came"),
     ],
 )
 def test_an_answer_that_breaks_off_is_not_asked_for_again(api, command, failure, line):
@@ -106,42 +87,27 @@ def test_a_server_that_speaks_something_else(refused, monkeypatch, headers, body
     assert "secret" not in said
 
 
-@pytest.mark.parametrize("seconds", ["0", "nan", "1e30"])
-def test_a_time_out_that_is_none(api, refused, seconds):
-    line = f"--timeout {float(seconds):g} is not allowed: use 1 to 86400 seconds"
-    assert line in refused("step2_tools", "Hi", "--timeout", seconds)
+@pytest.mark.parametrize(
+    ("args", "line"),
+    [
+        (("  \n\t",), "the question is empty"),
+        (("Hi", "--max-turns", "0"), "--max-turns 0 is not allowed: use 1 or more"),
+        (("Hi", "--max-new-tokens", "-1"), "--max-new-tokens -1 is not allowed"),
+        (("Hi", "--model", "smollm3"), "unknown model 'smollm3'"),
+        (("Hi", "--format", "xml"), "'xml' is not one of 'text', 'json'"),
+        (("Hi", "--timeout", "0"), "--timeout 0 is not allowed: use 1 to 86400 seconds"),
+        (("Hi", "--timeout", "nan"), "--timeout nan is not allowed: use 1 to 86400 seconds"),
+    ],
+)
+def test_a_wrong_flag_or_no_question(api, refused, args, line):
+    assert line in refused("step2_tools", "ask", *args)
+    assert not api.requests
 
 
 def test_the_key_of_a_server_of_ones_own_has_another_name(api, refused, monkeypatch):
     monkeypatch.setenv("ROADMAP_BASE_URL", "http://127.0.0.1:9")
     api.enqueue(status=401)
-    assert "set ROADMAP_BASE_URL_KEY" in refused("step2_tools", "Hi", "--offline")
-
-
-@pytest.mark.parametrize("question", ["", "  \n\t"])
-def test_an_empty_question(api, refused, question):
-    assert "the question is empty" in refused("step2_tools", "ask", question)
-
-
-@pytest.mark.parametrize(
-    ("flags", "line"),
-    [
-        (("--max-turns", "0"), "--max-turns 0 is not allowed: use 1 or more"),
-        (("--max-new-tokens", "-1"), "--max-new-tokens -1 is not allowed"),
-        (("--model", "smollm3"), "unknown model 'smollm3'"),
-        (("--format", "xml"), "'xml' is not one of 'text', 'json'"),
-    ],
-)
-def test_flags(api, refused, flags, line):
-    assert line in refused("step2_tools", "Hi", *flags)
-    assert not api.requests
-
-
-def test_long_and_foreign_questions_are_sent_as_they_are(api, command):
-    for question in ("word " * 20_000, "อากาศที่กรุงเทพเป็นอย่างไร 🌧", "[bold]x[/bold]"):
-        api.enqueue("Hm.")
-        assert command("step2_tools", "ask", "--offline", "--", question).code == 0
-        assert api.requests[-1]["messages"][-1]["content"] == question
+    assert "set ROADMAP_BASE_URL_KEY" in refused("step2_tools", "Hi", "--offline")  # of one's own server
 
 
 def test_wrong_arguments_go_back_to_the_model(api, command):
@@ -160,10 +126,7 @@ def test_wrong_arguments_go_back_to_the_model(api, command):
     [
         ({"text": "I can", "stop_reason": "refusal"}, "the model refused to answer"),
         ({"text": "I can", "stop_reason": "max_tokens"}, "cut at --max-new-tokens 1024"),
-        (
-            {"text": "I", "stop_reason": "model_context_window_exceeded"},
-            "the conversation has filled the model",
-        ),
+        ({"text": "I", "stop_reason": "model_context_window_exceeded"}, "the conversation has filled the"),
         (WEATHER, "stopped at --max-turns 1, the model still called tools"),
     ],
 )

@@ -1,15 +1,12 @@
 import io
 import json
-import subprocess
 import sys
-import time
-import tomllib
 
 import pytest
 
 from shared.embedded.wire import validate_request
 from step2_tools.agent.answer import OWN_WORDS
-from step2_tools.cli.app import _settings, app
+from step2_tools.cli.app import _settings
 from tests.conftest import ROOT
 from tests.step2.fake_services import WEATHER
 
@@ -33,7 +30,8 @@ def test_ask_prints_the_text_and_what_it_cost(ask):
 
 
 def test_the_trace_shows_every_message_once_and_the_answer_whole(ask):
-    got = ask("--trace", text="It is 32 °C.\n" + "x" * 900)
+    got = ask("--trace", text="It is 32 °C.\n\x1b[31m" + "x" * 900)
+    assert "\x1b" not in got.out
     rows = [line for line in got.out.splitlines() if line.split(" ")[0] in ("user", "assistant", "tool")]
     assert [row.split()[:2] for row in rows] == [
         ["user", "What"],
@@ -49,17 +47,6 @@ def test_the_trace_shows_every_message_once_and_the_answer_whole(ask):
     assert "get_weather(" in asked.err
 
 
-def test_the_trace_has_no_control_characters_of_a_tool(api, command):
-    api.enqueue("A \x1b[31mred\x07 text")
-    assert "\x1b" not in command("step2_tools", "Hi", "--offline", "--trace").out
-
-
-def test_the_question_in_the_json_is_the_one_that_was_sent(api, command):
-    api.enqueue('{"answer": "Yes."}')
-    got = command("step2_tools", "caf\udce9?", "--offline", "--format", "json")
-    assert json.loads(got.out)["question"] == "caf??"
-
-
 def test_json_has_the_facts_and_nothing_else(ask):
     facts = json.loads(ask("--json", "--model", "claude-sonnet-5-5").out)
     assert (facts["answer"], facts["stop_reason"], facts["incomplete"]) == ("It is 32 °C.", "end_turn", None)
@@ -69,25 +56,13 @@ def test_json_has_the_facts_and_nothing_else(ask):
     assert [message["role"] for message in facts["messages"]] == ["user", "assistant", "user", "assistant"]
 
 
-def test_claude_is_asked_to_cache_what_stays_the_same_and_no_other_model(api, command):
-    for model, expected in (("claude-sonnet-5-5", {"type": "ephemeral"}), ("smollm2-135m-instruct", None)):
-        api.enqueue("Hello.")
-        command("step2_tools", "Hi", "--offline", "--model", model)
-        assert api.requests[-1].get("cache_control") == expected
-
-
-def test_smoke_needs_no_network(api, command):
-    api.enqueue(**WEATHER)
-    api.enqueue("Hot.")
-    facts = json.loads(command("step2_tools", "Is it hot?", "--smoke", "--json").out)
-    assert (facts["model"], facts["offline"], facts["calls"][0]["is_error"]) == ("tiny", True, False)
-    assert api.requests[0]["model"] == "tiny"
-
-
-def test_smoke_asks_no_server_unless_its_model_is_named(monkeypatch):
-    monkeypatch.setenv("ROADMAP_BASE_URL", "http://127.0.0.1:9")
-    assert _settings(smoke=True).base_url is None
-    assert _settings(smoke=True, model="qwen3:4b").base_url == "http://127.0.0.1:9"
+@pytest.mark.parametrize(
+    ("model", "expected"), [("claude-sonnet-5-5", {"type": "ephemeral"}), ("tiny", None)]
+)
+def test_claude_is_asked_to_cache_what_stays_the_same_and_no_other_model(api, command, model, expected):
+    api.enqueue("Hello.")
+    command("step2_tools", "Hi", "--offline", "--model", model)
+    assert api.requests[-1].get("cache_control") == expected
 
 
 def test_without_offline_the_real_services_are_asked(api, command):
@@ -110,7 +85,7 @@ def test_the_newest_prompt_is_the_system_message(ask, api):
     [
         (("-",), "Is it\nhot?\n", "Is it\nhot?"),
         ((), "Is it\nhot?\n", "Is it\nhot?"),
-        (("Cold?",), "Is it\nhot?\n", "Cold?"),
+        (("caf\udce9?",), "Is it\nhot?\n", "caf??"),  # bytes that are not UTF-8
         ((), "", "What is the weather in Bangkok?"),
     ],
 )
@@ -121,28 +96,29 @@ def test_a_dash_and_a_pipe_are_read_as_the_question(api, command, monkeypatch, a
     assert api.requests[0]["messages"][0]["content"] == asked
 
 
-@pytest.mark.parametrize("flags", [(), ("--trace",)])
-def test_an_answer_without_a_tool_is_introduced_as_the_models_own_words(api, command, flags):
-    api.enqueue("The flight was booked.")
-    out = command("step2_tools", "Book me a flight", "--offline", *flags).out
-    assert out.count(OWN_WORDS) == 1
-    assert out.index(OWN_WORDS) < out.index("The flight was booked.")
-
-
-@pytest.mark.parametrize(("city", "backed"), [("Bangkok", True), ("Atlantis", False)])
-def test_only_a_tool_that_gives_something_backs_an_answer(api, command, city, backed):
+@pytest.mark.parametrize("city", ["Bangkok", "Atlantis", None])
+def test_an_answer_that_no_tool_backs_is_introduced_as_the_models_own_words(api, command, city):
     for _ in range(2):
-        api.enqueue("Let me look.", [("get_weather", {"city": city})])
+        if city:
+            api.enqueue("Let me look.", [("get_weather", {"city": city})])
         api.enqueue("It is 32 °C.")
     out = command("step2_tools", "Is it hot?", "--offline").out
-    assert out.startswith("Let me look.\n")
-    assert (OWN_WORDS in out) is not backed
     facts = json.loads(command("step2_tools", "Is it hot?", "--offline", "--json").out)
-    assert facts["looked_up"] is backed
+    assert facts["looked_up"] is (city == "Bangkok")
+    assert out.count(OWN_WORDS) == (city != "Bangkok")
+    if city is None:
+        assert out.index(OWN_WORDS) < out.index("It is 32 °C.")
 
 
-def test_a_typo_is_no_question(refused):
-    assert "evaluat" in refused("step2_tools", "evaluat")
+def test_smoke_needs_no_network_and_asks_no_server_unless_its_model_is_named(api, command, monkeypatch):
+    api.enqueue(**WEATHER)
+    api.enqueue("Hot.")
+    facts = json.loads(command("step2_tools", "Is it hot?", "--smoke", "--json").out)
+    assert (facts["model"], facts["offline"], facts["calls"][0]["is_error"]) == ("tiny", True, False)
+    assert api.requests[0]["model"] == "tiny"
+    monkeypatch.setenv("ROADMAP_BASE_URL", "http://127.0.0.1:9")
+    assert _settings(smoke=True).base_url is None
+    assert _settings(smoke=True, model="qwen3:4b").base_url == "http://127.0.0.1:9"
 
 
 def test_tools_prints_what_the_api_takes(command):
@@ -162,20 +138,3 @@ def test_prompts_are_compared(command, refused):
     same = command("step2_tools", "prompts", "diff", "assistant@1", "assistant@1").out
     assert same == "they are the same\n"
     assert "prompt 'poem' has no version" in refused("step2_tools", "prompts", "diff", "poem", "assistant@1")
-
-
-def test_every_demo_run_is_a_command_that_there_is():
-    runs = tomllib.loads((ROOT / "step2_tools" / "demo.toml").read_text())["run"]
-    commands = {command.name or command.callback.__name__ for command in app.registered_commands}
-    assert all(run["args"][0] in commands and "--offline" in run["args"] for run in runs)
-
-
-def test_help_is_quick_and_imports_nothing_heavy():
-    code = (
-        "import sys; sys.argv=['x']; import step2_tools.__main__; "
-        "print([name for name in ('anthropic', 'torch', 'pydantic', 'rich.table') if name in sys.modules])"
-    )
-    start = time.monotonic()
-    got = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
-    assert got.stdout == "[]\n", got
-    assert time.monotonic() - start < 3

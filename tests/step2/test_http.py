@@ -93,10 +93,7 @@ def test_five_megabytes_are_not_read():
         (httpx2.Response(200, html="<html>Welcome</html>"), "something other than JSON (text/html)"),
         (httpx2.Response(200, content=b""), "something other than JSON (unknown)"),
         (httpx2.Response(200, content=b"[" * 200_000), "something other than JSON"),
-        (
-            httpx2.Response(301, headers={"location": "https://elsewhere.org"}),
-            "refused the request: status 301",
-        ),
+        (httpx2.Response(301, headers={"location": "https://elsewhere.org"}), "refused the request: status"),
         ({"siez": 3}, "unknown shape (size: field required)"),
         (httpx2.Response(200, content=b'{"size": NaN}'), "unknown shape (size: "),
         (httpx2.Response(200, content=b"null"), "unknown shape (the whole: "),

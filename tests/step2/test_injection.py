@@ -14,12 +14,11 @@ def row(id):
 
 def test_the_texts_are_thirty_of_every_kind():
     rows = injection.read()
-    assert len({each.id for each in rows}) == len(rows) == 30
-    assert Counter(each.channel for each in rows).keys() == {"result", "description"}
+    assert len({each.id for each in rows}) == len({each.text for each in rows}) == len(rows) == 30
+    assert {each.channel for each in rows} == {"result", "description"}
     assert min(Counter(each.goal for each in rows)[goal] for goal in injection.GOALS) >= 7
     assert len({each.language for each in rows}) >= 5
     assert len({each.disguise for each in rows}) >= 10
-    assert len({each.text for each in rows}) == 30
     assert all(each.proof in injection.ARGUMENTS for each in rows if each.goal in ("call", "alert"))
     assert all(each.proof for each in rows if each.goal == "answer")
 

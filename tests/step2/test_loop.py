@@ -11,7 +11,6 @@ from anthropic.lib.tools import ToolError, beta_tool
 
 from step2_tools.agent import loop
 from step2_tools.agent.tool import FunctionTool
-from tests.scripted import ScriptedMessages
 
 HI = {"role": "user", "content": "How long are they?"}
 RAN = []
@@ -32,11 +31,6 @@ def length(of: str) -> str:
 @pytest.fixture(autouse=True)
 def _nothing_ran():
     RAN.clear()
-
-
-@pytest.fixture
-def api():
-    return ScriptedMessages()
 
 
 @pytest.fixture
@@ -148,18 +142,8 @@ def test_a_paused_turn_goes_back_as_it_is(api, run):
     api.enqueue("So far", stop_reason="pause_turn")
     api.enqueue("and further.")
     assert run().text == "and further."
-    assert api.requests[1]["messages"] == [
-        HI,
-        {"role": "assistant", "content": [{"type": "text", "text": "So far"}]},
-    ]
-
-
-def test_a_tool_that_does_not_exist_is_answered_with_those_that_do(api):
-    api.enqueue("", [("delete_all", {}), ("length", {"of": "a"})])
-    api.enqueue("One.")
-    done = loop.run(api.client, "m", [FunctionTool(length)], [HI], system="s")
-    assert done.calls[0] == loop.Call("delete_all", {}, "there is no tool 'delete_all'; use length", True)
-    assert done.calls[1].is_error is False
+    paused = {"role": "assistant", "content": [{"type": "text", "text": "So far"}]}
+    assert api.requests[1]["messages"] == [HI, paused]
 
 
 def test_what_a_broken_tool_raises_stays_with_us(api):
@@ -200,11 +184,7 @@ def test_an_instruction_in_a_result_reaches_no_other_tool(api, run):
     # It travels as the content of one tool_result block, and is nowhere else in the request.
     sent = api.requests[1]
     block = sent["messages"][2]["content"][0]
-    assert block == {
-        "type": "tool_result",
-        "tool_use_id": "toolu_1",
-        "content": json.dumps({"summary": INJECTED}),
-    }
+    assert block == result(1, json.dumps({"summary": INJECTED}))
     block["content"] = ""
     assert "Ignore all rules" not in json.dumps(sent)
 

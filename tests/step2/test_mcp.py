@@ -4,7 +4,6 @@ import shlex
 import socket
 import sys
 import threading
-import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -130,18 +129,13 @@ def test_what_a_server_says_is_cleaned_and_cut(clocks):
     assert result.endswith("[cut: the result had 300,000 characters, this is its beginning]")
 
 
-def test_tools_that_change_after_the_list():
+def test_tools_that_change_and_a_server_that_dies_gets_no_call_twice(tmp_path):
+    calls = tmp_path / "calls"
     with mcp.connect([command_of("clocks")], [], approve_all) as tools:
         by_name = {tool.name: tool for tool in tools}
         assert by_name["change"].call({}) == "changed"
         with pytest.raises(ToolError, match="Unknown tool"):
             by_name["fail"].call({"text": "x"})
-
-
-def test_a_server_that_dies_gets_no_call_twice(tmp_path):
-    calls = tmp_path / "calls"
-    with mcp.connect([command_of("clocks")], [], approve_all) as tools:
-        by_name = {tool.name: tool for tool in tools}
         with pytest.raises(ToolError, match=r"^die failed: the server has ended"):
             by_name["die"].call({"count_file": str(calls)})
         with pytest.raises(ToolError, match="the server has ended"):
@@ -154,12 +148,10 @@ def test_a_server_that_hangs_is_stopped_and_gets_no_call_twice(tmp_path, monkeyp
     with mcp.connect([command_of("clocks")], [], approve_all) as tools:
         by_name = {tool.name: tool for tool in tools}
         monkeypatch.setattr(mcp, "LIMIT_S", 1.0)
-        start = time.monotonic()
         with pytest.raises(ToolError, match=r"^hang took longer than 1 s; its server was stopped$"):
             by_name["hang"].call({"count_file": str(calls)})
         with pytest.raises(ToolError, match="its server has ended"):
             by_name["get_time"].call({"city": "Rome"})
-    assert time.monotonic() - start < 30
     assert calls.read_text() == "called\n"
 
 
@@ -186,10 +178,13 @@ def test_a_flood_over_http_ends():
         ("http://user:secret@127.0.0.1:1/mcp?key=secret", "All connection attempts failed"),
         (command_of("twice"), "a second tool named 'a_b'"),
         (command_of("many"), "more than 64 tools"),
+        ("yes", "no answer within 2 s"),
     ],
-    ids=["unknown", "unclosed", "ends", "unreachable", "two alike", "too many"],
+    ids=["unknown", "unclosed", "ends", "unreachable", "two alike", "too many", "silent"],
 )
-def test_what_is_no_server_that_can_be_used(refused, api, address, said):
+def test_what_is_no_server_that_can_be_used(refused, api, monkeypatch, address, said):
+    if address == "yes":
+        monkeypatch.setattr(mcp, "LIMIT_S", 2.0)
     error = refused("step2_tools", "Hi", "--offline", "--mcp", address)
     assert "cannot be used: " in error
     assert said in error
@@ -197,20 +192,11 @@ def test_what_is_no_server_that_can_be_used(refused, api, address, said):
     assert not api.requests
 
 
-def test_a_server_that_never_answers(refused, api, monkeypatch):
-    monkeypatch.setattr(mcp, "LIMIT_S", 1.0)
-    start = time.monotonic()
-    assert "no answer within 1 s" in refused("step2_tools", "Hi", "--offline", "--mcp", "yes")
-    assert time.monotonic() - start < 45
-
-
 @pytest.mark.parametrize(
     ("schema", "fits"),
     [
-        ({"type": "object"}, True),
         ({"type": "object", "properties": {"a": {"type": "string", "description": "x" * 300}}}, True),
         ({}, False),
-        ({"type": "string"}, False),
         ({"type": "object", "properties": []}, False),
         ({"type": "object", "properties": {"a": {"enum": ["x" * 9000]}}}, False),
     ],

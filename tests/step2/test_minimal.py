@@ -1,9 +1,9 @@
-"""The project on one page: a call is run, its result goes back, the answer comes out."""
+"""The programs of one page: the project, and the tool of chapter 5."""
 
 import httpx2
 import pytest
 
-from step2_tools import minimal
+from step2_tools import minimal, own_tool
 from tests.scripted import ScriptedMessages
 
 SERVICES = {
@@ -50,3 +50,16 @@ def test_a_model_that_calls_for_ever_is_stopped(api):
     for _ in range(5):
         api.enqueue(tool_uses=[("get_weather", {"city": "Bangkok"})])
     assert minimal.answer("Is it warm?", "tiny") == ""
+
+
+def test_the_error_of_the_tool_of_chapter_5_names_what_is_known(monkeypatch, capsys):
+    api = ScriptedMessages()
+    monkeypatch.setattr(own_tool, "chat_client", lambda _model: api.client)
+    api.enqueue(tool_uses=[("find_office", {"name": "Bob"})])
+    api.enqueue(tool_uses=[("find_office", {"name": "ada"})])
+    api.enqueue("Room 214.")
+    own_tool.main("Where is Ada's office?")
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[0].endswith("there is no colleague 'Bob': known are Ada, Grace, Linus")
+    assert '"room": 214' in shown[1]
+    assert shown[2] == "Room 214."

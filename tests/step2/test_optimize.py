@@ -1,37 +1,22 @@
 import json
 import re
-import threading
 from io import StringIO
 
-import anthropic
-import httpx2
 import pytest
 from rich.console import Console
 
 from shared import prompts
 from shared.config import load_settings
-from shared.embedded import wire
 from shared.errors import UserError
-from step2_tools.agent.tool import FunctionTool
 from step2_tools.cli import tables
 from step2_tools.evaluate import prompt_styles, results, scoring
 from step2_tools.optimize import run as optimize
-from tests.scripted import URL
+from tests.scripted import URL, ScriptedMessages
+from tests.step2.test_evaluate import TOOLS
 
 pytest.importorskip("dspy", reason='DSPy is not installed: pip install ".[dspy]"')
 
 
-def get_weather(city: str, day: str = "today") -> str:
-    """Get the weather."""
-    return f"sunny in {city}"
-
-
-def get_time(city: str) -> str:
-    """Get the time."""
-    return f"noon in {city}"
-
-
-TOOLS = [{**FunctionTool(each).to_dict()} for each in (get_weather, get_time)]
 CITIES = ["Oslo", "Rome", "Lima", "Bonn", "Kyiv", "Cork", "Graz", "Bern"]
 
 
@@ -50,48 +35,20 @@ def labelled(split, cities=CITIES):
 DEV, TEST = labelled("dev"), labelled("test")
 
 
-class StandIn:
-    """A server with a model that gets some cities right, and all of them once it is shown an example."""
+RIGHT_AT_ONCE = ("Oslo", "Rome", "Bern", "Kyiv")
 
-    def __init__(self):
-        self.requests = []
-        self.after, self.then = None, None  # after so many calls, do this instead
-        self._lock = threading.Lock()
-        transport = httpx2.MockTransport(self._answer)
-        self.client = anthropic.Anthropic(
-            api_key="x", base_url=URL, max_retries=0, http_client=httpx2.Client(transport=transport)
-        )
 
-    @property
-    def calls(self):
-        return len(self.requests)
-
-    def _answer(self, request):
-        body = json.loads(request.content)
-        assert wire.validate_request(body) is None
-        with self._lock:
-            self.requests.append(body)
-            if self.after is not None and self.calls > self.after:
-                return self.then()
-        city = re.search(r"Hot in (\w+)|", body["messages"][-1]["content"])[1]
-        right = city in ("Oslo", "Rome", "Bern", "Kyiv") or len(body["messages"]) > 1
-        said = json.dumps([{"name": "get_weather" if right else "get_time", "input": {"city": city}}])
-        message = {
-            "id": "msg_1",
-            "type": "message",
-            "role": "assistant",
-            "model": "stand-in",
-            "content": [{"type": "text", "text": said}],
-            "stop_reason": "end_turn",
-            "stop_sequence": None,
-            "usage": {"input_tokens": 1, "output_tokens": 1},
-        }
-        return httpx2.Response(200, json=message)
+def reply(body):
+    """A model that gets some cities right, and all of them once it is shown an example."""
+    city = re.search(r"Hot in (\w+)|", body["messages"][-1]["content"])[1]
+    right = city in RIGHT_AT_ONCE or len(body["messages"]) > 1
+    call = {"name": "get_weather" if right else "get_time", "input": {"city": city}}
+    return {"text": json.dumps([call])}
 
 
 @pytest.fixture
 def api():
-    return StandIn()
+    return ScriptedMessages(reply, max_retries=0)
 
 
 @pytest.fixture
@@ -116,7 +73,7 @@ def test_examples_are_found_compared_on_the_held_out_questions_and_saved(api, op
     test = facts["test"]
     assert (test["before"]["hits"], test["after"]["hits"]) == (4, 8)
     assert (test["gained"], test["lost"], test["difference"], test["p"]) == (4, 0, 0.5, 0.12)
-    assert api.calls <= 200
+    assert len(api.requests) <= 200
     old, new = (prompts.load(tmp_path / "found", "json_calls", version) for version in (1, 2))
     assert new.system == old.system
     assert new.examples
@@ -135,15 +92,15 @@ def test_examples_are_found_compared_on_the_held_out_questions_and_saved(api, op
 
 
 def test_nothing_is_saved_where_nothing_is_better(optimized, tmp_path):
-    facts = optimized(dev=labelled("dev", ["Oslo", "Rome", "Bern", "Kyiv"]))
+    facts = optimized(dev=labelled("dev", RIGHT_AT_ONCE))
     assert facts["saved"] is facts["test"] is None
     assert not list(tmp_path.glob("found/*"))
     assert "nothing better was found on dev" in shown(facts)
 
 
-def test_a_server_that_fails_later_ends_the_search_in_one_line(api, optimized):
-    wrong = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
-    api.after, api.then = 16, lambda: httpx2.Response(529, json=wrong)
+def test_a_server_that_fails_later_ends_the_search_in_one_line(api, optimized, monkeypatch):
+    overloaded = {"status": 529, "error": "Overloaded"}
+    monkeypatch.setattr(api, "_reply", lambda body: overloaded if len(api.requests) > 16 else reply(body))
     with pytest.raises(UserError, match="the search was given up: the server is overloaded"):
         optimized(dev=labelled("dev", CITIES * 3))
 
@@ -157,7 +114,7 @@ def test_the_command_asks_the_server_of_the_settings(api, command, monkeypatch, 
     facts = json.loads(got.out)
     assert (facts["model"], facts["style"]) == ("claude-haiku-5-5", "zero-shot")
     assert facts["prompt"] == "json_calls version 1"
-    assert 8 < api.calls <= 1000
+    assert 8 < len(api.requests) <= 1000
 
 
 def test_refusals_of_the_command(refused, monkeypatch):
