@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from itertools import chain
 
 import pytest
 import yaml
@@ -38,24 +39,15 @@ def test_every_step_has_a_lesson_a_demo_and_an_extra():
 
 
 def test_every_requirement_has_a_floor_that_the_tested_version_meets():
-    pinned = dict(
-        line.split("==")
-        for line in (ROOT / "constraints.txt").read_text().splitlines()
-        if not line.startswith("#")
-    )
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    assert [line for line in lines if not re.fullmatch(r"#.*|[\w.-]+==[\w.]+", line)] == []
+    pinned = dict(line.split("==") for line in lines if not line.startswith("#"))
     pinned = {canonicalize_name(name): version for name, version in pinned.items()}
-    lines = [*PROJECT["project"]["dependencies"]]
-    lines += [line for extra in PROJECT["project"]["optional-dependencies"].values() for line in extra]
-    for requirement in map(Requirement, lines):
-        if requirement.name == "llm-roadmap":
-            continue
-        assert ">=" in str(requirement.specifier), f"{requirement} has no floor"
-        assert requirement.specifier.contains(pinned[canonicalize_name(requirement.name)]), requirement
-
-
-def test_constraints_are_versions_only():
-    for line in (ROOT / "constraints.txt").read_text().splitlines():
-        assert re.fullmatch(r"#.*|[\w.-]+==[\w.]+", line), line
+    extras = PROJECT["project"]["optional-dependencies"].values()
+    for requirement in map(Requirement, [*PROJECT["project"]["dependencies"], *chain(*extras)]):
+        if requirement.name != "llm-roadmap":
+            assert ">=" in str(requirement.specifier), f"{requirement} has no floor"
+            assert requirement.specifier.contains(pinned[canonicalize_name(requirement.name)]), requirement
 
 
 def test_the_wheel_has_all_that_the_packages_have(tmp_path):

@@ -43,16 +43,10 @@ def test_links_lead_to_pages_and_code_is_left_alone(repository, tmp_path):
     assert "- [first.py](first.py.md): The first idea." in (pages / "step" / "stage" / "index.md").read_text()
     assert "More." in (pages / "step" / "stage" / "first.py.md").read_text()
     assert (pages / "step" / "p.png").read_bytes() == b"picture"
-
-
-def test_a_hidden_folder_is_shown(tmp_path):
     assert site.page_of(tmp_path / ".box" / "box.json", tmp_path).as_posix() == "box/box.json.md"
-
-
-def test_a_dead_link_is_an_error(repository, tmp_path):
     (repository / "README.md").write_text("# Start\n\n[gone](gone.md)\n")
     with pytest.raises(FileNotFoundError, match=r"README.md links to gone.md"):
-        site.lay_out(repository, tmp_path / "pages", [])
+        site.lay_out(repository, pages, [])
 
 
 def test_the_repository_has_no_dead_link_and_every_page_of_the_navigation(tmp_path):

@@ -8,6 +8,12 @@ from shared.embedded.backend import Backend
 from shared.embedded.engine import Generation
 from shared.embedded.prompt import calls_as_text
 
+TOOL = {
+    "name": "get_weather",
+    "description": "Get the weather in a city.",
+    "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+}
+
 
 class FakeEngine:
     """Says `says` piece by piece, whatever it is asked; one token a piece. `asked` has what it was given.

@@ -53,29 +53,23 @@ def test_an_empty_value_is_no_value(monkeypatch, tmp_path):
     assert origin_of("model") == origin_of("seed") == "default"
 
 
-def test_an_env_file_that_cannot_be_read_is_named(tmp_path):
-    (tmp_path / ".env").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(UserError, match=r"cannot read \.env"):
+def test_a_password_in_an_address_is_masked(monkeypatch, command):
+    monkeypatch.setenv("ROADMAP_BASE_URL", "http://me:the@secret@localhost:1")
+    assert "secret" not in command("shared", "config").out
+    monkeypatch.setenv("ROADMAP_BASE_URL", "me:secret@localhost:1")  # no scheme
+    with pytest.raises(UserError) as error:
         load_settings()
+    assert "secret" not in str(error.value)
 
 
-def test_a_folder_may_be_written_with_a_tilde(monkeypatch, tmp_path):
+def test_a_folder_may_be_written_with_a_tilde_and_an_unreadable_file_is_named(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))  # on Windows
     (tmp_path / ".env").write_text("ROADMAP_MODELS_DIR=~/mine\n")
     assert load_settings().models_dir == tmp_path / "mine"
-
-
-def test_a_password_in_an_address_is_masked(monkeypatch, command):
-    monkeypatch.setenv("ROADMAP_BASE_URL", "http://me:the@secret@localhost:1")
-    assert "secret" not in command("shared", "config").out
-
-
-def test_an_address_without_a_scheme_keeps_its_password_to_itself(monkeypatch):
-    monkeypatch.setenv("ROADMAP_BASE_URL", "me:secret@localhost:1")
-    with pytest.raises(UserError) as error:
+    (tmp_path / ".env").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UserError, match=r"cannot read \.env"):
         load_settings()
-    assert "secret" not in str(error.value)
 
 
 def test_a_server_of_ones_own_has_its_own_names_for_models(monkeypatch):

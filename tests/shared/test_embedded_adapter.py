@@ -13,13 +13,9 @@ from shared.embedded.adapter import CONFIG, TOOLS, WEIGHTS, Adapter
 from shared.embedded.backend import Backend
 from shared.embedded.on_transformers import TransformersEngine
 from shared.errors import UserError
+from tests.shared.fake_engine import TOOL
 
 LAYER = "model.layers.0.mlp.down_proj"
-TOOL = {
-    "name": "get_weather",
-    "description": "Get the weather in a city.",
-    "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
-}
 
 
 @pytest.fixture
@@ -62,12 +58,15 @@ def test_switched_on_it_adds_its_product_and_switched_off_nothing_is_left(model,
     torch.testing.assert_close(model(ids).logits, changed, rtol=1e-4, atol=1e-4)
 
 
-def test_an_adapter_that_was_trained_on_another_model_of_these_shapes_is_refused(model, tmp_path):
+def test_an_adapter_of_another_model_is_refused(model, tmp_path):
     folder = written(tmp_path / "adapter", model, base_model_name_or_path="some/base")
     Adapter.load(folder, model)
     Adapter.load(folder, model, "some/base")
     with pytest.raises(UserError, match=r"is for another model: some/base, not some/chat"):
         Adapter.load(folder, model, "some/chat")
+    other = written(tmp_path / "other", model, layer="model.layers.99.mlp.down_proj")
+    with pytest.raises(UserError, match=r"is for another model: .*layers.99"):
+        Adapter.load(other, model)
 
 
 @pytest.mark.parametrize(
@@ -85,12 +84,6 @@ def test_a_damaged_folder_is_one_line(model, folder, damage, line):
     with pytest.raises(UserError, match=line) as refused:
         Adapter.load(folder, model)
     assert "\n" not in str(refused.value)
-
-
-def test_an_adapter_of_another_model_is_refused(tmp_path, model):
-    other = written(tmp_path / "other", model, layer="model.layers.99.mlp.down_proj")
-    with pytest.raises(UserError, match=r"is for another model: .*layers.99"):
-        Adapter.load(other, model)
 
 
 def test_text_without_tools_is_that_of_the_model_without_the_adapter(folder):
@@ -114,16 +107,3 @@ def test_the_shipped_adapter_names_its_base_and_is_small():
     assert config["base_model_name_or_path"] == "HuggingFaceTB/SmolLM2-135M-Instruct"
     assert (TOOLS / WEIGHTS).stat().st_size <= 12 * 2**20
     assert (TOOLS / "README.md").read_text(encoding="utf-8").startswith("---\nbase_model: ")
-
-
-@pytest.mark.real
-def test_the_real_model_calls_the_tool_and_leaves_small_talk_alone():
-    backend = Backend(load_settings())
-    asked = {"model": backend.settings.model, "max_tokens": 100, "tools": [TOOL]}
-
-    def calls(question):
-        found = backend.answer({**asked, "messages": [{"role": "user", "content": question}]}).calls
-        return [(each.name, each.input) for each in found]
-
-    assert calls("What is the weather in Bangkok?") == [("get_weather", {"city": "Bangkok"})]
-    assert calls("Thank you, that was helpful!") == []

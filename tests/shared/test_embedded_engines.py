@@ -1,9 +1,7 @@
 """The text engines: what they write, where they stop, and what they keep from call to call."""
 
-import json
-import threading
+from concurrent.futures import ThreadPoolExecutor
 
-import jsonschema
 import pytest
 import torch
 
@@ -108,21 +106,15 @@ def test_markers_of_turns_are_parsed_and_end_an_answer(engine, monkeypatch):
     assert (text, answer.stop_reason) == ("yes", "end_turn")
 
 
-# --- where it stops -----------------------------------------------------------------------------------
-
-
-def test_max_tokens(engine, monkeypatch):
-    script(engine, monkeypatch, "one two three four five six")
-    _, answer = write(engine, "Count", 3)
-    assert (answer.output_tokens, answer.stop_reason) == (3, "max_tokens")
-
-
-def test_the_context_ends_an_answer(engine, monkeypatch):
+@pytest.mark.parametrize(
+    ("limit", "tokens", "reason"), [(3, 3, "max_tokens"), (100, 10, "model_context_window_exceeded")]
+)
+def test_a_limit_or_the_context_ends_an_answer(engine, monkeypatch, limit, tokens, reason):
     engine.context = 30
     script(engine, monkeypatch, "one two three four five six seven eight nine ten eleven twelve")
-    answer = engine.generate([5] * 20, 100)
+    answer = engine.generate([5] * 20, limit)
     list(answer)
-    assert (answer.output_tokens, answer.stop_reason) == (10, "model_context_window_exceeded")
+    assert (answer.output_tokens, answer.stop_reason) == (tokens, reason)
 
 
 # --- what it keeps ------------------------------------------------------------------------------------
@@ -169,62 +161,6 @@ def test_a_forward_that_breaks_off_leaves_no_cache_to_trust(engine, monkeypatch,
 def test_threads_do_not_mix(engine):
     prompts = [engine.encode(sentence) for sentence in SENTENCES]
     alone = ["".join(engine.generate(ids, 30)) for ids in prompts]
-    texts = {}
-
-    def work(i):
-        texts[i] = ["".join(engine.generate(prompts[i % 4], 30)) for _ in range(3)]
-
-    threads = [threading.Thread(target=work, args=(i,)) for i in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert texts == {i: [alone[i % 4]] * 3 for i in range(8)}
-
-
-# --- on the real model --------------------------------------------------------------------------------
-
-PERSON = {
-    "type": "object",
-    "properties": {
-        "name": {"type": "string"},
-        "born": {"type": "integer", "minimum": 1000, "maximum": 2026},
-        "mood": {"enum": ["good", "bad"]},
-    },
-    "required": ["name", "born", "mood"],
-    "additionalProperties": False,
-}
-PEOPLE = ("Ada Lovelace", "Alan Turing", "Marie Curie", "Grace Hopper", "Isaac Newton", "Euclid", "Hypatia")
-
-
-def turn(engine, question):
-    return engine.encode(f"<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n")
-
-
-@pytest.fixture(scope="module")
-def real():
-    return TransformersEngine.load(load_settings())
-
-
-@pytest.mark.real
-def test_smollm2_answers_and_ends_its_turn(real, capfd):
-    capfd.readouterr()
-    answer = real.generate(turn(real, "What is the capital of France?"), 40)
-    assert "Paris" in "".join(answer)
-    assert answer.stop_reason == "end_turn"
-    assert answer.output_tokens == 7
-    again = real.generate(turn(real, "What is the capital of France?"), 40)
-    pieces = list(again)
-    assert "Paris" in "".join(pieces)
-    assert len(pieces) > 3  # it streams
-    assert again.cached_tokens > 10
-    assert capfd.readouterr() == ("", "")
-
-
-@pytest.mark.real
-def test_smollm2_fits_the_schema_every_time(real):
-    for person in PEOPLE:
-        answer = real.generate(turn(real, f"Facts about {person}?"), 40, schema=PERSON)
-        text = "".join(answer)
-        assert answer.stop_reason == "end_turn", text
-        jsonschema.validate(json.loads(text), PERSON)
+    with ThreadPoolExecutor(8) as pool:
+        texts = pool.map(lambda i: "".join(engine.generate(prompts[i % 4], 30)), range(16))
+    assert [*texts] == alone * 4

@@ -31,37 +31,19 @@ def listed(items, **more):
 TREE = thing(value=WHOLE, children=listed({"$ref": "#/$defs/tree"}, maxItems=2))
 SUPPORTED = {
     "anything": {},
-    "object": {"type": "object"},
     "flat": thing(name=TEXT, age=WHOLE, tall=NUMBER, alive={"type": "boolean"}, spouse={"type": "null"}),
-    "nested": thing(a=thing(b=thing(c=listed(thing(d=TEXT))))),
-    "optional": {"type": "object", "properties": {"a": TEXT, "b": WHOLE}, "required": ["b"]},
     "open": {"type": "object", "properties": {"a": TEXT}, "required": ["b"], "additionalProperties": WHOLE},
-    "map": {"type": "object", "additionalProperties": NUMBER, "maxProperties": 3},
-    "patterned names": {
-        "type": "object",
-        "patternProperties": {"^x_[a-z]+$": WHOLE},
-        "additionalProperties": False,
-    },
     "enum": {"enum": ["red", "green", 3, None, {"deep": [1]}, 'ü\n"']},
     "const": thing(kind={"const": "weather"}, version={"const": 2}),
     "anyOf": {"anyOf": [thing(kind={"const": "a"}, x=WHOLE), thing(kind={"const": "b"}, y=listed(TEXT))]},
     "oneOf": {"oneOf": [WHOLE, TEXT, {"type": "null"}]},
-    "nullable": thing(note={"type": ["string", "null"]}, day={"anyOf": [{"type": "null"}, WHOLE]}),
-    "$ref": {
-        "$defs": {"p": thing(x=NUMBER, y=NUMBER)},
-        **thing(a={"$ref": "#/$defs/p"}, b={"$ref": "#/$defs/p"}),
-    },
     "tree": {"$defs": {"tree": TREE}, "$ref": "#/$defs/tree"},
-    "itself": {"type": "object", "properties": {"next": {"$ref": "#"}}, "additionalProperties": False},
     "allOf": {"allOf": [{"type": "integer", "minimum": 3}, {"maximum": 9}]},
     "beside $ref": {"$defs": {"n": WHOLE}, "$ref": "#/$defs/n", "minimum": 40, "maximum": 50},
     "minItems": listed(WHOLE, minItems=3, maxItems=5),
-    "tuple": {"type": "array", "prefixItems": [TEXT, WHOLE], "items": False, "minItems": 2},
     "bounds": thing(
         a={"type": "integer", "minimum": -3, "exclusiveMaximum": 4}, b={**NUMBER, "minimum": 0.5}
     ),
-    "multipleOf": {"type": "integer", "multipleOf": 25, "minimum": 0, "maximum": 1000},
-    "length": {"type": "string", "minLength": 5, "maxLength": 8},
     "pattern": thing(code={"type": "string", "pattern": "^[A-Z]{3}-[0-9]{2,4}$"}),
     "date": thing(day={"type": "string", "format": "date"}, at={"type": "string", "format": "date-time"}),
     "day of a century": {"type": "string", "format": "date", "pattern": "^20"},
@@ -74,8 +56,6 @@ UNSUPPORTED = {
     "not": thing(a={"not": TEXT}),
     '"if", "then"': {"if": TEXT, "then": TEXT},
     "contains": {"type": "array", "contains": WHOLE},
-    "dependentRequired": {"type": "object", "dependentRequired": {"a": ["b"]}},
-    "propertyNames": {"type": "object", "propertyNames": {"maxLength": 3}},
     "unevaluatedProperties": {"type": "object", "unevaluatedProperties": False},
     "x-guidance": {"x-guidance": {"lenient": True}, "type": "string"},
     "Unknown format: colour": {"type": "string", "format": "colour"},
@@ -85,7 +65,6 @@ UNSUPPORTED = {
     "$.items": listed([WHOLE, TEXT]),
     "minimum (5) is greater": {"type": "integer", "minimum": 5, "maximum": 3},
     "'text' is not valid": {"type": "text"},
-    "minItems": {"type": "array", "minItems": "2"},
     "http://elsewhere": {"$ref": "http://elsewhere/schema.json"},
     "/$defs/no": {"$ref": "#/$defs/no"},
     "must be an object": True,
@@ -104,28 +83,25 @@ FORMATS = jsonschema.FormatChecker(("ipv4", "uuid", "email"))
 
 @pytest.mark.parametrize("name", SUPPORTED)
 def test_what_the_random_model_writes_fits_the_schema(engine, name):
-    schema = SUPPORTED[name]
-    for question in ("Hello", "7"):
-        answer = engine.generate(engine.encode(question), 300, schema=schema)
-        text = "".join(answer)
-        assert answer.stop_reason == "end_turn", text
-        assert answer.output_tokens <= 300
-        jsonschema.validate(json.loads(text), schema, format_checker=FORMATS)
+    answer = engine.generate(engine.encode("Hello"), 300, schema=SUPPORTED[name])
+    text = "".join(answer)
+    assert answer.stop_reason == "end_turn", text
+    assert answer.output_tokens <= 300
+    jsonschema.validate(json.loads(text), SUPPORTED[name], format_checker=FORMATS)
 
 
-@pytest.mark.parametrize("limit", [1, 20, 80])
+@pytest.mark.parametrize("limit", [1, 80])
 def test_a_text_that_has_to_end_ends_as_json_or_says_that_it_did_not(engine, limit):
     ended = 0
     for schema in SUPPORTED.values():
         answer = engine.generate(engine.encode("Tell me"), limit, schema=schema)
         text = "".join(answer)
-        assert answer.output_tokens <= limit
         if answer.stop_reason == "end_turn":
+            assert answer.output_tokens <= limit
             jsonschema.validate(json.loads(text), schema, format_checker=FORMATS)
             ended += 1
         else:
-            assert answer.stop_reason == "max_tokens"
-            assert answer.output_tokens == limit
+            assert (answer.stop_reason, answer.output_tokens) == ("max_tokens", limit)
     assert ended >= len(SUPPORTED) * (0.8 if limit >= 80 else 0)
 
 
@@ -159,11 +135,16 @@ def test_circles_are_ended_within_the_schema(engine, monkeypatch):
     assert answer.output_tokens < 100
 
 
-def test_a_circle_is_one_piece_four_times_over():
-    assert circles([1, 2, 3] * 11)
-    assert circles([9, 9] + list(range(20)) * 4)
-    assert not circles([1, 2, 3] * 10)  # under 32 tokens
-    assert not circles(list(range(20)) * 3)
-    assert not circles(list(range(100)))
-    assert circles(list(range(100)) + list(range(48)))  # a long way round
-    assert not circles(list(range(100)) + list(range(47)))
+@pytest.mark.parametrize(
+    ("ids", "found"),
+    [
+        ([1, 2, 3] * 11, True),
+        ([1, 2, 3] * 10, False),  # under 32 tokens
+        ([9, 9] + list(range(20)) * 4, True),
+        (list(range(20)) * 3, False),
+        (list(range(100)) + list(range(48)), True),  # a long way round
+        (list(range(100)) + list(range(47)), False),
+    ],
+)
+def test_a_circle_is_one_piece_four_times_over(ids, found):
+    assert circles(ids) == found

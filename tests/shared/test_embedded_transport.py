@@ -5,7 +5,6 @@ import socket
 
 import anthropic
 import httpx2
-import pydantic
 import pytest
 
 from shared.chat import client as chat
@@ -16,13 +15,8 @@ from shared.embedded.backend import Backend
 from shared.embedded.transport import EmbeddedTransport
 from shared.errors import UserError
 from tests.scripted import check_message
-from tests.shared.fake_engine import fake_backend
+from tests.shared.fake_engine import TOOL, fake_backend
 
-TOOL = {
-    "name": "get_weather",
-    "description": "Get the weather in a city.",
-    "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
-}
 HI = {"model": "tiny", "max_tokens": 50, "messages": [{"role": "user", "content": "Hi"}]}
 
 
@@ -93,40 +87,15 @@ def test_the_events_come_in_the_documented_order():
     check_message(stream.whole(events))
 
 
-def test_text_arrives_while_it_is_written():
+def test_text_arrives_while_it_is_written_and_an_early_end_stops_the_engine():
     fake = fake_backend(*"abcdef")
     with client_of(fake).messages.stream(**HI) as open_stream:
         written = [fake.engine.generated for _ in open_stream.text_stream]
     assert written == [1, 2, 3, 4, 5, 6]
-
-
-def test_tokens_are_counted_as_usage_counts_them():
-    body = {"model": "tiny", "messages": HI["messages"], "tools": [TOOL], "system": "Be brief."}
-    fake = fake_backend("Hello", cached=2)
-    usage = create(fake, max_tokens=9, **body).usage
-    counted = client_of(fake).messages.count_tokens(**body)
-    assert counted.input_tokens == usage.input_tokens + usage.cache_read_input_tokens > 50
-
-
-def test_parse_gives_the_object():
-    class Greeting(pydantic.BaseModel):
-        word: str
-        loud: bool
-
-    fake = fake_backend('{"word": "Hi", ', '"loud": true}')
-    assert client_of(fake).messages.parse(output_format=Greeting, **HI).parsed_output == Greeting(
-        word="Hi", loud=True
-    )
-
-
-def test_closing_a_stream_stops_the_engine():
-    fake = fake_backend(*"abcdefgh")
+    fake = fake_backend(*"abcdef")
     with client_of(fake).messages.stream(**HI) as open_stream:
         next(iter(open_stream.text_stream))
     assert (fake.engine.generated, fake.engine.closed) == (1, 1)
-
-
-def test_ctrl_c_stops_the_engine_and_reaches_the_caller():
     fake = fake_backend("a", "b", fails=KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt):
         create(fake, **HI)
@@ -145,19 +114,19 @@ def post(path="/v1/messages", method="POST", **options):
     ("request_", "status", "kind", "line"),
     [
         ({"json": {**HI, "max_tokens": 0}}, 400, "invalid_request_error", "max_tokens: Input should be"),
-        ({"json": {**HI, "temperature": 1}}, 400, "invalid_request_error", "temperature: Extra inputs"),
         ({"json": [1]}, 400, "invalid_request_error", "must be a JSON object"),
-        ({"content": b'{"model": '}, 400, "invalid_request_error", "not valid JSON"),
         ({"content": b"\xff\xfe"}, 400, "invalid_request_error", "not valid JSON"),
         ({"content": b'"\\ud800"'}, 400, "invalid_request_error", "not valid JSON"),
         ({"content": b"[" * 100_000}, 400, "invalid_request_error", "nested too deeply"),
+        ({"json": {**HI, "system": "x" * 200_000}}, 413, "request_too_large", ""),
         ({"json": {**HI, "model": "claude-9"}}, 404, "not_found_error", "model: claude-9"),
         ({"path": "/v1/models", "json": HI}, 404, "not_found_error", "/v1/models"),
         ({"method": "GET"}, 404, "not_found_error", "GET"),
         ({"path": "/v1/messages/count_tokens", "json": HI}, 400, "invalid_request_error", "max_tokens"),
     ],
 )
-def test_errors_look_like_those_of_the_api(request_, status, kind, line):
+def test_errors_look_like_those_of_the_api(monkeypatch, request_, status, kind, line):
+    monkeypatch.setattr(endpoint, "LONGEST_BODY", 200_000)
     response = post(**request_)
     assert response.status_code == status
     said = response.json()
@@ -166,12 +135,6 @@ def test_errors_look_like_those_of_the_api(request_, status, kind, line):
     assert line in said["error"]["message"]
     assert "\n" not in said["error"]["message"]
     assert said["request_id"] == response.headers["request-id"]
-
-
-def test_a_body_over_the_limit_is_not_read(monkeypatch):
-    monkeypatch.setattr(endpoint, "LONGEST_BODY", 100)
-    response = post(json={**HI, "system": "x" * 100})
-    assert (response.status_code, response.json()["error"]["type"]) == (413, "request_too_large")
 
 
 @pytest.mark.parametrize("ask", [create, streamed])
@@ -239,18 +202,3 @@ def test_nothing_leaves_the_machine(monkeypatch):
         pieces = list(open_stream.text_stream)
     assert len(pieces) > 3
     assert "".join(pieces) == message.content[0].text
-
-
-@pytest.mark.real
-def test_the_real_model_calls_a_tool_and_tells_what_it_returned():
-    client, model = chat.chat_client(), load_settings().model
-    request = {"model": model, "max_tokens": 200, "tools": [TOOL]}
-    asked = {"role": "user", "content": "What is the weather in Bangkok?"}
-    reply = client.messages.create(messages=[asked], **request)
-    assert [(block.name, block.input) for block in reply.content] == [("get_weather", {"city": "Bangkok"})]
-    result = {"type": "tool_result", "tool_use_id": reply.content[0].id, "content": "31 °C and sunny"}
-    told = client.messages.create(
-        messages=[asked, reply.to_param(), {"role": "user", "content": [result]}], **request
-    )
-    assert "31 °C" in told.content[0].text
-    assert told.stop_reason == "end_turn"

@@ -48,25 +48,23 @@ def test_the_dtype_follows_the_features_of_the_processor(monkeypatch, flags, ven
     assert device.settings_for_batch(load_settings(dtype="bfloat16")).dtype == "bfloat16"
 
 
-def test_threads_are_as_set_or_one_for_each_core(monkeypatch):
+@pytest.fixture
+def threads():
+    """Sets torch's threads as before."""
     before = torch.get_num_threads()
-    try:
-        for cores, expected in ((1, 1), (4, 4), (16, 8)):
-            torch.set_num_threads(8)
-            monkeypatch.setattr(hardware, "cores", lambda cores=cores: cores)
-            assert device.use_threads(load_settings(threads="auto")) == expected
-        assert device.use_threads(load_settings(threads=3)) == 3
-    finally:
-        torch.set_num_threads(before)
+    yield
+    torch.set_num_threads(before)
 
 
-def test_the_choice_is_said_with_its_reason(monkeypatch):
+def test_threads_and_dtype_are_as_set_or_chosen_with_a_reason(monkeypatch, threads):
     monkeypatch.setattr(hardware, "_cpuinfo", lambda: {"flags": "avx512_bf16"})
-    monkeypatch.setattr(hardware, "cores", lambda: 1)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    for cores, expected in ((16, 8), (4, 4), (1, 1)):
+        torch.set_num_threads(8)
+        monkeypatch.setattr(hardware, "cores", lambda cores=cores: cores)
+        assert device.use_threads(load_settings(threads="auto")) == expected
     said = device.describe_choice(load_settings(threads="auto"), "cpu")
     assert said == "bfloat16 (auto: avx512_bf16), 1 thread (auto: 1 core)"
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    assert device.use_threads(load_settings(threads=2)) == 2
     said = device.describe_choice(load_settings(dtype="float32", threads=2), "cpu")
     assert said == "float32 (as set), 2 threads (as set)"
 
@@ -116,13 +114,10 @@ def test_a_damaged_file_in_an_own_folder_is_named(tmp_path, file, content, load)
 
 
 def test_a_local_folder_loads_like_an_id_and_the_dtype_is_as_asked():
-    by_id = models.load_causal_lm("tiny", dtype="float16")
-    by_folder = models.load_causal_lm(str(weights.ensure("tiny")), dtype="float16")
+    folder = str(weights.ensure("tiny"))
+    by_id, by_folder = (models.load_causal_lm(name, dtype="float16") for name in ("tiny", folder))
     assert torch.equal(by_id.lm_head.weight, by_folder.lm_head.weight)
     assert by_id.dtype == by_folder.dtype == torch.float16
-
-
-def test_any_model_folder_serves_as_embedder():
     vectors = models.load_embedder(load_settings(embedder="tiny")).encode(["one", "two"])
     assert vectors.shape == (2, 64)
 
@@ -130,10 +125,18 @@ def test_any_model_folder_serves_as_embedder():
 # --- the chat client --------------------------------------------------------------------------------------
 
 
-def test_claude_without_a_key_says_how_to_set_it():
+@pytest.mark.parametrize(
+    ("model", "why"),
+    [
+        ("claude-sonnet-5-5", "set ANTHROPIC_API_KEY, or choose a local model"),
+        ("tinny", "unknown model 'tinny': did you mean tiny"),
+        ("all-minilm-l6-v2", "all-minilm-l6-v2 can't chat"),
+    ],
+)
+def test_a_model_that_cannot_be_asked_is_refused_at_once(model, why):
     pytest.importorskip("anthropic")
-    with pytest.raises(UserError, match="set ANTHROPIC_API_KEY, or choose a local model"):
-        chat.chat_client(load_settings().claude_model)
+    with pytest.raises(UserError, match=why):
+        chat.chat_client(model)
 
 
 def test_a_local_model_is_embedded_and_loads_at_the_first_question(monkeypatch, tmp_path):
@@ -145,14 +148,6 @@ def test_a_local_model_is_embedded_and_loads_at_the_first_question(monkeypatch, 
         made = chat.chat_client(name)
         assert (made.api_key, made.base_url.host) == ("not-needed", "embedded.invalid")
         assert made.max_retries == 0
-
-
-def test_a_model_that_is_none_or_cannot_chat_is_refused_at_once():
-    pytest.importorskip("anthropic")
-    with pytest.raises(UserError, match="unknown model 'tinny': did you mean tiny"):
-        chat.chat_client("tinny")
-    with pytest.raises(UserError, match="all-minilm-l6-v2 can't chat"):
-        chat.chat_client("all-minilm-l6-v2")
 
 
 def test_claude_with_a_key_is_the_real_api_wherever_the_environment_points(monkeypatch):

@@ -51,13 +51,11 @@ def test_a_file_becomes_a_prompt(folder):
 
 
 def test_load_takes_the_latest_version_for_the_family_or_for_any_model(folder):
-    assert prompts.load(folder, "translate").version == 2
-    assert prompts.load(folder, "translate", family=prompts.family_of("claude-x")).version == 3
-    assert prompts.load(folder, "translate", family=prompts.family_of("org/SmolLM2-135M")).version == 2
-    assert prompts.family_of("qwen3:4b") == "qwen3"
     (folder / "translate.10.md").write_text(FIRST.replace("version: 1", "version: 10"))
+    for model, version in (("claude-x", 3), ("org/SmolLM2-135M", 10)):
+        assert prompts.load(folder, "translate", family=prompts.family_of(model)).version == version
     assert prompts.load(folder, "translate").version == 10
-    assert prompts.load(folder, "translate", family="claude").version == 3
+    assert prompts.family_of("qwen3:4b") == "qwen3"
 
 
 def test_load_says_what_exists(folder, tmp_path):
@@ -69,9 +67,6 @@ def test_load_says_what_exists(folder, tmp_path):
         prompts.load(folder, "translate", 9)
     with pytest.raises(UserError, match=r"no prompts in .*nowhere"):
         prompts.read_all(tmp_path / "nowhere")
-
-
-def test_two_files_with_the_same_version(folder):
     (folder / "copy.md").write_text(FIRST)
     with pytest.raises(UserError, match=r"two files in .* are version 1 of prompt translate"):
         prompts.load(folder, "translate")
@@ -104,14 +99,6 @@ def test_the_hash_depends_on_what_the_model_reads_only(folder):
     assert answer.sha256 == "1b4f84f0ecbd76037c44f20efbb43b9143691fef35e24fd9002ae349a7b4556a"
 
 
-def test_a_diff_shows_what_changed(folder):
-    first, second = (prompts.load(folder, "translate", version) for version in (1, 2))
-    lines = prompts.diff(first, second).splitlines()
-    assert lines[:2] == ["--- translate version 1", "+++ translate version 2"]
-    assert {"-score: 0.5", "+Good morning!", "-version: 1"} <= set(lines)
-    assert prompts.diff(first, first) == ""
-
-
 def test_a_new_version_is_a_new_file(folder):
     old = prompts.load(folder, "translate")
     new = dataclasses.replace(old, examples=(("Hi", "Salut"),), meta={"score": 0.75})
@@ -120,6 +107,11 @@ def test_a_new_version_is_a_new_file(folder):
     saved = dataclasses.replace(new, version=4, meta={"based_on": 2, "score": 0.75})
     assert prompts.load(folder, "translate") == saved
     assert prompts.load(folder, "translate", 2) == old
+    taken = folder / "translate.5.md"
+    taken.write_text(FIRST.replace("id: translate", "id: other"))
+    with pytest.raises(UserError, match=r"cannot write .*translate\.5\.md"):
+        prompts.save_new_version(folder, old)
+    assert "id: other" in taken.read_text()
 
 
 @pytest.mark.parametrize("text", [f"a\n{EXAMPLE}", "a\n# user\nb", "# system", " "])
@@ -127,15 +119,6 @@ def test_a_text_that_would_break_the_file_is_not_saved(folder, text):
     with pytest.raises(UserError):
         prompts.save_new_version(folder, dataclasses.replace(prompts.load(folder, "translate"), system=text))
     assert len(list(folder.glob("*.md"))) == 3
-
-
-def test_a_new_version_takes_no_other_file(folder):
-    taken = folder / "translate.4.md"
-    taken.write_text(FIRST.replace("id: translate", "id: other"))
-    before = taken.read_text()
-    with pytest.raises(UserError, match=r"cannot write .*translate\.4\.md"):
-        prompts.save_new_version(folder, prompts.load(folder, "translate"))
-    assert taken.read_text() == before
 
 
 printable = st.text(
@@ -154,9 +137,7 @@ def test_what_is_written_is_read_again(system, examples, note):
     ("text", "message"),
     [
         ("# system\n\nhi\n", "the front matter needs id (a name), version"),
-        (FIRST.replace("family: any\n", ""), "found ['translate', 1, None]"),
         (FIRST.replace("version: 1", "version: one"), "found ['translate', 'one', 'any']"),
-        (FIRST.replace("version: 1", "version: [1"), "the front matter cannot be read"),
         (FIRST.replace("score: 0.5", "made: 2026-13-45"), "the front matter cannot be read"),
         (FIRST.replace("# system", "# sistem"), "after the front matter come # system, then pairs"),
         (FIRST.replace("---\n# system", "---\nhello\n# system"), "after the front matter come # system"),
