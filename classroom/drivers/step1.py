@@ -1,4 +1,4 @@
-"""A stand-in for step 1: a model whose logits the grader says, and whose cache is a number that it gave."""
+"""A stand-in for step 1: a model whose logits, and the number of whose cache, come from the grader."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from typing import Any
 import torch
 from transformers import DynamicCache, LlamaConfig
 
-# From a cache's number (0: an empty one), the ids that a forward reads, and for how many places logits are
-# wanted: the logits of these places, and the number of the cache as it is now.
+from step1_foundations import int8
+
+# Takes a cache's number (0: an empty one), the ids that a forward reads, and for how many places logits are
+# wanted; returns the logits of these places and the number of the cache after them.
 Told = Callable[[int, list[int], int], tuple[list[list[float]], int]]
 
 
 class Scripted:
-    """A causal LM with one layer. It computes nothing: each forward is asked of the grader."""
+    """A causal LM with one layer. It computes nothing: each forward asks the grader."""
 
     def __init__(self, told: Told) -> None:
         self.config = LlamaConfig(
@@ -49,3 +51,14 @@ class Scripted:
 def generator(seed: int) -> torch.Generator:
     """A source of random numbers."""
     return torch.Generator().manual_seed(seed)
+
+
+def quantized(weight: torch.Tensor, dtype: str, zero: int) -> list[tuple[torch.Tensor, torch.Tensor, bool]]:
+    """The same matrix twice through `quantize_rows`; the scale of a row of zeros may be any finite number."""
+    weight, found = weight.to(getattr(torch, dtype)), []
+    for _ in range(2):
+        rounded, scale = int8.quantize_rows(weight)
+        finite = bool(scale.isfinite().all())
+        scale[zero] = 0
+        found.append((rounded, scale, finite))
+    return found

@@ -1,4 +1,4 @@
-"""Stand-ins for step 2: typed functions, tools and replies of a model. What they say, the grader decides."""
+"""Stand-ins for step 2: typed functions, tools and replies of a model, with the grader's content."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WHOLE = {"id": "msg_1", "type": "message", "role": "assistant", "model": "m", "s
 
 
 def function(source: str, name: str) -> Callable[..., Any]:
-    """What the test's source calls `name`. Its hints are text, as in the step's own files."""
+    """The object `name` of the test's source. Its hints are strings, as in the step's own files."""
     scope = dict(SCOPE)
     exec(source, scope)
     return eval(name, scope)
@@ -29,7 +29,7 @@ def fields(model: type[pydantic.BaseModel]) -> list[tuple[str, bool, Any]]:
 
 
 def validated(model: type[pydantic.BaseModel], given: Any) -> dict[str, Any]:
-    """What a model makes of arguments, or those that it refuses."""
+    """The arguments as the model validates them, or the names of those that it refuses."""
     try:
         made = model.model_validate(given)
     except pydantic.ValidationError as error:
@@ -38,7 +38,7 @@ def validated(model: type[pydantic.BaseModel], given: Any) -> dict[str, Any]:
 
 
 class Order(pydantic.BaseModel):
-    """Arguments that are ready-made: making them is an exercise of its own."""
+    """Ready-made arguments: making them is another exercise."""
 
     model_config = pydantic.ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 
@@ -69,7 +69,7 @@ def function_tool(name: str, takes_nothing: bool = False) -> Any:
 
 
 class Tool:
-    """A tool that is the grader's."""
+    """A tool whose function is the grader's."""
 
     def __init__(self, name: str, call: Callable[[Any], Any]) -> None:
         self.name, self._call = name, call

@@ -1,4 +1,4 @@
-"""A stand-in for step 3: a search that finds nothing. How sure one is, and what comes next, the grader says.
+"""A stand-in for step 3: a search that finds nothing. The grader gives the confidence and the next query.
 
 Self-reflection calls `confidence` and `rewrite` with its retriever; for this one they ask the grader.
 """
@@ -14,7 +14,7 @@ from step3_rag.retrieve.search import Options, SearchResult
 
 
 class Scripted:
-    """A retriever. Each of its functions is the grader's."""
+    """A retriever whose functions are the grader's."""
 
     def __init__(
         self,
@@ -30,17 +30,17 @@ class Scripted:
         return SearchResult(query, options)
 
     def confidence(self, found: SearchResult) -> float | None:
-        """How sure one is of a search."""
+        """The confidence in a search."""
         return self._sure(found.query, found.options.k)
 
     def rewrite(self, strategy: str, question: str, found: SearchResult) -> tuple[str, Options] | None:
-        """What a strategy makes of a question, and of what was found."""
+        """How a strategy rewrites a question, given what was found."""
         offered = self._rewrite(strategy, question, [found.query, found.options.k])
         return (offered[0], Options(k=offered[1])) if offered else None
 
 
 def _dispatching(original: Callable[..., Any], at: int) -> Callable[..., Any]:
-    """The function; called with a scripted retriever as its argument `at`, it asks that one."""
+    """The function; if its argument `at` is a scripted retriever, that answers instead."""
 
     @wraps(original)
     def dispatch(*args: Any, **kwargs: Any) -> Any:

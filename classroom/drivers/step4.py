@@ -9,7 +9,7 @@ from torch import nn
 
 
 class Said(dict):
-    """What a model of transformers gives: `.logits`, `["logits"]` and `[0]`."""
+    """The output of a transformers model: `.logits`, `["logits"]` and `[0]`."""
 
     def __getattr__(self, name: str) -> Any:
         return self[name]
@@ -19,7 +19,7 @@ class Said(dict):
 
 
 class Table(nn.Module):
-    """A model that guesses by the last token alone: row t of the table holds the logits after token t."""
+    """A bigram model: row t of the table holds the logits after token t."""
 
     def __init__(self, logits: torch.Tensor, dtype: str = "float32") -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Stand-ins for step 5: what its functions take that is no plain data. The grader decides what they say."""
+"""Stand-ins for step 5: the arguments of its functions that are not plain data."""
 
 from __future__ import annotations
 

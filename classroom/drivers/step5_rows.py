@@ -18,42 +18,20 @@ Ask = Callable[..., Any]
 
 
 class Database:
-    """An empty database. What is in its files the grader sees for itself."""
+    """An empty database in a folder. The grader reads its files itself."""
 
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="rows", ignore_cleanup_errors=True)
         self.store = Store.open(f"sqlite:///{self._folder.name}/telemetry.db", create=True)
 
     def files(self) -> dict[str, bytes]:
-        """What lies in its folder, by name."""
+        """The contents of its files, by name."""
         return {path.name: path.read_bytes() for path in sorted(Path(self._folder.name).glob("*.db*"))}
 
-    def delete(self) -> None:
-        """Somebody else deletes it."""
-        for path in Path(self._folder.name).glob("*.db*"):
-            path.unlink()
 
-
-class Fleeting(Call):
-    """A call during whose writing somebody deletes the database."""
-
-    database: Database
-
-    def __getattribute__(self, name: str) -> Any:
-        if name == "answer":
-            object.__getattribute__(self, "database").delete()
-        return super().__getattribute__(name)
-
-
-def calls(given: Sequence[Mapping[str, Any]], database: Database | None = None) -> list[Any]:
-    """Calls: of each its question, prompt (or None) and passages.
-
-    One that is `broken` has a value that no database takes. With a database, the last call deletes it.
-    """
-    made: list[Any] = [_call(each) for each in given]
-    if database is not None:
-        made[-1].__class__, made[-1].database = Fleeting, database
-    return made
+def calls(given: Sequence[Mapping[str, Any]]) -> list[Call]:
+    """Calls, each from its question, prompt (or None) and passages; a `broken` one cannot be written."""
+    return [_call(each) for each in given]
 
 
 def _call(given: Mapping[str, Any]) -> Call:
@@ -77,7 +55,7 @@ def _sha(text: str) -> str:
 
 
 class Queue:
-    """A queue that is the grader's: `take(waits)` gives the next item, or raises `Empty`."""
+    """The grader's queue: `take(waits, for_ever)` gives the next item, or raises `Empty`."""
 
     def __init__(self, take: Ask, size: Ask) -> None:
         self._take, self._size = take, size
@@ -96,14 +74,14 @@ class Queue:
 
 
 def recorder(take: Ask, size: Ask) -> Any:
-    """A Recorder without a database, its queue the grader's."""
+    """A Recorder without a database, on the grader's queue."""
     made: Any = writer.Recorder(None)  # type: ignore[arg-type]
     made._queue = Queue(take, size)
     return made
 
 
 class Loop:
-    """An event loop of the grader's: it hears of each call into it, and says when they are made."""
+    """An event loop of the grader's: it logs each call, and runs them when told."""
 
     def __init__(self, number: int, called: Ask) -> None:
         self._number, self._called = number, called
@@ -121,28 +99,30 @@ class Loop:
 
 
 class Future:
-    """A future of the grader's: `gone` says whether it was cancelled, `told` hears what it is told."""
+    """A future of the grader's: `told` gets its number and result."""
 
-    def __init__(self, number: int, loop: Loop, gone: Ask, told: Ask) -> None:
-        self._number, self._loop, self._gone, self._told = number, loop, gone, told
+    def __init__(self, number: int, loop: Loop, cancelled: bool, told: Ask) -> None:
+        self._number, self._loop, self._cancelled, self._told = number, loop, cancelled, told
 
     def get_loop(self) -> Loop:
         return self._loop
 
     def done(self) -> bool:
-        return bool(self._gone(self._number))
+        return self._cancelled
 
     cancelled = done
 
     def set_result(self, _result: Any) -> None:
-        self._told(self._number, "written")
+        self._told([self._number, "written"])
 
     def set_exception(self, error: BaseException) -> None:
-        self._told(self._number, f"{type(error).__name__}: {error}")
+        self._told([self._number, f"{type(error).__name__}: {error}"])
 
 
-def waiting(loops: Sequence[Loop], places: Sequence[int], gone: Ask, told: Ask) -> list[Any]:
-    """Who waits: each by the place of his loop."""
+def waiting(loops: Sequence[Loop], places: Sequence[int], cancelled: Sequence[int], told: Ask) -> list[Any]:
+    """Waiters, each given by the place of its loop; some of them are cancelled, by number."""
     made: Any = writer._Waiting
-    futures = [Future(number, loops[place], gone, told) for number, place in enumerate(places)]
-    return [made(None, each.get_loop(), each) for each in futures]
+    return [
+        made(None, loops[place], Future(number, loops[place], number in cancelled, told))
+        for number, place in enumerate(places)
+    ]

@@ -1,9 +1,9 @@
-"""Databases that the grader opens itself: what somebody's SQL gives on secret rows, and what is in a file.
+"""Databases that the grader opens itself: what a submission's SQL gives on secret rows, and a file's rows.
 
-    select("SELECT max(ms) AS m FROM measured", {"measured": [{"ms": 2.5}]})      [['m'], [2.5]]
+    select("SELECT max(ms) AS m FROM measured", "measured", ["ms"], [[2.5]])      [['m'], [2.5]]
     tables({"a.db": b"SQLite format 3...", "a.db-wal": b"..."}, {"calls": ("id",)})
 
-Neither the text nor the bytes are trusted: a statement may read and compute, for a bounded time, and no more.
+Neither the SQL nor the bytes are trusted: a statement may only read and compute, for a bounded time.
 """
 
 from __future__ import annotations
@@ -18,32 +18,27 @@ from typing import Any
 
 SECONDS = 2.0
 MOST_ROWS = 10_000
-READS = (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ)
-NUMBERS = "abs avg coalesce count iif ifnull max min nullif round sum total"
-WINDOWS = "cume_dist dense_rank first_value lag last_value lead nth_value ntile percent_rank rank row_number"
-FUNCTIONS = frozenset(f"{NUMBERS} {WINDOWS}".split())
+ALLOWED = (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION)
 WAL_HEADER, FRAME_HEADER = 32, 24  # bytes, as sqlite.org/fileformat2.html has it
 
 
 class NoDatabase(AssertionError):
-    """What came is no database, or its statement can't be run, in words."""
+    """These files are not a database, or the statement can't be run."""
 
 
 def _read(db: sqlite3.Connection, statements: Sequence[str]) -> list[list[list[Any]]]:
-    """Of each statement the names of its columns, then its rows. Nothing but reading, for SECONDS at most."""
+    """The names of each statement's columns, then its rows. It may only read, for SECONDS at most."""
     until = time.monotonic() + SECONDS
 
-    def allowed(action: int, _one: str | None, other: str | None, _db: str | None, inside: str | None) -> int:
-        reads = action in READS and inside is None
-        computes = action == sqlite3.SQLITE_FUNCTION and (other or "").lower() in FUNCTIONS
-        return sqlite3.SQLITE_OK if reads or computes else sqlite3.SQLITE_DENY
+    def authorize(action: int, _one: str | None, _two: str | None, _db: str | None, view: str | None) -> int:
+        return sqlite3.SQLITE_OK if action in ALLOWED and view is None else sqlite3.SQLITE_DENY
 
     db.execute("PRAGMA trusted_schema = OFF")
-    db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 1 << 20)
+    db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 1 << 14)  # of a row
     db.setlimit(sqlite3.SQLITE_LIMIT_SQL_LENGTH, 100_000)
     db.setlimit(sqlite3.SQLITE_LIMIT_COMPOUND_SELECT, 20)
     db.set_progress_handler(lambda: time.monotonic() > until, 10_000)
-    db.set_authorizer(allowed)
+    db.set_authorizer(authorize)
     found = []
     try:
         for statement in statements:
@@ -60,30 +55,27 @@ def _read(db: sqlite3.Connection, statements: Sequence[str]) -> list[list[list[A
     return found
 
 
-def select(sql: Any, rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[list[Any]]:
-    """The names of a statement's columns, then its rows, sorted: of a new database with these tables."""
+def select(sql: Any, table: str, names: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
+    """The names of the statement's columns, then its rows, sorted: on a new database with this table."""
     if type(sql) is not str:
         raise NoDatabase("the statement is not a text")
     db = sqlite3.connect(":memory:")
-    for table, given in rows.items():
-        names = list(given[0])
-        db.execute(f"CREATE TABLE {table} ({', '.join(names)})")
-        values = ", ".join(f":{name}" for name in names)
-        filled = [each for each in given if any(each.values())]
-        db.executemany(f"INSERT INTO {table} VALUES ({values})", filled)
-    [[names, *found]] = _read(db, [sql])
-    return [names, *sorted(found, key=repr)]
+    db.execute(f"CREATE TABLE {table} ({', '.join(names)})")
+    db.executemany(f"INSERT INTO {table} VALUES ({', '.join('?' * len(names))})", rows)
+    [[columns, *found]] = _read(db, [sql])
+    return [columns, *sorted(found, key=repr)]
 
 
 def tables(files: Any, columns: Mapping[str, Sequence[str]]) -> dict[str, list[list[Any]]] | None:
-    """The rows of each table with these columns, as another connection finds them. None: there is no file.
+    """The rows of each table with these columns, as another connection finds them; None if there is no file.
 
     Args:
-        files: the contents of the database's files by their names: its own, and that of its log ("-wal").
+        files: the contents of the database's files by name: its own, and that of its log ("-wal").
     """
-    fine = type(files) is dict and all(type(each) is bytes for each in files.values()) and len(files) < 9
-    if not fine or not all(type(name) is str for name in files):
-        raise NoDatabase("these are no files")
+    if type(files) is not dict or len(files) > 8:
+        raise NoDatabase("these are not files")
+    if not all(type(name) is str and type(content) is bytes for name, content in files.items()):
+        raise NoDatabase("these are not files")
     main = next((name for name in files if name.endswith(".db")), None)
     if main is None:
         return None
@@ -100,19 +92,19 @@ def tables(files: Any, columns: Mapping[str, Sequence[str]]) -> dict[str, list[l
 
 
 def commits(before: Mapping[str, bytes], after: Mapping[str, bytes]) -> int:
-    """How many transactions were written between two looks at the files: the log has a mark for each."""
+    """How many transactions were written between two copies of the files: the log marks the end of each."""
     (old, salt), (new, other) = _marks(before), _marks(after)
     return new - old if salt == other else new
 
 
 def _marks(files: Mapping[str, bytes]) -> tuple[int, bytes]:
-    """Frames of a log that end a transaction, and what tells this log from the one before."""
+    """How many frames of the log end a transaction, and the salt, which a new log changes."""
     log = next((each for name, each in files.items() if name.endswith("-wal")), b"")
     if len(log) < WAL_HEADER:
         return 0, b""
     size, salt = struct.unpack(">I", log[8:12])[0], log[16:24]
     if not 512 <= size <= 65536:
-        raise NoDatabase("this is no log")
+        raise NoDatabase("this is not a log")
     marks = 0
     for place in range(WAL_HEADER, len(log) - FRAME_HEADER, FRAME_HEADER + size):
         if log[place + 8 : place + 16] != salt:

@@ -1,4 +1,4 @@
-"""Step 1, what learners don't see."""
+"""Step 1, the hidden tests."""
 
 import math
 import time
@@ -27,7 +27,7 @@ from classroom.rubrics.step1_public import (
 
 @pytest.mark.rubric("1.1", points=4, times=3)
 def test_penalty(submission, draw):
-    """Many tokens, said more than once, or none; a penalty under 1, and logits of zero."""
+    """Many tokens, some seen more than once, or none; a penalty below 1; a logit of zero."""
     logits = draw.tensor(40, scale=3)
     seen = torch.tensor([draw.randrange(40) for _ in range(60)])
     submission.check(PENALTY, logits, seen, draw.uniform(1.1, 3), rel=1e-5)
@@ -39,7 +39,7 @@ def test_penalty(submission, draw):
 
 @pytest.mark.rubric("1.1", points=2, times=3)
 def test_penalty_leaves_its_arguments(submission, draw):
-    """The logits that were given stay as they are: the same ones are good for another penalty."""
+    """The given logits are not changed: they can be penalized again."""
     logits = submission.make("torch:tensor", draw.tensor(9, scale=3).tolist())
     for _ in range(3):
         seen = torch.tensor(draw.sample(range(9), 4))
@@ -48,7 +48,7 @@ def test_penalty_leaves_its_arguments(submission, draw):
 
 @pytest.mark.rubric("1.2", points=4)
 def test_bits_far(submission, draw):
-    """Other sizes, in float32 and in bf16, and logits in the thousands, far apart: nothing overflows."""
+    """Other sizes, in float32 and bf16; logits in the thousands do not overflow."""
     for i in range(4):
         T, V = draw.randint(1, 20), draw.randint(10, 60)
         logits = draw.tensor(T, V, scale=400) + draw.choice([-3000, 3000])
@@ -58,7 +58,7 @@ def test_bits_far(submission, draw):
 
 @pytest.mark.rubric("1.2", points=3, times=3)
 def test_bits_impossible(submission, draw):
-    """Tokens that are impossible: infinite surprisal where one came, and nothing in the entropy."""
+    """Impossible tokens: infinite surprisal where one came, and they add nothing to the entropy."""
     logits, following = draw.tensor(6, 9, scale=2), torch.tensor([draw.randrange(9) for _ in range(6)])
     for place in range(6):
         logits[place, draw.sample(range(9), draw.randint(1, 7))] = -math.inf
@@ -68,7 +68,7 @@ def test_bits_impossible(submission, draw):
 
 @pytest.mark.rubric("1.3", points=3, times=3)
 def test_rms_norm(submission, draw):
-    """Rows of other sizes and other numbers of rows, with a mean that is not 0."""
+    """Other numbers and sizes of rows, with a mean that is not 0."""
     T, d = draw.randint(1, 8), draw.randint(3, 40)
     x = draw.tensor(T, d, scale=draw.uniform(1, 20)) + draw.uniform(-5, 5)
     submission.check(RMS_NORM, x, draw.tensor(d), 1e-5, rel=1e-4, abs=1e-4)
@@ -84,24 +84,18 @@ def test_rms_norm_eps(submission, draw):
 
 
 def nuclei(logits):
-    """How many tokens a nucleus may have without a close call: the last of them has some probability."""
+    """The largest nucleus that rounding cannot change: its last token has some probability."""
     return int((logits.softmax(-1) > 3e-3).sum())
 
 
-@pytest.mark.rubric("1.4", points=4, times=5)
+@pytest.mark.rubric("1.4", points=7, times=4)
 def test_top_p(submission, draw):
-    """Larger vocabularies, in any order, nuclei of any size."""
+    """Larger vocabularies in any order, nuclei of any size; only one token where it has more than p."""
     logits = draw.tensor(draw.randint(20, 60), scale=draw.uniform(0.5, 3))
-    submission.check(TOP_P, logits, share(logits, draw.randint(1, nuclei(logits))))
-
-
-@pytest.mark.rubric("1.4", points=3, times=3)
-def test_top_p_one(submission, draw):
-    """One token has more than p, or p is tiny: that token stays, and it alone."""
-    logits = draw.tensor(15)
+    for n in (1, draw.randint(1, nuclei(logits)), nuclei(logits)):
+        submission.check(TOP_P, logits, share(logits, n))
     submission.check(TOP_P, logits, draw.uniform(1e-4, 1e-2))
-    submission.check(TOP_P, logits, share(logits, draw.randint(2, nuclei(logits))))
-    logits[draw.randrange(15)] += 20
+    logits[draw.randrange(len(logits))] += 20
     submission.check(TOP_P, logits, draw.uniform(0.3, 0.99))
 
 
@@ -120,21 +114,16 @@ def test_rope(submission, draw):
     submission.check(ROPE, draw.tensor(*shape), draw.uniform(50, 100_000), rel=1e-4, abs=3e-4)
 
 
-@pytest.mark.rubric("1.6", points=8)
+@pytest.mark.rubric("1.6", points=13)
 def test_attend_grouped(submission, draw):
-    """Heads in groups that share keys and values: each group has its own."""
+    """Heads in groups that share keys and values; one place only; scores whose exponential overflows."""
     for heads, kv_heads in ((6, 2), (4, 1), (6, 3), (3, 3)):
         T, dim = draw.randint(2, 9), draw.randint(2, 12)
         q, k, v = (draw.tensor(n, T, dim) for n in (heads, kv_heads, kv_heads))
         submission.check(ATTEND, q, k, v, rel=1e-4, abs=1e-4)
-
-
-@pytest.mark.rubric("1.6", points=5)
-def test_attend_edges(submission, draw):
-    """One place only, and scores so large that an exponential overflows."""
-    for size in (1, 20, 60):
-        q, k, v = draw.tensor(4, 1, 6), draw.tensor(2, 1, 6), draw.tensor(2, 1, 6)
+        q, k, v = (draw.tensor(n, 1, 6) for n in (4, 2, 2))
         submission.check(ATTEND, q, k, v, rel=1e-4, abs=1e-4)
+    for size in (20, 60):
         q, k, v = draw.tensor(2, 5, 8, scale=size), draw.tensor(2, 5, 8, scale=size), draw.tensor(2, 5, 8)
         submission.check(ATTEND, q, k, v, rel=1e-2, abs=2e-2)
 
@@ -146,36 +135,19 @@ def test_quantize(submission, draw):
     submission.check(QUANTIZE, weight)
 
 
-def alike(got, shape, dtype):
-    """The tensor that was asked for: what comes from a submission may be anything."""
-    assert type(got) is torch.Tensor, "the result is no tensor"
-    assert tuple(got.shape) == shape, f"its shape is {tuple(got.shape)}"
-    assert got.dtype == dtype, f"it is {got.dtype}"
-    return got
-
-
 @pytest.mark.rubric("1.7", points=2)
 def test_quantize_edges(submission, draw):
-    """A row of zeros, a matrix in bf16, and a matrix that is still needed afterwards."""
-    for dtype in ("float", "bfloat16", "float"):
-        weight, whole = near_steps(draw, 4, 6, off=0.0)
+    """A row of zeros, a matrix in bf16, and a matrix that must stay as it is."""
+    for dtype in ("float32", "bfloat16", "float32"):
+        weight, _ = near_steps(draw, 4, 6, off=0.0)
         zero = draw.randrange(4)
-        weight[zero], whole[zero] = 0, 0
-        steps = weight.abs().amax(dim=1) / 127
-        kept = submission.make("torch:tensor", weight.tolist()).keep(dtype)
-        for _ in range(2):  # the same matrix
-            got = submission.call(QUANTIZE, kept)
-            assert type(got) is tuple and len(got) == 2, "the result is no pair"  # noqa: PT018
-            rounded, scale = alike(got[0], (4, 6), torch.int8), alike(got[1], (4,), torch.bfloat16)
-            assert torch.equal(rounded, whole), "a row is rounded to something else"
-            assert bool(scale.isfinite().all()), "a scale is not finite"
-            scale[zero] = 0  # any will do
-            assert torch.equal(scale.float(), steps), "a scale is another one"
+        weight[zero] = 0
+        submission.check("classroom.drivers.step1:quantized", weight, dtype, zero)
 
 
 @pytest.mark.rubric("1.7", points=3)
 def test_product(submission, draw):
-    """A product with an int8 matrix is nearly that with the matrix it came from."""
+    """The product with an int8 matrix is close to that with the original matrix."""
     for rows, columns in ((12, 12), (9, 30), (17, 5)):
         numbers = [[draw.randint(-127, 127) for _ in range(columns)] for _ in range(rows)]
         weight = torch.tensor(numbers, dtype=torch.int8)
@@ -186,7 +158,7 @@ def test_product(submission, draw):
 
 @pytest.mark.rubric("1.8", points=3, times=3)
 def test_write_cached(submission, draw):
-    """Each forward reads only what is new, and knows all that came before by its cache."""
+    """Each forward reads only the new tokens; the cache holds all earlier ones."""
     _, models = write(submission, draw, tokens(draw, draw.randint(3, 8)), draw.randint(4, 7))
     forwards = "its forwards: how many ids the cache holds, and those that are read"
     submission.agree(forwards, models[0].forwards, lambda: models[1].forwards)
@@ -194,7 +166,7 @@ def test_write_cached(submission, draw):
 
 @pytest.mark.rubric("1.8", points=3)
 def test_write_stops(submission, draw):
-    """It stops at a token that means so, also at the very first one; and at a limit of nothing."""
+    """It stops at a stop token, even if that is the first token, and at a limit of 0."""
     for place in (0, draw.randint(1, 3), draw.randint(4, 7), 99):
         prompt, path = tokens(draw, draw.randint(1, 4)), []
         state = draw.getstate()
@@ -210,7 +182,7 @@ def test_write_stops(submission, draw):
 
 @pytest.mark.rubric("1.8", points=2, times=4)
 def test_write_draws(submission, draw):
-    """Tokens are drawn as the settings say, from one generator, with a penalty on prompt and answer."""
+    """Tokens are drawn with the given settings and generator; the penalty covers prompt and answer."""
     fields = {"temperature": draw.uniform(0.5, 1.5), "repetition_penalty": draw.uniform(1.5, 2.5)}
     sampling = Record("step1_foundations.sampling:Sampling", fields)
     generator = submission.make("classroom.drivers.step1:generator", draw.getrandbits(30))
@@ -219,13 +191,13 @@ def test_write_draws(submission, draw):
 
 @pytest.mark.rubric("1.8", points=2, times=3)
 def test_write_interrupted(submission, draw):
-    """Ctrl-C while a token is heard: what was written, with that token, is returned."""
+    """Ctrl-C in `on_token`: everything written so far, with that token, is returned."""
     write(submission, draw, tokens(draw, 3), 8, interrupted=draw.randint(1, 6))
 
 
 @pytest.mark.rubric("1.8", points=1)
 def test_write_last_place(submission, draw):
-    """Only the last place's logits are asked for, and the prefill's time is told from the rest."""
+    """Only the last place's logits are computed; prefill and decode are timed separately."""
     for first in draw.sample([0.002, 0.03, 0.06], 3):  # seconds of the first forward
         delays = [first, *(draw.uniform(0.001, 0.01) for _ in range(4))]
         began = time.monotonic()

@@ -1,7 +1,7 @@
-"""Step 1, what learners see: each test draws its inputs, so that a class can have its own.
+"""Step 1, the public tests: each draws its inputs, so that a class can have its own.
 
-`submission.check` calls your function and compares what comes with what the reference gave. What went wrong
-names the call, and the first place that differs.
+`submission.check` calls your function and compares the result with the reference's. A failure names the call
+and the first place that differs.
 """
 
 import random
@@ -23,7 +23,7 @@ WORDS = 12  # tokens that the scripted model of 1.8 knows
 
 @pytest.mark.rubric("1.1", points=2, times=3, visibility="public")
 def test_penalty_small(submission, draw):
-    """Two tokens that were said become less likely, one with a positive logit and one with a negative one."""
+    """Two seen tokens become less likely, one with a positive logit and one with a negative one."""
     logits = torch.tensor([draw.uniform(0.5, 3) * sign for sign in (1, -1, 1, -1, 1)])
     seen = torch.tensor(draw.sample([draw.choice([0, 2, 4]), draw.choice([1, 3])], 2))
     submission.check(PENALTY, logits, seen, round(draw.uniform(1.1, 2), 2))
@@ -38,7 +38,7 @@ def test_bits_small(submission, draw):
 
 @pytest.mark.rubric("1.3", points=2, times=3, visibility="public")
 def test_rms_norm_small(submission, draw):
-    """Three rows of four numbers come out with root-mean-square 1, times the weight."""
+    """Three rows of four numbers get root-mean-square 1, times the weight."""
     x, weight = draw.tensor(3, 4, scale=3) + 1, draw.tensor(4)
     submission.check(RMS_NORM, x, weight, 1e-5, rel=1e-4, abs=1e-5)
 
@@ -51,7 +51,7 @@ def share(logits, n):
 
 @pytest.mark.rubric("1.4", points=4, visibility="public")
 def test_top_p_small(submission, draw):
-    """Of six tokens, the two or three that are needed for p stay at their places with their logits."""
+    """Of six tokens, the two or three that reach p keep their logits."""
     for n in (2, 3, 2, 3):  # tokens in the nucleus
         logits = draw.tensor(6)
         submission.check(TOP_P, logits, share(logits, n))
@@ -76,7 +76,7 @@ def test_attend_small(submission, draw):
 def near_steps(draw, rows, columns, excess=0.0, off=0.3):
     """A weight matrix, and what it is in int8: each number is within `off` steps of a whole number of steps.
 
-    A row's largest is 127 steps, times 1 + `excess` / 128; the step is a power of two.
+    A row's largest number is 127 steps, times 1 + `excess` / 128; the step is a power of two.
     """
     weight, whole = torch.zeros(rows, columns), torch.zeros(rows, columns, dtype=torch.int8)
     for row in range(rows):
@@ -98,11 +98,11 @@ def test_quantize_small(submission, draw):
 
 
 class Model:
-    """What `classroom.drivers.step1:Scripted` asks: logits that follow from all that was read, secretly.
+    """Answers `classroom.drivers.step1:Scripted`: the logits follow, secretly, from all ids that were read.
 
-    Each forward leaves a cache with a number that nobody can guess; whoever brings it need not read again
-    what is in it. It hears the tokens, too, and after `interrupted` of them there is Ctrl-C. `delays` are the
-    seconds that forwards take, one after the other.
+    Each forward leaves a cache with a number that nobody can guess; a forward that brings it need not read
+    its ids again. `token` is the on_token: after `interrupted` tokens it raises Ctrl-C. `delays`: the seconds
+    that each forward takes.
     """
 
     def __init__(self, seed, delays=(), interrupted=0):
@@ -138,7 +138,7 @@ class Model:
 
 
 def write(submission, draw, prompt, n, delays=(), interrupted=0, **more):
-    """The loop on such a model: what it writes, why it ends, what is heard. Its result, and the models."""
+    """Compare what the loop writes on such a model, why it ends and what `on_token` gets."""
     seed, models = draw.getrandbits(60), []
 
     def model():
@@ -162,7 +162,7 @@ def tokens(draw, n):
 @pytest.mark.rubric("1.8", points=5, visibility="public")
 def test_write_small(submission, draw):
     """Greedy answers to three prompts, until the limit."""
-    # The model is a script in the test: its logits depend on all the ids that were read, so whoever forgets
-    # the cache, or feeds something twice, gets other tokens. See classroom/drivers/step1.py.
+    # The model is a script in the test: its logits depend on all ids that were read, so a loop that forgets
+    # the cache, or reads an id twice, gets other tokens. See classroom/drivers/step1.py.
     for length in (1, 3, 5):
         write(submission, draw, tokens(draw, length), draw.randint(3, 6))

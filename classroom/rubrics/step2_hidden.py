@@ -1,4 +1,4 @@
-"""Step 2, what learners don't see: texts for a model, and texts of a model."""
+"""Step 2, the hidden tests: texts for a model, and texts of a model."""
 
 import json
 
@@ -9,7 +9,7 @@ from classroom.rubrics.step2_public import CALLS_IN, FEW_SHOT, SIGNATURE, WRITTE
 
 @pytest.mark.rubric("2.1", points=3, times=3)
 def test_signature_of_enums(submission, draw):
-    """An enum stands for its type, with its values in JSON: texts, numbers, true and null."""
+    """An enum is shown in place of its type, its values as JSON: texts, numbers, true and null."""
     name, *arguments = draw.words(4)
     values = [*draw.words(3), draw.randint(1, 99), draw.random(), None, True, f"{draw.words(1)[0]} é"]
     enums = {each: draw.sample(values, draw.randint(1, 4)) for each in arguments}
@@ -36,36 +36,31 @@ TOOLS = "{{tools}}"
 
 
 def variable(name):
-    """Its place in a prompt."""
+    """The variable as it stands in a prompt."""
     return "{{" + name + "}}"
 
 
-@pytest.mark.rubric("2.2", points=2, times=3)
-def test_few_shot_takes_texts_as_they_are(submission, draw):
-    """Braces, backslashes and line breaks in tools and question mean nothing."""
+@pytest.mark.rubric("2.2", points=4, times=3)
+def test_few_shot_places_and_odd_texts(submission, draw):
+    """Tools stand wherever the prompt says, even twice; a text that looks like a variable is kept."""
     a, b = draw.words(2)
-    tools = [f"{a}(): {TOOLS} \\1 {variable(b)}", f"{b}(x: \\g<0>): {draw.text(1)}\n"]
-    said = f" {TOOLS} {variable(a)} {variable(f' {b} ')}\n\\n "
-    submission.check(FEW_SHOT, prompt(draw, f"{TOOLS} {a}", (a, b)), tools, said)
-
-
-@pytest.mark.rubric("2.2", points=2, times=3)
-def test_few_shot_tools_anywhere(submission, draw):
-    """Tools stand wherever the prompt says so, also twice, and in examples; there may be no examples."""
-    lines = [f"{name}()" for name in draw.words(draw.randint(0, 3))]
     examples = [
         (f"{draw.text(1)} {variable(' tools ')}", '[{"x": {}}, {{tools}}]'),
         (draw.text(2), "{tools}"),
         (draw.text(2), draw.text(1)),
     ]
     system = f"{variable('tools ')}\n\n{draw.text(3)} {TOOLS}"
+    lines = [f"{name}()" for name in draw.words(draw.randint(0, 3))]
     submission.check(FEW_SHOT, prompt(draw, system, *draw.sample(examples, 3)), lines, draw.text(2))
+    odd_lines = [f"{a}(): {TOOLS} \\1 {variable(b)}", f"{b}(x: \\g<0>): {draw.text(1)}\n"]
+    odd_question = f" {TOOLS} {variable(a)} {variable(f' {b} ')}\n\\n "
+    submission.check(FEW_SHOT, prompt(draw, f"{TOOLS} {a}", (a, b)), odd_lines, odd_question)
     submission.check(FEW_SHOT, prompt(draw, system), lines, draw.text(2))
 
 
 @pytest.mark.rubric("2.2", points=1, times=3)
 def test_few_shot_refuses_other_prompts(submission, draw):
-    """A prompt without a place for the tools, or with one for something else, is a UserError; no other."""
+    """A prompt without the variable `tools`, or with another variable, is a UserError."""
     a, b = draw.words(2)
     wrong = (draw.text(3), f"{TOOLS} {variable(a)}", variable(b))
     for system in draw.sample((*wrong, f"{TOOLS} {a}", TOOLS), 5):
@@ -75,7 +70,7 @@ def test_few_shot_refuses_other_prompts(submission, draw):
 
 @pytest.mark.rubric("2.2", points=2, times=3)
 def test_written_of_any_label(submission, draw):
-    """Several calls or none, values of any type, and without what may be left out, wherever that stands."""
+    """Several calls or none, values of any type; arguments that may be left out are left out."""
     a, b, c, d, e = draw.words(5)
     odd = {d: [], a: [draw.choice([0, False, ""]), 1], b: [draw.random()], e: [{a: [b]}]}
     labels = [
@@ -108,7 +103,7 @@ def test_calls_in_chatter(submission, draw):
 
 @pytest.mark.rubric("2.3", points=2, times=3)
 def test_calls_in_brackets(submission, draw):
-    """Brackets within texts, a list of no calls, a list that was cut behind its first call."""
+    """Brackets inside strings, an empty list, a list that was cut after its first call."""
     name, argument, word = draw.words(3)
     tricky = [{"name": name, "input": {argument: f'{word} ]}} [{{"x": ]'}}]
     submission.check(CALLS_IN, f"{word} {json.dumps(tricky)}]")
@@ -118,7 +113,7 @@ def test_calls_in_brackets(submission, draw):
 
 @pytest.mark.rubric("2.3", points=2, times=3)
 def test_calls_in_what_is_none(submission, draw):
-    """JSON that is no calls, though lists and calls are inside it; text that was cut; brackets only."""
+    """JSON that is not a list of calls, even if it contains one; text that was cut; only brackets."""
     name, argument = draw.words(2)
     values = (
         [{"name": name, "args": {"list": []}}],

@@ -1,4 +1,4 @@
-"""Step 2, what learners don't see: the arguments of a tool, and the turns of a conversation."""
+"""Step 2, the hidden tests: the arguments of a tool, and the turns of a conversation."""
 
 import pytest
 
@@ -20,7 +20,7 @@ from classroom.rubrics.step2_public import (
 
 @pytest.mark.rubric("2.4", points=4, times=3)
 def test_arguments_are_strict(submission, draw):
-    """A number in a text is not a number, true is not 1, 2.0 is not a whole number; 3 may stand for 3.0."""
+    """A number as text is refused, true is not 1, 2.0 is not an integer; an integer is a valid float."""
     name, word, *names = draw.words(6)
     n = draw.randint(2, 99)
     fits = {"int": [n, -n], "float": [n, -n, n / 4], "bool": [True, False], "str": [word, str(n)]}
@@ -41,7 +41,7 @@ def test_arguments_are_strict(submission, draw):
 
 @pytest.mark.rubric("2.4", points=2, times=3)
 def test_arguments_with_limits(submission, draw):
-    """Hints of `Literal` and `Annotated` allow what they say and nothing else."""
+    """Hints with `Literal` and `Annotated` are enforced."""
     name, a, b, c, *values = draw.words(7)
     low, longest = draw.randint(1, 50), draw.randint(5, 9)
     source = (
@@ -61,7 +61,7 @@ def test_arguments_with_limits(submission, draw):
 
 @pytest.mark.rubric("2.4", points=2, times=3)
 def test_arguments_that_json_does_not_have(submission, draw):
-    """NaN and the infinities are no numbers, also within a list."""
+    """NaN and infinities are refused, also inside a list."""
     name, a, b = draw.words(3)
     source = f"def {name}({a}: float, {b}: list[float] | None = None) -> str: ..."
     bad = [float("nan"), float("inf"), float("-inf")]
@@ -72,7 +72,7 @@ def test_arguments_that_json_does_not_have(submission, draw):
 
 @pytest.mark.rubric("2.4", points=2, times=3)
 def test_arguments_of_a_method(submission, draw):
-    """`self` of a bound method is no argument, nor is what it returns; no parameters make no fields."""
+    """`self` and the return value of a bound method are not arguments; no parameters give no fields."""
     a, b, value = draw.words(3)
     source = (
         f"class Shop:\n"
@@ -86,7 +86,7 @@ def test_arguments_of_a_method(submission, draw):
 
 @pytest.mark.rubric("2.5", points=2, times=3)
 def test_checked_what_is_no_object(submission, draw):
-    """A list, a text, a number and nothing at all are refused with the names of all arguments."""
+    """A list, a text, a number and None are refused with the names of all arguments."""
     tool, word = draw.words(2)
     no_objects = [None, [{"dish": word}], f'{{"dish": "{word}"}}', draw.randint(1, 9), [], (word,)]
     checked(submission, tool, [*no_objects, {"dish": word}])
@@ -94,7 +94,7 @@ def test_checked_what_is_no_object(submission, draw):
 
 @pytest.mark.rubric("2.5", points=3, times=3)
 def test_checked_with_several_mistakes(submission, draw):
-    """All mistakes come in one line, in their order, and never more than five."""
+    """All mistakes are named in one line, in order, five at most."""
     tool, a, *others = draw.words(8)
     wrong = {"dish": draw.randint(1, 9), "size": a, "count": 1.5, "price": "3", others[0]: 1}
     inputs = [
@@ -124,7 +124,7 @@ def test_explained_long_and_hostile(submission, draw):
 
 @pytest.mark.rubric("2.5", points=3, times=3)
 def test_explained_what_is_allowed(submission, draw):
-    """What was given is shown as JSON, what JSON doesn't have as text; pydantic's words are shortened."""
+    """The given value is shown as JSON, or as text where JSON has no such type; messages are shortened."""
     tool, a, b = draw.words(3)
     plain = draw.choice([None, True, 2.5, {b: []}])
     errors = [
@@ -141,7 +141,7 @@ def test_explained_what_is_allowed(submission, draw):
 
 @pytest.mark.rubric("2.6", points=2, times=3)
 def test_answer_without_such_a_tool(submission, draw):
-    """A tool that doesn't exist is answered with those that do, or none, and no tool is called."""
+    """A call of an unknown tool is answered with the names of the known ones, and no tool runs."""
     missing, *names = draw.words(4)
     tools = [(name, "gives", draw.text(2)) for name in names]
     answers(submission, [use(draw, missing, of=missing)], tools)
@@ -150,7 +150,7 @@ def test_answer_without_such_a_tool(submission, draw):
 
 @pytest.mark.rubric("2.6", points=2, times=3)
 def test_answer_that_a_tool_refuses(submission, draw):
-    """What a ToolError says is the content, text or blocks; what a tool gives is no error, even if empty."""
+    """The content of a ToolError is the result, text or blocks; an empty result is not an error."""
     a, b, c, d = draw.words(4)
     blocks = [text(draw, 2), text(draw, 2)]
     tools = [(a, "refuses", draw.text(3)), (b, "refuses", blocks), (c, "gives", ""), (d, "gives", blocks)]
@@ -159,7 +159,7 @@ def test_answer_that_a_tool_refuses(submission, draw):
 
 @pytest.mark.rubric("2.6", points=3, times=3)
 def test_answer_of_a_broken_tool(submission, draw):
-    """The model hears that a tool failed, and nothing of the bug itself; Ctrl-C is no mistake of a tool."""
+    """The model is told that a tool failed, but not why; Ctrl-C is not caught."""
     a, b, secret = draw.words(3)
     tools = [(a, "breaks", f"password {secret}"), (b, "gives", secret)]
     answers(submission, [use(draw, a, x={b: secret}), use(draw, a)], tools)
@@ -168,7 +168,7 @@ def test_answer_of_a_broken_tool(submission, draw):
 
 @pytest.mark.rubric("2.6", points=7, times=2, timeout=30)
 def test_jobs_in_any_number(submission, draw):
-    """All are under way before the first ends; results stand in the order of the jobs, however many."""
+    """All jobs start before the first ends; results are in the order of the jobs, however many."""
     n = draw.randint(4, 7)
     for order in ([*range(n)][::-1], [0], draw.sample(range(n), n)):
         results = [{"content": draw.text(3)} for _ in order]
@@ -182,7 +182,7 @@ def asked(draw):
 
 @pytest.mark.rubric("2.7", points=3, times=3)
 def test_take_what_is_empty(submission, draw):
-    """Empty texts are left out, and so is a turn of which nothing is left; other blocks stay as they came."""
+    """Empty texts and empty turns are left out; other blocks are kept unchanged."""
     empty, call = {"type": "text", "text": ""}, use(draw, draw.words(1)[0], of=draw.text(1))
     thought = {"type": "thinking", "thinking": draw.text(3), "signature": draw.text(1)}
     conversation(submission, asked(draw), [reply(draw, "end_turn", empty)], 5)
@@ -193,7 +193,7 @@ def test_take_what_is_empty(submission, draw):
 
 @pytest.mark.rubric("2.7", points=4, times=3)
 def test_take_calls_that_nobody_answers(submission, draw):
-    """Calls of a turn that was cut, refused or too long for the context are not run, and leave no trace."""
+    """Calls of a turn that was cut, refused or too long for the context are neither run nor kept."""
     first, second = (use(draw, name, of=draw.text(1)) for name in draw.words(2))
     for stop_reason in ("max_tokens", "refusal", "model_context_window_exceeded", "end_turn"):
         limit = draw.randint(1, 4)
@@ -203,7 +203,7 @@ def test_take_calls_that_nobody_answers(submission, draw):
 
 @pytest.mark.rubric("2.7", points=3, times=3)
 def test_take_the_last_turn_allowed(submission, draw):
-    """A model that would go on, with calls or after a pause, is stopped at the last turn, and not before."""
+    """A model that would go on, with calls or after a pause, is stopped at the last turn, not earlier."""
     name, limit = draw.words(1)[0], draw.randint(2, 4)
     for stop_reason in ("tool_use", "pause_turn", "end_turn", "max_tokens"):
         calls = [reply(draw, "tool_use", text(draw), use(draw, name, n=i)) for i in range(limit - 1)]
@@ -214,7 +214,7 @@ def test_take_the_last_turn_allowed(submission, draw):
 
 @pytest.mark.rubric("2.7", points=3, times=3)
 def test_take_tells_and_counts(submission, draw):
-    """`on_message` hears each turn that is added and no other, and the tokens of every turn are counted."""
+    """`on_message` gets each turn that is added and no other; the tokens of every turn are counted."""
     call = use(draw, draw.words(1)[0])
     asks, cut = reply(draw, "tool_use", text(draw), call), reply(draw, "max_tokens", call)
     conversation(submission, asked(draw), [asks, cut], draw.randint(3, 5), tells=True)
@@ -223,7 +223,7 @@ def test_take_tells_and_counts(submission, draw):
 
 @pytest.mark.rubric("2.7", points=1, times=3)
 def test_take_a_stream_that_broke_off(submission, draw):
-    """A turn without a stop reason is an error of the connection, and nothing is changed by it."""
+    """A turn without a stop reason is a connection error, and changes nothing."""
     call = use(draw, draw.words(1)[0])
     replies = [reply(draw, "tool_use", text(draw), call), reply(draw, None, text(draw), call)]
     conversation(submission, asked(draw), replies, draw.randint(2, 4))

@@ -1,4 +1,4 @@
-"""Step 2, what learners see: each test draws its inputs, so that a class can have its own."""
+"""Step 2, the public tests: each draws its inputs, so that a class can have its own."""
 
 import json
 
@@ -14,21 +14,16 @@ SIGNATURE, FEW_SHOT, WRITTEN, CALLS_IN = (
 ANSWER, IN_PARALLEL = "step2_tools.agent.loop:answer", "step2_tools.agent.loop:in_parallel"
 DRIVER = "classroom.drivers.step2"
 
-# --- 2.1: a tool on one line ------------------------------------------------------------------------------
-
 
 @pytest.mark.rubric("2.1", points=3, times=3, visibility="public")
 def test_signature_of_types(submission, draw):
-    """Arguments with their types, those that may be left out with a question mark."""
+    """Arguments with their types; optional ones have a question mark."""
     name, *arguments = draw.words(draw.randint(3, 5))
     kinds = {each: {"type": draw.choice(["string", "number", "integer", "boolean"])} for each in arguments}
     required = draw.sample(arguments, draw.randint(1, len(arguments)))
     schema = {"type": "object", "properties": kinds, "required": required}
     tool = {"name": name, "description": f"Get {draw.text(4)}.", "input_schema": schema}
     submission.check(SIGNATURE, tool)
-
-
-# --- 2.2: a few-shot renderer -----------------------------------------------------------------------------
 
 
 def prompt(draw, system, *examples):
@@ -39,7 +34,7 @@ def prompt(draw, system, *examples):
 
 @pytest.mark.rubric("2.2", points=2, times=3, visibility="public")
 def test_few_shot_examples_as_turns(submission, draw):
-    """The tools stand in the system message, each example is two turns, the question comes last."""
+    """The tools are in the system message, each example is two turns, the question comes last."""
     system = draw.text(3) + ":\n{{tools}}\n\n" + draw.text(2)
     examples = [(draw.text(3), draw.text(2)) for _ in range(draw.randint(1, 3))]
     tools = [f"{name}({draw.text(1)}: string): {draw.text(2)}" for name in draw.words(2)]
@@ -54,9 +49,6 @@ def test_written_call(submission, draw):
     submission.check(WRITTEN, {"question": draw.text(3), "calls": [label]})
 
 
-# --- 2.3: calls in text -----------------------------------------------------------------------------------
-
-
 @pytest.mark.rubric("2.3", points=3, times=3, visibility="public")
 def test_calls_in_a_sentence(submission, draw):
     """A list of calls among words, a single call, and no call at all."""
@@ -67,11 +59,8 @@ def test_calls_in_a_sentence(submission, draw):
     submission.check(CALLS_IN, f"{before} {after}.")
 
 
-# --- 2.4: a schema from a signature -----------------------------------------------------------------------
-
-
 def arguments(submission, source, name, inputs):
-    """The model that `_arguments_of` makes of a function: its fields, and what it says to each input."""
+    """Compare the fields of the model that `_arguments_of` makes, and how it judges each input."""
     function = submission.make(f"{DRIVER}:function", source, name)
     model = submission.make("step2_tools.agent.tool:_arguments_of", function)
     submission.check(f"{DRIVER}:fields", model)
@@ -98,18 +87,15 @@ def test_arguments_that_do_not_fit(submission, draw):
     arguments(submission, source, name, draw.sample(inputs, 4))
 
 
-# --- 2.5: validation --------------------------------------------------------------------------------------
-
-
 def checked(submission, name, inputs):
-    """What a tool of this name makes of inputs, or what it says against them."""
+    """Compare what a tool of this name makes of each input, or why it refuses it."""
     made = submission.make(f"{DRIVER}:function_tool", name)
     for each in inputs:
         made.check("_checked", each, text=True)
 
 
 def explained(submission, name, errors):
-    """What it says of pydantic's errors."""
+    """Compare how a tool of this name explains each of pydantic's errors."""
     made = submission.make(f"{DRIVER}:function_tool", name)
     for each in errors:
         made.check("_explained", each)
@@ -122,7 +108,7 @@ def error(kind, name, msg, given, *deeper):
 
 @pytest.mark.rubric("2.5", points=2, times=3, visibility="public")
 def test_checked_fills_in_defaults(submission, draw):
-    """What fits comes back whole, with the defaults of what was not given."""
+    """Valid arguments are returned with the defaults filled in."""
     (tool, dish), count = draw.words(2), draw.randint(2, 9)
     whole = {"price": count, "size": "large", "dish": dish}
     checked(submission, tool, [{"dish": dish}, {"count": count, "dish": dish}, whole])
@@ -138,9 +124,6 @@ def test_explained_in_three_forms(submission, draw):
         error("int_type", name, "Input should be a valid integer", given),
     ]
     explained(submission, tool, errors)
-
-
-# --- 2.6: dispatch of a turn ------------------------------------------------------------------------------
 
 
 def tool_that(does, what):
@@ -159,7 +142,7 @@ def tool_that(does, what):
 
 
 def answers(submission, calls, tools):
-    """The block that each call is answered with, and what which tool was called with."""
+    """Compare the block that answers each call, and which tool was called with what."""
     log = Log()
     heard = [(name, log.hears(name, tool_that(does, what))) for name, does, what in tools]
     made = [submission.make(f"{DRIVER}:Tool", *each) for each in heard]
@@ -190,9 +173,6 @@ def test_jobs_in_order(submission, draw):
             submission.check(IN_PARALLEL, Meeting(results, each).jobs)
 
 
-# --- 2.7: the end of a turn -------------------------------------------------------------------------------
-
-
 def text(draw, n=3):
     """A block of text."""
     return {"type": "text", "text": draw.text(n)}
@@ -205,9 +185,9 @@ def reply(draw, stop_reason, *content):
 
 
 def conversation(submission, before, replies, max_turns, tells=False):
-    """`record_turn` reply after reply; calls that it returns are answered, as the loop does.
+    """`record_turn` for one reply after the other; the calls that it returns are answered, as the loop does.
 
-    What it gives, and the conversation then; or, if it `tells`, what `on_message` hears, and the tokens.
+    Compares its result and the conversation; or, if it `tells`, what `on_message` gets and the token counts.
     """
     done = submission.make("step2_tools.agent.loop:Outcome", before, began=len(before))
     log = Log()
@@ -224,7 +204,7 @@ def conversation(submission, before, replies, max_turns, tells=False):
 
 @pytest.mark.rubric("2.7", points=3, times=3, visibility="public")
 def test_take_calls_then_an_answer(submission, draw):
-    """Calls are returned to be run, and the answer after them ends the conversation."""
+    """Calls are returned to be run; the answer after them ends the conversation."""
     question, *words = draw.words(4)
     calls = [use(draw, name, of=draw.text(2)) for name in words]
     asks = reply(draw, "tool_use", text(draw), *calls)
@@ -234,7 +214,7 @@ def test_take_calls_then_an_answer(submission, draw):
 
 @pytest.mark.rubric("2.7", points=3, times=3, visibility="public")
 def test_take_a_turn_that_was_cut(submission, draw):
-    """A call that was cut at the limit of tokens is neither run nor kept; the text before it stays."""
+    """A call that was cut at the token limit is neither run nor kept; the text before it is kept."""
     question, name = draw.words(2)
     cut = reply(draw, "max_tokens", text(draw), use(draw, name, of=draw.text(1)))
     conversation(submission, [{"role": "user", "content": question}], [cut], draw.randint(2, 9))

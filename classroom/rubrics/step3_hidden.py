@@ -1,4 +1,4 @@
-"""Step 3, what learners don't see."""
+"""Step 3, the hidden tests."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_scaled_of_special_scores(submission, draw):
 
 @pytest.mark.rubric("3.3", points=5)
 def test_min_max_of_missing_candidates(submission, draw):
-    """Any number of rankings that lack candidates of each other, hold a single one, or none."""
+    """Any number of rankings with different candidates, with only one, or with none."""
     for n in (1, 3, 4):
         candidates = draw.words(9)
         rankings = [ranking(draw, candidates, draw.randint(3, 6)) for _ in range(n)]
@@ -110,7 +110,7 @@ def test_maxsim_of_weights(submission, draw):
 
 @pytest.mark.rubric("3.4", points=7, timeout=20)
 def test_maxsim_of_documents_without_tokens(submission, draw):
-    """What has no tokens or weight scores 0 and takes nothing from others; no documents have no scores."""
+    """A document without tokens scores 0, as do all if the weights are 0; no documents give no scores."""
     empty = np.zeros((0, 16), np.float16)
     for places in ((0,), (2, 3), (5,), (0, 2, 5)):
         n = draw.randint(2, 5)
@@ -132,18 +132,24 @@ def pieces(text):
     return [found.span() for found in re.finditer(r"\w{1,4}|[^\w\s]", text)]
 
 
-@pytest.mark.rubric("3.5", points=5, times=4)
+@pytest.mark.rubric("3.5", points=7, times=4)
 def test_chunks_of_any_sentences(submission, draw):
-    """Sentences of any length, several tokens a word; the overlap leaves room for the sentence after it."""
+    """Sentences of any length, several tokens a word; texts of one chunk or none; any size and overlap."""
     text = " ".join(sentence(draw, draw.choice([2, 2, 3, 4, 6])) for _ in range(25))
     longest = max(len(pieces(each)) for each in text.split(". "))
-    size = longest + draw.randint(1, 8)
+    size = longest + draw.randint(1, 8)  # the overlap leaves room for the sentence after it
     submission.check(CHUNK, text, pieces, size=size, overlap=draw.randint(size // 2, size - 1))
+    text = " ".join(sentence(draw, draw.randint(2, 4)) for _ in range(5))
+    submission.check(CHUNK, text, words)
+    submission.check(CHUNK, draw.choice(["", " ", "\n\n \t"]), words)
+    submission.check(CHUNK, draw.words(1)[0], words, size=1, overlap=0)
+    for overlap in (7, 8):  # the largest, and one that is too large
+        submission.check(CHUNK, text, words, size=8, overlap=overlap)
 
 
 @pytest.mark.rubric("3.5", points=4, times=4)
 def test_chunks_begin_at_headings(submission, draw):
-    """A heading begins a chunk that repeats nothing, once the one before is half full."""
+    """A heading begins a new chunk without overlap once the chunk before it is half full."""
     parts = []
     for _ in range(8):
         parts.append(f"{'#' * draw.randint(1, 3)} {draw.text(2).capitalize()}")
@@ -160,19 +166,6 @@ def test_chunks_of_long_sentences(submission, draw):
         text, size = " ".join(sentence(draw, each) for each in lengths), draw.randint(8, 16)
         submission.check(CHUNK, text, words, size=size, overlap=overlap)
 
-
-@pytest.mark.rubric("3.5", points=2, times=3)
-def test_chunks_of_the_smallest_texts(submission, draw):
-    """One chunk for a short text, none for one without tokens, and the smallest and largest of sizes."""
-    text = " ".join(sentence(draw, draw.randint(2, 4)) for _ in range(5))
-    submission.check(CHUNK, text, words)
-    submission.check(CHUNK, draw.choice(["", " ", "\n\n \t"]), words)
-    submission.check(CHUNK, text, words, size=8, overlap=7)
-    submission.check(CHUNK, draw.words(1)[0], words, size=1, overlap=0)
-    submission.check(CHUNK, text, words, size=8, overlap=8)
-
-
-# --- 3.6 --------------------------------------------------------------------------------------------------
 
 EXACTLY_MARGIN = [  # apart, however it is computed
     (a / 100, b / 100)
@@ -196,7 +189,7 @@ def test_better_by_the_margin(submission, draw):
 
 @pytest.mark.rubric("3.6", points=3, times=3, timeout=30)
 def test_reflection_survives_bad_rewrites(submission, draw):
-    """No rewrite that is worse, or better by little, takes the place of the first search."""
+    """A rewrite that is worse, or only a little better, does not replace the first search."""
     question, *others = (draw.text(4) for _ in range(4))
     first = round(draw.uniform(0.3, 0.7), 2)
     sure = {(question, 5): first}
@@ -209,7 +202,7 @@ def test_reflection_survives_bad_rewrites(submission, draw):
 
 @pytest.mark.rubric("3.6", points=4, timeout=30)
 def test_reflection_takes_each_strategy_once(submission, draw):
-    """Each strategy is asked once, about the first search. No search is made twice. The path names them."""
+    """Each strategy rewrites the first search once, no search is made twice, and the path names them all."""
     for unknown in (False, False, True):
         question, other, last = (draw.text(4) for _ in range(3))
         names = draw.words(6)
@@ -241,7 +234,7 @@ def test_citations_of_sources_that_do_not_exist(submission, draw):
 
 @pytest.mark.rubric("3.7", points=2, times=3, timeout=20)
 def test_support_is_a_share_of_words(submission, draw):
-    """Support by no citation, by the wrong one, by two together, by a source's title; of no words."""
+    """A sentence without a citation, with a wrong one, with two, supported by a title, or without words."""
     (a, b, c), said, given = sources(draw)
     title = given[2].fields["document"].removesuffix(".md")
     made_up, more = draw.words(2)
@@ -252,7 +245,7 @@ def test_support_is_a_share_of_words(submission, draw):
 
 @pytest.mark.rubric("3.7", points=2, times=3, timeout=20)
 def test_citations_in_other_places(submission, draw):
-    """In front of all sentences, or of one that goes on in lower case; alone on a line; without a text."""
+    """Citations before the sentence, alone on a line, or without any text."""
     (a, b, c), (one, two, three), given = sources(draw)
     for text in (
         f"[{a}] {one} [{b}] {two} [{c}] {three}",

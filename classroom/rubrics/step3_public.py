@@ -1,4 +1,4 @@
-"""Step 3, what learners see: each test draws its inputs, so that a class can have its own."""
+"""Step 3, the public tests: each draws its inputs, so that a class can have its own."""
 
 from __future__ import annotations
 
@@ -18,11 +18,9 @@ NDCG, MAXSIM = "step3_rag.evaluate.metrics:ndcg", "step3_rag.retrieve.rerank:lat
 CHUNK, CHECK = "step3_rag.ingest.chunk:chunk", "step3_rag.answer.read:check"
 BETTER, REFLECT = "step3_rag.reflect.reflect:better", "step3_rag.reflect.reflect:reflect"
 
-# --- 3.1 to 3.3: fusion and nDCG --------------------------------------------------------------------------
-
 
 def ranking(draw, candidates: list[str], n: int) -> dict[str, float]:
-    """n of the candidates with scores that are all different."""
+    """n of the candidates, each with a different score."""
     scores = draw.sample(range(1, 200), n)
     return {name: score / 10 for name, score in zip(draw.sample(candidates, n), scores, strict=True)}
 
@@ -36,7 +34,7 @@ def test_rrf_small(submission, draw):
 
 @pytest.mark.rubric("3.2", points=3, times=4, visibility="public")
 def test_ndcg_small(submission, draw):
-    """Relevant or not: a short ranking that holds all relevant documents."""
+    """Binary relevance: a short ranking with all relevant documents."""
     docs = draw.words(6)
     submission.check(NDCG, docs, dict.fromkeys(draw.sample(docs, draw.randint(1, 3)), 1), k=10)
 
@@ -53,9 +51,6 @@ def test_min_max_small(submission, draw):
     candidates, weight = draw.words(4), draw.randint(1, 9) / 10
     rankings = [ranking(draw, candidates, 4) for _ in range(2)]
     submission.check(MIN_MAX, rankings, [weight, 1 - weight])
-
-
-# --- 3.4: MaxSim ------------------------------------------------------------------------------------------
 
 
 def unit(rows: Any) -> Any:
@@ -85,9 +80,6 @@ def test_maxsim_small(submission, draw):
     submission.check(MAXSIM, query_of(vectors(draw, n)), documents, np.ones(n, np.float32), abs=2e-3)
 
 
-# --- 3.5: a chunker ---------------------------------------------------------------------------------------
-
-
 def words(text: str) -> list[tuple[int, int]]:
     """Words and punctuation marks as tokens."""
     return [found.span() for found in re.finditer(r"\w+|[^\w\s]", text)]
@@ -113,9 +105,6 @@ def test_chunks_repeat_sentences(submission, draw):
     submission.check(CHUNK, text, words, size=4 * n, overlap=draw.randint(n, 2 * n + 1))
 
 
-# --- 3.6: self-reflection ---------------------------------------------------------------------------------
-
-
 def attempts(said: Sequence[float | None]) -> list[Record]:
     """Attempts with these confidences."""
     fields = {"query": "when", "found": None}
@@ -128,10 +117,10 @@ def attempts(said: Sequence[float | None]) -> list[Record]:
 def check_loop(
     submission, question: str, strategies: Sequence[str], sure: dict[Any, Any], offers: dict[str, Any]
 ) -> Made:
-    """What `reflect` makes of a search that is so sure, and of strategies that offer this: query and k.
+    """Run `reflect` on a scripted search; returns the outcome.
 
-    The grader plays the search. What is searched and how it is asked again is compared, then the attempts,
-    the one that is kept and the verdict; nobody knows beforehand what comes of it. Returns the outcome.
+    sure: the confidence of each search (query, k); offers: what each strategy rewrites the question to.
+    Compares which searches and rewrites are asked for, then the attempts, the best one and the verdict.
     """
     log = Log()
 
@@ -155,22 +144,19 @@ def check_loop(
 
 @pytest.mark.rubric("3.6", points=2, times=3, timeout=20, visibility="public")
 def test_better_small(submission, draw):
-    """The most confident of a few attempts is kept, if it is clearly better."""
+    """The most confident attempt is kept if it is clearly better."""
     shift, steps = draw.randint(0, 99) / 1000, draw.sample(range(5), 4)
     submission.check(BETTER, attempts([round(0.21 * each + shift, 3) for each in steps]))
 
 
 @pytest.mark.rubric("3.6", points=3, timeout=30, visibility="public")
 def test_reflection_asks_again(submission, draw):
-    """A search that is not confident is rewritten until one is; a confident one is the only one."""
+    """A search that is not confident is rewritten until one is; a confident one is not."""
     for first in (0.3, 0.95):
         question, other, third = (draw.text(4) for _ in range(3))
         sure = {(question, 5): first, (other, 5): round(draw.uniform(0.86, 0.99), 2)}
         offers = {"spelling": (other, 5), "feedback": (third, 5)}
         check_loop(submission, question, ["spelling", "feedback"], sure, offers)
-
-
-# --- 3.7: check the citations -----------------------------------------------------------------------------
 
 
 def sources(draw, n: int = 3) -> tuple[list[int], list[str], list[Record]]:

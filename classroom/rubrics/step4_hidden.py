@@ -1,4 +1,4 @@
-"""Step 4, what learners don't see: replies, rules and rows."""
+"""Step 4, the hidden tests: replies, rules and rows."""
 
 import pytest
 
@@ -19,7 +19,7 @@ from classroom.rubrics.step4_public import (
 
 @pytest.mark.rubric("4.1", points=3, times=3)
 def test_what_looks_like_a_frame(submission, draw):
-    """Greetings and sign-offs that nobody named are told by their looks."""
+    """Greetings and sign-offs that are not in the lists are recognised by their form."""
     one, other = draw.names(2)
     body = f"{sentence(draw)} {sentence(draw)}"
     for greeting in (f"Hi {one}!", f"Good morning {one},", "To the owner,"):
@@ -30,7 +30,7 @@ def test_what_looks_like_a_frame(submission, draw):
 
 @pytest.mark.rubric("4.1", points=2, times=3)
 def test_parts_that_are_missing(submission, draw):
-    """Replies without greeting or sign-off, nothing at all, and spaces where nobody sees them."""
+    """Replies without greeting or sign-off, an empty reply, and invisible spaces."""
     name, body = draw.names(1)[0], f"{sentence(draw)} {sentence(draw)}"
     greeting = draw.choice([f"Dear {name},", f"To you, {name}, from all of us at Northwind Care:"])
     sign_off = f"Kind regards,\n{name} who is glad to be of help to you"
@@ -52,7 +52,7 @@ def test_parts_that_are_missing(submission, draw):
 
 @pytest.mark.rubric("4.1", points=2, times=3)
 def test_known_texts_that_overlap(submission, draw):
-    """The first of several known texts, whole words only, and a sign-off that overlaps the greeting."""
+    """The first of several known texts counts, whole words only; a sign-off may overlap the greeting."""
     name, body = draw.names(1)[0], sentence(draw)
     greetings, sign_offs = ["Hi", f"Hi {name},", "Cheers,"], [f"Yours, {name}", name, "hat"]
     for reply in (
@@ -71,7 +71,7 @@ def test_known_texts_that_overlap(submission, draw):
 
 @pytest.mark.rubric("4.2", points=2, times=3)
 def test_silence_keeps_no_rule_that_only_forbids(submission, draw):
-    """A reply with an empty body, or next to it, against rules that forbid and rules that want something."""
+    """Replies with an empty or nearly empty body, against rules that forbid and rules that require."""
     word = draw.words(1)[0]
     said = f"The {word} goes to the {word} today, and so do {word}."
     bodies = ("", f"{word.capitalize()}.", f"Thank {word}.", f"Thank the {word}.", said)
@@ -90,7 +90,7 @@ def test_silence_keeps_no_rule_that_only_forbids(submission, draw):
 
 @pytest.mark.rubric("4.2", points=2, times=3)
 def test_all_that_is_required(submission, draw):
-    """Every pattern has to be there, once or more often, in the place that is looked at, line by line."""
+    """Every required pattern must occur in the given part of the reply, line by line."""
     one, two, three = draw.words(3)
     reply = parts(f"The {one} is a {one}. A {two} is here. The {three} goes.")
     ends = [(f"{two}$",), ("^Dear", "^Kind", "^North")]
@@ -101,7 +101,7 @@ def test_all_that_is_required(submission, draw):
 
 @pytest.mark.rubric("4.2", points=2, times=3)
 def test_how_many_there_may_be(submission, draw):
-    """Patterns are counted in the text and by sentence, marks wherever they stand."""
+    """Patterns are counted in the text or by sentence, contractions in the body."""
     word, noun = draw.words(2)
     n = draw.randint(0, 3)
     twice = parts(f"A {word} or {word} it is. The {noun} goes there. The {word} is here.")
@@ -114,7 +114,7 @@ def test_how_many_there_may_be(submission, draw):
 
 @pytest.mark.rubric("4.2", points=2, times=3)
 def test_parts_of_words_are_no_words(submission, draw):
-    """What stands in a longer word, an abbreviation, a compound or an address is not found."""
+    """A word inside a longer word, a compound, an abbreviation or an address is not found."""
     word, other = draw.words(2)
     for text in (
         f"{word}s, a{word}, {word}_{other}, {word}2 and 2{word}.",
@@ -128,7 +128,7 @@ def test_parts_of_words_are_no_words(submission, draw):
 
 @pytest.mark.rubric("4.2", points=2, times=3)
 def test_stars_dots_and_spaces(submission, draw):
-    """A star stands for any ending; all else is literal, and a space is any white space."""
+    """A star stands for any ending, a space for any white space; everything else is literal."""
     word, other = draw.words(2)
     text = (
         f"{word[:3]}, {word.upper()}s, {word}-{other} un{word} {word[:3]}.{other[0]} "
@@ -146,7 +146,7 @@ def test_stars_dots_and_spaces(submission, draw):
 
 @pytest.mark.rubric("4.3", points=6, times=3)
 def test_label_noise_of_every_kind(submission, draw):
-    """Blank replies, rows without a pair, rules with nothing to show, wrong facts, and rows wrong twice."""
+    """Blank replies, rows without a pair, breaks without an example, wrong facts, two mistakes in a row."""
     replies = [sentence(draw) for _ in range(5)]
     rules = draw.words(4)
     whys = [draw.choice(["", draw.text(1)]) for _ in rules]
@@ -170,7 +170,7 @@ def test_label_noise_of_every_kind(submission, draw):
 
 @pytest.mark.rubric("4.3", points=5, times=3)
 def test_breaks_that_are_named_wrongly(submission, draw):
-    """What is broken and not named, and what is named and not broken; facts are no rule."""
+    """Breaks that are not named, named ones that are none; `facts` is not a rule of the guide."""
     rules = draw.words(4)
     known = {sentence(draw): dict.fromkeys(draw.sample(rules, n), "x") for n in (0, 1, 2, 3, 4)}
     rows = []
@@ -191,7 +191,7 @@ def test_breaks_that_are_named_wrongly(submission, draw):
 
 @pytest.mark.rubric("4.4", points=4, times=3)
 def test_shingles_of_short_and_odd_texts(submission, draw):
-    """Texts shorter than a shingle, empty ones, capitals, and signs between the words."""
+    """Texts shorter than a shingle, empty ones, capitals and punctuation."""
     one, two = draw.words(2)
     odd = (f"{one.upper()}, {two}!\n{two}?", f"{one}--{one} {one}")
     for text in ("", "?!", one[:3], one[:5], one[:6], *odd):
@@ -203,7 +203,7 @@ def test_shingles_of_short_and_odd_texts(submission, draw):
 
 @pytest.mark.rubric("4.4", points=4, timeout=20)
 def test_the_nearest_is_found(submission, draw):
-    """The nearest of several, the first of equals; at the threshold is near, below is not."""
+    """The nearest of several, the first of equals; the threshold itself is near."""
     for threshold in (0.3, 0.5, 1.0):
         near = submission.make(f"{DOUBLES}:Near", threshold)
         base = draw.words(20)
@@ -217,7 +217,7 @@ def test_the_nearest_is_found(submission, draw):
 
 @pytest.mark.rubric("4.4", points=4, times=3, timeout=20)
 def test_rows_of_several_splits(submission, draw):
-    """Each split by itself, in its order; the nearest earlier row is named, and cases are not remembered."""
+    """Each split by itself, in order; the nearest earlier row is named; duplicates are not remembered."""
     first = draw.words(24)
     second = reworded(draw, first, 8)
     near = reworded(draw, first, 1)
@@ -236,7 +236,7 @@ def test_rows_of_several_splits(submission, draw):
 
 @pytest.mark.rubric("4.4", points=3, times=3, timeout=20)
 def test_rows_that_are_passed_over(submission, draw):
-    """Prompts without words, and pairs that differ in the rejected reply alone."""
+    """Prompts without words, and pairs that differ only in the rejected reply."""
     words, reply = draw.words(14), sentence(draw)
     text, other = " ".join(words), " ".join(reworded(draw, words, 1))
     rows = [

@@ -1,4 +1,4 @@
-"""Step 4, what learners don't see: adapters and log-probabilities."""
+"""Step 4, the hidden tests: adapters and log-probabilities."""
 
 import pytest
 import torch
@@ -29,7 +29,7 @@ def test_merged_leaves_the_layer_as_it_was(submission, draw):
 
 @pytest.mark.rubric("4.5", points=3, times=3)
 def test_the_product_is_never_built(submission, draw):
-    """x goes through A, then through B: their product has numbers that are too large for any type."""
+    """x goes through A, then through B: the product B A would overflow."""
     out, into, r, tokens = draw.randint(3, 9), draw.randint(3, 9), draw.randint(2, 6), draw.randint(1, 3)
     fields, x = lora(draw, out, into, r, 8), draw.tensor(tokens, into)
     large, larger = draw.randint(180, 220), draw.randint(180, 220)
@@ -40,7 +40,7 @@ def test_the_product_is_never_built(submission, draw):
 
 @pytest.mark.rubric("4.5", points=2)
 def test_the_adapter_gets_gradients(submission, draw):
-    """A and B learn, W and x stay."""
+    """A and B get gradients, W and x are not changed."""
     for bias in (True, False, True):
         out, into, r = draw.randint(3, 6), draw.randint(3, 6), draw.randint(1, 3)
         fields = lora(draw, out, into, r, draw.choice([2, 3]), bias)
@@ -73,7 +73,7 @@ def test_log_probs_in_float32(submission, draw):
 
 @pytest.mark.rubric("4.6", points=2, times=3)
 def test_gradients_go_through_to_the_model(submission, draw):
-    """The gradient of the log-probabilities by the model's logits."""
+    """The gradient of the log-probabilities reaches the model's logits."""
     made = batch(draw, [(draw.randint(1, 3), draw.randint(1, 4)) for _ in range(4)])
     model = submission.make(TABLE, draw.tensor(9, 9))
     submission.make(LOG_PROBS, model, made).call("backward", draw.tensor(4))
@@ -90,7 +90,7 @@ def test_rewards_of_any_number_of_pairs(submission, draw):
 
 @pytest.mark.rubric("4.6", points=2, times=3)
 def test_loss_of_large_margins(submission, draw):
-    """The loss is a right number where the margin is large, either way, or nothing."""
+    """The loss is right for a very large margin, positive or negative, and for a margin of 0."""
     large = torch.tensor([1000.0, -1000.0, 90.0, -90.0, 0.0]) * draw.uniform(0.9, 1.0)
     check_loss(submission, large, draw.tensor(5))
 

@@ -1,4 +1,4 @@
-"""Step 4, what learners see: each test draws its inputs, so that a class can have its own."""
+"""Step 4, the public tests: each draws its inputs, so that a class can have its own."""
 
 from typing import Any
 
@@ -17,11 +17,8 @@ NEAR = {"rel": 1e-4, "abs": 1e-4}  # of numbers in float32
 
 
 def sentence(draw, n=5):
-    """Words with a capital in front and a full stop behind."""
+    """Words that begin with a capital and end with a full stop."""
     return draw.text(n).capitalize() + "."
-
-
-# --- 4.1: the parts of a reply ----------------------------------------------------------------------------
 
 
 @pytest.mark.rubric("4.1", points=3, times=3, visibility="public")
@@ -35,11 +32,8 @@ def test_a_reply_in_its_frame(submission, draw):
         submission.check(TAKE_APART, reply, greetings, sign_offs)
 
 
-# --- 4.2: tone rules --------------------------------------------------------------------------------------
-
-
 def parts(body, greeting="Dear member,", sign_off="Kind regards,\nNorthwind Care"):
-    """A reply that has been taken apart, its sentences by full stops."""
+    """A reply in its parts."""
     fields = {
         "reply": "\n\n".join(each for each in (greeting, body, sign_off) if each),
         "greeting": greeting,
@@ -73,9 +67,6 @@ def test_words_are_found(submission, draw):
     submission.check(FOUND, rule("forbid_words", one, f"{two} {three}"), reply)
 
 
-# --- 4.3: pair checks -------------------------------------------------------------------------------------
-
-
 def row(id, message, chosen, rejected=None, **fields):
     """A row of data."""
     prompt = ({"role": "user", "content": message},)
@@ -103,11 +94,8 @@ def test_pairs_with_wrong_labels(submission, draw):
     submission.check(NOISE, rows, answers_of(known))
 
 
-# --- 4.4: near duplicates ---------------------------------------------------------------------------------
-
-
 def reworded(draw, words, n):
-    """The same words but for n of them."""
+    """The words with n of them replaced."""
     words = list(words)
     for at in draw.sample(range(len(words)), n):
         words[at] = draw.choice([each for each in draw.words(len(words) + 1) if each != words[at]])
@@ -116,7 +104,7 @@ def reworded(draw, words, n):
 
 @pytest.mark.rubric("4.4", points=2, times=3, visibility="public")
 def test_shingles_and_their_share(submission, draw):
-    """Runs of letters of a text, and what two sets have in common."""
+    """The shingles of a text, and the Jaccard similarity of two sets."""
     words = draw.words(6)
     submission.check(f"{DOUBLES}:shingles", " ".join(words))
     submission.check(f"{DOUBLES}:jaccard", *(frozenset(draw.sample(words, n)) for n in (3, 4)))
@@ -124,18 +112,15 @@ def test_shingles_and_their_share(submission, draw):
 
 @pytest.mark.rubric("4.4", points=3, times=3, timeout=20, visibility="public")
 def test_reworded_prompts_are_found(submission, draw):
-    """Among rows of one split, those whose prompt is nearly an earlier one's."""
+    """Among rows of one split, those whose prompt is nearly the same as an earlier one."""
     first, second = (draw.words(14) for _ in range(2))
     prompts = [first, second, reworded(draw, first, 1), draw.words(14), reworded(draw, second, 1)]
     rows = [row(f"r{at}", " ".join(words), sentence(draw)) for at, words in enumerate(prompts)]
     submission.check(f"{DOUBLES}:near_duplicates", rows)
 
 
-# --- 4.5: LoRA --------------------------------------------------------------------------------------------
-
-
 def lora(draw, out, into, r, alpha, bias=False) -> dict[str, Any]:
-    """The fields of one matrix and its adapter, as if that had learnt."""
+    """The fields of a matrix and its adapter, as after training."""
     fields = {"W": draw.tensor(out, into), "A": draw.tensor(r, into), "B": draw.tensor(out, r)}
     return fields | {"alpha": alpha, "bias": draw.tensor(out) if bias else None}
 
@@ -150,12 +135,9 @@ def test_forward(submission, draw):
 
 @pytest.mark.rubric("4.5", points=2, times=3, visibility="public")
 def test_merged(submission, draw):
-    """One matrix in the place of three."""
+    """One matrix in place of W, A and B."""
     fields = lora(draw, draw.randint(4, 9), draw.randint(4, 9), draw.randint(1, 3), draw.randint(1, 16))
     submission.check(f"{LORA}.merged", Record(LORA, fields), **NEAR)
-
-
-# --- 4.6: the DPO loss ------------------------------------------------------------------------------------
 
 
 def batch(draw, lengths, vocabulary=9):
@@ -174,7 +156,7 @@ def batch(draw, lengths, vocabulary=9):
 
 
 def check_loss(submission, chosen, rejected):
-    """Margin and loss of such rewards."""
+    """Compare the margin and the loss of these rewards."""
     loss = submission.make(LOSS, chosen, rejected)
     loss.check_get("margin", **NEAR)
     loss.check_get("loss", **NEAR)

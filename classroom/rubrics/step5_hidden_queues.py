@@ -1,15 +1,15 @@
-"""Step 5, what learners don't see: the doors, the writer, the batcher."""
+"""Step 5, the hidden tests: the doors, the writer, the batcher."""
 
 import pytest
 
 from classroom.rubrics.step5_batcher import Batcher
-from classroom.rubrics.step5_public import prompt_of
-from classroom.rubrics.step5_scenes import Books, Doors, Waiters, takes
+from classroom.rubrics.step5_public import calls_of, prompt_of
+from classroom.rubrics.step5_scenes import Books, Doors, takes, wake
 
 
 @pytest.mark.rubric("5.6", points=3)
 def test_a_full_house(submission, draw):
-    """Beyond N and M callers are refused, and told how long calls ran lately; then there is room again."""
+    """Callers beyond N and M are refused with the recent length of calls; later there is room again."""
     for running, waiting in ((1, 0), (2, 1), (draw.randint(1, 3), draw.randint(1, 3))):
         names, came = draw.names(30), []
         doors = Doors(submission, running, waiting, seconds=True)
@@ -23,7 +23,7 @@ def test_a_full_house(submission, draw):
 
 @pytest.mark.rubric("5.6", points=3, times=3)
 def test_who_gives_up_waiting(submission, draw):
-    """A caller who is cancelled while he waits is out of the queue, also if somebody leaves that moment."""
+    """A caller who is cancelled while waiting leaves the queue, even if a place gets free at that moment."""
     inside, *queue = draw.names(6)
     doors = Doors(submission, 1, 6)
     doors.come(inside)
@@ -38,7 +38,7 @@ def test_who_gives_up_waiting(submission, draw):
 
 @pytest.mark.rubric("5.6", points=3)
 def test_in_the_moment_of_his_turn(submission, draw):
-    """Cancelled when his turn has come, he passes it on; who comes in that moment does not slip in."""
+    """A caller cancelled when their turn has come passes it on; a newcomer does not jump the queue."""
     for running in (1, 1, 2):
         names = draw.names(running + draw.randint(4, 8) + 2)
         inside, queue, (early, late) = names[:running], names[running:-2], names[-2:]
@@ -58,7 +58,7 @@ def test_in_the_moment_of_his_turn(submission, draw):
 
 @pytest.mark.rubric("5.6", points=2, times=3)
 def test_closed_doors_and_whatever_happens(submission, draw):
-    """Who is in or waits may finish after the doors were closed; no place is lost, whatever happens."""
+    """After `close`, callers who run or wait may finish; no place is ever lost."""
     names, came = draw.names(24), []
     doors = Doors(submission, draw.randint(1, 3), draw.randint(2, 5))
     for name in names[:20]:
@@ -74,37 +74,19 @@ def test_closed_doors_and_whatever_happens(submission, draw):
     doors.moment(("end", "again"))
 
 
-def calls_of(draw, n, **more):
-    """Calls that share passages and prompts."""
-    texts, prompts = draw.words(4), draw.names(2)
-    return [
-        {
-            "question": f"{draw.text(4)} {draw.getrandbits(40)}",
-            "prompt": draw.choice([None, *prompts]),
-            "passages": draw.sample(texts, draw.randint(0, 3)),
-            **more,
-        }
-        for _ in range(n)
-    ]
-
-
 @pytest.mark.rubric("5.7", points=5, times=3, timeout=30)
 def test_all_or_none(submission, draw):
-    """A batch with a call that can't be written, or whose file is deleted, fails whole; the next goes on."""
+    """A batch fails as a whole if one of its calls can't be written; the next batch works."""
     given = [calls_of(draw, draw.randint(1, 4)) for _ in range(4)]
     failing = given[1] + calls_of(draw, 1, broken=True) + calls_of(draw, 1)
     books = Books(submission)
     for batch in (given[0], failing, [{**each, "broken": False} for each in failing], given[3]):
         books.write(batch)
-    books = Books(submission)
-    books.write(given[2])
-    books.write(given[3], vanishes=True)
-    books.write(given[0])
 
 
 @pytest.mark.rubric("5.7", points=4)
 def test_batches_have_a_size_and_an_end(submission, draw):
-    """No batch is larger than LARGEST, a None ends it all, and an empty last batch is possible."""
+    """No batch is larger than LARGEST; None ends the queue, also with an empty last batch."""
     from step5_serving.telemetry.writer import LARGEST
 
     many = [f"{draw.getrandbits(60):x}" for _ in range(LARGEST + draw.randint(2, 9))]
@@ -119,20 +101,18 @@ def test_batches_have_a_size_and_an_end(submission, draw):
 
 @pytest.mark.rubric("5.7", points=5)
 def test_everybody_is_told_in_his_loop(submission, draw):
-    """One call into each event loop tells its waiters; closed loops, cancelled waiters disturb nobody."""
+    """One call into each event loop tells its waiters; closed loops and cancelled waiters do no harm."""
     for problem in (None, draw.text(3), None):
         places = [*range(3), *(draw.randrange(3) for _ in range(6))]
         draw.shuffle(places)
-        Waiters(submission, places).wake(problem)
-        Waiters(submission, places, closed=[draw.randrange(3)]).wake(problem)
-        waiters = Waiters(submission, places)
-        waiters.gone.update(draw.sample(range(9), 3))
-        waiters.wake(problem)
+        wake(submission, places, problem)
+        wake(submission, places, problem, closed=[draw.randrange(3)])
+        wake(submission, places, problem, cancelled=draw.sample(range(9), 3))
 
 
 @pytest.mark.rubric("5.8", points=2, times=3)
 def test_prompts_are_read_in_turn(submission, draw):
-    """The prompt that came first is read first, and what it leaves of the chunk is the next one's."""
+    """The first prompt is read first; the next one gets what is left of the chunk."""
     batcher = Batcher(submission, draw, 8, draw.randint(4, 12))
     for _ in range(4):
         prompt = prompt_of(draw, draw.randint(1, 25))
@@ -143,7 +123,7 @@ def test_prompts_are_read_in_turn(submission, draw):
 
 @pytest.mark.rubric("5.8", points=3)
 def test_what_prompts_begin_with_alike_is_computed_once(submission, draw):
-    """Blocks that are in the prefix cache are copied, those that were computed go there, and few fit."""
+    """Blocks in the prefix cache are copied, computed ones are stored there, and it holds only a few."""
     for chunk in (8, 40, 200):
         known = prompt_of(draw, 70)
         prompts = [known[: draw.randint(17, 70)] + prompt_of(draw, draw.randint(1, 20)) for _ in range(5)]
@@ -155,7 +135,7 @@ def test_what_prompts_begin_with_alike_is_computed_once(submission, draw):
 
 @pytest.mark.rubric("5.8", points=3, times=3)
 def test_one_forward_for_everybody(submission, draw):
-    """Each forward has the next tokens of every sequence whose prompt is read; all that its guide wrote."""
+    """Each forward has the next tokens of every sequence whose prompt was read, also those of its guide."""
     batcher = Batcher(submission, draw, 8, 8)
     for _ in range(3):
         prompt = prompt_of(draw, draw.randint(2, 12))
@@ -168,7 +148,7 @@ def test_one_forward_for_everybody(submission, draw):
 
 
 def arrivals_of(draw, steps):
-    """Some requests before each step, some of which begin alike."""
+    """Some requests before each step, some with a common beginning."""
     common, arrivals = prompt_of(draw, 40), []
     for _ in range(steps):
         arrivals.append([])
@@ -181,7 +161,7 @@ def arrivals_of(draw, steps):
 
 @pytest.mark.rubric("5.8", points=6)
 def test_step_by_step(submission, draw):
-    """Aborted requests leave before others join, newcomers join at once, and long prompts starve nobody."""
+    """Aborted requests leave before others join, new ones join at once, and long prompts block nobody."""
     for rows, chunk in ((1, 16), (2, 8), (3, draw.choice([1, 5, 8])), (5, 8)):
         arrivals = arrivals_of(draw, 12)
         came = {step: sum(map(len, arrivals[: step + 1])) for step in range(12)}

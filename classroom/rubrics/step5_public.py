@@ -1,4 +1,4 @@
-"""Step 5, what learners see: each test draws its inputs, so that a class can have its own."""
+"""Step 5, the public tests: each draws its inputs, so that a class can have its own."""
 
 import hashlib
 
@@ -14,7 +14,7 @@ ROW = "step5_serving.telemetry.report:_row"
 
 @pytest.mark.rubric("5.1", points=2, visibility="public")
 def test_a_call_with_a_price_and_one_without(submission, draw):
-    """A call of a model with a price costs it; that of another is unknown, not free."""
+    """A call of a model with a price has a cost; without a price it is unknown, not free."""
     from shared.catalog import catalog, default
 
     priced = [name for name, spec in catalog().items() if spec.price]
@@ -26,7 +26,7 @@ def test_a_call_with_a_price_and_one_without(submission, draw):
 
 @pytest.mark.rubric("5.2", points=3, times=3, visibility="public")
 def test_a_burst_then_a_wait(submission, draw):
-    """A burst goes through at once, and then it is said how long to wait for the next token."""
+    """A burst is served at once; then the answer is how long to wait for the next token."""
     per_second, burst = draw.choice([0.5, 1.0, 2.0, 4.0]), float(draw.randint(1, 5))
     limit = submission.make(RATES, per_second, burst, clock=Clock(draw.uniform(1, 1000)).read)
     for _ in range(int(burst) + 2):
@@ -60,7 +60,7 @@ def row_of(draw, n):
 
 @pytest.mark.rubric("5.4", points=3, times=3, visibility="public")
 def test_a_call_with_all_it_takes(submission, draw):
-    """What a call was answered from comes back; a passage that was changed since is refused."""
+    """What the call was answered from is returned; a passage that has changed since is refused."""
     row = row_of(draw, draw.randint(1, 3))
     submission.check(CHECK, row)
     draw.choice(row["sources"])["text"] += "."
@@ -69,7 +69,7 @@ def test_a_call_with_all_it_takes(submission, draw):
 
 @pytest.mark.rubric("5.5", points=3, visibility="public")
 def test_a_figure_and_one_that_is_slower(submission, draw):
-    """A figure with its interval; then beside a baseline that was twice as fast, or just as fast."""
+    """A figure with its interval; then compared with a baseline that is twice as fast, or as fast."""
     from step5_serving.telemetry.report import MEASURES
 
     for measure in MEASURES[:2]:
@@ -82,7 +82,7 @@ def test_a_figure_and_one_that_is_slower(submission, draw):
 
 @pytest.mark.rubric("5.6", points=4, visibility="public")
 def test_first_come_first_served(submission, draw):
-    """N run, the others wait, and come in in the order in which they came."""
+    """N callers run, the others wait and get in first come, first served."""
     for running in (1, 2, 3):
         names = draw.names(draw.randint(5, 9))
         doors, first = Doors(submission, running, 9), draw.randint(1, 4)
@@ -93,23 +93,33 @@ def test_first_come_first_served(submission, draw):
             doors.leave(leaving, [draw.uniform(0.1, 9) for _ in names])
 
 
+def calls_of(draw, n, **more):
+    """Calls that share passages and prompts."""
+    texts, prompts = draw.words(4), draw.names(2)
+    return [
+        {
+            "question": f"{draw.text(4)} {draw.getrandbits(40)}",
+            "prompt": draw.choice([None, *prompts]),
+            "passages": draw.sample(texts, draw.randint(0, 3)),
+            **more,
+        }
+        for _ in range(n)
+    ]
+
+
 @pytest.mark.rubric("5.7", points=3, visibility="public")
 def test_a_batch_in_one_commit(submission, draw):
-    """Rows and bodies of a batch are there after one commit; a stream's row is replaced."""
+    """The rows and bodies of a batch are written in one commit; a running call's row is replaced."""
     books = Books(submission)
     for _ in range(3):
-        texts, prompts = draw.words(3), draw.names(2)
-        given = [
-            {"question": draw.text(5), "prompt": draw.choice(prompts), "passages": draw.sample(texts, 2)}
-            for _ in range(draw.randint(1, 4))
-        ]
+        given = calls_of(draw, draw.randint(1, 4))
         books.write([{**draw.choice(given), "running": True}])
         books.write(given)
 
 
 @pytest.mark.rubric("5.7", points=3, visibility="public")
 def test_what_waits_is_taken_together(submission, draw):
-    """All that waits is one batch, and nothing else is waited for."""
+    """Everything in the queue is one batch; it does not wait for more."""
     for n in (1, draw.randint(2, 5), draw.randint(6, 9)):
         takes(submission, draw.words(n))
 
@@ -121,7 +131,7 @@ def prompt_of(draw, n):
 
 @pytest.mark.rubric("5.8", points=2, times=3, visibility="public")
 def test_a_prompt_is_read_in_chunks(submission, draw):
-    """A long prompt is read in chunks, all but its last token."""
+    """A long prompt is read in chunks, up to its last token."""
     batcher = Batcher(submission, draw, 8, draw.randint(3, 9))
     batcher.sit(prompt_of(draw, draw.randint(10, 30)), 0)
     for _ in range(4):
@@ -130,6 +140,6 @@ def test_a_prompt_is_read_in_chunks(submission, draw):
 
 @pytest.mark.rubric("5.8", points=4, times=3, visibility="public")
 def test_some_texts(submission, draw):
-    """Three texts at a time in four slots, the same as if each were alone, in as many forwards."""
+    """Three texts at the same time in four slots: each is the same as if it were alone."""
     asked = [[prompt_of(draw, draw.randint(2, 20)), draw.randint(1, 9)] for _ in range(3)]
     Batcher(submission, draw, 4, 8).play([asked])

@@ -1,7 +1,7 @@
-"""Scenes of step 5, played by the grader: it is the event loop, the queue, the model and its cache.
+"""Scenes of step 5: the grader plays the callers, the event loops, the queue and the database's reader.
 
-The submission's own functions are called one by one; all that is not theirs (who comes, when somebody is
-cancelled, the next token) is decided and seen here.
+The submission's functions are called one by one; everything else (who arrives, who is cancelled, what is in
+the files) is decided and seen here.
 """
 
 from __future__ import annotations
@@ -36,27 +36,21 @@ class Clock:
 def ranked(submission, rows, groups, least=None):
     """p50 and p95 by `percentiles` of rows [keys..., day, value], by the first keys, from a day on.
 
-    The submission only writes the statement. What is in the table the grader tells its own database.
+    The submission only writes the statement; the grader runs it on its own database.
     """
     width = len(rows[0]) - 2 if rows else groups
     table = submission.make(f"{DRIVERS}.step5:measured", width)
     given = [table.part("c.ms"), submission.make(f"{DRIVERS}.step5:since", table, least)]
-    keys = tuple(table.part(f"c.k{i}") for i in range(groups))
-    statement = submission.make(
-        "step5_serving.telemetry.summary:percentiles", *given, *([keys] if keys else [])
-    )
-    names = [*(f"k{i}" for i in range(width)), "day", "ms"]
-    empty = dict.fromkeys(names)  # a table has its columns, though it has no rows
-    filled = {"measured": [empty, *(dict(zip(names, row, strict=True)) for row in rows)]}
-    got = databases.select(submission.call(f"{DRIVERS}.step5:sql", statement), filled)
-    submission.agree("its rows", got, lambda: databases.select(sql(statement.reference), filled))
-
-
-# --- the doors ------------------------------------------------------------------------------------------
+    if groups:
+        given.append(tuple(table.part(f"c.k{i}") for i in range(groups)))
+    statement = submission.make("step5_serving.telemetry.summary:percentiles", *given)
+    measured = "measured", [*(f"k{i}" for i in range(width)), "day", "ms"], rows
+    got = databases.select(submission.call(f"{DRIVERS}.step5:sql", statement), *measured)
+    submission.agree("its rows", got, lambda: databases.select(sql(statement.reference), *measured))
 
 
 class Doors:
-    """Callers at an Admission, each a coroutine that this loop goes on with; nothing happens in between."""
+    """Callers at an Admission: each is a coroutine, and this class is their event loop."""
 
     def __init__(self, submission: Submission, running: int, waiting: int, seconds: bool = False) -> None:
         self.seconds = seconds  # whether those are looked at that a refusal would name
@@ -69,10 +63,10 @@ class Doors:
         self.ends: set[str] = set()
 
     def moment(self, *actions: tuple[Any, ...]) -> None:
-        """These happen before anybody who waits can go on; then all go on who can.
+        """Do these in one go, then let every caller run who can.
 
-        ("come", name), ("go", name, seconds): who is inside leaves, ("cancel", name), ("close", why),
-        ("end", name): comes to wait until nobody is in or waits.
+        ("come", name), ("go", name, seconds): a caller inside leaves, ("cancel", name), ("close", why),
+        ("end", name): a caller waits until nobody is inside or waits.
         """
         for what, *given in actions:
             getattr(self, f"_{what}")(*given)
@@ -108,7 +102,7 @@ class Doors:
         self.doors.check("close", why)
 
     def _look(self) -> None:
-        """Who waited for something that is there now goes on, in turn."""
+        """Those whose future is done may go on, in order."""
         for name, future in self.waits.items():
             if name not in self.ready and future.check("done"):
                 self.ready.append(name)
@@ -128,12 +122,9 @@ class Doors:
         self.moment(*(("come", name) for name in names))
 
     def leave(self, names: Sequence[str], seconds: Sequence[float]) -> None:
-        """One after the other, whoever of these is inside."""
+        """Those of these who are inside leave, one after the other."""
         for name, each in zip(names, seconds, strict=True):
             self.moment(("go", name, each))
-
-
-# --- telemetry ------------------------------------------------------------------------------------------
 
 
 class Books:
@@ -145,10 +136,9 @@ class Books:
         self.store = self.database.part("store")
         self.before: list[Any] = [{}, {}]  # the submission's files, and the reference's
 
-    def write(self, given: Sequence[Mapping[str, Any]], vanishes: bool = False) -> None:
-        """Write a batch: how that ends, what is there then, and in how many transactions it came there."""
-        make = f"{DRIVERS}.step5_rows:calls"
-        batch = self.submission.make(make, list(given), *([self.database] if vanishes else []))
+    def write(self, given: Sequence[Mapping[str, Any]]) -> None:
+        """Write a batch; compare how that ends, the rows in the file, and the number of transactions."""
+        batch = self.submission.make(f"{DRIVERS}.step5_rows:calls", list(given))
         self.submission.check("step5_serving.telemetry.writer:write_rows", self.store, batch)
         files = self.database.call("files")
         self.submission.agree("what the file holds", self._seen(files, 0), self._of_reference)
@@ -163,9 +153,9 @@ class Books:
 
 
 def takes(submission: Submission, items: Sequence[str | None]) -> None:
-    """All batches that `_take` makes of a queue: what they hold, and whether it goes on.
+    """Compare all batches that `_take` makes of a queue, and whether it goes on after each.
 
-    Who waits for what has not come is written down.
+    Waiting on an empty queue is logged.
     """
     log, sides = Log(), list[deque[str | None]]()
 
@@ -194,33 +184,23 @@ def takes(submission: Submission, items: Sequence[str | None]) -> None:
         assert len(sides[0]) < before, "nothing was taken"
 
 
-class Waiters:
-    """Who waits for a row, each in an event loop; what they are told is written down."""
+def wake(
+    submission: Submission,
+    places: Sequence[int],
+    problem: str | None,
+    closed: Sequence[int] = (),
+    cancelled: Sequence[int] = (),
+) -> None:
+    """Compare what futures that wait for a row are told: each has its place in an event loop."""
+    log = Log(ordered=False)
 
-    def __init__(self, submission: Submission, places: Sequence[int], closed: Sequence[int] = ()) -> None:
-        self.submission, self.log = submission, Log(ordered=False)
-        self.gone: set[int] = set()  # cancelled
+    def call(loop: int) -> None:
+        if loop in closed:
+            raise RuntimeError("Event loop is closed")
 
-        def called(number: int) -> None:
-            if number in closed:
-                raise RuntimeError("Event loop is closed")
-
-        def told(number: int, what: str) -> None:
-            """Is written down."""
-
-        driver, hears = f"{DRIVERS}.step5_rows", self.log.hears
-        heard = hears("loop", called)
-        self.loops = [submission.make(f"{driver}:Loop", number, heard) for number in range(max(places) + 1)]
-        asks = self.is_gone, hears("told", told)
-        self.batch = submission.make(f"{driver}:waiting", self.loops, list(places), *asks)
-
-    def is_gone(self, number: int) -> bool:
-        """Whether a waiter was cancelled."""
-        return number in self.gone
-
-    def wake(self, problem: str | None) -> None:
-        """Wake all, then run one loop after the other."""
-        wake = "step5_serving.telemetry.writer:Recorder._wake"
-        self.submission.check(wake, self.batch, problem, asked=self.log)
-        for loop in self.loops:
-            loop.check("run", asked=self.log)
+    driver, hears_call = f"{DRIVERS}.step5_rows", log.hears("loop", call)
+    loops = [submission.make(f"{driver}:Loop", number, hears_call) for number in range(max(places) + 1)]
+    batch = submission.make(f"{driver}:waiting", loops, list(places), list(cancelled), log.hears("told"))
+    submission.check("step5_serving.telemetry.writer:Recorder._wake", batch, problem, asked=log)
+    for each in loops:
+        each.check("run", asked=log)

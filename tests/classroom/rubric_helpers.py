@@ -19,7 +19,6 @@ import importlib
 import inspect
 import json
 import os
-import site
 import subprocess
 import sys
 import tempfile
@@ -37,6 +36,7 @@ from classroom.grading.made import Request
 from classroom.grading.remote import Remote
 from classroom.grading.runner import TestOutcome, run_tests
 from classroom.grading.submission import Here, Local, Made, Submission
+from classroom.isolation.place import worker_command
 
 ROOT = Path(__file__).parents[2]
 OURS = ("shared", "step", "classroom.drivers")  # how the names of our modules begin
@@ -44,9 +44,7 @@ OURS = ("shared", "step", "classroom.drivers")  # how the names of our modules b
 Outcomes = dict[str, TestOutcome]
 Wrong = Mapping[str, Any]  # target: what stands there in the submission
 Change = tuple[str, str, str] | dict[str, Any]  # target, old and new text; or what stands at a target
-
-
-# --- a submission in a process, without a sandbox ---------------------------------------------------------
+Places = list[tuple[Any, str, Any, Any]]  # where a name stands, the name, what is right, what is wrong
 
 
 class Plain:
@@ -56,20 +54,9 @@ class Plain:
 
     def __init__(self, tree: Path = ROOT) -> None:
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  (closed by close)
-        self._process = subprocess.Popen(
-            [
-                sys.executable,
-                "-I",
-                "-S",
-                str(ROOT / "classroom" / "protocol" / "worker.py"),
-                str(tree),
-                *site.getsitepackages(),
-            ],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-            env={**os.environ, "OMP_NUM_THREADS": "1", "ROADMAP_HUB": "false"},
-        )
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "ROADMAP_HUB": "false"}
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": self._log}
+        self._process = subprocess.Popen(worker_command(tree), env=environment, **pipes)
         assert self._process.stdin
         assert self._process.stdout
         self.stdin, self.stdout = self._process.stdin.fileno(), self._process.stdout.fileno()
@@ -87,19 +74,9 @@ class Plain:
         return self._log.read().decode(errors="replace")
 
     def close(self) -> None:
-        self._process.kill()
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe:
-                with contextlib.suppress(OSError):
-                    pipe.close()
-        self._process.wait()
+        with contextlib.suppress(OSError), self._process:
+            self._process.kill()
         self._log.close()
-
-
-# --- a submission in this process, wrong in places --------------------------------------------------------
-
-
-Places = list[tuple[Any, str, Any, Any]]  # where a name stands, the name, what is right, what is wrong
 
 
 def places_of(wrong: Wrong) -> Places:
@@ -227,47 +204,35 @@ def stubs(step: str, ids: Container[str]) -> dict[str, Any]:
     return made
 
 
-# --- runs -------------------------------------------------------------------------------------------------
-
-
-def of_reference(step: str, seed: int = 1, tree: Path = ROOT) -> Outcomes:
+def of_reference(step: str, tree: Path = ROOT) -> Outcomes:
     """All tests of a step against a tree, by default this repository, in a plain worker."""
     remote = Remote(start=lambda: Plain(tree))
     try:
-        return _run(step, lambda _mark: remote, seed)
+        return _run(step, lambda _mark: remote)
     finally:
         remote.close()
 
 
-def of_wrong(step: str, wrong: Wrong, only: str | None = None, seed: int = 1) -> Outcomes:
+def of_wrong(step: str, wrong: Wrong, only: str | None = None) -> Outcomes:
     """The tests of a step, or of one exercise, against a submission that is wrong in these places."""
-    return _run(step, lambda _mark: Patched(wrong=wrong), seed, only)
+    return _run(step, lambda _mark: Patched(wrong=wrong), only)
 
 
-def of_learner(step: str, seed: int = 1) -> Outcomes:
+def of_learner(step: str) -> Outcomes:
     """The public tests as they run in a starter: recorded on the reference, then compared with that."""
     first = Local()
-    recorded = _run(step, lambda _mark: first, seed, public_only=True)
-    assert_all_pass(recorded)
+    assert_all_pass(_run(step, lambda _mark: first, public_only=True))
     second = Local(recorded=json.loads(json.dumps(first.record)))
-    return _run(step, lambda _mark: second, seed, public_only=True)
+    return _run(step, lambda _mark: second, public_only=True)
 
 
 def _run(
-    step: str,
-    open_: Callable[[Mark], Submission],
-    seed: int,
-    only: str | None = None,
-    public_only: bool = False,
+    step: str, open_: Callable[[Mark], Submission], only: str | None = None, public_only: bool = False
 ) -> Outcomes:
     tests = [test for test in rubric_tests(step, public_only) if only in (None, test.mark.id)]
-    outcomes = run_tests(tests, open_, seed, seed)
-    broken = [f"{each.mark.test}: {each.cause}" for each in outcomes if each.status == "broken"]
-    assert not broken, broken
+    outcomes = run_tests(tests, open_, 1, 1)
+    assert not [f"{each.mark.test}: {each.cause}" for each in outcomes if each.status == "broken"]
     return {each.mark.test: each for each in outcomes}
-
-
-# --- what came of it --------------------------------------------------------------------------------------
 
 
 def points(outcomes: Outcomes) -> int:
@@ -275,11 +240,11 @@ def points(outcomes: Outcomes) -> int:
     return sum(each.score for each in outcomes.values())
 
 
-def lost(step: str, *changes: Change, seed: int = 1) -> int:
+def lost(step: str, *changes: Change) -> int:
     """The points that an exercise loses by changes to what it asks for."""
     wrong = changed(*changes)
     id = next(id for target, id in written(step).items() if target in wrong)
-    outcomes = of_wrong(step, wrong, id, seed)
+    outcomes = of_wrong(step, wrong, id)
     return sum(each.mark.points for each in outcomes.values()) - points(outcomes)
 
 

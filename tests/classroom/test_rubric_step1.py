@@ -20,22 +20,11 @@ GENERATE = "step1_foundations.generate:generate"
 # --- right in another way ---------------------------------------------------------------------------------
 
 
-def penalty_in_a_loop(logits, seen, penalty):
-    new = [float(each) for each in logits]
-    for token in set(seen.tolist()):
-        new[token] = new[token] / penalty if new[token] > 0 else new[token] * penalty
-    return torch.tensor(new)
-
-
 def bits_by_logsumexp(logits, following):
     logits = logits.float()
     log2p = (logits - logits.logsumexp(-1, keepdim=True)) * math.log2(math.e)
     products = torch.where(log2p > -math.inf, log2p * log2p.exp2(), 0.0)
     return log2p, -log2p[torch.arange(len(following)), following], -products.sum(-1)
-
-
-def rms_norm_row_by_row(x, weight, eps):
-    return torch.stack([weight * (row / ((row * row).sum() / len(row) + eps).sqrt()) for row in x])
 
 
 def top_p_downwards(logits, p):
@@ -66,18 +55,12 @@ def quantize_by_reciprocal(weight):
     return torch.floor(weight * (1 / scale.float())[:, None] + 0.5).char(), scale
 
 
-def product_in_float32(rows, weight_int8, scale):
-    return (rows.float() @ (weight_int8.float() * scale.float()[:, None]).T).bfloat16()
-
-
 RIGHT = [
-    {PENALTY: penalty_in_a_loop},
     {BITS: bits_by_logsumexp},
-    {RMS_NORM: rms_norm_row_by_row},
     {TOP_P: top_p_downwards},
     {ROPE: rope_by_complex_numbers},
     {ATTEND: attend_by_torch},
-    {QUANTIZE: quantize_by_reciprocal, PRODUCT: product_in_float32},
+    {QUANTIZE: quantize_by_reciprocal},
     (GENERATE, "(input_ids=ids, cache=cache,", "(ids, past_key_values=cache,"),
 ]
 
@@ -106,7 +89,6 @@ WRONG = [
     (TOP_P, "<= 1 - p", "- ordered.softmax(-1) < 1 - p", 14),
     (TOP_P, "logits.masked_fill", "logits - logits + logits.masked_fill", 3),
     (ROPE, "x[..., :half], x[..., half:]", "x[..., ::2], x[..., 1::2]", 14),
-    (ROPE, "torch.arange(T)[:, None]", "torch.arange(1, T + 1)[:, None]", 14),
     (ATTEND, "diagonal=1", "diagonal=0", 18),
     (ATTEND, " / dim**0.5", "", 18),
     (ATTEND, "v = v.repeat_interleave(group, dim=0)", "v = v.repeat(group, 1, 1)", 13),
@@ -119,7 +101,6 @@ WRONG = [
     (GENERATE, '= "stop", token', '= "stop", token; done.ids.append(token)', 3),
     (GENERATE, KEPT + HEARD, f"on_token(token); {KEPT}\n", 2),
     (GENERATE, "torch.tensor(sequence, device", "torch.tensor(done.ids, dtype=torch.long, device", 2),
-    (GENERATE, "sampling, generator)", "Sampling(), generator)", 2),
     (GENERATE, ", logits_to_keep=1", "", 1),
     (GENERATE, "done.prefill_seconds = time", "_ = time", 1),
 ]

@@ -31,10 +31,8 @@ PLAIN_WORDS = "' '.join(tool.get('description', '').split())"
 LAST_CALLS = 'if done.stop_reason != "tool_use":'
 MISSED = [
     (SIGNATURE, 'about.get("enum", [])', "[]", 3),
-    (SIGNATURE, "json.dumps(each)", "str(each)", 3),
     (SIGNATURE, PLAIN_WORDS, "tool['description']", 4),
     (FEW_SHOT, '*rendered["messages"], turn', 'turn, *rendered["messages"]', 6),
-    (FEW_SHOT, '"\\n".join(tools)', '", ".join(tools)', 6),
     (WRITTEN, " and None not in accepted", "", 2),
     (WRITTEN, "accepted[0]", "accepted", 3),
     (CALLS_IN, "if all(", "if calls and all(", 2),
@@ -56,7 +54,6 @@ MISSED = [
     (IN_PARALLEL, "thread.start()\n", "thread.start()\n        thread.join()\n", 10),
     (TAKE, "if reply.stop_reason is None:", "if False:", 1),
     (TAKE, "done.turns == max_turns", "done.turns > max_turns", 3),
-    (TAKE, '("tool_use", "pause_turn")', '("tool_use",)', 3),
     (TAKE, " or block.text", " or True", 3),
     (TAKE, LAST_CALLS, 'if done.stop_reason == "max_turns":', 10),
     (TAKE, "if content:", "if True:", 13),
@@ -78,18 +75,6 @@ def filled_by_hand(prompt, tools, question):
     fill = functools.partial(re.sub, r"\{\{tools\}\}", "\n".join(tools))
     messages = [{"role": role, "content": fill(text)} for role, text in [*turns, ("user", question)]]
     return {"system": fill(prompt.system), "messages": messages}
-
-
-def loaded_whole(text):
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return None
-    return value if isinstance(value, list) else [value]
-
-
-def one_after_the_other(jobs):
-    return [job() for job in jobs]
 
 
 def as_they_end(jobs):
@@ -132,8 +117,6 @@ def character_by_character(text):
     ("target", "other", "less"),
     [
         (FEW_SHOT, filled_by_hand, 5),
-        (CALLS_IN, loaded_whole, 10),
-        (IN_PARALLEL, one_after_the_other, 10),
         (IN_PARALLEL, as_they_end, 10),
         (IN_PARALLEL, all_in_threads, 0),
         (CALLS_IN, character_by_character, 0),

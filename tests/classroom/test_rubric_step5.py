@@ -23,7 +23,6 @@ COST = "price.cost(input_tokens, output_tokens)"
 AS_SHORT = "(input_tokens * price.input + output_tokens * price.output) / 1e6"
 BODIES = "            connection.exec_driver_sql(store.put_body"
 COMMITS = BODIES, "        with store.writing() as connection:\n" + BODIES
-ONE_BODY = "[body_row(call) for call in batch]", "[body_row(batch[0])]"
 SAMPLED = "self._sampler.sample(batch.decode, logits)"
 MISTAKES = {
     "an unknown price is 0": (5, (PRICES, "        return None\n", "        return 0.0\n")),
@@ -38,7 +37,6 @@ MISTAKES = {
     "one order for all groups": (5, (PERCENTILES, "if group else {}", "if not group else {}")),
     "hashes are not looked at": (7, (CHECK, '_sha256(each["text"]) != each["sha256"]', "False")),
     "an empty answer is none": (4, (CHECK, 'row["answer"] is None', 'not row["answer"]')),
-    "a failed call is made again": (4, (CHECK, 'row["status"] >= 400 or', "")),
     "a part of a text will do": (3, (STATE, "if _sha256(text) ==", PART)),
     "a passage is one chunk": (3, (STATE, "first + LONGEST_RUN", "first + 1")),
     "noise is a regression": (3, (ROW, "surely and sign", "sign")),
@@ -55,17 +53,13 @@ MISTAKES = {
     "nobody is passed over": (3, (LEAVE, "while self._queue and", "if self._queue and")),
     "the mean is the last call": (3, (LEAVE, "FORGET * (seconds - self._mean)", "seconds - self._mean")),
     "a commit a table": (8, (WRITE, *COMMITS)),
-    "the first body only": (8, (WRITE, *ONE_BODY)),
     "a failure is not told": (5, (WRITE, "raise CannotWrite(why(error)) from None", "pass")),
     "one at a time": (7, (TAKES, "== LARGEST", "== 1")),
-    "waits a while for others": (7, (TAKES, "self._queue.get_nowait()", "self._queue.get(timeout=0.01)")),
     "never ends": (4, (TAKES, "batch, False", "batch, True")),
     "futures are set from the thread": (5, (WAKE, TOLD, "_finish(futures, problem)")),
-    "a closed loop ends it": (5, (WAKE, "suppress(RuntimeError)", "suppress(OSError)")),
     "failures are not told": (5, (WAKE, "_finish, futures, problem)", "_finish, futures, None)")),
     "a chunk a sequence": (15, (SCHEDULE, "left - len(ids)", "left")),
     "nothing is remembered": (9, (COLLECT, "self.scheduler.keep(span.sequence, span.start)", "pass")),
-    "nothing is looked up": (9, (SCHEDULE, "self.reuse(sequence)", "pass")),
     "a guide's tokens one by one": (9, (SCHEDULE, "start + WIDTH]", "start + 1]")),
     "who was aborted goes on": (6, (SCHEDULE, "if each.aborted]", "if False]")),
     "newcomers wait for an empty house": (9, (SCHEDULE, "self.admit()", "self.running or self.admit()")),
