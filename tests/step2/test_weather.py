@@ -176,20 +176,6 @@ def test_a_state_or_country_picks(city):
     assert seen[0].url.params["name"].casefold() == "paris"
 
 
-@pytest.mark.parametrize(("city", "label"), [("Paris France", "Île-de-France"), ("Paris Ontario", "Ontario")])
-def test_the_comma_may_be_missing(city, label):
-    def answer(request):
-        known = request.url.params.get("name", "Paris") == "Paris"
-        body = found(*PARIS) if "geocoding" in request.url.host else forecast()
-        return httpx2.Response(200, json=body if known else {})
-
-    api, _ = service(answer)
-    assert label in facts(Weather(api).get_weather(city))["place"]
-    assert "no city named 'Paris Narnia' was found; check the spelling" in refusal(
-        Weather(api).get_weather, "Paris Narnia"
-    )
-
-
 def test_a_state_without_such_a_city_is_an_error_that_says_where_there_are_some():
     assert refused(found(*PARIS), city="Paris, Narnia") == (
         "no Paris in Narnia; there is Paris, Île-de-France, France; Paris, Texas, United States; "
