@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from shared.config import Settings
 from shared.errors import UserError
-from step3_rag.pipeline import STRATEGIES, ChatError, Plan
-from step3_rag.reflect.rewrite import STRATEGIES as ALL_STRATEGIES
+from step3_rag.pipeline import DEFAULT_STRATEGIES, ChatError, Plan
+from step3_rag.reflect.rewrite import STRATEGIES
 from step3_rag.retrieve.rerank import cross_encoder_scorer
 from step3_rag.retrieve.search import Options
 from step3_rag.service import Service
@@ -76,7 +76,7 @@ def make_plan(
     """
     from shared.catalog import default
 
-    names = STRATEGIES if strategies is None else parse_strategies(strategies)
+    names = DEFAULT_STRATEGIES if strategies is None else parse_strategies(strategies)
     if reader == "auto":
         is_small = not settings.base_url and settings.model in (default("chat").id, default("smoke").id)
         reader = "quote" if is_small else "chat"
@@ -91,8 +91,8 @@ def parse_strategies(text: str) -> tuple[str, ...]:
     """
     names = [each.strip() for each in text.split(",") if each.strip()]
     for name in names:
-        if name not in ALL_STRATEGIES and name != "none":
-            raise UserError(f"--strategies {name} is not known: use none, {', '.join(ALL_STRATEGIES)}")
+        if name not in STRATEGIES and name != "none":
+            raise UserError(f"--strategies {name} is not known: use none, {', '.join(STRATEGIES)}")
     return tuple(name for name in names if name != "none")
 
 

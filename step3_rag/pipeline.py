@@ -23,7 +23,7 @@ from step3_rag.retrieve.search import Options, Retriever
 if TYPE_CHECKING:
     import anthropic
 
-STRATEGIES = OFFLINE  # measured in chapter 10
+DEFAULT_STRATEGIES = OFFLINE  # measured in chapter 10
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Plan:
     """How to answer."""
 
     options: Options = field(default_factory=Options)
-    strategies: tuple[str, ...] = STRATEGIES
+    strategies: tuple[str, ...] = DEFAULT_STRATEGIES
     threshold: float = THRESHOLD
     abstain: bool = True
     reader: str = "quote"  # or "chat"

@@ -86,17 +86,14 @@ def ask(
     from step3_rag.cli import render
     from step3_rag.service import open_service
 
+    if graph:
+        refuse_flags(context, FOR_GRAPH, "the graph answers without a search")
+        _ask_graph(question, index, smoke, as_json)
+        return
+    if framework:
+        refuse_flags(context, FOR_FRAMEWORKS, "a framework's pipeline searches once, with the defaults")
     question = options.check_question(question)
     settings = settings_from_flags(smoke, model=model, seed=seed)
-    if graph:
-        from step3_rag.cli import graph as graph_commands
-
-        refuse_flags(context, FOR_GRAPH, "the graph answers without a search")
-        service = open_service(settings, index)
-        facts = graph_commands.ask(service, question)
-        _name_sample(service, as_json)
-        emit(facts, graph_commands.show_ask, as_json=as_json)
-        return
     chosen = options.search_options(
         settings,
         rerank,
@@ -113,7 +110,6 @@ def ask(
     client = options.make_client(settings) if plan.needs_chat else None
     _name_sample(service, as_json)
     if framework:
-        refuse_flags(context, FOR_FRAMEWORKS, "a framework's pipeline searches once, with the defaults")
         facts = commands.run_framework(service, question, plan, framework, client)
     else:
         facts = commands.run(service, question, plan, client, _write if streams else lambda _text: None)
@@ -122,6 +118,19 @@ def ask(
     emit(facts, partial(render.show_answer, trace=trace, streamed=streams), as_json=as_json)
     if facts.get("error"):
         sys.exit(3)
+
+
+def _ask_graph(question: str, index: Path | None, smoke: bool, as_json: bool) -> None:
+    """Answer a question from the graph of names and relations."""
+    from step3_rag.cli import graph
+    from step3_rag.options import check_question
+    from step3_rag.service import open_service
+
+    question = check_question(question)
+    service = open_service(settings_from_flags(smoke), index)
+    facts = graph.ask(service, question)
+    _name_sample(service, as_json)
+    emit(facts, graph.show_ask, as_json=as_json)
 
 
 @app.command()

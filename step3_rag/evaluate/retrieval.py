@@ -26,7 +26,7 @@ from step3_rag.evaluate import dataset
 from step3_rag.evaluate.dataset import Question, dataset_service
 from step3_rag.evaluate.metrics import MEASURES
 from step3_rag.options import search_options
-from step3_rag.pipeline import STRATEGIES
+from step3_rag.pipeline import DEFAULT_STRATEGIES
 from step3_rag.reflect.reflect import reflect
 from step3_rag.retrieve.fuse import ranked, rrf
 from step3_rag.retrieve.search import Options, Retriever, SearchResult
@@ -86,7 +86,7 @@ def run(
     data = dataset.read(name, split)
     retriever = dataset_service(settings, data).retriever
     questions = with_progress(f"asking {data.name}", subset(data.questions, limit, settings.seed))
-    outcomes = ask(retriever, questions, search_options(settings, rerank), STRATEGIES)
+    outcomes = ask(retriever, questions, search_options(settings, rerank), DEFAULT_STRATEGIES)
     if not any(each.measures for each in outcomes):
         raise UserError(f"{data.name}: none of the questions has a relevant document, so there is no ranking")
     stages = summary(outcomes)

@@ -223,7 +223,7 @@ class RagAnswerer:
 
     def _plan(self, opened: Opened, query: Query) -> Any:
         """Step 3's plan for a query; raises ApiError if its collection or prompt version does not exist."""
-        from step3_rag.pipeline import STRATEGIES, Plan
+        from step3_rag.pipeline import DEFAULT_STRATEGIES, Plan
         from step3_rag.reflect.reflect import THRESHOLD
         from step3_rag.retrieve.search import Options
 
@@ -235,7 +235,7 @@ class RagAnswerer:
         threshold = THRESHOLD if self.config.threshold is None else self.config.threshold
         return Plan(
             Options(k=query.k, collections=(query.collection,) if query.collection else ()),
-            STRATEGIES if self.config.strategies is None else self.config.strategies,
+            DEFAULT_STRATEGIES if self.config.strategies is None else self.config.strategies,
             threshold,
             threshold > 0,
             reader,

@@ -49,7 +49,7 @@ def test_the_first_passages_that_fit_are_taken_in_their_order():
 
 
 @pytest.mark.parametrize(("overlap", "seed"), [(0, 0), (10, 2)])
-def test_neighbours_become_one_source_that_repeats_nothing_and_is_within_the_budget(overlap, seed):
+def test_neighbours_become_one_source_without_repetition(overlap, seed):
     random = np.random.default_rng(seed)
     text = " ".join(
         f"No {i} of {random.integers(10)} {'is so ' * random.integers(1, 6)}here." for i in range(60)
@@ -74,7 +74,7 @@ def test_neighbours_become_one_source_that_repeats_nothing_and_is_within_the_bud
         ("| a | b |\n| c | dddd |", "| c | dddd |\n| e |", "| a | b |\n| c | dddd |\n| e |"),
     ],
 )
-def test_only_what_two_passages_really_share_is_left_out(first, second, whole):
+def test_only_the_overlap_of_two_passages_is_left_out(first, second, whole):
     assert joined([passage(1, second), passage(0, first)]) == whole
 
 

@@ -92,7 +92,7 @@ def test_values_that_ingest_does_not_know(documents, fake, refused, flags, line)
 # --- documents --------------------------------------------------------------------------------------------
 
 
-def test_a_folder_without_documents_and_a_path_that_is_not_there(tmp_path, fake, refused):
+def test_a_folder_without_documents_and_a_missing_path(tmp_path, fake, refused):
     (tmp_path / "empty").mkdir()
     assert "empty has no documents that can be read: use .md" in refused("step3_rag", "ingest", "empty")
     assert "nowhere does not exist" in refused("step3_rag", "ingest", "nowhere")

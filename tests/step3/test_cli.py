@@ -194,7 +194,7 @@ def test_every_command_and_every_flag_has_help():
             assert getattr(parameter, "help", None), (name, parameter.name)
 
 
-def test_a_typo_is_no_question(refused):
+def test_a_misspelt_command_is_not_a_question(refused):
     assert "No such command 'serch'" in refused("step3_rag", "serch")
 
 
@@ -214,7 +214,7 @@ def test_help_is_quick_and_imports_nothing_heavy():
 
 
 @pytest.mark.real
-def test_what_does_not_stand_in_the_documents_is_not_answered(command):
+def test_a_question_that_the_documents_cannot_answer_is_not_answered(command):
     facts = json.loads(command("step3_rag", "How tall is Mount Kilimanjaro?", "--json").out)
     assert facts["answer"] == UNKNOWN
     assert facts["abstained"] is True

@@ -135,7 +135,7 @@ def test_an_answer_has_a_reference_word_by_word(answer, reference, right):
 # --- chunk sizes ------------------------------------------------------------------------------------------
 
 
-def test_a_context_holds_an_answer_if_it_has_every_quote_of_it():
+def test_a_context_contains_an_answer_if_it_has_all_its_quotes():
     asked = Question("q", "?", {"d": 1}, quotes=("Notice is 60 days", "EUR 412 | a | piece"))
     whole = [("d", "The notice is 60 days."), ("e", "A piece is EUR 412, a bargain.")]
     assert sweep.contains_answer(asked, whole)
