@@ -102,7 +102,7 @@ class RagAnswerer:
         found: Retrieved | None = None
         with contextlib.ExitStack() as reading, unavailable_on_error():
             reading.enter_context(opened.lock.reading())
-            plan = self._plan(opened, query)
+            question, plan = check_question(query.question), self._plan(opened, query)
             client = self.calls.watch(opened.client, stopped) if plan.needs_chat else None
 
             def on_found(reflection: Any, sources: list[Any]) -> None:
@@ -112,15 +112,7 @@ class RagAnswerer:
                 tell(found)
 
             try:
-                outcome = ask(
-                    opened.retriever,
-                    check_question(query.question),
-                    plan,
-                    client,
-                    self.model,
-                    write,
-                    on_found,
-                )
+                outcome = ask(opened.retriever, question, plan, client, self.model, write, on_found)
             except ChatError as error:
                 found = found or retrieved(error.reflection, error.sources)
                 raise model_error(error.cause, self.serving.settings, found) from None

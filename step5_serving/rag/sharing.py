@@ -6,10 +6,8 @@
 
 How step 3's parts are shared:
 
-    Index       a SQLite connection. If two threads run the same statement on one, they may get each other's
-    rows,
-                because Python caches prepared statements by their text. So each thread has its own
-                connection.
+    Index       a SQLite connection. Two threads that run the same statement on one may get each other's rows,
+                because Python caches prepared statements by their text. So each thread has its own.
     Snapshot    built lazily from one connection: here it is built completely under a lock, then only read.
     Embedder    is thread-safe, like Chroma's client.
 

@@ -23,18 +23,14 @@ class ListRecorder:
 
     def __init__(self):
         self.calls, self.trouble, self.closed = [], None, False
-        self.opened = []
 
-    async def open(self, call):
+    async def open(self, _call):
         await asyncio.sleep(0)
         if self.trouble:
             raise TelemetryDown(self.trouble)
-        self.opened.append(call.span_id)
 
     async def record(self, call):
-        await asyncio.sleep(0)
-        if self.trouble:
-            raise TelemetryDown(self.trouble)
+        await self.open(call)
         self.calls.append(call)
 
     async def ready(self):
