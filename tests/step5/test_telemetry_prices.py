@@ -65,10 +65,11 @@ def test_a_call_that_started_yesterday_is_not_counted_today():
     assert budget.spent(after(DAY / 2)) == 0.25
 
 
-def test_the_budget_survives_a_restart(database):
+def test_the_budget_survives_a_restart(tmp_path):
+    url = str(tmp_path / "telemetry.db")
     yesterday = call_of(cost_usd=64.0, started_at=NOON - timedelta(hours=13))
-    record(database, yesterday, call_of(cost_usd=0.5), call_of(cost_usd=0.25), call_of(cost_usd=None))
-    budget = Budget(1.0, Store.open(database), today=NOON)
+    record(url, yesterday, call_of(cost_usd=0.5), call_of(cost_usd=0.25), call_of(cost_usd=None))
+    budget = Budget(1.0, Store.open(url), today=NOON)
     assert budget.spent(NOON) == 0.75
     budget.check(NOON)
 

@@ -92,11 +92,12 @@ async def test_calls_of_a_dead_process_are_lost_and_those_of_others_are_not(data
 
 
 @in_loop
-async def test_an_open_row_is_lost_after_an_hour_whoever_opened_it(database):
-    recorder = Recorder.from_url(database)
+async def test_an_open_row_is_lost_after_an_hour_whoever_opened_it(tmp_path):
+    url = str(tmp_path / "telemetry.db")
+    recorder = Recorder.from_url(url)
     await recorder.open(call_of())  # at a noon long ago
     await recorder.close()
-    store = Store.open(database)
+    store = Store.open(url)
     assert store.mark_lost() == 1
     assert store.mark_lost() == 0
 
@@ -154,12 +155,13 @@ def test_other_refusals_are_counted_by_route_and_status(refused, tmp_path):
 # --- one trace, several calls ----------------------------------------------------------------------------
 
 
-def test_two_calls_of_a_trace_have_different_span_ids(database):
+def test_two_calls_of_a_trace_have_different_span_ids(tmp_path):
+    url = str(tmp_path / "telemetry.db")
     first = call_of(trace_id=TRACE, answer="One.", span_id="1" * 16)
     second = call_of(trace_id=TRACE, answer="Two.", span_id="2" * 16)
-    record(database, first)
-    record(database, second)
-    store = Store.open(database)
+    record(url, first)
+    record(url, second)
+    store = Store.open(url)
     assert show_call(store, "1111")["answer"] == "One."
     assert show_call(store, "2" * 16)["answer"] == "Two."
     with pytest.raises(UserError, match=f"holds 2 calls: name one by its span id, {'1' * 16}, {'2' * 16}"):
