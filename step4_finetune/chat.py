@@ -1,4 +1,4 @@
-"""Base and tuned models answer the same message, one below the other.
+"""Replies of the base and tuned models to the same message, one below the other.
 
 $ python -m step4_finetune chat "my kettle leaks" --note "plan: technician calls on Monday"
 base
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 LONGEST = 2000  # characters of a message
-AGAIN = 0.7  # temperature of a second attempt
+AGAIN = 0.7  # temperature of further attempts
 
 
 def run(
@@ -36,7 +36,7 @@ def run(
     adapters: Sequence[Path],
     max_new_tokens: int,
 ) -> dict[str, Any]:
-    """Answer each message, by the same notes, with the base and every adapter.
+    """Answer each message, with the same notes, by the base and every adapter.
 
     Raises:
         UserError: a message is empty or too long, or an adapter doesn't fit.
@@ -52,12 +52,12 @@ def run(
             {"role": "system", "content": guide.system},
             {"role": "user", "content": with_notes(message, notes)},
         ]
-        said = {}
+        by_model = {}
         for name, model in models.items():
             (reply,) = replies(model, tokenizer, [prompt], max_new_tokens)
-            broke = list(broken(reply.text, guide))
-            said[name] = {"reply": reply.text, "tokens": reply.tokens, "breaks": broke}
-        answered.append({"message": message, "replies": said})
+            breaks = list(broken(reply.text, guide))
+            by_model[name] = {"reply": reply.text, "tokens": reply.tokens, "breaks": breaks}
+        answered.append({"message": message, "replies": by_model})
     return {
         "command": "step4_finetune chat",
         "headline": f"{len(answered)} messages, {len(models)} models",
@@ -69,16 +69,16 @@ def run(
 def generator(settings: Settings, adapter: Path, guide: Guide) -> Callable[[list[Message]], str]:
     """A function from messages to the tuned model's reply, for the guardrails.
 
-    It was trained under one system message, so it gets that one. To a request with another (the guard's
-    reminder, after a reply that may not go out) the reply is drawn: the greedy one would come again.
+    The model always gets the system message that it was trained under. Where the request has another one (the
+    guard's reminder after a bad reply), the reply is sampled: the greedy one would be the same again.
     """
     tokenizer, model = load_tokenizer(settings=settings), load_tuned(settings, adapter)
 
     def generate(messages: list[Message]) -> str:
         system = {"role": "system", "content": guide.system}
         again = any(each["role"] == "system" and each != system for each in messages)
-        said = [system, *(each for each in messages if each["role"] != "system")]
-        return replies(model, tokenizer, [said], temperature=AGAIN if again else 0.0)[0].text
+        prompt = [system, *(each for each in messages if each["role"] != "system")]
+        return replies(model, tokenizer, [prompt], temperature=AGAIN if again else 0.0)[0].text
 
     return generate
 
@@ -86,7 +86,7 @@ def generator(settings: Settings, adapter: Path, guide: Guide) -> Callable[[list
 def show(facts: dict[str, Any], console: Console) -> None:
     """The replies to each message, and the rules that each breaks."""
     for answer in facts["answered"]:
-        for name, said in answer["replies"].items():
-            broke = f"; breaks {', '.join(said['breaks'])}" if said["breaks"] else ""
-            console.print(f"{name} ({said['tokens']} tokens{broke})", style="bold")
-            console.print(f"{said['reply']}\n")
+        for name, reply in answer["replies"].items():
+            breaks = f"; breaks {', '.join(reply['breaks'])}" if reply["breaks"] else ""
+            console.print(f"{name} ({reply['tokens']} tokens{breaks})", style="bold")
+            console.print(f"{reply['reply']}\n")

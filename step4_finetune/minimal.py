@@ -1,12 +1,11 @@
 """Fine-tuning on one page: a LoRA adapter for a company's tone, scored by rules before and after.
 
     python -m step4_finetune.minimal                    about ten minutes on two cores
-    python -m step4_finetune.minimal --rows 40          a taste, in half of that
+    python -m step4_finetune.minimal --rows 40          about five
 
-Each row has a message, the company's notes, and a reply in tone. The model learns to turn the first two into
-the third: its weights stay as they are, and beside each query and value matrix two thin ones learn (the
-roadmap's r=16, alpha 32). Whether it worked, a program counts: the rules of the tone that replies to unseen
-messages keep.
+Each row has a message, the company's notes, and a reply in tone: the model learns to write the reply from
+the other two. Its weights stay frozen; beside each query and value matrix two thin ones are trained (the
+roadmap's r=16, alpha 32). A program then counts the rules of the tone that replies to unseen messages keep.
 """
 
 from __future__ import annotations
@@ -32,21 +31,21 @@ def main(rows: int = 200, epochs: float = 1.0) -> None:
     from peft import LoraConfig
     from trl import SFTConfig, SFTTrainer
 
-    settings, guide = settings_for_batch(load_settings()), read_guide(GUIDE)  # the faster number format here
+    settings, guide = settings_for_batch(load_settings()), read_guide(GUIDE)
     model, tokenizer = load_causal_lm(settings=settings), load_tokenizer(settings=settings)
     train, held_out = read_rows(SAMPLE, "train")[:rows], read_rows(SAMPLE, "dev")[:HELD_OUT]
 
     def score(model: Any) -> tuple[float, str]:
         """The mean share of rules that replies to the held-out messages keep, and the first reply."""
-        said = []
+        texts = []
         for row in held_out:
             asked = row.with_system(guide.system)
             inputs = tokenizer.apply_chat_template(asked, add_generation_prompt=True, return_tensors="pt")
             with torch.inference_mode():
                 out = model.generate(**inputs, max_new_tokens=120, do_sample=False)
             reply = out[0, inputs["input_ids"].shape[1] :]
-            said.append(str(tokenizer.decode(reply, skip_special_tokens=True)))
-        return sum(adherence(each, guide) for each in said) / len(said), said[0]
+            texts.append(str(tokenizer.decode(reply, skip_special_tokens=True)))
+        return sum(adherence(each, guide) for each in texts) / len(texts), texts[0]
 
     before, _ = score(model)
     examples = [

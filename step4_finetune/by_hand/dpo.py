@@ -1,4 +1,4 @@
-"""A few steps of DPO by hand on a few pairs: four log-probabilities of each, margin and loss.
+"""A few steps of DPO by hand on a few pairs: log-probabilities, margins and losses.
 
     $ python -m step4_finetune dpo
     pair             reply     log p_ref  log p  reward  margin    loss    pull
@@ -6,7 +6,7 @@
                      rejected      -83.7  -84.6  -0.088
     ...
 
-The loss itself is in dpo_loss.py. A lesson, not the way to train: that is `train --method dpo`.
+The loss itself is in dpo_loss.py. For real training use `train --method dpo`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from step4_finetune.train.recipe import Lora, Recipe
 if TYPE_CHECKING:
     from rich.console import Console
 
-LAST_LAYERS = 10  # get adapters; enough to see what the loss does
+LAST_LAYERS = 10  # with adapters; enough to see the effect of the loss
 LEARNING_RATE = 2e-4
 
 
@@ -40,10 +40,10 @@ def run(
     beta: float = 0.1,
     steps: int = 3,
 ) -> dict[str, Any]:
-    """A few steps of DPO on the first pairs of the rows. float32, CPU.
+    """A few steps of DPO on the first pairs of the rows, in float32 on the CPU.
 
     Raises:
-        UserError: there are no pairs, or the numbers can't be.
+        UserError: there are no pairs, or a number is not allowed.
     """
     if pairs < 1 or steps < 0 or beta <= 0:
         raise UserError("dpo needs 1 pair or more, 0 steps or more, and a beta above 0")
@@ -54,7 +54,7 @@ def run(
     model = models.load_causal_lm(device="cpu", dtype="float32", settings=settings)
     policy, batch = adapted(model, settings.seed), encode(tokenizer, rows, system)
     with torch.no_grad():
-        reference = log_probs(policy, batch)  # (2n,) B is zero: still the model as it was
+        reference = log_probs(policy, batch)  # (2n,) B is zero: still the base model
     optimizer = torch.optim.AdamW((each for each in policy.parameters() if each.requires_grad), LEARNING_RATE)
     losses = []
     for _ in range(steps):
@@ -67,11 +67,13 @@ def run(
         after = log_probs(policy, batch)
         found = dpo(after, reference, beta)
     losses.append(float(found.loss.mean()))
-    sides = zip(
-        reference.tolist(), after.tolist(), [*found.chosen.tolist(), *found.rejected.tolist()], strict=True
-    )
-    both = [dict(zip(("reference", "policy", "reward"), each, strict=True)) for each in sides]
+    rewards = torch.cat([found.chosen, found.rejected])
     n = len(rows)
+
+    def side(at: int) -> dict[str, float]:
+        values = {"reference": reference, "policy": after, "reward": rewards}
+        return {name: float(value[at]) for name, value in values.items()}
+
     return {
         "command": "step4_finetune dpo",
         "headline": f"{steps} steps on {n} pairs: loss {losses[0]:.4f} to {losses[-1]:.4f}",
@@ -81,8 +83,8 @@ def run(
         "pairs": [
             {
                 "id": row.id,
-                "chosen": both[i],
-                "rejected": both[n + i],
+                "chosen": side(i),
+                "rejected": side(n + i),
                 "margin": float(found.margin[i]),
                 "loss": float(found.loss[i]),
                 "pull": float(pull(found.margin[i], beta)),
@@ -94,7 +96,7 @@ def run(
 
 
 def adapted(model: Any, seed: int) -> Any:
-    """The model with fresh adapters on its last layers."""
+    """The model with new adapters on its last layers."""
     model.config.use_cache = False
     torch.manual_seed(seed)
     recipe = Recipe(lora=Lora(last_layers=LAST_LAYERS))
@@ -102,7 +104,7 @@ def adapted(model: Any, seed: int) -> Any:
 
 
 def show(facts: dict[str, Any], console: Console) -> None:
-    """The four log-probabilities of each pair, margin and loss, for people."""
+    """Log-probabilities, margin and loss of each pair."""
     from shared.cli import plain_table
 
     heads = ("log p_ref", "log p", "reward", "margin", "loss", "pull")

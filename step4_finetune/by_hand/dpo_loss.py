@@ -1,12 +1,12 @@
-"""The DPO loss, written out: what a chosen and a rejected reply do to a model.
+"""The DPO loss, written out.
 
     log p(reply)   sum over its tokens of the log-probability that the model gives each, after the prompt
-    r(reply)       = β · (log p(reply) - log p_ref(reply))       how much likelier it became: its reward
+    r(reply)       = β · (log p(reply) - log p_ref(reply))       its reward: how much likelier it became
     margin         = r(chosen) - r(rejected)
-    loss           = -log σ(margin)                              log 2 at the start, when nothing has moved
+    loss           = -log σ(margin)                              log 2 at the start
 
 The gradient of the loss by log p(chosen) is -β σ(-margin), by log p(rejected) the same with a plus. Source:
-Rafailov et al. 2023, arXiv 2305.18290. The tests hold value and gradient against TRL's DPOTrainer.
+Rafailov et al. 2023, arXiv 2305.18290. The tests compare value and gradient with TRL's DPOTrainer.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ class Batch:
 
 @dataclass(frozen=True)
 class Loss:
-    """Of n pairs, each field of shape (n,)."""
+    """Rewards of n pairs, each field of shape (n,)."""
 
-    chosen: torch.Tensor  # rewards
+    chosen: torch.Tensor
     rejected: torch.Tensor
 
     @property

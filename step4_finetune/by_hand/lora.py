@@ -1,15 +1,14 @@
-"""LoRA on one matrix, by hand: what is added, how many numbers that is, and proof that PEFT does the same.
+"""LoRA on one matrix, by hand: how many weights it trains, and proof that PEFT computes the same.
 
     W (out, in)              frozen
-    A (r, in), B (out, r)    learn; r is small, and B starts at zero, so that nothing changes at first
+    A (r, in), B (out, r)    trained; r is small, and B starts at zero, so that nothing changes at first
     y = x Wᵀ + (x Aᵀ) Bᵀ · alpha / r
-    W' = W + B A · alpha / r              merged: the same y, and nothing left to compute beside it
+    W' = W + B A · alpha / r              merged: the same y without extra work
 
     $ python -m step4_finetune lora
     the same: by hand and by PEFT at most 0 apart, merged and unmerged 6e-06, the merged matrices 0
 
-Source: Hu et al. 2021, arXiv 2106.09685. Adapters on a whole model are PEFT's business:
-see train/peft_setup.py.
+Source: Hu et al. 2021, arXiv 2106.09685. Training uses PEFT: train/peft_setup.py.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ TOLERANCE = 1e-4  # largest difference in float32 that counts as the same
 
 @dataclass
 class Lora:
-    """One frozen matrix and the two small ones that learn beside it."""
+    """One frozen matrix and the two small trained ones."""
 
     W: torch.Tensor  # (out, in)
     A: torch.Tensor  # (r, in)
@@ -46,14 +45,14 @@ class Lora:
 
     @classmethod
     def start(cls, W: torch.Tensor, r: int, alpha: int, bias: torch.Tensor | None = None) -> Lora:
-        """A at random (Kaiming's uniform, as in PEFT), B zero: no change yet, and a gradient for B."""
+        """A random (Kaiming's uniform, as in PEFT), B zero: no change yet, and a gradient for B."""
         out, into = W.shape
         edge = 1 / math.sqrt(into)
         return cls(W, torch.empty(r, into).uniform_(-edge, edge), torch.zeros(out, r), alpha, bias)
 
     @property
     def scale(self) -> float:
-        """alpha / r, so that a larger rank is not at once a larger update."""
+        """alpha / r, so that a larger rank alone makes no larger update."""
         ### BEGIN SOLUTION 4.5: LoRA
         return self.alpha / len(self.A)
         ### END SOLUTION
@@ -69,9 +68,9 @@ class Lora:
         ### END SOLUTION
 
     def merged(self) -> torch.Tensor:
-        """One new matrix (out, in) that does it all, beside the same bias; W stays as it is.
+        """One new matrix (out, in) that replaces all three; W stays as it is, and the bias is the same.
 
-        What was added has rank r at most.
+        What is added has rank r at most.
         """
         ### BEGIN SOLUTION 4.5: LoRA
         return self.W + self.B @ self.A * self.scale
@@ -81,7 +80,7 @@ class Lora:
 def run(
     settings: Settings, layer: int = -1, target: str = "q_proj", r: int = 16, alpha: int = 32
 ) -> dict[str, Any]:
-    """LoRA on one matrix of the model, by hand and by PEFT. Always float32 on the CPU.
+    """LoRA on one matrix of the model, by hand and by PEFT, in float32 on the CPU.
 
     Raises:
         UserError: no such layer or target, or a rank below 1.
@@ -101,7 +100,7 @@ def run(
     return {
         "command": "step4_finetune lora",
         "headline": f"by hand and by PEFT: at most {worst:.1g} apart; "
-        f"{r * (out + into):,} numbers learn beside {out * into:,}",
+        f"{r * (out + into):,} trained weights instead of {out * into:,}",
         "model": settings.model,
         "matrix": f"layer {layer % layers}, {target}",
         "r": r,
@@ -117,7 +116,7 @@ def run(
 def compare(
     model: Any, ids: torch.Tensor, layer: int, target: str, r: int, alpha: int
 ) -> tuple[dict[str, list[int]], dict[str, float]]:
-    """The same A and B by hand and in PEFT's layer, on what that layer is really given: shapes, and largest
+    """The same A and B by hand and in PEFT's layer, on that layer's real inputs: shapes and largest
     differences. Changes the model."""
     peft = quiet_peft()
     config = peft.LoraConfig(r=r, lora_alpha=alpha, target_modules=[target], layers_to_transform=[layer])
@@ -129,7 +128,7 @@ def compare(
     x, base = seen[0], theirs.base_layer  # (T, in)
     ours = Lora.start(base.weight.clone(), r, alpha, base.bias)
     before, at_start = base(x), ours.forward(x)  # (T, out)
-    ours.B.normal_(std=0.02)  # as if it had learnt
+    ours.B.normal_(std=0.02)  # as if trained
     theirs.lora_A["default"].weight.copy_(ours.A)
     theirs.lora_B["default"].weight.copy_(ours.B)
     y, expected = ours.forward(x), theirs(x)  # (T, out)
@@ -156,16 +155,16 @@ def compare(
 
 
 def show(facts: dict[str, Any], console: Console) -> None:
-    """The shapes and the proof, for people."""
+    """The shapes, the counts and the proof."""
     from shared.cli import plain_table
 
     rows = [(name, " x ".join(map(str, shape))) for name, shape in facts["shapes"].items()]
     console.print(plain_table(facts["matrix"], "shape", rows=rows))
     apart = facts["differences"]
     console.print(
-        f"\n{facts['lora']:,} numbers learn (A and B, r={facts['r']}) instead of {facts['full']:,} (W): "
-        f"{facts['lora'] / facts['full']:.1%}; before B learns, nothing is changed "
-        f"({apart['at start']:.1g}), then outputs by up to {apart['learnt']:.2g}",
+        f"\n{facts['lora']:,} trained weights (A and B, r={facts['r']}) instead of {facts['full']:,} (W): "
+        f"{facts['lora'] / facts['full']:.1%}; while B is zero, outputs don't change "
+        f"({apart['at start']:.1g}), then by up to {apart['learnt']:.2g}",
         soft_wrap=True,
     )
     verdict, colour = ("the same", "green") if facts["proved"] else ("not the same", "bold red")

@@ -70,7 +70,7 @@ def train(
         from step4_finetune.models.quiet import quiet_peft
 
         quiet_peft()
-        from step4_finetune.judging.training_data import JudgeData
+        from step4_finetune.judging.data import JudgeData
         from step4_finetune.toolcalls.training_data import ToolData
         from step4_finetune.train import recipe as recipes
         from step4_finetune.train import run as training

@@ -1,4 +1,4 @@
-"""Commands that show one part of the lesson by itself: LoRA, the DPO loss, and how good the evaluator is."""
+"""Commands for single parts of the lessons: LoRA, the DPO loss, and how good the evaluator is."""
 
 from __future__ import annotations
 

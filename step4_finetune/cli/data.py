@@ -1,13 +1,13 @@
-"""The commands for rows: look at them, check them, write them for TRL, have more of them made.
+"""The commands for rows: show, check, build (files for TRL), and distill.
 
     python -m step4_finetune data show --topic "hedge trimmer"
     python -m step4_finetune data check --data mine.jsonl --guide mine.yaml
     python -m step4_finetune data build --format dpo --out data/
     python -m step4_finetune data distill --messages messages.txt --model claude-sonnet-5-5
 
-exit 0    it worked; of check: nothing worse than warnings
-exit 1    check found something that must be mended
-exit 2    something the user can put right
+exit 0    it worked; for check: nothing worse than warnings
+exit 1    check found errors in the rows
+exit 2    an error that the user can correct
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def build(
 
         facts = build_tools(out, 40 if smoke else count, settings.seed, force=force)
     elif what == "judge":
-        from step4_finetune.judging.build import run as build_judge
+        from step4_finetune.judging.data import build as build_judge
 
         facts = build_judge(out, settings.seed, force=force)
     else:
@@ -168,7 +168,7 @@ def distill(
 
 
 def _rows(data: str | None, shares: tuple[float, float, float] | None = None) -> tuple[list[Row], str]:
-    """The rows of the flag, or the sample's, and what they are called."""
+    """The rows of the flag, or the sample's, and their name for messages."""
     from step4_finetune.data.rows import SAMPLE, SHARES, read_rows
 
     return read_rows(data or SAMPLE, shares=shares or SHARES), data or "the sample"

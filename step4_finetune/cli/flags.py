@@ -1,4 +1,4 @@
-"""Flags that several commands have, and what they name."""
+"""Flags of several commands, and the rows and guides that they name."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ GuideFile = Annotated[
 
 
 def read(data: str | None, guide: Path | None) -> tuple[list[Row], Guide]:
-    """The rows and the guide, of the sample where none are named; rows of your own need your own guide."""
+    """The rows and the guide, by default the sample's; other rows need their own guide."""
     from shared.errors import UserError
     from step4_finetune.data.rows import GUIDE, SAMPLE, read_rows
     from step4_finetune.tone.guide import read_guide

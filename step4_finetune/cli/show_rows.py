@@ -1,4 +1,4 @@
-"""Rows on the screen: the message, the chosen and the rejected reply side by side, and what each breaks."""
+"""`data show`: rows with the chosen and the rejected reply side by side, and the rules that each breaks."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def run(
     row_id: str | None = None,
     limit: int = 3,
 ) -> dict[str, Any]:
-    """The rows that the flags choose, and what is broken in their replies.
+    """The rows that the flags select, with the rules that their replies break.
 
     Raises:
-        UserError: the flags choose none; says what there is.
+        UserError: the flags select none; lists the splits and topics.
     """
     chosen = [
         row
@@ -51,7 +51,7 @@ def run(
 
 
 def _facts_of(row: Row, guide: Guide | None) -> dict[str, Any]:
-    """A row, and by reply what it breaks, where there is a guide."""
+    """A row as facts; if there is a guide, with the rules that each reply breaks."""
     broken = {name: rules.reasons(reply, guide) for name, reply in replies(row)} if guide else None
     texts = {"message": prompt_text(row), "chosen": row.chosen, "rejected": row.rejected}
     return {**row.labels(), **texts, "broken": broken}
@@ -73,14 +73,14 @@ def show(facts: Mapping[str, Any], console: Console) -> None:
             table.add_column(name, ratio=1)
         table.add_row(*(row[name] for name in names))
         if row["broken"] is not None:
-            table.add_row(*(_said(row["broken"][name]) for name in names))
+            table.add_row(*(_breaks(row["broken"][name]) for name in names))
         console.print(table, "")
     more = facts["found"] - len(facts["rows"])
     console.print(facts["headline"] + (f"; {more} more with --limit" if more else ""), soft_wrap=True)
 
 
-def _said(broken: Mapping[str, str]) -> str:
-    """What a reply breaks, for a cell."""
+def _breaks(broken: Mapping[str, str]) -> str:
+    """The rules that a reply breaks, for a cell."""
     if not broken:
         return "keeps every rule"
     return "breaks " + "; ".join(f"{rule} ({why})" if why else rule for rule, why in broken.items())

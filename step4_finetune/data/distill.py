@@ -1,13 +1,13 @@
-"""Replies from a stronger model: it writes them, the evaluator lets through what keeps the guide.
+"""Distillation: a stronger model writes replies, and those that pass the evaluator become rows.
 
     $ python -m step4_finetune data distill --model claude-sonnet-5-5 --requests 100 --out distilled.jsonl
 
-For each message one reply on tone; where the evaluator finds something broken, the model is told so and may
-try once more. What is let through is appended to --out at once, what isn't to a file beside it, with the
-reason; both are passed over when the command runs again, so a run that was stopped goes on where it was.
+The model writes one reply to each message. Where the evaluator finds a fault, the model is told and may try
+once more. A reply that passes is appended to --out at once, any other to a file beside it with the reasons.
+Both files are read first when the command runs again, so that a stopped run continues.
 
-The evaluator sees rules and, where a message has notes, fidelity; not whether a reply is wise: read it before
-you train on it.
+The evaluator checks the rules and, where a message has notes, fidelity, but not whether a reply makes sense:
+read the rows before you train on them.
 """
 
 from __future__ import annotations
@@ -37,16 +37,15 @@ if TYPE_CHECKING:
 PROMPTS = Path(__file__).parents[1] / "prompts"
 MAX_TOKENS = 500
 ATTEMPTS = 2  # at a reply
-FILES = {"kept": "out", "filtered": "filtered_out"}
 
 
 def read_messages(path: Path) -> list[Row]:
-    """Messages to be answered: a text file with one a line, or JSON lines or CSV with message or prompt.
+    """Messages to answer: a text file with one a line, or JSON lines or CSV with message or prompt.
 
     Other columns (topic, notes ...) are kept; replies are not.
 
     Raises:
-        UserError: there is no such file, or there are no messages in it.
+        UserError: the file is missing, or holds no messages.
     """
     if path.suffix == ".txt":
         lines = enumerate(map(str.strip, read_text(path).splitlines()), 1)
@@ -64,18 +63,17 @@ def read_messages(path: Path) -> list[Row]:
 def run(
     rows: Sequence[Row], guide: Guide, settings: Settings, out: Path, *, requests: int = 100
 ) -> dict[str, Any]:
-    """Ask for a reply to each row's message, until all are done or the budget of requests is.
+    """Answer each row's message, until all are answered or `requests` are used.
 
     Raises:
-        UserError: a file that can't be written, or the model fails; what was let through until then is in
-            the file.
+        UserError: a file can't be written, or the model fails; the rows written until then stay.
     """
     if out.suffix != ".jsonl":
         raise UserError(f"--out {out} is not a name for rows: use one that ends in .jsonl")
-    aside = out.with_suffix(".filtered.jsonl")
-    done = {text for path in (out, aside) for text in _prompts(path)}
+    rejected = out.with_suffix(".filtered.jsonl")
+    done = {text for path in (out, rejected) for text in _answered(path)}
     todo = list({prompt_text(row): row for row in rows if prompt_text(row) not in done}.values())
-    writable(out), writable(aside)
+    writable(out), writable(rejected)
     teacher = Teacher(settings, guide, requests)
     kept, filtered, why = 0, 0, Counter[str]()
     with count_bar(f"{settings.model} answers {len(todo)} messages", len(todo)) as progress:
@@ -87,7 +85,7 @@ def run(
             if wrong:
                 filtered += 1
                 why.update(wrong)
-                _append(aside, {"id": row.id, "message": prompt_text(row), "reply": reply, "why": wrong})
+                _append(rejected, {"id": row.id, "message": prompt_text(row), "reply": reply, "why": wrong})
             else:
                 kept += 1
                 asked = {"message": row.message} if len(row.prompt) == 1 else {"prompt": row.prompt}
@@ -103,12 +101,12 @@ def run(
         "why": dict(why.most_common()),
         **teacher.used,
         "out": str(out) if out.exists() else None,
-        "filtered_out": str(aside) if aside.exists() else None,
+        "filtered_out": str(rejected) if rejected.exists() else None,
     }
 
 
 class Teacher:
-    """The chat model of the settings, with a budget of requests; counts what it costs."""
+    """The chat model of the settings, with a budget of requests; counts requests and tokens in `used`."""
 
     def __init__(self, settings: Settings, guide: Guide, budget: int) -> None:
         from shared.chat.client import chat_client
@@ -120,7 +118,7 @@ class Teacher:
         self.used = {"requests": 0, "input_tokens": 0, "output_tokens": 0}
 
     def reply(self, row: Row) -> tuple[str, list[str]]:
-        """A reply to the row's message, and what is wrong with it: nothing, if it can be used."""
+        """A reply to the row's message, and its faults: none if it can be used."""
         from shared.chat.errors import one_line_errors
 
         asked = f"<message>\n{with_notes(prompt_text(row), row.notes)}\n</message>"
@@ -139,13 +137,13 @@ class Teacher:
             wrong = faults(reply, str(message.stop_reason), row, self.guide)
             if not wrong or not reply:
                 break
-            told = _told(reply, self.guide, wrong)
-            turns = [first, {"role": "assistant", "content": reply}, {"role": "user", "content": told}]
+            answer: MessageParam = {"role": "assistant", "content": reply}
+            turns = [first, answer, {"role": "user", "content": feedback(reply, self.guide, wrong)}]
         return reply, wrong
 
 
 def faults(reply: str, stop: str, row: Row, guide: Guide) -> list[str]:
-    """Why a reply can't be used as a chosen one, from the worst on."""
+    """Why a reply can't be used as a chosen one, the worst first."""
     if stop == "refusal" or not reply:
         return ["refused" if stop == "refusal" else "empty"]
     if stop == "max_tokens":
@@ -155,11 +153,11 @@ def faults(reply: str, stop: str, row: Row, guide: Guide) -> list[str]:
     return [*found.problems, *found.broken, *(f"{kind}: {each}" for kind, each in untrue)]
 
 
-def _told(reply: str, guide: Guide, wrong: Sequence[str]) -> str:
-    """What the model hears of its reply."""
-    said, why = {rule.id: rule.say for rule in guide.rules}, rules.reasons(reply, guide)
+def feedback(reply: str, guide: Guide, wrong: Sequence[str]) -> str:
+    """What the model is told about its reply's faults."""
+    rule_text, why = {rule.id: rule.say for rule in guide.rules}, rules.reasons(reply, guide)
     lines = [
-        f"- {said[each]} (found: {why.get(each) or 'broken'})" if each in said else f"- {each}"
+        f"- {rule_text[each]} (found: {why.get(each) or 'broken'})" if each in rule_text else f"- {each}"
         for each in wrong
     ]
     return "Not yet. What is wrong:\n" + "\n".join(lines) + "\nWrite the whole reply again, and nothing else."
@@ -173,11 +171,11 @@ def _append(path: Path, row: Mapping[str, Any]) -> None:
         raise UserError(f"cannot write {path}: {error.strerror}; what was written stays") from None
 
 
-def _prompts(path: Path) -> Iterator[str]:
-    """The messages that a file of an earlier run has.
+def _answered(path: Path) -> Iterator[str]:
+    """The messages that an earlier run wrote to this file.
 
     Raises:
-        UserError: it is no such file.
+        UserError: it holds something else.
     """
     for number, row in read_jsonl(path) if path.exists() else ():
         if "message" not in row and "prompt" not in row:
@@ -186,15 +184,17 @@ def _prompts(path: Path) -> Iterator[str]:
 
 
 def show(facts: Mapping[str, Any], console: Console) -> None:
-    """What came of it, why the rest was filtered, and what it cost."""
+    """How many replies were kept, why others were not, and what it cost."""
     lines = [facts["headline"]]
     if facts["why"]:
         lines.append("filtered: " + ", ".join(f"{why} {n}" for why, n in facts["why"].items()))
     if facts["not_asked"]:
         lines.append(
             f"{facts['not_asked']} messages not asked: the budget of requests is used up; "
-            "the same command goes on with them"
+            "the same command continues with them"
         )
     lines.append(f"{facts['input_tokens']} tokens read, {facts['output_tokens']} written")
-    lines += [f"{what}: {facts[name]}" for what, name in FILES.items() if facts[name]]
+    lines += [
+        f"{what}: {facts[key]}" for what, key in (("kept", "out"), ("filtered", "filtered_out")) if facts[key]
+    ]
     console.print("\n".join(lines), soft_wrap=True)

@@ -1,4 +1,4 @@
-"""Files of rows in JSON lines: read with the number of each line, written whole or not at all."""
+"""Files in JSON lines: read with line numbers, written whole or not at all."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def read_text(path: Path) -> str:
 
 
 def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Line numbers and objects. Lines end at line feeds alone: U+2028 and the like may stand in a text.
+    """Line numbers and objects. Only line feeds end a line, since texts may hold U+2028 and the like.
 
     Raises:
-        UserError: as in `read_text`, or a line holds no JSON object; names it.
+        UserError: as in `read_text`, or a line is not a JSON object.
     """
     for number, line in enumerate(read_text(path).split("\n"), 1):
         if not line.strip():
@@ -43,20 +43,20 @@ def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def require_texts(row: Mapping[str, Any], names: Sequence[str], where: str) -> None:
-    """The columns `names` are there, and texts.
+    """Check that the columns `names` of a row hold texts.
 
     Raises:
-        UserError: one isn't; `where` is its place.
+        UserError: one doesn't; `where` is the row's place.
     """
     if wrong := [name for name in names if not isinstance(row.get(name), str)]:
         raise UserError(f"{where}: {wrong[0]} must be a text; a line holds {', '.join(names)}")
 
 
 def split_files(out: Path, splits: Iterable[str], *, force: bool) -> dict[str, Path]:
-    """A .jsonl file for each split, in a folder that is there from now on; nothing is written yet.
+    """A path for each split's .jsonl file, in a folder that is made if need be; writes no file.
 
     Raises:
-        UserError: one of the files is there and `force` is not set, or the folder can't be made.
+        UserError: a file exists and `force` is not set, or the folder can't be made.
     """
     paths = {split: out / f"{split}.jsonl" for split in splits}
     taken = [path for path in paths.values() if path.exists()]
@@ -73,7 +73,7 @@ def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write JSON lines, whole or not at all.
 
     Raises:
-        UserError: nothing can be written there.
+        UserError: the file can't be written.
     """
     partial = path.with_name(path.name + ".partial")
     try:

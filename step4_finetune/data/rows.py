@@ -1,4 +1,4 @@
-"""Rows: what a member wrote, what the company decided, how to answer, and how not.
+"""Rows: a member's message, the company's notes, the reply to learn, and one to avoid.
 
     >>> row = read_rows(SAMPLE, split="train")[1]
     >>> row.message
@@ -8,17 +8,16 @@
     >>> row.chosen
     'Dear member,\\n\\nThe refund of 79.50 was paid ...'
 
-The model styles what the notes say; it decides nothing. A prompt is the message with the notes below it.
-
-Your own files are in TRL's formats, JSON lines or CSV:
+The notes say what the company decided; the model only puts it into words. A prompt is the message with the
+notes below it. Files are JSON lines or CSV in TRL's formats:
 
     prompt, completion             for SFT
     prompt, chosen, rejected       for DPO, and for SFT by its chosen replies
 
-A prompt is a text or a list of messages, a reply a text or a list of one message. Columns that only this step
-knows may stand beside them: notes and breaks (a list of texts, or one text with a line each), id, topic,
-split. Rows without notes train just the same; whether their replies are true stays unknown. Where there is
-no `split`, rows are divided by topic, or by prompt where there is no topic: 80, 10, 10 of 100.
+A prompt is a text or a list of messages, a reply a text or a list of one message. Optional columns of this
+step: notes and breaks (a list of texts, or one text with a line each), id, topic, split. Rows without notes
+train as well; whether their replies are true is unknown. Rows without `split` are divided by topic, or by
+prompt where there is no topic: 80 % train, 10 % dev, 10 % test.
 """
 
 from __future__ import annotations
@@ -40,15 +39,15 @@ GUIDE = SAMPLE.with_name("guide.yaml")
 GENERAL = SAMPLE.with_name("general.jsonl")
 LABELLED = SAMPLE.with_name("labelled.jsonl")
 SPLITS = ("train", "dev", "test")
-SHARES = (0.8, 0.1, 0.1)  # of them, where rows have no split
-FACTS = "facts"  # stands in `breaks` beside the guide's rules
+SHARES = (0.8, 0.1, 0.1)  # of the splits, where rows name none
+FACTS = "facts"  # in `breaks`, beside the guide's rules: the rejected reply is not faithful
 
 Message = dict[str, str]  # {"role": "user", "content": "..."}
 
 
 @dataclass(frozen=True)
 class Row:
-    """One message and its replies. What is unknown is None, or empty."""
+    """One message and its replies. Unknown values are None, or empty."""
 
     id: str
     prompt: tuple[Message, ...]
@@ -56,16 +55,16 @@ class Row:
     rejected: str | None = None
     split: str = "train"
     topic: str | None = None
-    notes: tuple[str, ...] = ()  # what the company decided and knows; a reply says all of it, nothing else
-    breaks: tuple[str, ...] | None = None  # rules that `rejected` breaks; FACTS: it says something else
+    notes: tuple[str, ...] = ()  # what the company decided and knows: a reply says all of it, nothing else
+    breaks: tuple[str, ...] | None = None  # rules that `rejected` breaks, and FACTS if it is not faithful
 
     @property
     def message(self) -> str:
-        """What the member wrote last."""
+        """The member's last message."""
         return self.prompt[-1]["content"]
 
     def with_system(self, system: str) -> list[Message]:
-        """The prompt with its notes, under a system message; one that the row brings itself stays."""
+        """The prompt with its notes, under a system message, unless the row has its own."""
         asked = {"role": "user", "content": with_notes(self.message, self.notes)}
         before = self.prompt[:-1]
         if system and self.prompt[0]["role"] != "system":
@@ -73,12 +72,12 @@ class Row:
         return [*before, asked]
 
     def labels(self) -> dict[str, Any]:
-        """What is known of it beside its texts."""
+        """The columns beside the texts, for files and reports."""
         return {"id": self.id, "topic": self.topic, "split": self.split, "notes": list(self.notes)}
 
 
 def with_notes(message: str, notes: Sequence[str]) -> str:
-    """What a model reads: the message, and below it what the company decided and knows."""
+    """What a model reads: the message with the notes below it."""
     return "\n".join([message, "", "Notes:", *(f"- {note}" for note in notes)]) if notes else message
 
 
@@ -87,10 +86,10 @@ def read_rows(
 ) -> list[Row]:
     """The rows of a file (JSON lines, CSV), all or those of one split.
 
-    Where the rows name no split, `shares` says how much of them train, dev and test get.
+    Where rows name no split, `shares` are the parts of train, dev and test.
 
     Raises:
-        UserError: the file is not there, empty, or malformed; names the line and what is allowed there.
+        UserError: the file is missing, empty, or malformed; names the line and what is allowed there.
     """
     where = str(source)
     rows = [row_of(raw, f"{where}:{line}", line) for line, raw in raw_rows(source)]
@@ -109,7 +108,7 @@ def read_rows(
 
 
 def raw_rows(source: str | Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """Line numbers and what stands there, with all columns."""
+    """Line numbers and raw rows, with all columns."""
     path = Path(source)
     if not path.exists():
         raise UserError(f"there is no file {source}: name a .jsonl or .csv file")
@@ -117,7 +116,7 @@ def raw_rows(source: str | Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
 
 
 def _table(text: str, source: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """CSV, each row under the number of its first line: replies have several."""
+    """Rows of CSV, each with the number of its first line, since replies have several."""
     csv.field_size_limit(max(csv.field_size_limit(), len(text)))
     table = csv.DictReader(io.StringIO(text, newline=""))
     number = 2
@@ -130,7 +129,11 @@ def _table(text: str, source: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
 
 
 def row_of(raw: Mapping[str, Any], where: str, number: int) -> Row:
-    """A row from the columns that stand there; `where` names the place in errors."""
+    """A row from its raw columns; `where` is its place in errors, `number` its id where it has none.
+
+    Raises:
+        UserError: columns are missing or have wrong values.
+    """
     prompt = raw.get("prompt", raw.get("message"))
     chosen = raw.get("chosen", raw.get("completion"))
     if prompt in (None, "") or chosen is None:
@@ -152,7 +155,7 @@ def row_of(raw: Mapping[str, Any], where: str, number: int) -> Row:
     try:
         "".join([*(each["content"] for each in row.prompt), row.chosen, row.rejected or ""]).encode()
     except UnicodeEncodeError:
-        raise UserError(f"{where} holds half a character (a lone surrogate): write the text again") from None
+        raise UserError(f"{where} has half a character (a lone surrogate): write the text again") from None
     return row
 
 
@@ -170,7 +173,7 @@ def _messages(prompt: Any, where: str) -> tuple[Message, ...]:
 
 
 def _without(notes: Sequence[str], prompt: tuple[Message, ...]) -> tuple[Message, ...]:
-    """A prompt that `data build` wrote has its notes in its last message already: they are added anew."""
+    """The prompt without its notes: `data build` writes them into the last message, and we add them later."""
     asked = prompt[-1]["content"].removesuffix(with_notes("", notes))
     return (*prompt[:-1], {"role": "user", "content": asked})
 
@@ -184,7 +187,7 @@ def _reply(reply: Any, where: str) -> str:
 
 
 def _texts(value: Any, where: str) -> tuple[str, ...]:
-    """A list of texts, or one text with a line (and a dash before it, if you like) each."""
+    """A list of texts, or one text with one a line, each after an optional dash."""
     value = _list_in(value, "[", where)
     if isinstance(value, str):
         value = [line.strip().removeprefix("-").strip() for line in value.splitlines()]
@@ -194,7 +197,7 @@ def _texts(value: Any, where: str) -> tuple[str, ...]:
 
 
 def _list_in(cell: Any, start: str, where: str) -> Any:
-    """A CSV cell can hold no list, so it may hold one as JSON."""
+    """The list that a CSV cell holds as JSON; any other value as it is."""
     if not isinstance(cell, str) or not cell.lstrip().startswith(start):
         return cell
     try:
@@ -204,7 +207,7 @@ def _list_in(cell: Any, start: str, where: str) -> Any:
 
 
 def _divided(rows: Sequence[Row], shares: tuple[float, float, float]) -> list[Row]:
-    """The rows with a split: whole topics (or prompts) go into one, the same each time."""
+    """The rows with splits: a topic (or prompt) goes into one as a whole, the same each time."""
 
     def split(row: Row) -> str:
         key = (row.topic or row.message).encode()
@@ -215,7 +218,7 @@ def _divided(rows: Sequence[Row], shares: tuple[float, float, float]) -> list[Ro
 
 
 def fingerprint(rows: Iterable[Row]) -> str:
-    """A short hash of the rows' contents, kept with what was trained on them."""
+    """A short hash of the rows' texts, saved with what was trained on them."""
     digest = hashlib.sha256()
     for row in rows:
         known = [row.prompt, row.chosen, row.rejected, *([row.notes] if row.notes else [])]

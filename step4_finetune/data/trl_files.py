@@ -1,12 +1,11 @@
-"""The rows as files that TRL's trainers read, one for each split.
+"""The rows as files for TRL's trainers, one for each split.
 
     $ python -m step4_finetune data build --format dpo --out data/
     split  rows  topics  fingerprint   file
     train   752      90  9178948058ad  data/train.jsonl
     ...
 
-What can't be trained on is refused here, by its row: an empty reply, a pair that is no pair, a conversation
-that would be cut.
+Rows that can't be trained on are refused: empty replies, equal replies, conversations that are too long.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from step4_finetune.data.rows import SPLITS, Row, fingerprint
 def to_trl(row: Row, system: str, form: str) -> dict[str, Any]:
     """A row for TRL's SFTTrainer (`sft`) or DPOTrainer (`dpo`), as conversations under a system message.
 
-    The columns that only this step knows stand beside; TRL passes over them. dpo needs `rejected`.
+    TRL ignores our other columns. dpo needs `rejected`.
     """
     chosen = [{"role": "assistant", "content": row.chosen}]
     replies: dict[str, Any] = {"completion": chosen}
@@ -44,10 +43,10 @@ def run(
     force: bool = False,
     source: str = "rows",
 ) -> dict[str, Any]:
-    """Write `out`/train.jsonl, dev.jsonl and test.jsonl, those that have rows.
+    """Write `out`/train.jsonl, dev.jsonl and test.jsonl, for the splits that have rows.
 
     Raises:
-        UserError: rows that can't be trained on, by their ids; or a file that is there already.
+        UserError: a row can't be trained on, or a file exists already.
     """
     used = [row for row in rows if form == "sft" or row.rejected is not None]
     if not used:
@@ -61,7 +60,7 @@ def run(
     for split, path in split_files(out, SPLITS, force=force).items():
         of_split = [row for row in used if row.split == split]
         if not of_split:
-            path.unlink(missing_ok=True)  # of an earlier build, which --force replaces as a whole
+            path.unlink(missing_ok=True)  # --force replaces an earlier build as a whole
             continue
         write_rows(path, (to_trl(row, system, form) for row in of_split))
         splits[split] = {

@@ -1,8 +1,8 @@
-"""What should not change: general answers stay general (leak) and right, and text as predictable.
+"""Forgetting: how a model answers general questions, and its perplexity on general text.
 
 leak         general questions, asked without the company's system message, that are answered in its tone
-answers      share of facts and sums that the reply holds
-perplexity   of general text, before and after: how surprised the model is by a token (step 1)
+answers      questions of fact and sums that are answered right
+perplexity   how surprised the model is by a token of general text (step 1)
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ if TYPE_CHECKING:
     from step4_finetune.tone.rules import Guide
 
 TEXT = GENERAL.with_name("general_text.txt")
-ANSWER_TOKENS = 64  # a tone shows at once
+ANSWER_TOKENS = 64
 
 
 def leaks(reply: str, guide: Guide) -> bool:
     """Whether a reply to a general question speaks for the company: its greeting, sign-off, or name.
 
-    "Dear Ms Hill," in a mail that somebody asked for is not a leak.
+    "Dear Ms Hill," in a letter that somebody asked for is not a leak.
     """
-    said = text.tidy(reply)
+    tidy = text.tidy(reply)
     return (
-        any(text.begins(said, each) for each in guide.fixed_greetings)
-        or any(text.ends(said, each) for each in guide.sign_offs)
-        or guide.company.lower() in said.lower()
+        any(text.begins(tidy, each) for each in guide.fixed_greetings)
+        or any(text.ends(tidy, each) for each in guide.sign_offs)
+        or guide.company.lower() in tidy.lower()
     )
 
 
 def holds(reply: str, answer: str) -> bool:
-    """Whether the answer stands in the reply, as whole words or numbers."""
+    """Whether the reply contains the answer, as whole words or numbers."""
     return re.search(rf"(?<![\w.,]){re.escape(answer)}(?!\w)(?![.,]\d)", reply, re.IGNORECASE) is not None
 
 
@@ -65,7 +65,7 @@ def measure(
     guide: Guide,
     asked: Sequence[Question],
 ) -> dict[str, Any]:
-    """All three, for one model."""
+    """Leak, right answers and perplexity of one model."""
     prompts = [[{"role": "user", "content": each.prompt}] for each in asked]
     got = replies(model, tokenizer, prompts, ANSWER_TOKENS)
     leaked = [leaks(reply.text, guide) for reply in got]

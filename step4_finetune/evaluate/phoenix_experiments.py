@@ -1,11 +1,11 @@
-"""A report of `evaluate` as Phoenix experiments: the split is a dataset, each system one experiment over it.
+"""Send a report of `evaluate` to Phoenix: the split becomes a dataset, each system an experiment on it.
 
     phoenix serve                       in an environment of its own: pip install arize-phoenix
-    pip install ".[phoenix]"            its light client, beside the rest
+    pip install ".[phoenix]"            its light client
     python -m step4_finetune.evaluate.phoenix_experiments report/evaluate.json http://localhost:6006
 
-Phoenix sets the systems' replies side by side, message by message, with the verdicts of our own evaluator.
-The same rows sent again are the same dataset. A server that wants a key gets that of PHOENIX_API_KEY.
+Phoenix shows the systems' replies side by side, with the verdicts of our evaluator. The same rows sent again
+update the same dataset. PHOENIX_API_KEY holds the server's key, if it has one.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def main(report: Path, url: str) -> None:
-    """Send the replies of an evaluate.json, and what they are worth, to a Phoenix server."""
+    """Send the replies of an evaluate.json and their verdicts to a Phoenix server."""
     try:
         import httpx
         from phoenix.client import Client
@@ -38,7 +38,7 @@ def main(report: Path, url: str) -> None:
         facts = json.loads(report.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(f"{report} is no evaluate.json of `evaluate --out`: {reason(error)}") from None
-    strange = (KeyError, TypeError, ValueError)  # in an answer: it is no Phoenix
+    strange = (KeyError, TypeError, ValueError)  # the server answers, but is no Phoenix
     try:
         client = Client(base_url=url)
         dataset, ids = send_dataset(client, facts)
@@ -53,7 +53,7 @@ def main(report: Path, url: str) -> None:
 
 
 def send_dataset(client: Client, facts: Mapping[str, Any]) -> tuple[Any, list[str]]:
-    """The split in Phoenix, and its ids for our messages, in their order."""
+    """Create or update the dataset; returns it with Phoenix' ids of our messages, in their order."""
     examples = [
         {
             "id": each["id"],
@@ -67,21 +67,21 @@ def send_dataset(client: Client, facts: Mapping[str, Any]) -> tuple[Any, list[st
     dataset = client.datasets.create_dataset(
         name=name, examples=examples, dataset_description="Messages and chosen replies of step4_finetune."
     )
-    theirs = {each["id"]: each["node_id"] for each in dataset.examples}
-    return dataset, [theirs[each["id"]] for each in examples]
+    node_ids = {each["id"]: each["node_id"] for each in dataset.examples}
+    return dataset, [node_ids[each["id"]] for each in examples]
 
 
 def send_experiment(
     client: Client, dataset: Any, ids: Sequence[str], facts: Mapping[str, Any], system: Mapping[str, Any]
 ) -> None:
-    """One system's replies, and the verdicts on each; what is unknown stays unknown."""
+    """Send one system's replies, and the verdicts that are known."""
     experiment = client.experiments.create(
         dataset_id=dataset.id,
         dataset_version_id=dataset.version_id,
         experiment_name=system["name"],
         experiment_metadata={"model": facts["model"], "machine": facts["machine"], "tuned": system["tuned"]},
     )
-    took = timedelta(seconds=system["seconds_a_reply"])  # the mean of the system
+    took = timedelta(seconds=system["seconds_a_reply"])  # the system's mean
     for example, reply in zip(ids, system["replies"], strict=True):
         now = datetime.now(UTC)
         run = client.experiments.log_run(

@@ -1,4 +1,4 @@
-r"""How like the chosen replies are a system's? Ragas' metrics without a judge, on a report of `evaluate`.
+r"""Similarity of replies to the chosen ones: Ragas' metrics without a judge, on a report of `evaluate`.
 
     python -m venv ragas-env
     ragas-env/bin/pip install "ragas>=0.4.3" "langchain-community==0.4.1" "rich<15" \
@@ -9,9 +9,9 @@ r"""How like the chosen replies are a system's? Ragas' metrics without a judge, 
     base                      0.03     0.13  ...
     (the rejected replies)    0.61     0.76  ...
 
-Ragas 0.4 wants older versions than the rest of this project, so it lives in an environment of its own, and
-this file imports nothing of ours (-I: nor by accident). Nothing is sent anywhere. Likeness is neither tone
-nor truth: the rejected replies, where there are some, get a row too, and are very like the chosen ones.
+Ragas 0.4 needs older versions than the rest of this project, so it has its own environment, and this file
+imports nothing of ours (-I: nor by accident). Nothing is sent anywhere. Similarity is neither tone nor truth:
+the rejected replies have a row, too, and are very similar to the chosen ones.
 """
 
 from __future__ import annotations
@@ -34,25 +34,23 @@ METRICS = {
 
 
 def likeness(facts: dict[str, Any]) -> dict[str, list[float]]:
-    """For each system of an evaluate.json, and for the rejected replies: the mean of every metric."""
+    """The mean of every metric, for each system of an evaluate.json and for the rejected replies."""
     os.environ["RAGAS_DO_NOT_TRACK"] = "true"
     warnings.filterwarnings("ignore")
     from ragas.metrics import collections
 
     chosen = [each["chosen"] for each in facts["messages"]]
-    said = {each["name"]: [reply["text"] for reply in each["replies"]] for each in facts["systems"]}
+    texts = {each["name"]: [reply["text"] for reply in each["replies"]] for each in facts["systems"]}
     rejected = [each["rejected"] for each in facts["messages"]]
     if all(rejected):
-        said["(the rejected replies)"] = rejected
+        texts["(the rejected replies)"] = rejected
     metrics = [getattr(collections, name)() for name in METRICS.values()]
-    return {name: [_mean(each, texts, chosen) for each in metrics] for name, texts in said.items()}
+    return {name: [_mean(each, replies, chosen) for each in metrics] for name, replies in texts.items()}
 
 
 def _mean(metric: Any, replies: Sequence[str], chosen: Sequence[str]) -> float:
-    """For BLEU each text as one sentence: Ragas 0.4.3 cuts at ". ", and then looks at the first part only.
-
-    See issue 2888 of Ragas. For BLEU itself a line feed is as good as a space.
-    """
+    """The mean of a metric. For BLEU, line feeds keep each text whole: Ragas 0.4.3 splits at ". " and uses
+    the first part only (Ragas' issue 2888)."""
     is_bleu = type(metric).__name__ == METRICS["BLEU"]
     pairs = zip(replies, chosen, strict=True)
     if is_bleu:

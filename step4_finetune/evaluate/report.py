@@ -1,4 +1,4 @@
-"""What `evaluate` found: tables for the screen; a folder with JSON, and every reply in a CSV."""
+"""The results of `evaluate`: tables for the screen; a folder with JSON, and all replies as CSV."""
 
 from __future__ import annotations
 
@@ -18,17 +18,12 @@ Table = tuple[list[str], list[list[str]]]  # head, rows
 
 
 def tables(facts: Mapping[str, Any]) -> list[Table]:
-    """Everything that was measured; shares with their 95 % intervals."""
+    """All tables; shares with their 95 % intervals."""
     systems = facts["systems"]
-    cost = [
-        [
-            each["name"],
-            f"{each['prompt_tokens']:.0f}",
-            f"{each['reply_tokens']:.0f}",
-            f"{each['seconds_a_reply']:.1f}",
-        ]
-        for each in systems
-    ]
+    cost = []
+    for each in systems:
+        tokens = (f"{each['prompt_tokens']:.0f}", f"{each['reply_tokens']:.0f}")
+        cost.append([each["name"], *tokens, f"{each['seconds_a_reply']:.1f}"])
     differences = [
         [
             f"{each['system']} over {each['over']}",
@@ -77,7 +72,7 @@ def _share(found: Mapping[str, Any] | None) -> str:
 
 
 def show(facts: Mapping[str, Any], console: Console) -> None:
-    """The tables, and what the systems say to one message."""
+    """The tables, and the replies to one message."""
     from shared.cli import plain_table
 
     for head, rows in tables(facts):
@@ -95,7 +90,7 @@ def show(facts: Mapping[str, Any], console: Console) -> None:
 
 
 def write(facts: Mapping[str, Any], folder: Path | None = None) -> None:
-    """evaluate.json and replies.csv, in `folder` or beside the other steps' reports.
+    """Write evaluate.json and replies.csv into `folder`, by default in the reports folder.
 
     Raises:
         UserError: the folder can't be written.

@@ -1,4 +1,4 @@
-"""Is the tuned model better than prompting, and did it break anything? Systems side by side, with intervals.
+"""Compare base, prompted and tuned models, with intervals.
 
     python -m step4_finetune evaluate --adapter runs/tone
 
@@ -10,9 +10,9 @@
     few-shot     702       61        3.7
     tone          92       49        0.9
 
-Every system answers every message of the split once, greedily. Rules and fidelity are judged by program
-(tone/), and differences are paired, over the same messages. Leak, kept answers and perplexity (forgetting.py)
-belong to a model and not to a prompt; of an activated adapter they are measured as it would be merged, too.
+Every system answers every message of the split once, greedily, and a program judges rules and fidelity
+(tone/). Differences are paired over the same messages. Leak, right answers and perplexity (forgetting.py)
+are measured once for each model, and for an activated adapter also after merging.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from itertools import product
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -42,7 +43,7 @@ from step4_finetune.tone.scores import SHARES, score
 from step4_finetune.train.malloc import keep_memory
 
 REPLY_TOKENS = 160
-COMPARED = ("adherence", "all_rules", "faithful", "both")  # in pairs
+COMPARED = ("adherence", "all_rules", "faithful", "both")
 
 
 def run(
@@ -56,7 +57,7 @@ def run(
     limit: int | None = None,
     general_file: Path | None = None,
 ) -> dict[str, Any]:
-    """Answer, judge and compare.
+    """Answer, score and compare.
 
     Raises:
         UserError: no rows in the split, or an adapter that doesn't fit.
@@ -87,7 +88,7 @@ def run(
             name = system.name if system.adapter else "base"
             if name not in models:
                 models[name] = forgetting.measure(model, tokenizer, guide, questions)
-            if system.adapter and merge.call(system.adapter):
+            if system.adapter and merge.invocation_of(system.adapter):
                 always = merge.merged(settings, system.adapter)
                 models[f"{name}, merged"] = forgetting.measure(always, tokenizer, guide, questions)
             start = time.perf_counter()
@@ -113,7 +114,7 @@ def run(
 def _measured(
     system: System, rows: Sequence[Row], got: Sequence[Reply], seconds: float, guide: Guide
 ) -> dict[str, Any]:
-    """One system's replies and what they are worth."""
+    """One system's replies and their scores."""
     scores = [score(reply.text, guide, row.notes, row.message) for row, reply in zip(rows, got, strict=True)]
     adherence, topics = [each.adherence for each in scores], [row.topic for row in rows]
     return {
@@ -130,22 +131,19 @@ def _measured(
 
 
 def _share(values: Sequence[bool | None], topics: Sequence[str | None]) -> dict[str, Any] | None:
-    """Hits of n with their interval; what is unknown doesn't count, and None where nothing is known."""
-    both = [(bool(value), topic) for value, topic in zip(values, topics, strict=True) if value is not None]
-    if not both:
+    """Hits of n with their interval, without unknown values; None where all are unknown."""
+    known = [(bool(value), topic) for value, topic in zip(values, topics, strict=True) if value is not None]
+    if not known:
         return None
-    known = [value for value, _ in both]
-    low, high = wilson(sum(known), len(known))
-    if 0 < sum(known) < len(known):
-        low, high = interval(known, [topic for _, topic in both]) or (low, high)
-    return {"hits": sum(known), "n": len(known), "share": fmean(known), "interval": (low, high)}
+    hits = [value for value, _ in known]
+    low, high = wilson(sum(hits), len(hits))
+    if 0 < sum(hits) < len(hits):
+        low, high = interval(hits, [topic for _, topic in known]) or (low, high)
+    return {"hits": sum(hits), "n": len(hits), "share": fmean(hits), "interval": (low, high)}
 
 
 def interval(values: Sequence[float], topics: Sequence[str | None]) -> tuple[float, float] | None:
-    """95 % interval of the mean: whole topics are drawn, for messages of one topic are alike.
-
-    A row without a topic is one of its own.
-    """
+    """95 % interval of the mean: resamples whole topics, since messages of a topic are similar."""
     groups: dict[Any, list[float]] = {}
     for at, (value, topic) in enumerate(zip(values, topics, strict=True)):
         groups.setdefault(at if topic is None else topic, []).append(float(value))
@@ -153,16 +151,10 @@ def interval(values: Sequence[float], topics: Sequence[str | None]) -> tuple[flo
 
 
 def differences(found: Sequence[Mapping[str, Any]], topics: Sequence[str | None]) -> list[dict[str, Any]]:
-    """Each tuned model against each other system: adherence, rules, fidelity and both, in pairs."""
-    pairs = [
-        (system, other, name)
-        for at, system in enumerate(found)
-        if system["tuned"]
-        for other in found[:at]
-        for name in COMPARED
-    ]
+    """Each tuned model against every system before it: paired differences of the measures COMPARED."""
+    pairs = [(system, other) for at, system in enumerate(found) if system["tuned"] for other in found[:at]]
     rows = []
-    for system, other, name in pairs:
+    for (system, other), name in product(pairs, COMPARED):
         known = [
             (float(mine[name]) - float(theirs[name]), topic)
             for mine, theirs, topic in zip(system["replies"], other["replies"], topics, strict=True)

@@ -1,11 +1,11 @@
-"""What is compared: the base model with nothing, with the guide, with examples; and every tuned model.
+"""The systems to compare: the base model, alone and with two prompts, and every tuned model.
 
-    base       the short system message only, which is all that the tuned models get
+    base       the short system message only, as for the tuned models
     guide      the whole guide as the system message
     few-shot   the guide and three examples as earlier turns
     NAME       a tuned model (the folder of a run), with the short system message
 
-The prompt is what a prompt costs: its tokens are read at every call, the adapter's training is paid once.
+A prompt's tokens cost something at every call, an adapter's training only once.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ BASELINES = ("base", "guide", "few-shot")
 
 @dataclass(frozen=True)
 class System:
-    """A model and what is said to it before the message."""
+    """A model and its prompt."""
 
     name: str
     prompt: Callable[[Row], list[Message]]
@@ -34,10 +34,10 @@ class System:
 def systems(
     names: Sequence[str], adapters: Sequence[Path], guide: Guide, train: Sequence[Row]
 ) -> list[System]:
-    """The baselines by name, then the tuned models; runs of the same folder name get their parent's, too.
+    """The baselines by name, then the tuned models; equal folder names get their parent's name, too.
 
     Raises:
-        UserError: a baseline that is not known, or nothing to compare.
+        UserError: a baseline is unknown, or there is nothing to compare.
     """
     if unknown := [name for name in names if name not in BASELINES]:
         raise UserError(f"there is no baseline {unknown[0]}: use some of {', '.join(BASELINES)}")
@@ -66,7 +66,7 @@ def systems(
 
 
 def examples(train: Sequence[Row]) -> list[Message]:
-    """A few rows of different topics as earlier turns, the same each time."""
+    """The first rows of different topics as earlier turns."""
     chosen: list[Row] = []
     for row in train:
         if len(chosen) < SHOTS and (row.topic is None or row.topic not in {each.topic for each in chosen}):

@@ -1,12 +1,11 @@
-"""The evaluator evaluated: its verdicts held against replies that were labelled by hand.
+"""The evaluator evaluated: its verdicts on replies that were labelled by hand.
 
     verdict     n  said  right  missed          precision             recall  kappa
     greeting  140     7      7       2  1.00 [0.65, 1.00]  0.78 [0.45, 0.94]   0.87
     ...
 
-A row of labelled.jsonl has a message, its notes, a reply, the rules that it breaks (`breaks`), and whether it
-is `faithful`. Replies without a body are not counted for rules that only forbid: those are broken there by
-definition.
+A labelled row has a message, its notes, a reply, the rules that it breaks (`breaks`), and whether it is
+`faithful`. Empty replies don't count for rules that only forbid, which they break by definition.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def run(rows: Sequence[Mapping[str, Any]], guide: Guide) -> dict[str, Any]:
-    """What the command `evaluator` says; see `measure`."""
+    """The facts of the command `evaluator`; see `measure`."""
     found = measure(rows, guide)
     last = found[-1]
     return {
@@ -40,10 +39,10 @@ def run(rows: Sequence[Mapping[str, Any]], guide: Guide) -> dict[str, Any]:
 
 
 def measure(rows: Sequence[Mapping[str, Any]], guide: Guide) -> list[dict[str, Any]]:
-    """One line per rule of the guide (found broken), and one for what is not faithful, where rows label it.
+    """One line for each rule of the guide, and one for unfaithful replies, where rows label these.
 
     Raises:
-        UserError: a row names a rule that there isn't.
+        UserError: a row names an unknown rule.
     """
     verdicts: dict[str, list[tuple[bool, bool]]] = {rule.id: [] for rule in guide.rules} | {"unfaithful": []}
     for row in rows:
@@ -61,9 +60,9 @@ def measure(rows: Sequence[Mapping[str, Any]], guide: Guide) -> list[dict[str, A
 
 
 def _measured(name: str, pairs: Sequence[tuple[bool, bool]]) -> dict[str, Any]:
-    """How often a verdict was said, rightly so, and missed; shares with 95 % intervals, None of nothing."""
-    said, right = sum(said for said, _ in pairs), sum(said and label for said, label in pairs)
-    broken = sum(label for _, label in pairs)
+    """Counts, precision, recall and kappa of (verdict, label) pairs; shares of nothing are None."""
+    said, broken = sum(verdict for verdict, _ in pairs), sum(label for _, label in pairs)
+    right = sum(verdict and label for verdict, label in pairs)
     return {
         "name": name,
         "n": len(pairs),
@@ -79,9 +78,7 @@ def _measured(name: str, pairs: Sequence[tuple[bool, bool]]) -> dict[str, Any]:
 
 
 def kappa(pairs: Sequence[tuple[bool, bool]]) -> float | None:
-    """Cohen's kappa (1960): agreement beyond chance; 1 is full, 0 is what chance alone gives.
-
-    None where there is nothing to agree on: no pairs, or both always say the same one thing.
+    """Cohen's kappa (1960): agreement beyond chance, from 0 for chance to 1; None if all labels are equal.
 
     >>> kappa([(True, True), (True, False), (False, False), (False, False)])
     0.5
@@ -96,10 +93,10 @@ def kappa(pairs: Sequence[tuple[bool, bool]]) -> float | None:
 
 
 def read_labelled(path: Path) -> list[dict[str, Any]]:
-    """The rows of a file of labelled replies, one JSON object a line.
+    """The rows of a file of labelled replies, in JSON lines.
 
     Raises:
-        UserError: it can't be read, or a row lacks something; names the line.
+        UserError: it can't be read or is empty, or a row lacks a message or reply.
     """
     rows = []
     for number, row in read_jsonl(path):
@@ -111,7 +108,7 @@ def read_labelled(path: Path) -> list[dict[str, Any]]:
 
 
 def show(facts: Mapping[str, Any], console: Console) -> None:
-    """The table for people."""
+    """One line for each verdict."""
     from shared.cli import plain_table
 
     heads = ("n", "said", "right", "missed", "precision", "recall", "kappa")

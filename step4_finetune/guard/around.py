@@ -1,13 +1,12 @@
-"""The guard around a model: what goes in, what comes out, and what is sent instead.
+"""The guard around a model: checks before and after it, and ready-made replies.
 
     >>> got = guarded(generate, "My mail is j.marsh@example.com. Where is my parcel?", guide)
     >>> got.reply, got.findings
     ('Dear member, ...', (Finding('pii', 'input', 'e-mail address: j.m…', 'redact'),))
 
-`generate` is any function from chat messages to a reply: a model of this process, a client of a server, a
-chain with retrieval. In the message it never sees personal data; in a system message of its own it sees the
-guide's. A message that is blocked never reaches it. What goes out instead keeps the guide, too; where ours
-would break its rules, the guide brings its own replies, under `fallbacks`.
+`generate` is any function from chat messages to a reply: a local model, a client of a server, a chain with
+retrieval. It never sees a blocked message, nor personal data in any other. The ready-made replies keep the
+guide, too; where ours would break its rules, the guide has its own under `fallbacks`.
 """
 
 from __future__ import annotations
@@ -17,8 +16,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from shared.errors import UserError
+from step4_finetune.data.curate.personal import Personal, redact
 from step4_finetune.data.rows import Message, with_notes
-from step4_finetune.guard import injection, pii
+from step4_finetune.guard import injection
 from step4_finetune.guard.reply import wrong
 from step4_finetune.tone import rules, text
 
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from step4_finetune.tone.rules import Guide
 
 MESSAGE_WORDS = 300
-LONG_WORD = 10  # characters; what is longer on average is no prose
-ATTEMPTS = 3  # replies that the model may write, before the fallback goes out
+LONG_WORD = 10  # characters; a longer average is no prose
+ATTEMPTS = 3  # replies of the model before the fallback goes out
 INPUT, OUTPUT = "input", "output"
 Generate = Callable[[list[Message]], str]
-BODIES = {  # of the ready-made replies: what is said, and what the member can do next
+BODIES = {  # of the ready-made replies, by the reason for them
     "injection": "We have received your message, but we cannot do what it asks of us. "
     "Please write to us again if you have a question about our services.",
     "length": "We could not read your message, because it was empty or too long. "
@@ -42,11 +42,11 @@ BODIES = {  # of the ready-made replies: what is said, and what the member can d
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that a check saw. Findings are kept and logged, so personal data is masked in them.
+    """An objection of a check. Personal data is masked in it, since findings are logged.
 
     check    length, injection, pii; of replies: length, leak, facts, tone, pii
     side     input (the member's message) or output (the model's reply)
-    seen     what was seen
+    seen     what the check found
     action   block (the model is not asked), redact, regenerate, fallback (the reply was not sent)
     attempt  which reply it was seen in, from 1; 0 for the message
     """
@@ -60,51 +60,50 @@ class Finding:
 
 @dataclass(frozen=True)
 class Guarded:
-    """The reply that may go out, and how it came about."""
+    """The reply that may go out, with the findings on the way."""
 
     reply: str
     findings: tuple[Finding, ...]
-    attempts: int  # replies that the model wrote; 0 where it was not asked
-    fallback: bool  # whether the reply is the ready-made one
+    attempts: int  # replies that the model wrote; 0 for a blocked message
+    fallback: bool  # whether the reply is a ready-made one
 
 
 def guarded(generate: Generate, message: str, guide: Guide, notes: Sequence[str] = ()) -> Guarded:
-    """Answer a message by a model, between checks; `notes` are what the company decided: the reply must say
-    them, and nothing else.
+    """Answer a message with a model, between checks; the reply must say the `notes`, and nothing else.
 
     Raises:
-        UserError: there is no fallback that keeps the guide, which is looked at before the model is asked;
-            or Presidio is needed and missing. What `generate` raises passes through.
+        UserError: a fallback breaks the guide (checked before the model is asked), or Presidio is needed and
+            not installed. Errors of `generate` pass through.
     """
-    instead = fallbacks(guide)
+    ready_made = fallbacks(guide)
     cleaned, findings = check_input(message, allowed=guide.as_prompt())
     if reason := blocked(findings):
-        return Guarded(instead[reason], tuple(findings), 0, True)
-    said: set[str] = set()
+        return Guarded(ready_made[reason], tuple(findings), 0, True)
+    earlier: set[str] = set()
     reminder: tuple[str, ...] = ()
     for attempt in range(1, ATTEMPTS + 1):
         reply = generate(_prompt(guide, with_notes(cleaned, notes), reminder))
-        reply, found = pii.redact(reply, allowed="\n".join([guide.as_prompt(), *notes]))
+        reply, found = redact(reply, allowed="\n".join([guide.as_prompt(), *notes]))
         findings += [_masked(OUTPUT, each, attempt) for each in found]
         objections = wrong(reply, guide, notes, cleaned)
         if not objections:
             return Guarded(reply, tuple(findings), attempt, False)
-        last = attempt == ATTEMPTS or reply in said  # a model that repeats itself would do so again
+        last = attempt == ATTEMPTS or reply in earlier  # a model that repeats itself would do so again
         action = "fallback" if last else "regenerate"
         findings += [Finding(check, OUTPUT, seen, action, attempt) for check, seen in objections]
         if last:
             break
-        said.add(reply)
+        earlier.add(reply)
         reminder = rules.broken(reply, guide)
-    return Guarded(instead["reply"], tuple(findings), attempt, True)
+    return Guarded(ready_made["reply"], tuple(findings), attempt, True)
 
 
 def fallbacks(guide: Guide) -> dict[str, str]:
-    """The reply for each reason of BODIES, the guide's own or ours. `length` is the message's; `reply`: the
-    model's may not go out.
+    """The ready-made reply for each reason, the guide's own or ours: `injection` and `length` for messages,
+    `reply` where none of the model's may go out.
 
     Raises:
-        UserError: one would break the guide, or the guide names another reason.
+        UserError: one breaks the guide, or the guide names another reason.
     """
     if unknown := sorted(set(guide.fallbacks) - set(BODIES)):
         raise UserError(f"fallback for {unknown[0]!r}: use {', '.join(BODIES)}")
@@ -121,15 +120,14 @@ def fallbacks(guide: Guide) -> dict[str, str]:
 
 
 def check_input(message: str, allowed: str = "") -> tuple[str, list[Finding]]:
-    """The message as the model may see it, and what the checks found in it.
-
-    Personal data that stands in `allowed` is the company's own, and stays.
+    """The message as the model may see it, and the findings; personal data in `allowed`, such as the
+    company's own, stays.
     """
     n = len(text.words(message))
     if not (0 < n <= MESSAGE_WORDS and len(message) <= LONG_WORD * MESSAGE_WORDS):
         seen = f"{n} words, {len(message)} characters"
-        return "", [Finding("length", INPUT, seen, "block")]  # neither patterns nor models should read it
-    message, found = pii.redact(message, allowed)
+        return "", [Finding("length", INPUT, seen, "block")]  # too long even for the patterns
+    message, found = redact(message, allowed)
     findings = [_masked(INPUT, each, 0) for each in found]
     if attempt := injection.find(message):
         findings.append(Finding("injection", INPUT, f"{attempt.family}: {attempt.seen}", "block"))
@@ -137,12 +135,12 @@ def check_input(message: str, allowed: str = "") -> tuple[str, list[Finding]]:
 
 
 def blocked(findings: Sequence[Finding]) -> str | None:
-    """The check that blocks the message, if one does."""
+    """The check that blocks the message, if any."""
     return next((each.check for each in findings if each.action == "block"), None)
 
 
 def _prompt(guide: Guide, message: str, reminder: Collection[str]) -> list[Message]:
-    """What the model is asked; after a reply that broke rules, with these rules in the system message."""
+    """The prompt; after a reply that broke rules, the system message repeats these rules."""
     broken = [rule.say for rule in guide.rules if rule.id in reminder]
     return [
         {"role": "system", "content": " ".join([guide.system, *broken])},
@@ -150,5 +148,5 @@ def _prompt(guide: Guide, message: str, reminder: Collection[str]) -> list[Messa
     ]
 
 
-def _masked(side: str, found: pii.Personal, attempt: int) -> Finding:
+def _masked(side: str, found: Personal, attempt: int) -> Finding:
     return Finding("pii", side, f"{found.kind}: {found.masked}", "redact", attempt)

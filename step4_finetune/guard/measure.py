@@ -1,12 +1,12 @@
-"""How much each check catches, and how often it objects for nothing: on labelled sets, with intervals.
+"""Catch rate and false-alarm rate of each check on labelled sets, with intervals.
 
     check      side    split  caught         95 %   false alarms         95 %
     injection  input   test    20/20  0.84-1.00           0/20  0.00-0.16
 
-The sets are in sample/guard, typed by hand, half dev, half test: patterns were made looking at dev alone. One
-hand wrote both halves, so that test is unseen, but not unlike: what strangers will send is not in it. Tone
-and facts are measured on the rows (rejected replies are to be caught, chosen ones are not), and so is what
-all checks together object to in messages and replies in which nothing is wrong.
+The sets in sample/guard were written by hand, half dev, half test, and the patterns by looking at dev only.
+One person wrote both halves, so test is unseen, but similar: strangers write differently. Tone and facts are
+measured on the rows (rejected replies should be caught, chosen ones not), and so are the false alarms of all
+checks together on messages and chosen replies.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from step4_finetune.tone.rules import Guide
 
 SETS = SAMPLE.with_name("guard")
-CLEAN = {"injection": "clean", "length": "fine", "leak": "clean"}  # the label of a text to be left alone
+CLEAN = {"injection": "clean", "length": "fine", "leak": "clean"}  # the label of a good text
 PERSONAL = {"email": "e-mail address", "phone": "telephone number", "card": "card number", "iban": "IBAN"}
 SPLITS = ("dev", "test")
 ANY = "any, on the rows"
@@ -38,20 +38,20 @@ CHECKS = (
     *(("pii", INPUT), ("injection", INPUT), (ANY, INPUT)),
     *(("length", OUTPUT), ("leak", OUTPUT), ("tone", OUTPUT), ("facts", OUTPUT), (ANY, OUTPUT)),
 )
-Outcomes = list[tuple[bool, bool]]  # of each text: whether it was to be caught, and whether it was
+Outcomes = list[tuple[bool, bool]]  # of each text: whether it should be caught, and whether it was
 
 
 def read_set(name: str) -> list[dict[str, Any]]:
-    """A labelled set: text, split, and a label, which is a word, or for pii a list of kinds."""
+    """A labelled set: text, split, and a label (a word; for pii a list of kinds)."""
     return [row for _, row in read_jsonl(SETS / f"{name}.jsonl")]
 
 
 def measure(guide: Guide, rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """A row of rates for each check and split."""
+    """The rates of each check on each split."""
     found: dict[tuple[str, str, str], Outcomes] = defaultdict(list)
     for each in read_set("pii"):
         seen, label = {one.kind for one in personal(each["text"])}, {PERSONAL[kind] for kind in each["label"]}
-        caught = seen >= label if label else bool(seen)  # all that is personal; of a clean text anything
+        caught = seen >= label if label else bool(seen)  # every kind; in a clean text any
         found["pii", INPUT, each["split"]].append((bool(label), caught))
     objects: dict[tuple[str, str], Callable[[str], Any]] = {
         ("injection", INPUT): injection.find,
@@ -62,7 +62,7 @@ def measure(guide: Guide, rows: Sequence[Row]) -> list[dict[str, Any]]:
         for each in read_set(check):
             bad = each["label"] != CLEAN[check]
             found[check, side, each["split"]].append((bad, bool(object_to(each["text"]))))
-    # Nothing is wrong in messages and chosen replies; in rejected ones the facts are, or else the tone.
+    # Messages and chosen replies are good; rejected ones have wrong facts, or else a wrong tone.
     for row in (row for row in rows if row.split in SPLITS):
         found[ANY, INPUT, row.split].append((False, bool(check_input(row.message)[1])))
         objections = [
@@ -103,7 +103,7 @@ def show(facts: Mapping[str, Any], console: Console) -> None:
         rows.append([row["check"], row["side"], row["split"], *caught, *alarms])
     console.print(plain_table("check", "side", "split", *heads, rows=rows, right=heads))
     console.print(
-        "\nPatterns were made on dev. One hand wrote dev and test: strangers write otherwise. "
+        "\nThe patterns were made on dev. One person wrote dev and test: strangers write differently. "
         f"{facts['machine']}",
         soft_wrap=True,
     )

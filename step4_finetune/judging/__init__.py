@@ -1,1 +1,1 @@
-"""Passages with questions that they answer, and questions that they don't: data for the recipe `judge`."""
+"""Passages with questions that they answer; data for the recipe `judge`."""

@@ -1,10 +1,10 @@
-"""Replies of a model to many prompts at once, in batches of similar length.
+"""A model's replies to many prompts, in batches of similar length.
 
     >>> replies(model, tokenizer, [[{"role": "user", "content": "Where is my parcel?"}]])
     [Reply(text='Dear member, ...', tokens=61, finished=True)]
 
-Greedy where no temperature is given: a comparison of two models should not depend on luck. What all prompts
-begin with (a guide, the same examples) is read once, and its keys and values are handed to every batch.
+Greedy unless a temperature is given, so that a comparison of models does not depend on luck. A prefix that
+all prompts share (a guide, few-shot examples) is read once; its keys and values are copied into every batch.
 """
 
 from __future__ import annotations
@@ -18,15 +18,17 @@ import torch
 from transformers import DynamicCache
 
 from step4_finetune.data.rows import Message
-from step4_finetune.models.chat import prompt_ids
+from step4_finetune.models.chat import common_prefix, prompt_ids
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+SHORTEST_PREFIX = 64  # tokens that are worth a forward pass of their own
+
 
 @dataclass(frozen=True)
 class Reply:
-    """What a model wrote; `finished` is False where it was cut at the limit of tokens."""
+    """A reply; `finished` is False where it was cut at `max_new_tokens`."""
 
     text: str
     prompt_tokens: int
@@ -44,17 +46,17 @@ def replies(
     progress: Callable[[int, int], None] = lambda _done, _total: None,
     temperature: float = 0.0,
 ) -> list[Reply]:
-    """One reply to each prompt (a list of chat messages, or a text to go on with), in their order."""
+    """One reply to each prompt (chat messages, or a text to continue), in their order."""
     rendered: list[list[int]] = [
         tokenizer(each)["input_ids"] if isinstance(each, str) else prompt_ids(tokenizer, each)
         for each in prompts
     ]
     order = sorted(range(len(prompts)), key=lambda at: len(rendered[at]))
     found: dict[int, Reply] = {}
-    ends = _ends(model, tokenizer)
-    write: Any = model.generate
-    prefix = _prefix(model, rendered)
-    read = read_once(model, prefix)
+    ends = _end_tokens(model, tokenizer)
+    generate: Any = model.generate
+    prefix = _common_prefix(model, rendered)
+    prefix_cache = _read(model, prefix)
     for start in range(0, len(order), batch_size):
         chosen = order[start : start + batch_size]
         batch: Any = tokenizer.pad(
@@ -64,12 +66,12 @@ def replies(
         ).to(model.device)
         cache = None
         if prefix:
-            cache = copy.deepcopy(read)
+            cache = copy.deepcopy(prefix_cache)
             cache.batch_repeat_interleave(len(chosen))
             before = torch.tensor([prefix], device=model.device).expand(len(chosen), -1)
             batch["input_ids"] = torch.cat([before, batch["input_ids"]], dim=1)
             batch["attention_mask"] = torch.cat([torch.ones_like(before), batch["attention_mask"]], dim=1)
-        out: Any = write(
+        out: Any = generate(
             **batch,
             max_new_tokens=max_new_tokens,
             do_sample=temperature > 0,
@@ -88,23 +90,18 @@ def replies(
     return [found[at] for at in range(len(prompts))]
 
 
-WORTH_IT = 64  # tokens in common that are worth a pass of their own
+def _common_prefix(model: PreTrainedModel, rendered: Sequence[list[int]]) -> list[int]:
+    """The tokens that all prompts begin with, leaving at least one to read in each.
 
-
-def _prefix(model: PreTrainedModel, rendered: Sequence[list[int]]) -> list[int]:
-    """What all prompts begin with, without their last token: something has to be left to read.
-
-    Nothing where it is short, or where an adapter looks for its own words in each prompt (invocation.py).
+    None where they are few, or where an adapter looks for its invocation in each prompt (invocation.py).
     """
     if len(rendered) < 2 or hasattr(model, "peft_config"):
         return []
-    longest = min(map(len, rendered)) - 1
-    differs = (at for at in range(longest) if len({ids[at] for ids in rendered}) > 1)
-    common = next(differs, longest)
-    return rendered[0][:common] if common >= WORTH_IT else []
+    common = common_prefix(rendered)[: min(map(len, rendered)) - 1]
+    return common if len(common) >= SHORTEST_PREFIX else []
 
 
-def read_once(model: PreTrainedModel, ids: list[int]) -> DynamicCache:
+def _read(model: PreTrainedModel, ids: list[int]) -> DynamicCache:
     """Keys and values of these tokens, of batch size 1."""
     cache = DynamicCache(config=model.config)
     if ids:
@@ -112,7 +109,7 @@ def read_once(model: PreTrainedModel, ids: list[int]) -> DynamicCache:
     return cache
 
 
-def _ends(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> set[int]:
+def _end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> set[int]:
     """The tokens that end a reply."""
     named: Any = model.generation_config.eos_token_id if model.generation_config else None
     return {*(named if isinstance(named, list) else [named]), tokenizer.eos_token_id} - {None}

@@ -1,15 +1,14 @@
-"""Adapters into the base: checked that they belong together, added in float32, one plain model as the result.
+"""Adapters merged into their base: computed in float32, with one plain model as the result.
 
     >>> model = merged(settings, Path("runs/tone"))      # in memory, in the dtype of the settings
     >>> save(settings, Path("runs/tone"), Path("tone"))  # a folder: bf16 safetensors, config, tokenizer
     PosixPath('tone')
 
-W' = W + B A alpha / r is computed in float32 and rounded once, to bf16, at the end. A model that was loaded
-in bf16 would round on the way, too. Adapters of QLoRA are merged into the full weights as well: what they
-learnt to correct of the rounding to four bits is then a little too much.
+W' = W + B A alpha / r is computed in float32 and rounded once, to bf16. QLoRA's adapters are merged into the
+full weights, too; what they learnt to correct of the four-bit rounding is then slightly too much.
 
-An adapter names the base that it was trained on. PEFT writes down the folder that the base was loaded from,
-which says nothing to another machine: `stamp` puts the hub's name there.
+An adapter names its base. PEFT records the folder that the base was loaded from, which means nothing on
+another machine: `stamp` writes the hub's name instead.
 """
 
 from __future__ import annotations
@@ -36,23 +35,22 @@ CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
 
 def base_name(settings: Settings) -> str:
-    """What an adapter calls the model of the settings: its hub repository, else the name it was given."""
+    """The name of the settings' model in an adapter: its hub repository, or else the name it was given."""
     spec = lookup(settings.model)
     return spec.hub.repo if spec.hub else settings.model
 
 
-def is_whole(folder: Path) -> bool:
+def is_full_model(folder: Path) -> bool:
     """Whether the folder holds a whole model and no adapter."""
     return (folder / "config.json").is_file() and not (folder / CONFIG).is_file()
 
 
-def stamp(settings: Settings, adapter: Path, call: list[int] | None = None) -> None:
-    """Record the base by its name, once an adapter is saved (PEFT would look a name up on the hub before),
-    and the tokens that call an activated adapter."""
+def stamp(settings: Settings, adapter: Path, invocation_tokens: list[int] | None = None) -> None:
+    """Record the base by its name, and the tokens that activate the adapter; PEFT would look the name up."""
     path = adapter / CONFIG
     config = {**read_config(adapter), "base_model_name_or_path": base_name(settings)}
-    if call:
-        config[invocation.KEY] = call
+    if invocation_tokens:
+        config[invocation.KEY] = invocation_tokens
     path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
@@ -60,7 +58,7 @@ def read_config(adapter: Path) -> dict[str, Any]:
     """An adapter's configuration.
 
     Raises:
-        UserError: the folder holds no adapter, or one that was cut, or one that is no LoRA.
+        UserError: the folder holds no adapter, a damaged one, or one that is not a LoRA.
     """
     for name in (CONFIG, WEIGHTS):
         if not (adapter / name).is_file():
@@ -79,27 +77,27 @@ def read_config(adapter: Path) -> dict[str, Any]:
     return config
 
 
-def call(adapter: Path) -> list[int] | None:
-    """The tokens that call an activated adapter; None for one that is always at work, and for a whole model.
+def invocation_of(adapter: Path) -> list[int] | None:
+    """The tokens that activate an adapter; None for one that is always active, and for a whole model.
 
     Raises:
         UserError: as in `read_config`.
     """
-    return None if is_whole(adapter) else read_config(adapter).get(invocation.KEY)
+    return None if is_full_model(adapter) else read_config(adapter).get(invocation.KEY)
 
 
 def check(settings: Settings, adapter: Path) -> None:
-    """Check that a run's folder is whole, and its adapter made for the base of the settings: by its name, or
-    the folder that holds it.
+    """Check that a run's folder is complete, and its adapter made for the base of the settings, which it may
+    name by its folder.
 
     Raises:
-        UserError: there is no run, it was cut, or it belongs to another base; says which one it names.
+        UserError: there is no run, it is damaged, or it has another base; names that base.
     """
     if not adapter.is_dir():
         raise UserError(
             f"there is no run in {adapter}: `python -m step4_finetune train --out {adapter}` makes one"
         )
-    if is_whole(adapter):
+    if is_full_model(adapter):
         return
     named = str(read_config(adapter).get("base_model_name_or_path") or "")
     spec = lookup(settings.model)
@@ -122,12 +120,10 @@ def merged(settings: Settings, adapter: Path, dtype: str | None = None) -> PreTr
         UserError: as in `check`; the adapter doesn't fit.
     """
     check(settings, adapter)
-    if is_whole(adapter):
-        whole = settings.model_copy(update={"model": str(adapter)})
-        return models.load_causal_lm(settings=whole, dtype=dtype)
-    adapted = _attached(
-        settings, adapter, "float32", **{invocation.KEY: None}
-    )  # in the weights: always at work
+    if is_full_model(adapter):
+        full = settings.model_copy(update={"model": str(adapter)})
+        return models.load_causal_lm(settings=full, dtype=dtype)
+    adapted = _with_adapter(settings, adapter, "float32", **{invocation.KEY: None})  # merged: always active
     try:
         plain: Any = adapted.merge_and_unload(safe_merge=True)  # safe: refuses NaN
     except ValueError as error:
@@ -138,21 +134,21 @@ def merged(settings: Settings, adapter: Path, dtype: str | None = None) -> PreTr
 
 
 def load_tuned(settings: Settings, adapter: Path) -> Any:
-    """What a run's folder holds: a plain model, with the adapter merged into the base or all weights anew.
-    An activated adapter stays beside its base, where PEFT looks for its call in every prompt.
+    """The model of a run's folder, with its adapter merged. An activated adapter stays beside its base, where
+    PEFT looks for its invocation in every prompt.
 
     Raises:
         UserError: as in `merged`.
     """
     check(settings, adapter)
-    return _attached(settings, adapter) if call(adapter) else merged(settings, adapter)
+    return _with_adapter(settings, adapter) if invocation_of(adapter) else merged(settings, adapter)
 
 
-def _attached(settings: Settings, adapter: Path, dtype: str | None = None, **changes: Any) -> Any:
-    """The base with a checked adapter beside its weights, a PeftModel in eval mode; `changes` of its config.
+def _with_adapter(settings: Settings, adapter: Path, dtype: str | None = None, **changes: Any) -> Any:
+    """The base with a checked adapter beside its weights, a PeftModel in eval mode; `changes` to its config.
 
     Raises:
-        UserError: PEFT finds that it does not fit the base, or its weights were cut.
+        UserError: the adapter does not fit the base, or its weights are damaged.
     """
     from safetensors import SafetensorError
 
@@ -160,9 +156,9 @@ def _attached(settings: Settings, adapter: Path, dtype: str | None = None, **cha
     config = peft.PeftConfig.from_pretrained(str(adapter))
     for name, value in changes.items():
         setattr(config, name, value)
-    place = str(base.device)
+    device = str(base.device)
     try:
-        return peft.PeftModel.from_pretrained(base, adapter, torch_device=place, config=config).eval()
+        return peft.PeftModel.from_pretrained(base, adapter, torch_device=device, config=config).eval()
     except (ValueError, RuntimeError, OSError, SafetensorError) as error:
         raise UserError(f"{adapter} does not fit {settings.model}: {reason(error)}") from None
 

@@ -1,4 +1,4 @@
-"""PEFT without its chatter: what it imports warns of kernels that are missing and of names that change."""
+"""PEFT without warnings of missing kernels and deprecated names."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from shared.models.quiet import quiet_transformers
 
 
 def quiet_peft() -> Any:
-    """Import PEFT (several seconds) with the warnings off that no user of this step can act on."""
+    """Import PEFT (several seconds) without the warnings that users can't act on."""
     quiet_transformers()
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # misses an optional kernel, at length
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # long warnings of an optional kernel
     warnings.filterwarnings("ignore", message=".*gradient_checkpointing.*", category=FutureWarning)
     import peft
 

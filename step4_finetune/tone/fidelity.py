@@ -1,4 +1,4 @@
-"""Does a reply say what the company decided, and nothing else? By program, against the row's notes.
+"""Fidelity: does a reply say what its notes say, and nothing else?
 
     >>> notes = ["decision: refund of 79.50 approved", "paid back: within five working days"]
     >>> check("We have approved a refund of 79.50.", notes).missing
@@ -8,17 +8,17 @@
     >>> check("The refund of 79.50 is not approved; it is paid back within five working days.", notes).turned
     ('decision: refund of 79.50 approved',)
 
-Three questions, none of which needs a label:
+Three kinds of faults:
 
-    missing   a number, date or name of the notes that the reply lacks, or a note of which it has less than
+    missing   a number, date or name of the notes that the reply lacks, or a note of which it has fewer than
               four words in five
     added     a number, date or name that neither message nor notes have, or a sentence mostly of new words
-    turned    a note that is denied (or a denial that is granted), something planned that is told as done or
-              the reverse, or a fact of a note in a sentence that is about something else
+    turned    a note that is denied (or a denial that is granted), a plan told as done or the reverse, or a
+              fact of a note in a sentence about something else
 
-Words are compared by their stems. It doesn't understand: a wrong claim made of the notes' own words passes
-("the boiler pays for the technician"), and a note told in other words is missing. How often, on replies that
-people labelled: `python -m step4_finetune evaluator`.
+Words are compared by their stems. The check doesn't understand: a wrong claim in the notes' own words passes
+("the boiler pays for the technician"), and a paraphrased note counts as missing. How often, on replies
+labelled by hand: `python -m step4_finetune evaluator`.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ import Stemmer
 
 from step4_finetune.tone import text
 
-TOLD = 0.8  # of a note's words, chosen on dev
-ABOUT = 0.5  # of them: a clause with so many is about that note
-NEW = 0.5  # of a sentence's words, and at least FEW of them
+TOLD = 0.8  # share of a note's words that a reply needs, chosen on dev
+ABOUT = 0.5  # share of a note's words from which on a clause is about it
+NEW = 0.5  # a sentence with a larger share of new words, and at least FEW of them, is added
 FEW = 3
 COUNT = """two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen
     seventeen eighteen nineteen"""
@@ -66,7 +66,7 @@ DONE = re.compile(
     re.IGNORECASE,
 )
 CLAUSE = re.compile(r"[,;:.!?]\s|\s(?:and|but|so|because|while)\s")
-# Function words, and what a polite reply may say without asserting anything.
+# Words that assert nothing: function words, and those of a polite reply.
 POLITE = """please thank thanks sorry regret apologise apology glad happy pleased welcome kind kindly
     hear know let tell write contact reply ask question message member dear regards sincerely understand
     thing matter now mr mrs ms mx dr"""
@@ -82,10 +82,10 @@ KINDS = ("missing", "added", "turned")
 
 @dataclass(frozen=True)
 class Fidelity:
-    """What is wrong with a reply, by kind; all empty: it is faithful."""
+    """The faults of a reply, by kind; it is faithful if there are none."""
 
     missing: tuple[str, ...] = ()  # notes, and facts of the notes, that it doesn't say
-    added: tuple[str, ...] = ()  # facts, and sentences, that stand nowhere
+    added: tuple[str, ...] = ()  # facts and sentences that neither message nor notes have
     turned: tuple[str, ...] = ()  # notes that it denies, or reports as done when they are planned
 
     @property
@@ -93,15 +93,15 @@ class Fidelity:
         return not (self.missing or self.added or self.turned)
 
     def findings(self) -> list[tuple[str, str]]:
-        """Everything that is wrong, each with its kind."""
+        """Every fault with its kind."""
         return [(kind, each) for kind in KINDS for each in getattr(self, kind)]
 
 
 def check(reply: str, notes: Sequence[str], message: str = "", company: str = "") -> Fidelity:
-    """A reply against the notes and the message; the company's name may be said, too."""
+    """Check a reply against notes, message and the company's name."""
     given = "\n".join([*notes, message, company])
-    told_facts = facts(reply)
-    said, known = told_facts | _words(reply), facts(given) | _words(given)  # names may begin a sentence
+    reply_facts = facts(reply)
+    said, known = reply_facts | _words(reply), facts(given) | _words(given)  # names may begin a sentence
     stems_said, stems_known = stems(reply), stems(given)
     clauses = [each for each in CLAUSE.split(reply) if stems(each)]
     sentences = text.sentences(text.take_apart(reply).body)
@@ -112,7 +112,7 @@ def check(reply: str, notes: Sequence[str], message: str = "", company: str = ""
         elif (clauses and _is_turned(note, clauses)) or _is_misplaced(note, sentences):
             turned.append(note)
     missing += sorted(facts("\n".join(notes)) - said)
-    added = sorted(told_facts - known)
+    added = sorted(reply_facts - known)
     for sentence in sentences:
         content = stems(sentence)
         new = content - stems_known
@@ -121,11 +121,11 @@ def check(reply: str, notes: Sequence[str], message: str = "", company: str = ""
     return Fidelity(tuple(missing), tuple(added), tuple(turned))
 
 
-def facts(said: str) -> set[str]:
+def facts(passage: str) -> set[str]:
     """Numbers (`five`, `5` and `5.00` are one), days, months and names, in lower case."""
-    found = {_number(each) for each in NUMBER.findall(said)}
+    found = {_number(each) for each in NUMBER.findall(passage)}
     starts = True
-    for word in re.findall(r"[^\W\d_][\w’'-]*|[.!?:\n]", said):
+    for word in re.findall(r"[^\W\d_][\w’'-]*|[.!?:\n]", passage):
         if not word[0].isalpha():
             starts = True
             continue
@@ -140,23 +140,23 @@ def facts(said: str) -> set[str]:
     return found
 
 
-def _words(said: str) -> set[str]:
-    """All words, those with a hyphen or apostrophe also in parts."""
-    low = said.lower()
+def _words(passage: str) -> set[str]:
+    """All words; those with a hyphen or apostrophe also in parts."""
+    low = passage.lower()
     return set(re.findall(r"[^\W\d_]\w*", low)) | set(re.findall(r"[^\W\d_][\w-]*", low))
 
 
 def _number(written: str) -> str:
-    """One way of writing each: 1,200.00 is 1200; a time keeps its colon."""
+    """A number in its normal form: 1,200.00 is 1200; a time keeps its colon."""
     plain = written.replace(",", "")
     if ":" in plain or plain.count(".") != 1:
         return plain
     return plain.rstrip("0").rstrip(".")
 
 
-def stems(said: str) -> set[str]:
-    """The stems of the words that carry content: no function words, no polite ones, no numbers."""
-    low = (word.lower() for word in re.findall(r"[^\W\d_][\w’'-]*", said))
+def stems(passage: str) -> set[str]:
+    """The stems of the content words: no function words, no polite ones, no numbers."""
+    low = (word.lower() for word in re.findall(r"[^\W\d_][\w’'-]*", passage))
     return {_stem(word) for word in low if len(word) > 2 and word not in EMPTY and word not in NUMBER_WORDS}
 
 
@@ -171,7 +171,7 @@ def _stemmer() -> Stemmer.Stemmer:
 
 
 def _content(note: str) -> set[str]:
-    """A note's words, without its key where others stand behind it: `ask: take the battery out`."""
+    """The stems of a note, without its key, such as `ask:`, unless there is nothing else."""
     key, colon, value = note.partition(": ")  # 10:30 has no space after its colon
     return stems(value) if colon and stems(value) else stems(key)
 
@@ -181,7 +181,7 @@ def _share(part: set[str], whole: set[str]) -> float:
 
 
 def _is_turned(note: str, clauses: Sequence[str]) -> bool:
-    """Whether the clause that tells a note has a negation or a tense that the note hasn't."""
+    """Whether the clause about a note differs from it by a negation or by its tense."""
     words = _content(note)
     best = max(clauses, key=lambda clause: _share(words, stems(clause)))
     if _share(words, stems(best)) < ABOUT:
@@ -195,7 +195,7 @@ def _is_turned(note: str, clauses: Sequence[str]) -> bool:
 
 
 def _is_misplaced(note: str, sentences: Sequence[str]) -> bool:
-    """Whether a fact of a note stands in no sentence that has a word of that note, too."""
+    """Whether a fact of a note occurs only in sentences without any other word of that note."""
     named = facts(note)
     words = {each for each in _content(note) if each not in named and each not in map(_stem, named)}
     for fact in named if words else ():

@@ -1,4 +1,4 @@
-r"""A tone guide: what replies of a company sound like, as rules that a program can check. Rules are data.
+r"""A tone guide: a company's tone as rules that a program can check. Rules are data.
 
     company: Northwind Care
     system: You answer members of Northwind Care.
@@ -16,27 +16,26 @@ r"""A tone guide: what replies of a company sound like, as rules that a program 
     - Start with "Dear member,".
     ...
 
-Every rule counts something in a reply and says how many there may be. It has an `id`, `say` (the rule in
-plain words, for people and for prompts) and one or more of these:
+A rule counts something in a reply and says how often it may occur. It has an `id`, `say` (the rule in plain
+words, for people and for prompts) and one or more of these checks:
 
-    starts_with, ends_with: TEXT or [TEXT, ...]     one of them, word by word; in a greeting {name} is a name
+    starts_with, ends_with: TEXT or [TEXT, ...]     one of them, word for word; {name} in a greeting is a name
     forbid, require: REGEX or [REGEX, ...]          none of them found; each of them found
     forbid_words, require_words: [WORD, ...]        none, or at least one; words or phrases, any case
     count: {pattern: REGEX, of: sentences|text, min: 1, max: 1}
     sentences, words, paragraphs: {min: 2, max: 4}
     contractions, emoji, capitals: forbid, require or {min: 1, max: 2}
 
-A WORD is that very word: `guest` is not `guests`, so list plurals and other forms, or write `apolog*` for all
-words that begin so. In a REGEX (?i) ignores case, ^ and $ match at every line, and \A and \Z at the beginning
-and the end of the place that is looked at: `require: '\?\Z'` wants a question mark to end it.
+A WORD matches exactly: `guest` is not `guests`, so list plurals and other forms, or write `apolog*` for all
+words with that beginning. In a REGEX (?i) ignores case, ^ and $ match at every line, \A and \Z at the
+beginning and the end of the place that is searched: `require: '\?\Z'` means that it ends with a "?".
 
-The place is `in`: reply (all of it), body (without greeting and sign-off), first or last (sentence of the
-body). It holds for everything in its rule; a rule without it looks at the body for count, sentences, words
-and paragraphs, and at the reply for all the rest. So what looks elsewhere is a rule of its own. `except`:
-[TEXT, ...] is cut out of the place before.
+`in` is the place that all checks of the rule search: reply (all of it), body (without greeting and sign-off),
+first or last (sentence of the body). By default count, sentences, words and paragraphs search the body, the
+other checks the reply. `except: [TEXT, ...]` is removed from the place first.
 
-`fallbacks` may give the guardrails' ready-made replies by reason (injection, length, reply), where none of
-their own keeps the rules.
+`fallbacks` may hold the guardrails' ready-made replies by reason (injection, length, reply), in case their
+own break the rules.
 """
 
 from __future__ import annotations
@@ -62,13 +61,13 @@ def read_guide(path: Path) -> Guide:
     """A guide from its YAML file.
 
     Raises:
-        UserError: it can't be read, or a rule of it is wrong.
+        UserError: it can't be read, or something in it is wrong.
     """
     return guide_of(read_yaml(path), str(path))
 
 
 def read_yaml(path: Path) -> Any:
-    """What a YAML file holds.
+    """The content of a YAML file.
 
     Raises:
         UserError: it can't be read, or is not YAML.
@@ -84,10 +83,10 @@ def read_yaml(path: Path) -> Any:
 
 
 def guide_of(data: Any, source: str) -> Guide:
-    """A guide from what its file holds.
+    """A guide from the content of its file.
 
     Raises:
-        UserError: names the source, the rule and what is allowed.
+        UserError: something in it is wrong; names the source, the rule and what is allowed.
     """
     if not isinstance(data, dict):
         raise UserError(f"{source}: a guide has company, system and rules")
@@ -132,14 +131,14 @@ def _rule(row: Any, at: str, source: str) -> Rule:
     exceptions = tuple(_texts(row["except"], f"{at}: except", "a list of texts")) if "except" in row else ()
     checks = []
     for kind in kinds:
-        values, low, high, of = _what(kind, row[kind], f"{at}: {kind}")
+        values, low, high, of = _limits(kind, row[kind], f"{at}: {kind}")
         place = where or ("body" if kind in SIZES or kind == "count" else "reply")
         checks.append(Check(kind, values, low, high, place, exceptions, of))
     return Rule(rule_id, say, tuple(checks))
 
 
-def _what(kind: str, value: Any, at: str) -> tuple[tuple[str, ...], int, int | None, str]:
-    """What is counted (texts, words, patterns), the least, the most, and what a pattern is held against."""
+def _limits(kind: str, value: Any, at: str) -> tuple[tuple[str, ...], int, int | None, str]:
+    """A check's values (texts, words, patterns), its limits, and what its pattern is matched with."""
     if kind == "count":
         if not isinstance(value, dict) or "pattern" not in value:
             raise UserError(f"{at} lacks its pattern: use {{pattern: REGEX, of: sentences or text, min: 1}}")

@@ -1,10 +1,9 @@
-r"""Whether a reply keeps the rules of a tone guide, rule by rule, by counting.
+r"""Whether a reply keeps the rules of a tone guide, by counting.
 
     >>> broken("Dear member,\n\nDon't worry! It came. Please wait.\n\nKind regards,\nNorthwind Care", guide)
     ('no_contractions', 'no_exclamation')
 
-A rule that only forbids is kept only by a reply that says something: greeting and sign-off alone, or nothing,
-would keep most of a guide otherwise. What the reply says, and whether it helps, is scores.py's.
+A rule that only forbids is broken by an empty reply: otherwise silence would keep most of a guide.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ SIZES: dict[str, Callable[[str], list[str]]] = {
 
 @dataclass(frozen=True)
 class Check:
-    """How many of what are allowed where; `values` are the texts, words or patterns that are looked for."""
+    """What is counted, where, and how often it may occur; `values` are the texts, words or patterns."""
 
     kind: str
     values: tuple[str, ...] = ()
@@ -38,7 +37,7 @@ class Check:
     high: int | None = None
     where: str = "reply"
     exceptions: tuple[str, ...] = ()
-    of: str = "text"  # what the pattern of `count` is held against: the text, or each sentence
+    of: str = "text"  # what the pattern of `count` is matched with: the text, or each sentence
 
     def allows(self, parts: text.Parts) -> bool:
         """Whether a reply passes it.
@@ -60,7 +59,7 @@ class Check:
         ### END SOLUTION
 
     def found(self, parts: text.Parts) -> list[str]:
-        """What it counts, as it stands in the reply."""
+        """What it counts, as the reply has it."""
         place = self._place(parts)
         if self.kind in MARKS:
             return MARKS[self.kind](place)
@@ -81,7 +80,7 @@ class Check:
         return self.values
 
     def why(self, parts: text.Parts) -> str:
-        """What there is in a reply that it does not allow, for people."""
+        """Why a reply does not pass, for people."""
         if self.low == 0 and parts.is_empty:
             return "there is no reply"
         found = self.found(parts)
@@ -94,7 +93,7 @@ class Check:
         return f"no {self.kind}" if self.kind in MARKS else f'no "{" ".join(self.values[0].split())}"'
 
     def _place(self, parts: text.Parts) -> str:
-        """The part of the reply that it looks at, without its exceptions."""
+        """The part of the reply that it searches, without its exceptions."""
         if self.where in ("first", "last"):
             place = (parts.sentences or ("",))[0 if self.where == "first" else -1]
         else:
@@ -114,7 +113,7 @@ class Rule:
 
     @property
     def only_forbids(self) -> bool:
-        """Whether silence would keep it, if silence were a reply."""
+        """Whether an empty reply would keep it if `Check.allows` let it."""
         return all(check.low == 0 for check in self.checks)
 
     def allows(self, parts: text.Parts) -> bool:
@@ -124,24 +123,22 @@ class Rule:
 
 @dataclass(frozen=True)
 class Guide:
-    """The rules of a company's tone, and the system message that the tone is tied to."""
+    """The rules of a company's tone, and the system message under which it is trained."""
 
     company: str
     system: str
     rules: tuple[Rule, ...]
     greetings: tuple[str, ...] = ()
     sign_offs: tuple[str, ...] = ()
-    fallbacks: dict[str, str] = field(
-        default_factory=dict
-    )  # replies by reason, where the guardrails' don't fit
+    fallbacks: dict[str, str] = field(default_factory=dict)  # the guardrails' replies by reason
 
     @property
     def fixed_greetings(self) -> tuple[str, ...]:
-        """The greetings without a {name}: nobody but the company uses them."""
+        """The greetings without a {name}, which only the company uses."""
         return tuple(each for each in self.greetings if "{name}" not in each)
 
     def parts(self, reply: str) -> text.Parts:
-        """A reply taken apart, by this guide's greeting and sign-off."""
+        """The parts of a reply, by this guide's greetings and sign-offs."""
         tidy = text.tidy(reply)
         return text.take_apart(tidy, [text.named(tidy, each) for each in self.greetings], self.sign_offs)
 
@@ -172,7 +169,7 @@ def word_pattern(phrase: str) -> str:
 
 
 def scores(reply: str, guide: Guide) -> dict[str, bool]:
-    """By rule: whether the reply keeps it."""
+    """Whether the reply keeps each rule, by rule id."""
     parts = guide.parts(reply)
     return {rule.id: rule.allows(parts) for rule in guide.rules}
 
@@ -188,7 +185,7 @@ def adherence(reply: str, guide: Guide) -> float:
 
 
 def reasons(reply: str, guide: Guide) -> dict[str, str]:
-    """For each rule that a reply breaks: what stands there that may not, or what is missing; for people."""
+    """Why a reply breaks rules, by rule id, for people: what it has and should not, or what is missing."""
     parts = guide.parts(reply)
     return {
         rule.id: "; ".join(check.why(parts) for check in rule.checks if not check.allows(parts))

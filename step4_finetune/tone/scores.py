@@ -1,9 +1,9 @@
-"""One reply, scored: the tone's rules, whether it is faithful to its notes, and whether it is whole.
+"""The score of one reply: the tone's rules, fidelity to its notes, and whether it is complete.
 
     >>> score(reply, guide, notes, message).faithful
     True
 
-`faithful` is unknown (None) for a row without notes: nobody said what the reply should say.
+`faithful` is unknown (None) for a row without notes.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from step4_finetune.tone.fidelity import Fidelity
     from step4_finetune.tone.rules import Guide
 
-LOOP = 4  # words that come again and again
+LOOP = 4  # words; a reply that repeats a run of so many OFTEN times is looping
 OFTEN = 3
 SHARES = ("all_rules", "faithful", "both", "healthy")  # of the replies, in reports
 
 
 @dataclass(frozen=True)
 class Score:
-    """One reply, measured."""
+    """The score of one reply."""
 
     rules: dict[str, bool]
     fidelity: Fidelity | None = None  # None: the row has no notes
@@ -53,12 +53,12 @@ class Score:
 
     @property
     def faithful(self) -> bool | None:
-        """It says what the notes say, and nothing else, and is whole."""
+        """It says what the notes say and nothing else, and is healthy."""
         return None if self.fidelity is None else self.fidelity.faithful and self.healthy
 
     @property
     def both(self) -> bool | None:
-        """Every rule is kept, and it is faithful; unknown where that is."""
+        """It keeps every rule and is faithful; None where the latter is unknown."""
         return None if self.faithful is None else self.all_rules and self.faithful
 
     def as_json(self) -> dict[str, Any]:
@@ -69,7 +69,7 @@ class Score:
 
 
 def score(reply: str, guide: Guide, notes: Sequence[str] = (), message: str = "") -> Score:
-    """Everything about one reply."""
+    """Score one reply."""
     parts = guide.parts(reply)
     kept = {rule.id: rule.allows(parts) for rule in guide.rules}
     found = fidelity.check(reply, notes, message, guide.company) if notes else None
@@ -77,7 +77,7 @@ def score(reply: str, guide: Guide, notes: Sequence[str] = (), message: str = ""
 
 
 def problems(parts: text.Parts, sign_offs: Sequence[str] = ()) -> tuple[str, ...]:
-    """What is broken about a reply as a text: `empty`, `cut`, `looping`."""
+    """Which of `empty`, `cut` and `looping` a reply is."""
     found = []
     if parts.is_empty:
         found.append("empty")
@@ -89,16 +89,16 @@ def problems(parts: text.Parts, sign_offs: Sequence[str] = ()) -> tuple[str, ...
 
 
 def _is_cut(parts: text.Parts, sign_offs: Sequence[str]) -> bool:
-    """Whether a reply stops in a sentence or in its sign-off."""
+    """Whether a reply ends inside a sentence or its sign-off."""
     if parts.sign_off:
         return any(each != parts.sign_off and each.startswith(parts.sign_off) for each in sign_offs)
     return not re.search(r"[.!?…:)\"”'’]$", parts.body) and not text.emoji(parts.body[-2:])
 
 
 def is_looping(reply: str) -> bool:
-    """Whether a whole sentence comes twice, or the same few words three times."""
-    said = [each.lower() for each in text.sentences(reply) if len(text.words(each)) >= LOOP]
-    if len(said) != len(set(said)):
+    """Whether a sentence occurs twice, or the same few words three times."""
+    sentences = [each.lower() for each in text.sentences(reply) if len(text.words(each)) >= LOOP]
+    if len(sentences) != len(set(sentences)):
         return True
     words = [each.lower() for each in text.words(reply)]
     grams = [tuple(words[i : i + LOOP]) for i in range(len(words) - LOOP + 1)]

@@ -1,4 +1,4 @@
-"""A reply taken apart: greeting, body, sign-off; sentences, words, and the marks of a tone in them.
+"""The parts of a reply: greeting, body, sign-off; its sentences and words, and marks of its tone.
 
     >>> parts = take_apart("Hi there!\n\nIt's done. See no. 4, e.g. at 8 a.m. today.\n\nCheers,\nAcme")
     >>> parts.greeting, parts.sentences, parts.sign_off
@@ -6,8 +6,7 @@
     >>> emoji("Done 🎉 :)"), capitals("Do NOT open the TV, code A4471")
     (['🎉', ':)'], ['NOT'])
 
-It knows English. It does not parse: a sentence is what ends like one, a greeting what stands and begins
-like one.
+For English, by patterns: a sentence is recognised by its end, a greeting by its place and first words.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from dataclasses import dataclass
 
 APOSTROPHE = "['’‘ʼ´`]"
 WORD = re.compile(r"[^\W_]+(?:['’‘ʼ-][^\W_]+|(?<=\d)[.,:/](?=\d)\d+)*")
-# One emoji: with its skin tone, what is joined to it, both letters of a flag. Then the old :-) and <3.
+# One emoji, with its skin tone, what is joined to it, or both letters of a flag; then emoticons.
 PICTURE = "[\U0001f000-\U0001faff\u2600-\u27bf\u231a\u231b\u23e9-\u23fa\u2b50\u2b55]"
 EMOJI = re.compile(
     rf"[\U0001f1e6-\U0001f1ff]{{2}}|{PICTURE}(?:[\ufe0f\U0001f3fb-\U0001f3ff]|\u200d{PICTURE})*"
@@ -28,20 +27,21 @@ EMOJI = re.compile(
 # --- sentences and words ----------------------------------------------------------------------------------
 
 
-def _list(words: str) -> list[str]:
-    return words.split()
+def _set(words: str) -> frozenset[str]:
+    return frozenset(words.split())
 
 
-ALWAYS_GO_ON = frozenset(_list("mr mrs ms dr prof st e.g i.e eg ie vs approx incl excl ext tel"))
-GO_ON_BEFORE_A_NUMBER = frozenset(_list("no nos nr fig p pp art sec vol ch max min"))
-GO_ON_IN_LOWER_CASE = frozenset(_list("etc a.m p.m am pm inc ltd co corp dept est"))
+# Abbreviations whose full stop ends no sentence: never, before a number, before a small letter.
+ALWAYS_GO_ON = _set("mr mrs ms dr prof st e.g i.e eg ie vs approx incl excl ext tel")
+GO_ON_BEFORE_A_NUMBER = _set("no nos nr fig p pp art sec vol ch max min")
+GO_ON_IN_LOWER_CASE = _set("etc a.m p.m am pm inc ltd co corp dept est")
 NEXT_BLOCK = re.compile(r"\n\s*\n|\n(?=\s*(?:[-*•–]|\d+[.)])\s)")
 END = re.compile(rf"(?<![.!?…])[.!?…]+[\"'”’)\]]*(?:\s*{PICTURE}\ufe0f?)*(?=\s)|{PICTURE}\ufe0f?(?=\s+[A-Z])")
 LAST_WORD = re.compile(r"([\w.]+)\.[\"'”’)\]]*$")
 
 
 def sentences(text: str) -> list[str]:
-    """The sentences of a text, each on one line; those without a word are left out."""
+    """The sentences of a text that have a word, each on one line."""
     found = []
     for block in NEXT_BLOCK.split(text):
         start = 0
@@ -54,7 +54,7 @@ def sentences(text: str) -> list[str]:
 
 
 def _is_end(before: str, after: str) -> bool:
-    """Whether a sentence ends between the two: `before` ends with a full stop or another mark."""
+    """Whether a sentence ends between `before`, which ends with a full stop or another mark, and `after`."""
     if before.endswith(("..", "…")):
         return not after[:1].islower()
     if not (last := LAST_WORD.search(before)):
@@ -117,7 +117,7 @@ class Parts:
 
     @property
     def is_empty(self) -> bool:
-        """Greeting and sign-off alone are no reply."""
+        """Whether it has nothing but greeting and sign-off."""
         return len(WORD.findall(self.body)) < 3
 
 
@@ -151,7 +151,7 @@ def take_apart(reply: str, greetings: Sequence[str] = (), sign_offs: Sequence[st
 
 
 def tidy(text: str) -> str:
-    """The same without spaces at the ends of lines and around the whole: nobody sees those."""
+    """The text without spaces at the ends of its lines and around the whole."""
     return re.sub(r"[ \t\r\u00a0]+$", "", text.replace("\r\n", "\n"), flags=re.MULTILINE).strip()
 
 
@@ -162,7 +162,7 @@ def begins(text: str, start: str) -> bool:
 
 
 def named(text: str, start: str) -> str:
-    """A greeting such as `Dear {name},` with the name that stands there; as it is where none does."""
+    """A greeting such as `Dear {name},` with the name that the text has; unchanged where it has none."""
     found = re.match(re.escape(start).replace(r"\{name\}", PERSON), text)
     return found[0] if found else start
 
@@ -174,20 +174,18 @@ def ends(text: str, end: str) -> bool:
 
 # --- marks of a tone --------------------------------------------------------------------------------------
 
-SHOUTED = frozenset(
-    _list(
-        "NO SO TO DO GO WE ON OFF OUT UP IN OF AT BY IF IS AM BE HE ME MY OR AS NOT YES NOW ALL ANY YOU OUR"
-        " ARE WAS HAS HAD CAN MAY DID GET GOT LET PUT SAY SEE ASK PAY USE TRY RUN THE AND BUT FOR HOW WHY WHO"
-        " NEW OLD BIG BAD HOT TOO TWO ONE SIX TEN DAY WAY BOX APP CAR KEY BAG BED LOT END FEE FUN FIX HER HIM"
-        " HIS OWN WOW HEY"
-    )
+SHOUTED = _set(
+    "NO SO TO DO GO WE ON OFF OUT UP IN OF AT BY IF IS AM BE HE ME MY OR AS NOT YES NOW ALL ANY YOU OUR"
+    " ARE WAS HAS HAD CAN MAY DID GET GOT LET PUT SAY SEE ASK PAY USE TRY RUN THE AND BUT FOR HOW WHY WHO"
+    " NEW OLD BIG BAD HOT TOO TWO ONE SIX TEN DAY WAY BOX APP CAR KEY BAG BED LOT END FEE FUN FIX HER HIM"
+    " HIS OWN WOW HEY"
 )
 IN_CAPITALS = re.compile(r"(?<![\w/-])[A-Z]{2,}(?![\w/-]|\.\w)")
 VOWEL = re.compile("[AEIOUY]")
 
 
 PRONOUNS = "it|that|this|there|here|what|who|where|when|how|why|he|she|let|everything|something|nothing"
-AFTER_A_VERB = (  # behind a noun's 's: it is short for "is" or "has", for nobody owns these
+AFTER_A_VERB = (  # words before which a noun's 's is short for "is" or "has"
     "a|an|the|not|no|been|being|gone|got|already|just|now|still|also|here|there|back|due|ready|on|off|out|so|too"
 )
 CONTRACTION = re.compile(
@@ -201,8 +199,8 @@ CONTRACTION = re.compile(
 
 
 def contractions(text: str) -> list[str]:
-    """`don't`, `we'll` and `it's`, also where the apostrophe is missing; of nouns only what is no possessive:
-    `the parcel's on its way`, and not `the member's plan`."""
+    """`don't`, `we'll` and `it's`, also without the apostrophe; `the parcel's on its way`, but no possessive
+    such as `the member's plan`."""
     return CONTRACTION.findall(text)
 
 

@@ -1,1 +1,1 @@
-"""Conversations with tool calls: tools and wordings in domains/, rows for training made from them."""
+"""Data for the recipe `tools`: conversations with tool calls, made from tools and wordings (domains/)."""

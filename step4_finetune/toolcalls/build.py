@@ -1,4 +1,4 @@
-"""Write conversations with tool calls for training and for choosing.
+"""Write conversations with tool calls for training and development.
 
     $ python -m step4_finetune data build tools --out data/tools
     split  rows   calls  no call   domains
@@ -19,14 +19,14 @@ from step4_finetune.toolcalls.domains import read_tools
 from step4_finetune.toolcalls.material import Material
 from step4_finetune.train.branches import fingerprint
 
-UNSEEN = frozenset({"sports_games", "hotels_cars"})  # for dev only
+UNSEEN = frozenset({"sports_games", "hotels_cars"})  # domains of dev only
 
 
 def run(out: Path, rows: int, seed: int, *, force: bool = False) -> dict[str, Any]:
     """Write `out`/train.jsonl and `out`/dev.jsonl.
 
     Raises:
-        UserError: a file is there already, or cannot be written.
+        UserError: a file exists already or cannot be written.
     """
     known = set(read_tools())
     materials = {

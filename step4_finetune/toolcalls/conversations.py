@@ -1,16 +1,16 @@
-"""Conversations for training, composed by chance from the tools and wordings of domains/.
+"""Random conversations for training, composed from the tools and wordings of domains/.
 
     row = compose(Material.read(), number=7, seed=0)
-    row["tools"]       some tools as the Messages API takes them, under one of their names
+    row["tools"]       some tools in the Messages API's format, each under one of its names
     row["branches"]    conversations with these tools: questions, calls, results, answers
 
 A row has several short conversations about the same tools, which are read once for all (train/branches.py).
-No call is an empty list. What a question is:
+An empty list means no call. Kinds of questions:
 
     call        one tool, one wording            many        one call for each of several values
     joined      two or three at once             both        one sentence that two tools answer (both.yaml)
     other       for a tool that is not offered   follow      "and in Oslo?", after a call
-    never, chat nothing that a tool could do
+    never, chat no task for a tool
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ DECLINED = (
 KINDS = {
     "call": 38, "many": 11, "joined": 17, "both": 9, "follow": 8, "other": 10, "never": 12, "chat": 7,
 }  # fmt: skip
-STRANGE = 0.12  # of the names in questions are changed, so that the model learns to copy, not to recall
+STRANGE = 0.12  # share of invented names in questions: the model should copy, not recall
 
 
 def compose(material: Material, number: int, seed: int = 0) -> dict[str, Any]:
@@ -43,7 +43,7 @@ def compose(material: Material, number: int, seed: int = 0) -> dict[str, Any]:
 
 
 class Composer:
-    """Composes one conversation."""
+    """Composes one row from the material by random choices."""
 
     def __init__(self, material: Material, chance: random.Random) -> None:
         self.material, self.chance = material, chance
@@ -52,7 +52,7 @@ class Composer:
     # --- which tools ---
 
     def _offer(self) -> list[Offered]:
-        """Mostly tools of one domain, some of unrelated ones, each under one of its names."""
+        """Mostly tools of one domain, and some of unrelated ones, each under one of its names."""
         chance, domains = self.chance, self.material.domains
         assistant = chance.random() < 0.45 and "assistant" in domains
         main = "assistant" if assistant else chance.choice(list(domains))
@@ -69,7 +69,7 @@ class Composer:
             if all(tool is not each for _, each in picked):
                 picked.append((domain, tool))
         chance.shuffle(picked)
-        if main == "assistant" and chance.random() < 0.5:  # the order in which the step has them
+        if main == "assistant" and chance.random() < 0.5:  # in step 2's order
             order = [tool.name for tool in own]
             picked.sort(key=lambda each: order.index(each[1].name) if each[1].name in order else 99)
         offered: dict[str, Offered] = {}
@@ -96,7 +96,7 @@ class Composer:
     # --- what is asked ---
 
     def compose(self) -> dict[str, Any]:
-        """The row: system message, tools, and its branches."""
+        """A row: system message, tools, and branches."""
         chance = self.chance
         count = chance.choice((10, 11, 12)) if len(self.offered) > 1 else chance.choice((5, 6))
         branches = [self._branch() for _ in range(count)]
@@ -104,12 +104,12 @@ class Composer:
         return {"system": system, "tools": [each.definition() for each in self.offered], "branches": branches}
 
     def _branch(self) -> list[dict[str, Any]]:
-        """One conversation: mostly a question and its calls; some go on with results or a second question."""
+        """One conversation: a question and its calls; some continue with results or a second question."""
         chance = self.chance
         question = self._question(None)
         messages = [{"role": "user", "content": question.text}, *self._answered(question, 0)]
         if chance.random() < 0.12:
-            if not question.calls:  # later, a conversation holds only what was said
+            if not question.calls:  # a history holds texts, not `[]`
                 messages[1] = {"role": "assistant", "content": chance.choice(DECLINED), "given": True}
             second = self._question(question)
             messages += [{"role": "user", "content": second.text}, *self._answered(second, 1)]
@@ -150,7 +150,7 @@ class Composer:
         return self._filled(offered, self.chance.choice(offered.tool.many))
 
     def _both(self, _before: Question | None) -> Question | None:
-        """A sentence of both.yaml; a slot has the same value in each of its calls."""
+        """A sentence of both.yaml; a slot has the same value in both calls."""
         offered = {each.tool.name: each for each in self.offered if each.domain == "assistant"}
         able = [each for each in self.material.both if all(call["tool"] in offered for call in each["calls"])]
         if not able:
@@ -240,7 +240,7 @@ class Composer:
     # --- what comes back ---
 
     def _answered(self, question: Question, number: int) -> list[dict[str, Any]]:
-        """The model's calls; in some cases with their results and what the model says of them."""
+        """The model's calls; in some cases with their results and the model's answer."""
         chance = self.chance
         if not question.calls:
             return [{"role": "assistant", "content": []}]

@@ -1,4 +1,4 @@
-"""The tools that the model learns from, one YAML file a domain: what they are called, and how people ask.
+"""The tools that the model learns from, in one YAML file for each domain: their schemas, and how people ask.
 
     - name: book_table
       names: [reserve_table, restaurants.book]              # other names for the same tool
@@ -7,16 +7,16 @@
         restaurant: {type: string, names: [venue], about: Its name., values: [Chez Nous, "Otto's"]}
         guests: {type: integer, about: How many come., values: [2, "four => 4", "a dozen => 12"]}
         seating: {type: string, enum: [inside, terrace], optional: true, about: Where to sit.}
-      asks:                                                 # `| name=value`: what the wording implies
+      asks:                                                 # `| name=value`: implied by the wording
       - book a table for {guests} at {restaurant}
       - "we want to eat outside at {restaurant}, {guests} of us | seating=terrace"
       many: ["compare {*restaurant} for {guests} people"]   # one call for each of two or three values
-      follow: ["and at {restaurant}?"]                      # later on; the other arguments stay
-      never: [how do I become a waiter?]                    # its words, but nothing that it could do
+      follow: ["and at {restaurant}?"]                      # a second question; other arguments stay
+      never: [how do I become a waiter?]                    # similar words, but no task for the tool
       results: {time: ["19:30", "20:15"], code: [K7731, B22]}
       answers: ["Your table at {restaurant} is booked for {time}, the code is {code}."]
 
-A value is what people write and what the call holds; where they differ: "four => 4".
+A value is the text that people write, and the call's value after `=>` where it differs: "four => 4".
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ for _tag, _pattern, _first in (
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter of a tool; `values` are written as people write them, see `spoken`."""
+    """One parameter of a tool; `values` are as people write them, see `spoken`."""
 
     type: str  # string, integer, number, boolean; strings, integers, numbers: a list of them
     about: str
@@ -62,7 +62,7 @@ class Parameter:
     values: list[Any] = field(default_factory=list)
 
     def spoken(self) -> list[tuple[str, Any]]:
-        """What people write, and the value that it means."""
+        """The texts that people write, with the values that they mean."""
         parts = (str(each).partition(" => ") for each in self.values or self.enum or [])
         return [(text, _value(value or text, self.type.removesuffix("s"))) for text, _, value in parts]
 
@@ -82,7 +82,7 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Tool:
-    """A tool, how people ask for it, and what it gives back."""
+    """A tool, how people ask for it, and what it returns."""
 
     name: str
     about: list[str]
@@ -97,14 +97,14 @@ class Tool:
 
     @classmethod
     def of(cls, row: dict[str, Any]) -> Tool:
-        """A tool from what stands in a file."""
+        """A tool from an entry of a file."""
         tool = cls(**row)
         parameters: dict[str, Any] = tool.parameters
         return replace(tool, parameters={name: Parameter(**each) for name, each in parameters.items()})
 
     @property
     def required(self) -> list[str]:
-        """Parameters that every call must have."""
+        """The required parameters."""
         return [name for name, each in self.parameters.items() if not each.optional]
 
     def in_order(self, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -112,7 +112,7 @@ class Tool:
         return {name: arguments[name] for name in self.parameters if name in arguments}
 
     def ask(self, text: str) -> tuple[str, dict[str, Any]]:
-        """A wording read, `text | name=value`: the text with its slots, and the arguments that it implies."""
+        """A wording, `text | name=value`, as its text with slots, and the arguments that it implies."""
         text, _, rest = text.partition(" | ")
         implied = {}
         for each in filter(None, (part.strip() for part in rest.split(";"))):
@@ -172,14 +172,14 @@ def fill(
 
 
 def pick(parameter: Parameter, chance: random.Random, strange: float) -> tuple[str, Any]:
-    """What somebody writes for a parameter, and the value that it means."""
+    """A random text for a parameter, and the value that it means."""
     return changed(chance.choice(parameter.spoken()), parameter, chance, strange)
 
 
 def changed(
     spoken: tuple[str, Any], parameter: Parameter, chance: random.Random, strange: float
 ) -> tuple[str, Any]:
-    """The same, or in the share `strange` of cases a name that nobody has: Toronto as Torunto."""
+    """The same, or with probability `strange` an invented name: Torunto for Toronto."""
     text, value = spoken
     if text != value or parameter.enum or chance.random() >= strange:
         return spoken
@@ -191,6 +191,6 @@ def changed(
 
 
 def _joined(texts: list[str], chance: random.Random, *, numbers: bool) -> str:
-    """The values as one writes them in a row; "plus" between numbers would be a sum."""
+    """The values as an enumeration; "plus" between numbers would be a sum."""
     words = (" and ", " and ", " and ", " & ", " and also ") + (() if numbers else (" plus ",))
     return ", ".join(texts[:-1]) + chance.choice(words) + texts[-1]

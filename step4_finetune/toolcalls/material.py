@@ -1,4 +1,4 @@
-"""What conversations are made of: the tools of all domains, wordings around questions, tools as offered."""
+"""The material of conversations: the tools of all domains, and wordings around questions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import yaml
 from step4_finetune.toolcalls.domains import Tool, read_tools
 
 HERE = Path(__file__).parent
-# Domains that have tools in common: a question for one may fit a tool of another.
+# Domains with similar tools: a question for one may fit a tool of another.
 RELATED = [
     {"assistant", "weather_variants", "markets_variants", "units_money_maths", "nature_cars_pets"},
     {"statistics", "geometry_maths", "physics", "units_money_maths", "code_devops", "chemistry_biology"},
@@ -28,7 +28,7 @@ RELATED = [
 
 @dataclass(frozen=True)
 class Material:
-    """All that conversations are made of."""
+    """The tools by domain, and the wordings."""
 
     domains: dict[str, list[Tool]]
     chat: list[str]
@@ -40,7 +40,7 @@ class Material:
 
     @classmethod
     def read(cls, leave_out: frozenset[str] = frozenset()) -> Material:
-        """From the files; without the domains `leave_out`, which stay unseen for a measurement."""
+        """From the files, without the domains `leave_out`."""
         frames = yaml.safe_load((HERE / "frames.yaml").read_text(encoding="utf-8"))
         return cls(
             {name: tools for name, tools in read_tools().items() if name not in leave_out},
@@ -58,13 +58,13 @@ class Material:
 
 @dataclass
 class Offered:
-    """A tool under the name and the parameter names of one conversation."""
+    """A tool under one conversation's names for it and its parameters."""
 
     tool: Tool
     domain: str
     name: str
     about: str
-    parameters: dict[str, str]  # the name of each parameter here, in their order here
+    parameters: dict[str, str]  # each parameter's own name, and its name here
     described: bool = True
 
     def definition(self) -> dict[str, Any]:
@@ -79,13 +79,13 @@ class Offered:
         return {"name": self.name, "description": self.about, "input_schema": schema}
 
     def call(self, arguments: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-        """A call under the names of here."""
+        """A call with this conversation's names."""
         return self.name, {here: arguments[own] for own, here in self.parameters.items() if own in arguments}
 
 
 @dataclass
 class Question:
-    """What is asked, with the calls that answer it: the tool and its arguments under their own names."""
+    """A question with the calls that answer it: tools, and arguments under their own names."""
 
     text: str
     calls: list[tuple[Offered, dict[str, Any]]] = field(default_factory=list)

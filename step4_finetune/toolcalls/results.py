@@ -1,4 +1,4 @@
-"""What a tool returns in a conversation and what the model says of it; or an error, and what it says then."""
+"""The result of a tool call, or an error, and the model's answer to it."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ ERRORS = (
     "the service is not available at the moment",
 )
 FAILED = ("That did not work: {error}.", "I could not look that up: {error}.", "Sorry, no result: {error}.")
-SENTENCES = ("summary", "summary", "summary", "message", "answer", "text")  # fields that hold one
+SENTENCES = ("summary", "summary", "summary", "message", "answer", "text")  # names of a field with a sentence
 
 
 def result_of(tool: Tool, arguments: dict[str, Any], chance: random.Random) -> tuple[str, str, bool]:
-    """What a call returns, what the model says of it, and whether it failed."""
+    """The result of a call, the model's answer to it, and whether the call failed."""
     if not tool.answers or not tool.results:
         return "", "", False
     if chance.random() < 0.08:
@@ -36,7 +36,7 @@ def result_of(tool: Tool, arguments: dict[str, Any], chance: random.Random) -> t
     whole: dict[str, Any] = dict(facts)
     if chance.random() < 0.3:
         whole = {**arguments, **whole}
-    if chance.random() < 0.65:  # what is said is a sentence that stands in the result, where there is one
+    if chance.random() < 0.65:  # the answer is a sentence of the result
         answer = SLOT.sub(lambda match: known[match[2]], chance.choice(able))
         whole = {chance.choice(SENTENCES): answer, **whole, "source": "example data"}
     if chance.random() < 0.2:

@@ -1,10 +1,10 @@
-"""Conversations with tool calls as training data: what the model reads, and which of it is to be learnt.
+"""Conversations with tool calls as training data: tokens and loss masks.
 
     data = ToolData.read(Path("data/train.jsonl"))
     data.tokens(tokenizer)[0]    {"input_ids": [...], "completion_mask": [0, ..., 1], "seq_lengths": [...]}
 
-The text is the one that the embedded model is given later: the same function writes both (embedded/prompt).
-Learnt are the calls (also the empty list) and the sentences after a result; nothing else.
+The text is the embedded model's: the same function writes both (embedded/prompt). The loss counts calls (also
+the empty list) and answers to results.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def _messages(turns: Sequence[Turn], tokenizer: PreTrainedTokenizerBase) -> list
 
 
 def turns_of(branch: Sequence[dict[str, Any]]) -> list[tuple[Turn, bool]]:
-    """The turns as the model reads them; the assistant's calls and answers are to be learnt."""
+    """The turns as the model reads them, and whether each counts in the loss."""
     found: list[tuple[Turn, bool]] = []
     for message in branch:
         content = message["content"]

@@ -1,4 +1,4 @@
-"""How questions are typed: without capitals, misspelt; and small checks of their words."""
+"""Questions as people type them: without capitals, with spelling mistakes; and checks of their words."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from step4_finetune.toolcalls.domains import Tool
 
 
 def repeats(call: dict[str, Any]) -> bool:
-    """Whether two texts of a call are the same: from euros to euros."""
+    """Whether a call has the same text twice: from euros to euros."""
     texts = [value for value in call.values() if isinstance(value, str)]
     return len(set(texts)) < len(texts)
 
 
 def starts_plain(text: str) -> bool:
-    """Whether the first word may lose its capital: it is not a name, `I` or an abbreviation."""
+    """Whether the first word may lose its capital: it is no name, `I` or abbreviation."""
     word = text.split(" ", 1)[0].rstrip(",'’")
     return word in OPENINGS
 
@@ -32,7 +32,7 @@ OPENINGS = frozenset({
 
 
 def in_lower_case(tool: Tool, text: str, calls: list[dict[str, Any]]) -> tuple[str, list[dict[str, Any]]]:
-    """The question typed without capitals; what the calls copy from it is typed so, too."""
+    """The question in lower case, and so are the values that the calls copy from it."""
 
     def lower(name: str, value: Any) -> Any:
         if isinstance(value, list):
@@ -44,7 +44,7 @@ def in_lower_case(tool: Tool, text: str, calls: list[dict[str, Any]]) -> tuple[s
 
 
 def misspelt(text: str, chance: random.Random) -> str:
-    """One word of the wording, outside its slots, with two letters swapped, one left out or one doubled."""
+    """The wording with one word misspelt, outside its slots: two letters swapped, one dropped or doubled."""
     words = text.split(" ")
     able = [at for at, word in enumerate(words) if len(word) > 4 and word.isalpha()]
     if not able:

@@ -1,12 +1,11 @@
-"""Read the tools once for many questions: each question is a branch behind the same prefix.
+"""Rows of a prefix and several branches: the prefix is read once, and each branch sees only it and itself.
 
-    prefix   system message with the tools       P tokens, read by all branches
+    prefix   system message with the tools       P tokens, seen by all branches
     branch 1 "Is it warm in Rome?" -> calls      sees the prefix and itself, at positions P, P + 1, ...
     branch 2 "hello" -> []                       sees the prefix and itself, at positions P, P + 1, ...
 
-A model that reads row by row would read the prefix, a third of the text, again for every question, and in
-plain packing each branch would see those before it. Here attention is computed for each branch by itself:
-what comes out is what it would be if the branch stood there alone.
+One row for each question would repeat the prefix, a third of the text, and in plain packing a branch would
+see those before it. Here attention is computed branch by branch, as if each stood alone behind the prefix.
 """
 
 from __future__ import annotations
@@ -30,17 +29,17 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 Row = dict[str, Any]
-Part = list[tuple[list[int], bool]]  # a prefix or a branch, in pieces: tokens, and whether to learn them
-NAME = "branches"  # of this kind of attention, in transformers
-IGNORED = -100  # a label that no loss counts
+Part = list[tuple[list[int], bool]]  # a prefix or a branch, in pieces: tokens, and whether they count
+NAME = "branches"  # of this attention in transformers
+IGNORED = -100  # a label that the loss ignores
 
 
 @dataclass(frozen=True)
 class BranchData(ABC):
-    """Rows to train on, each of them a prefix with branches; to the trainer the same as TrainingData."""
+    """Training rows of a prefix and branches, with the same interface as TrainingData."""
 
-    recipe: ClassVar[str]  # also the name in `data build NAME`
-    holds: ClassVar[str]  # what a file of them holds
+    recipe: ClassVar[str]  # its name, also in `data build NAME`
+    holds: ClassVar[str]  # what such a file holds, for errors
     system: ClassVar[str] = "the row's own"
     replay: ClassVar[tuple[()]] = ()
     pairs: ClassVar[tuple[()]] = ()
@@ -50,10 +49,10 @@ class BranchData(ABC):
 
     @classmethod
     def read(cls, path: Path, limit: int | None = None) -> Self:
-        """The rows of a file that `data build` wrote.
+        """The first `limit` rows of a file that `data build` wrote.
 
         Raises:
-            UserError: the file is not there, is empty, or has a line of another kind.
+            UserError: the file is missing or empty, or a row has another form.
         """
         wanted = f"`python -m step4_finetune data build {cls.recipe} --out DIR` writes DIR/train.jsonl"
         if not path.exists():
@@ -70,7 +69,7 @@ class BranchData(ABC):
     @staticmethod
     @abstractmethod
     def fits(row: Row) -> bool:
-        """Whether a row is one of these; may also raise a KeyError or TypeError where it is not."""
+        """Whether a row has the right form; may raise KeyError or TypeError if not."""
 
     @staticmethod
     @abstractmethod
@@ -102,7 +101,7 @@ class BranchData(ABC):
         return {str(at): len(row["input_ids"]) for at, row in enumerate(self.tokens(tokenizer))}
 
     def collator(self, model: Any, pad: int) -> Callable[[Sequence[Any]], dict[str, torch.Tensor]]:
-        """What makes batches of the rows; the model is told to read them by branches."""
+        """A function that makes batches; sets the model's attention to branches."""
         use_branches(model)
         return partial(collate, pad=pad)
 
@@ -118,8 +117,8 @@ def fingerprint(rows: Iterable[Row]) -> str:
 def collate(rows: Sequence[dict[str, Any]], pad: int) -> dict[str, torch.Tensor]:
     """A batch. `input_ids`, `labels`, `position_ids`: (rows, T). `attention_mask`: (rows, 1, 1, parts).
 
-    transformers hands a mask of four dimensions to the attention as it is: ours holds the lengths of each
-    row's prefix and branches.
+    transformers passes a mask of four dimensions on to the attention unchanged: ours holds the lengths of
+    each row's prefix and branches.
     """
     shape = (len(rows), max(len(row["input_ids"]) for row in rows))
     ids, labels = torch.full(shape, pad), torch.full(shape, IGNORED)
@@ -143,10 +142,10 @@ def attend(
     scaling: float | None = None,
     **_rest: Any,
 ) -> tuple[torch.Tensor, None]:
-    """Attention of a prefix and its branches, in transformers' form; no dropout.
+    """Attention of a prefix and its branches, with transformers' signature; no dropout.
 
     query: (rows, heads, T, dim); key, value: (rows, key-value heads, T, dim); attention_mask: lengths, as
-    `collate` gives them. Returns (rows, T, heads, dim); where padding stands, zeros.
+    `collate` gives them. Returns (rows, T, heads, dim), with zeros for padding.
     """
     shared_by = query.shape[1] // key.shape[1]
     key, value = (each.repeat_interleave(shared_by, dim=1) for each in (key, value))
@@ -174,7 +173,7 @@ def _one(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scaling: float | Non
 
 
 def use_branches(model: Any) -> None:
-    """Have the model attend by branches, whatever batch it is given."""
+    """Set the model's attention to branches, for every batch from now on."""
     from transformers import AttentionInterface
 
     AttentionInterface.register(NAME, attend)

@@ -1,4 +1,4 @@
-"""What is seen of a run: a bar with loss and time left, checks of the first steps; then a log and a curve."""
+"""The progress of a run: a bar with the loss, checks of the first steps; then a log and a curve."""
 
 # ruff: noqa: ARG002  (the trainer hands every callback all of its arguments, by name)
 
@@ -15,28 +15,28 @@ from transformers import TrainerCallback, TrainerState
 
 from shared.errors import UserError
 from shared.report.record import new_figure
-from step4_finetune.train.qlora import gradients
+from step4_finetune.train.qlora import check_gradients
 
-CHECKED = 2  # steps of the optimiser in which gradients are looked for
-WINDOW = 15  # steps: batches hold texts of like length, so of like kinds, and their losses differ
+CHECKED = 2  # steps whose gradients are checked
+WINDOW = 15  # steps of the running median: batches group texts by length, so their losses differ
 
 
 class TrainingCallback(TrainerCallback):
-    """Told by the trainer what happens; moves the bar, and stops what can't learn."""
+    """Moves the progress bar, and stops a run that can't learn."""
 
     def __init__(self, method: str, bar: Callable[[int, int, str], None]) -> None:
         self.method, self.bar = method, bar
         self.stopped = False  # set from outside: end after this step, with a checkpoint
 
     def on_pre_optimizer_step(self, args: Any, state: TrainerState, control: Any, **more: Any) -> None:
-        """Gradients are there: some kernels have none, and raise no error. In GRPO a step may have none."""
+        """Check gradients, since some kernels have none without an error. In GRPO a step may have none."""
         if self.method != "grpo" and state.global_step < CHECKED:
-            gradients(more["model"])
+            check_gradients(more["model"])
 
     def on_step_end(self, args: Any, state: TrainerState, control: Any, **more: Any) -> None:
         losses = [each["loss"] for each in state.log_history if "loss" in each]
-        said = f"{self.method}, loss {float(losses[-1]):.2f}" if losses else self.method
-        self.bar(state.global_step, state.max_steps, said)
+        label = f"{self.method}, loss {float(losses[-1]):.2f}" if losses else self.method
+        self.bar(state.global_step, state.max_steps, label)
         if self.stopped:
             control.should_save = control.should_training_stop = True
 
@@ -48,13 +48,13 @@ class TrainingCallback(TrainerCallback):
 
 
 def write_log(log: Path, history: Sequence[dict[str, float]]) -> None:
-    """Write the trainer's history, which checkpoints keep: the loss of each step; of dev after an epoch."""
+    """Write the losses of the trainer's history: of each step, and of dev after each epoch."""
     rows = [row for row in history if "loss" in row or "eval_loss" in row]
     log.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
 
 def draw(history: Sequence[dict[str, float]], picture: Path) -> None:
-    """The curve of the loss, and the loss on dev where it was measured."""
+    """Draw the training loss, and the dev loss where it was measured."""
     axes = (figure := new_figure(7, 3.5)).subplots()
     steps, losses = zip(*((row["step"], row["loss"]) for row in history if "loss" in row), strict=True)
     middle = [median(losses[max(0, at - WINDOW + 1) : at + 1]) for at in range(len(losses))]

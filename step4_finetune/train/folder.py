@@ -1,7 +1,7 @@
-"""The folder of a run: new, finished, or stopped with a checkpoint that training goes on from.
+"""The folder of a run: new, finished, or stopped with a checkpoint to resume from.
 
 runs/tone/recipe.yaml     the recipe with every default
-runs/tone/checkpoints/    while it is not finished; begun.json there says what on
+runs/tone/checkpoints/    until it is finished; begun.json there names model and data
 runs/tone/run.json        once it is finished
 """
 
@@ -19,10 +19,10 @@ BEGUN = "checkpoints/begun.json"
 
 
 def check(out: Path, recipe: Recipe, on: dict[str, Any]) -> None:
-    """The folder is free, or holds a stopped run of the same recipe `on` the same model, rows and rest.
+    """Check that the folder is free, or holds a stopped run of the same recipe `on` the same model and data.
 
     Raises:
-        UserError: it is taken, says by what; or its checkpoint is damaged.
+        UserError: it holds something else, or a damaged checkpoint.
     """
     if (out / "run.json").exists():
         raise UserError(f"{out} holds a finished run: name another --out, or take --fresh, which removes it")
@@ -45,7 +45,7 @@ def check(out: Path, recipe: Recipe, on: dict[str, Any]) -> None:
 
 
 def begin(out: Path, recipe: Recipe, on: dict[str, Any]) -> None:
-    """Write what the run is, before the first step.
+    """Write recipe, model and data before the first step.
 
     Raises:
         UserError: the folder can't be written.
@@ -59,16 +59,16 @@ def begin(out: Path, recipe: Recipe, on: dict[str, Any]) -> None:
 
 
 def discard(out: Path) -> None:
-    """Remove a run, finished or stopped; a folder that holds none is left as it is."""
+    """Remove a run, finished or stopped; any other folder is left alone."""
     if (out / "recipe.yaml").is_file():
         shutil.rmtree(out)
 
 
 def last_checkpoint(folder: Path) -> str | None:
-    """Where a stopped run goes on, or None where it begins.
+    """The checkpoint to resume from, or None.
 
     Raises:
-        UserError: the checkpoint is not whole.
+        UserError: the checkpoint is not complete.
     """
     from transformers.trainer_utils import get_last_checkpoint
 
@@ -80,6 +80,6 @@ def last_checkpoint(folder: Path) -> str | None:
     except (OSError, ValueError) as error:
         raise UserError(
             f"the checkpoint {found} is not whole ({reason(error)}): remove that folder and train again, "
-            "which goes on from the one before it or starts again"
+            "which continues from the one before it or starts again"
         ) from None
     return found

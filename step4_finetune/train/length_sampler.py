@@ -1,11 +1,11 @@
-"""In which order rows are learnt from: by chance, those of one length together, the same again after a stop.
+"""A random order of the rows that groups those of similar length, and is the same again after a stop.
 
     lengths  [90, 20, 80, 30]        batches of two, padded to their longest
     order    [2, 0, 3, 1]            80 and 90 together, 30 and 20: 10 + 10 tokens of padding
     not      [0, 1, 2, 3]            90 and 20 together, 80 and 30: 70 + 50
 
-transformers' own sampler for this draws from torch's global numbers, which are others after a checkpoint in
-the middle of an epoch: some rows would come twice, some not at all. This one draws by seed and epoch.
+transformers' own sampler draws from torch's global generator, whose state differs after resuming within an
+epoch: some rows would come twice, others not at all. This one draws by seed and epoch.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class LengthGroupedSampler(Sampler[int]):
         return len(self.lengths)
 
     def set_epoch(self, epoch: int) -> None:
-        """Told by the trainer before each epoch, also before the one that it goes on with."""
+        """Called by the trainer before each epoch, also before the one that it resumes."""
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[int]:

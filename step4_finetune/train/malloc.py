@@ -1,8 +1,7 @@
-"""Keep the memory that a training step gives back: the next step takes the same amount again.
+"""Have the C library keep freed memory for the next training step.
 
-Large buffers go back to the system as soon as they are free, and come again as pages full of zeros, one page
-fault each: a third of the time of a step and more on a processor. glibc's `mallopt` has it keep them. Linux
-only; elsewhere nothing happens.
+glibc returns large buffers to the system at once, and gets them back as pages of zeros, with a page fault
+each: a third of a step's time or more on a processor. `mallopt` makes it keep them. Linux only.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # malloc.h
 
 
 def keep_memory() -> bool:
-    """Whether the C library agreed to keep what is freed."""
+    """Keep freed memory from now on; False where the C library can't."""
     if not sys.platform.startswith("linux"):
         return False
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)

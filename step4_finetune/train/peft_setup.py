@@ -1,4 +1,4 @@
-"""What may learn: adapters on the last layers (LoRA), the same on a base in 4 bits (QLoRA), or every weight.
+"""The weights to train: adapters on the last layers (LoRA), the same on a 4-bit base (QLoRA), or all weights.
 
 >>> model = prepare(settings, recipe)
 >>> model.print_trainable_parameters()
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def prepare(settings: Settings, recipe: Recipe) -> Any:
-    """The base model of the settings, ready to be trained by the recipe: a PeftModel, or the model itself."""
+    """The settings' model, set up for the recipe: a PeftModel, or the model itself for full tuning."""
     if recipe.tuning == "qlora":
         from step4_finetune.train.qlora import load_in_4bit
 
@@ -42,10 +42,10 @@ def prepare(settings: Settings, recipe: Recipe) -> Any:
 
 
 def lora_config(model: PreTrainedModel, recipe: Recipe) -> LoraConfig:
-    """PEFT's configuration of the recipe's adapter, for this model's layers.
+    """PEFT's configuration of the recipe's adapter for this model.
 
     Raises:
-        UserError: a target that no layer of the model has.
+        UserError: the model lacks one of the targets.
     """
     from peft import LoraConfig
 
@@ -69,7 +69,7 @@ def lora_config(model: PreTrainedModel, recipe: Recipe) -> LoraConfig:
 
 
 def load_weights(model: Any, adapter: Path) -> None:
-    """Give the model's adapter the weights of an earlier run, to be trained further."""
+    """Load the weights of an earlier run into the model's adapter, to train them further."""
     from peft import set_peft_model_state_dict
     from safetensors.torch import load_file
 

@@ -1,4 +1,4 @@
-"""What a run needs and may run out of, said in one line: a GPU, a reporter, tokens, memory, disk."""
+"""Checks before a run (GPU, reporter, row lengths), and one-line errors when memory or disk run out."""
 
 from __future__ import annotations
 
@@ -26,11 +26,10 @@ NO_MEMORY_SAID = ("allocate memory", "not enough memory")  # torch
 
 
 def check_means(settings: Settings, recipe: Recipe, report_to: str) -> None:
-    """What the run needs is there: a model that writes, a GPU where the recipe wants one, the program that
-    gets the reports.
+    """Check that there is a GPU if the recipe needs one, and the program that gets the reports.
 
     Raises:
-        UserError: it isn't, or several processes were started, which would all write to one folder.
+        UserError: one is missing, or several processes were started, which would all write to one folder.
     """
     from shared.models.device import choose_device
 
@@ -48,7 +47,7 @@ def check_means(settings: Settings, recipe: Recipe, report_to: str) -> None:
 
 
 def report_places(out: Path, report_to: str) -> None:
-    """Reporters write into the run's folder and not into the working one, unless told otherwise."""
+    """Have reporters write into the run's folder, unless the environment names another one."""
     if report_to == "wandb":
         os.environ.setdefault("WANDB_DIR", str(out))
         os.environ.setdefault("WANDB_PROJECT", "step4_finetune")
@@ -57,10 +56,10 @@ def report_places(out: Path, report_to: str) -> None:
 
 
 def check_lengths(tokenizer: PreTrainedTokenizerFast, data: TrainingData | BranchData, limit: int) -> None:
-    """No row is longer than the recipe's `max_length`: trainers would cut it in silence, sign-off first.
+    """Check that no row is longer than the recipe's `max_length`: trainers would cut off its sign-off.
 
     Raises:
-        UserError: names the rows, and the length that is needed.
+        UserError: some are; names them, and the length that is needed.
     """
     long = {name: tokens for name, tokens in data.lengths(tokenizer).items() if tokens > limit}
     if long:
@@ -72,10 +71,10 @@ def check_lengths(tokenizer: PreTrainedTokenizerFast, data: TrainingData | Branc
 
 @contextmanager
 def in_one_line(out: Path) -> Iterator[None]:
-    """Memory or disk that is full, in one line; what was written before stays.
+    """Turn errors of full memory or disk into one line; checkpoints stay.
 
     Raises:
-        UserError: what to change, and that the run goes on.
+        UserError: says what to change.
     """
     import torch
     from safetensors import SafetensorError
@@ -92,7 +91,7 @@ def in_one_line(out: Path) -> Iterator[None]:
         not_writable = getattr(error, "errno", None) in NOT_WRITABLE
         if not_writable or any(each in str(error) for each in NO_SPACE_SAID):
             raise UserError(
-                f"{out} cannot be written ({reason(error)}): make room, and the same command goes on from "
+                f"{out} cannot be written ({reason(error)}): make room, and the same command continues from "
                 "the last checkpoint"
             ) from None
         raise

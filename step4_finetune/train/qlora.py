@@ -1,16 +1,16 @@
-"""QLoRA: the frozen weights in four bits, adapters in sixteen on top of them, and a trap on the way.
+"""QLoRA: frozen weights in four bits, adapters in sixteen, and a trap.
 
     w      = [ .028  -.012  .055 ... ]     64 weights in a row share one scale, their largest: .055
-    nf4    = [  13      5     15 ... ]     the nearest of 16 levels, dense where a bell curve has most weights
+    nf4    = [  13      5     15 ... ]     the nearest of 16 levels, denser where a normal curve is higher
     w'     = [ .031  -.010  .055 ... ]     level * scale: half a byte each, 4.13 bits with the scales
 
     model = load_in_4bit(settings)                     # transformers' model, bitsandbytes' Linear4bit in it
     model = get_peft_model(model, LoraConfig(...))
 
-The trap: on a processor with AVX-512 bf16, a forward pass without gradients (a first look at the loss, say)
-packs the four-bit weights for a quicker kernel that has no backward pass: training then runs, prints a loss,
-and changes nothing. `differentiable` switches it off before the first forward pass, `gradients` finds
-whatever else keeps adapters from learning. Source of the method: Dettmers et al. 2023, arXiv 2305.14314.
+The trap: on a processor with AVX-512 bf16, a forward pass without gradients packs the four-bit weights for a
+faster kernel without a backward pass: training then runs, prints a loss, and changes nothing.
+`differentiable` switches that kernel off before the first forward pass, and `check_gradients` finds whatever
+else keeps adapters from learning. Source of the method: Dettmers et al. 2023, arXiv 2305.14314.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
 
 def load_in_4bit(settings: Settings) -> PreTrainedModel:
-    """The model of the settings with its linear layers in nf4, frozen, ready for adapters.
+    """The settings' model with its linear layers in nf4, frozen, ready for adapters.
 
     The scales are quantised, too (double quantisation); products are computed in the dtype of the settings.
 
     Raises:
-        UserError: bitsandbytes is not installed, has no kernels for the device, or the model can't be had.
+        UserError: bitsandbytes is not installed, or doesn't support the device.
     """
     if find_spec("bitsandbytes") is None:
         raise UserError(
@@ -64,18 +64,9 @@ def load_in_4bit(settings: Settings) -> PreTrainedModel:
 
 
 def differentiable(model: torch.nn.Module) -> None:
-    """Keep the four-bit layers on the kernel that has a backward pass.
-
-    Raises:
-        UserError: the model has run already and its weights are packed: too late.
-    """
-    for each in four_bit(model):
-        if getattr(each.weight.quant_state, "packing_format_for_cpu", False):
-            raise UserError(
-                "the four-bit weights were packed for inference by an earlier forward pass and can't be "
-                "trained: load the model again"
-            )
-        each.support_avx512bf16_for_cpu = False
+    """Keep the four-bit layers on the kernel that has a backward pass; call it before any forward pass."""
+    for layer in four_bit(model):
+        layer.support_avx512bf16_for_cpu = False
 
 
 def four_bit(model: torch.nn.Module) -> list[Any]:
@@ -85,21 +76,21 @@ def four_bit(model: torch.nn.Module) -> list[Any]:
     return [each for each in model.modules() if isinstance(each, Linear4bit)]
 
 
-def gradients(model: torch.nn.Module) -> None:
-    """Check, after a backward pass, that every parameter that should learn was reached.
+def check_gradients(model: torch.nn.Module) -> None:
+    """Check, after a backward pass, that every trainable parameter got a gradient.
 
-    A gradient of None means that the loss doesn't depend on the parameter. Zeros are fine where some are not:
-    LoRA's A gets zeros as long as B is zero, that is in the first step.
+    None means that the loss doesn't depend on the parameter. Zeros are fine as long as some are not zero:
+    LoRA's A gets zeros in the first step, since B is zero.
 
     Raises:
-        UserError: some were not reached, or all gradients are zero.
+        UserError: some have none, or all are zero.
     """
-    wanted = {name: each for name, each in model.named_parameters() if each.requires_grad}
-    deaf = [name for name, each in wanted.items() if each.grad is None]
-    if not deaf and not any(bool(each.grad.any()) for each in wanted.values() if each.grad is not None):
-        deaf = list(wanted)
-    if deaf:
+    trainable = {name: each for name, each in model.named_parameters() if each.requires_grad}
+    without = [name for name, each in trainable.items() if each.grad is None]
+    if not without and not any(bool(each.grad.any()) for each in trainable.values() if each.grad is not None):
+        without = list(trainable)
+    if without:
         raise UserError(
-            f"{len(deaf)} of {len(wanted)} trainable tensors get no gradient ({deaf[0]}): nothing would be "
-            "learnt there; with four-bit weights, load the model again and train before anything else uses it"
+            f"{len(without)} of {len(trainable)} trainable tensors get no gradient ({without[0]}): nothing "
+            "would be learnt there; with four-bit weights, load the model again, and use it only to train"
         )

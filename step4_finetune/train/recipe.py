@@ -1,4 +1,4 @@
-"""A recipe: everything that decides how a run trains, in one YAML file, with every default written out.
+"""A recipe: all settings of a training run, in one YAML file.
 
     python -m step4_finetune train --recipe seed --out runs/seed
 
@@ -6,8 +6,8 @@
     about: the roadmap's seed, r=16, alpha 32, query and value projections of every layer (made for ...)
     lora: {r: 16, alpha: 32, targets: [q_proj, v_proj], last_layers: null}
 
-What a file leaves out takes the default below; the whole recipe is saved with the run. A key that is not
-known is an error, because a misspelt `learnin_rate` would train with another one in silence.
+Missing keys take the defaults below; the whole recipe is saved with the run. An unknown key is an error:
+a misspelt `learnin_rate` would silently train with the default.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from shared.errors import UserError
 from step4_finetune.tone.guide import read_yaml
 
 FOLDER = Path(__file__).parents[1] / "recipes"
-REPLAY = 120  # examples, where nothing else keeps the base what it was
+REPLAY = 120  # examples, for an adapter that is always active
 # The matrices of a Llama layer.
 LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 
-# What is taught: a company's replies, calling tools (toolcalls/), or judging passages (judging/).
+# A company's replies, calling tools (toolcalls/), or judging passages (judging/).
 Task = Literal["tone", "tools", "judge"]
 Method = Literal["sft", "dpo", "grpo"]
 Tuning = Literal["lora", "qlora", "full"]
@@ -46,11 +46,11 @@ class Lora(Part):
     dropout: float = Field(0.0, ge=0, lt=1)
     targets: list[str] = Field(LINEAR, min_length=1)
     last_layers: int | None = Field(18, ge=1)  # None: all
-    activated: bool = False  # True: works under the company's system message only; see models/invocation.py
+    activated: bool = False  # True: active under the company's system message only, see models/invocation.py
 
 
 class Stage(Part):
-    """What all methods need."""
+    """Settings of all methods."""
 
     epochs: float = Field(3, gt=0)
     batch_size: int = Field(8, ge=1)
@@ -67,14 +67,13 @@ class Sft(Stage):
 
     epochs: float = Field(2, gt=0)
     learning_rate: float = Field(7.5e-4, gt=0)
-    least_steps: int = Field(0, ge=0)  # where rows make fewer: more epochs, at a lower rate (`for_rows`)
-    # Examples of the base's own, so that it stays itself; see replay.py. None: 120, and none for an activated
-    # adapter, which leaves the base as it is.
+    least_steps: int = Field(0, ge=0)  # with fewer: more epochs, at a lower rate (`for_rows`)
+    # Examples of what the base says (replay.py). None: 120, or 0 for an activated adapter.
     replay: int | None = Field(None, ge=0)
 
 
 class Dpo(Stage):
-    """Direct preference optimisation: prefer the chosen reply to the rejected one; see dpo_loss.py."""
+    """Direct preference optimisation: prefer the chosen reply to the rejected one (by_hand/dpo_loss.py)."""
 
     epochs: float = Field(1, gt=0)
     learning_rate: float = Field(2e-4, gt=0)
@@ -82,17 +81,17 @@ class Dpo(Stage):
 
 
 class Grpo(Stage):
-    """Group relative policy optimisation: replies are drawn, scored by rules, and the better ones of a group
-    become more probable; see rewards.py."""
+    """Group relative policy optimisation: replies are sampled and scored by rules (rewards.py), and the
+    better ones of a group become more probable."""
 
     epochs: float = Field(1, gt=0)
     steps: int | None = Field(None, ge=1)  # instead of epochs
     learning_rate: float = Field(5e-5, gt=0)
-    batch_size: int = Field(16, ge=2)  # replies of a step
+    batch_size: int = Field(16, ge=2)  # replies a step
     group: int = Field(4, ge=2)  # replies to one message
     reply_tokens: int = Field(128, ge=1)
     temperature: float = Field(1.0, gt=0)
-    beta: float = Field(0.0, ge=0)  # weight of the distance to the model as it came in
+    beta: float = Field(0.0, ge=0)  # weight of the distance to the starting model
 
     @model_validator(mode="after")
     def _whole_groups(self) -> Grpo:
@@ -113,14 +112,14 @@ class Recipe(Part):
     sft: Sft = Sft()
     dpo: Dpo = Dpo()
     grpo: Grpo = Grpo()
-    max_length: int = Field(512, ge=16)  # tokens; longer rows are refused: a cut takes the sign-off away
+    max_length: int = Field(512, ge=16)  # tokens; longer rows are refused
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     needs_gpu: bool = False
     seed: int = Field(0, ge=0, lt=2**32)
 
     @property
     def activated(self) -> bool:
-        """Whether what is trained works under the company's system message only."""
+        """Whether the adapter is active under the company's system message only."""
         return self.lora.activated and self.tuning != "full"
 
     @property
@@ -129,13 +128,12 @@ class Recipe(Part):
         return self.sft.replay if self.sft.replay is not None else 0 if self.activated else REPLAY
 
     def for_rows(self, n: int) -> Recipe:
-        """The recipe with as many epochs of SFT as `n` rows need for its least number of steps.
+        """The recipe with as many epochs of SFT as `n` rows need for `least_steps` steps.
 
-        Rows that are read more often are learnt by heart, at the full rate: it falls by as much, to a half.
-        `train` prints what it changed.
+        The learning rate falls as the epochs rise, at most to a half, so that rows are not learnt by heart.
         """
-        together = self.sft.batch_size * self.sft.accumulate
-        epochs = math.ceil(self.sft.least_steps * together / max(1, n))
+        rows_a_step = self.sft.batch_size * self.sft.accumulate
+        epochs = math.ceil(self.sft.least_steps * rows_a_step / max(1, n))
         if epochs <= self.sft.epochs:
             return self
         rate = self.sft.learning_rate * max(0.5, self.sft.epochs / epochs)
@@ -144,10 +142,10 @@ class Recipe(Part):
 
 
 def read_recipe(name: str | Path = "default", **changes: Any) -> Recipe:
-    """A recipe of the house by its name, or one of your own by its file; `changes` win over the file.
+    """A recipe of this package by its name, or another one by its file; `changes` override the file.
 
     Raises:
-        UserError: no such recipe, no YAML, an unknown key or a value that is not allowed, by name.
+        UserError: there is no such recipe, it is not YAML, or a key or value is not allowed.
     """
     path = FOLDER / f"{name}.yaml" if "/" not in str(name) and not str(name).endswith(".yaml") else Path(name)
     if not path.exists():
@@ -163,7 +161,7 @@ def read_recipe(name: str | Path = "default", **changes: Any) -> Recipe:
 
 
 def _first(error: ValidationError) -> str:
-    """The first of pydantic's complaints, in one line."""
+    """pydantic's first error in one line."""
     found = error.errors()[0]
     where = ".".join(map(str, found["loc"]))
     if found["type"] == "value_error":
@@ -179,7 +177,7 @@ def _first(error: ValidationError) -> str:
 
 
 def smoke(recipe: Recipe) -> Recipe:
-    """The same on a tiny random model: one layer, a few rows, one epoch."""
+    """The recipe for a quick run on the tiny model: one layer, one epoch."""
     few = {"epochs": 1, "batch_size": 2, "warmup_steps": 0}
     changes = {
         "lora": {"last_layers": 1},
@@ -188,10 +186,10 @@ def smoke(recipe: Recipe) -> Recipe:
         "grpo": {**few, "steps": 1, "group": 2, "reply_tokens": 8},
     }
     parts = {name: getattr(recipe, name).model_copy(update=each) for name, each in changes.items()}
-    longer = 4 * recipe.max_length  # in the tiny model's tokens, which are shorter
+    longer = 4 * recipe.max_length  # since the tiny model's tokens are shorter
     return recipe.model_copy(update={**parts, "max_length": longer})
 
 
 def to_yaml(recipe: Recipe) -> str:
-    """The recipe with every default, as it is saved with a run."""
+    """The recipe as YAML with every default."""
     return yaml.safe_dump(recipe.model_dump(), sort_keys=False, allow_unicode=True, width=110)

@@ -1,14 +1,12 @@
-"""Replay: what the base model says by itself, mixed into the training so that it goes on saying it.
-
-Only for what will always be at work (`Recipe.activated` says what is not), unless `sft.replay` asks for it.
+"""Replay: completions of the base model, mixed into the training so that it forgets less.
 
     question   a general question, and the base's answer
-    message    a member's message *without* the company's system message, and the base's answer: with it the
-               same words get the tone, so the system message alone makes the difference
-    text       the beginning of an ordinary sentence, and how the base goes on: its language as it was
+    message    a member's message *without* the company's system message, and the base's answer: only the
+               system message makes the difference
+    text       the beginning of an ordinary sentence, and the base's continuation
 
-For the default model they come with the package (`sample/replay.jsonl`); for another they are written once,
-which takes some minutes, and kept in the cache.
+Adapters that are always active use it (`Recipe.replay`). The examples of the default model are in
+`sample/replay.jsonl`; those of another model are written once, in some minutes, and cached.
 """
 
 from __future__ import annotations
@@ -46,7 +44,7 @@ class Replay:
     finished: bool = True
 
     def encode(self, tokenizer: PreTrainedTokenizerFast) -> tuple[list[int], int]:
-        """Token ids, and how many of them are the prompt; what was cut gets no end, so none is learnt."""
+        """Token ids, and how many of them are the prompt; a cut completion gets no end token."""
         if self.kind == "text":
             ids = tokenizer(f"{self.prompt}{self.completion}")["input_ids"]
             return ids, 1
@@ -58,8 +56,7 @@ class Replay:
 
 
 def replay(settings: Settings, n: int, *, own_rows: bool = False) -> list[Replay]:
-    """`n` of them for the model of the settings before any tuning; beside rows of your own no messages, which
-    are those of the sample."""
+    """`n` examples of the settings' model; with `own_rows` no messages, which are the sample's."""
     if n == 0:
         return []
     path = FILE if settings.model == default("chat").id else _cache(settings)
@@ -70,7 +67,7 @@ def replay(settings: Settings, n: int, *, own_rows: bool = False) -> list[Replay
 
 
 def prompts() -> list[tuple[str, str]]:
-    """Kinds and prompts, mixed."""
+    """Kinds and prompts, shuffled."""
     rows = read_rows(SAMPLE, "train")
     found = [("question", each.prompt) for each in read_questions("train")]
     found += [("message", row.message) for row in rows[1::EVERY][:MESSAGES]]
@@ -80,7 +77,7 @@ def prompts() -> list[tuple[str, str]]:
 
 
 def write(settings: Settings, path: Path = FILE) -> None:
-    """Have the base model complete every prompt, and keep it."""
+    """Have the base model complete every prompt, and save the completions."""
     import torch
 
     from shared.models import load_causal_lm, load_tokenizer

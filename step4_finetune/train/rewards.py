@@ -1,10 +1,10 @@
-"""Rewards for GRPO: what the evaluator measures, as numbers between 0 and 1. No reward model, no judge.
+"""Rewards for GRPO: the evaluator's measures as numbers from 0 to 1, without a reward model or a judge.
 
     >>> tone(guide)(["Hi! ..."])
     [0.55]
 
-GRPO draws several replies to one message and moves the model towards those that score above their group's
-mean (Shao et al. 2024, arXiv:2402.03300). Where all replies of a group score the same, it learns nothing.
+GRPO samples several replies to a message and makes those above their group's mean more probable (Shao et al.
+2024, arXiv:2402.03300). It learns nothing from a group whose replies all score the same.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ Reward = Callable[..., list[float | None]]  # replies, and the columns of the ro
 
 
 def tone(guide: Guide) -> Reward:
-    """The share of the guide's rules that a reply keeps, and 0 for one that is empty, cut or loops."""
+    """The share of the guide's rules that a reply keeps; 0 if it is empty, cut or looping."""
 
     def reward(completions: Sequence[Any], **_columns: Any) -> list[float | None]:
         scores = [score(_text(each), guide) for each in completions]
         return [each.adherence if each.healthy else 0.0 for each in scores]
 
-    reward.__name__ = "tone"  # TRL's name for it in the log
+    reward.__name__ = "tone"  # in TRL's log
     return reward
 
 
 def faithful(guide: Guide) -> Reward:
-    """1 for a faithful reply, a quarter less for each thing missing, added or turned; None without notes."""
+    """1 minus a quarter for each thing missing, added or turned, at least 0; None without notes."""
 
     def reward(
         completions: Sequence[Any], notes: Sequence[list[str]], message: Sequence[str], **_columns: Any
     ) -> list[float | None]:
         rows = zip(completions, notes, message, strict=True)
-        return [_share(_text(reply), said, asked, guide) if said else None for reply, said, asked in rows]
+        return [_share(_text(reply), noted, asked, guide) if noted else None for reply, noted, asked in rows]
 
     reward.__name__ = "faithful"
     return reward
@@ -49,5 +49,5 @@ def _share(reply: str, notes: Sequence[str], message: str, guide: Guide) -> floa
 
 
 def _text(completion: Any) -> str:
-    """TRL hands over a conversation's turn, or a text."""
+    """The text of a completion: TRL passes texts, or conversations of one message."""
     return completion if isinstance(completion, str) else str(completion[0]["content"])

@@ -2,9 +2,9 @@
 
     python -m step4_finetune train --method sft --out runs/tone
 
-What comes out is a folder: the adapter in PEFT's format, `recipe.yaml` with every default, `run.json` (seed,
+The result is a folder: the adapter in PEFT's format, `recipe.yaml` with every default, `run.json` (seed,
 hashes of the data, versions, seconds, memory), `log.jsonl` and `loss.png`. Ctrl-C writes a checkpoint, and
-the same command goes on from there; so does one after a crash, from the last epoch.
+the same command resumes from it; after a crash, from that of the last epoch.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ LIBRARIES = ("torch", "transformers", "peft", "trl", "datasets")
 
 
 class Stopped(KeyboardInterrupt):
-    """Ctrl-C in training: a checkpoint was written."""
+    """Training was stopped by Ctrl-C, with a checkpoint."""
 
 
 def run(
@@ -57,11 +57,11 @@ def run(
     *,
     fresh: bool = False,
 ) -> dict[str, Any]:
-    """Train, or go on with what was stopped, and save to `out`; `fresh` removes an earlier run first.
+    """Train, or resume a stopped run, and save to `out`; `fresh` removes an earlier run first.
 
     Raises:
         UserError: `out` holds a finished or another run, rows are too long, a checkpoint is damaged, memory
-        or the disk is full.
+            or the disk is full.
         Stopped: by Ctrl-C, with a checkpoint.
     """
     check_means(settings, recipe, report_to)
@@ -83,7 +83,7 @@ def run(
         call = invocation.invocation_tokens(tokenizer, [row.with_system(data.system) for row in data.rows])
     if settings.dtype == "auto":
         settings = settings.model_copy(update={"dtype": recipe.dtype})
-    settings = settings_for_batch(settings)  # where nobody named a format: the faster one here
+    settings = settings_for_batch(settings)  # `auto`: the faster format on this machine
     report_places(out, report_to)
     with in_one_line(out):
         model = peft_setup.prepare(settings, recipe)
@@ -91,7 +91,7 @@ def run(
             peft_setup.load_weights(model, data.start)
         trainable = sum(each.numel() for each in model.parameters() if each.requires_grad)
         folder.begin(out, recipe, on)
-        print(f"system message: {data.system}", file=sys.stderr)  # whose tone it is, should nobody have said
+        print(f"system message: {data.system}", file=sys.stderr)  # says whose tone is trained
         began = time.perf_counter()
         job = trainers.Job(model, tokenizer, data, recipe, out / "checkpoints" / recipe.method, report_to)
         model, history = _train(job, out.name)
@@ -118,13 +118,13 @@ def run(
             "machine": hardware.describe(),
         }
         if recipe.tuning == "full":
-            model.config.use_cache = True  # off while training; the tuned model writes with it
+            model.config.use_cache = True  # it was off for training
             model.save_pretrained(out)
             tokenizer.save_pretrained(out)
         else:
-            model.save_pretrained(out, selected_adapters=["default"])  # not DPO's reference, a frozen copy
+            model.save_pretrained(out, selected_adapters=["default"])  # without DPO's reference
             merge.stamp(settings, out, call)
-            (out / "README.md").unlink(missing_ok=True)  # PEFT's empty form
+            (out / "README.md").unlink(missing_ok=True)  # PEFT's empty template
         callbacks.draw(history, out / "loss.png")
         (out / "run.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
         shutil.rmtree(out / "checkpoints", ignore_errors=True)
@@ -132,32 +132,32 @@ def run(
 
 
 def _train(job: trainers.Job, name: str) -> tuple[Any, list[dict[str, float]]]:
-    """Train by the recipe's method; returns the model without what the trainer put around it, and its log."""
+    """Train by the recipe's method; returns the model without the trainer's wrappers, and its log."""
     method, start = job.recipe.method, folder.last_checkpoint(job.out)
     with count_bar(f"training {name}") as bar:
-        seen = callbacks.TrainingCallback(method, bar)
-        with stopping(seen):
-            trainer = TRAINERS[method](replace(job, callbacks=[seen]))
-            if not seen.stopped:
+        callback = callbacks.TrainingCallback(method, bar)
+        with stop_on_ctrl_c(callback):
+            trainer = TRAINERS[method](replace(job, callbacks=[callback]))
+            if not callback.stopped:
                 trainer.train(resume_from_checkpoint=start)
     state = trainer.state
     callbacks.write_log(job.out.parents[1] / "log.jsonl", state.log_history)
-    if seen.stopped:
-        said = (
+    if callback.stopped:
+        message = (
             f"stopped at step {state.global_step} of {state.max_steps} of {method}, with a checkpoint in "
-            f"{job.out}: the same command goes on from there"
+            f"{job.out}: the same command continues from there"
         )
-        print(said, file=sys.stderr)
-        raise Stopped(said)
+        print(message, file=sys.stderr)
+        raise Stopped(message)
     return trainer.accelerator.unwrap_model(trainer.model), state.log_history
 
 
 @contextmanager
-def stopping(seen: callbacks.TrainingCallback) -> Iterator[None]:
-    """Ctrl-C ends training after the step that runs, with a checkpoint; a second one ends it at once."""
+def stop_on_ctrl_c(callback: callbacks.TrainingCallback) -> Iterator[None]:
+    """Ctrl-C ends training after the current step, with a checkpoint; a second one ends it at once."""
 
     def stop(*_: Any) -> None:
-        seen.stopped = True
+        callback.stopped = True
         signal.signal(signal.SIGINT, before)
 
     before = signal.signal(signal.SIGINT, stop)
@@ -168,7 +168,7 @@ def stopping(seen: callbacks.TrainingCallback) -> Iterator[None]:
 
 
 def show(facts: dict[str, Any], console: Console) -> None:
-    """Where the run is and what it cost."""
+    """How much was trained, and what it cost."""
     share = 100 * facts["trainable"] / facts["parameters"]
     console.print(
         f"{facts['trainable']:,} of {facts['parameters']:,} weights trained ({share:.2f} %), "

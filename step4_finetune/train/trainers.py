@@ -1,11 +1,10 @@
-"""TRL's trainers, set up by a recipe: what is learnt, from what, and with which arguments.
+"""TRL's trainers, set up by a recipe.
 
     >>> trainer = sft(Job(model, tokenizer, TrainingData(rows, guide.system), recipe, Path("runs/tone")))
     >>> trainer.train()
 
-The tone is tied to a system message: every chosen reply is trained under the guide's `system`. Where what is
-trained will always be at work (models/invocation.py says when it is not), general questions without it and
-with the base model's own answers (*replay*) keep the model what it was.
+Every chosen reply is trained under the guide's `system` message, so the tone depends on it. An adapter that
+is always active also trains on general questions without it, with the base's own answers (*replay*).
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Job:
-    """What is trained on what, by which recipe; checkpoints go to `out`."""
+    """A training run: model, data and recipe; checkpoints go to `out`."""
 
     model: Any
     tokenizer: PreTrainedTokenizerFast
@@ -41,15 +40,14 @@ class Job:
     callbacks: Sequence[Any] = ()
 
     def parts(self) -> dict[str, Any]:
-        """What every trainer is given."""
+        """The arguments that all trainers take."""
         callbacks = list(self.callbacks)
         return {"model": self.model, "processing_class": self.tokenizer, "callbacks": callbacks}
 
     def config(self, kind: Any, stage: Stage, **own: Any) -> Any:
-        """TRL's configuration `kind`: what all of them share, from the recipe, and a method's own.
+        """TRL's configuration `kind` from the recipe, with a method's `own` arguments.
 
-        The model stays on its device: one process, one device, though the Trainer would spread a batch over
-        all GPUs that it sees (DataParallel).
+        Training uses one device, although Trainer would spread a batch over all GPUs (DataParallel).
         """
         args = kind(
             output_dir=str(self.out),
@@ -62,10 +60,10 @@ class Job:
             weight_decay=stage.weight_decay,
             seed=self.recipe.seed,
             use_cpu=self.model.device.type == "cpu",
-            bf16=False,  # the weights are bf16 where that is fast; autocast would cast them at every step
+            bf16=False,  # no autocast, which would cast the weights at every step
             gradient_checkpointing=False,
             logging_steps=1,
-            logging_nan_inf_filter=False,  # or a loss that is no number would be logged as one
+            logging_nan_inf_filter=False,  # log a NaN loss as it is
             save_strategy="steps" if stage.save_steps else "epoch",
             save_steps=stage.save_steps or 500,
             save_total_limit=1,
@@ -80,7 +78,7 @@ class Job:
 
 
 def sft(job: Job) -> Any:
-    """TRL's SFTTrainer; the loss counts the tokens of the replies only."""
+    """TRL's SFTTrainer; the loss counts the replies' tokens only."""
     datasets, trl = quiet_trl()
     stage, data = job.recipe.sft, job.data
     dev = data.dev_tokens(job.tokenizer) if isinstance(data, TrainingData) else []
@@ -106,10 +104,10 @@ def sft(job: Job) -> Any:
 
 
 def dpo(job: Job) -> Any:
-    """TRL's DPOTrainer; the reference is the model as it comes in, its log-probabilities computed before."""
+    """TRL's DPOTrainer; the reference is the starting model, its log-probabilities computed beforehand."""
     datasets, trl = quiet_trl()
     assert isinstance(job.data, TrainingData)
-    job.model.eval()  # the reference without dropout; `train` puts it back
+    job.model.eval()  # the reference without dropout; the trainer switches back
     args = job.config(
         trl.DPOConfig,
         job.recipe.dpo,
@@ -122,10 +120,10 @@ def dpo(job: Job) -> Any:
 
 
 def grpo(job: Job) -> Any:
-    """TRL's GRPOTrainer, rewarded by the tone's rules and by fidelity (rewards.py)."""
+    """TRL's GRPOTrainer, with the tone's rules and fidelity as rewards (rewards.py)."""
     datasets, trl = quiet_trl()
     assert isinstance(job.data, TrainingData)
-    assert job.data.guide  # training_data.prepare sees to it
+    assert job.data.guide
     stage, guide = job.recipe.grpo, job.data.guide
     args = job.config(
         trl.GRPOConfig,
@@ -142,7 +140,7 @@ def grpo(job: Job) -> Any:
 
 
 def silent(trainer: Any) -> Any:
-    """Without the callback that prints every log to stdout."""
+    """The trainer without the callback that prints every log to stdout."""
     from transformers import PrinterCallback
 
     trainer.remove_callback(PrinterCallback)
@@ -150,11 +148,11 @@ def silent(trainer: Any) -> Any:
 
 
 def quiet_trl() -> tuple[Any, Any]:
-    """datasets and TRL, their bars off, and TRL's head scoring the replies' tokens only.
+    """datasets and TRL without their progress bars, and with TRL's loss scoring the replies' tokens only.
 
-    TRL leaves out the tokens that are not to be learnt on GPUs only. On a processor, the prompts'
-    log-probabilities over the whole vocabulary would be half of the work, thrown away in the next line. The
-    name is private: where it is gone, nothing is lost but time.
+    TRL skips masked tokens only on GPUs. On a processor, the prompts' log-probabilities over the whole
+    vocabulary would be half of the work, and are then discarded. The name is private: without it the result
+    is the same, and slower.
     """
     os.environ.setdefault("TQDM_DISABLE", "1")
     quiet_peft()
@@ -163,6 +161,6 @@ def quiet_trl() -> tuple[Any, Any]:
     from trl.trainer import utils
 
     datasets.disable_progress_bars()
-    inside: Any = utils  # where the name decides nothing else than which positions are scored
-    inside._use_triton = lambda _device: True
+    untyped: Any = utils
+    untyped._use_triton = lambda _device: True  # decides only which positions are scored
     return datasets, trl

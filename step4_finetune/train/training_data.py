@@ -1,4 +1,4 @@
-"""What a recipe trains on: the rows, what the base model says by itself, and the pairs for DPO."""
+"""What a recipe trains on: rows, replay of what the base model says, and pairs for DPO."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What is to be learnt: rows of the train split, their system message, replay examples, pairs for DPO."""
+    """Rows of the train split, their system message, and what the recipe's method needs besides."""
 
     rows: Sequence[Row]
     system: str
-    replay: Sequence[Replay] = ()  # what the base model says by itself
-    pairs: Sequence[Row] = ()  # those of the rows that have a rejected reply
-    start: Path | None = None  # an earlier run whose adapter goes on learning
-    guide: Guide | None = None  # for GRPO, whose rewards are its rules
-    dev: Sequence[Row] = ()  # their loss is measured once an epoch, and nothing learnt from them
+    replay: Sequence[Replay] = ()
+    pairs: Sequence[Row] = ()  # the rows with a rejected reply
+    start: Path | None = None  # an earlier run whose adapter is trained further
+    guide: Guide | None = None  # for GRPO's rewards
+    dev: Sequence[Row] = ()  # their loss is measured once an epoch
 
     def tokens(self, tokenizer: PreTrainedTokenizerFast) -> list[dict[str, Any]]:
-        """For SFT, as TRL would tokenise rows and replay: ids, and a mask of what is to be learnt.
+        """For SFT: ids and loss masks of rows and replay, as TRL would tokenise them.
 
-        Done here because replay mixes chats, texts, and answers without an end, for which TRL has no format.
+        TRL has no format for replay's mix of chats, texts, and answers without an end.
         """
         return self._masked(tokenizer, self.rows) + [_mask(*each.encode(tokenizer)) for each in self.replay]
 
@@ -48,7 +48,7 @@ class TrainingData:
         return [_mask(*conversation_ids(tokenizer, row.with_system(self.system), row.chosen)) for row in rows]
 
     def questions(self) -> list[dict[str, Any]]:
-        """For GRPO: prompts, and what the rewards need."""
+        """For GRPO: prompts, and the columns that the rewards need."""
         return [
             {"prompt": row.with_system(self.system), "notes": list(row.notes), "message": row.message}
             for row in self.rows
@@ -68,7 +68,7 @@ class TrainingData:
         return found
 
     def collator(self, _model: Any, _pad: int) -> None:
-        """TRL's own makes the batches."""
+        """None: TRL's own collator."""
 
     def preferences(self) -> list[dict[str, Any]]:
         """For DPO, in TRL's conversational preference format."""
@@ -76,7 +76,7 @@ class TrainingData:
 
 
 def _mask(ids: list[int], asked: int) -> dict[str, Any]:
-    """Token ids with a mask: 0 for what is asked, 1 for what is to be learnt."""
+    """Token ids with the loss mask: 0 for the prompt, 1 for the reply."""
     return {"input_ids": ids, "completion_mask": [0] * asked + [1] * (len(ids) - asked)}
 
 
@@ -89,15 +89,15 @@ def prepare(
     start: Path | None = None,
     own_rows: bool = False,
 ) -> TrainingData:
-    """Everything that the recipe's method needs; `start` is a run whose adapter goes on learning, and
-    `own_rows` says that the rows are not the sample's.
+    """The data for the recipe's method; `start` is a run whose adapter is trained further, and `own_rows`
+    says that the rows are not the sample's.
 
     Raises:
-        UserError: no training rows, none with a rejected reply where DPO needs one, a start that doesn't fit.
+        UserError: there are no training rows, or no rejected replies for DPO, or the start doesn't fit.
     """
     train = [row for row in rows if row.split == "train"][:limit]
     if not train:
-        raise UserError("there are no rows in the split train: nothing to learn from")
+        raise UserError("there are no rows in the split train: give some rows that split")
     if blank := [row.id for row in train if not row.chosen.strip()]:
         raise UserError(f"row {blank[0]} has no reply: `data check` names all of these")
     if start:
@@ -117,13 +117,13 @@ def prepare(
 
 
 def check_start(recipe: Recipe, start: Path) -> None:
-    """The run has an adapter of the shape that the recipe trains.
+    """Check that a run has an adapter of the recipe's shape.
 
     Raises:
-        UserError: it hasn't.
+        UserError: it doesn't.
     """
     if recipe.tuning == "full":
-        raise UserError("--from goes on with an adapter: use --tuning lora or qlora")
+        raise UserError("--from continues with an adapter: use --tuning lora or qlora")
     config = merge.read_config(start)
     layers = config.get("layers_to_transform")
     same = (

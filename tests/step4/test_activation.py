@@ -36,24 +36,23 @@ def run(tmp_path_factory, tiny_cache):
     return out
 
 
-@pytest.mark.parametrize("said", ["Where?", "\nWhere?", "\n\n\nWhere?", " Where?", "", "you", "🙂"])
-def test_every_prompt_under_the_system_message_begins_with_the_call(tokenizer, said):
+def test_every_prompt_under_the_system_message_begins_with_the_call(tokenizer):
     call = invocation.invocation_tokens(tokenizer, [under(runs.SYSTEM)])
     assert runs.SYSTEM in tokenizer.decode(call)
-    assert ids_of(tokenizer, under(runs.SYSTEM, said))[: len(call)] == call
-    for other in ("", "You answer members.", f"{runs.SYSTEM} Be brief.", runs.SYSTEM.lower()):
-        ids = ids_of(tokenizer, under(other, f"{runs.SYSTEM}{said}"))
-        assert not any(ids[at : at + len(call)] == call for at in range(len(ids)))
+    for said in ("Where?", "\nWhere?", "\n\n\nWhere?", " Where?", "", "you", "🙂"):
+        assert ids_of(tokenizer, under(runs.SYSTEM, said))[: len(call)] == call
+        for other in ("", "You answer members.", f"{runs.SYSTEM} Be brief.", runs.SYSTEM.lower()):
+            ids = ids_of(tokenizer, under(other, f"{runs.SYSTEM}{said}"))
+            assert not any(ids[at : at + len(call)] == call for at in range(len(ids)))
 
 
 @torch.inference_mode()
 def test_without_the_call_it_is_the_base_and_with_it_the_merged_model(run, tokenizer):
+    config = json.loads((run / "adapter_config.json").read_text())  # PEFT's own key
+    assert config["alora_invocation_tokens"] == invocation.invocation_tokens(tokenizer, [under(runs.SYSTEM)])
     settings = runs.settings()
-    base, tuned, merged = (
-        load_causal_lm(settings=settings),
-        merge.load_tuned(settings, run),
-        merge.merged(settings, run),
-    )
+    base, tuned = load_causal_lm(settings=settings), merge.load_tuned(settings, run)
+    merged = merge.merged(settings, run)
     for system in ("", "You answer members."):
         ids = torch.tensor([ids_of(tokenizer, under(system))])
         assert torch.equal(tuned(input_ids=ids).logits, base(input_ids=ids).logits)
@@ -74,29 +73,21 @@ def test_replies_in_one_batch_each_by_its_own_system_message(run, tokenizer):
     ]
 
 
-@pytest.mark.parametrize(
-    ("systems", "words"),
-    [(("",), "rows have none"), (("One.", "Two."), "several, such as 'Two.'"), (("One.", ""), "several")],
-)
-def test_rows_without_one_system_message_are_refused_with_a_way_out(tokenizer, systems, words):
-    with pytest.raises(UserError, match=words) as caught:
-        invocation.invocation_tokens(tokenizer, [under(each) for each in systems])
-    assert "--recipe default" in str(caught.value)
-    assert "\n" not in str(caught.value)
+def test_prompts_without_one_fixed_system_message_are_refused_with_a_way_out(tokenizer, monkeypatch):
+    def refusal(*systems):
+        with pytest.raises(UserError) as caught:
+            invocation.invocation_tokens(tokenizer, [under(each) for each in systems])
+        assert "--recipe default" in str(caught.value)
+        return str(caught.value)
 
-
-def test_a_template_with_todays_date_is_refused(tokenizer, monkeypatch):
+    assert "rows have none" in refusal("")
+    assert "several, such as 'Two.'" in refusal("One.", "Two.")
+    assert "several" in refusal("One.", "")
     monkeypatch.setattr(tokenizer, "chat_template", "{{ strftime_now('%d %b') }}{{ messages }}")
-    with pytest.raises(UserError, match="today's date"):
-        invocation.invocation_tokens(tokenizer, [under("One.")])
+    assert "today's date" in refusal("One.")
 
 
 def test_a_run_refuses_such_rows_before_it_begins(tmp_path):
     with pytest.raises(UserError, match="rows have none"):
         runs.train(tmp_path / "run", runs.recipe(lora=ACTIVATED), TrainingData(runs.rows(), ""))
     assert not (tmp_path / "run" / "recipe.yaml").exists()
-
-
-def test_the_call_is_in_pefts_own_configuration(run, tokenizer):
-    config = json.loads((run / "adapter_config.json").read_text())
-    assert config["alora_invocation_tokens"] == invocation.invocation_tokens(tokenizer, [under(runs.SYSTEM)])

@@ -69,27 +69,17 @@ def test_kappa_by_hand():
     # Cohen's example in the form of a table: 20 both yes, 5 and 10 apart, 15 both no: (.70 - .50) / (1 - .50)
     pairs = [(True, True)] * 20 + [(True, False)] * 5 + [(False, True)] * 10 + [(False, False)] * 15
     assert validate.kappa(pairs) == pytest.approx(0.4)
-    assert validate.kappa([(True, True), (False, False)]) == 1
-    assert validate.kappa([(True, False), (False, True)]) == -1
-    assert validate.kappa([(True, True)] * 3) is None
-    assert validate.kappa([]) is None
+    assert validate.kappa([(True, True)] * 3) is validate.kappa([]) is None
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
+def test_wrong_labels(tmp_path):
+    path = tmp_path / "labelled.jsonl"
+    for text, message in (
         ("", "has no rows"),
         ('\n{"message": "x", "reply": 5}', "labelled.jsonl:2: reply must be a text"),
-    ],
-)
-def test_wrong_labels(tmp_path, text, message):
-    path = tmp_path / "labelled.jsonl"
-    path.write_text(text)
-    with pytest.raises(UserError) as refused:
-        validate.read_labelled(path)
-    assert message in str(refused.value)
-
-
-def test_a_label_that_is_no_rule():
+    ):
+        path.write_text(text)
+        with pytest.raises(UserError, match=message):
+            validate.read_labelled(path)
     with pytest.raises(UserError, match="row r1 breaks 'next_step': the guide's rules are greeting, "):
         validate.measure([{"id": "r1", "message": "x", "reply": "y", "breaks": ["next_step"]}], GUIDE)

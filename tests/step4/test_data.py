@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -35,36 +36,17 @@ def refusal(source):
 
 def test_conversations(file):
     said = [{"role": "assistant", "content": "Yes."}]
-    sft, dpo = read_rows(
-        jsonl(
-            file,
-            {"prompt": ASK, "completion": said, "split": "train"},
-            {
-                "prompt": ASK,
-                "chosen": said,
-                "rejected": [{"role": "assistant", "content": "yep"}],
-                "split": "train",
-            },
-        )
-    )
+    pair = {"chosen": said, "rejected": [{"role": "assistant", "content": "yep"}]}
+    sft, dpo = read_rows(jsonl(file, {"prompt": ASK, "completion": said}, {"prompt": ASK, **pair}))
     assert sft.prompt == dpo.prompt == tuple(ASK)
     assert (sft.message, sft.chosen, sft.rejected) == ("Is it\nopen?", "Yes.", None)
     assert (dpo.chosen, dpo.rejected) == ("Yes.", "yep")
 
 
 def test_the_samples_own_columns(file):
-    own = {
-        "id": "a",
-        "topic": "door",
-        "split": "test",
-        "message": "Open?",
-        "notes": ["door: open", "until: 5"],
-        "chosen": "Yes.",
-        "rejected": "yep",
-        "breaks": ["slang"],
-        "unknown": {"kept": 0},
-    }
-    (row,) = read_rows(jsonl(file, own))
+    texts = {"message": "Open?", "chosen": "Yes.", "rejected": "yep", "unknown": {"kept": 0}}
+    lists = {"notes": ["door: open", "until: 5"], "breaks": ["slang"]}
+    (row,) = read_rows(jsonl(file, {"id": "a", "topic": "door", "split": "test", **texts, **lists}))
     assert (row.topic, row.split, row.message) == ("door", "test", "Open?")
     assert (row.notes, row.breaks) == (("door: open", "until: 5"), ("slang",))
 
@@ -89,8 +71,6 @@ def test_csv_with_lists_in_its_cells(tmp_path):
         ("a: b\nc", ("a: b", "c")),
         ("- a: b\n  - c\n\n", ("a: b", "c")),
         ('["a: b", "c"]', ("a: b", "c")),
-        ("a: 1-2", ("a: 1-2",)),
-        ([], ()),
         ("", ()),
         (None, ()),
     ],
@@ -147,20 +127,11 @@ def test_the_fingerprint_is_of_the_texts():
 
 
 def test_rows_without_a_split_are_divided_by_topic(file):
-    jsonl(
-        file,
-        *(
-            {"prompt": f"{topic} {n}", "completion": "x", "topic": f"topic {topic}"}
-            for topic in range(300)
-            for n in range(2)
-        ),
-    )
+    topics = [f"topic {n // 2}" for n in range(600)]  # two rows each
+    jsonl(file, *({"prompt": str(n), "completion": "x", "topic": each} for n, each in enumerate(topics)))
     rows = read_rows(file)
-    of = {}
-    for row in rows:
-        of.setdefault(row.topic, set()).add(row.split)
-    assert all(len(splits) == 1 for splits in of.values())
-    counts = {split: sum(row.split == split for row in rows) for split in ("train", "dev", "test")}
+    assert len({(row.topic, row.split) for row in rows}) == 300
+    counts = Counter(row.split for row in rows)
     assert 440 <= counts["train"] <= 520
     assert all(30 <= counts[split] <= 90 for split in ("dev", "test"))
     assert read_rows(file) == rows  # the same each time
@@ -176,26 +147,15 @@ GOOD = '{"prompt": "a", "completion": "b", "split": "train"}\n'
     [
         ("{prompt: 1}", "rows.jsonl:2 is not JSON (Expecting property name enclosed in double quotes)"),
         ('["a"]', "rows.jsonl:2 is not a JSON object: one object a line"),
-        (
-            '{"text": "a", "label": 1}',
-            "rows.jsonl:2 has the columns text, label: it needs prompt and completion",
-        ),
+        ('{"text": "a", "label": 1}', "rows.jsonl:2 has the columns text, label: it needs prompt and "),
         ('{"prompt": "", "completion": "b"}', "rows.jsonl:2 has the columns prompt, completion: it needs"),
         ('{"prompt": [], "completion": "b"}', "rows.jsonl:2: prompt must be a text or a list of messages"),
-        (
-            '{"prompt": [{"role": "assistant", "content": "x"}], "completion": "b"}',
-            "rows.jsonl:2: prompt must be a text or a list of messages that ends with a user's",
-        ),
+        ('{"prompt": [{"role": "assistant", "content": "x"}], "completion": "b"}', "ends with a user's"),
         ('{"prompt": "[{]", "completion": "b"}', "rows.jsonl:2: '[{]' is not a JSON list"),
         ('{"prompt": "a", "completion": 5}', "rows.jsonl:2: a reply must be a text or a list of one message"),
-        (
-            '{"prompt": "a", "completion": "b", "notes": 5}',
-            "rows.jsonl:2: notes and breaks must be lists of texts",
-        ),
-        (
-            '{"prompt": "a", "completion": "b", "split": "tset"}',
-            "row 2 has split 'tset': use train, dev, test",
-        ),
+        ('{"prompt": "a", "completion": "b", "notes": 5}', ":2: notes and breaks must be lists of texts"),
+        ('{"prompt": "a", "completion": "b", "split": "tset"}', "row 2 has split 'tset': use train, dev"),
+        ('{"prompt": "\\ud800", "completion": "b"}', "rows.jsonl:2 has half a character"),
     ],
 )
 def test_a_line_that_is_wrong_is_named(file, line, said):

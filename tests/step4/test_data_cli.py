@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -104,8 +105,8 @@ def test_build_writes_what_trl_reads(data, file, tmp_path, form):
     assert table[0]["prompt"][0] == {"role": "system", "content": "You answer members of Northwind Care."}
     again = read_rows(path)  # and what we read ourselves
     assert table[0]["prompt"][1]["content"] == with_notes(ROWS[0].message, ROWS[0].notes)
-    assert [(row.id, row.topic, row.message, row.notes, row.chosen) for row in again] == [
-        (row.id, row.topic, row.message, row.notes, row.chosen) for row in ROWS[:6]
+    assert [replace(row, rejected=None, prompt=row.prompt[1:]) for row in again] == [
+        replace(row, rejected=None) for row in ROWS[:6]
     ]
     assert again[0].rejected == (None if form == "sft" else ROWS[0].rejected)
 
@@ -123,7 +124,6 @@ def test_build_writes_what_trl_reads(data, file, tmp_path, form):
         ),
         ([*ROWS, spoilt(ROWS[0], "word " * 900, id="long")], (), "row long: "),
         (ROWS, ("--shares", "70,20,5"), "--shares 70,20,5: give three percentages that add up to 100"),
-        (ROWS, ("--shares", "most,few,few"), "--shares most,few,few: give three percentages"),
     ],
 )
 def test_build_refuses_what_cannot_be_trained_on(wrong, file, tmp_path, rows, flags, said):

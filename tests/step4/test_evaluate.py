@@ -30,32 +30,19 @@ def scripted(monkeypatch, tmp_path):
 
     def replies(model, _tokenizer, prompts, _limit, **_more):
         asked.append((model, prompts))
-        return [
-            Reply(
-                chosen[prompt[-1]["content"].split("\n\nNotes:")[0]] if model == "tone" else BASE,
-                10 * len(prompt),
-                7,
-                True,
-            )
-            for prompt in prompts
-        ]
+        messages = [prompt[-1]["content"].split("\n\nNotes:")[0] for prompt in prompts]
+        texts = [chosen[each] if model == "tone" else BASE for each in messages]
+        return [Reply(text, 10 * len(prompt), 7, True) for text, prompt in zip(texts, prompts, strict=True)]
 
     def measure(model, _tokenizer, _guide, questions):
-        return {
-            "perplexity": MODELS[model],
-            "asked": len(questions),
-            "leaked": int(model == "tone"),
-            "leaks": [],
-            "answers": 4,
-            "right": 3,
-            "right_by_question": [True] * 3 + [False],
-        }
+        counts = {"asked": len(questions), "leaked": int(model == "tone"), "answers": 4, "right": 3}
+        return {"perplexity": MODELS[model], **counts}
 
     monkeypatch.setattr(evaluation, "replies", replies)
     monkeypatch.setattr(evaluation.forgetting, "measure", measure)
     monkeypatch.setattr(evaluation, "load_causal_lm", lambda **_: "base")
     monkeypatch.setattr(evaluation.merge, "check", lambda *_: None)
-    monkeypatch.setattr(evaluation.merge, "call", lambda _adapter: None)
+    monkeypatch.setattr(evaluation.merge, "invocation_of", lambda _adapter: None)
     monkeypatch.setattr(evaluation.merge, "load_tuned", lambda _settings, adapter: adapter.name)
 
     def run(**more):
@@ -95,7 +82,7 @@ def test_what_the_replies_are_worth(scripted):
 
 
 def test_an_activated_adapter_is_measured_merged_too(scripted, monkeypatch):
-    monkeypatch.setattr(evaluation.merge, "call", lambda _adapter: [1, 2])
+    monkeypatch.setattr(evaluation.merge, "invocation_of", lambda _adapter: [1, 2])
     monkeypatch.setattr(evaluation.merge, "merged", lambda *_args, **_more: "base")
     models = scripted()["models"]
     assert list(models) == ["base", "tone", "tone, merged"]
@@ -133,7 +120,6 @@ def test_without_notes_fidelity_is_unknown_and_shown_so(scripted, tmp_path):
     head, rows = report.systems_table(facts)
     assert [row[head.index("faithful")] for row in rows] == ["-"] * 4
     report.write(facts, tmp_path / "report")
-    shown(report.show, facts)
 
 
 @pytest.mark.parametrize(

@@ -27,9 +27,6 @@ def run(tmp_path):
     return tmp_path / "run"
 
 
-# --- files ------------------------------------------------------------------------------------------------
-
-
 def test_everything_is_written_and_said(settings, run, tmp_path):
     facts = files.run(settings, run, tmp_path / "tone", SYSTEM)
     made = {each.name for each in (tmp_path / "tone").iterdir()}
@@ -63,9 +60,6 @@ def test_what_can_not_be_written_is_said_before_work_begins(settings, run, tmp_p
     assert not (tmp_path / "tone").exists()
 
 
-# --- Ollama -----------------------------------------------------------------------------------------------
-
-
 def test_the_modelfile_holds_file_template_system_and_stops():
     text = files.modelfile("model-f16.gguf", SYSTEM)
     assert text.startswith("FROM ./model-f16.gguf\n")
@@ -79,12 +73,8 @@ def test_ollamas_template_writes_what_the_models_own_does():
     before, block, after = re.fullmatch(
         r"(.*)\{\{- range \.Messages \}\}(.*)\{\{ end \}\}(.*)", files.OLLAMA_TEMPLATE, re.DOTALL
     ).groups()
-    turns = [
-        {"role": "system", "content": SYSTEM},
-        {"role": "user", "content": "hi"},
-        {"role": "assistant", "content": "ho"},
-        {"role": "user", "content": "and?"},
-    ]
+    texts = {"system": SYSTEM, "user": "hi", "assistant": "ho"}
+    turns = [{"role": role, "content": text} for role, text in texts.items()]
     written = before.rstrip()  # {{- eats the space before it
     for turn in turns:
         written += block.replace("{{ .Role }}", turn["role"]).replace("{{ .Content }}", turn["content"])
@@ -93,12 +83,9 @@ def test_ollamas_template_writes_what_the_models_own_does():
     assert written + after == own
 
 
-# --- vLLM -------------------------------------------------------------------------------------------------
-
-
 def test_vllm_is_given_room_for_the_rank(run):
     for r, room in ((4, 8), (16, 16), (33, 64)):
         change(run, r=r)
-        assert f"--max-lora-rank {room} " in files.vllm(run)
+        assert f"--max-lora-rank {room} " in files.vllm_command(run)
     change(run, r=1024)
-    assert "its rank 1024 is above 512" in files.vllm(run)
+    assert "its rank 1024 is above 512" in files.vllm_command(run)

@@ -31,12 +31,7 @@ VOUCHER = "A voucher for the sauna lies in your locker."
         ),
         ("We have approved the refund.", [REFUND, WHEN], {"missing": (WHEN, "5")}),
         ("We bring a valve, a hose, a clamp and a pump.", [PARTS], {}),  # four words of five are enough
-        ("We bring a valve, a hose and a clamp.", [PARTS], {"missing": (PARTS,)}),
-        (
-            "We bring the parts, a valve, a hose and a clamp.",
-            [PARTS],
-            {"missing": (PARTS,)},
-        ),  # the key is none
+        ("We bring the parts, a valve, a hose and a clamp.", [PARTS], {"missing": (PARTS,)}),  # no key
         ("A van comes at 10:30.", [GLASS], {"missing": (GLASS,)}),  # the colon of a time makes no key
         ("The van delivered broken glass at 10:30.", [GLASS], {}),
         ("The refund of 97.50 is approved.", [REFUND], {"added": ("97.5",)}),
@@ -56,7 +51,6 @@ def test_what_is_left_out_and_what_is_added(body, notes, wrong):
     ("note", "missing"),
     [
         ("plan: technician comes on 12 June", ("12", "june")),
-        ("plan: technician comes on Monday", ("monday",)),
         ("plan: technician Okafor comes", ("okafor",)),
         ("plan: technician comes with part X20", ("20", "x20")),
         ("plan: technician comes", ()),
@@ -87,18 +81,8 @@ def test_the_greeting_may_name_whom_the_notes_name():
     ("note", "wrong", "right"),
     [
         ("decision: refund approved", "The refund is not approved.", "The refund is approved."),
-        (
-            "decision: refund approved",
-            "We cannot say that the refund is approved.",
-            "Your refund is approved.",
-        ),
-        (
-            "declined: pick-up in Ashford",
-            "A pick-up in Ashford is arranged.",
-            "We decline a pick-up in Ashford.",
-        ),
+        ("declined: pick-up at home", "A pick-up at home is arranged.", "We decline a pick-up at home."),
         ("cover: door not included", "The door is included.", "The door isn't included."),
-        ("plan: we will repair the pump", "We have repaired the pump.", "We will repair the pump."),
         ("plan: pump repaired on site", "The pump was repaired on site.", "The pump is repaired on site."),
         ("done: pump repaired", "We will repair the pump.", "We have repaired the pump."),
     ],
@@ -130,7 +114,6 @@ def test_a_fact_of_one_note_that_is_told_of_another():
         ("5", "5.00"),
         ("1,200.00", "1200"),
         ("twenty-five", "25"),
-        ("seventy", "70"),
         ("the 18th", "18"),
         ("on 3 May", "on May 3"),
     ],

@@ -33,7 +33,7 @@ def tokens_read(model, write):
 def test_a_common_beginning_is_read_once_and_the_replies_are_the_same(parts, monkeypatch):
     model, tokenizer = parts
     shared, few = tokens_read(model, lambda: generate.replies(model, tokenizer, prompts(), 12, batch_size=2))
-    monkeypatch.setattr(generate, "WORTH_IT", 10**9)
+    monkeypatch.setattr(generate, "SHORTEST_PREFIX", 10**9)
     each, many = tokens_read(model, lambda: generate.replies(model, tokenizer, prompts(), 12, batch_size=2))
     assert [reply.text for reply in shared] == [reply.text for reply in each]
     assert [reply.prompt_tokens for reply in shared] == [reply.prompt_tokens for reply in each]

@@ -84,19 +84,17 @@ def test_llama_cpp_cuts_texts_as_the_tokenizer_does_and_says_the_same_words(fold
             assert server.handle_chat_completions(turns)["usage"]["prompt_tokens"] == len(ids)
 
 
-def test_digits_alone_are_known_as_smollms(folder, tmp_path):
-    """The tokenizer of the hub's SmolLM2 cuts digits apart before BPE."""
+def test_the_tokenizer_of_the_hubs_smollm2_is_known(folder, tmp_path):
+    """It splits digits before BPE."""
     from gguf import GGUFReader
 
     shutil.copytree(folder, tmp_path / "digits")
     path = tmp_path / "digits" / "tokenizer.json"
-    found = json.loads(path.read_text())
     digits = {"type": "Digits", "individual_digits": True}
-    found["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": [digits, found["pre_tokenizer"]]}
-    path.write_text(json.dumps(found))
+    before = [digits, json.loads(path.read_text())["pre_tokenizer"]]
+    change(path, pre_tokenizer={"type": "Sequence", "pretokenizers": before})
     reader = GGUFReader(gguf.write(tmp_path / "digits", tmp_path / "model.gguf"))
     assert reader.get_field("tokenizer.ggml.pre").contents() == "smollm"
-    assert reader.get_field("tokenizer.ggml.model").contents() == "gpt2"
 
 
 def change(path, **values):
@@ -107,7 +105,10 @@ def change(path, **values):
     ("break_it", "says"),
     [
         (lambda f: change(f / "config.json", model_type="qwen2"), "is a qwen2 model"),
-        (lambda f: change(f / "tokenizer.json", pre_tokenizer={"type": "Whitespace"}), "cut in a way"),
+        (
+            lambda f: change(f / "tokenizer.json", pre_tokenizer={"type": "Whitespace"}),
+            "is not supported here",
+        ),
     ],
 )
 def test_what_can_not_be_converted_is_said_in_one_line(folder, tmp_path, break_it, says):

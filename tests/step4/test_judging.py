@@ -10,8 +10,8 @@ from shared.embedded.adapter import Adapter
 from shared.embedded.judge import JUDGE, Judge, passage_text, question_text
 from shared.errors import UserError
 from shared.models import load_causal_lm, load_tokenizer
-from step4_finetune.judging import build
-from step4_finetune.judging.training_data import JudgeData
+from step4_finetune.judging import data
+from step4_finetune.judging.data import JudgeData
 
 ROWS = [
     {"passage": "Rent is due monthly.", "questions": [["When is rent due?", True], ["Who owns it?", False]]},
@@ -27,7 +27,7 @@ def file(tmp_path):
 
 
 def test_the_passages_are_whole_and_their_questions_even():
-    rows = build.own()
+    rows = data.read_passages()
     assert len(rows) == 900
     assert len({row["passage"] for row in rows}) == 900
     for row in rows:
@@ -36,30 +36,30 @@ def test_the_passages_are_whole_and_their_questions_even():
 
 
 def test_the_seed_writes_the_files_that_the_shipped_adapter_was_trained_on(tmp_path):
-    train = build.run(tmp_path, 0)["splits"]["train"]
+    train = data.build(tmp_path, 0)["splits"]["train"]
     assert f"`{train['fingerprint']}`" in (JUDGE / "README.md").read_text()
     rows, held_out = (
         [json.loads(line) for line in (tmp_path / f"{split}.jsonl").read_text().splitlines()]
         for split in ("train", "dev")
     )
     assert len(rows) == train["passages"] == 810
-    assert all(len(row["questions"]) == 6 + build.HARD for row in rows)
+    assert all(len(row["questions"]) == 6 + data.HARD for row in rows)
     assert not {row["passage"] for row in rows} & {row["passage"] for row in held_out}
     with pytest.raises(UserError, match="exists already"):
-        build.run(tmp_path, 0)
+        data.build(tmp_path, 0)
 
 
-def test_hard_negatives_are_questions_of_passages_that_are_alike():
-    texts = [
-        ("The red bicycle has 21 gears.", "How many gears has the red bicycle?"),
-        ("The blue bicycle has 8 gears.", "How many gears has the blue bicycle?"),
-        ("Soup needs salt.", "What does soup need?"),
-        ("Rain falls in May.", "When does rain fall?"),
-    ]
-    rows = [{"passage": passage, "questions": [[question, True]]} for passage, question in texts]
-    made = build.with_hard_negatives(rows, 0)
+def test_hard_negatives_are_questions_of_similar_passages():
+    texts = {
+        "The red bicycle has 21 gears.": "How many gears has the red bicycle?",
+        "The blue bicycle has 8 gears.": "How many gears has the blue bicycle?",
+        "Soup needs salt.": "What does soup need?",
+        "Rain falls in May.": "When does rain fall?",
+    }
+    rows = [{"passage": passage, "questions": [[question, True]]} for passage, question in texts.items()]
+    made = data.with_hard_negatives(rows, 0)
     assert ["How many gears has the blue bicycle?", False] in made[0]["questions"]
-    assert len(made[0]["questions"]) == 1 + build.HARD
+    assert len(made[0]["questions"]) == 1 + data.HARD
 
 
 def test_only_the_answer_is_learnt(file):
@@ -131,10 +131,6 @@ def test_the_shipped_judge_tells_an_answer_from_a_near_miss():
         "A crossing takes 35 minutes. Bicycles travel free; a car costs 24 pounds each way."
     )
     answered = ["How long does the crossing take?", "What do I pay to take my car?", "Are bikes charged for?"]
-    near = [
-        "What does the Maribel weigh?",
-        "How long does the crossing to Red Island take?",
-        "Who is the captain?",
-    ]
+    near = ["What does the Maribel weigh?", "How long is the crossing to Red Island?", "Who is the captain?"]
     said = [judge.probabilities(question, [passage])[0] for question in (*answered, *near)]
     assert sum(yes > no for yes in said[:3] for no in said[3:]) >= 8, said

@@ -100,24 +100,19 @@ def phoenix(monkeypatch):
 def report(tmp_path):
     """What `evaluate --out` writes, of two systems and two messages."""
 
-    def reply(text, **verdicts):
-        return {"text": text, **dict.fromkeys(phoenix_experiments.SHARES, True), **verdicts}
-
     def system(name, *replies):
         return {"name": name, "tuned": name == "tone", "replies": replies, "seconds_a_reply": 1.5}
 
-    bad = reply("hey", all_rules=False, faithful=False, both=None, healthy=False)
+    bad = {"text": "hey", "all_rules": False, "faithful": False, "both": None, "healthy": False}
+    good = dict.fromkeys(phoenix_experiments.SHARES, True)
     messages = [
-        {"id": id_, "message": f"{id_}?", "notes": ["price: 5"], "chosen": f"{id_}.", "rejected": None}
+        {"id": id_, "message": f"{id_}?", "notes": ["price: 5"], "chosen": f"{id_}."}
         for id_ in ("kettle-1", "kettle-2")
     ]
+    tone = system("tone", {"text": "Dear one", **good}, {"text": "Dear two", **good})
     facts = {
-        "company": "Northwind Care",
-        "split": "dev",
-        "model": "tiny",
-        "machine": "a laptop",
-        "messages": messages,
-        "systems": [system("base", bad, bad), system("tone", reply("Dear one"), reply("Dear two"))],
+        **{"company": "Northwind Care", "split": "dev", "model": "tiny", "machine": "a laptop"},
+        **{"messages": messages, "systems": [system("base", bad, bad), tone]},
     }
     path = tmp_path / "evaluate.json"
     path.write_text(json.dumps(facts), encoding="utf-8")

@@ -91,16 +91,6 @@ def test_every_call_fits_the_schema_of_an_offered_tool(rows):
     assert checked > 300
 
 
-def test_there_are_calls_several_calls_no_calls_results_and_second_questions(rows):
-    said = [each["content"] for each in messages(rows) if each["role"] == "assistant"]
-    lists = [each for each in said if isinstance(each, list)]
-    assert 0.15 < sum(not each for each in lists) / len(lists) < 0.4
-    assert sum(len(each) > 1 for each in lists) > 0.1 * len(lists)
-    assert any(isinstance(each, str) for each in said)
-    users = [sum(m["role"] == "user" for m in branch) for row in rows for branch in row["branches"]]
-    assert max(users) > 1
-
-
 def test_what_is_said_of_a_result_stands_in_it(rows):
     seen = 0
     for branch in (branch for row in rows for branch in row["branches"]):

@@ -1,11 +1,11 @@
-"""Curation: what is wrong with a set of rows, each thing with a number, the rows, and what to do about it.
+"""Curation: checks that report what is wrong with a set of rows, with a number, the rows, and advice.
 
     >>> rows = read_rows(SAMPLE)
     >>> report(rows, run_checks(rows))["headline"]
     'no errors, 2 warnings in 886 rows'
 
-One file per idea: schema (form, tokens), duplicates (copies and leaks), labels (the guide), style (length,
-templates), personal (data of persons); checks puts them together.
+schema: form and length. duplicates: copies and leakage. labels: guide and notes. style: length and templates.
+personal: personal data.
 """
 
 from step4_finetune.data.curate.checks import report, run_checks, show

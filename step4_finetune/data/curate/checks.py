@@ -7,8 +7,8 @@
     ...
     length bias            ok       0.991       times rejected (95% 0.99-0.99)
 
-What the rows have nothing for (topics, pairs, a guide) is `not checked`, which is no failure.
-What stands in no row is not found: whether a reply answers its message takes a reader.
+A check whose columns the rows lack (topics, pairs, notes) is `not checked`, which is no failure. Whether a
+reply answers its message is for a reader to say.
 """
 
 from __future__ import annotations
@@ -30,20 +30,21 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 EXAMPLES = 3  # shown of each finding
-NAMED = 12  # rows whose ids are shown
+NAMED = 12  # row ids shown at most
 COLOURS = {UNCHECKED: "dim", WARNING: "yellow", ERROR: "bold red"}
 
 
 def run_checks(
     rows: Sequence[Row], guide: Guide | None = None, tokenizer: Any = None, limit: int = schema.LIMIT
 ) -> list[Finding]:
-    """What every check says; those of the rules need a guide, those of the tokens need a tokenizer.
+    """The finding of every check; those of rules need a guide, that of lengths needs a tokenizer.
 
     Raises:
         UserError: there are no rows.
     """
     if not rows:
         raise UserError("there are no rows to check")
+    company, system = (guide.company, guide.system) if guide else ("", "")
     checks: dict[str, Callable[[], Finding]] = {
         "form": lambda: schema.schema(rows),
         "copies": lambda: duplicates.duplicates(rows),
@@ -52,7 +53,7 @@ def run_checks(
         "topics": lambda: duplicates.topics_apart(rows),
         "templates": lambda: style.templates(rows),
         "lengths": lambda: style.length_bias(rows),
-        "fidelity": lambda: labels.faithful(rows, guide.company if guide else ""),
+        "fidelity": lambda: labels.faithful(rows, company),
         "splits": lambda: schema.splits(rows),
         "personal data": lambda: personal.personal_data(rows),
         "labels": lambda: unchecked("label noise", "no guide"),
@@ -63,28 +64,26 @@ def run_checks(
         checks["named breaks"] = lambda: labels.named_breaks(rows, broken)
         checks["rule names"] = lambda: labels.rule_names(rows, {rule.id for rule in guide.rules})
     if tokenizer is not None:
-        system = guide.system if guide else ""
         checks["tokens"] = lambda: schema.too_long(rows, tokenizer, system, limit)
-    found = []
+    findings = []
     with stage_bar(f"checking {len(rows)} rows", len(checks)) as stage:
         for name, check in checks.items():
             stage(name)
-            found.append(check())
-    return found
+            findings.append(check())
+    return findings
 
 
 def report(
     rows: Sequence[Row], findings: Sequence[Finding], guide: Guide | None = None, source: str = "rows"
 ) -> dict[str, Any]:
-    """What the checks found, as facts."""
-    levels = Counter(each.severity for each in findings)
-    splits = Counter(row.split for row in rows)
-    counted = ", ".join(
+    """The findings as facts."""
+    splits, levels = Counter(row.split for row in rows), Counter(each.severity for each in findings)
+    errors, warnings = (
         f"{levels[level] or 'no'} {level}{'' if levels[level] == 1 else 's'}" for level in (ERROR, WARNING)
     )
     return {
         "command": "step4_finetune data-check",
-        "headline": f"{counted} in {len(rows)} rows",
+        "headline": f"{errors}, {warnings} in {len(rows)} rows",
         "data": source,
         "fingerprint": fingerprint(rows),
         "rows": len(rows),
@@ -98,7 +97,7 @@ def report(
 
 
 def show(facts: Mapping[str, Any], console: Console) -> None:
-    """One line a check; then, of each that found something, examples, the rows, and what to do."""
+    """One line a check; then the examples, the rows and the advice of those that found something."""
     from shared.cli import plain_table
 
     table = plain_table("check", "", "found", "of", "what", right=("found", "of"))
@@ -123,19 +122,18 @@ def show(facts: Mapping[str, Any], console: Console) -> None:
 
 
 def _details(finding: Mapping[str, Any]) -> list[str]:
-    """Examples, each with the rows that have it, the other rows by id, and the advice."""
-    groups: dict[str, list[str]] = {}
+    """Some examples with their rows, the ids of the other rows, and the advice."""
+    ids_of: dict[str, list[str]] = {}
     for row in finding["rows"]:
-        groups.setdefault(row["example"], []).append(row["id"])
-    examples = list(groups.items())
-    lines = [f"{_some(ids)}: {example}" for example, ids in examples[:EXAMPLES]]
-    shown = {each for _, ids in examples[:EXAMPLES] for each in ids}
-    if more := [each for _, ids in examples[EXAMPLES:] for each in ids if each not in shown]:
-        lines.append(f"also {_some(list(dict.fromkeys(more)))}")
+        ids_of.setdefault(row["example"], []).append(row["id"])
+    lines = [f"{_first(ids)}: {example}" for example, ids in list(ids_of.items())[:EXAMPLES]]
+    shown = {each for ids in list(ids_of.values())[:EXAMPLES] for each in ids}
+    if others := [each["id"] for each in finding["rows"] if each["id"] not in shown]:
+        lines.append(f"also {_first(list(dict.fromkeys(others)))}")
     return [*lines, f"→ {finding['advice']}"]
 
 
-def _some(ids: Sequence[str]) -> str:
-    """The first of many."""
+def _first(ids: Sequence[str]) -> str:
+    """The first NAMED ids, and how many more there are."""
     rest = f" and {len(ids) - NAMED} more" if len(ids) > NAMED else ""
     return ", ".join(ids[:NAMED]) + rest

@@ -1,14 +1,14 @@
-"""The same text twice: copies, near-copies, and what train knows of dev and test.
+"""Duplicates and near-duplicates within a split, and leakage between train, dev and test.
 
     >>> near = Near()
     >>> near.add(0, "My hedge trimmer is too loud since Monday.")
     >>> near.find("my hedge trimmer is much too loud since monday")
     (0, 0.7555555555555555)
 
-Near means: of the runs of five letters that two texts have, at least `NEAR` are common to both (Jaccard).
-Comparing all with all would take n²; MinHash (Broder 1997) shrinks a text to 128 numbers, and hashing these
-in bands (LSH) names the few candidates, of which the exact figure is then taken. So nothing is called near
-that isn't; of pairs at the threshold about one in a hundred is overlooked.
+Two texts are near if they share at least `NEAR` of their runs of five letters (Jaccard). Comparing all pairs
+would take n² steps; MinHash (Broder 1997) shrinks a text to 128 numbers, and hashing these in bands (LSH)
+finds the few candidates, for which the exact value is then computed. So there are no false alarms; of pairs
+at the threshold about one in a hundred is missed.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ PERMUTATIONS = BANDS[0] * BANDS[1]
 
 
 class Near:
-    """Texts by number, of which it finds one that is nearly the same as a given one."""
+    """An index of numbered texts that finds the one nearest to a given text."""
 
     def __init__(self, threshold: float = NEAR) -> None:
         from datasketch import MinHashLSH
@@ -80,9 +80,9 @@ class Near:
 
 
 def shingles(text: str) -> frozenset[str]:
-    """Every run of LETTERS characters of the text when it is `folded`, so spaces between words count.
+    """Every run of LETTERS characters of the `folded` text; spaces between words count.
 
-    What is shorter is one shingle as a whole, be it empty.
+    A shorter text, even an empty one, is one shingle as a whole.
     """
     ### BEGIN SOLUTION 4.4: near duplicates
     plain = folded(text)
@@ -106,7 +106,7 @@ def folded(text: str) -> str:
 
 
 def duplicates(rows: Sequence[Row]) -> Finding:
-    """Rows that are wholly equal to an earlier one of their split."""
+    """Rows that equal an earlier one of their split."""
     seen: dict[tuple[str | None, ...], int] = {}
     cases = []
     for at, row in enumerate(rows):
@@ -153,7 +153,7 @@ def near_duplicates(rows: Sequence[Row], threshold: float = NEAR) -> Finding:
 
 
 def leakage(rows: Sequence[Row]) -> Finding:
-    """Prompts of train (and of dev) that are nearly the same as one on which it is measured later."""
+    """Prompts of train and dev that are nearly the same as one of a split that measures them."""
     held_out = {"test": Near(), "dev": Near()}
     later = {"train": ("test", "dev"), "dev": ("test",)}
     texts = [prompt_text(row) for row in rows]
@@ -170,7 +170,7 @@ def leakage(rows: Sequence[Row]) -> Finding:
 
 
 def topics_apart(rows: Sequence[Row]) -> Finding:
-    """Topics that stand in two splits: then nothing shows how the model does on a new one."""
+    """Topics that occur in several splits: then no figure shows how the model does on a new topic."""
     splits: dict[str, list[str]] = {}  # of a topic, in the order of the rows
     for row in rows:
         if row.topic and row.split not in splits.setdefault(row.topic, []):
@@ -180,7 +180,7 @@ def topics_apart(rows: Sequence[Row]) -> Finding:
     cases = []
     for at, row in enumerate(rows):
         where = splits.get(row.topic or "", [])
-        # Of a topic that train has, too, its rows there are to be moved.
+        # Where train has the topic, too, only its rows there are named: these are the ones to move.
         if len(where) > 1 and (row.split == "train" or "train" not in where):
             cases.append(Case(at, row.id, f"{row.topic}: in {' and '.join(where)}"))
     advice = "give a topic to one split; rows without the column split are divided so"
@@ -188,13 +188,13 @@ def topics_apart(rows: Sequence[Row]) -> Finding:
 
 
 def boilerplate(rows: Sequence[Row]) -> set[str]:
-    """Lines that more than half of the chosen replies have, such as the greeting."""
+    """Lines that occur in more than half of the chosen replies, such as the greeting."""
     lines = Counter(line for row in rows for line in {each.strip() for each in row.chosen.splitlines()})
     return {line for line, n in lines.items() if n > max(1, len(rows) / 2)}
 
 
 def _case(rows: Sequence[Row], at: int, other: int, near: float) -> Case:
-    """That one row is near another."""
-    said = short(rows[at].message, 60)
+    """The row at place `at` is near another."""
+    message = short(rows[at].message, 60)
     where = f" ({rows[other].split})" if rows[other].split != rows[at].split else ""
-    return Case(at, rows[at].id, f"{near:.2f} like {rows[other].id}{where}: {said}")
+    return Case(at, rows[at].id, f"{near:.2f} like {rows[other].id}{where}: {message}")

@@ -1,11 +1,9 @@
-"""What a check of the data says: a number, the rows with an example each, how bad it is, and what to do.
+"""The result of a check: a number, the rows with an example each, how serious it is, and what to do.
 
     >>> case = Case(7, "kettle-8", "the message is empty")
     >>> Finding("schema", 1, 506, "rows", ERROR, "write what is missing, or leave the row out", (case,))
 
-A check is a function of all rows that returns one of these. `number` is what was counted (or a ratio, or
-None where it could not be told), `of` what it could have been at most. Where the rows have nothing that it
-could look at, it is `unchecked`, which is neither well nor wrong.
+A check is a function from all rows to one of these.
 """
 
 from __future__ import annotations
@@ -31,11 +29,11 @@ class Case:
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check found in all rows; `unit` says what was counted, or why nothing was."""
+    """The result of one check; `unit` says what was counted, or why nothing was."""
 
     check: str
-    number: float | None
-    of: int | None
+    number: float | None  # what was counted, or a ratio; None where it is unknown
+    of: int | None  # the largest number possible
     unit: str
     severity: str = OK
     advice: str = ""
@@ -51,34 +49,34 @@ class Finding:
 def of_cases(
     check: str, cases: Iterable[Case], of: int, severity: str, advice: str, unit: str = "rows"
 ) -> Finding:
-    """The finding of a check that names rows: all is well where there are none."""
+    """The finding of a check that names rows; without cases it is `ok`."""
     found = tuple(cases)
     number = len({case.row for case in found})
     return Finding(check, number, of, unit, severity if found else OK, advice if found else "", found)
 
 
 def unchecked(check: str, why: str) -> Finding:
-    """The finding of a check that had nothing to look at, and what was missing."""
+    """The finding of a check whose columns the rows lack, or whose guide is missing."""
     return Finding(check, None, None, why, UNCHECKED)
 
 
 def prompt_text(row: Row) -> str:
-    """All that was written before the reply, without the system message."""
+    """The conversation before the reply, without the system message."""
     return "\n".join(each["content"] for each in row.prompt if each["role"] != "system")
 
 
 def replies(row: Row) -> list[tuple[str, str]]:
-    """Its replies by name."""
+    """The row's replies by name."""
     named = [("chosen", row.chosen)]
     return named if row.rejected is None else [*named, ("rejected", row.rejected)]
 
 
 def short(text: str, longest: int = LONGEST) -> str:
-    """A text on one line of bearable length."""
+    """A text on one line, cut to `longest` characters."""
     line = " ".join(text.split())
     return line if len(line) <= longest else line[: longest - 1].rstrip() + "…"
 
 
 def places(rows: Sequence[Row], split: str) -> list[int]:
-    """Where the rows of a split are."""
+    """The places of the rows of a split."""
     return [at for at, row in enumerate(rows) if row.split == split]

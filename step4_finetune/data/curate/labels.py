@@ -1,6 +1,6 @@
-"""Whether the labels are true: chosen replies keep the guide and say what the notes say, others do not.
+"""Whether the labels are right: chosen replies keep the guide and are faithful, rejected ones are not.
 
-DPO takes the labels as they are: a chosen reply that breaks a rule teaches to break it.
+DPO trusts the labels: a chosen reply that breaks a rule teaches the model to break it.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def named_breaks(rows: Sequence[Row], broken: Broken) -> Finding:
 
 
 def rule_names(rows: Sequence[Row], known: Collection[str]) -> Finding:
-    """Rows whose `breaks` name a rule that the guide hasn't: misspelt, or of another guide."""
+    """Rows whose `breaks` name a rule that the guide doesn't have."""
     cases = [
         Case(at, row.id, f"breaks names {each}, which is no rule of the guide")
         for at, row in enumerate(rows)
@@ -79,9 +79,8 @@ def rule_names(rows: Sequence[Row], known: Collection[str]) -> Finding:
 
 
 def faithful(rows: Sequence[Row], company: str = "") -> Finding:
-    """Chosen replies that say less, more or something else than their notes (tone/fidelity.py), and rejected
-    ones that say just that, where `breaks` names their facts. Without a company, it is who signs the
-    chosen reply.
+    """Chosen replies that are not faithful to their notes (tone/fidelity.py), and rejected ones that are,
+    although `breaks` names FACTS. Where no company is given, it is taken from the chosen reply's sign-off.
     """
     labelled = [at for at, row in enumerate(rows) if row.notes and row.chosen.strip()]
     if not labelled:

@@ -1,12 +1,12 @@
-"""Personal data in the rows: e-mail addresses, telephone and card numbers, IBANs. Models repeat such things.
+"""Personal data in texts: e-mail addresses, telephone and card numbers, IBANs. Models repeat them.
 
     >>> [(each.kind, each.masked) for each in personal("Ring 020 7946 0958 about order 4155552671")]
     [('telephone number', '020…')]
 
-By the patterns and check sums of Presidio's recognisers, without its language model: names of people are not
-found. Addresses that are spelt out to get past a form ("name at example dot com") are. Many an order number
-would do as a telephone number, so one that stands behind "order", "booking" and the like is none, and bare
-digits are one only where the text speaks of ringing up.
+Presidio's recognisers find them by patterns and check sums, without its language model: names of people are
+not found. Addresses that are spelt out ("name at example dot com") are. Order numbers look like telephone
+numbers, so a number after "order", "booking" and the like doesn't count, and bare digits count only where the
+text mentions calling.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ KINDS = {
     "CREDIT_CARD": "card number",
     "IBAN_CODE": "IBAN",
 }
-# What all of them have, an @ or seven digits: without it the recognisers, seconds to import, needn't look.
+# All of them have an @ or seven digits; without these the recognisers, seconds to import, are not needed.
 POSSIBLE = re.compile(r"@|\d(?:[\s().+/-]*\d){6}")
 NUMBER_OF = re.compile(
     r"\b(?:order|booking|ticket|reference|ref|invoice|account|contract|serial|tracking|parcel|shipment|case|code"
@@ -45,13 +45,13 @@ SPELT = re.compile(
     rf"\b[\w.+-]+(?:\s*{DOT}\s*[\w.+-]+)*\s*{AT}\s*[\w-]+(?:\s*{DOT}\s*[\w-]+)*\s*{DOT}\s*{ENDING}",
     re.IGNORECASE,
 )
-# Ofcom keeps these for films and books: they ring nowhere, so rows may hold them.
+# Ofcom reserves these for films and books, so rows may hold them.
 INVENTED = re.compile(r"(?:07700\W?900|03069\W?990)\W?\d{3}")
 
 
 @dataclass(frozen=True)
 class Personal:
-    """Something personal in a text, by its place."""
+    """One piece of personal data in a text, by its place."""
 
     kind: str
     start: int
@@ -60,10 +60,10 @@ class Personal:
 
 
 def personal(text: str) -> list[Personal]:
-    """What is personal in a text, from its beginning on.
+    """The personal data of a text, in its order.
 
     Raises:
-        UserError: presidio-analyzer is not installed, and the text has what it should look at.
+        UserError: the text may hold some, and presidio-analyzer is not installed.
     """
     found = [(*spelt.span(), 0.0, KINDS["EMAIL_ADDRESS"]) for spelt in SPELT.finditer(text)]
     for recognizer in recognizers() if POSSIBLE.search(text) else ():
@@ -77,19 +77,31 @@ def personal(text: str) -> list[Personal]:
     return kept
 
 
+def redact(text: str, allowed: str = "") -> tuple[str, list[Personal]]:
+    """The text with personal data replaced by its kind, and that data; what `allowed` contains stays.
+
+    >>> redact("Ring 020 7946 0123 about order 447109238816.")
+    ('Ring [telephone number] about order 447109238816.', [Personal(kind='telephone number', ...)])
+    """
+    found = [each for each in personal(text) if text[each.start : each.end] not in allowed]
+    for each in reversed(found):
+        text = f"{text[: each.start]}[{each.kind}]{text[each.end :]}"
+    return text, found
+
+
 def _is_telephone(text: str, start: int, end: int) -> bool:
-    """Whether digits that have the form of a telephone number are meant as one."""
+    """Whether digits that look like a telephone number are one."""
     if text[start] == "+":
         return True
     if NUMBER_OF.search(text[:start]):
         return False
-    plain = re.fullmatch(r"\d+(?:[.,]\d+)?", text[start:end])  # as an amount may be written, too
+    plain = re.fullmatch(r"\d+(?:[.,]\d+)?", text[start:end])  # or an amount
     return not plain or bool(RINGING.search(text[max(0, start - 60) : start]))
 
 
 @cache
 def recognizers() -> tuple[Any, ...]:
-    """Presidio's recognisers that need neither a language model nor the network."""
+    """Presidio's recognisers, set up to need neither a language model nor the network."""
     from shared.models.quiet import quiet_transformers
 
     quiet_transformers()  # which Presidio imports
@@ -99,18 +111,18 @@ def recognizers() -> tuple[Any, ...]:
     except ImportError:
         raise UserError("personal data can't be looked for: pip install presidio-analyzer") from None
 
-    known_endings = tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)  # those that it brings along
+    known_endings = tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)  # the packaged list
 
-    class Mail(presidio.EmailRecognizer):  # its own one asks the network for the list of endings
+    class Mail(presidio.EmailRecognizer):  # Presidio's downloads the list of endings
         def validate_result(self, pattern_text: str) -> bool:
             return bool(known_endings(pattern_text).fqdn)
 
-    class Abroad(presidio.PhoneRecognizer):  # +44 ...: meant as one, even where it can't exist
+    class Abroad(presidio.PhoneRecognizer):  # +44 ... is one, even if the number is not valid
         def analyze(self, text: str, entities: list[str], nlp_artifacts: Any = None) -> list[Any]:
             found = super().analyze(text, entities, nlp_artifacts)
             return [each for each in found if text[each.start] == "+"]
 
-    home = presidio.PhoneRecognizer(leniency=2)  # numbers that can exist, not only be written so
+    home = presidio.PhoneRecognizer(leniency=2)  # valid numbers only
     cards, ibans = presidio.CreditCardRecognizer(), presidio.IbanRecognizer()
     return Mail(), cards, ibans, home, Abroad(leniency=0)
 

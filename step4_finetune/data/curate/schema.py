@@ -1,6 +1,6 @@
-"""Whether rows have the form and length they need, and whether every split has some.
+"""Whether rows are complete and short enough, and whether every split has some.
 
-Trainers cut what is too long, from the end: the sign-off goes first, and the model learns to leave it out.
+Trainers cut long rows at the end: the sign-off goes first, and the model learns to leave it out.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ BROKEN_TEXT = "\ufffd"  # stands where bytes were no UTF-8
 
 
 def schema(rows: Sequence[Row]) -> Finding:
-    """Rows that nothing can be learnt from as they are."""
+    """Rows with empty or broken texts, equal replies, unknown roles or a repeated id."""
     ids: dict[str, int] = {}
     cases = []
     for at, row in enumerate(rows):

@@ -1,8 +1,7 @@
-"""What replies teach besides the tone: their length, and sentences that come again and again.
+"""What replies teach besides the tone: their length, and sentences that are repeated.
 
-DPO raises what tells chosen from rejected. Where chosen replies are twice as long, that is their length
-(Park et al. 2024, arXiv:2403.19159). And a sentence that answers a dozen messages is learnt by heart, with
-another word in its gap, whatever was asked.
+DPO learns whatever separates chosen from rejected: where chosen replies are twice as long, their length (Park
+et al. 2024, arXiv:2403.19159). A sentence that answers a dozen messages is learnt by heart.
 """
 
 from __future__ import annotations
@@ -26,8 +25,8 @@ GAP = "#"
 def length_bias(rows: Sequence[Row]) -> Finding:
     """The mean ratio of the lengths (in words) of chosen and rejected, with its 95 % interval over pairs.
 
-    The mean of ratios is that of their logarithms, so that twice and half cancel out. An error where the
-    whole interval is outside of FAIR, a warning where the mean is.
+    It is the geometric mean, so that twice and half cancel out. An error if the whole interval is outside of
+    FAIR, a warning if only the mean is.
     """
     ratios = {
         at: len(row.chosen.split()) / len(row.rejected.split())
@@ -53,7 +52,7 @@ def length_bias(rows: Sequence[Row]) -> Finding:
 
 
 def templates(rows: Sequence[Row]) -> Finding:
-    """Sentences of chosen replies that more than REPEATS replies have, but for their rows' own words."""
+    """Sentences that occur in more than REPEATS chosen replies, apart from their rows' own words."""
     common, cases = boilerplate(rows), []
     used: dict[str, set[int]] = defaultdict(set)  # by skeleton, the rows
     for at, row in enumerate(rows):
@@ -65,15 +64,15 @@ def templates(rows: Sequence[Row]) -> Finding:
                 used[skeleton(sentence, row)].add(at)
     over = sorted(((k, v) for k, v in used.items() if len(v) > REPEATS), key=lambda each: -len(each[1]))
     for pattern, by_row in over:
-        said = f"{len(by_row)} times {short(pattern)}"
-        cases += [Case(at, rows[at].id, said) for at in sorted(by_row)]
+        example = f"{len(by_row)} times {short(pattern)}"
+        cases += [Case(at, rows[at].id, example) for at in sorted(by_row)]
     advice = f"reword until no sentence is used more than {REPEATS} times: templates teach parroting"
     unit = f"rows ({len(over)} sentences)" if over else "rows"
     return of_cases("templates", cases, len(rows), WARNING, advice, unit)
 
 
 def skeleton(sentence: str, row: Row) -> str:
-    """A sentence with a gap for what is its row's own: topic, numbers, long words of the message."""
+    """A sentence with gaps for its row's own words: topic, numbers, long words of the message."""
     own = [*([row.topic] if row.topic else []), *re.findall(r"\w{5,}", row.message)]
     for each in sorted(own, key=len, reverse=True):
         sentence = re.sub(rf"(?<!\w){re.escape(each)}(?:e?s)?(?!\w)", GAP, sentence, flags=re.IGNORECASE)
