@@ -93,7 +93,7 @@ def replies(
 def _common_prefix(model: PreTrainedModel, rendered: Sequence[list[int]]) -> list[int]:
     """The tokens that all prompts begin with, leaving at least one to read in each.
 
-    None where they are few, or where an adapter looks for its invocation in each prompt (invocation.py).
+    Empty where they are few, or where an adapter looks for its invocation in each prompt (invocation.py).
     """
     if len(rendered) < 2 or hasattr(model, "peft_config"):
         return []

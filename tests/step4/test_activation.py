@@ -36,7 +36,7 @@ def run(tmp_path_factory, tiny_cache):
     return out
 
 
-def test_every_prompt_under_the_system_message_begins_with_the_call(tokenizer):
+def test_every_prompt_under_the_system_message_begins_with_the_invocation(tokenizer):
     call = invocation.invocation_tokens(tokenizer, [under(runs.SYSTEM)])
     assert runs.SYSTEM in tokenizer.decode(call)
     for said in ("Where?", "\nWhere?", "\n\n\nWhere?", " Where?", "", "you", "🙂"):
@@ -47,7 +47,7 @@ def test_every_prompt_under_the_system_message_begins_with_the_call(tokenizer):
 
 
 @torch.inference_mode()
-def test_without_the_call_it_is_the_base_and_with_it_the_merged_model(run, tokenizer):
+def test_without_the_invocation_it_is_the_base_and_with_it_the_merged_model(run, tokenizer):
     config = json.loads((run / "adapter_config.json").read_text())  # PEFT's own key
     assert config["alora_invocation_tokens"] == invocation.invocation_tokens(tokenizer, [under(runs.SYSTEM)])
     settings = runs.settings()

@@ -29,7 +29,7 @@ def test_measuring_by_hand():
     assert calm["precision_interval"] is None
 
 
-def test_silence_is_not_counted_for_rules_that_only_forbid():
+def test_empty_replies_do_not_count_for_rules_that_only_forbid():
     found = {
         each["name"]: each
         for each in validate.measure([{"message": "x", "reply": reply(""), "breaks": ["sentences"]}], GUIDE)

@@ -153,7 +153,7 @@ def test_another_guide_and_data_go_all_the_way(finetune, tmp_path):
         ('{"prompt": "a", "completion": "b", "split": "train"}\n', "company: X\nrules: []\n", "has no rules"),
     ],
 )
-def test_data_and_guides_that_cannot_be_learnt_from(bad, tmp_path, data, guide, says):
+def test_data_and_guides_without_training_rows_are_refused(bad, tmp_path, data, guide, says):
     (tmp_path / "mine.jsonl").write_text(data)
     (tmp_path / "mine.yaml").write_text(guide)
     own = ("--smoke", "--guide", "mine.yaml")
@@ -178,7 +178,7 @@ def test_data_and_guides_that_cannot_be_learnt_from(bad, tmp_path, data, guide, 
         ("evaluate --adapter nowhere", "there is no run in nowhere: `python -m step4_finetune train"),
     ],
 )
-def test_flags_that_are_wrong(bad, tmp_path, line, says):
+def test_wrong_flags_are_refused(bad, tmp_path, line, says):
     assert says in bad(*line.split(), "--smoke")
     assert not (tmp_path / "run").exists()
 
@@ -251,7 +251,7 @@ def test_every_command_and_every_flag_has_help(finetune, path):
         assert getattr(parameter, "help", None), (path, parameter.name)
 
 
-def test_every_demo_run_is_a_command_that_there_is():
+def test_every_demo_run_names_a_command():
     demo = tomllib.loads((ROOT / "step4_finetune" / "demo.toml").read_text())["run"]
     assert all(run["args"][0] in COMMANDS for run in demo)
 

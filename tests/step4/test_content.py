@@ -10,7 +10,7 @@ NOTES = ("plan: inspected by a technician", "cost: repaired under your cover", "
 MESSAGE = "My hedge trimmer is louder since 12 May"
 
 
-def test_a_score_has_it_all():
+def test_a_good_reply_scores_full_marks():
     found = score(reply(), GUIDE, NOTES, MESSAGE)
     assert (found.adherence, found.all_rules, found.faithful, found.healthy) == (1, True, True, True)
     facts = found.as_json()
@@ -26,20 +26,20 @@ def test_a_score_has_it_all():
         (BODY.replace("12 May", "13 May!"), False, False),
     ],
 )
-def test_both_takes_the_tone_and_the_facts(body, all_rules, faithful):
+def test_both_needs_tone_and_facts(body, all_rules, faithful):
     found = score(reply(body), GUIDE, NOTES, MESSAGE)
     assert (found.all_rules, found.faithful, found.both) == (all_rules, faithful, False)
     assert found.adherence == pytest.approx(1 if all_rules else 10 / 11)
 
 
-def test_without_notes_nobody_knows_whether_it_is_true():
+def test_without_notes_fidelity_is_unknown():
     for text in (reply(), reply(BODY + " Cool!")):
         found = score(text, GUIDE, message=MESSAGE)
         assert (found.faithful, found.both, found.fidelity) == (None, None, None)
         assert not {"missing", "added", "turned"} & set(found.as_json())
 
 
-def test_a_reply_that_is_not_whole_is_not_faithful():
+def test_an_unhealthy_reply_is_not_faithful():
     twice = reply(f"{BODY} {BODY}")
     found = score(twice, GUIDE, NOTES, MESSAGE)
     assert (found.fidelity.faithful, found.problems, found.faithful) == (True, ("looping",), False)

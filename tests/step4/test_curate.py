@@ -152,7 +152,7 @@ def test_length_bias_is_the_geometric_mean_of_ratios():
     assert style.length_bias(by_chance).severity == WARNING
 
 
-def test_templates_are_found_behind_topics_and_numbers():
+def test_templates_are_found_despite_other_topics_and_numbers():
     things = ["kettle", "boiler", "door bell", "lamps"]
     rows = [
         Row(

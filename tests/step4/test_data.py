@@ -80,7 +80,7 @@ def test_notes_are_a_list_or_a_text_with_a_line_each(file, notes, read):
     assert row.notes == read
 
 
-def test_line_separators_inside_of_a_text_end_no_row(file):
+def test_line_separators_within_a_text_end_no_row(file):
     row = {"prompt": "a\u2028b\x85c", "completion": "d\x0be", "split": "train"}
     file.write_text(json.dumps(row, ensure_ascii=False) + "\r\n", encoding="utf-8")
     (found,) = read_rows(file)
@@ -158,12 +158,12 @@ GOOD = '{"prompt": "a", "completion": "b", "split": "train"}\n'
         ('{"prompt": "\\ud800", "completion": "b"}', "rows.jsonl:2 has half a character"),
     ],
 )
-def test_a_line_that_is_wrong_is_named(file, line, said):
+def test_wrong_lines_are_named(file, line, said):
     file.write_text(GOOD + line + "\n", encoding="utf-8")
     assert said in refusal(file)
 
 
-def test_a_file_that_is_not_there_or_no_text(file):
+def test_missing_and_binary_files(file):
     assert refusal("nowhere.jsonl").startswith("there is no file nowhere.jsonl: name a .jsonl or .csv file")
     file.write_bytes(b"\xff\xfe\x00{")
     assert "cannot be read as UTF-8 text" in refusal(file)

@@ -49,7 +49,7 @@ def test_show_sets_the_replies_side_by_side(data, file):
     assert got.out.endswith("1 more with --limit\n")
 
 
-def test_show_of_what_is_not_there(wrong, file):
+def test_show_lists_what_there_is(wrong, file):
     said = wrong("show", *own(file), "--split", "tset")
     assert "has no such row: its splits are dev, test, train, its topics boiler, gym card, " in said
     assert "ids are like kettle-1" in said
@@ -139,7 +139,7 @@ def test_build_divides_rows_without_a_split_by_the_shares_asked_for(data, file, 
     assert {split: each["rows"] for split, each in splits.items()} == {"train": len(ROWS)}
 
 
-def test_build_keeps_files_that_are_there(wrong, data, file, tmp_path):
+def test_build_keeps_existing_files(wrong, data, file, tmp_path):
     (tmp_path / "built").mkdir()
     (tmp_path / "built" / "dev.jsonl").write_text("mine")
     args = ("build", *own(file), "--out", tmp_path / "built", "--smoke")

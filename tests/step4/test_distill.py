@@ -64,7 +64,7 @@ def test_a_reply_that_breaks_a_rule_is_tried_again_with_what_was_wrong(api, out)
     assert (facts["kept"], facts["requests"]) == (1, 2)
 
 
-def test_what_never_passes_is_put_aside_with_its_reasons(api, out):
+def test_a_reply_that_fails_twice_is_saved_apart_with_its_reasons(api, out):
     api.enqueue("Hi! We'll fix it.")
     api.enqueue(ROWS[0].chosen.replace("the model that is printed below the handle", "more"))
     facts = run(ROWS[:1], out)
@@ -104,7 +104,7 @@ def test_the_budget_ends_it_and_the_same_command_continues(api, out):
     assert run(ROWS[:4], out)["requests"] == 0
 
 
-def test_a_model_that_fails_loses_nothing(api, out):
+def test_a_failing_model_loses_no_rows(api, out):
     api.enqueue(ROWS[0].chosen)
     api.enqueue(status=529, error="Overloaded")
     with pytest.raises(UserError, match=r"tiny: the server is overloaded \(529\)") as refused:
@@ -125,7 +125,7 @@ def test_conversations_keep_their_turns(api, out):
     assert run([spoilt(ROWS[0], prompt=turns)], out)["requests"] == 0
 
 
-def test_a_file_that_is_none_of_ours(api, out):
+def test_other_files_are_left_alone(api, out):
     out.write_text('{"text": "a novel"}\n')
     with pytest.raises(UserError, match=r"pairs\.jsonl:1 is not a row of an earlier run"):
         run(ROWS, out)

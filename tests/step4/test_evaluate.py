@@ -67,7 +67,7 @@ def test_every_system_answers_every_message_of_the_split(scripted):
     assert shots[1]["content"] == with_notes(good()[0].message, good()[0].notes)
 
 
-def test_what_the_replies_are_worth(scripted):
+def test_scores_of_each_system(scripted):
     facts = scripted()
     base, tone = facts["systems"][0], facts["systems"][-1]
     assert tone["all_rules"] == {"hits": 2, "n": 2, "share": 1.0, "interval": wilson(2, 2)}
@@ -102,7 +102,7 @@ def test_differences_are_paired_and_of_the_tuned_models_only(scripted):
     assert scripted(adapters=[])["differences"] == []
 
 
-def test_intervals_draw_whole_topics():
+def test_intervals_resample_whole_topics():
     """Ten messages of two topics tell as much as two messages do, where those of a topic are alike."""
     alike = [1.0] * 5 + [0.0] * 5
     assert evaluation.interval(alike, ["a"] * 5 + ["b"] * 5) == (0.0, 1.0)
@@ -130,7 +130,7 @@ def test_without_notes_fidelity_is_unknown_and_shown_so(scripted, tmp_path):
         ({"baselines": [], "adapters": []}, "nothing to evaluate"),
     ],
 )
-def test_what_cannot_be_compared(scripted, changes, says):
+def test_wrong_splits_and_systems_are_refused(scripted, changes, says):
     with pytest.raises(UserError, match=says):
         scripted(**changes)
 

@@ -27,7 +27,7 @@ def run(tmp_path):
     return tmp_path / "run"
 
 
-def test_everything_is_written_and_said(settings, run, tmp_path):
+def test_all_forms_are_written_with_their_commands(settings, run, tmp_path):
     facts = files.run(settings, run, tmp_path / "tone", SYSTEM)
     made = {each.name for each in (tmp_path / "tone").iterdir()}
     assert {"model.safetensors", "model-f16.gguf", "model-q8_0.gguf", "Modelfile", "adapter"} < made
@@ -44,7 +44,7 @@ def test_everything_is_written_and_said(settings, run, tmp_path):
     assert "vllm serve tiny --enable-lora --max-lora-rank 8" in said
 
 
-def test_a_fully_trained_model_has_no_adapter_to_hand_on(settings, tmp_path):
+def test_a_fully_trained_model_has_no_adapter_to_export(settings, tmp_path):
     models.load_causal_lm("tiny", dtype="float32").save_pretrained(tmp_path / "run")
     facts = files.run(settings, tmp_path / "run", tmp_path / "tone", formats=["q8_0"])
     assert [part["what"] for part in facts["parts"]] == ["merged model", "GGUF, q8_0"]
@@ -54,7 +54,7 @@ def test_a_fully_trained_model_has_no_adapter_to_hand_on(settings, tmp_path):
 @pytest.mark.parametrize(
     ("options", "says"), [({"formats": ["q3"]}, "use f16, q8_0"), ({"system": 'say """'}, "take it out")]
 )
-def test_what_can_not_be_written_is_said_before_work_begins(settings, run, tmp_path, options, says):
+def test_wrong_options_are_refused_before_work_begins(settings, run, tmp_path, options, says):
     with pytest.raises(UserError, match=says):
         files.run(settings, run, tmp_path / "tone", **options)
     assert not (tmp_path / "tone").exists()
@@ -68,7 +68,7 @@ def test_the_modelfile_holds_file_template_system_and_stops():
     assert "SYSTEM" not in files.modelfile("model-f16.gguf")
 
 
-def test_ollamas_template_writes_what_the_models_own_does():
+def test_ollamas_template_equals_the_models_own():
     """Go's template, followed by hand: one block is repeated for each message."""
     before, block, after = re.fullmatch(
         r"(.*)\{\{- range \.Messages \}\}(.*)\{\{ end \}\}(.*)", files.OLLAMA_TEMPLATE, re.DOTALL
@@ -83,7 +83,7 @@ def test_ollamas_template_writes_what_the_models_own_does():
     assert written + after == own
 
 
-def test_vllm_is_given_room_for_the_rank(run):
+def test_the_vllm_command_allows_the_rank(run):
     for r, room in ((4, 8), (16, 16), (33, 64)):
         change(run, r=r)
         assert f"--max-lora-rank {room} " in files.vllm_command(run)

@@ -42,7 +42,7 @@ VOUCHER = "A voucher for the sauna lies in your locker."
         ("Karl met you. He has the key.", [DRIVER], {}),  # a name may begin a sentence
     ],
 )
-def test_what_is_left_out_and_what_is_added(body, notes, wrong):
+def test_missing_and_added(body, notes, wrong):
     assert found(body, *notes) == Fidelity(**wrong)
     assert found(body, *notes).faithful is not bool(wrong)
 
@@ -56,18 +56,18 @@ def test_what_is_left_out_and_what_is_added(body, notes, wrong):
         ("plan: technician comes", ()),
     ],
 )
-def test_a_date_a_day_a_name_or_a_code_may_not_be_left_out(note, missing):
+def test_dates_days_names_and_codes_are_required(note, missing):
     left_out = found("The technician comes.", note).missing
     assert tuple(each for each in left_out if each != note) == missing
 
 
-def test_what_the_message_says_may_be_said():
+def test_facts_of_the_message_are_not_added():
     body = "The refund for the sauna on 3 May is approved."
     assert found(body, REFUND).added == ("3", "may")
     assert found(body, REFUND, message="The Sauna was shut on 3 May!").faithful
 
 
-def test_the_greeting_may_name_whom_the_notes_name():
+def test_the_greeting_may_use_a_name_of_the_notes():
     body, note = "The repair is approved.", "decision: repair approved"
     assert found(body, note, "member: Ms Okafor", greeting="Dear Ms Okafor,").faithful
     assert found(body, note, greeting="Dear Ms Okafor,").added == ("okafor",)
@@ -92,13 +92,13 @@ def test_denials_and_plans(note, wrong, right):
     assert found(right, note).faithful
 
 
-def test_a_denial_in_another_clause_is_another_matter():
+def test_a_denial_in_another_clause_does_not_count():
     notes = ("decision: refund approved", "declined: voucher")
     assert found("The refund is approved, but the voucher is declined.", *notes).faithful
     assert found("The refund is declined, but the voucher is approved.", *notes).turned == notes
 
 
-def test_a_fact_of_one_note_that_is_told_of_another():
+def test_swapped_facts_are_turned():
     notes = ("visit: plumber comes on Monday", "delivery: parcel arrives on Friday")
     assert found("The plumber comes on Monday. The parcel arrives on Friday.", *notes).faithful
     assert found("The plumber comes on Friday. The parcel arrives on Monday.", *notes).turned == notes
@@ -118,16 +118,16 @@ def test_a_fact_of_one_note_that_is_told_of_another():
         ("on 3 May", "on May 3"),
     ],
 )
-def test_one_number_in_several_ways(one, other):
+def test_equal_numbers_and_dates(one, other):
     assert facts(one) == facts(other) != set()
 
 
 @pytest.mark.parametrize(("one", "other"), [("5", "50"), ("14.90", "14.09"), ("9:30", "9:00"), ("1.5", "15")])
-def test_other_numbers(one, other):
+def test_different_numbers(one, other):
     assert facts(one) != facts(other)
 
 
-def test_what_is_a_name():
+def test_names():
     assert facts("Please ask Ms Okafor’s office at Mill Lane. I may know.") == {"okafor", "mill", "lane"}
     assert facts("You may come in May") == {"may"}
 
@@ -135,7 +135,7 @@ def test_what_is_a_name():
 # --- the sample -------------------------------------------------------------------------------------------
 
 
-def test_every_row_of_the_sample_is_what_its_labels_say():
+def test_the_samples_labels_are_right():
     """The chosen replies keep the guide and are faithful; `breaks` says just what is wrong with the others.
 
     The program has false alarms, too, on what is true: few on chosen replies, some on those off the tone.

@@ -32,7 +32,7 @@ def test_the_sets_are_large_enough_and_apart():
         (reply(), True),
     ],
 )
-def test_a_leak_is_the_companys_voice_where_nobody_asked_for_it(text, leaked):
+def test_a_leak_is_the_companys_greeting_sign_off_or_name(text, leaked):
     assert forgetting.leaks(text, GUIDE) is leaked
 
 
@@ -49,7 +49,7 @@ def test_a_leak_is_the_companys_voice_where_nobody_asked_for_it(text, leaked):
         ("C++ is one", "C++", True),
     ],
 )
-def test_an_answer_is_found_as_a_whole_word_or_number(text, answer, held):
+def test_answers_are_whole_words_or_numbers(text, answer, held):
     assert forgetting.holds(text, answer) is held
 
 
@@ -68,7 +68,7 @@ def test_perplexity_is_that_of_all_tokens_together(tmp_path):
     assert forgetting.perplexity(model, tokenizer, path) == pytest.approx(math.exp(total / count), rel=1e-4)
 
 
-def test_all_three_for_one_model(monkeypatch):
+def test_leak_answers_and_perplexity_of_one_model(monkeypatch):
     asked = [Question("2 + 3?", "5"), Question("Capital of France?", "Paris"), Question("Tell me a joke")]
     said = [Reply(text, 10, 5, True) for text in ("It is 5.", "Dear member,\n\nLyon.", "Knock knock.")]
     monkeypatch.setattr(forgetting, "replies", lambda *_args, **_more: said)

@@ -30,7 +30,7 @@ def tokens_read(model, write):
     return made, sum(read)
 
 
-def test_a_common_beginning_is_read_once_and_the_replies_are_the_same(parts, monkeypatch):
+def test_a_common_prefix_is_read_once_and_the_replies_are_the_same(parts, monkeypatch):
     model, tokenizer = parts
     shared, few = tokens_read(model, lambda: generate.replies(model, tokenizer, prompts(), 12, batch_size=2))
     monkeypatch.setattr(generate, "SHORTEST_PREFIX", 10**9)
@@ -41,7 +41,7 @@ def test_a_common_beginning_is_read_once_and_the_replies_are_the_same(parts, mon
     assert many - few > prefix  # two prompts' worth of it, at least one of them for certain
 
 
-def test_something_is_left_to_read_where_one_prompt_begins_another(parts):
+def test_equal_prompts_get_equal_replies(parts):
     model, tokenizer = parts
     twice = [prompts()[0], prompts()[0]]
     first, second = generate.replies(model, tokenizer, twice, 5)

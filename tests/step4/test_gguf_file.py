@@ -69,7 +69,7 @@ def test_transformers_reads_the_same_weights_back(folder, tmp_path, number_forma
         assert getattr(back.config, key) == pytest.approx(getattr(model.config, key))
 
 
-def test_llama_cpp_cuts_texts_as_the_tokenizer_does_and_says_the_same_words(folder, tmp_path):
+def test_llama_cpp_tokenizes_and_generates_as_transformers_does(folder, tmp_path):
     tokenizer, model = models.load_tokenizer(str(folder)), models.load_causal_lm(str(folder), dtype="float32")
     server = llama_cpp(gguf.write(folder, tmp_path / "model.gguf", "f32"))
     for text in TEXTS:
@@ -111,7 +111,7 @@ def change(path, **values):
         ),
     ],
 )
-def test_what_can_not_be_converted_is_said_in_one_line(folder, tmp_path, break_it, says):
+def test_unsupported_models_are_refused_in_one_line(folder, tmp_path, break_it, says):
     shutil.copytree(folder, tmp_path / "model")
     break_it(tmp_path / "model")
     with pytest.raises(UserError, match=says):

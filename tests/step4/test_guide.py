@@ -109,7 +109,7 @@ def test_a_rule_may_have_checks_of_all_kinds_with_their_defaults_and_in_holds_fo
         ("first", "Will you come? It is here.", True),
     ],
 )
-def test_the_end_of_a_pattern_is_that_of_the_place(tmp_path, where, body, kept):
+def test_anchors_match_at_the_ends_of_the_place(tmp_path, where, body, kept):
     rows = [rule("bye", ends_with="Bye, Pip"), rule("ask", require=r"\?\Z", **{"in": where})]
     loaded = read_guide(write(tmp_path, guide(*rows)))
     assert (rules.broken(f"{body}\n\nBye, Pip", loaded) == ()) is kept
@@ -150,7 +150,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("data", "message"), WRONG, ids=[message[:40] for _, message in WRONG])
-def test_a_wrong_guide_is_said_in_one_line(tmp_path, data, message):
+def test_mistakes_in_guides_are_one_line(tmp_path, data, message):
     with pytest.raises(UserError) as refused:
         read_guide(write(tmp_path, data))
     assert message in str(refused.value)
@@ -158,7 +158,7 @@ def test_a_wrong_guide_is_said_in_one_line(tmp_path, data, message):
     assert "\n" not in str(refused.value)
 
 
-def test_a_guide_that_is_not_there(tmp_path):
+def test_a_missing_guide(tmp_path):
     with pytest.raises(UserError, match=r"cannot read .*nowhere\.yaml: "):
         read_guide(tmp_path / "nowhere.yaml")
 

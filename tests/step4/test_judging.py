@@ -92,7 +92,7 @@ def test_a_branch_is_read_as_the_judge_reads_the_pair(file):
 
 
 @pytest.mark.parametrize("text", [None, "", '{"passage": "x"}', '{"passage": "x", "questions": [["y", 1]]}'])
-def test_a_file_that_holds_no_passages_is_one_line(tmp_path, text):
+def test_other_files_are_refused_in_one_line(tmp_path, text):
     path = tmp_path / "x.jsonl"
     if text is not None:
         path.write_text(text)
@@ -112,7 +112,7 @@ def test_the_recipe_trains_on_the_tiny_model(tmp_path, command, file):
 # --- the judge itself ---------------------------------------------------------------------------------
 
 
-def test_a_judge_does_not_depend_on_what_else_is_judged():
+def test_a_judgement_does_not_depend_on_the_batch():
     tokenizer, model = load_tokenizer("tiny"), load_causal_lm("tiny", dtype="float32")
     judge = Judge(model, tokenizer, Adapter())
     long, short = "Rent is due on the first day of every month, says the lease.", "Keys cost 20."

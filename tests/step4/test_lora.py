@@ -58,6 +58,6 @@ def test_the_proof_fails_when_a_part_is_wrong(monkeypatch, wrong):
         ({"layer": 2}, "has layers 0 to 1"),
     ],
 )
-def test_what_can_not_be_is_refused_in_one_line(options, says):
+def test_wrong_options_are_refused_in_one_line(options, says):
     with pytest.raises(UserError, match=says):
         facts_of(**options)

@@ -84,7 +84,7 @@ def test_a_saved_model_is_plain_and_in_bf16(settings, trained, tmp_path):
         merge.save(settings, trained[0], out)
 
 
-def test_the_base_is_recorded_by_its_hub_name_and_known_by_its_folder_too(settings, run):
+def test_the_base_is_recorded_by_name_and_recognised_by_its_folder(settings, run):
     assert merge.base_name(load_settings(model="smollm2-360m-instruct")).startswith("HuggingFaceTB/")
     assert Path(recorded(run)).is_dir()  # by PEFT: where the base was loaded from
     merge.check(settings, run)
@@ -118,7 +118,7 @@ def not_a_number(run):
         (shutil.rmtree, "there is no run in"),
     ],
 )
-def test_what_is_no_whole_adapter_is_refused_in_one_line(settings, run, tmp_path, break_it, says):
+def test_damaged_and_foreign_adapters_are_refused_in_one_line(settings, run, tmp_path, break_it, says):
     break_it(run)
     with pytest.raises(UserError, match=says) as caught:
         merge.save(settings, run, tmp_path / "tone")
@@ -126,7 +126,7 @@ def test_what_is_no_whole_adapter_is_refused_in_one_line(settings, run, tmp_path
     assert not (tmp_path / "tone").exists()
 
 
-def test_an_adapter_of_another_size_is_refused_though_it_has_the_name(settings, tmp_path):
+def test_an_adapter_of_another_size_is_refused(settings, tmp_path):
     from transformers import LlamaConfig, LlamaForCausalLM
 
     sizes = {"hidden_size": 32, "intermediate_size": 128, "num_attention_heads": 4, "num_hidden_layers": 2}

@@ -45,7 +45,7 @@ def test_linear_layers_are_in_four_bits_and_the_rest_is_not():
 
 
 @pytest.mark.skipif("not has_trap()", reason="needs avx512_bf16")
-def test_the_trap_is_real_without_the_switch_nothing_is_learnt():
+def test_without_the_switch_nothing_is_learnt():
     model = adapted(trap=True)
     look(model)
     loss = model.train()(**BATCH).loss
@@ -55,7 +55,7 @@ def test_the_trap_is_real_without_the_switch_nothing_is_learnt():
         qlora.check_gradients(model)
 
 
-def test_it_learns_after_a_look_at_the_loss():
+def test_it_learns_after_a_forward_pass_without_gradients():
     model = adapted()
     before = look(model)
     model.train()

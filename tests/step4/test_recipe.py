@@ -26,7 +26,7 @@ def test_the_seed_of_the_roadmap_is_there_under_its_name():
     assert (lora.r, lora.alpha, lora.targets, lora.last_layers) == (16, 32, ["q_proj", "v_proj"], None)
 
 
-def test_what_a_file_leaves_out_takes_the_default_and_flags_win(tmp_path):
+def test_missing_keys_take_defaults_and_flags_override(tmp_path):
     path = written(tmp_path, "method: dpo\nsft: {epochs: 7}\n")
     found = read_recipe(path, method="sft", seed=3)
     assert (found.method, found.seed, found.sft.epochs) == ("sft", 3, 7)
@@ -54,7 +54,7 @@ def test_the_saved_recipe_has_every_default_and_reads_back_equal(tmp_path):
         ("method: [", "is not YAML"),
     ],
 )
-def test_what_is_not_allowed_is_named_in_one_line(tmp_path, text, says):
+def test_wrong_keys_and_values_are_named_in_one_line(tmp_path, text, says):
     with pytest.raises(UserError) as caught:
         read_recipe(written(tmp_path, text))
     assert says in str(caught.value)
@@ -63,7 +63,7 @@ def test_what_is_not_allowed_is_named_in_one_line(tmp_path, text, says):
 
 
 @pytest.mark.parametrize("name", ["defualt", "", "nowhere/mine.yaml"])
-def test_a_recipe_that_is_not_there_lists_those_that_are(name):
+def test_a_missing_recipe_lists_the_known_ones(name):
     with pytest.raises(UserError, match=f"there is no recipe {name}: use .*default.*seed"):
         read_recipe(name)
 

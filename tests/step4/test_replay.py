@@ -30,7 +30,7 @@ def learnt(each, tokenizer):
 # --- tokens -----------------------------------------------------------------------------------------------
 
 
-def test_what_is_finished_ends_and_what_was_cut_does_not(tokenizer):
+def test_only_finished_replay_ends_with_the_end_token(tokenizer):
     end = tokenizer.eos_token_id
     assert learnt(QUESTION, tokenizer).count(end) == 1
     assert tokenizer.decode(learnt(QUESTION, tokenizer)).rstrip() == f"5{tokenizer.eos_token}"

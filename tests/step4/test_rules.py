@@ -64,13 +64,13 @@ def test_the_rules_that_a_reply_breaks(text, broken):
 
 
 @pytest.mark.parametrize("text", ["", " \n", reply(""), reply("."), "Dear member,", reply("Thank you.")])
-def test_a_reply_that_says_nothing_keeps_next_to_nothing(text):
+def test_an_empty_reply_keeps_next_to_no_rules(text):
     """Greeting and sign-off alone would keep 10 of 11 rules if silence kept those that forbid."""
     kept = {rule.id for rule in GUIDE.rules} - set(rules.broken(text, GUIDE))
     assert kept <= {"greeting", "sign_off"} | ({"sentences"} if "Thank" in text else set())
 
 
-def test_reasons_say_what_stands_there():
+def test_reasons_quote_the_reply():
     text = reply("I don't know!! Please come. Please wait 🎉 and STOP.", greeting="Hello,")
     assert rules.reasons(text, GUIDE) == {
         "greeting": 'no "Dear member,"',
@@ -120,7 +120,7 @@ PARTS = [
 
 
 @pytest.mark.parametrize(("given", "greeting", "body", "sign_off"), PARTS)
-def test_a_reply_is_taken_apart(given, greeting, body, sign_off):
+def test_the_parts_of_a_reply(given, greeting, body, sign_off):
     parts = text.take_apart(given)
     assert (parts.greeting, parts.body, parts.sign_off) == (greeting, body, sign_off)
 
@@ -143,7 +143,7 @@ def test_known_greetings_come_first():
         ("To Ms Okafor,", "Dear {name},"),
     ],
 )
-def test_a_greeting_with_a_name_is_read_as_it_stands_there(start, greeting):
+def test_a_greeting_with_a_name(start, greeting):
     """Where no name stands, the greeting stays as it is."""
     said = f"{start}\n\nDear Ms Hill, it is here."
     assert text.named(said, "Dear {name},") == greeting

@@ -67,7 +67,7 @@ def test_a_wording_gives_its_question_and_its_calls():
     assert all(call["guests"] == 4 and call["restaurant"] in question for call in calls)
 
 
-def test_what_is_copied_from_a_question_in_lower_case_is_in_lower_case():
+def test_values_copied_from_a_lower_case_question_are_lower_case():
     calls = [{"restaurant": "Chez Nous", "guests": 4, "seating": "terrace"}]
     assert in_lower_case(TABLE, "Four at Chez Nous", calls) == (
         "four at chez nous",
@@ -91,7 +91,7 @@ def test_every_call_fits_the_schema_of_an_offered_tool(rows):
     assert checked > 300
 
 
-def test_what_is_said_of_a_result_stands_in_it(rows):
+def test_numbers_of_answers_are_in_the_results(rows):
     seen = 0
     for branch in (branch for row in rows for branch in row["branches"]):
         for before, after in itertools.pairwise(branch):
@@ -131,7 +131,7 @@ def test_a_file_without_conversations_is_refused(tmp_path, text, says):
 # --- what is learnt -------------------------------------------------------------------------------------
 
 
-def test_a_branch_reads_as_the_embedded_model_is_given_it(rows, tokenizer):
+def test_training_text_equals_the_embedded_models(rows, tokenizer):
     """Training and serving write the same text, token by token."""
     for row in rows[:20]:
         prefix, *branches = ToolData.parts(row, tokenizer)
@@ -141,7 +141,7 @@ def test_a_branch_reads_as_the_embedded_model_is_given_it(rows, tokenizer):
             assert prefix[0][0] + pieces[0][0] == tokenizer.encode(prompt, add_special_tokens=False)
 
 
-def test_learnt_are_calls_and_answers_and_nothing_that_was_given(rows, tokenizer):
+def test_only_calls_and_answers_are_learnt(rows, tokenizer):
     pieces = [piece for row in rows for part in ToolData.parts(row, tokenizer) for piece in part]
     learnt = [tokenizer.decode(ids) for ids, learn in pieces if learn]
     assert all(text.endswith("<|im_end|>") for text in learnt)

@@ -77,15 +77,12 @@ def test_every_method_and_tuning_learns_and_leaves_a_whole_folder(tmp_path, meth
     assert model.config.use_cache
 
 
-def test_what_is_known_of_a_run(unbroken):
+def test_facts_and_files_of_a_run(unbroken):
     out, facts = unbroken
     assert facts["trainable"] == 16_384  # r 16 on the seven matrices of one layer
     assert facts["parameters"] == 106_816 + 16_384
-    assert (facts["rows"], facts["pairs"]) == (6, 6)
-    assert len(facts["data"]) == 12
+    assert (facts["rows"], facts["pairs"], facts["recipe"]["seed"]) == (6, 6, 0)
     assert set(facts["versions"]) == {"torch", "transformers", "peft", "trl", "datasets"}
-    assert facts["recipe"]["seed"] == 0
-    assert facts["peak_memory_mb"] > 100
     rows = log_of(out)
     assert [row["step"] for row in rows] == [1, 2, 3, 4]
     assert rows[-1]["loss"] == pytest.approx(facts["loss"][0])
@@ -102,7 +99,7 @@ def test_the_same_seed_gives_the_same_adapter_and_no_library_prints(unbroken, tm
     assert not [each for each in recwarn if "step4_finetune" in each.filename]
 
 
-def test_dpo_goes_on_from_an_earlier_runs_adapter_which_is_its_reference(unbroken, tmp_path):
+def test_dpo_continues_from_an_earlier_adapter_which_is_its_reference(unbroken, tmp_path):
     data = dataclasses.replace(runs.lesson(replay=0), start=unbroken[0])
     facts = runs.train(tmp_path / "run", runs.recipe("dpo", epochs=1, dpo={"learning_rate": 1e-4}), data)
     assert facts["start"] == str(unbroken[0])
@@ -125,7 +122,7 @@ def stop_at(monkeypatch, step):
     monkeypatch.setattr(callbacks.TrainingCallback, "on_step_end", on_step_end)
 
 
-def test_a_stopped_run_goes_on_with_the_same_only_and_ends_as_an_unbroken_one(
+def test_a_stopped_run_resumes_with_the_same_data_only_and_ends_as_an_unbroken_one(
     unbroken, tmp_path, monkeypatch
 ):
     out, same = tmp_path / "run", runs.lesson()
@@ -155,7 +152,7 @@ def test_a_stopped_run_goes_on_with_the_same_only_and_ends_as_an_unbroken_one(
     assert not (out / "checkpoints").exists()
 
 
-def test_what_is_there_is_not_written_over(unbroken, tmp_path):
+def test_existing_files_are_not_overwritten(unbroken, tmp_path):
     with pytest.raises(UserError, match=r"finished run: name another --out, or take --fresh"):
         runs.train(unbroken[0])
     (tmp_path / "photos").mkdir()
@@ -171,7 +168,7 @@ def test_what_is_there_is_not_written_over(unbroken, tmp_path):
 # --- what cannot be trained -------------------------------------------------------------------------------
 
 
-def test_a_run_that_is_refused_leaves_its_folder_free(tmp_path, monkeypatch):
+def test_a_refused_run_writes_nothing(tmp_path, monkeypatch):
     with pytest.raises(
         UserError, match=r"6 rows are over max_length 64 tokens \(kettle-1, .*max_length: \d+"
     ):
@@ -202,7 +199,7 @@ def no_number(each, name):
         (no_number, r"the loss is nan at step 1: take a smaller learning_rate"),
     ],
 )
-def test_what_learns_nothing_stops_the_run(tmp_path, monkeypatch, change, says):
+def test_runs_without_gradients_or_with_nan_losses_stop(tmp_path, monkeypatch, change, says):
     plain = peft_setup.prepare
 
     def broken(settings, recipe):
@@ -296,7 +293,7 @@ def scored(monkeypatch):
     return heads
 
 
-def test_the_head_scores_replies_only_and_loss_and_gradients_are_the_same(tmp_path, monkeypatch, scored):
+def test_only_replies_are_scored_with_the_same_loss_and_gradients(tmp_path, monkeypatch, scored):
     settings, recipe = runs.settings(), runs.recipe()
     torch.manual_seed(0)
     model, tokenizer = peft_setup.prepare(settings, recipe), load_tokenizer(settings=settings)
