@@ -18,50 +18,36 @@ Table = tuple[list[str], list[list[str]]]  # head, rows
 
 
 def tables(facts: Mapping[str, Any]) -> list[Table]:
-    """All tables; shares with their 95 % intervals."""
-    systems = facts["systems"]
-    cost = []
-    for each in systems:
+    """Scores and cost of the systems, the models' forgetting, differences, and rules; with 95 % intervals."""
+    scores, cost, models, differences = [], [], [], []
+    for each in facts["systems"]:
+        scores.append(
+            [each["name"], f"{each['adherence']['mean']:.2f}", *(_share(each[name]) for name in SHARES)]
+        )
         tokens = (f"{each['prompt_tokens']:.0f}", f"{each['reply_tokens']:.0f}")
         cost.append([each["name"], *tokens, f"{each['seconds_a_reply']:.1f}"])
-    differences = [
-        [
-            f"{each['system']} over {each['over']}",
-            each["measure"].replace("_", " "),
-            f"{each['difference']:+.2f}",
-            "{:+.2f} to {:+.2f}".format(*each["interval"]) if each["interval"] else "-",
-        ]
-        for each in facts["differences"]
-    ]
+    base = facts["models"].get("base")
+    for name, each in facts["models"].items():
+        times = (
+            f" ({each['perplexity'] / base['perplexity']:.2f})" if base else ""
+        )  # as a multiple of the base's
+        counts = (f"{each['leaked']} of {each['asked']}", f"{each['right']} of {each['answers']}")
+        models.append([name, *counts, f"{each['perplexity']:.1f}{times}"])
+    for each in facts["differences"]:
+        interval = "{:+.2f} to {:+.2f}".format(*each["interval"]) if each["interval"] else "-"
+        what = (f"{each['system']} over {each['over']}", each["measure"].replace("_", " "))
+        differences.append([*what, f"{each['difference']:+.2f}", interval])
     rules = [
-        [rule, *(f"{each['rules'][rule]['share']:.0%}" for each in systems)] for rule in systems[0]["rules"]
+        [rule, *(f"{each['rules'][rule]['share']:.0%}" for each in facts["systems"])]
+        for rule in facts["systems"][0]["rules"]
     ]
     return [
-        systems_table(facts),
+        (["system", "adherence", *(name.replace("_", " ") for name in SHARES)], scores),
         (["cost of it", "read", "written", "s a reply"], cost),
-        models_table(facts),
+        (["model", "leak", "general answers right", "perplexity"], models),
         (["difference", "of", "mean", "95 %"], differences),
-        (["rule", *(each["name"] for each in systems)], rules),
+        (["rule", *(each["name"] for each in facts["systems"])], rules),
     ]
-
-
-def systems_table(facts: Mapping[str, Any]) -> Table:
-    """One row for each system."""
-    rows = [
-        [each["name"], f"{each['adherence']['mean']:.2f}", *(_share(each[name]) for name in SHARES)]
-        for each in facts["systems"]
-    ]
-    return ["system", "adherence", *(name.replace("_", " ") for name in SHARES)], rows
-
-
-def models_table(facts: Mapping[str, Any]) -> Table:
-    """One row for each model; perplexity also as a multiple of the base's, where the base was measured."""
-    rows, base = [], facts["models"].get("base")
-    for name, each in facts["models"].items():
-        times = f" ({each['perplexity'] / base['perplexity']:.2f})" if base else ""
-        leaked, right = f"{each['leaked']} of {each['asked']}", f"{each['right']} of {each['answers']}"
-        rows.append([name, leaked, right, f"{each['perplexity']:.1f}{times}"])
-    return ["model", "leak", "general answers right", "perplexity"], rows
 
 
 def _share(found: Mapping[str, Any] | None) -> str:

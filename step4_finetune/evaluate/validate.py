@@ -63,18 +63,17 @@ def _measured(name: str, pairs: Sequence[tuple[bool, bool]]) -> dict[str, Any]:
     """Counts, precision, recall and kappa of (verdict, label) pairs; shares of nothing are None."""
     said, broken = sum(verdict for verdict, _ in pairs), sum(label for _, label in pairs)
     right = sum(verdict and label for verdict, label in pairs)
-    return {
+    found: dict[str, Any] = {
         "name": name,
         "n": len(pairs),
         "said": said,
         "right": right,
         "missed": broken - right,
-        "precision": right / said if said else None,
-        "precision_interval": list(stats.wilson(right, said)) if said else None,
-        "recall": right / broken if broken else None,
-        "recall_interval": list(stats.wilson(right, broken)) if broken else None,
-        "kappa": kappa(pairs),
     }
+    for share, of in (("precision", said), ("recall", broken)):
+        found[share] = right / of if of else None
+        found[f"{share}_interval"] = list(stats.wilson(right, of)) if of else None
+    return {**found, "kappa": kappa(pairs)}
 
 
 def kappa(pairs: Sequence[tuple[bool, bool]]) -> float | None:

@@ -123,7 +123,7 @@ def merged(settings: Settings, adapter: Path, dtype: str | None = None) -> PreTr
     if is_full_model(adapter):
         full = settings.model_copy(update={"model": str(adapter)})
         return models.load_causal_lm(settings=full, dtype=dtype)
-    adapted = _with_adapter(settings, adapter, "float32", **{invocation.KEY: None})  # merged: always active
+    adapted = _with_adapter(settings, adapter, "float32", always_active=True)
     try:
         plain: Any = adapted.merge_and_unload(safe_merge=True)  # safe: refuses NaN
     except ValueError as error:
@@ -144,8 +144,10 @@ def load_tuned(settings: Settings, adapter: Path) -> Any:
     return _with_adapter(settings, adapter) if invocation_of(adapter) else merged(settings, adapter)
 
 
-def _with_adapter(settings: Settings, adapter: Path, dtype: str | None = None, **changes: Any) -> Any:
-    """The base with a checked adapter beside its weights, a PeftModel in eval mode; `changes` to its config.
+def _with_adapter(
+    settings: Settings, adapter: Path, dtype: str | None = None, *, always_active: bool = False
+) -> Any:
+    """The base with a checked adapter beside its weights, a PeftModel in eval mode.
 
     Raises:
         UserError: the adapter does not fit the base, or its weights are damaged.
@@ -154,8 +156,8 @@ def _with_adapter(settings: Settings, adapter: Path, dtype: str | None = None, *
 
     peft, base = quiet_peft(), models.load_causal_lm(settings=settings, dtype=dtype)
     config = peft.PeftConfig.from_pretrained(str(adapter))
-    for name, value in changes.items():
-        setattr(config, name, value)
+    if always_active:
+        setattr(config, invocation.KEY, None)
     device = str(base.device)
     try:
         return peft.PeftModel.from_pretrained(base, adapter, torch_device=device, config=config).eval()

@@ -117,7 +117,7 @@ def test_without_notes_fidelity_is_unknown_and_shown_so(scripted, tmp_path):
         assert each["faithful"] is each["both"] is None
         assert each["all_rules"]["n"] == 2
     assert {each["measure"] for each in facts["differences"]} == {"adherence", "all_rules"}
-    head, rows = report.systems_table(facts)
+    head, rows = report.tables(facts)[0]
     assert [row[head.index("faithful")] for row in rows] == ["-"] * 4
     report.write(facts, tmp_path / "report")
 
