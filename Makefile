@@ -46,7 +46,6 @@ format: $(VENV)/.installed  ## put the code into shape
 
 docs: $(VENV)/.weights  ## run the commands of the lessons; fill in outputs, code, goals and drawings
 	@$(PY) step1_foundations/lessons/draw.py
-	@$(PY) step5_serving/lessons/draw.py
 	@$(PY) -m tests.lessons
 
 site: $(VENV)/.installed  ## the chapters as a website, in build/site (needs npm, for the diagrams)

@@ -1,15 +1,15 @@
-"""How many machines for how many people, and what they cost: arithmetic on a bench's figures.
+"""How many machines for how many users, and what they cost: arithmetic on a bench's figures.
 
     $ python -m step5_serving bench --engine torch --users 1,4,8,16 --json > bench.json
     $ python -m step5_serving capacity bench.json --price-per-hour 0.10
 
-    asked        l = users x questions an hour / 3600                 questions/s
-    a machine    m = tokens/s at its best load / tokens an answer     questions/s
-    machines     N = l / (utilisation x m), rounded up                busy: l / (N x m)
+    load         l = users x questions per hour / 3600                  questions/s
+    a machine    m = tokens/s at its best load / tokens per answer      questions/s
+    machines     N = l / (utilisation x m), rounded up                  busy: l / (N x m)
 
-Not counted: the search (milliseconds beside seconds), prompts that are longer than the bench's, and that a
-small model is not Claude: the prices stand side by side, the answers don't. How long people wait at such a
-load is measured, not computed: `bench --rate`.
+Not counted: the search (milliseconds beside seconds), and prompts longer than the bench's. Prices are
+compared with Claude's, although a small model's answers are not as good. How long people wait at such a load
+is measured, not computed: `bench --rate`.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from pathlib import Path
 
 from shared.errors import UserError, reason
 
-HOURS = 730  # of a month: machines run all the time
-BUSY_HOURS = 176  # of a month, in which people ask: 22 days of 8 hours
+HOURS = 730  # in a month: machines run all the time
+BUSY_HOURS = 176  # in a month, when people ask: 22 days of 8 hours
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What one machine does at most, as a bench measured it with its fastest engine."""
+    """The most that one machine does, measured by a bench with its fastest engine."""
 
     name: str
     engine: str
     tokens_per_second: float
-    input_tokens: int  # of a question
+    input_tokens: int  # per question
     output_tokens: int
 
     @property
     def capacity(self) -> float:
-        """Questions a second."""
+        """Questions per second."""
         return self.tokens_per_second / self.output_tokens
 
     @classmethod
@@ -59,21 +59,21 @@ class Machine:
 
 @dataclass(frozen=True)
 class Plan:
-    """What so many users take."""
+    """The machines that a number of users needs."""
 
     users: int
-    asked: float  # questions a second
+    asked: float  # questions per second
     machines: int
-    busy: float  # share of what the machines can do
-    questions: float  # a month
+    busy: float  # share of the machines' capacity
+    questions: float  # per month
 
     def usd_per_month(self, price_per_hour: float) -> float:
-        """What the machines cost, whether anybody asks or not."""
+        """What the machines cost, whether they are used or not."""
         return self.machines * price_per_hour * HOURS
 
 
 def plan(machine: Machine, users: int, questions_per_hour: float = 6.0, utilisation: float = 0.7) -> Plan:
-    """Machines for `users` who ask so often in the busiest hour, each loaded to `utilisation` at most."""
+    """Machines for `users` in their busiest hour, each machine loaded to `utilisation` at most."""
     asked = users * questions_per_hour / 3600
     machines = max(1, math.ceil(asked / (utilisation * machine.capacity)))
     questions = users * questions_per_hour * BUSY_HOURS

@@ -1,14 +1,14 @@
-"""How many tokens a second, and how long does each user wait? Engines side by side, in turns, in one run.
+"""Throughput and waiting times of engines side by side, in turns, in one run.
 
     $ python -m step5_serving bench --engine torch --engine lock --users 1,4,8
     $ python -m step5_serving bench --engine torch --engine vllm --rate 0.5,1,2
     $ python -m step5_serving bench --engine torch --engine torch-no-prefix-cache --ask rag --users 1,4
     $ python -m step5_serving bench --engine torch --engine torch-no-lookup --ask quote --users 1
 
-`lock` is what a server has that calls transformers behind a lock: tokens of different requests take turns.
-All are asked the same prompts (prompts.py); without --ask, each text is open-ended, so that it runs to the
-limit. All take their turn in every round, because a shared machine is faster at one time than at another:
-compare engines by the ratio within a round, not by figures of two runs.
+`lock` is transformers behind a lock: tokens of different requests take turns. All engines get the same
+prompts (prompts.py); without --ask they are open-ended, so that each answer runs to its limit. Every round
+measures every engine, because a shared machine is faster at one time than at another: compare engines by the
+ratio within a round, not by figures of two runs.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
 from statistics import fmean, median
 from typing import Any
 from urllib.parse import urlsplit
@@ -32,22 +31,22 @@ from step5_serving.bench.prompts import KINDS, Prompts
 from step5_serving.config import Options
 from step5_serving.engines import choice
 
-MOST = 64  # users at once
-PER_USER = 2  # requests of each user in a round
-SECONDS = 20.0  # of a round: an open loop lasts so long; a closed loop begins nothing afterwards
-PATIENCE = 600.0  # seconds for a server's answer
-GREEDY = {"temperature": 0.0}  # for servers that draw tokens otherwise; ours refuse it
+MAX_USERS = 64
+SECONDS = 20.0  # of a round: an open loop lasts so long; a closed loop sends nothing afterwards
+TIMEOUT_S = 600.0
 TORCH = {  # the batcher, whole and without a part of it
-    "torch": Options(MOST),
-    "torch-int8": Options(MOST, "int8"),
-    "torch-no-prefix-cache": Options(MOST, prefix_cache=False),
-    "torch-no-lookup": Options(MOST, lookup=0),
+    "torch": Options(MAX_USERS),
+    "torch-int8": Options(MAX_USERS, "int8"),
+    "torch-no-prefix-cache": Options(MAX_USERS, prefix_cache=False),
+    "torch-no-lookup": Options(MAX_USERS, lookup=0),
 }
+
+Key = tuple[str, str, float]  # engine, "users" or "rate", how many
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is measured. `users`: closed loop; `rates`: requests a second, open loop."""
+    """What is measured. `users`: closed loop; `rates`: requests per second, open loop."""
 
     engines: tuple[str, ...]
     users: tuple[int, ...] = (1, 4, 8)
@@ -64,8 +63,8 @@ class Plan:
         Raises:
             UserError: a value that is not allowed.
         """
-        if any(not 1 <= each <= MOST for each in self.users):
-            raise UserError(f"--users {','.join(map(str, self.users))}: use numbers from 1 to {MOST}")
+        if any(not 1 <= each <= MAX_USERS for each in self.users):
+            raise UserError(f"--users {','.join(map(str, self.users))}: use numbers from 1 to {MAX_USERS}")
         if any(not 0 < each <= 1000 for each in self.rates):
             raise UserError("--rate is a number of requests a second: use more than 0, up to 1000")
         if len(set(self.engines)) < len(self.engines):
@@ -78,13 +77,13 @@ def run(settings: Settings, plan: Plan) -> dict[str, Any]:
     """Measure every engine of the plan.
 
     Raises:
-        UserError: an engine can't be had, or answered nothing at all.
+        UserError: an engine can't be had, or every request failed.
     """
     idle = hardware.idle_cores(0.5)
     with ExitStack() as stack:
-        engines = dict(_engine(name, settings, stack) for name in plan.engines)
+        engines = dict(_start(name, settings, stack) for name in plan.engines)
         prompts = Prompts(settings, plan.ask, plan.input_tokens, plan.output_tokens)
-        for name, engine in engines.items():  # weights are loaded, caches grown, kernels chosen
+        for name, engine in engines.items():  # loads weights, grows caches, chooses kernels
             _checked(name, closed_loop(engine, prompts.next(4), 1))
         runs = _measure(engines, plan, prompts, settings.seed)
     rows = [_row(*key, found) for key, found in runs.items()]
@@ -99,7 +98,7 @@ def run(settings: Settings, plan: Plan) -> dict[str, Any]:
         "input_tokens": plan.input_tokens,
         "output_tokens": plan.output_tokens,
         "rows": rows,
-        "ratios": ratios(runs, plan),
+        "ratios": ratios(runs),
         "idle_cores_before": round(idle, 1),
         "machine": hardware.describe(),
     }
@@ -107,25 +106,25 @@ def run(settings: Settings, plan: Plan) -> dict[str, Any]:
 
 def load_of(row: dict[str, Any]) -> str:
     """`8 users`, `2/s`"""
-    if "users" not in row:
+    if "rate" in row:
         return f"{row['rate']:g}/s"
     return "1 user" if row["users"] == 1 else f"{row['users']} users"
 
 
-def _engine(name: str, settings: Settings, stack: ExitStack) -> tuple[str, Ask]:
-    """An engine by its name (what `serve --engine` takes, one of TORCH, or `lock`), and how it is asked."""
+def _start(name: str, settings: Settings, stack: ExitStack) -> tuple[str, Ask]:
+    """Start an engine (of `serve --engine`, TORCH, or `lock`): its name in the table, and how to ask it."""
     if name == "lock":
         engine = choice.start("lock", settings, Options())
+    elif name in TORCH:
+        engine = choice.resolve("torch", options=TORCH[name], settings=settings)
     else:
-        engine = choice.resolve(
-            "torch" if name in TORCH else name, None, TORCH.get(name, Options()), settings
-        )
+        engine = choice.resolve(name, settings=settings)
     stack.callback(engine.close)
     if engine.settings.base_url is None:
         raise UserError(f"--engine {name} is not measured here: every token would be paid for")
     engine.warm_up()
-    client = engine.client().with_options(max_retries=0, timeout=PATIENCE)
-    greedy = {} if engine.process else GREEDY
+    client = engine.client().with_options(max_retries=0, timeout=TIMEOUT_S)
+    greedy = {} if engine.process else {"temperature": 0.0}  # ours are greedy, and refuse the parameter
 
     def answer(body: Body) -> Iterator[int]:
         return ask(client, {**body, **greedy, "model": engine.model})
@@ -133,33 +132,30 @@ def _engine(name: str, settings: Settings, stack: ExitStack) -> tuple[str, Ask]:
     return urlsplit(engine.settings.base_url).netloc if engine.name == "server" else name, answer
 
 
-Key = tuple[str, str, float]  # engine, "users" or "rate", how many
-
-
 def _measure(engines: dict[str, Ask], plan: Plan, prompts: Prompts, seed: int) -> dict[Key, list[Run]]:
-    """All runs; in every round the engines take turns at each load, and change who begins."""
+    """All runs; the engines take turns at each load, in the opposite order in every second round."""
     loads = [("users", float(each)) for each in plan.users] + [("rate", each) for each in plan.rates]
-    found: dict[Key, list[Run]] = {(name, *load): [] for load in loads for name in engines}
-    with count_bar("engines in turns", plan.rounds * len(found)) as progress:
+    runs: dict[Key, list[Run]] = {(name, *load): [] for load in loads for name in engines}
+    with count_bar("engines in turns", plan.rounds * len(runs)) as progress:
         for number in range(plan.rounds):
             for kind, value in loads:
-                if kind == "users":
-                    bodies = prompts.next(max(3, PER_USER * round(value)))
-                    loop = partial(closed_loop, users=round(value), seconds=plan.seconds)
-                else:
-                    bodies = prompts.next(max(4, round(plan.seconds * value)))
-                    loop = partial(open_loop, rate=value, seed=seed + number)
+                n = max(3, round(2 * value)) if kind == "users" else max(4, round(plan.seconds * value))
+                bodies = prompts.next(n)
                 for name in engines if number % 2 == 0 else reversed(engines):
-                    found[name, kind, value].append(_checked(name, loop(engines[name], bodies)))
-                    progress(sum(map(len, found.values())), plan.rounds * len(found))
-    return found
+                    if kind == "users":
+                        run = closed_loop(engines[name], bodies, int(value), plan.seconds)
+                    else:
+                        run = open_loop(engines[name], bodies, value, seed + number)
+                    runs[name, kind, value].append(_checked(name, run))
+                    progress(sum(map(len, runs.values())), plan.rounds * len(runs))
+    return runs
 
 
 def _checked(name: str, run: Run) -> Run:
-    """The run, if anything was answered at all.
+    """The run, unless every request failed.
 
     Raises:
-        UserError: nothing was.
+        UserError: they did.
     """
     errors = [each.error for each in run.requests if each.error]
     if errors and len(errors) == len(run.requests):
@@ -169,13 +165,13 @@ def _checked(name: str, run: Run) -> Run:
 
 def _row(engine: str, kind: str, value: float, runs: Sequence[Run]) -> dict[str, Any]:
     """The figures of one engine at one load, over all rounds."""
-    requests = [each for run in runs for each in run.requests if not each.error]
+    requests = [each for run in runs for each in run.requests]
+    answered = [each for each in requests if not each.error]
     speeds = [run.tokens_per_second for run in runs]
 
     def milliseconds(name: str, percent: int) -> float | None:
-        known = [1000 * each for each in (getattr(one, name) for one in requests) if each is not None]
-        found = nearest_rank(known, percent)
-        return None if found is None else round(found, 1)
+        seconds = nearest_rank([s for each in answered if (s := getattr(each, name)) is not None], percent)
+        return None if seconds is None else round(1000 * seconds, 1)
 
     return {
         "engine": engine,
@@ -187,22 +183,24 @@ def _row(engine: str, kind: str, value: float, runs: Sequence[Run]) -> dict[str,
         "first_ms_p95": milliseconds("first", 95),
         "token_ms_p50": milliseconds("per_token", 50),
         "whole_ms_p95": milliseconds("whole", 95),
-        "requests": len(requests),
-        "errors": sum(bool(each.error) for run in runs for each in run.requests),
+        "requests": len(answered),
+        "errors": len(requests) - len(answered),
     }
 
 
-def ratios(runs: dict[Key, list[Run]], plan: Plan) -> list[dict[str, Any]]:
-    """What the first engine has over each other, round by round; the median counts, beside the extremes.
+def ratios(runs: dict[Key, list[Run]]) -> list[dict[str, Any]]:
+    """The first engine over each other one in closed loops: median, lowest and highest ratio of the rounds.
 
-    `ratio`: tokens a second; `first` and `token`: how many times sooner its first token comes, and the next
-    ones, on average over the requests of a round.
+    `ratio`: tokens per second; `first` and `token`: how many times sooner its first token and the next ones
+    come, on average over the requests of a round.
     """
-    first, *others = dict.fromkeys(engine for engine, _, _ in runs)
-    found = []
-    for other, users in ((other, users) for other in others for users in plan.users):
-        pairs = [*zip(runs[first, "users", users], runs[other, "users", users], strict=True)]
-        row: dict[str, Any] = {"engine": first, "over": other, "users": users}
+    first = next(iter(runs))[0]
+    rows = []
+    for (other, kind, users), others in runs.items():
+        if other == first or kind != "users":
+            continue
+        pairs = [*zip(runs[first, kind, users], others, strict=True)]
+        row: dict[str, Any] = {"engine": first, "over": other, "users": int(users)}
         measures = {
             "ratio": [a.tokens_per_second / b.tokens_per_second for a, b in pairs],
             "first": [_mean(b, "first") / _mean(a, "first") for a, b in pairs],
@@ -211,8 +209,8 @@ def ratios(runs: dict[Key, list[Run]], plan: Plan) -> list[dict[str, Any]]:
         for name, each in measures.items():
             row[name] = round(median(each), 2)
             row[f"{name}_lowest"], row[f"{name}_highest"] = round(min(each), 2), round(max(each), 2)
-        found.append(row)
-    return found
+        rows.append(row)
+    return rows
 
 
 def _mean(run: Run, name: str) -> float:

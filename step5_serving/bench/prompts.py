@@ -1,22 +1,22 @@
 """What `bench` asks: three kinds of requests.
 
     open    a piece of a text to go on with: long answers, no two prompts begin alike
-    rag     step 3's prompt: the same instructions, a passage, one of four questions on it
+    rag     step 3's prompt: the same instructions, a passage, one of four questions about it
     quote   a request to copy a passage: answers that repeat their prompt
 
-Texts begin with a number that is drawn without a seed: a server that was asked the same before may still have
-it in its cache. In `rag` there are four questions in a row on each passage, in a random order, so the first
-of them finds only the instructions in a prefix cache.
+Texts begin with a number that is drawn without a seed, so that no server has them in its cache from an
+earlier run. In `rag`, each passage gets four questions in a random order, so the first of them finds only the
+instructions in a prefix cache.
 """
 
 from __future__ import annotations
 
 import random
 from bisect import bisect_right
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from shared import prompts
 from shared.config import Settings
 from shared.errors import UserError
 
@@ -31,7 +31,7 @@ QUESTIONS = ("What is this about?", "Where does it take place?", "Who is named i
 
 
 class Prompts:
-    """Requests of `input_tokens` at most, which may be answered with `output_tokens` at most."""
+    """Requests of up to `input_tokens`, to be answered with up to `output_tokens`."""
 
     def __init__(self, settings: Settings, kind: str, input_tokens: int, output_tokens: int) -> None:
         from shared.models import load_tokenizer
@@ -42,58 +42,51 @@ class Prompts:
         self._kind, self._most = kind, input_tokens
         self._request: Body = {"model": settings.model, "max_tokens": output_tokens}
         if kind == "rag":
-            from shared import prompts
             from step3_rag import PROMPTS
 
             loaded = prompts.load(PROMPTS, "answer", family=prompts.family_of(settings.model))
             self._request["system"] = str(prompts.render(loaded)["system"])
 
     def next(self, n: int) -> list[Body]:
-        """So many further ones."""
-        bodies: list[Body] = []
-        while len(bodies) < n:
-            bodies += self._on_next_passage()
-        bodies = bodies[:n]
+        """The next `n` requests.
+
+        Raises:
+            UserError: `input_tokens` have no room for a text.
+        """
+        contents: list[str] = []
+        while len(contents) < n:
+            contents += self._about_next_text()
+        bodies = [{**self._request, "messages": [{"role": "user", "content": each}]} for each in contents[:n]]
         self._random.shuffle(bodies)
         return bodies
 
-    def _on_next_passage(self) -> list[Body]:
-        """One request on a piece of the text, or one for each question on it."""
-        if self._kind == "rag":
-            text = self._longest(lambda text: _with_question(text, max(QUESTIONS, key=self._tokens)))
-            turns = [_with_question(text, question) for question in QUESTIONS]
-        else:
-            before = GO_ON if self._kind == "open" else COPY
-            turns = [before + self._longest(lambda text: before + text)]
-        return [{**self._request, "messages": [{"role": "user", "content": each}]} for each in turns]
-
-    def _longest(self, turn: Callable[[str], str]) -> str:
-        """A number and as many words of the text, from a random one on, as fit into the turn.
-
-        Raises:
-            UserError: not even one word does.
-        """
+    def _about_next_text(self) -> list[str]:
+        """The user's turns about one piece of the text, as long as there is room for."""
         start = self._random.randrange(len(self._words))
         words = [f"({self._random.randrange(10**6)})", *self._words[start:], *self._words[:start]]
 
-        def tokens(n: int) -> int:
-            return self._tokens(turn(" ".join(words[:n])))
+        def longest(n: int) -> int:
+            return max(map(self._tokens, self._turns(" ".join(words[:n]))))
 
-        n = bisect_right(range(len(words) + 1), self._most, key=tokens) - 1
+        n = bisect_right(range(len(words) + 1), self._most, key=longest) - 1
         if n < 2:
             raise UserError(f"--input-tokens {self._most} holds no prompt: use more")
-        return " ".join(words[:n])
+        return self._turns(" ".join(words[:n]))
+
+    def _turns(self, text: str) -> list[str]:
+        """The user's turns about a text."""
+        if self._kind == "open":
+            return [GO_ON + text]
+        if self._kind == "quote":
+            return [COPY + text]
+        from step3_rag.answer.context import Source, as_text
+
+        sources = as_text([Source(1, "reading.txt", "reading.txt", text, (1,))])
+        return [f"{sources}\n\nQuestion: {each}" for each in QUESTIONS]
 
     def _tokens(self, content: str) -> int:
-        system = self._request.get("system")
-        turns = [{"role": "system", "content": system}] if system else []
-        turns.append({"role": "user", "content": content})
+        turns = [{"role": "user", "content": content}]
+        if system := self._request.get("system"):
+            turns.insert(0, {"role": "system", "content": system})
         text = self._tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
         return len(self._tokenizer.encode(str(text), add_special_tokens=False))
-
-
-def _with_question(text: str, question: str) -> str:
-    """The user's turn of step 3's prompt."""
-    from step3_rag.answer.context import Source, as_text
-
-    return f"{as_text([Source(1, 'reading.txt', 'reading.txt', text, (1,))])}\n\nQuestion: {question}"

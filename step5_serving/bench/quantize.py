@@ -1,15 +1,15 @@
-"""What does a model lose with fewer bits, and what does it gain? Each way on the same text and questions.
+"""What a model loses with fewer bits, and what it gains: each format on the same text and questions.
 
     $ python -m step5_serving quantize
 
     fp32, bf16     the number formats of training
-    int8           weights and tokens in eight bits, products of whole numbers (engines/batching/linear.py)
+    int8           weights and tokens in eight bits, integer products (engines/batching/linear.py)
     bnb int8       LLM.int8() of bitsandbytes (Dettmers et al. 2022, arXiv:2208.07339)
     nf4            its four bits (2023, arXiv:2305.14314); its CPU kernels unpack before each product
 
-Four figures each. Memory: the bytes that hold the weights. Tokens/s: one row, greedy. Perplexity: of
-sample/reading.txt, a text that no model was trained on. Changed: the share of greedy answers that differ
-from fp32's anywhere in their first tokens; nothing is corrected by a penalty here.
+Four figures each. Memory: the bytes that hold the weights. Tokens/s: batch size 1, greedy. Perplexity: of
+sample/reading.txt, a text that no model was trained on. Changed: the greedy answers whose first tokens differ
+from fp32's anywhere; there is no repetition penalty here.
 
 The linear layers are quantized; embedding and norms stay. SmolLM2's head is its embedding: `int8` holds it a
 second time in eight bits, bitsandbytes leaves it alone.
@@ -38,8 +38,9 @@ from step5_serving.engines.batching import linear
 if TYPE_CHECKING:
     from shared.models.load import CausalLM
 
-WAYS = ("fp32", "bf16", "int8", "bnb int8", "nf4")
-WINDOW = 512  # tokens that are read in one go
+BITSANDBYTES = ("bnb int8", "nf4")
+WAYS = ("fp32", "bf16", "int8", *BITSANDBYTES)
+WINDOW = 512  # tokens that are read at once
 QUESTIONS = (
     "What is the capital of France?",
     "Why is the sky blue?",
@@ -55,15 +56,15 @@ QUESTIONS = (
 def run(
     settings: Settings, ways: Sequence[str] = WAYS, questions: int = 8, tokens: int = 32, read: int = 1024
 ) -> dict[str, Any]:
-    """Measure some ways; one whose package is missing is left out, and says so.
+    """Measure some formats; one whose package is missing is left out, with a note.
 
     Args:
-        questions: so many are asked.
+        questions: how many are asked.
         tokens: of each answer, at most.
         read: tokens of the text whose perplexity is measured.
 
     Raises:
-        UserError: there is no such way, or the model can't be had.
+        UserError: there is no such format, or the model can't be had.
     """
     if unknown := [way for way in ways if way not in WAYS]:
         raise UserError(f"--way {unknown[0]} is not known: use {', '.join(WAYS)}")
@@ -72,16 +73,16 @@ def run(
     text = tokenizer.encode(READING.read_text(encoding="utf-8"), add_special_tokens=False)[:read]
     prompts = [_prompt(tokenizer, each) for each in QUESTIONS[:questions]]
     rows: list[dict[str, Any]] = []
-    reference: list[list[int]] | None = None
     ways = ["fp32", *(way for way in ways if way != "fp32")]
+    reference: list[list[int]] = []
     with stage_bar("quantizing", len(ways)) as stage:
         for way in ways:
             stage(way)
-            if way in ("bnb int8", "nf4") and find_spec("bitsandbytes") is None:
+            if way in BITSANDBYTES and find_spec("bitsandbytes") is None:
                 rows.append({"way": way, "left_out": "pip install .[bitsandbytes]"})
                 continue
             model = load(way, settings)
-            speed, answers = write_all(model, prompts, tokens, tokenizer.all_special_ids)
+            speed, answers = answer_all(model, prompts, tokens, tokenizer.all_special_ids)
             reference = reference or answers
             row = {
                 "way": way,
@@ -108,16 +109,16 @@ def run(
     }
 
 
-# --- a model in one of the ways ------------------------------------------------------------------------
+# --- a model in one of the formats ---------------------------------------------------------------------
 
 
 def load(way: str, settings: Settings) -> CausalLM:
     """The model of the settings on the processor, in one of the WAYS."""
     more: dict[str, Any] = {}
-    if way in ("bnb int8", "nf4"):
+    if way in BITSANDBYTES:
         from transformers import BitsAndBytesConfig
 
-        logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # a line for each product, else
+        logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it logs a line for each product
         config = BitsAndBytesConfig(
             load_in_8bit=way == "bnb int8",
             load_in_4bit=way == "nf4",
@@ -133,7 +134,7 @@ def load(way: str, settings: Settings) -> CausalLM:
 
 
 class Int8(nn.Module):
-    """A linear layer by the batcher's own int8 product."""
+    """A linear layer with the batcher's own int8 product."""
 
     def __init__(self, layer: nn.Linear) -> None:
         super().__init__()
@@ -147,7 +148,7 @@ class Int8(nn.Module):
 
 
 def _to_int8(model: CausalLM) -> None:
-    """Every linear layer in eight bits; the embedding in sixteen, as the batcher has it."""
+    """Every linear layer in eight bits; the embedding in sixteen, as in the batcher."""
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
             if isinstance(child, nn.Linear):
@@ -161,49 +162,49 @@ def _to_int8(model: CausalLM) -> None:
 
 
 def weight_bytes(model: CausalLM) -> int:
-    """Bytes that hold the weights, each piece of memory once; with bitsandbytes' scales beside them."""
-    found = model.get_memory_footprint()
+    """Bytes that hold the weights, tied ones once, with the scales of quantized ones."""
+    size = model.get_memory_footprint()
     for parameter in model.parameters():
-        state = getattr(parameter, "quant_state", None)  # of its four bits
-        scales = state.absmax if state else getattr(parameter, "SCB", None)  # and of its eight
-        found += scales.nbytes if isinstance(scales, Tensor) else 0
-    return found + sum(getattr(each, "packed_bytes", 0) for each in model.modules())
+        state = getattr(parameter, "quant_state", None)  # bitsandbytes, four bits
+        scales = state.absmax if state else getattr(parameter, "SCB", None)  # eight bits
+        size += scales.nbytes if isinstance(scales, Tensor) else 0
+    return size + sum(getattr(each, "packed_bytes", 0) for each in model.modules())
 
 
 @torch.inference_mode()
 def perplexity(model: CausalLM, ids: list[int]) -> float:
     """exp of the mean loss of each token after those before it in its window."""
     loss, n = 0.0, 0
-    for at in range(0, len(ids) - 1, WINDOW):
-        row = torch.tensor([ids[at : at + WINDOW]])
+    for start in range(0, len(ids) - 1, WINDOW):
+        row = torch.tensor([ids[start : start + WINDOW]])
         logits = model(input_ids=row, use_cache=False).logits[0, :-1].float()
         loss += float(nn.functional.cross_entropy(logits, row[0, 1:], reduction="sum"))
         n += len(logits)
     return math.exp(loss / n)
 
 
-def write_all(
+@torch.inference_mode()
+def answer_all(
     model: CausalLM, prompts: Sequence[list[int]], tokens: int, ends: list[int]
 ) -> tuple[float | None, list[list[int]]]:
-    """Tokens a second of greedy answers, behind the first of each, and the answers without their ends."""
+    """Greedy answers without their end tokens, and the tokens per second after the first token of each."""
+
+    def generate(prompt: list[int], limit: int) -> tuple[float, list[int]]:
+        row = torch.tensor([prompt])
+        how: dict[str, Any] = {"do_sample": False, "max_new_tokens": limit, "eos_token_id": ends}
+        began = time.perf_counter()
+        out: Any = model.generate(row, attention_mask=torch.ones_like(row), pad_token_id=ends[0], **how)
+        seconds = time.perf_counter() - began
+        return seconds, [token for token in out[0, len(prompt) :].tolist() if token not in ends]
+
     answers, seconds, written = [], 0.0, 0
     for prompt in prompts:
-        began = time.perf_counter()
-        _write(model, prompt, 1, ends)
-        first = time.perf_counter()
-        answers.append(_write(model, prompt, tokens, ends))
-        # Both read the prompt; what the second takes longer is the time of the tokens behind the first.
-        seconds += max(0.0, (time.perf_counter() - first) - (first - began))
-        written += max(0, len(answers[-1]) - 1)
+        to_first, _ = generate(prompt, 1)
+        whole, answer = generate(prompt, tokens)  # reads the prompt, too: the difference is the other tokens'
+        answers.append(answer)
+        seconds += max(0.0, whole - to_first)
+        written += max(0, len(answer) - 1)
     return written / seconds if seconds else None, answers
-
-
-@torch.inference_mode()
-def _write(model: CausalLM, prompt: list[int], limit: int, ends: list[int]) -> list[int]:
-    row = torch.tensor([prompt])
-    how: dict[str, Any] = {"do_sample": False, "max_new_tokens": limit, "eos_token_id": ends}
-    found: Any = model.generate(row, attention_mask=torch.ones_like(row), pad_token_id=ends[0], **how)
-    return [token for token in found[0, len(prompt) :].tolist() if token not in ends]
 
 
 def _prompt(tokenizer: Any, question: str) -> list[int]:

@@ -1,1 +1,1 @@
-"""What writes the text: the batcher, other engines, and how one is chosen."""
+"""What generates the text: our batcher, other engines, and how one is chosen."""

@@ -4,9 +4,9 @@
 
     torch       the model in one batch for all requests (batching/, server.py)
     llamacpp    its GGUF by llama.cpp's own server (llamacpp.py)
-    lock        transformers behind a lock, one token of one request at a time: what `bench` compares with
+    lock        transformers behind a lock, one token of one request at a time: a baseline for `bench`
 
-The service starts it as a child process (process.py); by hand, any client of the Messages API can use it.
+The service starts it as a child process (process.py). Any client of the Messages API can use it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ DEFAULTS = Options()
 
 
 def backend_of(name: str, settings: Settings, options: Options = DEFAULTS) -> Backend:
-    """The model of the settings on engine torch or lock; nothing is loaded yet."""
+    """The settings' model on engine torch or lock; it is loaded on first use."""
     from shared.embedded.backend import Backend
 
     def load() -> Engine:
@@ -74,7 +74,7 @@ def main(
 
     settings = load_settings(model=model, device=device, dtype=dtype, threads=threads, seed=seed)
     if child:
-        # Signals are for the service, which lets its calls end first and then closes our standard input.
+        # The service handles signals: it lets running calls end, then closes our standard input.
         for each in (signal.SIGINT, signal.SIGTERM):
             signal.signal(each, signal.SIG_IGN)
         threading.Thread(target=_end_with_input, daemon=True).start()
@@ -95,8 +95,8 @@ def main(
         )
     with contextlib.suppress(KeyboardInterrupt):
         threading.Event().wait()
-    del server  # until here: llama.cpp's ends when nobody holds it
-    os._exit(0)  # whatever threads are doing: nobody waits for it
+    del server  # llama.cpp's server lives as long as this reference
+    os._exit(0)  # without waiting for threads that still generate
 
 
 def _end_with_input() -> None:

@@ -1,7 +1,7 @@
-"""What answers behind the service: the values of `--engine`, all servers that speak the Messages API.
+"""Which engine generates the answers: the values of `--engine`, all servers that speak the Messages API.
 
-    torch              the model in one batch, in a process that is started here (server.py)
-    llamacpp           its GGUF by llama.cpp, in the same way
+    torch              our batcher, in a process that is started here (server.py)
+    llamacpp           the model's GGUF on llama.cpp, also started here
     vllm, ollama       a server on this machine, at its usual port
     http(s)://...      any server that speaks the Messages API
     claude-...         Anthropic
@@ -10,8 +10,7 @@
     >>> engine.client().messages.create(model=engine.model, max_tokens=9, messages=[...])
     >>> engine.close()
 
-Whatever it is, it is asked through the `anthropic` SDK with a base URL: the rest of the service needs no
-other code for it. A server whose model nobody named is asked at once which one it has.
+The rest of the service asks each of them through the `anthropic` SDK with a base URL.
 """
 
 from __future__ import annotations
@@ -31,17 +30,17 @@ if TYPE_CHECKING:
 
     from step5_serving.engines.process import EngineProcess
 
+OURS = ("torch", "llamacpp")
 SERVERS = {"vllm": "http://127.0.0.1:8000", "ollama": "http://127.0.0.1:11434"}
 START = {"vllm": "vllm serve MODEL", "ollama": "ollama serve"}
-OURS = ("torch", "llamacpp")
 ALLOWED = "torch, llamacpp, vllm, ollama, an http(s):// address, or a Claude model (claude-...)"
-PATIENCE = 5.0  # seconds for a server to say which models it has
+LIST_TIMEOUT_S = 5.0
 DEFAULTS = Options()
 
 
 @dataclass
 class Engine:
-    """One chosen engine: its settings, with its address in `base_url`, and its process where it is ours."""
+    """One engine: its settings, with its address in `base_url`, and its process if we started it."""
 
     name: str
     settings: Settings
@@ -62,12 +61,11 @@ class Engine:
             return chat.chat_client(settings=self.settings)
         import anthropic
 
-        # No proxy of the environment's stands between this process and its child.
-        http = anthropic.DefaultHttpxClient(trust_env=False)
+        http = anthropic.DefaultHttpxClient(trust_env=False)  # no proxy between this process and its child
         return anthropic.Anthropic(base_url=self.process.address, api_key=self.process.key, http_client=http)
 
     def warm_up(self) -> None:
-        """Wait for a model that loads, or look whether the server answers.
+        """Wait until our engine has loaded its model, or check that a server answers.
 
         Raises:
             UserError: the model can't be had, or the server doesn't answer.
@@ -78,7 +76,7 @@ class Engine:
             list_models(self.settings)
 
     def trouble(self) -> str | None:
-        """Why it would not answer at this moment.
+        """Why it would not answer now, or None.
 
         Raises:
             UserError: a server doesn't answer.
@@ -89,7 +87,7 @@ class Engine:
         return None
 
     def close(self) -> None:
-        """End the engine's process. Texts that are being written break off."""
+        """Stop our engine's process; answers that are being generated break off."""
         if self.process:
             self.process.close()
 
@@ -104,11 +102,11 @@ def resolve(
     """The engine of a flag; without one, what the settings say: their server, Claude, or torch.
 
     One of ours begins to load in a process of its own. `model` and `flags` (`device`, `dtype`, `threads`,
-    `seed`) are flags as they were given; `settings` are there already, in place of them.
+    `seed`) are command-line flags; `settings`, if given, replace them.
 
     Raises:
-        UserError: there is no such engine, it can't run this model, or a server has to be asked for its
-            model and doesn't answer.
+        UserError: there is no such engine, it can't run this model, or a server was not told which model to
+            use and doesn't list its models.
     """
     flags = {name: value for name, value in flags.items() if value is not None}
     if engine in (None, "auto"):
@@ -136,7 +134,7 @@ def _ours(engine: str, settings: Settings, options: Options) -> Engine:
 
 
 def start(engine: str, settings: Settings, options: Options) -> Engine:
-    """An engine of ours in its own process, which begins to load. Beside OURS there is `lock`, for bench."""
+    """Start one of our engines in a process of its own. Besides OURS there is `lock`, for `bench`."""
     from step5_serving.engines.process import EngineProcess
 
     process = EngineProcess(engine, settings, options)
@@ -156,16 +154,15 @@ def _claude(engine: str, model: str | None, flags: dict[str, Any]) -> Engine:
 
 def _server(engine: str, model: str | None, flags: dict[str, Any]) -> Engine:
     settings = load_settings(model=model, base_url=SERVERS.get(engine, engine).rstrip("/"), **flags)
-    if model is None:  # the settings' model if it has that, else whatever it has
+    if model is None:  # the settings' model if the server has it, else its first one
         names = list_models(settings, engine)
-        settings = settings.model_copy(
-            update={"model": settings.model if settings.model in names else names[0]}
-        )
+        chosen = settings.model if settings.model in names else names[0]
+        settings = settings.model_copy(update={"model": chosen})
     return Engine(engine if engine in SERVERS else "server", settings)
 
 
 def list_models(settings: Settings, engine: str | None = None) -> list[str]:
-    """The models of a server, by its /v1/models.
+    """The models of a server, from its /v1/models.
 
     Raises:
         UserError: it doesn't answer, or not with a list of models.
@@ -176,11 +173,11 @@ def list_models(settings: Settings, engine: str | None = None) -> list[str]:
     secret = key.get_secret_value() if key else ""
     headers = {"x-api-key": secret, "authorization": f"Bearer {secret}"} if key else {}
     try:
-        reply = httpx2.get(f"{address}/v1/models", headers=headers, timeout=PATIENCE).raise_for_status()
+        reply = httpx2.get(f"{address}/v1/models", headers=headers, timeout=LIST_TIMEOUT_S).raise_for_status()
         names = [str(each["id"]) for each in reply.json()["data"]]
     except httpx2.TransportError as error:
-        start = f" (start it: {START[engine]})" if engine in START else ""
-        raise UserError(f"nobody answers at {address}{start}: {reason(error)}") from None
+        hint = f" (start it: {START[engine]})" if engine in START else ""
+        raise UserError(f"nobody answers at {address}{hint}: {reason(error)}") from None
     except (httpx2.HTTPStatusError, ValueError, KeyError, TypeError):
         names = []
     if not names:

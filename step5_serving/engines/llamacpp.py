@@ -1,11 +1,11 @@
-"""A model's GGUF on llama.cpp's own server, in this process (the `xllamacpp` wheel): four bits a weight.
+"""A model's GGUF, with four bits per weight, on llama.cpp's own server in this process (`xllamacpp`).
 
     $ pip install .[llamacpp]
     $ python -m step5_serving.engines --engine llamacpp --port 8001
 
-It speaks the Messages API, starts without torch, and decodes faster than transformers. On Linux and Windows
-its wheels are built without AVX-512 and AMX, so a long prompt takes longer where the processor has those.
-A page in this machine's browser could reach it, so it wants a key: the one in ROADMAP_BASE_URL_KEY.
+It speaks the Messages API, starts without torch, and decodes faster than transformers. Its wheels for Linux
+and Windows don't use AVX-512 and AMX, so prefill of a long prompt is slow on processors that have them.
+A page in this machine's browser could reach it, so requests need a key: the one in ROADMAP_BASE_URL_KEY.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from shared.config import Settings
 from shared.errors import UserError, reason
 from shared.models import weights
 
-SHARE = 1024  # tokens of the cache for each of several sequences
+TOKENS_PER_ROW = 1024  # of the cache, where several sequences share it
 
 
 def serve_gguf(settings: Settings, port: int, rows: int) -> Any:
-    """Load the GGUF of the settings' model and answer in the background, `rows` sequences at once.
+    """Load the GGUF of the settings' model and serve it in the background, `rows` sequences at once.
 
     Raises:
         UserError: the wheel is missing, the model has no GGUF, or llama.cpp can't read it.
@@ -40,13 +40,13 @@ def serve_gguf(settings: Settings, port: int, rows: int) -> Any:
     params = xllamacpp.CommonParams()
     params.model.path, params.model_alias = str(gguf), {settings.model}
     params.hostnames, params.port = ["127.0.0.1"], port
-    params.n_ctx, params.n_parallel = max(context, rows * SHARE), rows
-    params.kv_unified = rows > 1  # one cache for all, so that a single one may still fill its context
+    params.n_ctx, params.n_parallel = max(context, rows * TOKENS_PER_ROW), rows
+    params.kv_unified = rows > 1  # one cache for all: a single sequence may still fill its context
     threads = hardware.cores() if settings.threads == "auto" else settings.threads
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
     if settings.device == "cpu":
         params.n_gpu_layers = 0
-    # Greedy, and against circles as shared/embedded/on_transformers.py; here it counts all tokens.
+    # Greedy, with a repetition penalty as in shared/embedded/on_transformers.py; here it is on all tokens.
     params.sampling.temp, params.sampling.penalty_repeat, params.sampling.penalty_last_n = 0.0, 1.1, 128
     params.verbosity, params.warmup = -1, False
     params.ui = params.endpoint_slots = False

@@ -1,12 +1,12 @@
-"""An engine of ours as a child process: started at once, started again when it ends, ended with the service.
+"""One of our engines as a child process: restarted when it ends, stopped with the service.
 
     process = EngineProcess("torch", settings, Options())     # begins to load
     process.wait_until_ready()
     anthropic.Anthropic(base_url=process.address, api_key=process.key)
     process.close()
 
-The child ends when its standard input does, and that ends however this process ends: nothing can be left
-behind. It keeps its port, so that clients find it again after a new start.
+The child ends when its standard input is closed, which happens however this process ends, so none is left
+behind. A restarted child listens at the same port.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from step5_serving.config import Options
 log = logging.getLogger(__name__)
 
 COMMAND = [sys.executable, "-m", "step5_serving.engines"]
-SECRETS = {"anthropic_api_key", "base_url", "base_url_key"}  # the child asks nobody
-HEALTH_S = 5.0  # for the engine to say that it is well, and to end
+SECRETS = {"anthropic_api_key", "base_url", "base_url_key"}  # the child needs none of them
+HEALTH_S = 5.0  # time for the engine to answer /health, and to end
 POLL_S = 0.05
-QUICK_S, LONGEST_PAUSE_S = 30.0, 30.0  # one that ends sooner is started again after a pause that doubles
+QUICK_S, LONGEST_PAUSE_S = 30.0, 30.0  # if it ends sooner, the pause before the next start doubles
 
 
 class EngineProcess:
@@ -48,7 +48,7 @@ class EngineProcess:
         self._command = [*COMMAND, "--child", "--engine", name, "--port", port, *_flags(settings, options)]
         self._environment = _environment(settings) | {f"{PREFIX}BASE_URL_KEY": self.key}
         self._starting = f"the engine {name} is starting"
-        self._ended: str | None = None  # how the last one ended, until the next is ready
+        self._ended: str | None = None  # why the last child ended, until the next one is ready
         self._closed, self._changing = threading.Event(), threading.Lock()
         self._child = self._start()
         threading.Thread(target=self._watch, name="engine", daemon=True).start()
@@ -58,7 +58,7 @@ class EngineProcess:
         return self._child.pid
 
     def trouble(self) -> str | None:
-        """Why it can't answer at this moment; None where it can."""
+        """Why it can't answer now, or None."""
         try:
             reply = httpx2.get(f"{self.address}/health", timeout=HEALTH_S, trust_env=False)
         except httpx2.TimeoutException:
@@ -82,7 +82,7 @@ class EngineProcess:
             time.sleep(POLL_S)
 
     def close(self) -> None:
-        """End the process. Texts that are being written break off."""
+        """Stop the process; answers that are being generated break off."""
         with self._changing:
             self._closed.set()
             child = self._child
@@ -101,15 +101,15 @@ class EngineProcess:
             stdin=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=self._environment,
-            start_new_session=True,  # out of Ctrl-C's reach
+            start_new_session=True,  # Ctrl-C must not reach it
         )
 
     def _watch(self) -> None:
-        """Start it again whenever it ends, until `close`."""
+        """Restart the child whenever it ends, until `close`."""
         pause = 0.0
         while True:
             began = time.monotonic()
-            error = self._error()
+            error = self._forward_stderr()
             code = self._child.wait()
             if self._closed.is_set():
                 return
@@ -124,8 +124,8 @@ class EngineProcess:
                     return
                 self._child = self._start()
 
-    def _error(self) -> str | None:
-        """The error that the child ended with, if it said one; what else it says goes on to our stderr."""
+    def _forward_stderr(self) -> str | None:
+        """Pass the child's stderr on to ours; returns the text of its `error: ` line, if any."""
         error = None
         assert self._child.stderr is not None
         for line in self._child.stderr:
@@ -133,13 +133,13 @@ class EngineProcess:
             if text.startswith("error: "):
                 error = text.removeprefix("error: ").strip()
             else:
-                with contextlib.suppress(OSError, ValueError):  # nobody reads ours: the engine goes on
+                with contextlib.suppress(OSError, ValueError):  # ours may be closed: the engine goes on
                     sys.stderr.write(text)
         return error
 
 
 def _flags(settings: Settings, options: Options) -> list[str]:
-    """As the engine's own command line has them (__main__.py)."""
+    """The engine's command-line flags (__main__.py)."""
     flags = [f"--model={settings.model}", f"--rows={options.rows}", f"--lookup={options.lookup}"]
     flags += [f"--quantize={options.quantize}"] if options.quantize else []
     return flags if options.prefix_cache else [*flags, "--no-prefix-cache"]

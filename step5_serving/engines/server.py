@@ -1,13 +1,13 @@
-"""One of our engines as an HTTP server on loopback that speaks the Messages API, as vLLM and Ollama do.
+"""An engine as an HTTP server on loopback that speaks the Messages API, as vLLM and Ollama do.
 
     $ python -m step5_serving.engines --engine torch --model tiny --port 8001
     $ curl localhost:8001/v1/messages --json '{"model": "tiny", "max_tokens": 20, "messages": [...]}'
 
     POST /v1/messages, /v1/messages/count_tokens     a message, its events, or the length of a prompt
-    GET  /v1/models                                  the one that it has
+    GET  /v1/models                                  its one model
     GET  /health                                     200: it listens once the model is loaded
 
-A client that closes its connection stops its text at the next token.
+When a client closes its connection, its generation stops at the next token.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 
 HOST = "127.0.0.1"
 HOSTS = [HOST, "localhost"]
-THREADS = 512  # that may wait for a token: one a request
-KEEP_ALIVE_S = 75  # longer than clients keep an idle connection, so that none is closed under a request
+THREADS = 512  # one per request, waiting for its next token
+KEEP_ALIVE_S = 75  # longer than clients keep idle connections, so that none is closed under a request
 
 
 def serve(backend: Backend, port: int) -> uvicorn.Server:
@@ -49,7 +49,7 @@ def serve(backend: Backend, port: int) -> uvicorn.Server:
     Raises:
         UserError: the model can't be had, or the port.
     """
-    with ThreadPoolExecutor(1) as loading:  # a thread that ends: what torch keeps for each ends with it
+    with ThreadPoolExecutor(1) as loading:  # a thread that ends, so that torch frees what it keeps for it
         loading.submit(backend.warm_up).result()
     app, listening = create_app(backend), listen(HOST, port)
     server = uvicorn.Server(
@@ -60,21 +60,21 @@ def serve(backend: Backend, port: int) -> uvicorn.Server:
 
 
 def create_app(backend: Backend) -> Starlette:
-    """The routes around a model."""
+    """The app that serves a model."""
     model = backend.settings.model
 
     async def health(_request: Request) -> Response:
         return Response()
 
     async def models(_request: Request) -> Response:
-        """In the fields that both Anthropic's API and OpenAI's have."""
+        # With the fields of both Anthropic's API and OpenAI's.
         one = {"id": model, "type": "model", "object": "model", "display_name": model}
         return JSONResponse({"object": "list", "data": [one], "has_more": False})
 
     async def messages(request: Request) -> Response:
         """A message, whole or as a stream of events; or the length of its prompt."""
         try:
-            # A browser asks before it sends a page's JSON to another site, and is never told yes.
+            # Browsers send JSON to another site only after a preflight request, which this server refuses.
             if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
                 raise Refused("content-type must be application/json", 415)
             content = await request.body()
@@ -102,7 +102,7 @@ def create_app(backend: Backend) -> Starlette:
             Route("/v1/models", models),
             Route("/health", health),
         ],
-        # A page in this machine's browser must not reach the model by a name that it points at loopback.
+        # A page in this machine's browser must not reach the model by a host name that points to loopback.
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=HOSTS, www_redirect=False)],
         lifespan=_lifespan,
     )
@@ -115,7 +115,7 @@ async def _lifespan(_app: Starlette) -> AsyncIterator[None]:
 
 
 async def _encoded(events: Generator[stream.Event, None, None]) -> AsyncIterator[bytes]:
-    """The events as they are sent; what goes wrong after the first byte is the last of them."""
+    """The events as bytes; an error after the first one becomes the last event."""
     with contextlib.closing(events):
         try:
             async for event in iterate_in_threadpool(events):
@@ -125,7 +125,7 @@ async def _encoded(events: Generator[stream.Event, None, None]) -> AsyncIterator
 
 
 async def _whole(events: Generator[stream.Event, None, None]) -> dict[str, Any]:
-    """The message; cancelled, it drops the events, which ends them after the one that a thread waits for."""
+    """The whole message. When cancelled, it stops generating after the event that a thread waits for."""
     return stream.whole([event async for event in iterate_in_threadpool(events)])
 
 

@@ -1,1 +1,1 @@
-"""Answers made again and compared: replay, prompts side by side."""
+"""Calls answered again and compared: replay, two prompts side by side, calls to label."""

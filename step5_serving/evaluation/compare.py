@@ -2,19 +2,19 @@
 
     $ python -m step5_serving compare 1 2 --split dev
 
-Each question is searched once, and both versions answer from the same passages; so a difference is the
-prompt's. Which version goes first changes from question to question: an engine that keeps the beginning of a
-prompt in its cache would else make the second one look fast. Differences are means of pairs with a 95 %
-interval (bootstrap): one that reaches over zero shows nothing. Judged by words as in step 3, whose
-`evaluate --answers` has more figures of a prompt.
+Each question is searched once, and both versions answer from the same passages, so a difference is the
+prompt's. They take turns in going first, because an engine with a prefix cache answers the second one faster.
+Differences are means of pairs with a 95 % interval (bootstrap); an interval that includes zero shows nothing.
+Answers are judged by their words as in step 3, whose `evaluate --answers` has more figures of one prompt.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from shared import prompts
@@ -30,10 +30,12 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from step3_rag.evaluate.answers import Judged
+    from step3_rag.evaluate.dataset import Question
     from step3_rag.retrieve.search import Retriever
+    from step5_serving.engines.choice import Engine
 
 PROMPT = "answer"
-PATIENCE = 600.0  # seconds for an answer
+TIMEOUT_S = 600.0
 MEASURES = {
     "right": "right answers",
     "unknown": "answers: I don't know",
@@ -42,21 +44,6 @@ MEASURES = {
     "milliseconds": "time, ms",
     "cost_usd": "cost, USD",
 }
-
-
-@dataclass(frozen=True)
-class Pair:
-    """One question answered by both versions; None for a measure that it doesn't have."""
-
-    question: Any  # step 3's Question
-    texts: tuple[str, str]
-    values: tuple[dict[str, float | None], dict[str, float | None]]
-
-    @property
-    def gained(self) -> float:
-        """1 where only the second answer is right, -1 where only the first one is."""
-        first, second = (each["right"] or 0 for each in self.values)
-        return second - first
 
 
 def pair_of(a: int, b: int, folder: Path | None = None) -> tuple[Prompt, Prompt]:
@@ -76,14 +63,14 @@ def pair_of(a: int, b: int, folder: Path | None = None) -> tuple[Prompt, Prompt]
 
 def answer_pairs(
     retriever: Retriever,
-    questions: Sequence[Any],
+    questions: Sequence[Question],
     versions: tuple[Prompt, Prompt],
     client: anthropic.Anthropic,
     model: str,
     budget: int | None = None,
     progress: Callable[[int, int], None] = lambda _done, _all: None,
-) -> list[Pair]:
-    """Search, then let both versions answer. Errors of the SDK and step 3's ChatError pass through."""
+) -> list[tuple[Judged, Judged]]:
+    """Search, then answer with both versions. Errors of the SDK and step 3's ChatError pass through."""
     from step3_rag.answer import read
     from step3_rag.answer.context import BUDGET
     from step3_rag.evaluate.answers import judge_words
@@ -93,22 +80,22 @@ def answer_pairs(
     for done, question in enumerate(questions):
         progress(done, len(questions))
         order = 1 if done % 2 == 0 else -1
-        one, other = versions[::order]
-        plan = Plan(abstain=False, reader="chat", prompt=one, budget=budget or BUDGET)
-        first = ask(retriever, question.text, plan, client, model)
+        first, second = versions[::order]
+        plan = Plan(abstain=False, reader="chat", prompt=first, budget=budget or BUDGET)
+        outcome = ask(retriever, question.text, plan, client, model)
         began = time.perf_counter()
-        answer = first.answer
-        if first.sources:
-            answer = read.chat(client, model, question.text, first.sources, prompt=other)
-        second = replace(first, answer=answer, seconds={"answer": time.perf_counter() - began})
-        a, b = (judge_words(question, each) for each in (first, second)[::order])
-        texts = (a.outcome.answer.text, b.outcome.answer.text)
-        pairs.append(Pair(question, texts, (_values(a, model), _values(b, model))))
+        answer = outcome.answer
+        if outcome.sources:
+            answer = read.chat(client, model, question.text, outcome.sources, prompt=second)
+        other = replace(outcome, answer=answer, seconds={"answer": time.perf_counter() - began})
+        a, b = (judge_words(question, each) for each in (outcome, other)[::order])
+        pairs.append((a, b))
     progress(len(questions), len(questions))
     return pairs
 
 
-def _values(judged: Judged, model: str) -> dict[str, float | None]:
+def measures_of(judged: Judged, model: str) -> dict[str, float | None]:
+    """The MEASURES of one answer; None where it has none."""
     answer = judged.outcome.answer
     return {
         "right": float(judged.right) if judged.answerable else None,
@@ -120,35 +107,40 @@ def _values(judged: Judged, model: str) -> dict[str, float | None]:
     }
 
 
-def figures(pairs: Sequence[Pair], versions: tuple[Prompt, Prompt]) -> dict[str, Any]:
-    """The table: means of both versions over the pairs that have both, and the difference."""
+def figures(
+    pairs: Sequence[tuple[Judged, Judged]], versions: tuple[Prompt, Prompt], model: str
+) -> dict[str, Any]:
+    """Means of both versions over pairs that have both, the differences, and answers that changed sides."""
     from step3_rag.evaluate.retrieval import difference
 
+    values = [(measures_of(a, model), measures_of(b, model)) for a, b in pairs]
     measures: dict[str, Any] = {}
     for name in MEASURES:
-        both = [(one[name], other[name]) for one, other in (each.values for each in pairs)]
-        known = [(one, other) for one, other in both if one is not None and other is not None]
+        both = [(a[name], b[name]) for a, b in values]
+        known = [(a, b) for a, b in both if a is not None and b is not None]
         if known:
-            firsts, seconds = (list(side) for side in zip(*known, strict=True))
+            firsts, seconds = [a for a, _ in known], [b for _, b in known]
             measures[name] = {
                 "n": len(known),
-                "a": sum(firsts) / len(known),
-                "b": sum(seconds) / len(known),
+                "a": fmean(firsts),
+                "b": fmean(seconds),
                 "difference": difference(seconds, firsts),
             }
-    gained, lost = (sum(each.gained == sign for each in pairs) for sign in (1, -1))
-    a, b = (prompt_name(each.id, each.version, each.sha256) for each in versions)
     changed = [
         {
-            "id": each.question.id,
-            "question": each.question.text,
-            "right": "b" if each.gained > 0 else "a",
-            **dict(zip("ab", each.texts, strict=True)),
-            "reference": each.question.answers[0],
+            "id": a.question.id,
+            "question": a.question.text,
+            "right": "b" if b.right else "a",
+            "a": a.outcome.answer.text,
+            "b": b.outcome.answer.text,
+            "reference": a.question.answers[0],
         }
-        for each in pairs
-        if each.gained
+        for a, b in pairs
+        if a.right != b.right
     ]
+    gained = sum(each["right"] == "b" for each in changed)
+    lost = len(changed) - gained
+    a, b = (prompt_name(each.id, each.version, each.sha256) for each in versions)
     counts = {"n": len(pairs), "gained": gained, "lost": lost, "p": sign_test(gained, lost)}
     return {"a": a, "b": b, **counts, "measures": measures, "changed": changed[:10]}
 
@@ -166,7 +158,7 @@ def verdict(facts: Mapping[str, Any]) -> str:
 
 
 def run(
-    serving: Any,
+    engine: Engine,
     versions: tuple[Prompt, Prompt],
     *,
     dataset: str = "sample",
@@ -174,7 +166,7 @@ def run(
     limit: int | None = None,
     budget: int | None = None,
 ) -> dict[str, Any]:
-    """Compare on a dataset with reference answers; `serving` is an engine (engines.resolve).
+    """Compare on a dataset with reference answers.
 
     Args:
         budget: tokens of the passages, where a model reads less than usual.
@@ -188,27 +180,27 @@ def run(
     from step3_rag import options
     from step3_rag.evaluate import dataset as datasets
 
-    settings = serving.settings
+    settings = engine.settings
     data = datasets.read(dataset, split)
     if not any(each.answers for each in data.questions):
         raise UserError(f"{data.name} has no reference answers to compare with: use --dataset sample")
     questions = subset(data.questions, limit, settings.seed)
     retriever = datasets.dataset_service(settings, data).retriever
-    client = with_timeouts(serving.client(), PATIENCE)
+    client = with_timeouts(engine.client(), TIMEOUT_S)
     with (
         count_bar(f"answering {data.name} twice", len(questions)) as progress,
         options.one_line_errors(settings),
         one_line_errors(settings.model, settings),
     ):
         pairs = answer_pairs(retriever, questions, versions, client, settings.model, budget, progress)
-    found = figures(pairs, versions)
+    found = figures(pairs, versions, settings.model)
     return {
         "command": "step5_serving compare",
         "headline": f"{found['a']} against {found['b']}: {verdict(found)}",
         **found,
         "dataset": data.name,
         "model": settings.model,
-        "engine": serving.name,
+        "engine": engine.name,
         "machine": hardware.describe(),
     }
 
@@ -218,10 +210,10 @@ def show(facts: Mapping[str, Any], console: Console) -> None:
     names = ["n", *(facts[side].split("@")[0] for side in "ab"), "difference", "95 % interval"]
     table = plain_table("", *names, right=names)
     for name, row in facts["measures"].items():
-        change, interval = row["difference"], row["difference"]["interval_95"]
+        change, interval = row["difference"]["mean"], row["difference"]["interval_95"]
         shown = "-" if interval is None else f"{_number(interval[0])} to {_number(interval[1])}"
-        cells = (_number(row["a"]), _number(row["b"]), _number(change["mean"], sign="+"), shown)
-        table.add_row(MEASURES[name], str(row["n"]), *cells)
+        means = _number(row["a"]), _number(row["b"]), _number(change, sign="+")
+        table.add_row(MEASURES[name], str(row["n"]), *means, shown)
     console.print(table)
     for row in facts["changed"][:4]:
         console.print(f"\n{row['question']} (only {row['right']} is right: {row['reference']})", style="bold")

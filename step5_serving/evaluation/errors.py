@@ -1,13 +1,12 @@
-"""Error analysis: of the calls that deserve a look, a set of questions for step 3.
+"""Error analysis: calls that need a look become a set of questions for step 3.
 
     $ python -m step5_serving evaluation errors --since 7d --out new-questions
     $ python -m step3_rag evaluate --dataset new-questions          # once the judgements are filled in
 
-A call deserves a look if somebody disliked it, if the search was in doubt, or if it abstained
-(`calls_to_review`). The folder has BEIR's layout, as step 3 reads it: questions, the passages that they were
-answered from, and a judgement of 0 for each pair. Somebody who knows the documents puts 1 where the passage
-answers the question. What stays 0 says that nothing that was found does: the documents lack it, or the
-search missed it.
+A call needs a look if somebody disliked it, if its confidence was low, or if it abstained (`calls_to_review`).
+The folder has BEIR's layout, as step 3 reads it: questions, the passages that they were answered from, and a
+judgement of 0 for each pair. Somebody who knows the documents changes it to 1 where the passage answers the
+question. If all judgements of a question stay 0, the documents lack the answer, or the search missed it.
 """
 
 from __future__ import annotations
@@ -23,10 +22,10 @@ QRELS = Path("qrels/test.tsv")
 
 
 def write_set(calls: Sequence[Mapping[str, Any]], folder: Path) -> dict[str, int]:
-    """Write the questions in BEIR's layout; how many questions, passages and judgements there are.
+    """Write the questions in BEIR's layout; returns the numbers of questions, passages and judgements.
 
     Raises:
-        UserError: there is nothing to write, or a set is there already (its judgements are somebody's work).
+        UserError: there is nothing to write, or the folder has judgements, which are somebody's work.
     """
     queries: list[dict[str, Any]] = []
     passages: dict[str, dict[str, str]] = {}

@@ -1,4 +1,4 @@
-"""The same call again: its own question, passages, prompt and parameters, and what became different.
+"""Answer a recorded call again, from its own question, passages, prompt and parameters, and compare.
 
     $ python -m step5_serving replay 4bf92f35
     ...
@@ -6,9 +6,9 @@
     before 164 tokens in, 18 out, 795 ms (smollm2-135m-instruct, torch)
     now    164 tokens in, 18 out, 812 ms (smollm2-135m-instruct, torch)
 
-A replay tells a change of the model from a change of the documents: the search is not made again, the reader
-gets the very passages and the very prompt that the call had, as they were stored. Whether the index still has
-these passages, and the prompt's file still says the same, is looked up and told, but changes nothing of it.
+A replay tells a change of the model from a change of the documents: there is no new search; the reader gets
+the stored passages and the stored prompt. Whether the index still has these passages, and whether the
+prompt's file still says the same, is reported, but does not change the replay.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 PLACEHOLDERS = re.compile(r"\[(?:e-mail|telephone|card|IBAN|secret)\]")
 LONGEST_RUN = 40  # chunks of a document that a passage may have been joined from
 SIDE = ("input_tokens", "output_tokens", "finish_reason", "model", "engine")
-SAME, CHANGED, GONE = "same", "changed", "gone"  # what became of a passage in the index
-UNNAMED = ("server", "step3_rag", "scripted")  # engines of calls that don't say how to reach them
+SAME, CHANGED, GONE = "same", "changed", "gone"  # what happened to a passage in the index
+UNNAMED = ("server", "step3_rag", "scripted")  # engines of calls whose address is not stored
 
 
 def run(
@@ -41,10 +41,10 @@ def run(
     engine: str | None = None,
     model: str | None = None,
 ) -> dict[str, Any]:
-    """Replay a row (reading.show_call) with the engine and the model that it had, or with others.
+    """Replay a row (reading.show_call), by default with the engine and the model that it had.
 
     Raises:
-        UserError: it can't be made again, or they can't be had.
+        UserError: it can't be made again, or engine, model or index can't be had.
         ApiError: the model can't be reached.
     """
     from step5_serving.config import Config
@@ -83,7 +83,7 @@ def run(
 
 
 async def replay(row: Mapping[str, Any], answerer: Answerer) -> Answered:
-    """Make the call of a row again; raises as `run`."""
+    """Answer the call of a row again; raises as `run`."""
     sources, prompt = check(row)
     parameters = dict(row["parameters"])
     known = {name: parameters[name] for name in ("collection", "k") if parameters.get(name) is not None}
@@ -94,16 +94,16 @@ async def replay(row: Mapping[str, Any], answerer: Answerer) -> Answered:
 
 
 def check(row: Mapping[str, Any]) -> tuple[list[Source], PromptRef | None]:
-    """What the call was answered from, verified by the hashes.
+    """The passages and the prompt that the call was answered from, verified by the hashes.
 
     Args:
         row: as `reading.show_call` gives it: route, status, error_type, answer, trace_id; sources, each with
             the fields of a Source; prompt, with those of a PromptRef, or None for a quote.
 
     Raises:
-        UserError: it can't be made again; says why. The call was no `query`; it failed (a status of 400 or
-            more, or no answer: an empty one is one); the text of a passage is gone (None), or is not the one
-            that its hash was made of (`_sha256`); the call had a prompt, whose text is gone.
+        UserError: it can't be made again, and why: the call is no `query`; it failed (its status is 400 or
+            more, or its answer is None; an empty answer is an answer); the text of a passage is gone (None),
+            or has another hash (`_sha256`); the call had a prompt, whose text is gone.
     """
     ### BEGIN SOLUTION 5.4: Make a call again
     name = f"call {row['trace_id'][:8]}"
@@ -130,11 +130,11 @@ def state_of(source: Mapping[str, Any], document: Sequence[Any], join: Callable[
 
     Args:
         document: its chunks today, in their order.
-        join: makes the text of neighbouring chunks, as a search does.
+        join: the text of neighbouring chunks, as a search joins them.
 
-    Chunks have other numbers after each ingest, so the passage is looked for by its hash: some run of
-    neighbours (one chunk, or up to LONGEST_RUN) must join to it again. To be part of a longer text is not
-    enough. A document without chunks is gone.
+    Chunks get new numbers at each ingest, so the passage is found by its hash: some run of neighbours (one
+    chunk, or up to LONGEST_RUN) must join to it again. It is not enough to be part of a longer text. A
+    document without chunks is gone.
     """
     ### BEGIN SOLUTION 5.4: Make a call again
     if not document:
@@ -153,7 +153,7 @@ def state_of(source: Mapping[str, Any], document: Sequence[Any], join: Callable[
 
 
 def states(index: Any, sources: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What became of each passage in an index of step 3."""
+    """What happened to each passage in an index of step 3."""
     from step3_rag.ingest.index import joined
 
     everything = 10**9
@@ -161,16 +161,13 @@ def states(index: Any, sources: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def compared(
-    row: Mapping[str, Any],
-    answered: Answered,
-    found: Sequence[str],
-    prompt_today: str | None,
+    row: Mapping[str, Any], answered: Answered, found: Sequence[str], prompt_today: str | None
 ) -> dict[str, Any]:
     """Old and new side by side.
 
     Args:
-        found: by `states`, for each passage.
-        prompt_today: hash of the prompt that has this id and version now; None where it is unknown.
+        found: the state of each passage (`states`).
+        prompt_today: hash of the prompt that has this id and version now; None if there is none.
     """
     old = {name: row[name] for name in (*SIDE, "generate_ms")} | {"answer": row["answer"].strip()}
     new = {name: getattr(answered, name) for name in SIDE}
@@ -188,10 +185,10 @@ def compared(
     if PLACEHOLDERS.search(row["question"]):
         notes.append("the question was stored without its personal data: it is not word for word the same")
     equal = old["answer"] == new["answer"]
-    said = "equal" if equal else "different"
     return {
         "command": "step5_serving replay",
-        "headline": f"{said}: {row['trace_id'][:8]}, {row['prompt_version'] or 'a quote'}",
+        "headline": f"{'equal' if equal else 'different'}: {row['trace_id'][:8]}, "
+        f"{row['prompt_version'] or 'a quote'}",
         **{name: row[name] for name in ("trace_id", "question", "prompt_version")},
         "equal": equal,
         "passages": list(found),
@@ -202,16 +199,16 @@ def compared(
 
 
 def show(facts: Mapping[str, Any], console: Console) -> None:
-    """The answer, or the difference; then the numbers and what is to be known of them."""
+    """The answer or the difference, then the notes and the figures."""
     console.print(facts["question"], style="bold")
     if not facts["equal"]:
         console.print(f"- {facts['old']['answer']}", style="red")
     console.print(f"{'' if facts['equal'] else '+ '}{facts['new']['answer']}\n")
     for note in facts["notes"]:
         console.print(f"note: {note}", soft_wrap=True)
-    same, all_ = facts["passages"].count(SAME), len(facts["passages"])
+    same, total = facts["passages"].count(SAME), len(facts["passages"])
     console.print(
-        f"{facts['headline']}, {same} of {all_} passages are in the index as they were\n"
+        f"{facts['headline']}, {same} of {total} passages are in the index as they were\n"
         f"before {_numbers(facts['old'])}\nnow    {_numbers(facts['new'])}",
         soft_wrap=True,
     )

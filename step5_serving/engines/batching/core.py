@@ -1,14 +1,14 @@
-"""The engine's core: the one thread that owns the model. Its loop is `step`.
+"""The engine's core: the one thread that owns the model. Its loop repeats `step`.
 
     schedule   who joins, which tokens are computed            scheduler.py
     run        one forward pass for all                        model_runner.py
     sample     the next tokens of each sequence                sampler.py
-    collect    hand them out; whoever is done leaves
+    collect    hand them out; finished sequences leave
 
-An error in a forward pass ends the sequences that run, not the loop.
+An error in a forward pass ends the running sequences, not the loop.
 
-The thread ends when there is no work, and with it the helpers that torch keeps for it. Helpers that only
-stand by make those of every other thread half as fast.
+The thread ends when there is no work, and with it the OpenMP threads that torch keeps for it. Idle ones make
+those of every other thread half as fast.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from step5_serving.engines.batching.sequence import End, Sequence
 
 
 class EngineCore:
-    """Takes sequences from any thread. Its own thread is there while there is work."""
+    """Takes sequences from any thread. Its own thread lives while there is work."""
 
     def __init__(self, scheduler: Scheduler, runner: ModelRunner, sampler: Sampler) -> None:
         self.scheduler, self._runner, self._sampler = scheduler, runner, sampler
@@ -34,7 +34,7 @@ class EngineCore:
         self._thread: threading.Thread | None = None
         self._closed = False
         self._threads = torch.get_num_threads()
-        self.decoded = 0  # tokens written since the start
+        self.decoded = 0  # tokens generated since the start
 
     # --- from any thread ---
 
@@ -42,7 +42,7 @@ class EngineCore:
         """Queue a sequence.
 
         Raises:
-            Refused: too many wait already, or the engine was closed (529, as the API says it).
+            Refused: too many wait already, or the engine was closed (status 529, as in the API).
         """
         waiting, limit = self.scheduler.waiting, self.scheduler.options.waiting
         with self._lock:
@@ -56,7 +56,7 @@ class EngineCore:
                 self._thread.start()
 
     def close(self) -> None:
-        """End the thread; sequences that run or wait end with an error."""
+        """Stop the thread; sequences that run or wait end with an error."""
         with self._lock:
             self._closed, thread = True, self._thread
         if thread:
@@ -74,11 +74,11 @@ class EngineCore:
         ### END SOLUTION
 
     def collect(self, batch: Batch, tokens: list[list[int] | Exception]) -> None:
-        """Note what was computed, hand out what was written, and let go whoever is done.
+        """Record what was computed, hand out new tokens, and remove finished sequences.
 
-        `tokens`: for each span of batch.decode the new tokens, none as long as it has others to compute, or
-        an error, which ends its sequence. A text ends with a token of `ends`, which is not handed out, when
-        its guide is finished, or after `max_tokens`.
+        `tokens`: for each span of batch.decode its new tokens (none while its sequence has more to compute),
+        or an error, which ends its sequence. A text ends with a token of `ends`, which is not handed out,
+        when its guide is finished, or after `max_tokens`.
         """
         ### BEGIN SOLUTION 5.8: The batcher's loop
         for span in batch.prefill:
@@ -95,7 +95,7 @@ class EngineCore:
         ### END SOLUTION
 
     def _append(self, sequence: Sequence, new: list[int]) -> None:
-        """Hand out new tokens; the sequence leaves at its end."""
+        """Hand out new tokens, and remove the sequence if they are its last."""
         new = new[: sequence.max_tokens - len(sequence.output)]
         text = list(takewhile(lambda token: token not in sequence.ends, new))
         ended = not new or len(text) < len(new) or bool(sequence.guide and sequence.guide.finished)
@@ -107,18 +107,18 @@ class EngineCore:
             self.scheduler.finish(sequence)
 
     def _loop(self) -> None:
-        torch.set_num_threads(self._threads)  # a new thread takes what was set last, by whomever
+        torch.set_num_threads(self._threads)  # a new thread has whatever number was set last
         with torch.inference_mode():
             while self._has_work():
                 try:
                     self.step()
-                except Exception as error:  # a bug or no memory: for those who run, not for the next
+                except Exception as error:  # a bug or no memory: ends what runs now, not what comes later
                     self._fail(error)
         if self._closed:
             self._fail(Refused("Overloaded: the engine was closed", 529, "overloaded_error"))
 
     def _has_work(self) -> bool:
-        """Whether there is work; where there is none, the next sequence starts a new thread."""
+        """Whether there is work; if not, this thread ends, and the next sequence starts a new one."""
         with self._lock:
             work = not self._closed and bool(self.scheduler.waiting or self.scheduler.running)
             if not work:
@@ -126,6 +126,6 @@ class EngineCore:
             return work
 
     def _fail(self, error: Exception) -> None:
-        """End with an error what runs, and what waits, too, when the engine is closed."""
+        """End all running sequences with an error, and the waiting ones too if the engine is closed."""
         for sequence in self.scheduler.clear(waiting=self._closed):
             sequence.out.put(error)

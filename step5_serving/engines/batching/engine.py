@@ -1,13 +1,13 @@
 """The batcher as an engine of the embedded backend (shared/embedded/engine.py): the same texts, many at once.
 
     >>> engine = BatchEngine.load(load_settings())
-    >>> backend = Backend(settings, engine=engine)        # from here on everything is as with the others
+    >>> backend = Backend(settings, engine=engine)
     >>> "".join(engine.generate(engine.encode("The capital of France is"), 5))
     ' Paris.\\n\\nThe'
 
-`generate` may be called from as many threads as you like. The text is that of shared's TransformersEngine:
-the same penalty, schemas and check for loops. What a step writes waits until somebody asks for the next
-piece; a sequence doesn't wait for its reader, and goes on until its limit, or until it is closed.
+`generate` may be called from any number of threads. The text is that of shared's TransformersEngine: the same
+penalty, schemas and check for loops. A sequence doesn't wait for its reader: new tokens are queued, and it
+goes on until its limit, or until it is closed.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from step5_serving.engines.batching.weights import Weights
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-PREFIX_TOKENS = 8192  # that the prefix cache holds: 189 MB for SmolLM2-135M in bfloat16, once they are used
+PREFIX_TOKENS = 8192  # size of the prefix cache: up to 189 MB for SmolLM2-135M in bfloat16
 
 DEFAULTS = Options()
 
@@ -55,30 +55,30 @@ class BatchEngine(Engine):
 
     def __init__(self, llama: Llama, tokenizer: PreTrainedTokenizerFast, options: Options = DEFAULTS) -> None:
         self.tokenizer, self.context = tokenizer, llama.context
-        self.ends = llama.ends | {*tokenizer.all_special_ids}  # markers of turns are never a part of a text
+        self.ends = llama.ends | {*tokenizer.all_special_ids}  # a text never holds markers of turns
         kv_cache = KVCache(llama, options.rows)
         prefixes = PrefixCache(PREFIX_TOKENS // BLOCK if options.prefix_cache else 0)
         sampler = Sampler(cache(partial(is_word, tokenizer)))
         self.core = EngineCore(Scheduler(options, kv_cache, prefixes), ModelRunner(llama, kv_cache), sampler)
         self._guides = Guides(tokenizer, llama.vocabulary, self.ends)
-        atexit.register(self.close)  # a thread that is inside torch when the interpreter goes would abort it
+        atexit.register(self.close)  # a thread inside torch would make the interpreter abort at exit
 
     @classmethod
     def load(cls, settings: Settings, options: Options = DEFAULTS) -> BatchEngine:
         """The model of the settings, on the processor.
 
-        In the number format in which prompts are computed fastest, where none is named: with several
-        sequences, both prefill and decode wait for the arithmetic.
+        Where the settings name no number format, it is the one with the fastest prefill: with several
+        sequences, decode is bound by arithmetic, too.
 
         Raises:
             UserError: it can't be had, is damaged, or is not a Llama.
         """
         settings = device.settings_for_batch(settings.model_copy(update={"device": "cpu"}))
         threads = device.use_threads(settings)
-        torch.set_num_threads(1)  # copying weights waits for memory, and beside it others are loading
+        torch.set_num_threads(1)  # copying is bound by memory, and another thread loads the tokenizer
         try:
-            with ThreadPoolExecutor(1) as beside:
-                tokenizer = beside.submit(models.load_tokenizer, settings=settings)
+            with ThreadPoolExecutor(1) as pool:
+                tokenizer = pool.submit(models.load_tokenizer, settings=settings)
                 with explain_load_errors(settings.model, files.ensure(settings.model, settings)):
                     llama = Llama(Weights.read(settings), int8 if options.quantize == "int8" else None)
         finally:
@@ -107,12 +107,12 @@ class BatchEngine(Engine):
         return Generation(partial(self._text, sequence, space < max_tokens))
 
     def close(self) -> None:
-        """End the thread; texts that are being written end with an error."""
+        """Stop the thread; texts that are being generated end with an error."""
         atexit.unregister(self.close)
         self.core.close()
 
     def _text(self, sequence: Sequence, context_ends_it: bool, done: Generation) -> Generator[str]:
-        """A sequence's text as it comes, until it ends or repeats itself; then `done` knows why."""
+        """A sequence's text, piece by piece, until it ends or repeats itself; `done` gets the reason."""
         text, written = DecodeStream(skip_special_tokens=True), list[int]()
         if len(sequence.output) < sequence.max_tokens:
             self.core.add(sequence)

@@ -1,10 +1,10 @@
 """The KV cache: a slot for each running sequence.
 
     keys, values   for each layer (2, slots, kv heads, places, dim)
-    slot           holds what is computed of one sequence: places 0 .. num_computed - 1
-    places         of a slot; doubled when a longer sequence comes: then there are fewer slots
+    slot           keys and values of one sequence, in places 0 .. num_computed - 1
+    places         the length of a slot; doubled for a longer sequence: then there are fewer slots
 
-transformers' own cache grows by concatenation: every step copies all of it. Here a step writes one place a
+transformers' own cache grows by concatenation: every step copies all of it. Here a step writes one place per
 token. vLLM cuts the cache into pages (PagedAttention, Kwon et al. 2023, arXiv:2309.06180), so that a sequence
 takes as many as it needs; with slots, one long sequence makes all slots long.
 """
@@ -20,7 +20,7 @@ from torch import Tensor
 from step5_serving.engines.batching.llama import Llama
 from step5_serving.engines.batching.prefix_cache import BLOCK
 
-FIRST = 512  # places of a slot to begin with
+FIRST = 512  # places of a slot at the start
 
 
 class KVCache:
@@ -37,20 +37,20 @@ class KVCache:
         self.clear(slots)
 
     def clear(self, slots: int) -> None:
-        """Empty, as at the beginning."""
+        """Empty it, as at the start."""
         self.layers.clear()
         self.slots = self.places = 0
         self.resize(slots, self._first, [])
 
     def resize(self, slots: int, places: int, held: list[int]) -> None:
-        """Another number of slots and places; `held`: how many places of the first slots are kept."""
+        """Change the number of slots and places; `held`: how many places of the first slots to keep."""
         llama, layers = self._llama, self.layers
         for number in range(len(llama.layers)):
-            # Zeros, not whatever lies there: a masked place must hold a number.
+            # Zeros, not uninitialized memory: a masked place must hold a number, not NaN.
             new = _zeros((2, slots, llama.kv, places, llama.dim), self.dtype)
             for slot, n in enumerate(held):
                 new[:, slot, :, :n] = layers[number][:, slot, :, :n]
-            layers[number : number + 1] = [new]  # one layer at a time: not all of it twice
+            layers[number : number + 1] = [new]  # one by one: memory never holds all layers twice
         self.slots, self.places = slots, places
 
     def move(self, source: int, target: int, n: int) -> None:
@@ -59,19 +59,19 @@ class KVCache:
             each[:, target, :, :n] = each[:, source, :, :n]
 
     def read(self, slot: int, start: int, end: int) -> list[Tensor]:
-        """The blocks in the places from start to end: (layers, 2, kv, BLOCK, dim) each, copied."""
+        """Copies of the blocks in the places from start to end: (layers, 2, kv, BLOCK, dim) each."""
         held = torch.stack([each[:, slot, :, start:end] for each in self.layers])
         return [each.clone() for each in held.split(BLOCK, 3)]
 
     def write(self, slot: int, start: int, blocks: list[Tensor]) -> None:
-        """Put blocks into the places from start on."""
+        """Write blocks into the places from start on."""
         held = torch.cat(blocks, 3)
         for layer, each in zip(self.layers, held, strict=True):
             layer[:, slot, :, start : start + held.shape[3]] = each
 
 
 def _zeros(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-    """As torch.zeros, but a page takes no memory and no time before it is used: the system sees to that."""
+    """Like torch.zeros, but the system allocates each page only when it is first used."""
     private = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}
     pages = mmap.mmap(-1, math.prod(shape) * dtype.itemsize, **private)
     return torch.frombuffer(pages, dtype=torch.uint8).view(dtype).view(shape)

@@ -1,19 +1,19 @@
-"""How a matrix of weights is held and multiplied: each of these takes a weight and gives (n, in) -> (n, out).
+"""How a weight matrix is stored and multiplied: three functions from a weight to (n, in) -> (n, out).
 
-    plain     as PyTorch has it
-    packed    rearranged once into the order in which oneDNN's kernel reads it, which else happens each time
-    int8      a byte a weight, with a scale for each output; tokens are rounded too, each with its own scale
+    plain     PyTorch's own
+    packed    reordered once for oneDNN's kernel, which would otherwise reorder it at each product
+    int8      a byte per weight, with a scale for each output; tokens are rounded too, each with its own scale
 
     ms for the 120 matrices of SmolLM2-135M on one AMD EPYC core     1 row   8   16   128
     bf16 plain                                                          28  34   42   154
     bf16 packed                                                         20  20   28   141
     int8                                                                 9  10   15    86
 
-A row of a product must not depend on the rows beside it, or a text would depend on its neighbours. The plain
-float32 kernel adds up in another order where there are fewer than four rows. oneDNN's packed one may do so
-for a row that is alone: it gets a second one for company, which takes no longer. PyTorch's own dynamic int8
-takes one scale from all rows together: here each row is first divided by its largest value, and a last row of
-1 and -1 keeps that scale the same for ever.
+A row of a product must not depend on the other rows, or a text would depend on the other requests. The plain
+float32 kernel sums in another order when there are fewer than four rows. oneDNN's packed one may do so for a
+single row, so that gets a second row, which takes no longer. PyTorch's dynamic int8 takes one scale from all
+rows together; here each row is first divided by its largest value, and a last row of 1 and -1 keeps that
+scale constant.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ Kernel = Callable[[Tensor], Multiply]
 
 
 def best() -> Kernel:
-    """`packed` where this build of PyTorch has it, else `plain`."""
+    """`packed` if this build of PyTorch has it, else `plain`."""
     weight, x = torch.ones(4, 8), torch.ones(2, 8)
-    try:  # private operators: another PyTorch may have none of them
+    try:  # private operators, which another version of PyTorch may lack
         has_it = torch.equal(packed(weight)(x), plain(weight)(x))
     except (AttributeError, NotImplementedError, RuntimeError):
         has_it = False
@@ -46,7 +46,7 @@ def plain(weight: Tensor) -> Multiply:
 
 
 def packed(weight: Tensor) -> Multiply:
-    """oneDNN's, the one that torch.compile calls for frozen weights; `plain` where it has none for them."""
+    """oneDNN's kernel, which torch.compile uses for frozen weights; `plain` where it can't take them."""
     try:
         ready = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), None)
     except RuntimeError:
@@ -65,12 +65,12 @@ def packed(weight: Tensor) -> Multiply:
 
 
 def int8(weight: Tensor) -> Multiply:
-    """Eight bits a weight; sums of whole numbers, so that they are exact in any order. x is float32."""
+    """Eight bits per weight; integer sums, which are exact in any order. x is float32."""
     quantized: Any = torch.ops.quantized
     scale = (weight.float().abs().amax(1) / 127).clamp_min(1e-8).double()  # one for each output
     zero = torch.zeros(len(weight), dtype=torch.long)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # this way of making such tensors is deprecated, its kernel is not
+        warnings.simplefilter("ignore")  # these tensors are deprecated, the kernel is not
         small = torch.quantize_per_channel(weight.float(), scale, zero, 0, torch.qint8)
         ready = quantized.linear_prepack(small, None)
     ones = torch.zeros(weight.shape[1])

@@ -1,18 +1,18 @@
-"""A Llama's forward, written out over its weights (weights.py).
+"""A Llama's forward pass over its weights (weights.py).
 
-    x = embedding[ids]                                      (n, hidden): one line for each token
+    x = embedding[ids]                                      (n, hidden): one row for each token
     30 times:
         q, k, v = norm(x) @ Wqkv                            (n, heads, dim), (n, kv, dim), (n, kv, dim)
-        x += attend(layer, rotated q, rotated k, v) @ Wo    attend: model_runner.py, the only part that looks
-        h = norm(x)                                         at other tokens
+        x += attend(layer, rotated q, rotated k, v) @ Wo    attend (model_runner.py) is the only part that
+        h = norm(x)                                         sees other tokens
         x += (silu(h @ Wgate) * (h @ Wup)) @ Wdown
     logits = norm(x) @ embedding.T                          (n, vocabulary)
 
-The tokens may be of sixteen rows, one each, or of one prompt: nothing but `attend` needs to know. It gives
-the logits of transformers' model (a test holds them against each other) in less time: q, k and v are
-one product, gate and up are one, and there are no modules to walk through, 30 layers times 9 of them.
+The tokens may come from sixteen sequences, one each, or from one prompt: only `attend` needs to know. The
+logits are those of transformers' model (a test compares them), in less time: q, k and v are one product, gate
+and up are one, and no modules are called.
 
-What it does not do: other architectures than Llama (SmolLM2, Llama 2, TinyLlama ...), training.
+Not supported: other architectures than Llama (SmolLM2, Llama 2, TinyLlama ...), training.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Layer:
 
 
 class Llama:
-    """Weights as the forward needs them, and the forward."""
+    """A Llama's weights, ready to be multiplied, and its forward pass."""
 
     def __init__(self, weights: Weights, kernel: Kernel | None = None) -> None:
         multiply, config = kernel or best(), weights.config
@@ -52,11 +52,11 @@ class Llama:
         self.kv = config.get("num_key_value_heads") or self.heads
         self.dim = config.get("head_dim") or config["hidden_size"] // self.heads
         self.eps, self.context = config["rms_norm_eps"], config["max_position_embeddings"]
-        # Eight-bit weights go with float32 outside of the products; keys and values need no more than half.
+        # With int8 weights, all else is float32, except for keys and values.
         self.dtype = torch.float32 if kernel is int8 else weights.dtype
         self.kept_dtype, self.ends = weights.dtype, weights.ends
         self.vocabulary = config["vocab_size"]
-        self.embedding = weights.tensors["model.embed_tokens.weight"]  # looked up, not multiplied
+        self.embedding = weights.tensors["model.embed_tokens.weight"]  # indexed, not multiplied
         self.norm = weights.get("model.norm.weight")
 
         def joined(block: str, *names: str) -> Multiply:
@@ -78,24 +78,24 @@ class Llama:
 
     def _angles(self, theta: float) -> tuple[Tensor, Tensor]:
         """cos and sin of every position: (context, 1, dim). The sign of the rotation is in sin."""
-        # How far each pair of a head's numbers turns from one position to the next, in radians: (dim / 2,).
+        # By how many radians each pair of a head's numbers rotates from one position to the next: (dim / 2,).
         turns = theta ** -(torch.arange(0, self.dim, 2, dtype=torch.int64).float() / self.dim)
         angles = torch.outer(torch.arange(self.context, dtype=torch.float32), turns)[:, None]
         sin = angles.sin()
         return torch.cat([angles.cos()] * 2, 2).to(self.dtype), torch.cat([-sin, sin], 2).to(self.dtype)
 
     def forward(self, ids: Tensor, positions: Tensor, attend: Attend) -> Tensor:
-        """Read ids (n,) that stand at positions (n,): their last hidden states, (n, hidden)."""
+        """The last hidden states (n, hidden) of ids (n,) at positions (n,)."""
         n, heads, kv, dim = len(ids), self.heads, self.kv, self.dim
         cos, sin = self.cos[positions], self.sin[positions]  # (n, 1, dim)
         x = F.embedding(ids, self.embedding).to(self.dtype)
         for number, layer in enumerate(self.layers):
             qkv = layer.qkv(self._normed(x, layer.norm_attention)).view(n, heads + 2 * kv, dim)
             qk = qkv[:, : heads + kv]
-            turned = qk.roll(dim // 2, 2).mul_(sin)  # the halves change places
-            qk.mul_(cos).add_(turned)  # rotary positions (Su et al. 2021, arXiv:2104.09864), in place
-            looked = attend(number, qkv[:, :heads], qkv[:, heads:])
-            x += layer.out(looked.to(x.dtype))
+            rotated = qk.roll(dim // 2, 2).mul_(sin)  # swaps the two halves of each head
+            qk.mul_(cos).add_(rotated)  # rotary positions (Su et al. 2021, arXiv:2104.09864), in place
+            mixed = attend(number, qkv[:, :heads], qkv[:, heads:])
+            x += layer.out(mixed.to(x.dtype))
             gate, up = layer.gate_up(self._normed(x, layer.norm_mlp)).chunk(2, dim=1)
             x += layer.down(F.silu(gate).mul_(up))
         return x

@@ -1,10 +1,10 @@
 """Runs the model for tokens of several sequences, and keeps their keys and values in the cache.
 
-    prefill   many tokens of one prompt; nobody looks at their logits
+    prefill   many tokens of one prompt, without logits
     decode    a few tokens of every sequence in one forward pass: logits (tokens, vocabulary)
 
-Only attention is different in the two: every other layer of the model sees tokens, whoever's they are. Decode
-computes attention by two batched products over all slots; with prefill's many queries, PyTorch's
+The two differ only in attention; no other layer needs to know which sequence a token is from. Decode computes
+attention by two batched products over all slots; for prefill's many queries, PyTorch's
 scaled_dot_product_attention is faster.
 """
 
@@ -22,7 +22,7 @@ from step5_serving.engines.batching.llama import Llama
 if TYPE_CHECKING:
     from step5_serving.engines.batching.scheduler import Batch
 
-STEP = 64  # attention looks at a multiple of so many places
+STEP = 64  # attention reads a multiple of so many places
 
 
 class ModelRunner:
@@ -32,7 +32,7 @@ class ModelRunner:
         self._llama, self.cache = llama, cache
 
     def run(self, batch: Batch) -> Tensor | None:
-        """Compute what the scheduler chose; the logits of the tokens to decode, if there are any."""
+        """Compute a batch; the logits of its tokens to decode, if there are any."""
         for span in batch.prefill:
             self.prefill(span.sequence.slot, span.ids, span.start)
         if not batch.decode:
@@ -40,10 +40,10 @@ class ModelRunner:
         return self.decode([(span.sequence.slot, span.start, span.ids) for span in batch.decode])
 
     def prefill(self, slot: int, ids: list[int], start: int) -> None:
-        """Compute ids that stand at `start` and after it.
+        """Compute the keys and values of ids whose places begin at `start`.
 
-        Attention takes 64 queries at a time, those of places 0-63, 64-127 and so on, with as many keys as
-        the last of them sees: however a prompt is cut, a query is computed in a product of the same shape.
+        Attention takes 64 queries at a time (places 0-63, 64-127, ...), with as many keys as the last of them
+        sees. So a query is computed in a product of the same shape however the prompt is cut into chunks.
         """
         llama, cache, end = self._llama, self.cache, start + len(ids)
         first, tiles = start - start % STEP, range(start // STEP, -(-end // STEP))
@@ -70,30 +70,30 @@ class ModelRunner:
         llama.forward(torch.tensor(ids), torch.arange(start, end), attend)
 
     def decode(self, spans: list[tuple[int, int, list[int]]]) -> Tensor:
-        """Compute (slot, start, ids) of several sequences: logits (tokens, vocabulary), in their order.
+        """Compute spans (slot, start, ids) of several sequences: logits (tokens, vocabulary), in their order.
 
-        Attention is for all slots up to the last of them, and for as many queries of each as the longest span
-        has; what is computed for slots and queries that are not there is thrown away.
+        Attention covers all slots up to the last one in use, and as many queries of each as the longest span
+        has; results for slots and queries that are not in a span are dropped.
         """
         llama, cache = self._llama, self.cache
         kv, dim, group = llama.kv, llama.dim, llama.heads // llama.kv
         tokens = [(slot, n, start + n, id) for slot, start, ids in spans for n, id in enumerate(ids)]
         slot, number, position, ids = torch.tensor(tokens).T.contiguous()  # (tokens,) each
         slots, width = int(slot.max()) + 1, int(number.max()) + 1
-        cell = slot * width + number  # (tokens,): the query of each token among those of all slots
-        query = torch.zeros(slots * width, dtype=torch.long)  # which token asks there
+        cell = slot * width + number  # (tokens,): each token's query among slots * width
+        query = torch.zeros(slots * width, dtype=torch.long)  # which token is the query there
         seen = torch.zeros(slots * width, dtype=torch.long)  # the last place that it sees
         query[cell], seen[cell] = torch.arange(len(tokens)), position
         looked = min(-(-(int(position.max()) + 1) // STEP) * STEP, cache.places)
         seen = seen.view(slots, width).repeat_interleave(group, 1)[:, None, :, None]
         mask = torch.zeros(slots, 1, width * group, looked)
         mask.masked_fill_(torch.arange(looked) > seen, float("-inf"))
-        lines = self._lines(slot, position)
+        rows = self._rows(slot, position)
         heads = slots * kv
 
         def attend(layer: int, q: Tensor, new: Tensor) -> Tensor:
             held = cache.layers[layer]
-            held.view(-1, dim).index_copy_(0, lines, new.reshape(-1, dim).to(cache.dtype))
+            held.view(-1, dim).index_copy_(0, rows, new.reshape(-1, dim).to(cache.dtype))
             keys, values = held[:, :slots].view(2, heads, cache.places, dim)[:, :, :looked]
             # The queries that share a key head are one matrix (dim, width * group).
             q = q.to(cache.dtype)[query].view(slots, width, kv, group, dim).transpose(1, 2)
@@ -106,15 +106,15 @@ class ModelRunner:
 
         return llama.logits(llama.forward(ids, position, attend))
 
-    def _lines(self, slots: Tensor, positions: Tensor) -> Tensor:
-        """Which lines (of dim numbers) of a layer the keys and values of the tokens are."""
+    def _rows(self, slots: Tensor, positions: Tensor) -> Tensor:
+        """The rows of a layer, seen as (rows, dim), that hold the keys and values of the tokens."""
         kv = self._llama.kv
         both = torch.arange(2)[:, None] * self.cache.slots * kv + torch.arange(kv)  # (2, kv)
         return ((slots[:, None, None] * kv + both) * self.cache.places + positions[:, None, None]).flatten()
 
 
 def _causal(tile: int, dtype: torch.dtype) -> Tensor:
-    """What the 64 queries of a tile see: all keys before it, and in it those up to themselves."""
+    """The mask of the 64 queries of a tile: each sees all keys up to its own."""
     mask = torch.zeros(STEP, (tile + 1) * STEP, dtype=dtype)
     mask[:, tile * STEP :] = torch.full((STEP, STEP), float("-inf")).triu(1)
     return mask

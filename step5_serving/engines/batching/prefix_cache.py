@@ -1,16 +1,16 @@
-"""The prefix cache: keys and values of prompts' beginnings, so that a repeated beginning is computed once.
+"""The prefix cache: keys and values of the first blocks of prompts. A shared prefix is computed once.
 
     prompt         [ system prompt, first 16 | ... next 16 | passage ... 16 | ... question 9 ]
     hash           sha256(tokens)              sha256(hash before + tokens)   ...   none: not a full block
 
 A block is BLOCK tokens; its hash covers all tokens before it, too, because its keys and values depend on
-them. Two prompts share blocks exactly as far as they begin with the same tokens. vLLM and nano-vllm find
-blocks in the same way. There the cache is paged: a sequence has a block table and reads shared blocks where
-they lie. Here a slot is contiguous, so that attention is one product over all sequences, and a block that is
-found is copied into it: about 1 % of the time that computing it takes.
+them. So two prompts share blocks exactly as far as they begin with the same tokens. vLLM and nano-vllm find
+blocks in the same way. Their cache is paged: a sequence has a block table and reads shared blocks where they
+are. Here a slot is contiguous, so that attention is one product over all sequences, and a cached block is
+copied into it, which takes about 1 % of the time of computing it.
 
-Memory is bounded: the block that nobody used for longest goes first (LRU). The blocks at the end of a prompt
-go before those in front of them, which more prompts share.
+Memory is bounded: the least recently used block is evicted first (LRU). Of one prompt, later blocks go before
+earlier ones, which more prompts share.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class PrefixCache:
 
     def __init__(self, blocks: int) -> None:
         self.most = blocks
-        self._blocks: OrderedDict[bytes, Tensor] = OrderedDict()  # used last: at the end
+        self._blocks: OrderedDict[bytes, Tensor] = OrderedDict()  # the last used is at the end
 
     def __contains__(self, block_hash: bytes) -> bool:
         return block_hash in self._blocks
@@ -49,7 +49,7 @@ class PrefixCache:
         return len(self._blocks)
 
     def match(self, hashes: list[bytes]) -> list[Tensor]:
-        """The blocks that are here, from the first hash up to the first that is missing.
+        """The cached blocks, from the first hash up to the first one that is missing.
 
         Each: (layers, 2, kv heads, BLOCK, dim), keys and values.
         """
@@ -62,14 +62,14 @@ class PrefixCache:
         return found
 
     def add(self, hashes: list[bytes], blocks: list[Tensor]) -> None:
-        """Keep further blocks of one prompt, in their order."""
+        """Add blocks of one prompt, in their order."""
         self._blocks.update(zip(hashes, blocks, strict=True))
         self._touch(hashes)
         while len(self._blocks) > self.most:
             self._blocks.popitem(last=False)
 
     def clear(self) -> None:
-        """Forget all blocks."""
+        """Remove all blocks."""
         self._blocks.clear()
 
     def _touch(self, hashes: list[bytes]) -> None:

@@ -1,12 +1,12 @@
 """From logits to the next tokens of every sequence.
 
     logits     (n, vocabulary), float32: one row for each token of the forward pass
-    penalty    words that came lately become less probable, as in shared/embedded/on_transformers.py
+    penalty    recent words become less probable, as in shared/embedded/on_transformers.py
     greedy     the argmax of a row
-    proposed   accepted while it is what is chosen (lookup.py)
+    proposed   accepted as long as it equals the greedy choice (lookup.py)
     guided     the best token that the JSON schema allows
 
-Nothing here looks across rows, so a sequence's token depends on no neighbour.
+Each row is handled by itself, so a sequence's token does not depend on other sequences.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ class Sampler:
     def sample(self, spans: list[Span], logits: Tensor) -> list[list[int] | Exception]:
         """The new tokens of each span's sequence; an error where its guide failed.
 
-        Proposed tokens are accepted as far as each is what is chosen after the ones before it; one more
-        token comes from the logits of the last that was accepted. None come for a sequence that has tokens
-        left to compute: those that its guide wrote several at a time.
+        Proposed tokens are accepted as long as each is the choice after those before it; one more token comes
+        from the logits of the last accepted one. A sequence whose guide wrote several tokens at once gets
+        none until they are computed.
         """
         self._penalise(logits, [recent for span in spans for recent in _recent(span)])
         greedy = logits.argmax(1).tolist()
@@ -56,14 +56,14 @@ class Sampler:
             except Exception as error:  # of this grammar: the other sequences go on
                 return error
         new = list[int]()
-        for at in range(len(span.ids) - 1 - span.proposed, len(span.ids)):
-            new.append(greedy[at])
-            if new[-1] in sequence.ends or new[-1:] != span.ids[at + 1 : at + 2]:
+        for i in range(len(span.ids) - 1 - span.proposed, len(span.ids)):
+            new.append(greedy[i])
+            if new[-1] in sequence.ends or new[-1:] != span.ids[i + 1 : i + 2]:
                 break
         return new
 
     def _penalise(self, logits: Tensor, recent: list[list[int]]) -> None:
-        """Make the words that came lately less probable, in place; `recent`: their ids, for each row."""
+        """Make recent words less probable, in place; `recent`: their ids, for each row."""
         places = [
             (row, token) for row, tokens in enumerate(recent) for token in {*tokens} if self._is_word(token)
         ]
@@ -74,7 +74,7 @@ class Sampler:
 
 
 def _recent(span: Span) -> list[list[int]]:
-    """What the penalty looks at, for each token of a span: the words written last, as if proposals were, too.
+    """The tokens that are penalised after each token of a span: the last ones of output and proposals.
 
     In JSON, those of the string that is being written.
     """

@@ -1,14 +1,14 @@
-"""Decides what the next step computes: who joins, whose prompt is read on, and who gets a token.
+"""Decides what the next step computes: who joins, whose prompt is prefilled, and who gets a token.
 
-    waiting   a queue, bounded: [g h]
+    waiting   a bounded queue: [g h]
     running   a, b decode; c has a long prompt, of which 512 tokens are computed
-    a step    1. aborted sequences leave; the first of the queue take free slots
-              2. c's prompt is read on, by `chunk` tokens at most, so that a and b need not wait for all of it
+    a step    1. aborted sequences leave; the first in the queue take free slots
+              2. the next tokens of c's prompt are computed, `chunk` at most, so that a and b don't wait long
               3. a and b get a token each; so does c once all but the last token of its prompt are computed:
-                 the last one is computed in the forward pass that all share
+                 the last one is computed in the decode step that all share
 
-First come, first served: no sequence overtakes another, and the first of the queue waits until it fits. A
-sequence gets a slot for its prompt and all that it may write, so nobody has to leave (vLLM, which hands out
+First come, first served: no sequence overtakes another, and the first in the queue waits until it fits. A
+sequence's slot has room for its prompt and its longest output, so none is preempted (vLLM, which allocates
 memory page by page, must `preempt` a sequence when it runs out).
 """
 
@@ -23,15 +23,15 @@ from step5_serving.engines.batching.lookup import PromptLookup
 from step5_serving.engines.batching.prefix_cache import BLOCK, PrefixCache
 from step5_serving.engines.batching.sequence import Sequence
 
-WIDTH = 16  # tokens of one sequence in a decode step at most
-CHEAP = 16  # tokens in a decode step that takes hardly longer than one token does: it waits for the weights
+WIDTH = 16  # most tokens of one sequence in a decode step
+CHEAP = 16  # tokens in a decode step that takes hardly longer than one with a single token
 
 
 @dataclass(frozen=True)
 class Span:
-    """Tokens of one sequence for the next forward pass: `ids` at the places `start` and after it.
+    """Tokens of one sequence for the next forward pass: `ids`, whose places begin at `start`.
 
-    The last `proposed` of them are a guess (lookup.py).
+    The last `proposed` of them are guesses (lookup.py).
     """
 
     sequence: Sequence
@@ -64,11 +64,11 @@ class Scheduler:
     def schedule(self) -> Batch:
         """What the next step computes.
 
-        First aborted sequences leave (`finish`) and others join (`admit`). Then come the prompts, in the
-        order of arrival: `options.chunk` tokens at most, of all of them together, after what the prefix cache
-        has of each (`reuse`). Whoever has computed `num_prefill` tokens by then decodes the next ones that it
-        has, up to WIDTH: one that it wrote itself, or several that its guide wrote. Proposals go behind them
-        (`speculate`).
+        First, aborted sequences leave (`finish`) and others join (`admit`). Then the prompts are prefilled in
+        the order of arrival: at most `options.chunk` tokens of all of them together, after the blocks that
+        the prefix cache has of each (`reuse`). A sequence that has computed `num_prefill` tokens by then
+        decodes the next ones that it has, up to WIDTH: one that the model chose, or several that its guide
+        wrote. Proposals come after them (`speculate`).
         """
         ### BEGIN SOLUTION 5.8: The batcher's loop
         for sequence in [each for each in self.running if each.aborted]:
@@ -89,9 +89,9 @@ class Scheduler:
         ### END SOLUTION
 
     def speculate(self, decode: list[Span]) -> list[Span]:
-        """The spans with proposals behind them, as many as a step has room for, the same share for each.
+        """The spans with proposals added: the same share for each, as many as a step has room for.
 
-        None where a guide chooses the tokens, and none beyond `max_tokens`.
+        Sequences with a guide get none, and no proposal goes beyond `max_tokens`.
         """
         share = min(self.options.lookup, (CHEAP - len(decode)) // max(1, len(decode)))
         spans = []
@@ -105,7 +105,7 @@ class Scheduler:
         return spans
 
     def admit(self) -> None:
-        """Let sequences of the queue run, the first one first, as long as there is a slot for it."""
+        """Move sequences from the queue to the running ones, in order, as long as there are slots."""
         for sequence in [each for each in self.waiting if each.aborted]:
             self.waiting.remove(sequence)
         while self.waiting:
@@ -119,7 +119,7 @@ class Scheduler:
         self.compact()
 
     def reuse(self, sequence: Sequence) -> None:
-        """Copy what the prefix cache has of a prompt from where the sequence stands."""
+        """Copy the next blocks of a prompt from the prefix cache, as far as it has them."""
         first = sequence.num_computed // BLOCK
         blocks = self.prefixes.match(sequence.block_hashes[first:])
         end = (first + len(blocks)) * BLOCK
@@ -129,7 +129,7 @@ class Scheduler:
             sequence.num_computed = end
 
     def keep(self, sequence: Sequence, start: int) -> None:
-        """Put the full blocks of a prompt that were computed from `start` on into the prefix cache."""
+        """Add the full blocks of a prompt that were computed since `start` to the prefix cache."""
         first, last = start // BLOCK, min(sequence.num_computed, sequence.num_prefill) // BLOCK
         while first < last and sequence.block_hashes[first] in self.prefixes:
             first += 1
@@ -138,13 +138,13 @@ class Scheduler:
             self.prefixes.add(sequence.block_hashes[first:last], blocks)
 
     def finish(self, sequence: Sequence) -> None:
-        """A sequence leaves; its slot is free."""
+        """Remove a sequence; its slot is free then."""
         self.running.remove(sequence)
 
     def clear(self, waiting: bool) -> list[Sequence]:
-        """Forget all that run, and all that wait, too, if so; who they were.
+        """Remove and return all running sequences, and the waiting ones too if `waiting`.
 
-        The caches are emptied: what was half written is not to be trusted.
+        The caches are emptied, because a failed step may have left them half written.
         """
         gone = [*self.running, *(self.waiting if waiting else ())]
         self.running.clear()
@@ -155,7 +155,7 @@ class Scheduler:
         return gone
 
     def compact(self) -> None:
-        """Move sequences out of the last slots into free ones: attention is for all slots up to the last."""
+        """Move sequences from the last slots to free ones, as attention covers all up to the last in use."""
         n = len(self.running)
         free = {*range(n)} - {each.slot for each in self.running}
         for sequence in self.running:
@@ -165,7 +165,7 @@ class Scheduler:
                 sequence.slot = slot
 
     def _allocate(self, sequence: Sequence) -> bool:
-        """Give it a slot, if there is one: slots grow for a long sequence, and shrink to become more."""
+        """Give it a slot if there is room. For a long sequence there are fewer, longer slots."""
         longest = max(each.longest for each in [*self.running, sequence])
         places = min(max(FIRST, 1 << (longest - 1).bit_length()), self.cache.context)
         slots = min(self.options.rows, max(1, self.options.tokens // places))

@@ -1,10 +1,10 @@
-"""What a Llama is made of: the numbers of its config.json and its tensors, by the names in the files.
+"""A Llama's config.json and tensors, by the names in the files.
 
     weights = Weights.read(load_settings())
     Llama(weights)
 
-The batcher has a forward of its own, so it needs no module of transformers, and the import of those takes
-longer than reading the weights does.
+The batcher has its own forward pass, so it doesn't import transformers, which takes longer than reading the
+weights.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from shared.models import weights as files
 from shared.models.device import choose_dtype
 from shared.models.load import read_config
 
-DEFAULTS = {  # of transformers, for what a config.json doesn't say
+DEFAULTS = {  # transformers' own, for what a config.json leaves out
     "hidden_act": "silu",
     "rms_norm_eps": 1e-6,
     "max_position_embeddings": 2048,
@@ -36,19 +36,19 @@ class Weights:
     """A Llama's config and tensors."""
 
     config: Mapping[str, Any]
-    tensors: Mapping[str, Tensor]  # in the number format of the files
-    dtype: torch.dtype  # in which they are wanted
+    tensors: Mapping[str, Tensor]  # in the dtype of the files
+    dtype: torch.dtype  # of what `get` returns
     ends: frozenset[int] = frozenset()  # ids that end a text
 
     @classmethod
     def read(cls, settings: Settings) -> Weights:
-        """Those of the settings' model, on the processor, in the settings' number format.
+        """The weights of the settings' model, on the processor, in the settings' dtype.
 
         Raises:
-            UserError: it is not a Llama, or one with parts that are not written out here.
+            UserError: it is not a Llama, or one with parts that are not supported here.
             Exception: its files are damaged; `explain_load_errors` makes one line of it.
         """
-        config = checked({**DEFAULTS, **read_config(settings.model, settings)})  # other models lie elsewhere
+        config = checked({**DEFAULTS, **read_config(settings.model, settings)})
         generation = read_config(settings.model, settings, "generation_config.json")
         tensors = _read(files.ensure(settings.model, settings))
         end = {**config, **generation}.get("eos_token_id") or []
@@ -56,7 +56,7 @@ class Weights:
         return cls(config, tensors, choose_dtype(settings.dtype), ends)
 
     def get(self, *names: str) -> Tensor:
-        """A tensor, or several one below the other.
+        """A tensor in `dtype`, or several concatenated along the first dimension.
 
         Raises:
             KeyError: one is missing.
@@ -65,16 +65,16 @@ class Weights:
         return (found[0] if len(found) == 1 else torch.cat(found)).to(self.dtype)
 
     def _stored(self, name: str) -> Tensor:
-        """The last matrix is the first one, where a model has no other."""
+        # Where a model has no lm_head, its embedding is used (tied weights).
         tied = name == "lm_head.weight" and name not in self.tensors
         return self.tensors["model.embed_tokens.weight" if tied else name]
 
 
 def checked(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration, with `rope_theta` where files of before 2026 have it.
+    """The configuration, with `rope_theta` at the top level as in older files.
 
     Raises:
-        UserError: such a model can't be batched here.
+        UserError: the model is not supported.
     """
     rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
     kind, has_bias = config.get("model_type"), config.get("attention_bias") or config.get("mlp_bias")
@@ -90,7 +90,7 @@ def checked(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _read(folder: Path) -> dict[str, Tensor]:
-    """All tensors. They lie in the files and are read when they are used: those must stay until then."""
+    """All tensors, memory-mapped: they are read on first use, so the files must stay until then."""
     from safetensors.torch import load_file
 
     parts = sorted(folder.glob("model*.safetensors"))
