@@ -41,7 +41,7 @@ SLOW = {
     "shared": "weights",
     "step1": "bench",
     "step2": "mcp",
-    "step5": "bench dashboard engine_server faults faults_parts openapi pages pages_whole server "
+    "step5": "bench dashboard engine_server faults faults_parts openapi pages server "
     "telemetry_kill workers",
 }
 

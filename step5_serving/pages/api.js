@@ -1,4 +1,4 @@
-// Requests to the service, with the key of this tab, and each thing that can go wrong as one friendly line.
+// Requests to the service with the key of this tab; each error is one friendly line.
 //
 //     const summary = await getJson("/telemetry/summary?since=24h");
 //     try { ... } catch (trouble) { trouble.message }     "Too many calls at once. Try again in 12 seconds."
@@ -6,7 +6,7 @@
 import { byId } from "./dom.js";
 
 const NAME = "api-key";
-const memory = new Map(); // where the browser lets pages store nothing
+const memory = new Map(); // for browsers that let pages store nothing
 
 export const key = {
   get() {
@@ -17,18 +17,17 @@ export const key = {
   },
 };
 
-// What went wrong: `message` is for people; `status` is 0 where no answer came; `retryAfter` is in seconds.
+// What went wrong: `message` is for people; `status` is 0 if there was no reply.
 export class Trouble extends Error {
-  constructor(message, { status = 0, retryAfter = null } = {}) {
+  constructor(message, status = 0) {
     super(message);
     this.status = status;
-    this.retryAfter = retryAfter;
   }
 }
 
 const GONE = "The service can’t be reached: is it running, and is your connection up?";
 
-// A response that is fine. Throws Trouble; an abort passes through as it is.
+// A successful response. Throws Trouble; an abort passes through.
 export async function request(path, { headers = {}, ...options } = {}) {
   const secret = key.get();
   const own = secret ? { ...headers, Authorization: `Bearer ${secret}` } : headers;
@@ -49,44 +48,37 @@ export async function getJson(path, options) {
     return await response.json();
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Trouble("The service’s reply could not be read.", { status: response.status });
+    throw new Trouble("The service’s reply could not be read.", response.status);
   }
 }
 
 async function troubleOf(response, hadKey) {
   const { status } = response;
   const body = await response.json().catch(() => null);
-  const retryAfter = secondsOf(response.headers.get("Retry-After"));
   if (status === 401) {
-    return new Trouble(hadKey ? "This API key was not accepted." : "This service needs an API key.", { status });
+    return new Trouble(hadKey ? "This API key was not accepted." : "This service needs an API key.", status);
   }
   const line = sentence(body?.error?.message ?? `The service failed (${status}).`);
-  const later = retryAfter == null ? "" : ` Try again in ${lasting(retryAfter)}.`;
-  return new Trouble(line + later, { status, retryAfter });
+  const seconds = Number(response.headers.get("Retry-After"));
+  return new Trouble(seconds > 0 ? `${line} Try again in ${lasting(seconds)}.` : line, status);
 }
 
-// The service's errors begin in lower case and end without a full stop, like a command's. The name of a
-// field (prompt_version) stays as it is.
+// The service's errors begin in lower case and end without a full stop, like a command's. A field's name
+// (prompt_version) is not capitalised.
 export function sentence(text) {
   const line = text.replace(/\s+/g, " ").trim();
   const begun = /^[a-z]+[ ,]/.test(line) ? line.charAt(0).toUpperCase() + line.slice(1) : line;
   return begun + (/[.!?]$/.test(line) ? "" : ".");
 }
 
-// A budget is back at midnight, a rate in a moment.
+// A rate limit ends in seconds, a day's budget in hours.
 function lasting(seconds) {
   const [number, unit] =
     seconds < 100 ? [seconds, "second"] : seconds < 6000 ? [Math.ceil(seconds / 60), "minute"] : [Math.ceil(seconds / 3600), "hour"];
   return `${number} ${unit}${number === 1 ? "" : "s"}`;
 }
 
-function secondsOf(header) {
-  if (!header) return null;
-  const seconds = /^\d+$/.test(header) ? Number(header) : (Date.parse(header) - Date.now()) / 1000;
-  return Number.isFinite(seconds) ? Math.max(1, Math.ceil(seconds)) : null;
-}
-
-// --- the two places that both pages have: the line of an error, and the field for a key -------------------
+// --- what both pages have: the line of an error, and the form for a key -----------------------------------
 
 export function say(message) {
   const line = byId("error");
@@ -99,7 +91,7 @@ export function askForKey() {
   byId("key").focus();
 }
 
-// `again` does what the missing key had prevented.
+// `again` repeats what needed the key.
 export function onKey(again) {
   byId("key-form").addEventListener("submit", (event) => {
     event.preventDefault();

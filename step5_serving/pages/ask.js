@@ -1,9 +1,9 @@
-// The page to ask on: a question goes to POST /query/stream, the answer comes in pieces.
+// The page to ask questions: POST /query/stream answers piece by piece.
 //
-//     retrieved   the passages, how sure the search is, the attempts
+//     retrieved   the passages, the confidence, the searches
 //     delta       the next piece of text
-//     done        tokens, time, cost, the trace's id
-//     error       what went wrong on the way
+//     done        tokens, time, cost, the trace id
+//     error       what went wrong
 //
 // Enter asks, Esc or Stop ends it: the request is aborted, and the service stops its model.
 
@@ -28,7 +28,7 @@ const EXAMPLES = [
 const question = byId("question");
 const status = document.querySelector("#status [role=status]");
 const clock = document.querySelector("#status .clock");
-let running = null; // the call that is under way
+let running = null; // the current call
 
 // --- one call -------------------------------------------------------------------------------------------
 
@@ -81,7 +81,7 @@ async function follow(response, call) {
       if (event === "done") return done(facts, page);
     }
   } catch (error) {
-    if (running === call) page.text.end(); // else the place belongs to the next answer
+    if (running === call) page.text.end(); // else the next answer is shown there
     if (error instanceof Trouble || error.name === "AbortError") throw error;
   }
   throw new Trouble("The connection broke off: the answer is not complete.");
@@ -118,14 +118,14 @@ function abstained(found) {
       : "It found no passage that fits. Ask in other words, or in another collection.");
 }
 
-// What to know before reading the answer.
+// A warning above the answer.
 function note(first, rest) {
   const line = byId("note");
   line.hidden = false;
   line.replaceChildren(el("b", {}, first), rest);
 }
 
-// How the answer came about; called with what is known so far.
+// How the answer was made; called with what is known so far.
 function facts(call) {
   const section = byId("facts");
   section.hidden = false;
@@ -137,7 +137,7 @@ function facts(call) {
     row("Cost", call.cost_usd == null ? `${UNKNOWN} (this model has no price)` : usd(call.cost_usd));
     row("Model", modelOf(call));
     if (call.prompt_version) row("Prompt", el("code", {}, call.prompt_version));
-    row("Trace", el("a", { href: `/dashboard#call=${call.span_id ?? call.trace_id}`, class: "id" }, call.trace_id));
+    row("Trace", el("a", { href: `/dashboard#call=${call.span_id}`, class: "id" }, call.trace_id));
   }
   section.replaceChildren(
     byId("facts-title") ?? el("h2", { id: "facts-title" }, "How it came about"),
@@ -187,11 +187,11 @@ function finished() {
   byId("answer").setAttribute("aria-busy", "false");
   byId("result").classList.remove("busy");
   swap(byId("stop"), byId("send"));
-  // The next question can be typed at once; one that is being typed already stays.
+  // Typing replaces the question, unless the next one is being typed already.
   if (document.activeElement === question && question.value.trim() === byId("asked").textContent) question.select();
 }
 
-// One button in place of another, and the focus with it.
+// Replace one button by another, and move the focus with it.
 function swap(from, to) {
   const hadFocus = document.activeElement === from;
   from.hidden = true;
@@ -265,7 +265,7 @@ question.addEventListener("keydown", (event) => {
 document.addEventListener("keydown", (event) => { if (event.key === "Escape") stop(); });
 onKey(() => { say(""); documents(); question.focus(); ask(); });
 
-const asked = new URLSearchParams(location.search).get("q"); // a link to a question fills the field; people ask
+const asked = new URLSearchParams(location.search).get("q"); // a link fills the field, and asks nothing
 if (asked) question.value = asked;
 document.querySelector("label[for=collection]").htmlFor = "collection-name";
 grow();

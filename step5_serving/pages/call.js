@@ -1,4 +1,4 @@
-// One call of the dashboard, with all that was kept of it: GET /telemetry/calls/{id}, its span id or its trace id.
+// One call of the dashboard, with all that is stored of it: GET /telemetry/calls/{id}, by span or trace id.
 
 import { getJson, Trouble } from "./api.js";
 import { CitedText } from "./cited.js";
@@ -68,7 +68,7 @@ function facts(call) {
     ["Ended", call.finish_reason ?? UNKNOWN],
     ["Feedback", { up: "👍 ", down: "👎 " }[call.thumb], call.comment ?? (call.thumb ? null : "none")],
     ["Trace", el("span", { class: "id" }, call.trace_id)],
-    ["Replay", el("code", {}, `python -m step5_serving replay ${call.span_id ?? call.trace_id}`)],
+    ["Replay", el("code", {}, `python -m step5_serving replay ${call.span_id}`)],
   ];
   return el("dl", {}, rows.flatMap(([name, ...value]) => [el("dt", {}, name), el("dd", {}, ...value)]));
 }

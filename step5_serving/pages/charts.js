@@ -3,8 +3,8 @@
 //     const chart = new TimeChart({ title: "Calls", kind: "bars", series: [{ name: "calls", color: "--c-main", format: count }], unit: per("calls"), summary });
 //     chart.update({ from, to, step }, [{ start, values: [12] }, ...]);
 //
-// What a chart shows is said in one sentence for screen readers, and in full in a table below it. Colours are
-// variables of style.css, which have a light and a dark value.
+// Each chart has a sentence for screen readers and a table of its values. Colours are variables of style.css,
+// which have a light and a dark value.
 
 import { clock, compact, day, el, svg } from "./dom.js";
 
@@ -45,7 +45,7 @@ export class TimeChart {
 
   draw() {
     const width = this.plot.clientWidth;
-    if (width === 0 || !this.data) return; // it is not on the page yet
+    if (width === 0 || !this.data) return; // not on the page yet
     if (this.chart) this.chart.setSize({ width, height: HEIGHT });
     else this.chart = new uPlot({ ...this.options(), width, height: HEIGHT }, this.data, this.plot);
   }
@@ -79,7 +79,7 @@ export class TimeChart {
   }
 }
 
-// One row a stage: a bar to the median, a fainter one to the 95th percentile.
+// A row per stage: a bar to the median, a fainter one to the 95th percentile.
 export class StageChart {
   constructor({ title, format }) {
     this.format = format;
@@ -111,14 +111,14 @@ const isMidnight = (time) => new Date(time).setHours(0, 0, 0, 0) === time;
 const tick = (time, span) => (isLong(span) || isMidnight(time) ? day(time) : clock(time));
 const label = (start, span) => (isLong(span) ? `${day(start)}, ${clock(start)}` : clock(start));
 
-// "calls per 30 min": what the height of a bar counts.
+// "calls per 30 min": the unit of a bar's height.
 export const per = (name) => (_highest, { step }) => {
   const minutes = step / MINUTE;
   const length = minutes < 1.5 ? `${Math.round(step / 1000)} s` : minutes < 90 ? `${Math.round(minutes)} min` : `${Number((minutes / 60).toFixed(1))} h`;
   return [`${name} per ${length}`, 1];
 };
 
-// A table of texts and elements; a number's column is set right.
+// A table of texts and elements; columns of numbers are aligned right.
 export function table(head, rows, { numbers = head.map((_, i) => i > 0), attributes = () => ({}) } = {}) {
   return el("table", {},
     el("thead", {}, el("tr", {}, head.map((name, i) => el("th", { scope: "col", class: numbers[i] && "figure" }, name)))),

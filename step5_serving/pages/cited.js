@@ -2,7 +2,7 @@
 //
 //     text.write("Most renew [1");  text.write(", 2]. So");     Most renew ⟦1⟧ ⟦2⟧. So
 //
-// What may become a citation waits until its bracket closes; all else appears at once.
+// Text that may become a citation waits for its closing bracket; all else appears at once.
 
 import { el } from "./dom.js";
 
@@ -11,9 +11,9 @@ const MAY_BECOME_ONE = /\[[\d\s,]{0,24}$/;
 
 export class CitedText {
   #waiting = "";
-  #claim = ""; // what was said since the last citation: the next one is for it
+  #claim = ""; // the text since the last citation, which the next one supports
 
-  // `sources` are the passages, `passages` their list on the page. `cited` counts the citations of each.
+  // `sources` are the passages, `passages` their list on the page; `cited` counts the citations of each.
   constructor(target, sources = [], passages = null) {
     this.target = target;
     this.sources = new Map(sources.map((source) => [source.number, source]));

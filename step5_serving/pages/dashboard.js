@@ -1,4 +1,4 @@
-// The dashboard: what GET /telemetry/summary and /telemetry/calls say, drawn, every ten seconds anew.
+// The dashboard: draws GET /telemetry/summary and /telemetry/calls, every ten seconds.
 //
 //     /dashboard                          the last 24 hours
 //     /dashboard#call=4bf92f3577b34da6    one call: its time by part, its searches, its passages, its prompt
@@ -103,7 +103,7 @@ const asked = (call) => call.question || el("em", {}, "not stored");
 
 function low(rows) {
   byId("low").replaceChildren(
-    rows.length ? el("ul", { class: "low" }, rows.map((each) => el("li", {}, linkTo(idOf(each), asked(each)), confidenceBar(each.confidence, true))))
+    rows.length ? el("ul", { class: "low" }, rows.map((each) => el("li", {}, linkTo(each.span_id, asked(each)), confidenceBar(each.confidence, true))))
       : el("p", { class: "none" }, "None: the search was sure each time."),
   );
 }
@@ -121,11 +121,11 @@ function latest() {
   const rows = [...state.rows.values()];
   const head = ["time", "question", "result", "confidence", "tokens", "took", "cost"];
   const cells = rows.map((each) => [
-    el("time", { datetime: each.started_at }, dayAndTime(when(each.started_at))), linkTo(idOf(each), asked(each)), result(each),
+    el("time", { datetime: each.started_at }, dayAndTime(when(each.started_at))), linkTo(each.span_id, asked(each)), result(each),
     confidence(each.confidence), tokensOf(each), ms(each.total_ms), usd(each.cost_usd),
   ]);
   const numbers = [false, false, false, true, true, true, true];
-  const onclick = (i) => ({ onclick: (event) => { if (!event.target.closest("a")) location.hash = `call=${idOf(rows[i])}`; } });
+  const onclick = (i) => ({ onclick: (event) => { if (!event.target.closest("a")) location.hash = `call=${rows[i].span_id}`; } });
   const focused = byId("calls").contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
   byId("calls").replaceChildren(rows.length ? table(head, cells, { numbers, attributes: onclick }) : el("p", { class: "none" }, "None."));
   byId("calls").querySelector("table")?.classList.add("calls");
@@ -178,13 +178,10 @@ function callsPath(before) {
   return `/telemetry/calls?limit=${AT_ONCE}${only ? `&${only}=true` : ""}${before ? `&before=${encodeURIComponent(before)}` : ""}`;
 }
 
-const idOf = (call) => call.span_id ?? call.trace_id; // a caller's trace may hold several calls
-const nameOf = (call) => `${idOf(call)} ${call.started_at}`;
-
-// The newest calls in front of those that are there; older ones stay only where somebody asked for them.
+// The newest calls before those that are shown; older ones stay only after a click on "Older calls".
 function merge({ calls, next }) {
   const old = state.extended ? [...state.rows.values()] : [];
-  state.rows = new Map([...calls, ...old].map((call) => [nameOf(call), call]));
+  state.rows = new Map([...calls, ...old].map((call) => [call.span_id, call]));
   if (!state.extended) state.next = next;
 }
 
@@ -192,7 +189,7 @@ async function older() {
   try {
     const page = await getJson(callsPath(state.next));
     state.extended = true;
-    for (const call of page.calls) if (!state.rows.has(nameOf(call))) state.rows.set(nameOf(call), call);
+    for (const call of page.calls) if (!state.rows.has(call.span_id)) state.rows.set(call.span_id, call);
     state.next = page.next;
     latest();
   } catch (error) {

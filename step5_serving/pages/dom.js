@@ -20,7 +20,7 @@ function filled(element, attributes, children) {
   return element;
 }
 
-// --- figures; what is null is unknown, and stays so -----------------------------------------------------
+// --- figures; null is shown as unknown ------------------------------------------------------------------
 
 export const UNKNOWN = "unknown";
 const known = (value, format) => (value == null || Number.isNaN(value) ? UNKNOWN : format(value));
@@ -46,7 +46,7 @@ export const percent = (share) =>
   known(share, () => `${share === 0 || share >= 0.0995 ? Math.round(share * 100) : (share * 100).toFixed(1)} %`);
 export const confidence = (value) => known(value, () => value.toFixed(2));
 
-// --- time: the service says UTC, people read their own --------------------------------------------------
+// --- times: the service sends UTC, pages show local time ------------------------------------------------
 
 const moment = (options) => new Intl.DateTimeFormat("en-GB", options);
 const hours = moment({ hour: "2-digit", minute: "2-digit" });

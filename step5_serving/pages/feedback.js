@@ -1,4 +1,4 @@
-// A thumb and a comment on an answer: POST /feedback. A second one takes the place of the first.
+// A thumb and a comment on an answer: POST /feedback. A second one replaces the first.
 
 import { Trouble, request } from "./api.js";
 import { el } from "./dom.js";
@@ -21,7 +21,7 @@ export function feedbackForm(call) {
   async function send() {
     const said = comment.value.trim();
     if (!thumb && !said) return;
-    const body = { trace_id: call.span_id ?? call.trace_id, ...(thumb && { thumb }), ...(said && { comment: said }) };
+    const body = { trace_id: call.span_id, ...(thumb && { thumb }), ...(said && { comment: said }) };
     try {
       await request("/feedback", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
       line.textContent = "Thank you: it is kept with the answer.";

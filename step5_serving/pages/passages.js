@@ -1,4 +1,4 @@
-// The passages of an answer as a list that its citations open, with the sentence that a citation is for marked.
+// The passages of an answer. A citation opens its passage and marks the sentence closest to the cited claim.
 //
 //     const passages = new Passages(list, sources);
 //     passages.open(2, link, "The notice period is 90 days");     passage 2 is shown, its closest sentence marked
@@ -25,7 +25,7 @@ export class Passages {
     return item;
   }
 
-  // Long passages are folded; a button where something is hidden. Once they are on the page, not before.
+  // Fold long passages and give them a button; call it once they are on the page.
   fold() {
     for (const item of this.items.values()) {
       const text = item.querySelector(".passage-text");
@@ -40,8 +40,7 @@ export class Passages {
     button.textContent = open ? "Show less" : "Show all";
   }
 
-  // Show the passage that a citation names, and in it what comes closest to the claim; move there. `from` is the
-  // citation, for the way back.
+  // Show a cited passage and scroll to the sentence closest to the claim. `from` is the citation, for the way back.
   open(number, from, claim = "") {
     this.from = from;
     for (const each of this.items.values()) each.classList.remove("shown");
@@ -60,7 +59,7 @@ export class Passages {
     moveTo(this.from, "center");
   }
 
-  // Which of them the answer cites; the others step back.
+  // Mark which passages the answer cites.
   mark(cited) {
     for (const [number, item] of this.items) {
       item.classList.toggle("cited", cited.has(number));
@@ -73,7 +72,7 @@ export class Passages {
 const SENTENCE = /(?=\S)[^.!?\n]+(?:[.!?](?!\s)[^.!?\n]*)*[.!?]*/g; // 3.2 and example.com don't end one
 const CLOSE = 0.35;
 
-// Mark the sentence that shares most words with the claim; none where none is close.
+// Mark the sentence that shares most words with the claim, if one is close.
 function mark(element, claim) {
   const text = element.textContent;
   const wanted = wordsOf(claim);
@@ -97,7 +96,7 @@ function moveTo(element, block) {
   element.scrollIntoView({ block, behavior: still ? "instant" : "smooth" });
 }
 
-// "contracts/supply.md, Renewal" without the document, which stands beside it.
+// "contracts/supply.md, Renewal" without the document, which is shown beside it.
 function placeOf({ document, place = "" }) {
   return place === document ? "" : place.startsWith(`${document}, `) ? place.slice(document.length + 2) : place;
 }

@@ -1,9 +1,9 @@
-// Server-sent events out of a fetch response, by hand: the browser's own EventSource can't POST.
+// Server-sent events from a fetch response: the browser's own EventSource can't POST.
 //
 //     event: delta
 //     data: {"text": "Most"}          ->     { event: "delta", data: '{"text": "Most"}' }
 //
-// The network cuts where it likes: inside a line, between \r and \n, inside a letter of two bytes. The
+// Pieces may end anywhere: inside a line, between \r and \n, inside a character of several bytes. The
 // format: https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
 
 class Parser {
@@ -18,7 +18,7 @@ class Parser {
     return lines.flatMap((line) => this.#line(line));
   }
 
-  // What was waiting for the other half of \r\n. An event that its blank line has not ended is lost.
+  // What waited for the other half of \r\n. An event without its final blank line is dropped.
   end() {
     return this.#rest.endsWith("\r") ? this.push("\n") : [];
   }
@@ -39,7 +39,7 @@ class Parser {
   }
 }
 
-// The events of a response's body, as they come. Whoever stops reading lets go of the connection.
+// The events of a response's body, as they come. When the reader stops, the connection is closed.
 export async function* events(body) {
   const reader = body.getReader();
   const decoder = new TextDecoder();

@@ -5,10 +5,10 @@
 import { UNKNOWN, confidence, count, el, ms, svg } from "./dom.js";
 
 export const PARTS = ["queue", "retrieve", "rerank", "generate"];
-const LEAST = 0.05; // ms: what rounds to nothing is left out
-const TOLD = 0.01; // of the total: less than that between the parts is not worth a colour
+const LEAST = 0.05; // ms: shorter parts are left out
+const TOLD = 0.01; // of the total: a smaller rest is left out
 
-// [part, milliseconds] of each part that is known, and of what lies between them: "other".
+// [part, milliseconds] of each known part, and of the rest: "other".
 function partsOf(latency) {
   const parts = PARTS.filter((name) => latency[name] >= LEAST).map((name) => [name, latency[name]]);
   const rest = (latency.total ?? 0) - parts.reduce((sum, [, time]) => sum + time, 0);
@@ -37,8 +37,8 @@ export function timeBar(latency) {
 const swatch = (name) =>
   svg("svg", { class: "swatch", viewBox: "0 0 10 10", "aria-hidden": "true" }, svg("rect", { class: name, width: 10, height: 10, rx: 2.5 }));
 
-// What happened when, from the call's arrival on: [name, [[part, begin, milliseconds], ...]] a row. Searches that
-// were timed one by one have a row each; else all of retrieving and reranking is shown at once.
+// When each part ran, counted from the call's arrival: a row is [name, [[part, begin, milliseconds], ...]]. Searches
+// that were timed one by one have a row each; otherwise retrieve and rerank have one row each.
 function lanesOf(latency, attempts) {
   const timed = attempts.length > 1 && attempts.every((each) => each.start_ms != null);
   const lanes = [];
@@ -64,7 +64,7 @@ function lanesOf(latency, attempts) {
   return lanes;
 }
 
-// The parts one after the other, each from where it began; `firstToken` is a mark on the way.
+// The parts one below the other, each drawn from its begin; `firstToken` is marked.
 export function waterfall(latency, attempts, firstToken) {
   const lanes = lanesOf(latency, attempts);
   if (!lanes.length) return null;
@@ -116,7 +116,7 @@ const STRATEGIES = {
   hyde: "with an invented answer",
 };
 
-// The searches in their order; the one that the answer was made from is marked.
+// The searches in order; the one that the answer is based on is marked.
 export function attemptList(attempts, abstained) {
   return el("ol", { class: "attempts" },
     attempts.map((each) =>

@@ -21,7 +21,7 @@ from step5_serving.telemetry.reading import list_calls, show_call
 from step5_serving.telemetry.store import Store
 from step5_serving.telemetry.summary import parse_since, summarize
 from step5_serving.telemetry.writer import write_rows
-from tests.step5.telemetry_parts import call_of, sha
+from tests.step5.telemetry_parts import call_of, sha, source_of
 
 SAMPLE = Path(__file__).parents[2] / "step3_rag" / "sample" / "documents"
 OVERVIEW = "contracts/renewal-overview.md"
@@ -44,37 +44,13 @@ MARKUP = "<img src=x onerror=alert(1)> [1]"
 def sources():
     paragraphs = (SAMPLE / OVERVIEW).read_text().split("\n\n")
     texts = [
-        (OVERVIEW, "How our contracts renew", "\n\n".join(paragraphs[3:5])),
-        (
-            "contracts/quellmark-ceramics-supply-2025.md",
-            "Term and renewal",
-            "The agreement runs until 28 February 2027. The agreement then renews for successive periods of "
-            "twelve months unless one party gives written notice of termination at least 90 days before the "
-            "end of the current period.",
-        ),
-        (
-            "contracts/oskarlund-semitech-supply.md",
-            "Duration",
-            "There is no automatic renewal: a renewal needs a written agreement signed by both parties.",
-        ),
-        (OVERVIEW, "What needs a decision this year", "\n\n".join(paragraphs[10:12])),
-        (
-            "handbook/procurement-policy.md",
-            "Renewals",
-            "Contracts over EUR 150,000 a year are not renewed by silence: a review takes place six months "
-            "before the end of the term, even when the renewal itself is automatic.",
-        ),
+        (OVERVIEW, "\n\n".join(paragraphs[3:5])),
+        ("contracts/quellmark-ceramics-supply-2025.md", "It renews for successive periods of twelve months."),
+        ("contracts/oskarlund-semitech-supply.md", "There is no automatic renewal: it needs an agreement."),
+        (OVERVIEW, "\n\n".join(paragraphs[10:12])),
+        ("handbook/procurement-policy.md", "Contracts over EUR 150,000 are not renewed by silence."),
     ]
-    return [
-        {
-            "number": n,
-            "document": document,
-            "place": f"{document}, {place}",
-            "text": text,
-            "sha256": sha(text),
-        }
-        for n, (document, place, text) in enumerate(texts, 1)
-    ]
+    return [source_of(text, document, n) for n, (document, text) in enumerate(texts, 1)]
 
 
 def call_facts(**changes):
@@ -86,12 +62,7 @@ def call_facts(**changes):
         "confidence": 0.93,
         "attempts": [
             {"strategy": "question", "query": QUESTION, "confidence": 0.71, "took": False},
-            {
-                "strategy": "spelling",
-                "query": "what are the contract renewal terms",
-                "confidence": 0.93,
-                "took": True,
-            },
+            {"strategy": "spelling", "query": QUESTION.lower(), "confidence": 0.93, "took": True},
         ],
         "usage": {"input_tokens": 862, "output_tokens": 74},
         "latency_ms": {"total": 2904.2, "queue": 12.1, "retrieve": 141.0, "rerank": 61.5, "generate": 2655.8},
@@ -111,7 +82,7 @@ class Script:
     pieces: list[str] = field(default_factory=lambda: [f"{word} " for word in ANSWER.split()])
     facts: dict = field(default_factory=call_facts)
     pace: float = 0.0  # seconds a piece
-    fail: tuple[int, dict, dict] | None = None  # status, body, headers of the next call
+    fail: tuple[int, str | None, str | None] | None = None  # status, message, Retry-After of the next call
     cut_after: int | None = None  # pieces, then the connection is gone
     event_error: str | None = None
     key: str | None = None
@@ -198,8 +169,9 @@ def make_app(script):
     async def stream(request: Request):
         script.asked.append(await request.json())
         if script.fail:
-            (status, body, headers), script.fail = script.fail, None
-            return JSONResponse(body, status, headers)
+            (status, message, seconds), script.fail = script.fail, None
+            headers = {"Retry-After": seconds} if seconds else None
+            return error(status, "...", message, headers) if message else JSONResponse(None, status)
         return StreamingResponse(events(script), media_type="text/event-stream")
 
     @app.post("/feedback")
@@ -227,8 +199,8 @@ def make_app(script):
     return app
 
 
-def error(status, kind, message):
-    return JSONResponse({"error": {"type": kind, "message": message}}, status)
+def error(status, kind, message, headers=None):
+    return JSONResponse({"error": {"type": kind, "message": message}}, status, headers)
 
 
 def event(name, data):

@@ -22,7 +22,7 @@ ASKED = [*SENTENCES, *(f"{first} {then}" for first in SENTENCES[:3] for then in 
 
 
 class Oracle:
-    """Proposes what will be written, as it was written without lookup, up to some token or other."""
+    """Proposes what was generated without lookup, up to a random token, and then random ones."""
 
     future: ClassVar[dict[tuple[int, ...], list[int]]] = {}
 
@@ -37,7 +37,7 @@ class Oracle:
 
 @pytest.fixture
 def both(make, monkeypatch):
-    """What is written without lookup, and with an oracle in its place; forward passes of each."""
+    """Texts and numbers of decode steps without lookup, and with an oracle in its place."""
 
     def ask(asked, together=4, end=None, **options):
         found = []
@@ -47,7 +47,7 @@ def both(make, monkeypatch):
                 engine.ends = frozenset({end})
             sequences, add = [], engine.core.add
             engine.core.add = lambda each, add=add, sequences=sequences: (sequences.append(each), add(each))
-            sizes = count(engine)
+            sizes = count_tokens(engine)
             with ThreadPoolExecutor(together) as pool:
                 texts = list(pool.map(lambda each, engine=engine: write(engine, each[0], **each[1]), asked))
             found.append((texts, len(sizes)))
@@ -59,8 +59,8 @@ def both(make, monkeypatch):
     return ask
 
 
-def count(engine):
-    """The decode steps of an engine, as they come: how many tokens were in each."""
+def count_tokens(engine):
+    """The number of tokens in each decode step of an engine, as they come."""
     sizes, decode = [], engine.core._runner.decode
 
     def counted(spans):
@@ -79,8 +79,7 @@ def test_what_followed_the_last_tokens_in_the_prompt_is_proposed():
     assert lookup.propose([7, 3, 4], 9) == [1, 2, 9]
 
 
-@pytest.mark.parametrize("together", [1, 4])
-@pytest.mark.parametrize("prefix_cache", [False, True])
+@pytest.mark.parametrize(("together", "prefix_cache"), [(1, False), (4, True)])
 def test_greedy_texts_are_the_same_in_fewer_steps(both, alone, together, prefix_cache):
     """Token for token, several together, and as the engine of the other steps writes them."""
     asked = [(each, {"limit": 50}) for each in ASKED]
@@ -89,45 +88,36 @@ def test_greedy_texts_are_the_same_in_fewer_steps(both, alone, together, prefix_
     assert fast < 0.6 * slow
 
 
-def test_limits_in_the_middle_of_what_was_accepted(both, alone):
-    """The number of tokens is right, too: what was written beyond the end does not count."""
+def test_limits_and_schemas_beside_it(both, alone):
+    """A limit may fall among accepted tokens: those after it don't count. A guide chooses for itself."""
     asked = [(each, {"limit": 3 + n}) for n, each in enumerate(ASKED)]
+    asked += [(each, {"limit": 60, "schema": SCHEMA}) for each in SENTENCES]
     (without, _), (with_it, _) = both(asked)
     assert with_it == without == [alone(each, **more) for each, more in asked]
-    assert "max_tokens" in {reason for _, reason, _ in with_it}
+    assert "max_tokens" in {reason for _, reason, _ in with_it[: len(ASKED)]}
+    for text, reason, _ in with_it[len(ASKED) :]:
+        assert reason == "end_turn"
+        jsonschema.validate(json.loads(text), SCHEMA)
 
 
-def test_an_end_in_the_middle_of_what_was_accepted(both, make, monkeypatch):
+def test_an_end_among_accepted_tokens(both, make):
     engine = make(lookup=0)
     text = engine.generate(engine.encode(ASKED[0]), 20)
     end = engine.encode("".join(text))[-3]
     (without, _), (with_it, _) = both([(each, {"limit": 50}) for each in ASKED], end=end)
     assert with_it == without
-    assert {reason for _, reason, _ in with_it} >= {"end_turn"}
+    assert "end_turn" in {reason for _, reason, _ in with_it}
 
 
-def test_schemas_beside_it(both, alone):
-    """A guide chooses for itself: nothing is proposed to it."""
-    asked = [(each, {"limit": 60, "schema": SCHEMA if n % 2 else None}) for n, each in enumerate(ASKED)]
-    (without, _), (with_it, _) = both(asked)
-    assert with_it == without == [alone(each, **more) for each, more in asked]
-    for text, reason, _ in with_it[1::2]:
-        assert reason == "end_turn"
-        jsonschema.validate(json.loads(text), SCHEMA)
-
-
-def test_proposals_take_the_room_that_a_step_has_left(make, monkeypatch):
+def test_proposals_take_the_room_that_a_step_has_left_and_none_when_off(make, monkeypatch):
     monkeypatch.setattr(scheduler, "CHEAP", 6)
     engine = make(lookup=20)
-    sizes = count(engine)
+    sizes = count_tokens(engine)
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda each: write(engine, each * 3), ASKED))
     assert max(sizes) == 6
-
-
-def test_off_nothing_is_proposed(make):
     engine = make(lookup=0)
-    sizes = count(engine)
+    sizes = count_tokens(engine)
     write(engine, ASKED[0] * 3)
     assert set(sizes) == {1}
 
@@ -135,8 +125,7 @@ def test_off_nothing_is_proposed(make):
 @pytest.mark.real
 def test_smollm2_in_float32_quotes_the_same_in_half_the_steps():
     settings = load_settings(dtype="float32", device="cpu")
-    tokenizer = models.load_tokenizer(settings=settings)
-    llama = Llama(Weights.read(settings))
+    tokenizer, llama = models.load_tokenizer(settings=settings), Llama(Weights.read(settings))
     passage = (
         "The notice period is 90 days and begins on the first day of the month after the notice arrives."
     )
@@ -144,7 +133,7 @@ def test_smollm2_in_float32_quotes_the_same_in_half_the_steps():
     found = []
     for lookup in (0, 8):
         engine = BatchEngine(llama, tokenizer, Options(lookup=lookup))
-        sizes = count(engine)
+        sizes = count_tokens(engine)
         found.append((write(engine, prompt, 40), len(sizes)))
         engine.close()
     (without, slow), (with_it, fast) = found

@@ -1,4 +1,4 @@
-"""The prefix cache: what prompts begin with alike is computed once, and changes no text."""
+"""The prefix cache: a prefix that prompts share is computed once, and changes no text."""
 
 import random
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +22,7 @@ def test_a_block_has_the_same_hash_after_the_same_tokens_only():
     assert block_hashes([1] * 2 * BLOCK)[0] != block_hashes([1] * 2 * BLOCK)[1]
 
 
-def test_what_was_not_used_for_longest_goes_first_and_the_end_of_a_prompt_before_its_beginning():
+def test_the_least_recently_used_block_goes_first_and_later_blocks_of_a_prompt_before_earlier_ones():
     cache = PrefixCache(5)
     old, new = block_hashes([1] * 3 * BLOCK), block_hashes([2] * 3 * BLOCK)
     cache.add(old, [torch.zeros(1)] * 3)
@@ -33,18 +33,21 @@ def test_what_was_not_used_for_longest_goes_first_and_the_end_of_a_prompt_before
     assert [len(cache.match(each)) for each in (old, new)] == [2, 1]
 
 
-def test_a_common_beginning_is_computed_once(make, alone):
-    engine = make()
+@pytest.mark.parametrize("prefix_cache", [True, False])
+def test_a_shared_prefix_is_computed_once_unless_the_cache_is_off(make, alone, prefix_cache):
+    engine = make(prefix_cache=prefix_cache)
     first = engine.generate(engine.encode(SYSTEM + "One"), 5)
     list(first)
     again = engine.generate(engine.encode(SYSTEM + "Two"), 40)
-    text = "".join(again)
+    assert "".join(again) == alone(SYSTEM + "Two")[0]
     assert first.cached_tokens == 0
-    assert again.cached_tokens >= len(engine.encode(SYSTEM)) - BLOCK > BLOCK
-    assert text == alone(SYSTEM + "Two")[0]
+    if prefix_cache:
+        assert again.cached_tokens >= len(engine.encode(SYSTEM)) - BLOCK > BLOCK
+    else:
+        assert again.cached_tokens == len(engine.core.scheduler.prefixes) == 0
 
 
-def test_and_while_the_first_still_writes_or_waits(make, alone):
+def test_it_is_shared_while_the_first_request_still_runs(make, alone):
     """Four that come together: the first one's prompt is computed, and the others have it from there."""
     engine = make(chunk=64)
     asked = [SYSTEM * 3 + each for each in SENTENCES[:4]]
@@ -56,18 +59,9 @@ def test_and_while_the_first_still_writes_or_waits(make, alone):
     assert sorted(each.cached_tokens for each in texts)[1] >= common - 64 - BLOCK
 
 
-def test_without_it_nothing_is_kept(make, alone):
-    engine = make(prefix_cache=False)
-    for _ in range(2):
-        text = engine.generate(engine.encode(SYSTEM), 40)
-        assert "".join(text) == alone(SYSTEM)[0]
-        assert text.cached_tokens == 0
-    assert len(engine.core.scheduler.prefixes) == 0
-
-
 @pytest.mark.parametrize("blocks", [1, 9])
-def test_a_text_is_the_same_however_little_fits(make, alone, blocks):
-    """Prompts that begin alike for 0 to 3 sentences, several at a time, with blocks evicted all the while."""
+def test_a_text_is_the_same_however_few_blocks_fit(make, alone, blocks):
+    """Prompts that share 0 to 3 sentences, several at a time, while blocks are evicted."""
     engine, chance = make(3, chunk=40), random.Random(blocks)
     engine.core.scheduler.prefixes.most = blocks
     asked = ["".join(SENTENCES[chance.randrange(3)] for _ in range(1 + n % 4)) for n in range(16)]
@@ -75,7 +69,7 @@ def test_a_text_is_the_same_however_little_fits(make, alone, blocks):
     assert len(engine.core.scheduler.prefixes) <= blocks
 
 
-def test_a_failed_forward_pass_leaves_nothing_in_it(make, monkeypatch):
+def test_a_failed_forward_pass_leaves_nothing_in_it_and_the_next_request_works(make, monkeypatch, alone):
     engine = make()
     write(engine, SYSTEM, 5)
     with monkeypatch.context() as patch:
@@ -83,3 +77,4 @@ def test_a_failed_forward_pass_leaves_nothing_in_it(make, monkeypatch):
         with pytest.raises(ZeroDivisionError):
             write(engine, SYSTEM, 5)
     assert len(engine.core.scheduler.prefixes) == 0
+    assert write(engine, SENTENCES[0]) == alone(SENTENCES[0])

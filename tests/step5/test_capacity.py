@@ -39,19 +39,19 @@ def test_machines_and_dollars_by_hand(command):
 
 
 @pytest.mark.parametrize(
-    ("args", "word"),
+    ("args", "line"),
     [
-        (["--users", "many"], "use numbers like"),
-        (["--users", "0"], "use numbers from 1"),
-        (["--utilisation", "1"], "0.99"),
+        ("bench.json --users many", "use numbers like"),
+        ("bench.json --users 0", "use numbers from 1"),
+        ("bench.json --utilisation 1", "0.99"),
+        ("nowhere.json", "cannot read a bench"),
     ],
 )
-def test_what_can_not_be_is_one_line(refused, args, word):
-    assert word in refused("step5_serving", "capacity", "bench.json", *args)
+def test_wrong_arguments_are_one_line(refused, args, line):
+    assert line in refused("step5_serving", "capacity", *args.split())
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"rows": []}', '{"rows": [{"engine": "x"}]}'])
 def test_a_file_that_is_no_bench(refused, tmp_path, text):
     (tmp_path / "b.json").write_text(text)
     assert "cannot read a bench" in refused("step5_serving", "capacity", "b.json")
-    assert "cannot read a bench" in refused("step5_serving", "capacity", "nowhere.json")

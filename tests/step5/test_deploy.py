@@ -1,7 +1,7 @@
-"""Compose, Kubernetes, Dockerfile: valid by their own schemas, and in keeping with the program they run.
+"""Compose, Kubernetes, Dockerfile: valid by their own schemas, and true to the program they run.
 
-What no schema knows is looked at here: flags that `serve` has, probes at routes that exist, time enough to
-drain, nobody root, nothing reachable from outside, no password in a file.
+What no schema knows is checked here: flags that `serve` has, probes at routes that exist, time enough to
+drain, no root, nothing reachable from outside, no password in a file.
 """
 
 import re
@@ -24,26 +24,20 @@ from step5_serving.rag.scripted import ScriptedAnswerer
 from tests.conftest import ROOT
 from tests.step5.service_parts import ListRecorder
 
-DEPLOY = Path(step5_serving.__file__).with_name("deploy")
-KUBERNETES = sorted(DEPLOY.glob("kubernetes*/*.yaml"))
+STEP = Path(step5_serving.__file__).parent
+DEPLOY = STEP / "deploy"
 COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
-
-
-def documents(*paths):
-    """All objects of these files."""
-    return [each for path in paths for each in yaml.safe_load_all(path.read_text()) if each]
-
-
-OBJECTS = [each for each in documents(*KUBERNETES) if each["kind"] != "Kustomization"]
+SERVICES = COMPOSE["services"]
+FILES = sorted(DEPLOY.glob("kubernetes*/*.yaml"))
+DOCUMENTS = [each for path in FILES for each in yaml.safe_load_all(path.read_text()) if each]
+OBJECTS = [each for each in DOCUMENTS if each["kind"] != "Kustomization"]
 PODS = {
     f"{each['kind']}/{each['metadata']['name']}": each["spec"]["template"]["spec"]
     for each in OBJECTS
     if each["kind"] in ("Deployment", "StatefulSet", "Job")
 }
-
-
-def named(kind, name):
-    return next(each for each in OBJECTS if (each["kind"], each["metadata"]["name"]) == (kind, name))
+POLICIES = {each["metadata"]["name"]: each["spec"] for each in OBJECTS if each["kind"] == "NetworkPolicy"}
+[API] = PODS["Deployment/api"]["containers"]
 
 
 def flags_of(args):
@@ -56,17 +50,11 @@ def serve_flags():
     return {option.removeprefix("--") for each in command.params for option in each.opts}
 
 
-def paths():
-    """The routes that there are."""
-    app = create_app(Config(), ScriptedAnswerer(), ListRecorder())
-    return set(app.openapi()["paths"])
-
-
 # --- Kubernetes ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.skipif(not find_spec("kubernetes_validate"), reason="pip install kubernetes-validate")
-def test_objects_keep_to_kubernetes_own_schemas():
+def test_objects_are_valid_by_the_schemas_of_kubernetes():
     import kubernetes_validate
 
     for each in OBJECTS:
@@ -87,7 +75,7 @@ def test_kubectl_builds_them(folder):
 
 
 @pytest.mark.parametrize("name", PODS)
-def test_nobody_is_root_and_everybody_is_bounded(name):
+def test_pods_do_not_run_as_root_and_have_limits(name):
     pod = PODS[name]
     assert pod["securityContext"]["runAsNonRoot"] is True
     assert pod["securityContext"]["runAsUser"] > 0
@@ -106,25 +94,21 @@ def test_nobody_is_root_and_everybody_is_bounded(name):
         assert claimed <= mounted | {"data"}  # of a volumeClaimTemplate
 
 
-def test_the_workers_probes_and_flags_are_those_of_the_program():
-    [container] = PODS["Deployment/api"]["containers"]
-    assert container["args"][0] == "serve"
-    assert set(flags_of(container["args"])) <= serve_flags()
-    asked = {name: container[f"{name}Probe"]["httpGet"] for name in ("startup", "readiness", "liveness")}
-    assert {each["path"] for each in asked.values()} <= paths()
-    assert asked["liveness"]["path"] == "/healthz"  # an engine that is down must not restart workers
-    assert asked["readiness"]["path"] == "/readyz"
-    assert {each["port"] for each in asked.values()} == {"http"}
-    assert container["ports"] == [{"name": "http", "containerPort": Config().port}]
+def test_probes_ask_routes_that_exist():
+    probes = {name: API[f"{name}Probe"]["httpGet"] for name in ("startup", "readiness", "liveness")}
+    assert {each["path"] for each in probes.values()} <= set(
+        create_app(Config(), ScriptedAnswerer(), ListRecorder()).openapi()["paths"]
+    )
+    assert probes["liveness"]["path"] == "/healthz"  # an engine that is down must not restart workers
+    assert probes["readiness"]["path"] == "/readyz"
+    assert {each["port"] for each in probes.values()} == {"http"}
+    assert API["ports"] == [{"name": "http", "containerPort": Config().port}]
 
 
 def test_there_is_time_to_drain():
-    pod = PODS["Deployment/api"]
-    [container] = pod["containers"]
-    before = container["lifecycle"]["preStop"]["sleep"]["seconds"]
-    drain = float(flags_of(container["args"])["drain"])
-    assert pod["terminationGracePeriodSeconds"] > before + drain + server.LAST_S
-    api = COMPOSE["services"]["api"]
+    before, drain = API["lifecycle"]["preStop"]["sleep"]["seconds"], float(flags_of(API["args"])["drain"])
+    assert PODS["Deployment/api"]["terminationGracePeriodSeconds"] > before + drain + server.LAST_S
+    api = SERVICES["api"]
     grace = int(api["stop_grace_period"].removesuffix("s"))
     assert grace > float(flags_of(api["command"])["drain"]) + server.LAST_S
 
@@ -132,37 +116,34 @@ def test_there_is_time_to_drain():
 def test_services_stay_inside_and_addresses_hold_no_password():
     for service in (each for each in OBJECTS if each["kind"] == "Service"):
         assert service["spec"]["type"] == "ClusterIP"
-        named("NetworkPolicy", service["metadata"]["name"])
+        assert service["metadata"]["name"] in POLICIES
     assert not [each for each in OBJECTS if each["kind"] in ("Ingress", "Gateway", "Secret")]
-    [container] = PODS["Deployment/api"]["containers"]
-    telemetry = flags_of(container["args"])["telemetry"]
-    assert ":" not in telemetry.split("://")[1].split("@")[0]
+    assert ":" not in flags_of(API["args"])["telemetry"].split("://")[1].split("@")[0]
 
 
 def test_pods_reach_what_they_need_and_nothing_else():
-    """By the policies: from whom to whom, at which ports. What is not allowed is denied, both ways."""
-    policies = {each["metadata"]["name"]: each["spec"] for each in OBJECTS if each["kind"] == "NetworkPolicy"}
-    assert policies["nobody"]["podSelector"] == {}
-    assert policies["nobody"]["policyTypes"] == ["Ingress", "Egress"]
-    out, into = set(), set()
-    for spec in policies.values():
+    """By the policies: from whom to whom, at which ports. Everything else is denied, both ways."""
+    assert POLICIES["nobody"]["podSelector"] == {}
+    assert POLICIES["nobody"]["policyTypes"] == ["Ingress", "Egress"]
+    found = {"egress": set(), "ingress": set()}
+    for spec in POLICIES.values():
         own = spec["podSelector"].get("matchLabels", {}).get("app")
-        assert set(spec["policyTypes"]) >= {key.title() for key in ("ingress", "egress") if key in spec}
-        for key, side, found in (("egress", "to", out), ("ingress", "from", into)):
+        assert set(spec["policyTypes"]) >= {key.title() for key in found if key in spec}
+        for key, side in (("egress", "to"), ("ingress", "from")):
             for rule in spec.get(key, []):
                 for pods in (each["podSelector"] for each in rule[side] if "podSelector" in each):
                     others = [pods.get("matchLabels", {}).get("app")]
                     if "matchExpressions" in pods:
                         others = pods["matchExpressions"][0]["values"]
                     pairs = [(own, other) if side == "to" else (other, own) for other in others]
-                    found |= {(*pair, port["port"]) for pair in pairs for port in rule["ports"]}
+                    found[key] |= {(*pair, port["port"]) for pair in pairs for port in rule["ports"]}
     needed = {
         ("api", "chroma", 8000),
         ("api", "postgres", 5432),
         ("api", "vllm", 8000),
         ("ingest", "chroma", 8000),
     }
-    assert out == into == needed
+    assert found["egress"] == found["ingress"] == needed
 
 
 # --- Compose ------------------------------------------------------------------------------------------
@@ -175,35 +156,26 @@ def test_compose_by_its_specification():
     ComposeSpecification.model_validate(COMPOSE)
 
 
-def test_compose_publishes_the_proxy_on_loopback_and_nobody_has_privileges():
-    services = COMPOSE["services"]
-    published = [(name, port) for name, each in services.items() for port in each.get("ports", [])]
+def test_compose_publishes_the_proxy_on_loopback_and_nothing_has_privileges():
+    published = [(name, port) for name, each in SERVICES.items() for port in each.get("ports", [])]
     assert {name for name, _ in published}.isdisjoint({"chroma", "postgres", "api", "ingest", "vllm"})
     assert all(port.startswith("127.0.0.1:") for _, port in published)
     assert COMPOSE["networks"]["inside"] == {"internal": True}
-    for name, each in services.items():
+    for name, each in SERVICES.items():
         assert each["cap_drop"] == ["ALL"], name
         assert each["security_opt"] == ["no-new-privileges:true"], name
         assert each.get("read_only") or name == "vllm", name
-
-
-def test_compose_runs_the_program_as_it_is():
-    api = COMPOSE["services"]["api"]
-    assert set(flags_of(api["command"])) <= serve_flags()
-    assert set(api["depends_on"]) == {"ingest", "postgres", "chroma"}
-    used = {
-        volume.split(":")[0] for each in COMPOSE["services"].values() for volume in each.get("volumes", [])
-    }
+    assert set(SERVICES["api"]["depends_on"]) == {"ingest", "postgres", "chroma"}
+    used = {volume.split(":")[0] for each in SERVICES.values() for volume in each.get("volumes", [])}
     assert {each for each in used if not each.startswith("$")} == set(COMPOSE["volumes"])
 
 
-# --- the image ----------------------------------------------------------------------------------------
+# --- the image and the page ---------------------------------------------------------------------------
 
 
-def test_the_image_is_not_roots_and_holds_no_secrets():
+def test_the_image_does_not_run_as_root_and_copies_what_is_listed():
     text = (DEPLOY / "Dockerfile").read_text()
-    stages = [line for line in text.splitlines() if line.startswith("FROM ")]
-    assert len(stages) == 2
+    assert len([line for line in text.splitlines() if line.startswith("FROM ")]) == 2
     last = text.rsplit("FROM ", 1)[1]
     assert "USER 10001:10001" in last
     assert "pip install" not in last
@@ -224,15 +196,12 @@ def test_the_image_by_hadolint():
     assert got.returncode == 0, got.stdout
 
 
-# --- the page -----------------------------------------------------------------------------------------
-
-
-def test_the_page_names_what_there_is():
-    page = Path(step5_serving.__file__).with_name("deployment.md")
-    text = page.read_text().replace("\\\n", " ")
+def test_commands_have_flags_that_exist_and_links_lead_somewhere():
+    text = (STEP / "deployment.md").read_text().replace("\\\n", " ")
     for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", text):
-        assert (page.parent / target).exists(), target
-    commands = re.findall(r"python -m step5_serving serve(.*)", text)
+        assert (STEP / target).exists(), target
+    commands = [each.split("`")[0] for each in re.findall(r"python -m step5_serving serve(.*)", text)]
     assert len(commands) >= 4
-    for command in commands:
-        assert set(re.findall(r"--([\w-]+)", command.split("`")[0])) <= serve_flags(), command
+    assert API["args"][0] == SERVICES["api"]["command"][0] == "serve"
+    flags = {flag for each in commands for flag in re.findall(r"--([\w-]+)", each)}
+    assert flags | set(flags_of(API["args"])) | set(flags_of(SERVICES["api"]["command"])) <= serve_flags()

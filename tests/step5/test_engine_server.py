@@ -18,33 +18,18 @@ from shared.embedded.backend import Backend
 from shared.errors import UserError
 from step3_rag.cli import index
 from step5_serving.config import Options
+from step5_serving.engines import process
 from step5_serving.engines.__main__ import backend_of
 from step5_serving.engines.choice import resolve, start
 from step5_serving.engines.server import create_app
 from tests.shared.fake_engine import FakeEngine
+from tests.step5.batch_parts import until
 from tests.step5.faults_process import Process
 from tests.step5.service_parts import listening
 
 HELLO = {"model": "tiny", "max_tokens": 12, "messages": [{"role": "user", "content": "Hello"}]}
 ENUM = {"type": "object", "properties": {"mood": {"enum": ["good", "bad"]}}, "required": ["mood"]}
 SCHEMA = {"format": {"type": "json_schema", "schema": {**ENUM, "additionalProperties": False}}}
-
-
-class Slow(FakeEngine):
-    """Takes its time for each of many words."""
-
-    def generate(self, *args, **options):
-        written = super().generate(*args, **options)
-        pieces = written._pieces
-
-        def slowly():
-            with contextlib.closing(pieces):
-                for piece in pieces:
-                    time.sleep(0.02)
-                    yield piece
-
-        written._pieces = slowly()
-        return written
 
 
 @contextlib.contextmanager
@@ -55,19 +40,8 @@ def serving(backend):
         yield address
 
 
-def served(*says, engine=FakeEngine, **options):
-    return serving(Backend(load_settings(model="tiny"), engine(*says, **options)))
-
-
-def until(condition, seconds=60.0):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
-
-
-def client_of(address, **options):
-    return anthropic.Anthropic(base_url=address, api_key="none", **{"max_retries": 0, **options})
+def served(*says, **options):
+    return serving(Backend(load_settings(model="tiny"), FakeEngine(*says, **options)))
 
 
 # --- the routes ---------------------------------------------------------------------------------------
@@ -77,7 +51,7 @@ def test_the_sdk_and_langchain_get_messages_events_and_counts():
     from langchain_anthropic import ChatAnthropic
 
     with served("Good ", "morning") as address:
-        client = client_of(address)
+        client = anthropic.Anthropic(base_url=address, api_key="none", max_retries=0)
         assert client.messages.create(**HELLO).content[0].text == "Good morning"
         with client.messages.stream(**HELLO) as stream:
             assert list(stream.text_stream) == ["Good ", "morning"]
@@ -89,16 +63,13 @@ def test_the_sdk_and_langchain_get_messages_events_and_counts():
         assert chat.invoke("Hello").content == "Good morning"
 
 
-REFUSED = [
-    ({"model": "claude-opus-5"}, 404, "model: claude-opus-5 (here is tiny)"),
-    ({"max_tokens": 0}, 400, "max_tokens"),
-    ({"thinking": {"type": "adaptive"}}, 400, "thinking: Extra inputs"),
-]
-
-
-def test_what_is_refused_is_said_in_the_words_of_the_api_and_pages_cannot_reach_it():
+def test_refusals_are_those_of_the_api_and_pages_cannot_reach_it():
     with served("x") as address:
-        for change, status, line in REFUSED:
+        for change, status, line in [
+            ({"model": "claude-opus-5"}, 404, "model: claude-opus-5 (here is tiny)"),
+            ({"max_tokens": 0}, 400, "max_tokens"),
+            ({"thinking": {"type": "adaptive"}}, 400, "thinking: Extra inputs"),
+        ]:
             got = httpx.post(f"{address}/v1/messages", json={**HELLO, **change})
             assert (got.status_code, got.json()["type"]) == (status, "error")
             assert line in got.json()["error"]["message"]
@@ -121,7 +92,13 @@ def test_a_bug_in_the_middle_is_an_error_event():
 
 @pytest.mark.parametrize("stream", [True, False])
 def test_the_model_stops_when_the_client_leaves(stream):
-    engine = Slow(*["word "] * 500)
+    def slowly():
+        for _ in range(500):
+            time.sleep(0.02)
+            yield "word "
+
+    engine = FakeEngine()
+    engine.says = slowly()
     with serving(Backend(load_settings(model="tiny"), engine)) as address:
         body = {**HELLO, "max_tokens": 500, "stream": stream}
         if stream:
@@ -130,7 +107,7 @@ def test_the_model_stops_when_the_client_leaves(stream):
         else:
             with pytest.raises(httpx.ReadTimeout):
                 httpx.post(f"{address}/v1/messages", json=body, timeout=0.5)
-        until(lambda: engine.closed == 1, 5)
+        until(lambda: engine.closed == 1)
     assert engine.generated < 400
 
 
@@ -156,16 +133,13 @@ def ended(pid, seconds=15):
     return True
 
 
-MORE = [
-    {},
-    {"max_tokens": 60, "output_config": SCHEMA},
-    {"system": "Be brief. 日本語 🙂", "messages": [{"role": "user", "content": "line\nbreak\u2028and"}]},
-]
-
-
 def test_it_answers_as_the_model_in_this_process(torch, of_tiny):
     backend = backend_of("torch", of_tiny, Options(4))
-    for more in MORE:
+    for more in [
+        {},
+        {"max_tokens": 60, "output_config": SCHEMA},
+        {"system": "Be brief. 日本語 🙂", "messages": [{"role": "user", "content": "line\nbreak\u2028and"}]},
+    ]:
         said = torch.client().messages.create(**{**HELLO, **more})
         here = events.whole(events.events(backend.answer({**HELLO, **more}), "tiny"))
         assert [each.text for each in said.content] == [each["text"] for each in here["content"]]
@@ -185,26 +159,15 @@ def test_many_at_once_get_their_own_answer(torch):
         assert [each.content for each in pool.map(ask, range(12))] == one_by_one
 
 
-def test_one_that_is_frozen_is_noticed_and_one_that_is_killed_starts_again(torch, monkeypatch, caplog):
-    from step5_serving.engines import process
-
+def test_one_that_is_frozen_is_noticed_and_one_that_is_closed_ends(torch, monkeypatch):
     monkeypatch.setattr(process, "HEALTH_S", 1.0)
-    first = psutil.Process(torch.process.pid)
-    first.suspend()
+    child = psutil.Process(torch.process.pid)
+    child.suspend()
     assert "does not answer" in torch.trouble()
-    first.resume()
+    child.resume()
     until(lambda: torch.trouble() is None, 20)
-    first.kill()
-    until(lambda: torch.process.pid != first.pid, 10)
-    assert torch.trouble() in ("the engine torch is starting", None) or "starts again" in torch.trouble()
-    until(lambda: torch.trouble() is None)
-    assert torch.client().messages.create(**HELLO).usage.output_tokens == 12
-    last = torch.process.pid
     torch.close()
-    assert ended(last)
-    assert [each.message for each in caplog.records if "ended" in each.message] == [
-        "the engine torch ended (signal 9): it is started again"
-    ]
+    assert ended(child.pid)
 
 
 def test_a_model_that_cannot_be_had_is_said_in_the_words_of_the_engine(of_tiny, tmp_path):
@@ -215,23 +178,19 @@ def test_a_model_that_cannot_be_had_is_said_in_the_words_of_the_engine(of_tiny, 
 
 
 def test_an_engine_is_watched_though_nobody_reads_what_it_says(monkeypatch):
-    from step5_serving.engines.process import EngineProcess
-
     says = "import sys; sys.stderr.write('a warning\\nerror: no weights\\n')"
     closed = io.StringIO()
     closed.close()
     monkeypatch.setattr(sys, "stderr", closed)
-    engine = object.__new__(EngineProcess)
+    engine = object.__new__(process.EngineProcess)
     with subprocess.Popen([sys.executable, "-c", says], stderr=subprocess.PIPE) as engine._child:
-        assert engine._error() == "no weights"
+        assert engine._forward_stderr() == "no weights"
 
 
 def test_keys_stay_with_the_service(of_tiny, monkeypatch):
-    from step5_serving.engines.process import _environment
-
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-secret")
     monkeypatch.setenv("ROADMAP_BASE_URL_KEY", "other-secret")
-    assert not [value for value in _environment(load_settings(model="tiny")).values() if "secret" in value]
+    assert not [value for value in process._environment(load_settings(model="tiny")).values() if "secret" in value]
 
 
 def test_a_service_goes_on_when_its_engine_is_killed(tmp_path):

@@ -5,8 +5,7 @@ import pytest
 from shared.config import load_settings
 from shared.errors import UserError
 from step5_serving.config import Options
-from step5_serving.engines import choice as engines
-from step5_serving.engines import process
+from step5_serving.engines import choice, process
 from step5_serving.engines.__main__ import backend_of
 from step5_serving.engines.choice import resolve
 from tests.step5.stand_in_engine import WORDS, StandInEngine
@@ -22,12 +21,9 @@ def server():
         yield engine
 
 
-# --- ours ---------------------------------------------------------------------------------------------
-
-
 def test_without_a_flag_the_settings_decide(monkeypatch, server):
     started = []
-    monkeypatch.setattr(engines, "start", lambda name, settings, _options: started.append((name, settings)))
+    monkeypatch.setattr(choice, "start", lambda name, settings, _options: started.append((name, settings)))
     resolve(model="tiny")
     resolve("auto", "tiny")
     monkeypatch.setenv("ROADMAP_BASE_URL", server.address)
@@ -37,100 +33,57 @@ def test_without_a_flag_the_settings_decide(monkeypatch, server):
 
 
 @pytest.mark.parametrize(
-    ("engine", "model", "how", "line"),
+    ("engine", "model", "options", "line"),
     [
         ("gpt", "tiny", Options(), "--engine gpt is not known: use torch, llamacpp, vllm, ollama, an http"),
         ("torch", "all-minilm-l6-v2", Options(), "can't run all-minilm-l6-v2: choose a chat model"),
         ("torch", "claude-opus-5", Options(), "can't run claude-opus-5: choose a chat model with weights"),
         ("llamacpp", "tiny", Options(4, "int8"), "--quantize is for engine torch"),
+        ("llamacpp", "tiny", Options(), r"pip install .\[llamacpp\]"),
         ("torch", "nonsense", Options(), "unknown model 'nonsense'"),
+        ("claude-opus-5-5", None, Options(), "claude-opus-5-5 needs a key: set ANTHROPIC_API_KEY"),
+        ("claude-opus-5-5", "tiny", Options(), "names the model itself: leave out --model tiny"),
+        ("http://127.0.0.1:1/v1", "m", Options(), "address without /v1"),
+        ("http://", "m", Options(), "is not allowed"),
+        ("vllm", None, Options(), r"nobody answers at http://127.0.0.1:1 \(start it: vllm serve MODEL\)"),
+        ("ollama", None, Options(), r"nobody answers at http://127.0.0.1:1 \(start it: ollama serve\)"),
     ],
 )
-def test_what_can_not_run_here(engine, model, how, line):
-    with pytest.raises(UserError, match=line.replace("(", r"\(")):
-        resolve(engine, model, how)
+def test_what_can_not_run_here_is_one_line(monkeypatch, engine, model, options, line):
+    monkeypatch.setattr(choice, "find_spec", lambda _name: None)  # without llama.cpp's wheel
+    monkeypatch.setattr(choice, "SERVERS", dict.fromkeys(choice.SERVERS, "http://127.0.0.1:1"))
+    with pytest.raises(UserError, match=line):
+        resolve(engine, model, options)
 
 
-def test_llamacpp_without_its_wheel(monkeypatch):
-    monkeypatch.setattr(engines, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r"pip install \.\[llamacpp\]"):
-        resolve("llamacpp", "tiny")
-
-
-# --- Claude -------------------------------------------------------------------------------------------
-
-
-def test_claude_needs_a_key(monkeypatch):
-    with pytest.raises(UserError, match="claude-opus-5-5 needs a key: set ANTHROPIC_API_KEY"):
-        resolve("claude-opus-5-5")
+def test_claude(monkeypatch):
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-none")
-    serving = resolve("claude-opus-5-5")
-    assert (serving.name, serving.model, serving.process) == ("claude", "claude-opus-5-5", None)
-    assert serving.client().api_key == "sk-none"
+    engine = resolve("claude-opus-5-5")
+    assert (engine.name, engine.model, engine.process) == ("claude", "claude-opus-5-5", None)
+    assert engine.client().api_key == "sk-none"
     assert resolve("claude").model == "claude-sonnet-5-5"
-    with pytest.raises(UserError, match="names the model itself: leave out --model tiny"):
-        resolve("claude-opus-5-5", "tiny")
 
 
-# --- a server -----------------------------------------------------------------------------------------
-
-
-def test_a_server_is_asked_which_model_it_has(server):
-    serving = resolve(server.address)
-    assert (serving.name, serving.model) == ("server", "qwen3:4b")
+def test_a_server_is_asked_for_its_models_unless_one_is_named(server, monkeypatch):
+    engine = resolve(server.address)
+    assert (engine.name, engine.model) == ("server", "qwen3:4b")
+    engine.warm_up()
+    said = engine.client().messages.create(model=engine.model, **HELLO)
+    assert said.content[0].text == WORDS
     assert resolve(server.address, "smollm2:135m").model == "smollm2:135m"
-    serving.warm_up()
-    serving.close()
-
-
-def test_the_model_of_the_settings_counts_where_the_server_has_it(server, monkeypatch):
-    monkeypatch.setenv("ROADMAP_MODEL", "smollm2:135m")
-    assert resolve(server.address).model == "smollm2:135m"
-
-
-def test_the_key_goes_along(server, monkeypatch):
+    assert resolve("vllm", "some-model").name == "vllm"  # named: its first request is the first question
+    monkeypatch.setenv("ROADMAP_MODEL", "smollm2:135m")  # the settings' model, where the server has it
     monkeypatch.setenv("ROADMAP_BASE_URL_KEY", "secret")
-    resolve(server.address)
+    assert resolve(server.address).model == "smollm2:135m"
     headers = {name.lower(): value for name, value in server.headers.items()}
     assert (headers["x-api-key"], headers["authorization"]) == ("secret", "Bearer secret")
 
 
-def test_clients_of_a_server_reach_it(server):
-    said = resolve(server.address, "m").client().messages.create(model="m", **HELLO)
-    assert said.content[0].text == WORDS
-
-
-@pytest.mark.parametrize(
-    ("status", "body"),
-    [
-        (404, {}),
-        (200, b"<html>"),
-        (200, {"data": [{}]}),
-        (200, {"data": []}),
-    ],
-)
-def test_a_server_that_does_not_say_which(server, status, body):
-    server.models = (status, body)
+@pytest.mark.parametrize("reply", [(404, {}), (200, b"<html>"), (200, {"data": [{}]}), (200, {"data": []})])
+def test_a_server_that_lists_no_models(server, reply):
+    server.models = reply
     with pytest.raises(UserError, match="/v1/models lists no models: name one"):
         resolve(server.address)
-
-
-@pytest.mark.parametrize(("engine", "start"), [("vllm", "vllm serve MODEL"), ("ollama", "ollama serve")])
-def test_nobody_answers(engine, start, monkeypatch):
-    monkeypatch.setitem(engines.SERVERS, engine, "http://127.0.0.1:1")
-    with pytest.raises(UserError, match=rf"nobody answers at http://127.0.0.1:1 \(start it: {start}\)"):
-        resolve(engine)
-    assert resolve(engine, "some-model").name == engine  # named: it is asked with the first question
-
-
-def test_an_address_with_v1_at_its_end(server):
-    with pytest.raises(UserError, match="address without /v1"):
-        resolve(f"{server.address}/v1", "m")
-
-
-def test_an_address_that_is_none():
-    with pytest.raises(UserError, match="is not allowed"):
-        resolve("http://", "m")
 
 
 def test_options_reach_the_batcher():

@@ -19,6 +19,8 @@ QUESTIONS = [
     Question("q3", "How many days of leave?", {"handbook/leave.txt": 1}, answers=("30 days",)),
     Question("q4", "Who is the pope?", {}),
 ]
+ONE = ["It renews every year. [1]", "In Bergen. [1]", "20 days. [1]", "Ann. [1]"]
+TWO = ["It renews every year. [1]", "In Oslo. [1]", "30 days of leave. [1]", "I don't know."]
 
 
 @pytest.fixture
@@ -28,40 +30,35 @@ def pair(tmp_path):
     return compare.pair_of(1, 2, folder)
 
 
-def answering(first, second):
-    """A script: version 1 says `first`, version 2 `second`, question by question, in the order of asking."""
+def script():
+    """Version 1 says ONE, version 2 TWO, question by question, in the order of asking."""
     api = ScriptedMessages()
-    for i, (a, b) in enumerate(zip(first, second, strict=True)):
+    for i, (a, b) in enumerate(zip(ONE, TWO, strict=True)):
         for text in (a, b) if i % 2 == 0 else (b, a):
             api.enqueue(text)
     return api
 
 
-ONE = ["It renews every year. [1]", "In Bergen. [1]", "20 days. [1]", "Ann. [1]"]
-TWO = ["It renews every year. [1]", "In Oslo. [1]", "30 days of leave. [1]", "I don't know."]
-
-
-def test_both_versions_answer_from_one_search_in_turns(retriever, pair):
-    api = answering(ONE, TWO)
+def test_both_versions_answer_from_one_search_in_turns_and_the_figures_are_those_of_pairs(retriever, pair):
+    api = script()
     pairs = compare.answer_pairs(retriever, QUESTIONS, pair, api.client, "tiny")
     asked = [request["system"] for request in api.requests]
     assert asked == [f"Answer, version {v}." for v in (1, 2, 2, 1, 1, 2, 2, 1)]
     for i in range(0, 8, 2):
         assert api.requests[i]["messages"] == api.requests[i + 1]["messages"]  # the same passages
-    assert [each.texts for each in pairs] == list(zip(ONE, TWO, strict=True))
+    texts = [tuple(each.outcome.answer.text for each in both) for both in pairs]
+    assert texts == list(zip(ONE, TWO, strict=True))
 
-
-def test_the_figures_are_those_of_pairs(retriever, pair):
-    pairs = compare.answer_pairs(retriever, QUESTIONS, pair, answering(ONE, TWO).client, "tiny")
-    facts = compare.figures(pairs, pair)
+    facts = compare.figures(pairs, pair, "tiny")
     right = facts["measures"]["right"]
-    assert (right["n"], right["a"], right["b"]) == (3, 1 / 3, 1.0)
+    assert (right["n"], right["a"], right["b"]) == (3, pytest.approx(1 / 3), 1.0)
     assert right["difference"]["mean"] == pytest.approx(2 / 3)
     assert (facts["gained"], facts["lost"], facts["p"]) == (2, 0, 0.5)
     assert facts["measures"]["unknown"]["b"] == 0.25
-    assert "cost_usd" not in facts["measures"]  # tiny has no price: unknown, not nothing
-    assert [each["id"] for each in facts["changed"]] == ["q2", "q3"]
-    assert all(each["right"] == "b" for each in facts["changed"])
+    assert "cost_usd" not in facts["measures"]  # tiny has no price: unknown, not 0
+    assert [(each["id"], each["right"]) for each in facts["changed"]] == [("q2", "b"), ("q3", "b")]
+    row = compare.figures(pairs, pair, "claude-sonnet-5-5")["measures"]["cost_usd"]
+    assert row["a"] == pytest.approx((100 * 2 + 10 * 10) / 1e6)
 
 
 @pytest.mark.parametrize(
@@ -78,17 +75,11 @@ def test_the_verdict_needs_an_interval_beside_zero(interval, said):
     assert compare.verdict({"measures": measures, "a": "a", "b": "b"}).startswith(said)
 
 
-def test_a_model_with_a_price_has_costs(retriever, pair):
-    pairs = compare.answer_pairs(retriever, QUESTIONS, pair, answering(ONE, TWO).client, "claude-sonnet-5-5")
-    row = compare.figures(pairs, pair)["measures"]["cost_usd"]
-    assert row["a"] == pytest.approx((100 * 2 + 10 * 10) / 1e6)
-
-
 @pytest.fixture
-def serving(monkeypatch, retriever):
+def compare_command(monkeypatch, retriever, run, pair, tmp_path):
     """`compare` on the five documents with a scripted model."""
 
-    def use(api):
+    def go(api, *args):
         settings = load_settings(model="tiny")
         made = SimpleNamespace(name="torch", settings=settings, client=lambda: api.client, close=lambda: None)
         monkeypatch.setattr("step5_serving.engines.choice.resolve", lambda *_, **__: made)
@@ -96,35 +87,29 @@ def serving(monkeypatch, retriever):
         monkeypatch.setattr("step3_rag.evaluate.dataset.read", lambda *_: data)
         service = SimpleNamespace(retriever=retriever)
         monkeypatch.setattr("step3_rag.evaluate.dataset.dataset_service", lambda *_: service)
+        return run("compare", *args, "--prompts", tmp_path / "prompts")
 
-    return use
+    return go
 
 
-def test_the_command_shows_a_table_and_keeps_the_answers(run, serving, pair, tmp_path):
-    serving(answering(ONE, TWO))
-    got = run("compare", 1, 2, "--prompts", tmp_path / "prompts")
+def test_the_command_shows_a_table_and_keeps_the_answers(compare_command):
+    got = compare_command(script(), 1, 2)
     assert got.code == 0, got.err
     assert "right answers" in got.out
     assert "only b is right: Oslo" in got.out
-    serving(answering(ONE, TWO))
-    facts = json.loads(run("compare", 1, 2, "--prompts", tmp_path / "prompts", "--json").out)
-    assert facts["measures"]["right"]["b"] == 1.0
-    assert facts["command"] == "step5_serving compare"
+    assert json.loads(compare_command(script(), 1, 2, "--json").out)["measures"]["right"]["b"] == 1.0
 
 
-def test_what_cannot_be_compared_is_said_in_one_line(run, serving, pair, tmp_path):
-    serving(ScriptedMessages())
+def test_what_cannot_be_compared_is_one_line(compare_command):
     for versions, said in [((1, 3), "say the same"), ((1, 9), "has no version 9")]:
-        got = run("compare", *versions, "--prompts", tmp_path / "prompts")
+        got = compare_command(ScriptedMessages(), *versions)
         assert (got.code, got.err.count("\n"), said in got.err) == (2, 1, True)
     api = ScriptedMessages()
     api.enqueue(ONE[0])
     api.enqueue(status=400, error="too long for me")
-    serving(api)
-    got = run("compare", 1, 2, "--prompts", tmp_path / "prompts")
+    got = compare_command(api, 1, 2)
     assert (got.code, "too long for me" in got.err) == (2, True)
 
 
 def test_step_3_has_two_versions_to_compare():
-    pair = compare.pair_of(1, 2)
-    assert prompts.diff(*pair)
+    assert prompts.diff(*compare.pair_of(1, 2))

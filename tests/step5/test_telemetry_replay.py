@@ -1,4 +1,4 @@
-"""Replay: the same call again, on step 3's index and a scripted chat model; and what became different."""
+"""Replay: a call is answered again, on step 3's index and a scripted chat model, and compared."""
 
 import asyncio
 import json
@@ -69,22 +69,13 @@ def test_what_cannot_be_made_again_is_said(tmp_path, given, said):
         replay.check(row)
 
 
-def passage(index, document, first, last):
-    """A passage as a search joins it."""
-    text = joined(index.neighbours(document, first, last))
-    return source_of(text, document)
-
-
-def test_what_became_of_a_passage_is_found_by_its_text(index, tmp_path, embedder):
+def test_what_happened_to_a_passage_is_found_by_its_text(index, tmp_path, embedder):
     long = "# Rules\n\n" + "\n\n".join(f"Rule {i} says what {i} people may do. " * 12 for i in range(8))
     folder = write(tmp_path / "documents", {"rules.md": long, "other.md": "# Other\n\nNothing of note.\n"})
     bring_in(index, folder, embedder=embedder)
     assert len(index.neighbours("rules.md", 0, 99)) > 4
-    sources = [
-        passage(index, "rules.md", 0, 0),
-        passage(index, "rules.md", 1, 3),
-        passage(index, "other.md", 0, 0),
-    ]
+    places = [("rules.md", 0, 0), ("rules.md", 1, 3), ("other.md", 0, 0)]
+    sources = [source_of(joined(index.neighbours(*place)), place[0]) for place in places]
     assert replay.states(index, sources) == ["same"] * 3
     (folder / "rules.md").write_text(long.replace("Rule 2 says", "Rule 2 said"))
     (folder / "other.md").unlink()
@@ -114,7 +105,7 @@ def test_what_differs_is_told(tmp_path):
 
 
 @pytest.fixture
-def asked(home, monkeypatch, tmp_path):
+def asked(home, monkeypatch, tmp_path, run):
     """Ask the five documents once, by a reader; the row is stored, and replays go to the same script."""
     serving, address = FakeServing(), f"sqlite:///{tmp_path}/telemetry.db"
     api, serving.name = serving.api, "torch"
@@ -131,103 +122,94 @@ def asked(home, monkeypatch, tmp_path):
     def ask(text, reader="chat"):
         if reader == "chat":
             api.enqueue(text)
+        question = "When does the contract renew?"
         config = Config(engine="scripted", index=home, reader=reader, threshold=0)
-        answered = asyncio.run(answer(Query(question="When does the contract renew?"), config))
-        prompt = answered.prompt
+        answered = asyncio.run(answer(Query(question=question), config))
+        prompt = (
+            {f"prompt_{name}": each for name, each in asdict(answered.prompt).items()}
+            if answered.prompt
+            else {}
+        )
+        same = ("model", "engine", "input_tokens", "output_tokens", "parameters")
         call = Call(
             "query",
             200,
-            question="When does the contract renew?",
+            question=question,
             answer=answered.text,
             sources=[asdict(each) for each in answered.sources],
-            model=answered.model,
-            engine=answered.engine,
-            prompt_id=prompt and prompt.id,
-            prompt_version=prompt and prompt.version,
-            prompt_sha256=prompt and prompt.sha256,
-            prompt_text=prompt and prompt.text,
-            input_tokens=answered.input_tokens,
-            output_tokens=answered.output_tokens,
             generate_ms=answered.latency_ms["generate"],
-            parameters=answered.parameters,
+            **{name: getattr(answered, name) for name in same},
+            **prompt,
         )
         record(address, call)
         return call
 
-    return SimpleNamespace(ask=ask, api=api, address=address, home=home)
+    def replay_it(call, *args, index=home):
+        return run("replay", call.trace_id[:10], "--telemetry", address, "--index", index, *args)
+
+    return SimpleNamespace(ask=ask, api=api, address=address, replay=replay_it)
 
 
-def test_the_same_answer_ends_with_0_and_another_with_1(asked, run):
+def test_the_same_answer_ends_with_0_and_another_with_1(asked):
     call = asked.ask("It renews every year. [1]")
     asked.api.enqueue("It renews every year. [1]")
-    got = run("replay", call.trace_id[:10], "--telemetry", asked.address, "--index", asked.home, "--json")
+    got = asked.replay(call, "--json")
     facts = json.loads(got.out)
     assert (got.code, facts["equal"], facts["notes"]) == (0, True, [])
     assert set(facts["passages"]) == {"same"}
     first, again = asked.api.requests
     assert first == again  # byte for byte: the model can't tell them apart
     asked.api.enqueue("Never. [1]")
-    got = run("replay", call.trace_id[:10], "--telemetry", asked.address, "--index", asked.home)
+    got = asked.replay(call)
     assert got.code == 1
     assert "- It renews every year. [1]" in got.out
     assert "+ Never. [1]" in got.out
 
 
-def test_a_changed_document_is_told_and_the_old_passage_used(asked, run, documents, command):
+def test_a_changed_document_is_reported_and_the_old_passage_used(asked, documents, command):
     call = asked.ask("It renews every year. [1]")
     file = documents / "contracts" / "supply.md"
     file.write_text(file.read_text().replace("60 days", "90 days"))
     assert command("step3_rag", "ingest", str(documents)).code == 0
     asked.api.enqueue("It renews every year. [1]")
-    got = run("replay", call.trace_id, "--telemetry", asked.address, "--index", asked.home)
+    got = asked.replay(call)
     assert got.code == 0
     assert "changed in the index since" in got.out
     assert "60 days" in str(asked.api.requests[1]["messages"])
 
 
+def test_a_quote_needs_no_model(asked):
+    got = asked.replay(asked.ask("", reader="quote"))
+    assert got.code == 0, got
+    assert not asked.api.requests
+
+
+def test_errors_are_one_line(asked, run):
+    call = asked.ask("It renews every year. [1]")
+    asked.api.enqueue(status=400, error="too long for me")
+    for got, said in [
+        (run("replay", "ffff" * 8, "--telemetry", asked.address), "there is no call ffff"),
+        (run("replay", "xyz", "--telemetry", asked.address), "is not a trace id"),
+        (asked.replay(call, index="nowhere"), "no index in nowhere"),
+        (asked.replay(call), "too long for me"),
+    ]:
+        assert (got.code, got.err.count("\n"), got.out) == (2, 1, "")
+        assert said in got.err
+
+
 @pytest.mark.parametrize(
     ("stored", "asked_for"),
     [
-        (
-            {"engine": "claude", "model": "claude-sonnet-5-5"},
-            ("claude-sonnet-5-5", None, None),
-        ),
-        (
-            {"engine": "torch", "model": "tiny", "parameters": {"quantize": "int8"}},
-            ("torch", "tiny", "int8"),
-        ),
+        ({"engine": "claude", "model": "claude-sonnet-5-5"}, ("claude-sonnet-5-5", None, None)),
+        ({"engine": "torch", "model": "tiny", "parameters": {"quantize": "int8"}}, ("torch", "tiny", "int8")),
     ],
 )
 def test_the_engine_of_the_call_is_asked_for_again(tmp_path, monkeypatch, stored, asked_for):
     """Claude by its model's name, and int8 as int8."""
-    row = row_of(tmp_path, **stored)
 
     def resolve(engine, model, options):
         raise UserError(f"asked for {(engine, model, options.quantize)}")
 
     monkeypatch.setattr("step5_serving.engines.choice.resolve", resolve)
     with pytest.raises(UserError, match=re.escape(f"asked for {asked_for}")):
-        replay.run(row)
-
-
-def test_a_quote_needs_no_model(asked, run):
-    call = asked.ask("", reader="quote")
-    got = run("replay", call.trace_id, "--telemetry", asked.address, "--index", asked.home)
-    assert got.code == 0, got
-    assert not asked.api.requests
-
-
-def test_errors_end_in_one_line(asked, run):
-    call = asked.ask("It renews every year. [1]")
-    for args, said in [
-        (("replay", "ffff" * 8), "there is no call ffff"),
-        (("replay", "xyz"), "is not a trace id"),
-        (("replay", call.trace_id, "--index", "nowhere"), "no index in nowhere"),
-    ]:
-        got = run(*args, "--telemetry", asked.address)
-        assert (got.code, got.err.count("\n"), got.out) == (2, 1, "")
-        assert said in got.err
-    asked.api.enqueue(status=400, error="too long for me")
-    got = run("replay", call.trace_id, "--index", asked.home, "--telemetry", asked.address)
-    assert (got.code, got.err.count("\n")) == (2, 1)
-    assert "too long for me" in got.err
+        replay.run(row_of(tmp_path, **stored))

@@ -26,13 +26,8 @@ FIRST = 512  # places of a slot at the start
 class KVCache:
     """Keys and values of all slots."""
 
-    def __init__(
-        self, llama: Llama, slots: int, places: int = FIRST, dtype: torch.dtype | None = None
-    ) -> None:
-        self._llama = llama
-        self.dtype = dtype or llama.kept_dtype
-        self.context = llama.context
-        self._first = min(places, llama.context)
+    def __init__(self, llama: Llama, slots: int) -> None:
+        self._llama, self.dtype, self.context = llama, llama.kept_dtype, llama.context
         self.layers: list[Tensor] = []  # (2, slots, kv, places, dim) each
         self.clear(slots)
 
@@ -40,7 +35,7 @@ class KVCache:
         """Empty it, as at the start."""
         self.layers.clear()
         self.slots = self.places = 0
-        self.resize(slots, self._first, [])
+        self.resize(slots, min(FIRST, self.context), [])
 
     def resize(self, slots: int, places: int, held: list[int]) -> None:
         """Change the number of slots and places; `held`: how many places of the first slots to keep."""

@@ -51,6 +51,7 @@ class Weights:
         config = checked({**DEFAULTS, **read_config(settings.model, settings)})
         generation = read_config(settings.model, settings, "generation_config.json")
         tensors = _read(files.ensure(settings.model, settings))
+        tensors.setdefault("lm_head.weight", tensors["model.embed_tokens.weight"])  # tied weights
         end = {**config, **generation}.get("eos_token_id") or []
         ends = frozenset([end] if isinstance(end, int) else end)
         return cls(config, tensors, choose_dtype(settings.dtype), ends)
@@ -61,13 +62,8 @@ class Weights:
         Raises:
             KeyError: one is missing.
         """
-        found = [self._stored(name) for name in names]
+        found = [self.tensors[name] for name in names]
         return (found[0] if len(found) == 1 else torch.cat(found)).to(self.dtype)
-
-    def _stored(self, name: str) -> Tensor:
-        # Where a model has no lm_head, its embedding is used (tied weights).
-        tied = name == "lm_head.weight" and name not in self.tensors
-        return self.tensors["model.embed_tokens.weight" if tied else name]
 
 
 def checked(config: Mapping[str, Any]) -> dict[str, Any]:
