@@ -5,7 +5,7 @@
     curl localhost:8000/telemetry
 
 The row is committed before the answer is sent, so no answer is missing from telemetry, whatever happens then.
-A failed call has its row, too. Missing here: keys, a queue, streams, many calls at once, a dashboard.
+Failed calls have a row, too. Not included: keys, a queue, streams, batching, a dashboard.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ app = FastAPI(lifespan=lifespan)
 
 @app.post("/query")
 async def query(query: Query, request: Request) -> dict[str, Any]:
-    """Answer a question from the documents: one after the other, as nothing here is awaited."""
+    """Answer a question from the documents. Nothing is awaited, so calls are answered one by one."""
     from step3_rag.pipeline import ChatError, Plan, ask
 
     state, began = request.app.state, time.perf_counter()

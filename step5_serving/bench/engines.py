@@ -124,10 +124,11 @@ def _start(name: str, settings: Settings, stack: ExitStack) -> tuple[str, Ask]:
         raise UserError(f"--engine {name} is not measured here: every token would be paid for")
     engine.warm_up()
     client = engine.client().with_options(max_retries=0, timeout=TIMEOUT_S)
-    greedy = {} if engine.process else {"temperature": 0.0}  # ours are greedy, and refuse the parameter
+    greedy = {"temperature": 0.0}  # no parameter of the SDK's; our engines are greedy, and refuse it
+    more: Body = {"model": engine.model} if engine.process else {"model": engine.model, "extra_body": greedy}
 
     def answer(body: Body) -> Iterator[int]:
-        return ask(client, {**body, **greedy, "model": engine.model})
+        return ask(client, body | more)
 
     return urlsplit(engine.settings.base_url).netloc if engine.name == "server" else name, answer
 

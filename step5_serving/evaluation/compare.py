@@ -11,7 +11,7 @@ Answers are judged by their words as in step 3, whose `evaluate --answers` has m
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
@@ -63,12 +63,11 @@ def pair_of(a: int, b: int, folder: Path | None = None) -> tuple[Prompt, Prompt]
 
 def answer_pairs(
     retriever: Retriever,
-    questions: Sequence[Question],
+    questions: Iterable[Question],
     versions: tuple[Prompt, Prompt],
     client: anthropic.Anthropic,
     model: str,
     budget: int | None = None,
-    progress: Callable[[int, int], None] = lambda _done, _all: None,
 ) -> list[tuple[Judged, Judged]]:
     """Search, then answer with both versions. Errors of the SDK and step 3's ChatError pass through."""
     from step3_rag.answer import read
@@ -77,9 +76,8 @@ def answer_pairs(
     from step3_rag.pipeline import Plan, ask
 
     pairs = []
-    for done, question in enumerate(questions):
-        progress(done, len(questions))
-        order = 1 if done % 2 == 0 else -1
+    for number, question in enumerate(questions):
+        order = 1 if number % 2 == 0 else -1
         first, second = versions[::order]
         plan = Plan(abstain=False, reader="chat", prompt=first, budget=budget or BUDGET)
         outcome = ask(retriever, question.text, plan, client, model)
@@ -90,7 +88,6 @@ def answer_pairs(
         other = replace(outcome, answer=answer, seconds={"answer": time.perf_counter() - began})
         a, b = (judge_words(question, each) for each in (outcome, other)[::order])
         pairs.append((a, b))
-    progress(len(questions), len(questions))
     return pairs
 
 
@@ -176,9 +173,9 @@ def run(
     """
     from shared import hardware
     from shared.chat.errors import one_line_errors, with_timeouts
-    from shared.progress import count_bar
     from step3_rag import options
     from step3_rag.evaluate import dataset as datasets
+    from step3_rag.evaluate.retrieval import tracked
 
     settings = engine.settings
     data = datasets.read(dataset, split)
@@ -187,12 +184,9 @@ def run(
     questions = subset(data.questions, limit, settings.seed)
     retriever = datasets.dataset_service(settings, data).retriever
     client = with_timeouts(engine.client(), TIMEOUT_S)
-    with (
-        count_bar(f"answering {data.name} twice", len(questions)) as progress,
-        options.one_line_errors(settings),
-        one_line_errors(settings.model, settings),
-    ):
-        pairs = answer_pairs(retriever, questions, versions, client, settings.model, budget, progress)
+    with options.one_line_errors(settings), one_line_errors(settings.model, settings):
+        asked = tracked(f"answering {data.name} twice", questions)
+        pairs = answer_pairs(retriever, asked, versions, client, settings.model, budget)
     found = figures(pairs, versions, settings.model)
     return {
         "command": "step5_serving compare",

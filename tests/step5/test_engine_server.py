@@ -16,7 +16,6 @@ from shared.config import load_settings
 from shared.embedded import stream as events
 from shared.embedded.backend import Backend
 from shared.errors import UserError
-from step3_rag.cli import index
 from step5_serving.config import Options
 from step5_serving.engines import process
 from step5_serving.engines.__main__ import backend_of
@@ -24,7 +23,6 @@ from step5_serving.engines.choice import resolve, start
 from step5_serving.engines.server import create_app
 from tests.shared.fake_engine import FakeEngine
 from tests.step5.batch_parts import until
-from tests.step5.faults_process import Process
 from tests.step5.service_parts import listening
 
 HELLO = {"model": "tiny", "max_tokens": 12, "messages": [{"role": "user", "content": "Hello"}]}
@@ -127,10 +125,8 @@ def torch(of_tiny):
     engine.close()
 
 
-def ended(pid, seconds=15):
-    with contextlib.suppress(psutil.NoSuchProcess):
-        until(lambda: psutil.Process(pid).status() == psutil.STATUS_ZOMBIE, seconds)
-    return True
+def has_ended(pid):
+    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
 def test_it_answers_as_the_model_in_this_process(torch, of_tiny):
@@ -159,15 +155,41 @@ def test_many_at_once_get_their_own_answer(torch):
         assert [each.content for each in pool.map(ask, range(12))] == one_by_one
 
 
-def test_one_that_is_frozen_is_noticed_and_one_that_is_closed_ends(torch, monkeypatch):
+def test_one_that_is_frozen_is_noticed_and_one_that_is_killed_starts_again(torch, monkeypatch, caplog):
     monkeypatch.setattr(process, "HEALTH_S", 1.0)
-    child = psutil.Process(torch.process.pid)
-    child.suspend()
+    first = psutil.Process(torch.process.pid)
+    first.suspend()
     assert "does not answer" in torch.trouble()
-    child.resume()
+    first.resume()
     until(lambda: torch.trouble() is None, 20)
+    first.kill()
+    until(lambda: torch.process.pid != first.pid)
+    assert torch.trouble() in ("the engine torch is starting", None) or "starts again" in torch.trouble()
+    until(lambda: torch.trouble() is None, 60)
+    assert torch.client().messages.create(**HELLO).usage.output_tokens == 12
+    last = torch.process.pid
     torch.close()
-    assert ended(child.pid)
+    until(lambda: has_ended(last), 15)
+    assert [each.message for each in caplog.records if "ended" in each.message] == [
+        "the engine torch ended (signal 9): it is started again"
+    ]
+
+
+STARTS_ONE = """
+from shared.config import load_settings
+from step5_serving.config import Options
+from step5_serving.engines.process import EngineProcess
+print(EngineProcess("torch", load_settings(model="tiny"), Options()).pid, flush=True)
+input()
+"""
+
+
+def test_it_ends_with_the_service_however_that_ends():
+    with subprocess.Popen([sys.executable, "-c", STARTS_ONE], stdin=-1, stdout=-1, text=True) as service:
+        engine = int(service.stdout.readline())
+        assert not has_ended(engine)
+        service.kill()
+    until(lambda: has_ended(engine), 15)
 
 
 def test_a_model_that_cannot_be_had_is_said_in_the_words_of_the_engine(of_tiny, tmp_path):
@@ -190,30 +212,6 @@ def test_an_engine_is_watched_though_nobody_reads_what_it_says(monkeypatch):
 def test_keys_stay_with_the_service(of_tiny, monkeypatch):
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-secret")
     monkeypatch.setenv("ROADMAP_BASE_URL_KEY", "other-secret")
-    assert not [value for value in process._environment(load_settings(model="tiny")).values() if "secret" in value]
-
-
-def test_a_service_goes_on_when_its_engine_is_killed(tmp_path):
-    (tmp_path / "documents").mkdir()
-    (tmp_path / "documents" / "supply.md").write_text("The contract renews every year.\n")
-    settings = load_settings(embedder="tiny", cache_dir=tmp_path / "cache", device="cpu")
-    index.run(settings, [tmp_path / "documents"], tmp_path / "index", None, 128, 32, "chroma", None)
-    environment = {"ROADMAP_CACHE_DIR": str(tmp_path / "cache"), "ROADMAP_EMBEDDER": "tiny"}
-    config = {"engine": "torch", "model": "tiny", "index": str(tmp_path / "index"), "context_tokens": 128}
-    config |= {"threshold": 0.0, "strategies": []}
-    with Process(tmp_path, config=config, environment=environment) as service:
-        service.ready()
-        assert service.ask().status_code == 200
-        [child] = service.process.children()
-        child.kill()
-        for _ in range(3):
-            got = service.ask(timeout=60)
-            assert got.status_code == 200 or int(got.headers["retry-after"]) >= 1, got.text
-        assert service.until(lambda: service.ask(timeout=60).status_code == 200, 60)
-        [second] = service.process.children()
-        assert second.pid != child.pid
-        assert sum("(signal 9): it is started again" in line for line in service.log) == 1
-        statuses = [each["status"] for each in service.get("/telemetry/calls").json()["calls"]]
-        assert statuses.count(200) >= 2
-        service.popen.kill()
-    assert ended(second.pid)  # with the service, however that ended
+    assert not [
+        value for value in process._environment(load_settings(model="tiny")).values() if "secret" in value
+    ]

@@ -34,7 +34,6 @@ class EngineCore:
         self._thread: threading.Thread | None = None
         self._closed = False
         self._threads = torch.get_num_threads()
-        self.decoded = 0  # tokens generated since the start
 
     # --- from any thread ---
 
@@ -100,7 +99,6 @@ class EngineCore:
         text = list(takewhile(lambda token: token not in sequence.ends, new))
         ended = not new or len(text) < len(new) or bool(sequence.guide and sequence.guide.finished)
         if text:
-            self.decoded += len(text)
             sequence.append(text)
         if ended or len(sequence.output) >= sequence.max_tokens:
             sequence.out.put(End(ended))
