@@ -175,7 +175,7 @@ def run(
     from shared.chat.errors import one_line_errors, with_timeouts
     from step3_rag import options
     from step3_rag.evaluate import dataset as datasets
-    from step3_rag.evaluate.retrieval import tracked
+    from step3_rag.evaluate.retrieval import with_progress
 
     settings = engine.settings
     data = datasets.read(dataset, split)
@@ -185,7 +185,7 @@ def run(
     retriever = datasets.dataset_service(settings, data).retriever
     client = with_timeouts(engine.client(), TIMEOUT_S)
     with options.one_line_errors(settings), one_line_errors(settings.model, settings):
-        asked = tracked(f"answering {data.name} twice", questions)
+        asked = with_progress(f"answering {data.name} twice", questions)
         pairs = answer_pairs(retriever, asked, versions, client, settings.model, budget)
     found = figures(pairs, versions, settings.model)
     return {
