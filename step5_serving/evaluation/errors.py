@@ -3,10 +3,11 @@
     $ python -m step5_serving evaluation errors --since 7d --out new-questions
     $ python -m step3_rag evaluate --dataset new-questions          # once the judgements are filled in
 
-A call needs a look if somebody disliked it, if its confidence was low, or if it abstained (`calls_to_review`).
-The folder has BEIR's layout, as step 3 reads it: questions, the passages that they were answered from, and a
-judgement of 0 for each pair. Somebody who knows the documents changes it to 1 where the passage answers the
-question. If all judgements of a question stay 0, the documents lack the answer, or the search missed it.
+A call needs a look if somebody disliked it, if its confidence was low, or if it abstained
+(`calls_to_review`). The folder has BEIR's layout, as step 3 reads it: questions, the passages that they were
+answered from, and a judgement of 0 for each pair. Somebody who knows the documents changes it to 1 where the
+passage answers the question. If all judgements of a question stay 0, the documents lack the answer, or the
+search missed it.
 """
 
 from __future__ import annotations
