@@ -1,4 +1,4 @@
-"""In place of a model, in the tests of the embedded backend: an engine with a script."""
+"""A scripted engine in place of a model, for the tests of the embedded backend."""
 
 import dataclasses
 
@@ -16,9 +16,9 @@ TOOL = {
 
 
 class FakeEngine:
-    """Says `says` piece by piece, whatever it is asked; one token a piece. `asked` has what it was given.
+    """Writes the pieces of `says`, one token each, to any prompt, and `calls` where calls are wanted.
 
-    Where a list of calls is wanted, it writes `calls`.
+    `asked` and `asked_calls` hold what it was given.
     """
 
     def __init__(self, *says, calls=(), context=2048, cached=0, fails=None):

@@ -75,7 +75,7 @@ def app():
         (["search", "x"], "", "error: no_such_package is not installed: run pip install"),
     ],
 )
-def test_the_default_command_needs_no_name_and_a_typo_is_none(app, capsys, args, out, err):
+def test_the_default_command_needs_no_name_but_a_typo_is_an_error(app, capsys, args, out, err):
     with pytest.raises(SystemExit):
         cli.run(app, "app", args)
     got = capsys.readouterr()

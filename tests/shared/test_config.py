@@ -53,7 +53,7 @@ def test_an_empty_value_is_no_value(monkeypatch, tmp_path):
     assert origin_of("model") == origin_of("seed") == "default"
 
 
-def test_a_password_in_an_address_is_masked(monkeypatch, command):
+def test_a_password_in_an_address_is_never_shown(monkeypatch, command):
     monkeypatch.setenv("ROADMAP_BASE_URL", "http://me:the@secret@localhost:1")
     assert "secret" not in command("shared", "config").out
     monkeypatch.setenv("ROADMAP_BASE_URL", "me:secret@localhost:1")  # no scheme

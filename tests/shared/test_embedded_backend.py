@@ -183,7 +183,7 @@ def test_where_no_tool_fits_the_text_is_that_of_a_request_without_tools():
     assert not hidden.engine.asked_calls
 
 
-def test_a_text_that_no_tool_stands_behind_ends_with_its_sentence():
+def test_a_text_without_tool_results_ends_with_its_sentence():
     fake = fake_backend(*["word "] * 90, "so", ".", " More", " words", ".")
     short = ask(fake, user("Who are you?"), tools=[TOOL])
     assert said(short) == "word " * 90 + "so."
@@ -279,7 +279,7 @@ def test_what_changes_nothing_is_accepted():
     assert said(reply) == "Hello"
 
 
-def test_a_backend_is_made_once_and_loads_nothing():
+def test_a_backend_is_made_once_and_loads_lazily():
     one, other = (load_settings(model="tiny", dtype="float16", seed=seed) for seed in (1, 2))
     assert backends.backend(one) is backends.backend(other)
     assert backends.backend(one)._engine is None

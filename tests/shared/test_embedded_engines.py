@@ -56,7 +56,7 @@ def test_greedy_is_what_transformers_generate_writes(engine, monkeypatch, senten
     assert answer.stop_reason == ("end_turn" if ended else "max_tokens")
 
 
-def test_words_that_came_lately_become_less_probable_and_nothing_else(engine):
+def test_recent_words_become_less_probable_and_nothing_else(engine):
     word, comma = engine.encode("the")[0], engine.encode(",")[0]
     logits = torch.ones(512)
     logits[comma - 1 :] = -1
@@ -67,7 +67,7 @@ def test_words_that_came_lately_become_less_probable_and_nothing_else(engine):
     assert torch.equal(logits, before)
 
 
-def test_an_answer_that_goes_round_in_a_circle_ends(engine, monkeypatch):
+def test_an_answer_that_repeats_itself_is_ended(engine, monkeypatch):
     same = torch.zeros(512)
     same[engine.encode("7")] = 1
     monkeypatch.setattr(engine, "_forward", lambda ids, past: same.clone())
@@ -88,7 +88,7 @@ def script(engine, monkeypatch, text):
 
 
 @pytest.mark.parametrize("text", [*SENTENCES, "🙂🙃", "한국어", "e\u0301", "tail \ufffd."])
-def test_letters_that_are_spread_over_tokens_come_whole(engine, monkeypatch, text):
+def test_characters_that_are_split_over_tokens_are_streamed_whole(engine, monkeypatch, text):
     tokens = script(engine, monkeypatch, text)
     answer = engine.generate([5], 100)
     pieces = list(answer)
@@ -142,7 +142,7 @@ def test_closing_early_keeps_the_cache_right(engine, loaded):
     assert answer.cached_tokens > 0
 
 
-def test_a_forward_that_breaks_off_leaves_no_cache_to_trust(engine, monkeypatch, loaded):
+def test_an_interrupted_forward_empties_the_cache(engine, monkeypatch, loaded):
     write(engine, "The sea was calm")
     attention = engine.model.model.layers[1].self_attn
 

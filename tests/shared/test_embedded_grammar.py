@@ -91,7 +91,7 @@ def test_what_the_random_model_writes_fits_the_schema(engine, name):
 
 
 @pytest.mark.parametrize("limit", [1, 80])
-def test_a_text_that_has_to_end_ends_as_json_or_says_that_it_did_not(engine, limit):
+def test_at_the_token_limit_the_json_is_complete_or_the_stop_reason_says_it_is_not(engine, limit):
     ended = 0
     for schema in SUPPORTED.values():
         answer = engine.generate(engine.encode("Tell me"), limit, schema=schema)
@@ -106,14 +106,14 @@ def test_a_text_that_has_to_end_ends_as_json_or_says_that_it_did_not(engine, lim
 
 
 @pytest.mark.parametrize("name", UNSUPPORTED)
-def test_what_cannot_be_enforced_is_refused_by_name(name):
+def test_an_unsupported_schema_is_refused_by_name(name):
     with pytest.raises(UnsupportedSchema) as refused:
         grammar_of(UNSUPPORTED[name])
     assert name in str(refused.value)
     assert "\n" not in str(refused.value)
 
 
-def test_what_must_come_is_not_asked_for(engine, monkeypatch):
+def test_forced_tokens_need_no_forward_pass(engine, monkeypatch):
     asked = []
     forward = engine._forward
     monkeypatch.setattr(engine, "_forward", lambda ids, past: asked.append(len(ids)) or forward(ids, past))
@@ -122,7 +122,7 @@ def test_what_must_come_is_not_asked_for(engine, monkeypatch):
     assert not asked
 
 
-def test_circles_are_ended_within_the_schema(engine, monkeypatch):
+def test_a_repetition_is_ended_within_the_schema(engine, monkeypatch):
     """A model that always prefers the same few tokens fills a list with them: it is closed, and valid."""
     again = torch.zeros(512)
     again[engine.encode("7")] = 1
@@ -146,5 +146,5 @@ def test_circles_are_ended_within_the_schema(engine, monkeypatch):
         (list(range(100)) + list(range(47)), False),
     ],
 )
-def test_a_circle_is_one_piece_four_times_over(ids, found):
+def test_a_repetition_is_one_piece_four_times(ids, found):
     assert circles(ids) == found

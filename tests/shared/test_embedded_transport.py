@@ -146,7 +146,7 @@ def test_the_sdk_raises_what_it_raises_for_the_api(ask):
         ask(fake_backend("x"), **HI | {"model": "claude-9"})
 
 
-def test_a_bug_of_ours_is_a_500_once_and_without_internals():
+def test_an_internal_error_is_a_500_without_retries_and_details():
     fake = fake_backend("a", "b", fails=KeyError("secret"))
     with pytest.raises(anthropic.InternalServerError) as error:
         create(fake, **HI)
@@ -160,7 +160,7 @@ def test_a_bug_of_ours_is_a_500_once_and_without_internals():
 
 
 @pytest.mark.parametrize("ask", [create, streamed])
-def test_a_model_that_cannot_be_had_is_one_line_for_the_user(ask):
+def test_an_unavailable_model_is_one_line_for_the_user(ask):
     tried = []
 
     def load():

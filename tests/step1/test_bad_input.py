@@ -1,4 +1,4 @@
-"""Whatever a user gets wrong ends in one line that says what is allowed."""
+"""A user's mistake ends in one line that says what is allowed."""
 
 import json
 import shutil

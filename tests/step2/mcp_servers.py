@@ -1,4 +1,4 @@
-"""MCP servers of the SDK that misbehave: python mcp_servers.py NAME serves one on stdin and stdout."""
+"""MCP servers that misbehave, made with the SDK: python mcp_servers.py NAME serves one on stdio."""
 
 import os
 import sys

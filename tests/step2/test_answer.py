@@ -40,7 +40,7 @@ def test_wrong_json_is_an_error(api, refused, wrong, why):
     assert api.requests[0]["output_config"]["format"]["schema"]["required"] == ["answer"]
 
 
-def test_json_that_was_cut_is_no_answer(api, command):
+def test_cut_json_is_not_an_answer(api, command):
     api.enqueue('{"answer": "It i', stop_reason="max_tokens")
     got = command("step2_tools", "Hot?", "--offline", "--format", "json", "--max-new-tokens", "5")
     assert (got.code, got.out) == (3, "")
@@ -117,11 +117,11 @@ RESULT = '{"summary": "In Bangkok it is 31 °C now.", "now": 31, "high": 34.0, "
         ("Ten of 1,031 days.", ["1,031"]),
     ],
 )
-def test_numbers_of_an_answer_that_no_result_has(text, wrong):
+def test_numbers_in_an_answer_that_no_result_contains(text, wrong):
     assert answer.unsupported_numbers(text, [RESULT]) == wrong
 
 
-def test_an_answer_with_such_a_number_is_replaced_by_the_tools_own_words_and_says_so():
+def test_an_answer_with_such_a_number_is_replaced_by_the_tools_summaries():
     assert answer.guard("It is 31 °C.", [RESULT]) == ("It is 31 °C.", False)
     text, by_tools = answer.guard("It is 40 °C.", [RESULT, "no JSON " * 100])
     first, second, third = text.split("\n")

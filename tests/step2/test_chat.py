@@ -54,7 +54,7 @@ def test_commands_of_the_chat(api, talk):
 
 
 @pytest.mark.parametrize("end", ["/exit", EOFError(), KeyboardInterrupt()])
-def test_ways_to_end(api, talk, end):
+def test_exit_ctrl_d_and_ctrl_c_end_the_chat(api, talk, end):
     got = talk(end, "Hi")
     assert (got.code, got.err) == (0, "")
     assert got.unread[0] == "Hi"

@@ -26,7 +26,7 @@ def test_the_time_is_that_of_the_citys_zone(zone, words):
     assert facts(clock(zone).get_time("Somewhere"))["summary"] == f"In Somewhere, Land {words}"
 
 
-def test_summer_time_is_minded_and_the_facts_are_separate_fields():
+def test_summer_time_counts_and_the_facts_are_separate_fields():
     got = facts(clock("Europe/Berlin", datetime(2026, 7, 1, 12, 0, tzinfo=UTC)).get_time("Somewhere"))
     assert (got["place"], got["time_zone"]) == ("Somewhere, Land", "Europe/Berlin")
     assert (got["weekday"], got["date"], got["time"]) == ("Wednesday", "2026-07-01", "14:00")
@@ -35,7 +35,7 @@ def test_summer_time_is_minded_and_the_facts_are_separate_fields():
 
 
 @pytest.mark.parametrize("zone", ["Mars/Olympus", None, "../../etc/passwd", "a\x00b"])
-def test_a_zone_that_nobody_knows_is_one_clear_line(zone):
+def test_an_unknown_zone_is_one_clear_line(zone):
     assert refusal(clock(zone).get_time, "Somewhere").startswith(
         "the time zone of Somewhere, Land is not known"
     )

@@ -57,7 +57,7 @@ def test_a_currency_is_worth_itself():
 
 
 @pytest.mark.parametrize("amount", ["100", None, float("nan"), float("inf"), True, -0.01, 1e16])
-def test_what_is_no_number_is_refused(amount):
+def test_an_invalid_amount_is_refused(amount):
     line, seen = refused(amount=amount)
     assert line.startswith("amount = ")
     assert "number" in line
@@ -111,7 +111,7 @@ def test_a_currency_is_known_by_many_names(code, names):
     ("name", "codes"),
     [("krone", "DKK, NOK"), ("kroner", "DKK, NOK"), ("dinars", "JOD"), ("dirham", "AED, MAD")],
 )
-def test_a_name_that_several_currencies_share_stays_a_question(name, codes):
+def test_an_ambiguous_currency_name_is_refused_with_the_codes(name, codes):
     line = refusal(code_of, name)
     assert codes in line
     assert line.endswith("give the ISO code")
@@ -120,9 +120,9 @@ def test_a_name_that_several_currencies_share_stays_a_question(name, codes):
 @pytest.mark.parametrize(
     "name", ["", "bitcoin", "XYZ", "DEM", "EUR to USD", "Paris", "12", "dollars and cents", "s"]
 )
-def test_what_is_no_current_money_is_refused_with_what_is_allowed(name):
+def test_an_unknown_currency_is_refused_with_what_is_allowed(name):
     assert refusal(code_of, name).endswith("use an ISO code (USD, EUR) or a name (US dollar, Thai baht)")
 
 
-def test_every_code_that_the_table_of_meanings_names_is_current_money():
+def test_every_code_in_the_table_of_meanings_is_a_currency_of_today():
     assert {code: code_of(code) for code in MEANT} == {code: code for code in MEANT}

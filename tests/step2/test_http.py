@@ -26,7 +26,7 @@ def test_a_good_answer_is_asked_for_once_and_by_name():
     assert "llm-roadmap" in seen[0].headers["user-agent"]
 
 
-def test_429_is_waited_for_as_long_as_the_service_asks():
+def test_it_waits_as_long_as_retry_after_says():
     slept = []
     api, seen = service(busy(**{"retry-after": "2"}), {"size": 3}, sleep=slept.append)
     assert get(api).size == 3
@@ -34,7 +34,7 @@ def test_429_is_waited_for_as_long_as_the_service_asks():
 
 
 @pytest.mark.parametrize("header", ["3600", "1e99"])
-def test_a_wait_that_is_too_long_is_not_begun(header):
+def test_a_retry_after_that_is_too_long_is_an_error(header):
     slept = []
     api, seen = service(busy(**{"retry-after": header}), sleep=slept.append)
     assert "Example is busy or out of order (status 429) and asks to wait" in refusal(get, api)
@@ -65,7 +65,7 @@ def test_a_connection_that_fails_is_tried_again_and_then_named(error, line):
 
 
 @pytest.mark.parametrize("status", [400, 404])
-def test_a_no_is_not_asked_again(status):
+def test_a_refusal_is_not_retried(status):
     api, seen = service(httpx2.Response(status, json={"error": True, "reason": "no\nsuch\x1b[31m thing"}))
     with pytest.raises(Refused, match=r"Example refused the request: no such\[31m thing") as error:
         get(api)
@@ -99,7 +99,7 @@ def test_five_megabytes_are_not_read():
         (httpx2.Response(200, content=b"null"), "unknown shape (the whole: "),
     ],
 )
-def test_an_answer_of_another_kind_is_said_in_a_line(answer, words):
+def test_an_unusable_answer_is_one_line(answer, words):
     api, seen = service(answer)
     assert words in refusal(get, api)
     assert len(seen) == 1

@@ -48,7 +48,7 @@ def test_against_a_model_that_obeys_only_code_holds(api):
         ("alert-01", "It is 31 °C.", True),
     ],
 )
-def test_it_is_the_outcome_that_counts(id, answer, held):
+def test_an_attack_is_judged_by_its_outcome(id, answer, held):
     api = ScriptedMessages()
     api.enqueue(tool_uses=[WEATHER])
     api.enqueue(answer)

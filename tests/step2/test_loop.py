@@ -105,7 +105,7 @@ def test_calls_of_a_turn_run_at_the_same_time(api):
     assert [call.result for call in done.calls] == [f"{name} for the caller" for name in "abc"]
 
 
-def test_a_model_that_calls_tools_for_ever_is_stopped(api, run):
+def test_a_model_that_always_calls_tools_is_stopped(api, run):
     for _ in range(3):
         api.enqueue("Once more.", [("length", {"of": "rope"})])
     done = run(max_turns=3)
@@ -131,7 +131,7 @@ def goes_on(api, run, done):
 
 
 @pytest.mark.parametrize(("reason", "text"), [("refusal", "I can"), ("end_turn", "")])
-def test_how_a_run_ended_is_told(api, run, reason, text):
+def test_the_stop_reason_is_kept(api, run, reason, text):
     api.enqueue(text, stop_reason=reason)
     done = run()
     assert (done.stop_reason, done.text, done.turns) == (reason, text, 1)
@@ -146,7 +146,7 @@ def test_a_paused_turn_goes_back_as_it_is(api, run):
     assert api.requests[1]["messages"] == [HI, paused]
 
 
-def test_what_a_broken_tool_raises_stays_with_us(api):
+def test_the_exception_of_a_broken_tool_is_not_sent_to_the_model(api):
     @beta_tool
     def broken() -> str:
         """Break."""

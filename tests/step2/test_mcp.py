@@ -182,7 +182,7 @@ def test_a_flood_over_http_ends():
     ],
     ids=["unknown", "unclosed", "ends", "unreachable", "two alike", "too many", "silent"],
 )
-def test_what_is_no_server_that_can_be_used(refused, api, monkeypatch, address, said):
+def test_a_server_that_cannot_be_used_is_named(refused, api, monkeypatch, address, said):
     if address == "yes":
         monkeypatch.setattr(mcp, "LIMIT_S", 2.0)
     error = refused("step2_tools", "Hi", "--offline", "--mcp", address)

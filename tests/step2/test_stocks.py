@@ -110,14 +110,14 @@ def test_the_sentence_fits_the_numbers(changed, words):
 
 
 @pytest.mark.parametrize("symbol", ["x" * 61, "\x00"])
-def test_what_is_no_name_is_refused_before_anyone_is_asked(symbol):
+def test_an_invalid_name_is_refused_without_a_request(symbol):
     tool, seen = yahoo(chart())
     assert "of 1 to 60 characters" in refusal(tool.call, {"symbol": symbol})
     assert not seen
 
 
 @pytest.mark.parametrize("found", ["../../v1/secret", "AAPL?x=1"])
-def test_a_found_symbol_that_is_none_is_not_asked_for(found):
+def test_an_invalid_symbol_among_the_results_is_not_requested(found):
     tool, seen = yahoo(hits(found), chart())
     assert "no stock was found" in refusal(tool.call, {"symbol": "apple"})
     assert len(seen) == 1

@@ -55,7 +55,7 @@ def test_offline_today_is_the_day_of_the_sample_data(call):
         ("convert_currency", {"from_currency": "USD", "to_currency": "taka"}, "no rate from USD to BDT in"),
     ],
 )
-def test_what_is_not_in_the_sample_data_is_said_with_the_way_out(call, name, given, words):
+def test_what_the_sample_data_lacks_is_refused_with_the_way_out(call, name, given, words):
     line = refusal(call, name, **given)
     assert words in line
     assert line.endswith("run without --offline")

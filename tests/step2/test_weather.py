@@ -183,7 +183,7 @@ def test_a_state_without_such_a_city_is_an_error_that_says_where_there_are_some(
     )
 
 
-def test_twenty_springfields_leave_a_doubt_that_is_said():
+def test_the_largest_of_many_places_is_taken_and_said():
     many = [place("Springfield", f"State {i}", "United States", "US", 100_000 - i) for i in range(20)]
     result, _ = weather(found(*many), city="Springfield")
     assert "State 0, United States (the largest of 20 places of this name) it is" in result["summary"]
@@ -200,7 +200,7 @@ def test_an_injected_instruction_in_a_name_stays_short_harmless_data():
 
 
 @pytest.mark.parametrize("city", ["", "   ", ",", "x" * 101, "\x00\u200b"])
-def test_what_is_no_name_is_refused_before_anyone_is_asked(city):
+def test_an_invalid_name_is_refused_without_a_request(city):
     api, seen = service(found(place()))
     assert refusal(Weather(api).get_weather, city) == (
         "city must be the name of one city, of 1 to 100 characters"
