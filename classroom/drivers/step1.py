@@ -13,18 +13,18 @@ from step1_foundations import int8
 
 # Takes a cache's number (0: an empty one), the ids that a forward reads, and for how many places logits are
 # wanted; returns the logits of these places and the number of the cache after them.
-Told = Callable[[int, list[int], int], tuple[list[list[float]], int]]
+Forward = Callable[[int, list[int], int], tuple[list[list[float]], int]]
 
 
 class Scripted:
     """A causal LM with one layer. It computes nothing: each forward asks the grader."""
 
-    def __init__(self, told: Told) -> None:
+    def __init__(self, forward: Forward) -> None:
         self.config = LlamaConfig(
             num_hidden_layers=1, num_attention_heads=1, hidden_size=2, intermediate_size=2
         )
         self.device, self.dtype = torch.device("cpu"), torch.float32
-        self._told = told
+        self._forward = forward
 
     def __call__(
         self,
@@ -42,7 +42,7 @@ class Scripted:
         if cache is None and use_cache:
             cache = DynamicCache(config=self.config)
         read = [int(token) for token in input_ids[0].tolist()]
-        logits, number = self._told(getattr(cache, "number", 0), read, logits_to_keep or len(read))
+        logits, number = self._forward(getattr(cache, "number", 0), read, logits_to_keep or len(read))
         if cache is not None:
             cache.number = number
         return SimpleNamespace(logits=torch.tensor([logits]), cache=cache, past_key_values=cache)

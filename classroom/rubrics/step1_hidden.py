@@ -18,10 +18,10 @@ from classroom.rubrics.step1_public import (
     TOP_P,
     WORDS,
     Model,
+    check_generate,
     near_steps,
-    share,
+    p_of_nucleus,
     tokens,
-    write,
 )
 
 
@@ -83,7 +83,7 @@ def test_rms_norm_eps(submission, draw):
     submission.check(RMS_NORM, x, weight, eps, rel=1e-3, abs=1e-5)
 
 
-def nuclei(logits):
+def largest_nucleus(logits):
     """The largest nucleus that rounding cannot change: its last token has some probability."""
     return int((logits.softmax(-1) > 3e-3).sum())
 
@@ -92,8 +92,8 @@ def nuclei(logits):
 def test_top_p(submission, draw):
     """Larger vocabularies in any order, nuclei of any size; only one token where it has more than p."""
     logits = draw.tensor(draw.randint(20, 60), scale=draw.uniform(0.5, 3))
-    for n in (1, draw.randint(1, nuclei(logits)), nuclei(logits)):
-        submission.check(TOP_P, logits, share(logits, n))
+    for n in (1, draw.randint(1, largest_nucleus(logits)), largest_nucleus(logits)):
+        submission.check(TOP_P, logits, p_of_nucleus(logits, n))
     submission.check(TOP_P, logits, draw.uniform(1e-4, 1e-2))
     logits[draw.randrange(len(logits))] += 20
     submission.check(TOP_P, logits, draw.uniform(0.3, 0.99))
@@ -104,7 +104,7 @@ def test_top_p_after_top_k(submission, draw):
     """Some logits are minus infinity already."""
     logits = draw.tensor(20)
     logits[draw.sample(range(20), draw.randint(8, 16))] = -math.inf
-    submission.check(TOP_P, logits, share(logits, draw.randint(2, nuclei(logits))))
+    submission.check(TOP_P, logits, p_of_nucleus(logits, draw.randint(2, largest_nucleus(logits))))
 
 
 @pytest.mark.rubric("1.5", points=10, times=4)
@@ -159,7 +159,7 @@ def test_product(submission, draw):
 @pytest.mark.rubric("1.8", points=3, times=3)
 def test_write_cached(submission, draw):
     """Each forward reads only the new tokens; the cache holds all earlier ones."""
-    _, models = write(submission, draw, tokens(draw, draw.randint(3, 8)), draw.randint(4, 7))
+    _, models = check_generate(submission, draw, tokens(draw, draw.randint(3, 8)), draw.randint(4, 7))
     forwards = "its forwards: how many ids the cache holds, and those that are read"
     submission.agree(forwards, models[0].forwards, lambda: models[1].forwards)
 
@@ -176,8 +176,8 @@ def test_write_stops(submission, draw):
             scores = model.logits(prompt + path)
             path.append(scores.index(max(scores)))
         stops = frozenset([*path[place : place + 1], WORDS + 1])
-        write(submission, draw, prompt, 8, stop_ids=stops)
-    write(submission, draw, prompt, 0)
+        check_generate(submission, draw, prompt, 8, stop_ids=stops)
+    check_generate(submission, draw, prompt, 0)
 
 
 @pytest.mark.rubric("1.8", points=2, times=4)
@@ -186,13 +186,13 @@ def test_write_draws(submission, draw):
     fields = {"temperature": draw.uniform(0.5, 1.5), "repetition_penalty": draw.uniform(1.5, 2.5)}
     sampling = Record("step1_foundations.sampling:Sampling", fields)
     generator = submission.make("classroom.drivers.step1:generator", draw.getrandbits(30))
-    write(submission, draw, tokens(draw, 6), 10, sampling=sampling, generator=generator)
+    check_generate(submission, draw, tokens(draw, 6), 10, sampling=sampling, generator=generator)
 
 
 @pytest.mark.rubric("1.8", points=2, times=3)
 def test_write_interrupted(submission, draw):
     """Ctrl-C in `on_token`: everything written so far, with that token, is returned."""
-    write(submission, draw, tokens(draw, 3), 8, interrupted=draw.randint(1, 6))
+    check_generate(submission, draw, tokens(draw, 3), 8, interrupted=draw.randint(1, 6))
 
 
 @pytest.mark.rubric("1.8", points=1)
@@ -201,7 +201,7 @@ def test_write_last_place(submission, draw):
     for first in draw.sample([0.002, 0.03, 0.06], 3):  # seconds of the first forward
         delays = [first, *(draw.uniform(0.001, 0.01) for _ in range(4))]
         began = time.monotonic()
-        done, [model, *_] = write(submission, draw, tokens(draw, 5), 5, delays=delays)
+        done, [model, *_] = check_generate(submission, draw, tokens(draw, 5), 5, delays=delays)
         prefill, decode = done.get("prefill_seconds"), done.get("decode_seconds")
         assert type(prefill) is type(decode) is float, "the seconds are no floats"
         assert delays[0] <= prefill <= model.times[1] - began, "the prefill's seconds are not its own"

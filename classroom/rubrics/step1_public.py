@@ -43,7 +43,7 @@ def test_rms_norm_small(submission, draw):
     submission.check(RMS_NORM, x, weight, 1e-5, rel=1e-4, abs=1e-5)
 
 
-def share(logits, n):
+def p_of_nucleus(logits, n):
     """A p whose nucleus has n tokens: halfway between the sums of the n - 1 and the n most probable ones."""
     sums = logits.double().softmax(-1).sort(descending=True).values.cumsum(-1).tolist()
     return (([0.0, *sums][n - 1]) + sums[n - 1]) / 2
@@ -54,7 +54,7 @@ def test_top_p_small(submission, draw):
     """Of six tokens, the two or three that reach p keep their logits."""
     for n in (2, 3, 2, 3):  # tokens in the nucleus
         logits = draw.tensor(6)
-        submission.check(TOP_P, logits, share(logits, n))
+        submission.check(TOP_P, logits, p_of_nucleus(logits, n))
 
 
 @pytest.mark.rubric("1.5", points=4, visibility="public")
@@ -114,7 +114,7 @@ class Model:
         numbers = random.Random(f"{self.seed} {context}")
         return [round(numbers.gauss(0, 3), 3) for _ in range(WORDS)]
 
-    def told(self, cache, read, places):
+    def forward(self, cache, read, places):
         plain = type(cache) is int and type(read) is list and all(type(each) is int for each in read)
         if not plain or cache not in self.known or not 1 <= places <= len(read) <= 100:
             raise ValueError("not what a model can be asked")
@@ -137,13 +137,13 @@ class Model:
             raise Interrupted
 
 
-def write(submission, draw, prompt, n, delays=(), interrupted=0, **more):
+def check_generate(submission, draw, prompt, n, delays=(), interrupted=0, **more):
     """Compare what the loop writes on such a model, why it ends and what `on_token` gets."""
     seed, models = draw.getrandbits(60), []
 
     def model():
         models.append(Model(seed, delays, interrupted))
-        return models[-1].told
+        return models[-1].forward
 
     stand_in = submission.make("classroom.drivers.step1:Scripted", Fresh(model))
     hears = Fresh(iter([each.token for each in models]).__next__)
@@ -165,4 +165,4 @@ def test_write_small(submission, draw):
     # The model is a script in the test: its logits depend on all ids that were read, so a loop that forgets
     # the cache, or reads an id twice, gets other tokens. See classroom/drivers/step1.py.
     for length in (1, 3, 5):
-        write(submission, draw, tokens(draw, length), draw.randint(3, 6))
+        check_generate(submission, draw, tokens(draw, length), draw.randint(3, 6))

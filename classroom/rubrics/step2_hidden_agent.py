@@ -6,12 +6,12 @@ from classroom.grading.callbacks import Meeting
 from classroom.rubrics.step2_public import (
     DRIVER,
     IN_PARALLEL,
-    answers,
-    arguments,
-    checked,
-    conversation,
+    check_answers,
+    check_conversation,
+    check_explanations,
+    check_model,
+    check_validation,
     error,
-    explained,
     reply,
     text,
     use,
@@ -36,7 +36,7 @@ def test_arguments_are_strict(submission, draw):
         {each: draw.choice((others if draw.random() < share else fits)[types[each]]) for each in names}
         for share in (0.2, 0.5, 0.5, 0.8, 0.0, 1.0)
     ]
-    arguments(submission, source, name, draw.sample(inputs, 6))
+    check_model(submission, source, name, draw.sample(inputs, 6))
 
 
 @pytest.mark.rubric("2.4", points=2, times=3)
@@ -56,7 +56,7 @@ def test_arguments_with_limits(submission, draw):
         }
         for _ in range(4)
     ]
-    arguments(submission, source, name, [*inputs, {a: draw.choice(values)}])
+    check_model(submission, source, name, [*inputs, {a: draw.choice(values)}])
 
 
 @pytest.mark.rubric("2.4", points=2, times=3)
@@ -67,7 +67,7 @@ def test_arguments_that_json_does_not_have(submission, draw):
     bad = [float("nan"), float("inf"), float("-inf")]
     inputs = [{a: each} for each in (*bad, draw.random())]
     inputs += [{a: 1.5, b: [0.5, draw.choice(bad)]}, {a: 0.5, b: [draw.random()]}]
-    arguments(submission, source, name, draw.sample(inputs, 6))
+    check_model(submission, source, name, draw.sample(inputs, 6))
 
 
 @pytest.mark.rubric("2.4", points=2, times=3)
@@ -80,8 +80,8 @@ def test_arguments_of_a_method(submission, draw):
         f"    def close(self) -> str: ..."
     )
     inputs = [{a: {value: draw.randint(1, 9)}}, {a: {value: value}}, {"self": 1, a: {}, "return": ""}]
-    arguments(submission, source, "Shop().order", inputs)
-    arguments(submission, source, "Shop().close", [{}, {a: 1}])
+    check_model(submission, source, "Shop().order", inputs)
+    check_model(submission, source, "Shop().close", [{}, {a: 1}])
 
 
 @pytest.mark.rubric("2.5", points=2, times=3)
@@ -89,7 +89,7 @@ def test_checked_what_is_no_object(submission, draw):
     """A list, a text, a number and None are refused with the names of all arguments."""
     tool, word = draw.words(2)
     no_objects = [None, [{"dish": word}], f'{{"dish": "{word}"}}', draw.randint(1, 9), [], (word,)]
-    checked(submission, tool, [*no_objects, {"dish": word}])
+    check_validation(submission, tool, [*no_objects, {"dish": word}])
 
 
 @pytest.mark.rubric("2.5", points=3, times=3)
@@ -105,7 +105,7 @@ def test_checked_with_several_mistakes(submission, draw):
         {"dish": a, "price": float("nan"), "size": None},
         dict.fromkeys(others, True),
     ]
-    checked(submission, tool, inputs)
+    check_validation(submission, tool, inputs)
 
 
 @pytest.mark.rubric("2.5", points=3, times=3)
@@ -119,7 +119,7 @@ def test_explained_long_and_hostile(submission, draw):
         error("missing", f"{a}\x1b[31m\u202e{b} " * 9, "Field required", {}),
         error("literal_error", a, f"Input should be '{a}' or '{b}'", f"{b}\n\n\x00\u200b{a} é " * 9),
     ]
-    explained(submission, tool, errors)
+    check_explanations(submission, tool, errors)
 
 
 @pytest.mark.rubric("2.5", points=3, times=3)
@@ -134,7 +134,7 @@ def test_explained_what_is_allowed(submission, draw):
         error("value_error", a, f"Value error, {b}", [b"raw", {b: None}]),
         error("list_type", a, "Input should be a valid list", {b: 1}, 0, "x"),
     ]
-    explained(submission, tool, errors)
+    check_explanations(submission, tool, errors)
     takes_nothing = submission.make(f"{DRIVER}:function_tool", tool, takes_nothing=True)
     takes_nothing.check("_explained", error("extra_forbidden", b, "Extra", 1))
 
@@ -144,8 +144,8 @@ def test_answer_without_such_a_tool(submission, draw):
     """A call of an unknown tool is answered with the names of the known ones, and no tool runs."""
     missing, *names = draw.words(4)
     tools = [(name, "gives", draw.text(2)) for name in names]
-    answers(submission, [use(draw, missing, of=missing)], tools)
-    answers(submission, [use(draw, missing)], [])
+    check_answers(submission, [use(draw, missing, of=missing)], tools)
+    check_answers(submission, [use(draw, missing)], [])
 
 
 @pytest.mark.rubric("2.6", points=2, times=3)
@@ -154,7 +154,7 @@ def test_answer_that_a_tool_refuses(submission, draw):
     a, b, c, d = draw.words(4)
     blocks = [text(draw, 2), text(draw, 2)]
     tools = [(a, "refuses", draw.text(3)), (b, "refuses", blocks), (c, "gives", ""), (d, "gives", blocks)]
-    answers(submission, [use(draw, name, x=draw.randint(1, 9)) for name in (a, b, c, d)], tools)
+    check_answers(submission, [use(draw, name, x=draw.randint(1, 9)) for name in (a, b, c, d)], tools)
 
 
 @pytest.mark.rubric("2.6", points=3, times=3)
@@ -162,8 +162,8 @@ def test_answer_of_a_broken_tool(submission, draw):
     """The model is told that a tool failed, but not why; Ctrl-C is not caught."""
     a, b, secret = draw.words(3)
     tools = [(a, "breaks", f"password {secret}"), (b, "gives", secret)]
-    answers(submission, [use(draw, a, x={b: secret}), use(draw, a)], tools)
-    answers(submission, [use(draw, a)], [(b, "gives", a), (a, "stopped", None)])
+    check_answers(submission, [use(draw, a, x={b: secret}), use(draw, a)], tools)
+    check_answers(submission, [use(draw, a)], [(b, "gives", a), (a, "stopped", None)])
 
 
 @pytest.mark.rubric("2.6", points=7, times=2, timeout=30)
@@ -185,10 +185,10 @@ def test_take_what_is_empty(submission, draw):
     """Empty texts and empty turns are left out; other blocks are kept unchanged."""
     empty, call = {"type": "text", "text": ""}, use(draw, draw.words(1)[0], of=draw.text(1))
     thought = {"type": "thinking", "thinking": draw.text(3), "signature": draw.text(1)}
-    conversation(submission, asked(draw), [reply(draw, "end_turn", empty)], 5)
-    conversation(submission, asked(draw), [reply(draw, "end_turn")], 5)
+    check_conversation(submission, asked(draw), [reply(draw, "end_turn", empty)], 5)
+    check_conversation(submission, asked(draw), [reply(draw, "end_turn")], 5)
     asks = reply(draw, "tool_use", empty, thought, call, empty)
-    conversation(submission, asked(draw), [asks, reply(draw, "end_turn", thought, text(draw))], 5)
+    check_conversation(submission, asked(draw), [asks, reply(draw, "end_turn", thought, text(draw))], 5)
 
 
 @pytest.mark.rubric("2.7", points=4, times=3)
@@ -198,7 +198,7 @@ def test_take_calls_that_nobody_answers(submission, draw):
     for stop_reason in ("max_tokens", "refusal", "model_context_window_exceeded", "end_turn"):
         limit = draw.randint(1, 4)
         for content in ((first, text(draw), second), (first,)):
-            conversation(submission, asked(draw), [reply(draw, stop_reason, *content)], limit)
+            check_conversation(submission, asked(draw), [reply(draw, stop_reason, *content)], limit)
 
 
 @pytest.mark.rubric("2.7", points=3, times=3)
@@ -208,8 +208,8 @@ def test_take_the_last_turn_allowed(submission, draw):
     for stop_reason in ("tool_use", "pause_turn", "end_turn", "max_tokens"):
         calls = [reply(draw, "tool_use", text(draw), use(draw, name, n=i)) for i in range(limit - 1)]
         last = reply(draw, stop_reason, text(draw), *[use(draw, name)] * (stop_reason == "tool_use"))
-        conversation(submission, asked(draw), [*calls, last], limit)
-    conversation(submission, asked(draw), [reply(draw, "tool_use", use(draw, name))], 1)
+        check_conversation(submission, asked(draw), [*calls, last], limit)
+    check_conversation(submission, asked(draw), [reply(draw, "tool_use", use(draw, name))], 1)
 
 
 @pytest.mark.rubric("2.7", points=3, times=3)
@@ -217,8 +217,8 @@ def test_take_tells_and_counts(submission, draw):
     """`on_message` gets each turn that is added and no other; the tokens of every turn are counted."""
     call = use(draw, draw.words(1)[0])
     asks, cut = reply(draw, "tool_use", text(draw), call), reply(draw, "max_tokens", call)
-    conversation(submission, asked(draw), [asks, cut], draw.randint(3, 5), tells=True)
-    conversation(submission, asked(draw), [asks, reply(draw, "end_turn", text(draw))], 2, tells=True)
+    check_conversation(submission, asked(draw), [asks, cut], draw.randint(3, 5), tells=True)
+    check_conversation(submission, asked(draw), [asks, reply(draw, "end_turn", text(draw))], 2, tells=True)
 
 
 @pytest.mark.rubric("2.7", points=1, times=3)
@@ -226,5 +226,5 @@ def test_take_a_stream_that_broke_off(submission, draw):
     """A turn without a stop reason is a connection error, and changes nothing."""
     call = use(draw, draw.words(1)[0])
     replies = [reply(draw, "tool_use", text(draw), call), reply(draw, None, text(draw), call)]
-    conversation(submission, asked(draw), replies, draw.randint(2, 4))
-    conversation(submission, asked(draw), [reply(draw, None)], 3)
+    check_conversation(submission, asked(draw), replies, draw.randint(2, 4))
+    check_conversation(submission, asked(draw), [reply(draw, None)], 3)

@@ -59,7 +59,7 @@ def test_calls_in_a_sentence(submission, draw):
     submission.check(CALLS_IN, f"{before} {after}.")
 
 
-def arguments(submission, source, name, inputs):
+def check_model(submission, source, name, inputs):
     """Compare the fields of the model that `_arguments_of` makes, and how it judges each input."""
     function = submission.make(f"{DRIVER}:function", source, name)
     model = submission.make("step2_tools.agent.tool:_arguments_of", function)
@@ -75,7 +75,7 @@ def test_arguments_and_their_defaults(submission, draw):
     with_defaults = f"{c}: float = {draw.randint(1, 9)}.5, {d}: str = {draw.text(1)!r}"
     source = f"def {name}({a}: str, {b}: int, {with_defaults}) -> str: ..."
     few = {a: draw.text(1), b: draw.randint(1, 9)}
-    arguments(submission, source, name, [few, {d: draw.text(1), c: 0.5, b: draw.randint(1, 9), a: ""}])
+    check_model(submission, source, name, [few, {d: draw.text(1), c: 0.5, b: draw.randint(1, 9), a: ""}])
 
 
 @pytest.mark.rubric("2.4", points=2, times=3, visibility="public")
@@ -84,17 +84,17 @@ def test_arguments_that_do_not_fit(submission, draw):
     name, a, b, other = draw.words(4)
     source = f"def {name}({a}: str, {b}: int = {draw.randint(1, 9)}) -> str: ..."
     inputs = [{b: 1}, {a: draw.text(1), b: draw.text(1)}, {a: draw.text(1), other: 1}, {a: draw.text(1)}]
-    arguments(submission, source, name, draw.sample(inputs, 4))
+    check_model(submission, source, name, draw.sample(inputs, 4))
 
 
-def checked(submission, name, inputs):
+def check_validation(submission, name, inputs):
     """Compare what a tool of this name makes of each input, or why it refuses it."""
     made = submission.make(f"{DRIVER}:function_tool", name)
     for each in inputs:
         made.check("_checked", each, text=True)
 
 
-def explained(submission, name, errors):
+def check_explanations(submission, name, errors):
     """Compare how a tool of this name explains each of pydantic's errors."""
     made = submission.make(f"{DRIVER}:function_tool", name)
     for each in errors:
@@ -111,7 +111,7 @@ def test_checked_fills_in_defaults(submission, draw):
     """Valid arguments are returned with the defaults filled in."""
     (tool, dish), count = draw.words(2), draw.randint(2, 9)
     whole = {"price": count, "size": "large", "dish": dish}
-    checked(submission, tool, [{"dish": dish}, {"count": count, "dish": dish}, whole])
+    check_validation(submission, tool, [{"dish": dish}, {"count": count, "dish": dish}, whole])
 
 
 @pytest.mark.rubric("2.5", points=2, times=3, visibility="public")
@@ -123,7 +123,7 @@ def test_explained_in_three_forms(submission, draw):
         error("extra_forbidden", name, "Extra inputs are not permitted", given),
         error("int_type", name, "Input should be a valid integer", given),
     ]
-    explained(submission, tool, errors)
+    check_explanations(submission, tool, errors)
 
 
 def tool_that(does, what):
@@ -141,7 +141,7 @@ def tool_that(does, what):
     return call
 
 
-def answers(submission, calls, tools):
+def check_answers(submission, calls, tools):
     """Compare the block that answers each call, and which tool was called with what."""
     log = Log()
     heard = [(name, log.hears(name, tool_that(does, what))) for name, does, what in tools]
@@ -160,7 +160,7 @@ def test_answer_of_a_tool(submission, draw):
     """The right tool is called with the input, and its result has the call's id."""
     names = draw.words(3)
     tools = [(name, "gives", draw.text(4)) for name in names]
-    answers(submission, [use(draw, name, of=draw.text(2)) for name in draw.sample(names, 3)], tools)
+    check_answers(submission, [use(draw, name, of=draw.text(2)) for name in draw.sample(names, 3)], tools)
 
 
 @pytest.mark.rubric("2.6", points=3, timeout=30, visibility="public")
@@ -184,7 +184,7 @@ def reply(draw, stop_reason, *content):
     return {"content": list(content), "stop_reason": stop_reason, "usage": usage}
 
 
-def conversation(submission, before, replies, max_turns, tells=False):
+def check_conversation(submission, before, replies, max_turns, tells=False):
     """`record_turn` for one reply after the other; the calls that it returns are answered, as the loop does.
 
     Compares its result and the conversation; or, if it `tells`, what `on_message` gets and the token counts.
@@ -209,7 +209,7 @@ def test_take_calls_then_an_answer(submission, draw):
     calls = [use(draw, name, of=draw.text(2)) for name in words]
     asks = reply(draw, "tool_use", text(draw), *calls)
     ends = reply(draw, "end_turn", text(draw), text(draw))
-    conversation(submission, [{"role": "user", "content": question}], [asks, ends], 8)
+    check_conversation(submission, [{"role": "user", "content": question}], [asks, ends], 8)
 
 
 @pytest.mark.rubric("2.7", points=3, times=3, visibility="public")
@@ -217,4 +217,4 @@ def test_take_a_turn_that_was_cut(submission, draw):
     """A call that was cut at the token limit is neither run nor kept; the text before it is kept."""
     question, name = draw.words(2)
     cut = reply(draw, "max_tokens", text(draw), use(draw, name, of=draw.text(1)))
-    conversation(submission, [{"role": "user", "content": question}], [cut], draw.randint(2, 9))
+    check_conversation(submission, [{"role": "user", "content": question}], [cut], draw.randint(2, 9))

@@ -4,7 +4,7 @@ import pytest
 
 from classroom.protocol.wire import Record
 from classroom.rubrics.step5_public import CHECK, COST_OF, RATES, ROW, STATE_OF, row_of, sha_of
-from classroom.rubrics.step5_scenes import Clock, ranked
+from classroom.rubrics.step5_scenes import Clock, check_percentiles
 
 
 @pytest.mark.rubric("5.1", points=3)
@@ -68,7 +68,7 @@ def test_percentiles_of_groups(submission, draw):
     for groups in (1, 1, 2):
         names, places, n = draw.names(4), draw.words(2), draw.randint(20, 70)
         rows = [[draw.choice(names), draw.choice(places), 1, draw.uniform(1, 900)] for _ in range(n)]
-        ranked(submission, rows, groups)
+        check_percentiles(submission, rows, groups)
 
 
 @pytest.mark.rubric("5.3", points=2)
@@ -81,17 +81,18 @@ def test_unknown_values_and_other_rows(submission, draw):
             for _ in range(draw.randint(30, 60))
         ]
         rows += [["nobody", 9, None], ["before", 1, 5.0]]
-        ranked(submission, rows, groups, draw.randint(3, 6))
+        check_percentiles(submission, rows, groups, draw.randint(3, 6))
 
 
 @pytest.mark.rubric("5.3", points=2)
 def test_few_values_equal_values_and_none(submission, draw):
     """One value, 19 to 21, many equal ones; without any value there is a row of NULLs, or no group."""
     for n in (1, 2, 3, 19, 20, 21, 40, 100):
-        ranked(submission, [["a", 1, float(draw.randint(1, 12))] for _ in range(n)], draw.randint(0, 1))
+        rows = [["a", 1, float(draw.randint(1, 12))] for _ in range(n)]
+        check_percentiles(submission, rows, draw.randint(0, 1))
     for groups in (0, 1):
-        ranked(submission, [], groups)
-        ranked(submission, [["a", 1, None], ["b", 1, None]], groups)
+        check_percentiles(submission, [], groups)
+        check_percentiles(submission, [["a", 1, None], ["b", 1, None]], groups)
 
 
 @pytest.mark.rubric("5.4", points=4, times=3)

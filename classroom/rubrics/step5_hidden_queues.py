@@ -1,10 +1,10 @@
-"""Step 5, the hidden tests: the doors, the writer, the batcher."""
+"""Step 5, the hidden tests: admission, the writer, the batcher."""
 
 import pytest
 
 from classroom.rubrics.step5_batcher import Batcher
 from classroom.rubrics.step5_public import calls_of, prompt_of
-from classroom.rubrics.step5_scenes import Books, Doors, takes, wake
+from classroom.rubrics.step5_scenes import Callers, WrittenBatches, check_takes, check_wake
 
 
 @pytest.mark.rubric("5.6", points=3)
@@ -12,28 +12,28 @@ def test_a_full_house(submission, draw):
     """Callers beyond N and M are refused with the recent length of calls; later there is room again."""
     for running, waiting in ((1, 0), (2, 1), (draw.randint(1, 3), draw.randint(1, 3))):
         names, came = draw.names(30), []
-        doors = Doors(submission, running, waiting, seconds=True)
+        callers = Callers(submission, running, waiting, seconds=True)
         for _ in range(3):
             new = [names.pop() for _ in range(running + waiting + 1)]
-            doors.come(*new)
+            callers.come(*new)
             came += new[:-1]
-            doors.leave(came, [draw.randint(1, 900) / 8 for _ in came])
-        doors.come(*(names.pop() for _ in range(running + waiting + 1)))
+            callers.leave(came, [draw.randint(1, 900) / 8 for _ in came])
+        callers.come(*(names.pop() for _ in range(running + waiting + 1)))
 
 
 @pytest.mark.rubric("5.6", points=3, times=3)
 def test_who_gives_up_waiting(submission, draw):
     """A caller who is cancelled while waiting leaves the queue, even if a place gets free at that moment."""
     inside, *queue = draw.names(6)
-    doors = Doors(submission, 1, 6)
-    doors.come(inside)
-    doors.come(*queue)
+    callers = Callers(submission, 1, 6)
+    callers.come(inside)
+    callers.come(*queue)
     first, second = draw.sample(queue[1:4], 2)
-    doors.moment(("cancel", first))
-    doors.come("late")
-    doors.moment(("cancel", queue[0]), ("go", inside, draw.random()))  # passed over by who leaves
-    doors.moment(("cancel", second))
-    doors.leave([*queue, "late"], [draw.random() for _ in range(6)])
+    callers.moment(("cancel", first))
+    callers.come("late")
+    callers.moment(("cancel", queue[0]), ("go", inside, draw.random()))  # passed over by who leaves
+    callers.moment(("cancel", second))
+    callers.leave([*queue, "late"], [draw.random() for _ in range(6)])
 
 
 @pytest.mark.rubric("5.6", points=3)
@@ -42,36 +42,36 @@ def test_in_the_moment_of_his_turn(submission, draw):
     for running in (1, 1, 2):
         names = draw.names(running + draw.randint(4, 8) + 2)
         inside, queue, (early, late) = names[:running], names[running:-2], names[-2:]
-        doors = Doors(submission, running, 12)
-        doors.come(*inside)
-        doors.come(*queue)
+        callers = Callers(submission, running, 12)
+        callers.come(*inside)
+        callers.come(*queue)
         # queue[0] is told, and has not run yet
-        doors.moment(("go", inside[0], draw.random()), ("cancel", queue[0]))
-        # queue[2] is told; somebody is there before him
-        doors.moment(("come", early), ("go", queue[1], draw.random()))
-        doors.moment(("go", queue[2], draw.random()), ("cancel", queue[3]), ("come", late))
+        callers.moment(("go", inside[0], draw.random()), ("cancel", queue[0]))
+        # queue[2] is told; somebody else arrives first
+        callers.moment(("come", early), ("go", queue[1], draw.random()))
+        callers.moment(("go", queue[2], draw.random()), ("cancel", queue[3]), ("come", late))
         for leaving in (draw.sample(names, len(names)), names):
-            doors.leave(leaving, [draw.random() for _ in names])
-        doors.moment(("end", "the end"))
-        doors.leave(names, [draw.random() for _ in names])
+            callers.leave(leaving, [draw.random() for _ in names])
+        callers.moment(("end", "the end"))
+        callers.leave(names, [draw.random() for _ in names])
 
 
 @pytest.mark.rubric("5.6", points=2, times=3)
 def test_closed_doors_and_whatever_happens(submission, draw):
     """After `close`, callers who run or wait may finish; no place is ever lost."""
     names, came = draw.names(24), []
-    doors = Doors(submission, draw.randint(1, 3), draw.randint(2, 5))
+    callers = Callers(submission, draw.randint(1, 3), draw.randint(2, 5))
     for name in names[:20]:
         came.append(name)
         now = [("come", name)]
         for _ in range(draw.randint(0, 2)):
             who = draw.choice(came)
             now.append(draw.choice([("go", who, draw.uniform(0, 2)), ("cancel", who)]))
-        doors.moment(*draw.sample(now, len(now)))
-    doors.moment(("close", draw.text(3)), ("end", "the end"), ("come", names[20]))
+        callers.moment(*draw.sample(now, len(now)))
+    callers.moment(("close", draw.text(3)), ("end", "the end"), ("come", names[20]))
     for _ in range(2):
-        doors.leave(came, [draw.uniform(0, 2) for _ in came])
-    doors.moment(("end", "again"))
+        callers.leave(came, [draw.uniform(0, 2) for _ in came])
+    callers.moment(("end", "again"))
 
 
 @pytest.mark.rubric("5.7", points=5, times=3, timeout=30)
@@ -79,9 +79,9 @@ def test_all_or_none(submission, draw):
     """A batch fails as a whole if one of its calls can't be written; the next batch works."""
     given = [calls_of(draw, draw.randint(1, 4)) for _ in range(4)]
     failing = given[1] + calls_of(draw, 1, broken=True) + calls_of(draw, 1)
-    books = Books(submission)
+    batches = WrittenBatches(submission)
     for batch in (given[0], failing, [{**each, "broken": False} for each in failing], given[3]):
-        books.write(batch)
+        batches.write(batch)
 
 
 @pytest.mark.rubric("5.7", points=4)
@@ -90,13 +90,13 @@ def test_batches_have_a_size_and_an_end(submission, draw):
     from step5_serving.telemetry.writer import LARGEST
 
     many = [f"{draw.getrandbits(60):x}" for _ in range(LARGEST + draw.randint(2, 9))]
-    takes(submission, many)
-    takes(submission, [*many[:LARGEST], None])
+    check_takes(submission, many)
+    check_takes(submission, [*many[:LARGEST], None])
     for _ in range(3):
         words = draw.words(9)
         for n in (0, draw.randint(1, 5)):
-            takes(submission, [*words[:n], None])
-            takes(submission, [*words[:n], None, *words[n:]])
+            check_takes(submission, [*words[:n], None])
+            check_takes(submission, [*words[:n], None, *words[n:]])
 
 
 @pytest.mark.rubric("5.7", points=5)
@@ -105,9 +105,9 @@ def test_everybody_is_told_in_his_loop(submission, draw):
     for problem in (None, draw.text(3), None):
         places = [*range(3), *(draw.randrange(3) for _ in range(6))]
         draw.shuffle(places)
-        wake(submission, places, problem)
-        wake(submission, places, problem, closed=[draw.randrange(3)])
-        wake(submission, places, problem, cancelled=draw.sample(range(9), 3))
+        check_wake(submission, places, problem)
+        check_wake(submission, places, problem, closed=[draw.randrange(3)])
+        check_wake(submission, places, problem, cancelled=draw.sample(range(9), 3))
 
 
 @pytest.mark.rubric("5.8", points=2, times=3)

@@ -5,7 +5,7 @@ import hashlib
 import pytest
 
 from classroom.rubrics.step5_batcher import Batcher
-from classroom.rubrics.step5_scenes import Books, Clock, Doors, ranked, takes
+from classroom.rubrics.step5_scenes import Callers, Clock, WrittenBatches, check_percentiles, check_takes
 
 COST_OF, RATES = "step5_serving.telemetry.prices:cost_of", "step5_serving.api.rates:Rates"
 CHECK, STATE_OF = (f"step5_serving.evaluation.replay:{name}" for name in ("check", "state_of"))
@@ -37,7 +37,7 @@ def test_a_burst_then_a_wait(submission, draw):
 def test_percentiles_of_all_rows(submission, draw):
     """p50 and p95 of all values, for any number of them."""
     for n in (draw.randint(2, 9), draw.randint(10, 30), draw.randint(31, 60)):
-        ranked(submission, [[1, draw.uniform(1, 900)] for _ in range(n)], 0)
+        check_percentiles(submission, [[1, draw.uniform(1, 900)] for _ in range(n)], 0)
 
 
 def sha_of(text):
@@ -85,12 +85,12 @@ def test_first_come_first_served(submission, draw):
     """N callers run, the others wait and get in first come, first served."""
     for running in (1, 2, 3):
         names = draw.names(draw.randint(5, 9))
-        doors, first = Doors(submission, running, 9), draw.randint(1, 4)
+        callers, first = Callers(submission, running, 9), draw.randint(1, 4)
         for name in names[:first]:
-            doors.come(name)
-        doors.come(*names[first:])
+            callers.come(name)
+        callers.come(*names[first:])
         for leaving in (draw.sample(names, len(names)), names):
-            doors.leave(leaving, [draw.uniform(0.1, 9) for _ in names])
+            callers.leave(leaving, [draw.uniform(0.1, 9) for _ in names])
 
 
 def calls_of(draw, n, **more):
@@ -110,18 +110,18 @@ def calls_of(draw, n, **more):
 @pytest.mark.rubric("5.7", points=3, visibility="public")
 def test_a_batch_in_one_commit(submission, draw):
     """The rows and bodies of a batch are written in one commit; a running call's row is replaced."""
-    books = Books(submission)
+    batches = WrittenBatches(submission)
     for _ in range(3):
         given = calls_of(draw, draw.randint(1, 4))
-        books.write([{**draw.choice(given), "running": True}])
-        books.write(given)
+        batches.write([{**draw.choice(given), "running": True}])
+        batches.write(given)
 
 
 @pytest.mark.rubric("5.7", points=3, visibility="public")
 def test_what_waits_is_taken_together(submission, draw):
     """Everything in the queue is one batch; it does not wait for more."""
     for n in (1, draw.randint(2, 5), draw.randint(6, 9)):
-        takes(submission, draw.words(n))
+        check_takes(submission, draw.words(n))
 
 
 def prompt_of(draw, n):

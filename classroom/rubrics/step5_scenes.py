@@ -33,7 +33,7 @@ class Clock:
         return self.now
 
 
-def ranked(submission, rows, groups, least=None):
+def check_percentiles(submission, rows, groups, least=None):
     """p50 and p95 by `percentiles` of rows [keys..., day, value], by the first keys, from a day on.
 
     The submission only writes the statement; the grader runs it on its own database.
@@ -49,12 +49,12 @@ def ranked(submission, rows, groups, least=None):
     submission.agree("its rows", got, lambda: databases.select(sql(statement.reference), *measured))
 
 
-class Doors:
+class Callers:
     """Callers at an Admission: each is a coroutine, and this class is their event loop."""
 
     def __init__(self, submission: Submission, running: int, waiting: int, seconds: bool = False) -> None:
         self.seconds = seconds  # whether those are looked at that a refusal would name
-        self.doors = submission.make("step5_serving.api.admission:Admission", running, waiting)
+        self.admission = submission.make("step5_serving.api.admission:Admission", running, waiting)
         self.calls: dict[str, Made] = {}
         self.waits: dict[str, Made] = {}  # for a future
         self.ready: deque[str] = deque()
@@ -74,13 +74,13 @@ class Doors:
         while self.ready:
             self._go_on(self.ready.popleft())
             self._look()
-        self.doors.check_get("running")
-        self.doors.check_get("waiting")
+        self.admission.check_get("running")
+        self.admission.check_get("waiting")
         if self.seconds:
-            self.doors.check("retry_after")
+            self.admission.check("retry_after")
 
     def _come(self, name: str, method: str = "_enter") -> None:
-        self.calls[name] = self.doors.keep(method)
+        self.calls[name] = self.admission.keep(method)
         self.ready.append(name)
 
     def _end(self, name: str) -> None:
@@ -90,7 +90,7 @@ class Doors:
     def _go(self, name: str, seconds: float) -> None:
         if name in self.inside:
             self.inside.remove(name)
-            self.doors.check("_leave", seconds)
+            self.admission.check("_leave", seconds)
 
     def _cancel(self, name: str) -> None:
         if name in self.waits and name not in self.ready:
@@ -99,7 +99,7 @@ class Doors:
             self.cancelled.add(name)
 
     def _close(self, why: str) -> None:
-        self.doors.check("close", why)
+        self.admission.check("close", why)
 
     def _look(self) -> None:
         """Those whose future is done may go on, in order."""
@@ -127,7 +127,7 @@ class Doors:
             self.moment(("go", name, each))
 
 
-class Books:
+class WrittenBatches:
     """A database, whose files are looked at after each batch."""
 
     def __init__(self, submission: Submission) -> None:
@@ -152,7 +152,7 @@ class Books:
         return [found, databases.commits(before, files)]
 
 
-def takes(submission: Submission, items: Sequence[str | None]) -> None:
+def check_takes(submission: Submission, items: Sequence[str | None]) -> None:
     """Compare all batches that `_take` makes of a queue, and whether it goes on after each.
 
     Waiting on an empty queue is logged.
@@ -184,7 +184,7 @@ def takes(submission: Submission, items: Sequence[str | None]) -> None:
         assert len(sides[0]) < before, "nothing was taken"
 
 
-def wake(
+def check_wake(
     submission: Submission,
     places: Sequence[int],
     problem: str | None,
