@@ -1,1 +1,1 @@
-"""The instructors' tool: make an assignment out of a step, grade a class, survive every submission."""
+"""The instructors' tool: make an assignment out of a step, grade a class, return feedback."""

@@ -14,7 +14,7 @@ becomes
         raise NotImplementedError("exercise 3.1: Fusion by ranks")
 
 Markers are comments on lines of their own, inside a function, indented like its body; an exercise may have
-several places. What comes after a place stays, so imports that only the solution needed are left over.
+several places. Code after a place stays, and so do imports that only the solution needs.
 """
 
 from __future__ import annotations
@@ -47,13 +47,9 @@ class Place:
 
     @property
     def stub(self) -> str:
-        """What a learner finds instead."""
-        said = json.dumps(f"exercise {self.id}: {self.title}", ensure_ascii=False)
-        return f"{self.indent}raise NotImplementedError({said})"
-
-    def holds(self, line: int) -> bool:
-        """Whether a line stands between the markers."""
-        return self.first < line < self.last
+        """The line that learners find instead."""
+        text = json.dumps(f"exercise {self.id}: {self.title}", ensure_ascii=False)
+        return f"{self.indent}raise NotImplementedError({text})"
 
 
 def places(source: str, file: str) -> list[Place]:
@@ -61,43 +57,41 @@ def places(source: str, file: str) -> list[Place]:
 
     Raises:
         UserError: a marker without its other half, inside another place, without an exercise, or around
-            anything but whole statements of a function; or a file that is no Python.
+            anything but whole statements of a function; or the file is not valid Python.
     """
-    tree = _parsed(source, file)
+    tree, lines = _parse(source, file), source.splitlines()
     found: list[Place] = []
-    begin: tuple[int, str, str, str] | None = None
+    begin: tuple[int, str, re.Match[str]] | None = None  # line, indentation, id and title
     for line, indent, text in _comments(source):
-        marker = MARKER.fullmatch(text)
-        if marker is None:
+        if not (marker := MARKER.fullmatch(text)):
             continue
-        here = f"{file}, line {line}"
+        here, named = f"{file}, line {line}", NAMED.fullmatch(marker[2].strip())
         if marker[1] == "BEGIN":
-            named = NAMED.fullmatch(marker[2].strip())
             if begin is not None:
                 raise UserError(f"{here}: BEGIN SOLUTION inside the solution that begins in line {begin[0]}")
             if named is None:
                 raise UserError(f"{here}: BEGIN SOLUTION names no exercise, as in BEGIN SOLUTION 3.2: nDCG")
-            begin = (line, named[1], named[2], indent)
-        elif begin is None:
+            begin = (line, indent, named)
+            continue
+        if begin is None:
             raise UserError(f"{here}: END SOLUTION without BEGIN SOLUTION")
-        else:
-            first, id, title, outer = begin
-            end = _last_statement(source.splitlines()[first : line - 1])
-            function = _function_at(tree, first, first + end) if end else ""
-            if not function:
-                raise UserError(f"{file}, line {first}: a solution holds whole statements of one function")
-            found.append(Place(id, title, function, first, line, outer))
-            begin = None
+        first, outer, named = begin
+        end = _last_statement(lines[first : line - 1])
+        function = _function_at(tree, first, first + end) if end else ""
+        if not function:
+            raise UserError(f"{file}, line {first}: a solution holds whole statements of one function")
+        found.append(Place(named[1], named[2], function, first, line, outer))
+        begin = None
     if begin is not None:
         raise UserError(f"{file}, line {begin[0]}: BEGIN SOLUTION without END SOLUTION")
     return found
 
 
 def strip(source: str, file: str, only: str = "") -> str:
-    """The file without its solutions: a stub in each marked place. `only` is how their ids begin.
+    """The file with a stub in each marked place. `only`: where the ids begin so.
 
     Raises:
-        UserError: as `places`, and what is left is no Python.
+        UserError: as `places`, or the rest is not valid Python.
     """
     marked = [place for place in places(source, file) if place.id.startswith(only)]
     if not marked:
@@ -107,11 +101,11 @@ def strip(source: str, file: str, only: str = "") -> str:
         end = "\r\n" if lines[place.first - 1].endswith("\r\n") else "\n"
         lines[place.first - 1 : place.last] = [place.stub + end]
     stripped = "".join(lines)
-    _parsed(stripped, f"{file} without its solutions")
+    _parse(stripped, f"{file} without its solutions")
     return stripped
 
 
-def _parsed(source: str, file: str) -> ast.Module:
+def _parse(source: str, file: str) -> ast.Module:
     try:
         return ast.parse(source)
     except (SyntaxError, ValueError) as error:
@@ -120,7 +114,7 @@ def _parsed(source: str, file: str) -> ast.Module:
 
 
 def _comments(source: str) -> Iterator[tuple[int, str, str]]:
-    """Comments that have a line of their own: line, indentation, text. Strings are not comments."""
+    """Comments on lines of their own: line, indentation, text. Strings are not comments."""
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         before = token.line[: token.start[1]]
         if token.type == tokenize.COMMENT and not before.strip():
@@ -128,7 +122,7 @@ def _comments(source: str) -> Iterator[tuple[int, str, str]]:
 
 
 def _last_statement(lines: list[str]) -> int:
-    """The line in which the last of these statements ends, from 1; 0 where none is whole."""
+    """The line in which the last of these statements ends, from 1; 0 if they are not whole."""
     try:
         [found] = ast.parse("\n".join(["async def solution():", *lines])).body
     except (SyntaxError, ValueError):
@@ -137,7 +131,7 @@ def _last_statement(lines: list[str]) -> int:
 
 
 def _function_at(node: ast.AST, first: int, last: int, path: str = "") -> str:
-    """The innermost function that holds the code between two lines, by its qualified name, or nothing."""
+    """The qualified name of the innermost function around the code between two lines, or nothing."""
     name = path if isinstance(node, Function) else ""
     for child in ast.iter_child_nodes(node):
         inner = path

@@ -1,4 +1,4 @@
-"""What is graded: the marks on the tests, and titles and hints in rubrics/stepN.toml.
+"""The rubric: the marks on the tests, and titles and hints in rubrics/stepN.toml.
 
     @pytest.mark.rubric("3.1", points=4, times=3, timeout=5, visibility="public")
     def test_rrf(submission, draw):
@@ -14,13 +14,11 @@ visibility    public            in the starter, everything is shown; graded on o
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from shared.errors import reason
@@ -31,7 +29,7 @@ MARK = "rubric(id, points, timeout, visibility, times): what a test is worth, an
 
 
 class RubricError(Exception):
-    """A mark that can't be; a bug of whoever wrote the tests."""
+    """A wrong mark: a mistake in the rubric."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,7 @@ class Mark:
 
 @dataclass
 class Exercise:
-    """All tests of one id."""
+    """All tests with one id."""
 
     id: str
     marks: list[Mark] = field(default_factory=list)
@@ -69,7 +67,7 @@ class RubricTest:
     function: Callable[..., None]
 
     def run(self, submission: Any, draw: Any) -> None:
-        """As often as the mark says."""
+        """Run it as often as the mark says."""
         for _ in range(self.mark.times):
             self.function(submission, draw)
 
@@ -109,28 +107,17 @@ def files_of(step: str, public_only: bool = False) -> list[Path]:
 
 @cache
 def rubric_tests_in(file: Path) -> tuple[RubricTest, ...]:
-    """The tests of a file, in its order.
+    """The tests of a file in rubrics/, in its order.
 
     Raises:
         RubricError: it can't be loaded, or a mark is wrong.
     """
     try:
-        module = _loaded(file)
+        module = importlib.import_module(f"classroom.rubrics.{file.stem}")
     except Exception as error:
         raise RubricError(f"{file.name}: {type(error).__name__}: {error}") from None
     own = [each for each in vars(module).values() if getattr(each, "__module__", "") == module.__name__]
     return tuple(RubricTest(mark_of(each), each) for each in own if each.__name__.startswith("test_"))
-
-
-def _loaded(file: Path) -> ModuleType:
-    if file.parent == RUBRICS:  # others of this folder import it
-        return importlib.import_module(f"classroom.rubrics.{file.stem}")
-    spec = importlib.util.spec_from_file_location(file.stem, file)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def rubric_tests(step: str, public_only: bool = False) -> list[RubricTest]:

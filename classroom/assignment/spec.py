@@ -1,16 +1,15 @@
-"""What belongs to a step's assignment: its exercises and where they stand, its packages, and their files.
+"""A step's assignment: its exercises and where they are written, its packages, and their files.
 
     >>> assignment("step3").tasks[0].files
     ('step3_rag/retrieve/fuse.py',)
 
-The step's own code is the reference solution. `files_of` gives it without any solution, of whichever step.
+The step's own code is the reference solution. `stripped` gives it without solutions.
 """
 
 from __future__ import annotations
 
-import ast
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,8 +21,8 @@ from shared.steps import steps
 
 ROOT = Path(__file__).parents[2]
 SKIPPED = {"__pycache__", "runs", "reports"}
-PARTS = {"step5_serving": ("step3_rag",)}  # what a step builds on, beside `shared`
-# What every worker imports before it sees a submission, while the grader gets ready itself.
+PARTS = {"step5_serving": ("step3_rag",)}  # the packages that a step needs, besides `shared`
+# What every worker imports before it sees a submission, while the grader imports the same.
 PRELOAD = {
     "step1_foundations": ("torch", "transformers.cache_utils", "transformers.models.llama"),
     "step2_tools": ("anthropic",),
@@ -35,7 +34,7 @@ PRELOAD = {
 
 @dataclass(frozen=True)
 class Task:
-    """An exercise with the places where it is to be written: file and place."""
+    """An exercise with the places where it is written: file and place."""
 
     exercise: Exercise
     places: tuple[tuple[str, Place], ...]
@@ -103,10 +102,10 @@ def packages_of(package: str) -> tuple[str, ...]:
 
 
 def assignment(step: str) -> Assignment:
-    """What is asked for in a step.
+    """The assignment of a step.
 
     Raises:
-        UserError: there is no such step, it has no exercises, or they and their tests don't agree.
+        UserError: there is no such step, it has no exercises, or exercises and tests don't agree.
     """
     package = package_of(step)
     places = places_of(packages_of(package))
@@ -155,7 +154,7 @@ def sources(packages: Iterable[str]) -> dict[str, Path]:
 
 
 def stripped(packages: Iterable[str], only: str = "") -> dict[str, bytes]:
-    """The same without solutions, as bytes. `only` is how the ids of their exercises begin.
+    """All files of packages without solutions. `only`: remove those whose ids begin so.
 
     Raises:
         UserError: a marker is wrong.
@@ -169,32 +168,8 @@ def stripped(packages: Iterable[str], only: str = "") -> dict[str, bytes]:
     return found
 
 
-def classroom_files(roots: Sequence[str]) -> dict[str, bytes]:
-    """Files of `classroom` that go along somewhere: those that match the patterns, and what they import."""
+def classroom_files(*patterns: str) -> dict[str, bytes]:
+    """The files of `classroom` that match the patterns, by their paths in the repository."""
     folder = ROOT / "classroom"
-    waiting = [path for root in roots for path in sorted(folder.glob(root)) if path.is_file()]
-    found: dict[str, bytes] = {}
-    while waiting:
-        path = waiting.pop()
-        name = path.relative_to(ROOT).as_posix()
-        if name in found or "__pycache__" in name:
-            continue
-        found[name] = path.read_bytes()
-        if path.suffix == ".py":
-            waiting += [folder / "__init__.py", path.parent / "__init__.py", *_imports(path)]
-        if path.name == "draw.py":
-            waiting.append(path.with_name("words.txt"))
-    return dict(sorted(found.items()))
-
-
-def _imports(path: Path) -> list[Path]:
-    """The files of `classroom` that a file imports, anywhere in it."""
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_bytes())):
-        if isinstance(node, ast.Import):
-            names |= {each.name for each in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names |= {node.module, *(f"{node.module}.{each.name}" for each in node.names)}
-    places = [ROOT / Path(*name.split(".")) for name in sorted(names) if name.split(".")[0] == "classroom"]
-    files = [place.with_suffix(".py") for place in places] + [place / "__init__.py" for place in places]
-    return [file for file in files if file.exists()]
+    paths = {path for pattern in ("__init__.py", *patterns) for path in folder.glob(pattern)}
+    return {path.relative_to(ROOT).as_posix(): path.read_bytes() for path in sorted(paths)}

@@ -1,4 +1,4 @@
-"""The command `grade`: one submission, a table for people, a file for programs."""
+"""The command `grade`: grade one submission, show a table, write a file."""
 
 from __future__ import annotations
 

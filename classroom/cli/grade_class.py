@@ -10,7 +10,7 @@
                        results/ada.json   everything; what a second run need not grade again
                        class.json         the step and the seed, the same for all
 
-How submissions are to be named is in attempts.py.
+How submissions must be named is in attempts.py.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def grade_class(
     ] = 240,
     as_json: Json = False,
 ) -> None:
-    """Grade every submission of a folder; again from where it stopped, should it be stopped."""
+    """Grade every submission of a folder; a second run goes on where the first one stopped."""
     from classroom.gradebook import grade_class, report
 
     options = grade_class.ClassOptions(
@@ -106,51 +106,48 @@ def grade_class(
 
 def show(facts: Mapping[str, Any], console: Console) -> None:
     """What an instructor wants to see first."""
-    from classroom.gradebook.report import count_name
     from classroom.gradebook.statistics import KINDS
 
     head = f"{facts['attempts']} attempts of {facts['learners']} learners"
     if facts["mean"] is not None:
         head += f": mean {facts['mean']:.1f}, median {facts['median']:g} of {facts['points']} points"
     console.print(head, style="bold")
-    kinds = [kind for kind in KINDS if any(each[count_name(kind)] for each in facts["exercises"])]
-    columns = ["points", *(kind.replace("not attempted", "untried") for kind in kinds)]
+    kinds = [kind for kind in KINDS if any(each[kind] for each in facts["exercises"])]
+    columns = ["points", *(kind.replace("not_attempted", "untried") for kind in kinds)]
     table = plain_table("", *columns, right=columns)
     for each in facts["exercises"]:
         points = "?" if each["mean_points"] is None else f"{each['mean_points']:.1f}"
-        counts = [str(each[count_name(kind)]) for kind in kinds]
+        counts = [str(each[kind]) for kind in kinds]
         table.add_row(f"{each['id']} {each['title']}", f"{points} of {each['points']}", *counts)
     console.print(table)
-    _show_notes(facts, console)
+    for note in _notes(facts):
+        console.print(note, style="yellow", soft_wrap=True)
+    if not facts["safe"]:
+        console.print(f"isolation {facts['isolation']}: NOT SAFE for submitted code", style="bold red")
     where = f"seed {facts['seed']}, {facts['graded_now']} graded now; {', '.join(facts['files'])}"
     console.print(f"{where} in {facts['out']}", style="dim", soft_wrap=True)
 
 
-def _show_notes(facts: Mapping[str, Any], console: Console) -> None:
+def _notes(facts: Mapping[str, Any]) -> list[str]:
     notes = [f"nobody solved {each}" for each in facts["nobody_solved"]]
     notes += [f"to be looked at by hand: {key}: {why}" for key, why in facts["by_hand"].items()]
     if facts["late"] is not None:
         notes.append(f"late: {_some(facts['late'])}")
-    if facts["time_unknown"]:
-        notes.append(f"nobody knows when these were handed in: {_some(facts['time_unknown'])}")
+    for key, what in (
+        ("time_unknown", "the time of handing in is unknown"),
+        ("ignored", "no submissions"),
+        ("unknown_extensions", "extensions of learners who handed nothing in"),
+    ):
+        if facts[key]:
+            notes.append(f"{what}: {_some(facts[key])}")
     similar = facts["similarity"]
     if similar["problem"]:
-        notes.append(f"the submissions could not be compared: {similar['problem']}")
-    else:
-        notes.append(f"{similar['pairs']} similar pairs among {similar['compared']} that are compared")
-        notes += [
-            f"   {pair['first']} and {pair['second']}: {pair['similarity of first']:.0%} and "
-            f"{pair['similarity of second']:.0%}"
-            for pair in similar["most_similar"]
-        ]
-    if facts["ignored"]:
-        notes.append(f"no submissions: {_some(facts['ignored'])}")
-    if facts["unknown_extensions"]:
-        notes.append(f"extensions of learners who handed nothing in: {_some(facts['unknown_extensions'])}")
-    for note in notes:
-        console.print(note, style="yellow", soft_wrap=True)
-    if not facts["safe"]:
-        console.print(f"isolation {facts['isolation']}: NOT SAFE for submitted code", style="bold red")
+        return [*notes, f"the submissions could not be compared: {similar['problem']}"]
+    notes.append(f"{similar['pairs']} similar pairs among {similar['compared']} that are compared")
+    for pair in similar["most_similar"]:
+        shares = f"{pair['similarity of first']:.0%} and {pair['similarity of second']:.0%}"
+        notes.append(f"   {pair['first']} and {pair['second']}: {shares}")
+    return notes
 
 
 def _some(names: list[str]) -> str:

@@ -5,8 +5,8 @@
     sandlock    safe      works; taken, unless --isolation names another
     rlimits     NOT SAFE  works; went through when it was tried: solutions, writing, signals
 
-Each is tried, not asked for: see isolation/. What a level stops where it works as it is meant is the table of
-isolation/stops.py; what went through in the trial here is said beside the level.
+Each level is tried (see isolation/). What a level should stop is the table of isolation/stops.py; what went
+through in the trial here is shown beside the level.
 """
 
 from __future__ import annotations
@@ -23,33 +23,33 @@ STYLES = {"safe": "green", "NOT SAFE": "bold red"}
 
 
 def levels(as_json: Json = False) -> None:
-    """Say which isolation works here, best first, and what each level does not stop."""
+    """Show which isolation works here, best first, and what each level does not stop."""
     from shared.progress import spinner
 
     with spinner("trying the sandboxes"):
-        facts = found()
+        facts = try_levels()
     if as_json:
         print(json.dumps(facts, ensure_ascii=False, indent=1))
     else:
         show(facts, plain_console())
 
 
-def found() -> dict[str, Any]:
+def try_levels() -> dict[str, Any]:
     """Each level as it is here, and what it is not meant to stop."""
     from classroom.isolation import LEVELS, chosen, tried
     from classroom.isolation.stops import open_at
     from shared.errors import UserError
 
-    here = []
+    here: list[dict[str, Any]] = []
     for level in LEVELS:
+        facts = {"level": level, "works": False, "safe": False, "let_through": []}
         try:
-            _, safe = chosen(level)
-            here.append({"level": level, "works": True, "safe": safe, "let_through": list(tried(level))})
+            safe = chosen(level)[1]
+            facts |= {"works": True, "safe": safe, "let_through": list(tried(level))}
         except UserError as why:
-            here.append({"level": level, "works": False, "safe": False, "let_through": [], "why": str(why)})
-        here[-1]["does_not_stop"] = open_at(level)
-    default = next((each["level"] for each in here if each["works"]), None)
-    return {"levels": here, "default": default}
+            facts["why"] = str(why)
+        here.append(facts | {"does_not_stop": open_at(level)})
+    return {"levels": here, "default": next((each["level"] for each in here if each["works"]), None)}
 
 
 def show(facts: dict[str, Any], console: Console) -> None:
@@ -61,7 +61,6 @@ def show(facts: dict[str, Any], console: Console) -> None:
             told += f"; went through when it was tried: {', '.join(each['let_through'])}"
         if each["level"] == facts["default"]:
             told += "; taken, unless --isolation names another"
-        line = f"{each['level']:<11} {word:<9} {told}"
-        console.print(line, style=STYLES.get(word, "dim"), soft_wrap=True)
+        console.print(f"{each['level']:<11} {word:<9} {told}", style=STYLES.get(word, "dim"), soft_wrap=True)
         if each["works"] and each["does_not_stop"]:
             console.print(f"{'':<21} does not stop: {', '.join(each['does_not_stop'])}", soft_wrap=True)

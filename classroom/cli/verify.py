@@ -28,7 +28,7 @@ def verify(
     isolation: Isolation = None,
     as_json: Json = False,
 ) -> None:
-    """Check a proof of completion against the files: hashes and points, which the sandbox recomputes."""
+    """Check a proof of completion: compare the files' hashes, and recompute the points in the sandbox."""
     facts = run(page, submission, isolation)
     emit(facts, show, as_json=as_json)
     if not facts["holds"]:
@@ -36,7 +36,7 @@ def verify(
 
 
 def run(page: Path, submission: Path, isolation: str | None = None) -> dict[str, Any]:
-    """What holds and what does not.
+    """The facts: what holds and what does not.
 
     Raises:
         UserError: no such page, submission or isolation.
@@ -53,24 +53,17 @@ def run(page: Path, submission: Path, isolation: str | None = None) -> dict[str,
     assignment = assignment_of(told["step"])
     intake = take(submission, assignment.files)
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in intake.files.items()}
-    wrong = [
-        f"{name} is another file" for name in assignment.files if hashes.get(name) != told["files"].get(name)
-    ]
-    marks = [mark for task in assignment.tasks for mark in task.exercise.marks if mark.visibility == "public"]
+    other = [name for name in assignment.files if hashes.get(name) != told["files"].get(name)]
+    wrong = [f"{name} is another file" for name in other]
+    marks = [mark for task in assignment.tasks for mark in task.exercise.marks]
+    public = [mark.test for mark in marks if mark.visibility == "public"]
     result = grade(
-        submission,
-        told["step"],
-        seed=0,
-        variants=(told["variant"],),
-        isolation=isolation,
-        only=[mark.test for mark in marks],
+        submission, told["step"], seed=0, variants=(told["variant"],), isolation=isolation, only=public
     )
     points = {item.id: item.score for item in result.items}
-    wrong += [
-        f"{id}: {points.get(id, 0)} points instead of {claimed}"
-        for id, claimed in told["points"].items()
-        if points.get(id, 0) != claimed
-    ]
+    for id, claimed in told["points"].items():
+        if points.get(id, 0) != claimed:
+            wrong.append(f"{id}: {points.get(id, 0)} points instead of {claimed}")
     return {
         "command": "classroom verify",
         "headline": f"{sum(points.values())} points by the public tests",

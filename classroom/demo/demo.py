@@ -1,12 +1,12 @@
-"""A class of five, from the assignment to what goes back to them.
+"""A class of five, from the assignment to the feedback.
 
     python -m classroom demo --out reports/classroom       make classroom-demo is the same
 
     assignment/    what learners get (classroom assign)
     submissions/   what five of them handed in (samples.py)
-    graded/        what grade-class makes of it: class.csv, canvas.csv, feedback/, statistics.png, ...
+    graded/        the results of grade-class: class.csv, canvas.csv, feedback/, statistics.png, ...
 
-Run again, it grades only what has changed since. No model, no weights and no network are needed.
+A second run grades only what has changed. No model, no weights and no network are needed.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from classroom.gradebook.grade_class import Class
 
 STEP, SEED = "step3", 3
-MARK = ".classroom-demo"  # in a folder that is the demo's, and may be written over
+MARK = ".classroom-demo"  # marks a folder of the demo, which may be overwritten
 OPEN = {
     "assignment/HANDOUT.md": "what learners read first",
     "submissions/": "what five of them handed in",
     "graded/class.csv": "one row for each attempt; late ones are marked",
     "graded/canvas.csv": "for Canvas's gradebook",
-    "graded/feedback/bela.md": "what goes back to Bela",
+    "graded/feedback/bela.md": "the feedback for Bela",
     "graded/similarity.csv": "whose work is alike",
-    "graded/statistics.png": "how far they came, exercise by exercise",
+    "graded/statistics.png": "the results by exercise",
 }
 
 
@@ -36,7 +36,7 @@ def run(out: Path, isolation: str | None = None) -> dict[str, Any]:
     """Make the assignment and the submissions, and grade the class.
 
     Raises:
-        UserError: the folder is somebody else's or can't be written, or this is no clone of the repository.
+        UserError: the folder is not the demo's or can't be written, or this is no clone of the repository.
     """
     from classroom.assignment.spec import assignment
     from classroom.demo.samples import DEADLINE, LEARNERS, files_of, hand_in
@@ -75,10 +75,10 @@ def run(out: Path, isolation: str | None = None) -> dict[str, Any]:
 
 
 def _claim(out: Path) -> None:
-    """Take a folder that is new, empty, or the demo's own.
+    """Claim a folder that is new, empty, or the demo's own.
 
     Raises:
-        UserError: it is neither new, nor empty, nor the demo's own.
+        UserError: it is something else.
     """
     try:
         if out.exists() and any(out.iterdir()) and not (out / MARK).exists():
@@ -90,7 +90,7 @@ def _claim(out: Path) -> None:
 
 
 def _learners(made: Class) -> list[dict[str, Any]]:
-    """Who handed in what, and the points for it."""
+    """What each learner handed in, and the points for it."""
     from classroom.demo.samples import LEARNERS
 
     stories = {each.name: each.story for each in LEARNERS}

@@ -1,13 +1,13 @@
-"""Five learners who don't exist, and what they handed in for step 3: for the demo, and to try a class.
+"""Five invented learners, and what they handed in for step 3.
 
     >>> [each.name for each in LEARNERS]
     ['ada', 'bela', 'carmen', 'dora', 'eve']
     >>> hand_in(LEARNERS[1], files_of(LEARNERS[1], assignment("step3").files), Path("submissions"))
     PosixPath('submissions/bela.zip')
 
-Their files are the step's own of now, with their code (samples_code.py) where our solutions stand, and stubs
-where they wrote nothing: so they don't grow old when the step changes. Eve's code does no harm where nothing
-holds it: it waits, looks for files, and knocks at an address that is no machine's.
+Their files are the step's present ones, with their code (samples_code.py) in place of our solutions, and
+stubs where they wrote nothing, so they stay valid when the step changes. Eve's code does no harm without a
+sandbox: it waits, looks for files, and connects to an address that belongs to no machine.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ DEADLINE = "2026-11-20T23:59"
 
 @dataclass(frozen=True)
 class Learner:
-    """Somebody, and what they wrote, by function; `code` is None for all of our own solutions."""
+    """A learner. `code` is what they wrote, by function; None stands for all of our own solutions."""
 
     name: str
     story: str
-    kind: str  # of the archive, as shutil calls it; nothing: a folder
-    when: str  # in the time of this machine
+    kind: str  # of the archive, as shutil names it; empty for a folder
+    when: str  # in this machine's time zone
     code: Mapping[str, str] | None = field(repr=False)
 
 
@@ -54,7 +54,7 @@ def files_of(learner: Learner, names: Sequence[str]) -> dict[str, bytes]:
 
 
 def written(name: str, solutions: Mapping[str, str] | None) -> bytes:
-    """A file of a step with these solutions in the places of ours, and a stub where there is none."""
+    """A file of a step with these solutions in place of ours, and stubs where there are none."""
     source = (ROOT / name).read_text("utf-8")
     if solutions is None:
         return source.encode()
@@ -67,7 +67,7 @@ def written(name: str, solutions: Mapping[str, str] | None) -> bytes:
 
 
 def hand_in(learner: Learner, files: Mapping[str, bytes], folder: Path) -> Path:
-    """Put a learner's files into the folder where all are collected, dated as they were handed in."""
+    """Put a learner's files into the folder of all submissions, with the date of handing in."""
     moment = datetime.fromisoformat(learner.when).timestamp()
     with tempfile.TemporaryDirectory() as own:
         for name, content in files.items():

@@ -1,4 +1,4 @@
-"""What the learners of samples.py wrote, by the function that it stands in. Right, wrong, copied, hostile."""
+"""The code of the learners of samples.py, by function: right, wrong, copied, hostile."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose submissions lie in a folder: a learner's name, which attempt, and when it was handed in.
+"""The submissions of a folder: a learner's name, which attempt, and when it was handed in.
 
     ada/  bob.zip  cleo.tar.gz          a submission each: a folder or an archive
     ada-2.zip                           ada's second attempt, since there is an `ada` too
@@ -27,12 +27,13 @@ from classroom.intake.harmless import harmless
 from classroom.intake.take import take
 from shared.errors import UserError
 
-HIDDEN = (".", "__MACOSX")  # how names begin that are of no submission
+HIDDEN = (".", "__MACOSX")  # names that begin so are no submissions
 ARCHIVES = (".zip", ".tar.gz", ".tgz", ".tar")
 NUMBERED = re.compile(r"(?P<name>.+)-(?P<number>\d{1,3})")
 CANVAS = re.compile(r"(?P<name>[^_]+)(?:_LATE)?_(?P<id>\d+)_\d+_.+")
 MOODLE = re.compile(r"(?P<name>.+)_(?P<id>\d+)_assignsubmission_file_?.*")
 MOST = 20  # attempts of a learner that are graded: the last ones
+LONG_AGO = datetime.fromtimestamp(0, UTC)
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Attempt:
     name: str  # of the learner, harmless
     number: int
     path: Path
-    key: str = ""  # a file's name that is its own
+    key: str = ""  # a unique file name
     submitted: datetime | None = None
     canvas_id: str = ""
     moodle_id: str = ""
@@ -73,12 +74,14 @@ def find(folder: Path, besides: Iterable[Path] = (), most: int = MOST) -> Found:
     submissions = [path for path in paths if _may_be_one(path)]
     if not submissions:
         raise UserError(f"{str(folder)!r} holds no submission, that is a folder, a .zip or a .tar.gz each")
-    others = [path for path in paths if path not in submissions]
-    ignored = [f"{path.name} (a link)" if path.is_symlink() else path.name for path in others]
-    bare = {_stem(path) for path in submissions}
-    attempts = sorted(
-        (_by_name(path, bare) for path in submissions), key=lambda it: (it.name, it.number, it.path)
-    )
+    ignored = [
+        f"{path.name} (a link)" if path.is_symlink() else path.name
+        for path in paths
+        if path not in submissions
+    ]
+    stems = {_stem(path) for path in submissions}
+    attempts = [_by_name(path, stems) for path in submissions]
+    attempts.sort(key=lambda each: (each.name, each.number, each.path))
     kept: list[Attempt] = []
     for name, group in groupby(attempts, key=lambda each: each.name):
         own = [*group]
@@ -94,6 +97,29 @@ def _may_be_one(path: Path) -> bool:
     return path.is_dir() or (path.is_file() and path.name.lower().endswith(ARCHIVES))
 
 
+def _stem(path: Path) -> str:
+    """`ada` of ada/, ada.zip and ada.tar.gz."""
+    ending = next((each for each in ARCHIVES if path.name.lower().endswith(each)), "")
+    return path.name if path.is_dir() or not ending else path.name[: -len(ending)]
+
+
+def _by_name(path: Path, stems: set[str]) -> Attempt:
+    """The attempt that an entry stands for; `stems` are the names of all."""
+    name, number, canvas_id, moodle_id = _stem(path), 1, "", ""
+    if moodle := MOODLE.fullmatch(name):
+        name, moodle_id = moodle["name"], moodle["id"]
+    elif canvas := CANVAS.fullmatch(name):
+        name, canvas_id = canvas["name"], canvas["id"]
+    elif (numbered := NUMBERED.fullmatch(name)) and numbered["name"] in stems:
+        name, number = numbered["name"], int(numbered["number"])
+    if path.is_dir():
+        entries = [each for each in path.iterdir() if not each.name.startswith(HIDDEN)]
+        if len(entries) == 1 and not entries[0].is_dir() and _may_be_one(entries[0]):
+            path = entries[0]
+    plain = harmless(" ".join(name.split()), 100) or "unnamed"
+    return Attempt(plain, number, path, canvas_id=canvas_id, moodle_id=moodle_id)
+
+
 def _dated(attempt: Attempt) -> Attempt:
     """With the newest date of a file inside."""
     submitted = take(attempt.path).newest
@@ -102,45 +128,13 @@ def _dated(attempt: Attempt) -> Attempt:
     return replace(attempt, submitted=submitted, notes=notes)
 
 
-def _stem(path: Path) -> str:
-    """`ada` of ada/, ada.zip and ada.tar.gz."""
-    lowered = path.name.lower()
-    ending = next((each for each in ARCHIVES if lowered.endswith(each)), "")
-    return path.name if path.is_dir() or not ending else path.name[: -len(ending)]
-
-
-def _by_name(path: Path, bare: set[str]) -> Attempt:
-    """The attempt that an entry stands for."""
-    name, number, canvas_id, moodle_id = _stem(path), 1, "", ""
-    if moodle := MOODLE.fullmatch(name):
-        name, moodle_id = moodle["name"], moodle["id"]
-    elif canvas := CANVAS.fullmatch(name):
-        name, canvas_id = canvas["name"], canvas["id"]
-    elif (numbered := NUMBERED.fullmatch(name)) and numbered["name"] in bare:
-        name, number = numbered["name"], int(numbered["number"])
-    plain = harmless(" ".join(name.split()), 100) or "unnamed"
-    return Attempt(plain, number, _only_archive(path), canvas_id=canvas_id, moodle_id=moodle_id)
-
-
-def _only_archive(path: Path) -> Path:
-    """The archive that a folder holds, where it holds nothing else; else what was given."""
-    if path.is_dir():
-        entries = [each for each in path.iterdir() if not each.name.startswith(HIDDEN)]
-        if len(entries) == 1 and not entries[0].is_dir() and _may_be_one(entries[0]):
-            return entries[0]
-    return path
-
-
 def _distinct(attempts: list[Attempt]) -> list[Attempt]:
     """In order, each with a number and a key that no other has."""
-    long_ago = datetime.fromtimestamp(0, UTC)
-    attempts = sorted(
-        attempts, key=lambda each: (each.name, each.number, each.submitted or long_ago, each.path.name)
-    )
+    order = lambda each: (each.name, each.number, each.submitted or LONG_AGO, each.path.name)  # noqa: E731
     numbers: set[tuple[str, int]] = set()
     keys: set[str] = set()
     distinct = []
-    for each in attempts:
+    for each in sorted(attempts, key=order):
         number, notes = each.number, each.notes
         while (each.name, number) in numbers:
             number += 1

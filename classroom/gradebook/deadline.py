@@ -1,4 +1,4 @@
-"""Who was late: flagged and counted, nothing more. What lateness costs is for the instructor to say.
+"""Deadlines: late submissions are marked and their seconds counted. Taking points is up to the instructor.
 
 >>> due = parse("2026-12-01T23:59+01:00")
 >>> seconds_late(datetime.fromisoformat("2026-12-02T00:01:30+01:00"), due)
@@ -33,10 +33,10 @@ def parse(text: str, what: str = "--deadline") -> datetime:
 
 
 class Deadlines:
-    """When each learner has to hand in: the deadline, or a later one of their own."""
+    """The deadline of each learner: that of the class, or an extended one."""
 
     def __init__(self, deadline: datetime | None, step: str, extensions: Path | None = None) -> None:
-        """`extensions` is a CSV file: learner, step, new deadline; its first line may say so.
+        """`extensions` is a CSV file: learner, step, new deadline; its first line may be a header.
 
         A learner goes by the name in class.csv.
 
@@ -49,13 +49,12 @@ class Deadlines:
         for number, row in enumerate(_rows(extensions) if extensions else [], 1):
             if not row or (number == 1 and row[0].strip().lower() == "learner"):
                 continue
+            where = f"{extensions}, line {number}:"
             if len(row) != 3:
-                raise UserError(
-                    f"{extensions}, line {number}: learner, step, new deadline; not {len(row)} cells"
-                )
+                raise UserError(f"{where} learner, step, new deadline; not {len(row)} cells")
             learner, for_step, when = (each.strip() for each in row)
             if step in (for_step, f"step{for_step}"):
-                self._own[learner.casefold()] = parse(when, f"{extensions}, line {number}:")
+                self._own[learner.casefold()] = parse(when, where)
 
     def of(self, name: str) -> datetime | None:
         """The deadline of the learner with this name."""
@@ -63,7 +62,7 @@ class Deadlines:
         return self._own.get(name.casefold(), self._deadline)
 
     def unknown(self) -> list[str]:
-        """Learners with an extension, of whom nothing was handed in under that name."""
+        """Learners with an extension who handed nothing in under that name."""
         return sorted(set(self._own) - self._used)
 
 
@@ -76,7 +75,7 @@ def _rows(path: Path) -> list[list[str]]:
 
 
 def seconds_late(submitted: datetime | None, deadline: datetime | None) -> int | None:
-    """Whole seconds after the deadline, 0 where it was kept, None where one of the two is unknown."""
+    """Whole seconds after the deadline, 0 if it was kept, None if one of the two is unknown."""
     if submitted is None or deadline is None:
         return None
     return max(0, math.ceil((submitted - deadline).total_seconds()))

@@ -16,20 +16,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from classroom.assignment.spec import Assignment, Task, stripped
+from classroom.assignment.spec import Task, stripped
 from classroom.gradebook.feedback import fenced
+from classroom.grading.calls import CallRecord
 from classroom.grading.grade import assignment_of, grade
 from classroom.grading.runner import TestOutcome
 from classroom.intake.harmless import harmless
 from classroom.intake.take import take
 from shared.errors import UserError
 
-LONGEST = 160  # characters of a call or of what it gave
+LONGEST = 160  # characters of a call or its result
 
 
 @dataclass(frozen=True)
 class Question:
-    """About one exercise. `answer` is what the submission gave; empty where a person has to judge."""
+    """A question about one exercise. `answer` is the submission's; empty where a person has to judge."""
 
     exercise: str
     text: str
@@ -52,10 +53,7 @@ class Page:
         for number, each in enumerate(self.questions, 1):
             lines += [f"**{number}. {each.exercise}.** {each.text}", "", fenced(each.code), ""]
         lines += ['<div style="page-break-before: always"></div>', "", "# Answers", ""]
-        lines += [
-            f"Given by the submission itself, seed {self.seed}; a wrong answer is what its code gives.",
-            "",
-        ]
+        lines += [f"The submission itself gave them, with seed {self.seed}; they may be wrong.", ""]
         for number, each in enumerate(self.questions, 1):
             lines += [f"**{number}.**", "", fenced(each.answer or "for you to judge"), ""]
         return "\n".join(lines)
@@ -65,60 +63,54 @@ def defend(submission: Path, step: str, seed: int, isolation: str | None = None)
     """Run the submission and ask about it.
 
     Raises:
-        UserError: no such submission, step or isolation, or nothing was written that one could ask about.
+        UserError: no such submission, step or isolation, or it has written nothing to ask about.
     """
     assignment = assignment_of(step)
     intake = take(submission, assignment.files)
     outcomes: list[TestOutcome] = []
     grade(submission, step, seed, isolation=isolation, on_outcome=outcomes.append)
+    starter = stripped([assignment.step])
     draw = random.Random(f"{seed}:{intake.name}")
     questions = []
     for task in assignment.tasks:
-        questions += _of_calls(task, outcomes, draw) + _of_lines(task, assignment, intake.files, draw)
+        name = f"{task.id} {task.exercise.title}"
+        calls = [call for each in outcomes if each.mark.id == task.id for call in each.calls]
+        if told := [call for call in calls if _can_be_asked(call)]:
+            chosen = draw.choice(told)
+            text = "What does your code give for this, and how does it come to that?"
+            questions.append(Question(name, text, harmless(chosen.call), harmless(chosen.got)))
+        if written := _own_lines(task, starter, intake.files):
+            place, line = draw.choice(written)
+            text = f"This is line {place}. What would change without it, and why did you write it so?"
+            questions.append(Question(name, text, harmless(line, LONGEST)))
     if not questions:
-        raise UserError(f"{intake.name} has solved nothing that one could ask about")
+        raise UserError(f"{intake.name} has solved nothing to ask about")
     return Page(intake.name, assignment.title, seed, tuple(questions))
 
 
-def _of_calls(task: Task, outcomes: Sequence[TestOutcome], draw: random.Random) -> list[Question]:
-    calls = [call for outcome in outcomes if outcome.mark.id == task.id for call in outcome.calls]
-    short = [call for call in calls if _is_short(call.call) and _is_short(call.got) and call.got != "nothing"]
-    short = [call for call in short if "NotImplementedError" not in call.got and not call.got.startswith("<")]
-    if not short:
-        return []
-    chosen = draw.choice(short)
-    text = "What does your code give for this, and how does it come to that?"
-    return [Question(f"{task.id} {task.exercise.title}", text, harmless(chosen.call), harmless(chosen.got))]
+def _can_be_asked(call: CallRecord) -> bool:
+    """Whether a call and its result are values that fit on a line."""
+    short = all(len(text) <= LONGEST and "…" not in text for text in (call.call, call.got))
+    is_value = call.got != "nothing" and not call.got.startswith("<")
+    return short and is_value and "NotImplementedError" not in call.got
 
 
-def _is_short(text: str) -> bool:
-    return len(text) <= LONGEST and "…" not in text
-
-
-def _of_lines(
-    task: Task, assignment: Assignment, files: dict[str, bytes], draw: random.Random
-) -> list[Question]:
-    """Why is this line there? One that is not in the starter, of a function of the exercise."""
+def _own_lines(task: Task, starter: dict[str, bytes], files: dict[str, bytes]) -> list[tuple[str, str]]:
+    """The lines of an exercise's functions that are not in the starter, with their places."""
     found = []
-    starter = stripped([assignment.step])
     for file in task.files:
         given = {line.strip() for line in starter[file].decode().splitlines()}
         text = files.get(file, b"").decode("utf-8", errors="replace")
         lines = text.splitlines()
         for first, last in _spans(text, task.functions):
-            for number in range(first, last + 1):
-                line = lines[number - 1].strip()
+            for number, line in enumerate(map(str.strip, lines[first - 1 : last]), first):
                 if len(line) > 8 and line not in given and not line.startswith(("#", '"""')):
                     found.append((f"{file}:{number}", line))
-    if not found:
-        return []
-    place, line = draw.choice(found)
-    text = f"This is line {place}. What would change without it, and why did you write it so?"
-    return [Question(f"{task.id} {task.exercise.title}", text, harmless(line, LONGEST))]
+    return found
 
 
 def _spans(source: str, functions: Sequence[str]) -> list[tuple[int, int]]:
-    """First and last line of functions by their names; nothing of what is no Python."""
+    """First and last line of the bodies of functions by their names; none if the source is not Python."""
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):

@@ -1,4 +1,4 @@
-"""What goes back to a learner, in GitHub's Markdown: a table, then what went wrong, folded away.
+"""The report for a learner, in GitHub's Markdown: a table, then what went wrong, folded away.
 
     # step3_rag: 3 of 10 points
 
@@ -6,15 +6,12 @@
     | --- | ---: | --- |
     | 3.1 Fusion by ranks | 3 of 10 | partial |
 
-Source: the GitHub Flavored Markdown specification (tables, fenced code, HTML blocks).
+Expected values are shown for public tests only, whatever the result holds. What the submission printed is
+shown if all tests are public: else it may have printed the inputs of hidden ones. Notes, the seed and the
+isolation are for instructors.
 
-What was expected is shown of public tests and of no others, whatever the result holds. What the submission
-printed is shown where all tests are public: else it may have printed what hidden ones passed to it. Notes,
-the seed and the isolation are the instructors'.
-
-What comes from a submission is bounded, cleaned once more by `harmless`, and stands in code, where Markdown
-and HTML mean nothing and GitHub makes no mention, link or reference of it; a fence is longer than any in the
-text. The rubric's own words are escaped.
+Text of a submission is bounded, cleaned once more by `harmless`, and set as code, where Markdown, HTML and
+GitHub's mentions mean nothing; a fence is longer than any in the text. The rubric's own words are escaped.
 """
 
 from __future__ import annotations
@@ -37,8 +34,7 @@ BROKEN = "the test itself broke, which is no fault of yours: please tell your in
 def render(result: Result) -> str:
     """The text of the report."""
     blocks = [f"# {escaped(result.step)}: {result.score} of {result.points} points"]
-    who = line(result.submission)
-    if who:
+    if who := line(result.submission):
         blocks.append(f"Submission: {code(who)}, graded {escaped(result.started)}")
     blocks.append(_table(result))
     wrong = [item for item in result.items if item.status != "passed"]
@@ -46,8 +42,7 @@ def render(result: Result) -> str:
         blocks.append("All tests passed.")
     for item in wrong:
         blocks += _item(item)
-    printed = _printed(result)
-    if printed:
+    if printed := _printed(result):
         blocks.append(_folded("What the submission printed", printed))
     return "\n\n".join(blocks) + "\n"
 
@@ -58,7 +53,7 @@ def line(text: str) -> str:
 
 
 def escaped(text: str) -> str:
-    r"""Words on one line as themselves.
+    r"""Text on one line, with Markdown's signs escaped.
 
     >>> escaped("a|b <i> *k*")
     'a\\|b \\<i\\> \\*k\\*'
@@ -67,7 +62,7 @@ def escaped(text: str) -> str:
 
 
 def code(text: str) -> str:
-    """One line as code; not for tables, where a bar would end the cell."""
+    """One line as code; not for tables, where a bar ends the cell."""
     ticks = "`" * (_longest_run(text) + 1)
     return f"{ticks} {text} {ticks}"
 

@@ -1,4 +1,4 @@
-"""A class is graded: what is there is kept, what changed or is missing is graded, in the class's own seed.
+"""Grade a class: keep the results that still hold, and grade what changed or is missing with the same seed.
 
     graded = run(ClassOptions(folder=Path("submissions"), step="step3", home=Path("graded")))
 
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import secrets
 import sys
 import tempfile
@@ -35,11 +34,12 @@ from classroom.intake.harmless import harmless
 from classroom.intake.take import take
 from classroom.isolation import chosen
 from shared.errors import UserError, reason
+from shared.hardware import cores
 from shared.progress import count_bar, spinner
 
 SCHEMA = "classroom/class/v1"
 KEY = "class key"  # among the versions of a result
-OVERHEAD = 60.0  # seconds for a grading process to start and to come to an end, on a busy machine
+OVERHEAD = 60.0  # seconds for a grading process to start and to end, on a busy machine
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class ClassOptions:
     seed: int | None = None
     variants: tuple[int, ...] = (0,)
     deadline: str | None = None
-    extensions: Path | None = None  # learner, step, new deadline
+    extensions: Path | None = None  # CSV file: learner, step, new deadline
     isolation: str | None = None
     seconds: float = 240.0
     attempts: int = MOST  # of a learner: the last ones
@@ -61,7 +61,7 @@ class ClassOptions:
 
 @dataclass
 class Class:
-    """A class that is graded."""
+    """A graded class."""
 
     options: ClassOptions
     assignment: Assignment
@@ -71,11 +71,6 @@ class Class:
     graded: list[Graded] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)  # names in the folder that are no submissions
     unknown_extensions: list[str] = field(default_factory=list)  # learners who handed nothing in
-
-
-def cores() -> int:
-    """That this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def run(options: ClassOptions) -> Class:
@@ -96,9 +91,9 @@ def run(options: ClassOptions) -> Class:
         level, safe = chosen(options.isolation)
     try:
         (options.home / "results").mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(options.home / ".lock", timeout=0)
-        with lock:
-            made = Class(options, assignment, _seed(options, assignment), level, safe, ignored=found.ignored)
+        with filelock.FileLock(options.home / ".lock", timeout=0):
+            seed = _seed(options, assignment)
+            made = Class(options, assignment, seed, level, safe, ignored=found.ignored)
             results = _results(made, found.attempts)
     except filelock.Timeout:
         raise UserError(f"another grade-class is at work in {options.home}: wait for it") from None
@@ -106,14 +101,14 @@ def run(options: ClassOptions) -> Class:
         raise UserError(f"{options.home} can't be written to: {reason(error)}") from None
     for attempt in found.attempts:
         late = deadlines.seconds_late(attempt.submitted, due.of(attempt.name))
-        result, again = results[attempt.key]
-        made.graded.append(Graded(attempt, result, late, again))
+        result, is_new = results[attempt.key]
+        made.graded.append(Graded(attempt, result, late, is_new))
     made.unknown_extensions = due.unknown()
     return made
 
 
 def _seed(options: ClassOptions, assignment: Assignment) -> int:
-    """The seed of the class: as wished, else as it was drawn for the first run."""
+    """The seed of the class: the option, else the one that was drawn for the first run."""
     path = options.home / "class.json"
     seed = secrets.randbelow(1 << 31)
     if path.exists():
@@ -145,23 +140,29 @@ def _jobs(options: ClassOptions) -> int:
 
 
 def _results(made: Class, attempts: Sequence[Attempt]) -> dict[str, tuple[Result, bool]]:
-    """A result for each, by its key, and whether it is new."""
+    """The result of each attempt, by its key, and whether it is new."""
     grader = _grader(made.assignment)
     hashes = {attempt.key: _hash(made, attempt, grader) for attempt in attempts}
-    kept = {attempt.key: _kept(made, attempt, hashes[attempt.key]) for attempt in attempts}
-    results = {key: (result, False) for key, result in kept.items() if result is not None}
-    missing = {attempt.key: attempt for attempt in attempts if attempt.key not in results}
+    folder = made.options.home / "results"
+    results: dict[str, tuple[Result, bool]] = {}
+    missing: dict[str, Attempt] = {}
+    for attempt in attempts:
+        kept = _read(folder / f"{attempt.key}.json")
+        by_hand = kept is not None and Graded(attempt, kept).by_hand
+        if kept is None or by_hand or kept.versions.get(KEY) != hashes[attempt.key]:
+            missing[attempt.key] = attempt
+        else:
+            results[attempt.key] = (kept, False)
     at_once = _jobs(made.options)
 
     def keep(key: str, result: Result) -> None:
         versions = {**result.versions, KEY: hashes[key]}
         result = replace(result, submission=missing[key].name, versions=versions)
-        write_whole(made.options.home / "results" / f"{key}.json", result.to_json())
+        write_whole(folder / f"{key}.json", result.to_json())
         results[key] = (result, True)
 
-    told = f"grading {len(missing)} submissions" + (
-        f" ({len(results)} are graded already)" if results else ""
-    )
+    told = f"grading {len(missing)} submissions"
+    told += f" ({len(results)} are graded already)" if results else ""
     try:
         for ended, result in _grade(made, missing, {}, at_once, told):
             if result is None:
@@ -169,7 +170,7 @@ def _results(made: Class, attempts: Sequence[Attempt]) -> dict[str, tuple[Result
                 result = failed_result(made, missing[ended.key], why, ended.seconds)
             keep(ended.key, result)
         late = {key: tests for key in missing if (tests := timed_out(results[key][0]))}
-        if late and at_once > 1:  # it may have been a neighbour's fault
+        if late and at_once > 1:  # a neighbour may have caused it
             again = {key: missing[key] for key in late}
             for ended, result in _grade(made, again, late, 1, "repeating what timed out, one at a time"):
                 if result is not None:
@@ -197,19 +198,24 @@ def _grade(
             update(done, len(attempts))
 
 
+def _command(made: Class, attempt: Attempt, folder: Path, only: Sequence[str]) -> list[str]:
+    """The command that grades an attempt, or some tests of it, into a file in this folder."""
+    command = [sys.executable, "-m", "classroom", "grade", str(attempt.path.absolute())]
+    command += ["--step", made.assignment.number, "--seed", str(made.seed), "--isolation", made.isolation]
+    command += ["--seconds", str(made.options.seconds), "--out", str(folder / f"{attempt.key}.json")]
+    for variant in made.options.variants:
+        command += ["--variant", str(variant)]
+    for test in only:
+        command += ["--only", test]
+    return command
+
+
 def _grader(assignment: Assignment) -> str:
     """A hash of all code that a result depends on: the grader, the tests, the reference."""
     number, whole = assignment.number, hashlib.sha256()
-    files = classroom_files(
-        [
-            "grading/grade.py",
-            "protocol/worker.py",
-            "intake/*.py",
-            f"rubrics/{number}_*.py",
-            f"drivers/{number}*.py",
-            "isolation/*.py",
-        ]
-    )
+    folders = ("assignment", "grading", "intake", "isolation", "protocol")
+    code = [f"{folder}/*.py" for folder in folders]
+    files = classroom_files(*code, f"rubrics/{number}_*.py", "rubrics/databases.py", f"drivers/{number}*.py")
     files |= {name: path.read_bytes() for name, path in sources(assignment.packages).items()}
     for name, content in sorted(files.items()):
         whole.update(f"{name} {len(content)}\n".encode() + content)
@@ -217,7 +223,7 @@ def _grader(assignment: Assignment) -> str:
 
 
 def _hash(made: Class, attempt: Attempt, grader: str) -> str:
-    """Of all that a result depends on."""
+    """A hash of all that a result depends on."""
     taken = take(attempt.path, made.assignment.files)
     files = {name: hashlib.sha256(content).hexdigest() for name, content in sorted(taken.files.items())}
     options = [made.seed, list(made.options.variants), made.isolation, made.options.seconds]
@@ -225,35 +231,12 @@ def _hash(made: Class, attempt: Attempt, grader: str) -> str:
     return hashlib.sha256(told.encode()).hexdigest()
 
 
-def _kept(made: Class, attempt: Attempt, hash: str) -> Result | None:
-    """The result of a run before, where nothing has changed since."""
-    result = _read(made.options.home / "results" / f"{attempt.key}.json")
-    if result is None or result.versions.get(KEY) != hash or Graded(attempt, result).by_hand:
-        return None
-    return result
-
-
 def _read(path: Path) -> Result | None:
+    """A result that was written before, None where there is none that can be read."""
     try:
         return Result.from_dict(json.loads(path.read_text("utf-8")))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-
-
-def _command(made: Class, attempt: Attempt, folder: Path, only: Sequence[str]) -> list[str]:
-    """Grades one attempt, or some tests of it, into a file in this folder."""
-    variants = [each for variant in made.options.variants for each in ("--variant", str(variant))]
-    options = {
-        "--step": made.assignment.number,
-        "--seed": str(made.seed),
-        "--isolation": made.isolation,
-        "--seconds": str(made.options.seconds),
-        "--out": str(folder / f"{attempt.key}.json"),
-    }
-    pairs = [each for pair in options.items() for each in pair]
-    tests = [each for test in only for each in ("--only", test)]
-    command = [sys.executable, "-m", "classroom", "grade", str(attempt.path.absolute())]
-    return [*command, *pairs, *variants, *tests]
 
 
 def failed_result(made: Class, attempt: Attempt, why: str, seconds: float) -> Result:

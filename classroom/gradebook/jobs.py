@@ -1,11 +1,10 @@
-"""Many graders at work: each submission in a process of its own, N at a time, and none for ever.
+"""Run many commands, N at a time: one that crashes, hangs or is killed stops no other.
 
     for ended in run({"ada": [...], "bob": [...]}, at_once=2, seconds=240):
         print(ended.key, ended.problem or "graded")
 
-One that crashes, hangs or is killed ends its own grading and no other. A process that has had its time is
-asked to end, then killed with everything of its session; its sandboxes end by themselves with it. Should the
-loop be left early, by Ctrl-C say, none of them goes on.
+A process that has used up its time is interrupted, then killed with everything of its session; its sandboxes
+end with it. If the loop is left early, by Ctrl-C say, all of them are ended.
 """
 
 from __future__ import annotations
@@ -25,14 +24,14 @@ from typing import IO
 from classroom.assignment.spec import ROOT
 from classroom.intake.harmless import harmless
 
-PATIENCE = 3.0  # seconds for a process that was asked to end
-TICK = 0.05  # seconds from look to look
+PATIENCE = 3.0  # seconds for a process that was interrupted
+TICK = 0.05  # seconds between two looks
 TAIL = 2_000  # bytes of what it printed
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How a command ended. `problem` is empty where it gave exit code 0."""
+    """How a command ended. `problem` is empty where its exit code is 0."""
 
     key: str
     seconds: float
@@ -53,8 +52,8 @@ def run(commands: Mapping[str, Sequence[str]], at_once: int, seconds: float) -> 
 
 
 def _run(key: str, command: Sequence[str], seconds: float, stop: threading.Event) -> Ended:
-    """Run one command to its end, until it has had its time, or until all have to stop."""
-    began = time.monotonic()
+    """Run one command until it ends, its time is over, or all have to stop."""
+    began, problem = time.monotonic(), ""
     with tempfile.TemporaryFile() as printed:
         process = subprocess.Popen(
             command,
@@ -70,13 +69,13 @@ def _run(key: str, command: Sequence[str], seconds: float, stop: threading.Event
         if process.returncode is None:
             _end(process)
             problem = f"grading took more than {seconds:.0f} s, and was ended"
-        else:
-            problem = _last_words(process.returncode, printed) if process.returncode else ""
+        elif process.returncode:
+            problem = _last_words(process.returncode, printed)
     return Ended(key, time.monotonic() - began, problem)
 
 
 def _last_words(code: int, printed: IO[bytes]) -> str:
-    """The last line of a process that failed, and how it ended."""
+    """How a process failed, and the last line that it printed."""
     printed.seek(max(0, printed.seek(0, os.SEEK_END) - TAIL))
     lines = printed.read().decode(errors="replace").strip().splitlines()
     last = harmless(lines[-1].strip().removeprefix("error: "), 400) if lines else ""
@@ -88,7 +87,7 @@ def _last_words(code: int, printed: IO[bytes]) -> str:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a process and what it started: its sandboxes end by themselves with it."""
+    """Interrupt a process, then kill it with its session."""
     with contextlib.suppress(OSError):
         process.send_signal(signal.SIGINT)
     with contextlib.suppress(subprocess.TimeoutExpired):

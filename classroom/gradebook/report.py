@@ -1,13 +1,14 @@
-"""What is made of a class that was graded: the files in its folder, and the facts."""
+"""What comes of a graded class: the files in its folder, and the facts."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean, median
 from typing import Any
 
 from classroom.assignment.spec import sources, stripped
-from classroom.gradebook import feedback, grades, similarity, statistics, table
+from classroom.gradebook import feedback, similarity, statistics, table
 from classroom.gradebook.grade_class import Class
 from classroom.gradebook.table import Graded, counted_attempts
 from classroom.grading.result import Result, write_whole
@@ -16,46 +17,40 @@ from shared.errors import UserError, reason
 from shared.progress import spinner
 
 PAIRS = 5  # that are shown
-FILES = [
-    "class.csv",
-    "canvas.csv",
-    "moodle.csv",
-    "feedback/",
-    "statistics.csv",
-    "statistics.png",
-    "similarity.csv",
-]
+FILES = ["class.csv", "canvas.csv", "moodle.csv", "feedback/", "statistics.csv", "statistics.png"]
+FILES += ["similarity.csv"]
 
 
 def write(made: Class, take: str, title: str | None) -> dict[str, Any]:
-    """Write all files, and give the facts.
+    """Write all files, and return the facts.
 
     Raises:
         UserError: they can't be written.
     """
     home = made.options.home
-    counted = [each for each in counted_attempts(made.graded, take) if each.result.items]
+    attempts = counted_attempts(made.graded, take)
+    counted = [each for each in attempts if each.result.items]
     results = [each.result for each in counted]
     points = results[0].points if results else 0
-    found = statistics.of_class(results)
+    exercises = statistics.of_class(results)
     with spinner("comparing the submissions"):
-        similar = _compared(made)
+        similar = _compare(made)
     title = title or made.assignment.title
     try:
         table.write(home / "class.csv", table.rows(made.graded))
-        table.write(home / "canvas.csv", grades.canvas(made.graded, title, points, take))
-        table.write(home / "moodle.csv", grades.moodle(made.graded, points, take))
-        table.write(home / "statistics.csv", statistics.rows(found))
-        statistics.picture(found, f"{title} ({len(results)} learners)", home / "statistics.png")
-        _feedback(made.graded, home / "feedback")
+        table.write(home / "canvas.csv", table.canvas(attempts, title, points))
+        table.write(home / "moodle.csv", table.moodle(attempts, points))
+        table.write(home / "statistics.csv", statistics.rows(exercises))
+        statistics.picture(exercises, f"{title} ({len(results)} learners)", home / "statistics.png")
+        _write_feedback(made.graded, home / "feedback")
         table.write(home / "similarity.csv", similar.rows())
     except OSError as error:
         raise UserError(f"{home} can't be written to: {reason(error)}") from None
-    return _facts(made, counted, found, similar)
+    return _facts(made, counted, exercises, similar)
 
 
-def _compared(made: Class) -> similarity.Similar:
-    """The latest attempts of all learners, beside each other."""
+def _compare(made: Class) -> similarity.Similar:
+    """The latest attempts of all learners, compared with each other."""
     package, wanted = made.assignment.step, made.assignment.files
     starter, reference = stripped([package]), sources([package])
     latest = counted_attempts(made.graded, "latest")
@@ -66,7 +61,7 @@ def _compared(made: Class) -> similarity.Similar:
     )
 
 
-def _feedback(graded: list[Graded], folder: Path) -> None:
+def _write_feedback(graded: Sequence[Graded], folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     for each in graded:
         write_whole(folder / f"{each.attempt.key}.md", feedback.render(each.result))
@@ -74,46 +69,41 @@ def _feedback(graded: list[Graded], folder: Path) -> None:
 
 def _facts(
     made: Class,
-    counted: list[Graded],
-    found: list[statistics.Statistic],
+    counted: Sequence[Graded],
+    exercises: Sequence[statistics.Statistic],
     similar: similarity.Similar,
 ) -> dict[str, Any]:
+    graded, has_deadline = made.graded, made.options.deadline
     scores = [each.result.score for each in counted if not each.by_hand]
-    unknown = [each.attempt.key for each in made.graded if each.attempt.submitted is None]
+    pairs = [dict(zip(similarity.HEADER, pair, strict=True)) for pair in similar.pairs[:PAIRS]]
     return {
         "step": made.assignment.step,
         "seed": made.seed,
         "isolation": made.isolation,
         "safe": made.safe,
-        "attempts": len(made.graded),
-        "learners": len({each.attempt.name for each in made.graded}),
-        "graded_now": sum(each.again for each in made.graded),
-        "late": [each.attempt.key for each in made.graded if each.late] if made.options.deadline else None,
-        "time_unknown": unknown if made.options.deadline else None,
-        "by_hand": {each.attempt.key: _why(each.result) for each in made.graded if each.by_hand},
+        "attempts": len(graded),
+        "learners": len({each.attempt.name for each in graded}),
+        "graded_now": sum(each.again for each in graded),
+        "late": [each.attempt.key for each in graded if each.late] if has_deadline else None,
+        "time_unknown": [each.attempt.key for each in graded if each.attempt.submitted is None]
+        if has_deadline
+        else None,
+        "by_hand": {each.attempt.key: _why(each.result) for each in graded if each.by_hand},
         "mean": round(mean(scores), 2) if scores else None,
         "median": median(scores) if scores else None,
         "points": counted[0].result.points if counted else None,
         "exercises": [
-            {
-                "id": each.id,
-                "title": each.title,
-                "n": each.n,
-                **{count_name(kind): count for kind, count in each.counts.items()},
-                "mean_points": each.mean_points,
-                "points": each.points,
-            }
-            for each in found
+            {"id": each.id, "title": each.title, "n": each.n, **each.counts}
+            | {"mean_points": each.mean_points, "points": each.points}
+            for each in exercises
         ],
         "nobody_solved": [
-            f"{each.id} {each.title}" for each in found if each.n and not each.counts["solved"]
+            f"{each.id} {each.title}" for each in exercises if each.n and not each.counts["solved"]
         ],
         "similarity": {
             "compared": similar.compared,
             "pairs": len(similar.pairs),
-            "most_similar": [
-                dict(zip(similarity.HEADER, pair, strict=True)) for pair in similar.pairs[:PAIRS]
-            ],
+            "most_similar": pairs,
             "problem": similar.problem,
         },
         "ignored": made.ignored,
@@ -126,8 +116,3 @@ def _facts(
 def _why(result: Result) -> str:
     broken = [test.cause for item in result.items for test in item.tests if test.status == "broken"]
     return " ".join((broken or ["it has no exercises"])[0].split())[:300]
-
-
-def count_name(kind: str) -> str:
-    """What a count is called among the facts."""
-    return kind.replace(" ", "_")

@@ -3,15 +3,14 @@
     first,second,similarity of first,similarity of second,shared
     ada,bob,0.97,0.95,1843
 
-It is copydetect (winnowing, as MOSS does it: Schleimer, Wilkerson and Aiken 2003) on the files that are
-handed in, one text for each learner: names of variables, comments and white space don't matter to it. The
-reference solution takes part as `the reference`. Not compared are submissions that are the starter
-unchanged, and what stands after the first 200 kB.
+copydetect compares by winnowing, as MOSS does it (Schleimer, Wilkerson and Aiken 2003): one text for each
+learner, in which names of variables, comments and white space don't matter. The reference solution takes part
+as `the reference`. Unchanged starters are left out, and only the first 200 kB are compared.
 
-A pair is told where that share of both, on average, stands in the other, and is more than an exercise of a
-few lines. Alike is not copied: a short exercise has few right answers. Read the pairs before you ask anybody.
+A pair is listed if both share `THRESHOLD` of their text on average, and more than an exercise of a few lines.
+Alike is not copied: a short exercise has few right answers. Read the pairs before you ask anybody.
 
-What is compared is submitted text, so that happens in a process of its own with a time limit.
+The texts come from submissions, so they are compared in a process of its own with a time limit.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ SECONDS = 300.0
 MOST_BYTES = 200_000  # of a learner's text
 MOST_PAIRS = 1_000  # in the table
 REFERENCE = "the reference"
-PIECE = 25  # characters, names counted as one: the shortest piece that counts, and that is surely found
+PIECE = 25  # characters, a name counting as one: the shortest common piece that is found
 FEWEST = 200  # of such characters that two must share: one short exercise says nothing
 MISSING = "copydetect is not installed: pip install 'llm-roadmap[classroom]'"
 HEADER = ("first", "second", "similarity of first", "similarity of second", "shared")
@@ -44,7 +43,7 @@ Pair = tuple[str, str, float, float, int]
 
 @dataclass(frozen=True)
 class Similar:
-    """What came of it: the pairs, or why there are none."""
+    """The pairs, or why there are none."""
 
     compared: int
     pairs: tuple[Pair, ...] = ()
@@ -88,7 +87,7 @@ def compare(
 
 
 def _text(files: Mapping[str, bytes], starter: Mapping[str, bytes]) -> str:
-    """All files of a submission as one, the starter's where one is missing; any bytes give some text."""
+    """All files of a submission as one text, the starter's where one is missing; any bytes are accepted."""
     parts = []
     for name in sorted(starter):
         content = files.get(name, starter[name]).decode("utf-8", errors="replace")
@@ -98,7 +97,7 @@ def _text(files: Mapping[str, bytes], starter: Mapping[str, bytes]) -> str:
 
 
 def main() -> None:
-    """Texts by name and boilerplate come as JSON; back go the pairs, those that have most in common first."""
+    """Read texts by name and boilerplate as JSON, and print the pairs, the most similar first."""
     from copydetect import CodeFingerprint, compare_files
 
     texts, boilerplate = json.load(sys.stdin)

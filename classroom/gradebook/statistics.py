@@ -3,8 +3,8 @@
     exercise,title,n,solved,partial,failed,not attempted,mean points,points
     3.4,MaxSim,24,0.0,0.25,0.58,0.17,2.3,15
 
-One attempt of each learner counts. What the grader itself spoilt is left out, exercise by exercise, so n may
-differ.
+One attempt of each learner counts. Where the grader itself failed in an exercise, the learner is left out of
+that exercise, so n may differ.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from classroom.gradebook.table import broken, exercises
 from classroom.grading.result import Result
 from shared.report.record import new_figure
 
-KINDS = ("solved", "partial", "failed", "not attempted")
-OF_STATUS = {"passed": "solved", "partial": "partial", "not attempted": "not attempted"}
-COLOURS = ("#1b7837", "#a6dba0", "#d6604d", "#d9d9d9")  # told apart by the colour-blind, too
+KINDS = ("solved", "partial", "failed", "not_attempted")
+OF_STATUS = {"passed": "solved", "partial": "partial", "not attempted": "not_attempted"}
+COLOURS = ("#1b7837", "#a6dba0", "#d6604d", "#d9d9d9")  # the colour-blind can tell them apart
 
 
 @dataclass(frozen=True)
 class Statistic:
-    """An exercise: learners by how far they came."""
+    """An exercise: the number of learners of each kind, and their mean points."""
 
     id: str
     title: str
@@ -39,7 +39,7 @@ class Statistic:
         return sum(self.counts.values())
 
     def share(self, kind: str) -> float | None:
-        """Of the learners that count here."""
+        """The share of learners of this kind; None where nobody counts."""
         return self.counts[kind] / self.n if self.n else None
 
 
@@ -49,40 +49,39 @@ def of_class(results: Sequence[Result]) -> list[Statistic]:
 
 
 def _of_exercise(id: str, results: Sequence[Result]) -> Statistic:
-    found = [item for result in results for item in result.items if item.id == id]
-    whole = [item for item in found if not broken(item)]
+    items = [item for result in results for item in result.items if item.id == id]
+    whole = [item for item in items if not broken(item)]
     counts = Counter(OF_STATUS.get(item.status, "failed") for item in whole)
     return Statistic(
         id=id,
-        title=found[0].title,
-        points=found[0].points,
+        title=items[0].title,
+        points=items[0].points,
         counts={kind: counts[kind] for kind in KINDS},
         mean_points=mean(item.score for item in whole) if whole else None,
     )
 
 
 def rows(statistics: Sequence[Statistic]) -> list[list[object]]:
-    """The table: unknown is empty."""
-    table: list[list[object]] = [["exercise", "title", "n", *KINDS, "mean points", "points"]]
+    """The table: what is unknown is empty."""
+    kinds = [kind.replace("_", " ") for kind in KINDS]
+    table: list[list[object]] = [["exercise", "title", "n", *kinds, "mean points", "points"]]
     for each in statistics:
-        figures = [_rounded(each.share(kind)) for kind in KINDS] + [_rounded(each.mean_points)]
-        table.append([each.id, each.title, each.n, *figures, each.points])
+        figures = [*(each.share(kind) for kind in KINDS), each.mean_points]
+        rounded = [None if figure is None else round(figure, 3) for figure in figures]
+        table.append([each.id, each.title, each.n, *rounded, each.points])
     return table
 
 
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 3)
-
-
 def picture(statistics: Sequence[Statistic], title: str, path: Path) -> None:
-    """Bars of the shares, one for each exercise, as a PNG."""
+    """A stacked bar of the shares for each exercise, as a PNG."""
     figure = new_figure(10, 1.6 + 0.45 * len(statistics))
     axes = figure.subplots()
     places = range(len(statistics))
     left = [0.0] * len(statistics)
     for kind, colour in zip(KINDS, COLOURS, strict=True):
         shares = [100 * (each.share(kind) or 0) for each in statistics]
-        bars = axes.barh(places, shares, left=left, color=colour, label=kind, height=0.7)
+        label = kind.replace("_", " ")
+        bars = axes.barh(places, shares, left=left, color=colour, label=label, height=0.7)
         numbers = [f"{share:.0f}" if share >= 6 else "" for share in shares]  # where its bar has room
         text = "white" if kind in ("solved", "failed") else "black"
         axes.bar_label(bars, numbers, label_type="center", color=text, fontsize=8)

@@ -1,9 +1,23 @@
-"""A class as a table: one row for each attempt.
+"""The tables of a class: a row for each attempt, and the files that Canvas and Moodle import.
 
     name,attempt,file,submitted,late,seconds late,status,score,points,3.1,3.2,isolation,notes
     ada,1,ada,2026-11-30T21:04:12+01:00,no,0,graded,93,100,10,12,sandlock,
 
-A result that the grader itself spoilt has the status `by hand` and no score: nobody gets a silent 0.
+    Student,ID,SIS Login ID,Section,Retrieval                   Canvas: Grades, Import
+    Points Possible,,,,100
+    Ada Lovelace,123,,,93
+
+    Identifier,Full name,Email address,Grade,Maximum grade,Last modified (grade)        Moodle
+    Participant 123,Ada Lovelace,,93,100,
+
+A result that the grader itself spoilt has the status `by hand` and no score, so that an import leaves the
+score that is there. Late ones have theirs: the policy is the course's.
+
+Canvas (lib/gradebook_importer.rb of instructure/canvas-lms) looks learners up by ID, then by name as it
+stands in Canvas, and finds an assignment by `Title (id)` or by its title, else makes it. Moodle's "Upload
+grading worksheet" (mod/assign/feedback/offline/importgradeslib.php) wants these columns in the site's
+language (this is English) and looks learners up by the number behind "Participant", which stands in the
+names of the folders that "Download all submissions" makes.
 
 Names and notes come from submissions. Spreadsheets take a cell that begins with =, +, - or @ for a formula:
 such text gets an apostrophe in front (OWASP, "CSV Injection").
@@ -22,14 +36,16 @@ from classroom.grading.result import Item, Result, write_whole
 from classroom.intake.harmless import harmless
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
-BEFORE = ("name", "attempt", "file", "submitted", "late", "seconds late")
-MARKS = ("status", "score", "points")
+BEFORE = ("name", "attempt", "file", "submitted", "late", "seconds late", "status", "score", "points")
 AFTER = ("isolation", "notes")
+CANVAS = ("Student", "ID", "SIS Login ID", "Section")
+MOODLE = ("Identifier", "Full name", "Email address", "Grade", "Maximum grade", "Last modified (grade)")
+Rows = list[list[object]]
 
 
 @dataclass(frozen=True)
 class Graded:
-    """An attempt and what became of it."""
+    """An attempt and its result."""
 
     attempt: Attempt
     result: Result
@@ -69,10 +85,10 @@ def write(path: Path, rows: Iterable[Sequence[object]]) -> None:
     write_whole(path, text(rows))
 
 
-def rows(graded: Sequence[Graded]) -> list[list[object]]:
+def rows(graded: Sequence[Graded]) -> Rows:
     """The header, and a row for each attempt."""
     ids = exercises(each.result for each in graded)
-    return [[*BEFORE, *MARKS, *ids, *AFTER], *(_row(each, ids) for each in graded)]
+    return [[*BEFORE, *ids, *AFTER], *(_row(each, ids) for each in graded)]
 
 
 def exercises(results: Iterable[Result]) -> list[str]:
@@ -83,37 +99,53 @@ def exercises(results: Iterable[Result]) -> list[str]:
 def _row(graded: Graded, ids: Sequence[str]) -> list[object]:
     attempt, result = graded.attempt, graded.result
     items = {item.id: item for item in result.items}
-    submitted = attempt.submitted.astimezone().isoformat(timespec="seconds") if attempt.submitted else None
-    late = None if graded.late is None else "yes" if graded.late else "no"
     scores = [None if id not in items or broken(items[id]) else items[id].score for id in ids]
-    safe = [] if result.safe or not result.isolation else ["unsafe isolation"]
+    unsafe = ["unsafe isolation"] if result.isolation and not result.safe else []
     return [
         attempt.name,
         attempt.number,
         attempt.path.name,
-        submitted,
-        late,
+        attempt.submitted.astimezone().isoformat(timespec="seconds") if attempt.submitted else None,
+        None if graded.late is None else "yes" if graded.late else "no",
         graded.late,
         "by hand" if graded.by_hand else "graded",
         None if graded.by_hand else result.score,
         result.points,
         *scores,
         result.isolation,
-        "; ".join(dict.fromkeys([*attempt.notes, *safe, *result.notes])),
+        "; ".join(dict.fromkeys([*attempt.notes, *unsafe, *result.notes])),
     ]
+
+
+def canvas(counted: Sequence[Graded], title: str, points: int) -> Rows:
+    """All rows for Canvas, from one attempt of each learner. `title` is the assignment's, or `Title (id)`."""
+    rows: Rows = [[*CANVAS, title], ["Points Possible", "", "", "", points]]
+    for each in counted:
+        score = None if each.by_hand else each.result.score
+        rows.append([each.attempt.name, each.attempt.canvas_id, "", "", score])
+    return rows
+
+
+def moodle(counted: Sequence[Graded], points: int) -> Rows:
+    """All rows for Moodle, from one attempt of each learner."""
+    rows: Rows = [[*MOODLE]]
+    for each in counted:
+        number = f"Participant {each.attempt.moodle_id}" if each.attempt.moodle_id else ""
+        if not each.by_hand:
+            rows.append([number, each.attempt.name, "", each.result.score, points, ""])
+    return rows
 
 
 def counted_attempts(graded: Sequence[Graded], take: str) -> list[Graded]:
     """One attempt of each learner: the best, or the latest. One to be looked at by hand counts as best."""
+
+    def rank(each: Graded) -> tuple[float, ...]:
+        number = each.attempt.number
+        return (number,) if take == "latest" else (each.by_hand, each.result.score, number)
+
     chosen: dict[str, Graded] = {}
     for each in graded:
         before = chosen.get(each.attempt.name)
-        if before is None or _rank(each, take) >= _rank(before, take):
+        if before is None or rank(each) >= rank(before):
             chosen[each.attempt.name] = each
     return list(chosen.values())
-
-
-def _rank(graded: Graded, take: str) -> tuple[float, ...]:
-    if take == "latest":
-        return (graded.attempt.number,)
-    return (graded.by_hand, graded.result.score, graded.attempt.number)

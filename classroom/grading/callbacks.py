@@ -1,14 +1,14 @@
-"""Functions of a test that a submission may call: they stay with the grader, and what they say is its secret.
+"""Functions of a test that a submission may call: they run in the grader, and their answers are secret.
 
     asked = Log()
     job = asked.hears("job", lambda n: numbers[n])        writes down each call, of both sides
-    submission.check("step9.jobs:run", job, asked=asked)  results *and* calls are the reference's
+    submission.check("step9.jobs:run", job, asked=asked)  results *and* calls must be the reference's
 
-    meeting = Meeting(["a", "b"])                         nobody is answered until all have asked
+    meeting = Meeting(["a", "b"])                         no call is answered until all have come
     submission.check("step2_tools.agent.loop:in_parallel", meeting.jobs)
 
-What a submission must do is visible to the grader in such calls alone: each carries on with what the one
-before said, which nobody can know without having asked.
+Such calls are all that the grader sees of what a submission does: the next one needs the answer to the one
+before, which nobody can know without having asked.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from typing import Any
 
 from classroom.protocol import wire
 
-PATIENCE = 5.0  # seconds that a meeting waits for those who have not asked
-PAUSE = 0.02  # seconds between two answers of a meeting, so that their order is seen
+PATIENCE = 5.0  # seconds that a meeting waits for the calls that have not come
+PAUSE = 0.02  # seconds between two answers of a meeting, so that their order can be seen
 POLL = 0.002
-MOST_HEARD = 20_000  # calls that are written down
+MOST_ENTRIES = 20_000  # of a log
 ALONE = "the others have not asked"
 
 
 class WorkerFailure(Exception):
-    """The submission's process died, hung (`timed_out`), or sent what is no reply, in words."""
+    """The submission's process died, hung (`timed_out`), or sent an invalid reply; the text says which."""
 
     def __init__(self, why: str, timed_out: bool = False) -> None:
         super().__init__(why)
@@ -54,7 +54,7 @@ class Later:
         return time.monotonic() > self.until
 
     def wait(self) -> Any:
-        """The answer, for who asks in this process: in a thread of its own."""
+        """Wait for the answer: for a caller in this process, in a thread of its own."""
         while not self.ready():
             if self.late():
                 raise TimeoutError(ALONE)
@@ -63,22 +63,22 @@ class Later:
 
 
 def of_grader(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A function that a submission may call.
+    """The function, if a submission may call it.
 
     Raises:
-        TypeError: it has defaults: whoever calls it could put something else there.
+        TypeError: it has defaults, which a submission could overwrite.
     """
     try:
         parameters = inspect.signature(function).parameters.values()
     except ValueError:
-        raise TypeError(f"{function} has no signature, so what it takes is not known") from None
+        raise TypeError(f"{function} has no signature, so its parameters are unknown") from None
     if any(each.default is not each.empty or each.kind is each.VAR_KEYWORD for each in parameters):
         raise TypeError(f"{function} has defaults, which a submission could overwrite")
     return function
 
 
 def here(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function as code of this process gets it: what is held back is waited for."""
+    """The function for callers in this process: it waits for an answer that is held back."""
     of_grader(function)
 
     @wraps(function)
@@ -91,31 +91,30 @@ def here(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @dataclass
 class Log:
-    """What functions were asked, by whom it may be. Not `ordered`: in whatever order, between two checks."""
+    """The calls of functions, by both sides. Not `ordered`: their order between two checks doesn't count."""
 
     entries: list[list[Any]] = field(default_factory=list)
     ordered: bool = True
 
     def since(self, place: int) -> list[list[Any]]:
-        """What was written down from a place on."""
-        found = self.entries[place:]
-        return found if self.ordered else sorted(found, key=repr)
+        """The entries from a place on."""
+        entries = self.entries[place:]
+        return entries if self.ordered else sorted(entries, key=repr)
 
     def add(self, *entry: Any) -> list[Any]:
-        """Write something down.
+        """Add an entry.
 
         Raises:
-            RuntimeError: there is too much of it.
+            RuntimeError: the log is full.
         """
-        if len(self.entries) >= MOST_HEARD:
+        if len(self.entries) >= MOST_ENTRIES:
             raise RuntimeError("asked too often")
         self.entries.append([*entry])
         return self.entries[-1]
 
     def hears(self, name: str, function: Callable[..., Any] | None = None) -> Callable[..., Any]:
-        """The function, its calls written down by this name; without one, a function of one argument."""
-        if function is None:
-            function = _nothing
+        """The function, logging its calls under this name; by default one that takes an argument."""
+        function = function or (lambda _what: None)
         signature = inspect.signature(of_grader(function))
 
         def ask(*args: Any, **kwargs: Any) -> Any:
@@ -128,29 +127,25 @@ class Log:
         return ask
 
 
-def _nothing(_what: Any) -> None:
-    """Hears it, and says nothing."""
-
-
 @dataclass
 class Functions:
-    """The functions that a submission was given, by number: no two ever have the same."""
+    """The functions that a submission was given, by number; a number is never used twice."""
 
     given: dict[int, Callable[..., Any]] = field(default_factory=dict)
     passed: int = 0
 
     def add(self, function: Callable[..., Any]) -> int:
-        """The number of a function that is given away."""
+        """Give a function to the submission; returns its number."""
         self.passed += 1
         self.given[self.passed] = of_grader(function)
         return self.passed
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any] | Later:
-        """What a function says, as it travels.
+        """Call a function; returns its answer as it travels.
 
         Raises:
-            WorkerFailure: this is no request.
-            Unsendable: it says what can't be sent.
+            WorkerFailure: the request is invalid.
+            Unsendable: the answer can't be sent.
         """
         number = request["callback"]
         if type(number) is not int or number not in self.given:
@@ -159,7 +154,7 @@ class Functions:
             args = [wire.decode(each) for each in request["args"]]
             kwargs = {str(name): wire.decode(each) for name, each in request["kwargs"].items()}
         except (KeyError, TypeError, ValueError, AttributeError):
-            raise WorkerFailure("it called back with what is not a value") from None
+            raise WorkerFailure("it called back with an invalid value") from None
         try:
             got = self.given[number](*args, **kwargs)
         except WorkerFailure:
@@ -169,14 +164,14 @@ class Functions:
         return got if isinstance(got, Later) else {"value": wire.encode(got)}
 
     def held(self, later: Later) -> dict[str, Any] | None:
-        """The answer that was held back, if it is time."""
+        """The answer that was held back, or None while it has to wait."""
         if later.ready():
             return {"value": wire.encode(later.value)}
         return {"raised": packed_error(TimeoutError(ALONE))} if later.late() else None
 
 
 def packed_error(error: BaseException) -> dict[str, Any]:
-    """What a function of a test raised, as it travels."""
+    """An exception of a test's function, as it travels."""
     kind = KeyboardInterrupt if isinstance(error, Interrupted) else type(error)
     content = getattr(error, "content", None)  # of a ToolError, whose only argument it is
     args = error.args if content is None else [content]
@@ -184,7 +179,7 @@ def packed_error(error: BaseException) -> dict[str, Any]:
 
 
 class Meeting:
-    """Functions without arguments that answer when all of them were asked, one after the other in `order`."""
+    """Functions without arguments that answer once all of them were called, one by one in `order`."""
 
     def __init__(self, answers: Sequence[Any], order: Sequence[int] | None = None) -> None:
         self._answers, self._order = list(answers), list(range(len(answers)) if order is None else order)

@@ -1,8 +1,8 @@
-"""A call of the reference, how a call can end, how it is told: what submission.py and remote.py share.
+"""A call of a submission: what is asked for, how it can end, and the same call on the reference.
 
-Arguments are made twice, for the submission and for the reference, so that neither sees what the other
-changed. An argument may hold what a submission gave before. Its types are names that a submission chose: only
-those of the steps' own data are rebuilt, and nothing else is looked up.
+Arguments are copied for the reference, so that neither side sees what the other changed. An argument may hold
+what a submission gave before. Its types are names that a submission chose: only those of the steps' own data
+are rebuilt, and nothing else is looked up.
 """
 
 from __future__ import annotations
@@ -11,18 +11,17 @@ import asyncio
 import copy
 import dataclasses
 import enum
-import importlib
 import re
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from classroom.grading import callbacks
-from classroom.grading.callbacks import Interrupted, WorkerFailure
+from classroom.grading.callbacks import Interrupted, Log, WorkerFailure
 from classroom.grading.compare import short
-from classroom.grading.made import Made, Request
 from classroom.protocol import objects, wire
+from classroom.protocol.objects import find
 from classroom.protocol.wire import Record, Unsendable
 
 OURS = re.compile(r"(step\d+_\w+|shared|classroom\.drivers)(\.\w+)*")
@@ -43,12 +42,12 @@ class Raised(Exception):
 
 
 class Wrong(AssertionError):
-    """What came is not what was expected."""
+    """The submission's result differs from the expected one."""
 
 
 @dataclass(frozen=True)
 class Fresh:
-    """An argument that is made again for the submission and for the reference: a script that is used up."""
+    """An argument that is made anew for each side: a script that is used up."""
 
     make: Callable[[], Any]
 
@@ -63,6 +62,81 @@ class CallRecord:
     verdict: str = "ok"  # or the difference, or what went wrong
 
 
+@dataclass(frozen=True)
+class Request:
+    """What the submission is to do: `do` as in worker.py, the name of a function or attribute, the object."""
+
+    do: str
+    what: str
+    args: tuple[Any, ...] = ()
+    kwargs: dict[str, Any] = field(default_factory=dict)
+    made: Made | None = None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Tolerances for floats, the log whose calls are compared, and whether exceptions' texts are."""
+
+    rel: float = 1e-6
+    abs: float = 1e-9
+    asked: Log | None = None
+    text: bool = False
+
+
+@dataclass
+class Made:
+    """An object of the submission: in the worker under a number, or `here`; `reference` is its counterpart.
+
+    Names may be paths of attributes: `made.check("queue.count", 3)`.
+    """
+
+    of: Any  # the submission
+    type: str
+    id: int = 0
+    here: Any = None
+    reference: Any = None
+
+    def call(self, method: str, /, *args: Any, **kwargs: Any) -> Any:
+        """Call a method, and that of the reference's object, so that both stay alike."""
+        self.of.unchecked = True
+        request = Request("method", method, args, kwargs, self)
+        got = self.of.ask(request)
+        self.of.follow(request)
+        return got
+
+    def check(
+        self, method: str, /, *args: Any, asked: Log | None = None, text: bool = False, **kwargs: Any
+    ) -> Any:
+        """Call a method of both, and compare."""
+        request = Request("method", method, args, kwargs, self)
+        return self.of.compare(request, Comparison(asked=asked, text=text))
+
+    def get(self, name: str) -> Any:
+        """An attribute."""
+        self.of.unchecked = True
+        return self.of.ask(Request("get", name, made=self))
+
+    def check_get(self, name: str, rel: float = 1e-6, abs: float = 1e-9) -> Any:
+        """An attribute of both, compared."""
+        return self.of.compare(Request("get", name, made=self), Comparison(rel, abs))
+
+    def keep(self, method: str, /, *args: Any, **kwargs: Any) -> Made:
+        """Call a method, and leave its result in the submission's process."""
+        return self.of.kept(Request("keep", method, args, kwargs, self))
+
+    def part(self, name: str) -> Made:
+        """An attribute, as an object."""
+        return self.of.kept(Request("part", name, made=self))
+
+    def check_step(self, cancel: bool = False) -> Any:
+        """Advance this coroutine and its counterpart by one step, as an event loop would, and compare.
+
+        Returns what it waits for now (a Made), None where it is done, or the Raised that it ended with. With
+        `cancel`, its task was cancelled.
+        """
+        return self.of.compare(Request("step", "step", (cancel,), made=self), Comparison())
+
+
 def outcome(run: Callable[[], Any]) -> Any:
     """What the reference gives, as it would travel; a Raised where it raises."""
     try:
@@ -74,18 +148,9 @@ def outcome(run: Callable[[], Any]) -> Any:
 
 
 def raised(error: BaseException) -> Raised:
-    """An exception as the name that it goes by."""
+    """An exception as a Raised."""
     kinds = (KeyboardInterrupt if isinstance(error, Interrupted) else type(error)).__mro__
     return Raised([kind.__name__ for kind in kinds if kind is not object], str(error), "")
-
-
-def find(target: str) -> Any:
-    """What `module:name.name` names. Never for a name that a submission gave: see `_rebuilt`."""
-    module, _, path = target.partition(":")
-    found: Any = importlib.import_module(module)
-    for name in path.split("."):
-        found = getattr(found, name)
-    return found
 
 
 def reference_copy(value: Any) -> Any:
@@ -101,12 +166,12 @@ def reference_copy(value: Any) -> Any:
     if type(value) is dict:
         return {reference_copy(key): reference_copy(each) for key, each in value.items()}
     if callable(value) and not isinstance(value, type):
-        return callbacks.here(value)  # no copy: that of `clock.now` would bring a clock of its own
+        return callbacks.here(value)  # not copied: a copy of `clock.now` would have a clock of its own
     return copy.deepcopy(value)  # it may be changed in place, and is used twice
 
 
 def _rebuilt(record: Record) -> Any:
-    """Data of a step's own type. It was a submission that named it, so nothing but plain data is made."""
+    """Data of a step's own type. The submission named the type, so nothing but plain data is made."""
     kind: Any = None
     module, _, path = record.type.partition(":")
     if OURS.fullmatch(module) and PATH.fullmatch(path):
@@ -115,7 +180,7 @@ def _rebuilt(record: Record) -> Any:
         except (ImportError, AttributeError):
             kind = None
     if not isinstance(kind, type) or wire.name_of(kind) != record.type:
-        raise Wrong(f"a {record.type[:100]} is nothing to go on with")
+        raise Wrong(f"a {record.type[:100]} can't be an argument")
     fields = {name: reference_copy(each) for name, each in record.fields.items()}
     pydantic = sys.modules.get("pydantic")
     try:
@@ -127,18 +192,18 @@ def _rebuilt(record: Record) -> Any:
             return kind(**fields)
     except Exception as error:  # fields that this type doesn't have, or refuses
         raise Wrong(f"a {record.type[:100]} with other fields: {type(error).__name__}") from None
-    raise Wrong(f"a {record.type[:100]} is nothing to go on with")
+    raise Wrong(f"a {record.type[:100]} can't be an argument")
 
 
 def perform(request: Request, value: Any) -> Any:
-    """Do what is asked for in this process, with twins of the arguments; `value` is the object, if any."""
+    """Do what is asked for in this process, with copies of the arguments; `value` is the object, if any."""
     if request.do == "step":
         return objects.step(value, *request.args)
-    found = find(request.what) if request.made is None else objects.reach(value, request.what)
+    target = find(request.what) if request.made is None else objects.reach(value, request.what)
     if request.do in ("get", "part"):
-        return found
+        return target
     kwargs = {name: reference_copy(each) for name, each in request.kwargs.items()}
-    return found(*map(reference_copy, request.args), **kwargs)
+    return target(*map(reference_copy, request.args), **kwargs)
 
 
 def on_reference(request: Request) -> Any:

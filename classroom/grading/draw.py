@@ -1,11 +1,11 @@
-"""Inputs of a test, drawn from a recorded seed: the same for a whole class, others for the next.
+"""Inputs of a test, drawn from a recorded seed: the same for a whole class, different for the next.
 
     def test_rrf(submission, draw):
         for _ in range(3):
             submission.check("step3_rag.retrieve.fuse:rrf", [{name: draw.random() for name in draw.words(5)}])
 
-A `Draw` is Python's own random.Random, with words, names and arrays. It depends on the seed and on the test's
-name only, so a test that is added changes no other.
+A `Draw` is a random.Random with words, names and arrays. It depends only on the seed and the test's name, so
+a new test changes no other.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the public tests expect, recorded from the reference when an assignment is made: tests/expected.json.
+"""The expected values of the public tests, recorded from the reference: tests/expected.json.
 
     {"schema": "classroom/expected/v1", "variant": 7, "tests": {"test_rrf_small": [{"value": ...}, ...]}}
 
@@ -39,7 +39,7 @@ class Expected:
 
     @classmethod
     def load(cls, path: Path) -> Expected:
-        """What was recorded."""
+        """Read what was recorded."""
         told = json.loads(path.read_text("utf-8"))
         if told.get("schema") != SCHEMA:
             raise ValueError(f"not a {SCHEMA}")

@@ -3,8 +3,8 @@
     result = grade(Path("ada.zip"), "step3", seed=4711)
 
 Whatever the submission does, this gives a valid `Result` in bounded time: `seconds` for all tests together,
-and a little for the rest. What is the grader's own fault is no 0 for the learner, but an error: no sandbox,
-tests that can't be read.
+and a little for the rest. A fault of the grader (no sandbox, tests that can't be read) is an error, and not a
+0 for the learner.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from classroom.assignment.rubric import RubricError, RubricTest, rubric_tests
+from classroom.assignment.rubric import RubricError, rubric_tests
 from classroom.assignment.spec import PRELOAD, Assignment
 from classroom.assignment.spec import assignment as read_assignment
 from classroom.grading.calls import WorkerFailure
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from classroom.isolation.box import Box
 
 SECONDS = 120.0  # for all tests
-GRACE = 30.0  # seconds after which the grader itself must have got stuck
+GRACE = 30.0  # seconds more, after which the grader itself must be stuck
 
 assignment_of = cache(read_assignment)
 OpenWorker = Callable[[Path], "Box"]
@@ -63,10 +63,10 @@ def grade(
         seed: of the hidden tests' inputs; the same for a whole class.
         variants: those that the instructor gave out. A submission's own is believed if it is one of them.
         isolation: the sandbox; the best that this machine has where it is None.
-        seconds: for all tests together; what has no time left counts as timed out.
+        seconds: for all tests together; tests without any time left count as timed out.
         on_outcome: is told how each test ended.
-        only: names of tests; the others are not run, and broken in the result. All where there are none.
         open_worker: opens a worker for a tree, in place of classroom.isolation.
+        only: names of tests; the others are not run, and broken in the result. Empty: all are run.
 
     Raises:
         UserError: no such submission, step or isolation, or something is wrong with the grader.
@@ -76,7 +76,10 @@ def grade(
     until = began + seconds
     intake = take(submission, assignment.files)
     variant = _variant(intake, variants)
-    tests = _tests(assignment, only)
+    try:
+        tests = [test for test in rubric_tests(assignment.step) if not only or test.mark.test in only]
+    except RubricError as error:
+        raise UserError(f"the tests of {assignment.step} can't be loaded: {error}") from None
     outcomes: list[TestOutcome] = []
 
     def hear(outcome: TestOutcome) -> None:
@@ -100,7 +103,7 @@ def grade(
             outcomes += [TestOutcome(mark, "timed out", "no time left") for mark in late]
         finally:
             remote.close()
-    _no_fault_of_ours(remote, outcomes, intake)
+    _note_faults(remote, outcomes, intake)
     return Result(
         step=assignment.step,
         submission=intake.name,
@@ -124,7 +127,7 @@ def _sandbox(isolation: str | None) -> OpenWorker:
 
 
 def _import_reference(assignment: Assignment) -> None:
-    """While the worker gets ready: it has the same to import."""
+    """Import what the worker imports meanwhile: the reference and its libraries."""
     for file in assignment.files:
         importlib.import_module(file.removesuffix(".py").replace("/", "."))
     for library in PRELOAD.get(assignment.step, ()):
@@ -132,25 +135,15 @@ def _import_reference(assignment: Assignment) -> None:
 
 
 def _variant(intake: Intake, given: Sequence[int]) -> int:
-    """The variant of a submission: what it says itself counts only if it was given out."""
-    if intake.variant in given:
-        return int(intake.variant or 0)
-    if intake.variant is not None:
-        intake.note(
-            f"it says that it is of variant {intake.variant}, which was not given out: graded as {given[0]}"
-        )
+    """The variant of a submission: the one in its manifest counts only if it was given out."""
+    if intake.variant is None or intake.variant in given:
+        return given[0] if intake.variant is None else intake.variant
+    intake.note(f"it says it is of variant {intake.variant}, which was not given out: graded as {given[0]}")
     return given[0]
 
 
-def _tests(assignment: Assignment, only: Collection[str]) -> list[RubricTest]:
-    try:
-        return [test for test in rubric_tests(assignment.step) if not only or test.mark.test in only]
-    except RubricError as error:
-        raise UserError(f"the tests of {assignment.step} can't be loaded: {error}") from None
-
-
-def _no_fault_of_ours(remote: Remote, outcomes: Sequence[TestOutcome], intake: Intake) -> None:
-    """Refuse a result that the grader has spoilt; say what it did wrong in one test."""
+def _note_faults(remote: Remote, outcomes: Sequence[TestOutcome], intake: Intake) -> None:
+    """Note the grader's own faults and the gaps of the sandbox; without any worker there is no result."""
     if remote.unready:
         raise UserError(f"no worker can be started, so nothing was graded: {remote.unready}")
     for outcome in outcomes:
@@ -163,7 +156,7 @@ def _no_fault_of_ours(remote: Remote, outcomes: Sequence[TestOutcome], intake: I
 
 @contextlib.contextmanager
 def _alarm(seconds: float) -> Iterator[None]:
-    """Interrupt this process should it get stuck itself, say in a pathological archive."""
+    """Interrupt this process if it gets stuck itself, say in a pathological value."""
 
     def ring(_number: int, _frame: Any) -> None:
         raise WorkerFailure("it took too long", timed_out=True)
@@ -181,9 +174,9 @@ def _alarm(seconds: float) -> Iterator[None]:
 
 
 def _versions(step: str) -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for name in ("llm-roadmap", "pytest", *PRELOAD.get(step, ())):
+    versions = {"python": platform.python_version()}
+    for module in ("llm-roadmap", "pytest", *PRELOAD.get(step, ())):
+        name = module.partition(".")[0]
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            name = name.partition(".")[0]
-            found[name] = importlib.metadata.version(name)
-    return found
+            versions[name] = importlib.metadata.version(name)
+    return versions

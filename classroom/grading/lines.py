@@ -1,7 +1,7 @@
-"""Lines to a worker and back, each by its deadline: the one place where the pipes of a sandbox are read.
+"""Messages to a worker and back, each by its deadline: the one place where the pipes of a sandbox are read.
 
-A worker may be slow, silent, gone, or never stop talking. Each is a `WorkerFailure` with the cause in words,
-and none holds the grader longer than the deadline.
+A worker may be slow, silent, gone, or talk for ever. Each of these is a `WorkerFailure` with the cause, and
+none holds the grader longer than the deadline.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from classroom.protocol import wire
 if TYPE_CHECKING:
     from classroom.isolation.box import Box
 
-MAX_SENT = 32 * wire.MAX_LINE  # in one test: one that calls back for ever must not fill the grader's memory
-TICK = 0.2  # seconds from look to look at the limits
+MAX_SENT = 32 * wire.MAX_LINE  # bytes in one test: endless callbacks must not fill the grader's memory
+TICK = 0.2  # seconds between two looks at the limits
 
 
 class Lines:
-    """Both pipes of a worker. `sent` counts the bytes that it has sent, `last` those of its last message."""
+    """Both pipes of a worker. `sent` counts the bytes it has sent, `last` those of its last message."""
 
     def __init__(self, box: Box) -> None:
         self._box = box
@@ -30,12 +30,12 @@ class Lines:
         self.sent = self.last = 0
 
     def is_spoilt(self) -> bool:
-        """Whether the worker is gone, at a limit, or has said what nobody asked for."""
+        """Whether the worker is gone, at a limit, or has sent something that nobody asked for."""
         spoke, _, _ = select.select([self._box.stdout], [], [], 0)
         return bool(spoke or self._rest or self._box.broken())
 
     def comes_within(self, seconds: float) -> bool:
-        """Whether something is there to be received, or comes so soon."""
+        """Whether something can be received within this time."""
         if self._rest or self._box.broken():
             return True
         return bool(select.select([self._box.stdout], [], [], seconds)[0])
@@ -49,7 +49,7 @@ class Lines:
         """Send a message.
 
         Raises:
-            WorkerFailure: it takes none, or not in time.
+            WorkerFailure: the worker doesn't take it in time.
         """
         data = memoryview(wire.to_line(message))
         while data:
@@ -67,7 +67,7 @@ class Lines:
         """The next message.
 
         Raises:
-            WorkerFailure: there is none in time, or it is none.
+            WorkerFailure: none comes in time, or it is invalid.
         """
         while b"\n" not in self._rest:
             if len(self._rest) > wire.MAX_LINE:
@@ -81,14 +81,14 @@ class Lines:
                 self._rest += self._read()
             elif not _left(deadline):
                 break
-        if not _left(deadline):  # however busy it is: one that calls back for ever is late, too
+        if not _left(deadline):  # a worker that calls back for ever is late, too
             raise WorkerFailure("it took too long", timed_out=True)
         line, _, self._rest = self._rest.partition(b"\n")
         self.last = len(line)
         try:
             return wire.from_line(line)
         except ValueError:
-            raise WorkerFailure("it sent what is no reply") from None
+            raise WorkerFailure("it sent an invalid reply") from None
 
     def _read(self) -> bytes:
         try:

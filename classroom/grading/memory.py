@@ -1,4 +1,4 @@
-"""Memory of a grader and its sandbox, held against what the machine has."""
+"""Limits on the memory of a grader, and how many graders the machine has room for."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-GRADER = 4 << 30  # bytes that a grader may add to what it holds when tests begin
-PER_JOB = 3 << 30  # bytes: a sandbox may hold 2 GiB, and its grader needs some
+GRADER = 4 << 30  # bytes that a grader may allocate after the tests begin
+PER_JOB = 3 << 30  # bytes: a sandbox may hold 2 GiB, and its grader needs the rest
 
 
 @contextlib.contextmanager
 def bounded(more: int = GRADER) -> Iterator[None]:
-    """Let this process hold `more` bytes than now, on Linux; beyond that comes a MemoryError.
+    """Let this process allocate `more` bytes than now, on Linux; beyond that comes a MemoryError.
 
-    A submission chooses what its test computes with, and an answer can make the reference compute much.
+    An answer of a submission may be an argument of the next call, and make the reference compute much.
     """
     if sys.platform != "linux":
         yield
@@ -34,7 +34,7 @@ def bounded(more: int = GRADER) -> Iterator[None]:
 
 
 def jobs_that_fit(memory: int | None = None) -> int:
-    """How many submissions can be graded at a time: as many as fit into memory with their graders."""
+    """How many submissions fit into memory at a time, with their graders."""
     return max(1, (machine_memory() if memory is None else memory) // PER_JOB)
 
 

@@ -1,12 +1,12 @@
 """A submission in a sandbox: requests go to a worker (worker.py), and nothing that comes back is trusted.
 
     remote = Remote(start=lambda: open_worker(tree), preload=("numpy",))
-    remote.warm()                                      starts, and goes on while other things are done
+    remote.warm()                                      starts a worker, and doesn't wait for it
     remote.call("step3_rag.retrieve.fuse:rrf", [{"a": 1.0}])
 
-A worker that dies, hangs or speaks nonsense is ended, and the next call gets a fresh one. Time is the
-submission's own: starting a worker, importing its modules and running the reference are not counted against
-a test, only against `until`. A worker that can't be started at all is nobody's wrong answer: `Unready`.
+A worker that dies, hangs or sends nonsense is ended, and the next call gets a fresh one. A test's time is the
+submission's own: starting a worker, importing its modules and running the reference count only against
+`until`. If no worker can be started at all, that is no wrong answer, but the grader's fault: `Unready`.
 """
 
 from __future__ import annotations
@@ -19,10 +19,20 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from classroom.grading.callbacks import POLL, Functions, Later
-from classroom.grading.calls import CallRecord, Fresh, Raised, WorkerFailure, Wrong, format_call, outcome
+from classroom.grading.calls import (
+    CallRecord,
+    Fresh,
+    Made,
+    Raised,
+    Request,
+    WorkerFailure,
+    Wrong,
+    format_call,
+    outcome,
+)
 from classroom.grading.compare import short
 from classroom.grading.lines import Lines
-from classroom.grading.submission import KEPT, Made, Request, Submission
+from classroom.grading.submission import KEPT, Submission
 from classroom.protocol import wire
 from classroom.protocol.wire import Reference
 from shared.errors import UserError
@@ -31,30 +41,30 @@ if TYPE_CHECKING:
     from classroom.assignment.rubric import Mark
     from classroom.isolation.box import Box
 
-START_SECONDS = 60.0  # for the worker and the libraries that it needs, which are not the submission's fault
+START_SECONDS = 60.0  # for the worker and its libraries
 IMPORT_SECONDS = 20.0  # for a module of the submission
-OUTPUT = 4_000  # characters of what was printed
-MAX_ASKED = 256 << 10  # bytes of one question to a function of the grader's, which has to work with it
+OUTPUT = 4_000  # characters that are kept of what was printed
+MAX_ASKED = 256 << 10  # bytes of one call to a function of the grader
 MAX_HELD = 100  # answers that are held back
 
 
 class Unready(Exception):
-    """No worker can be started: the grader's problem."""
+    """No worker can be started: a fault of the grader."""
 
 
 @dataclass
 class Remote(Submission):
-    """A submission in a sandbox. `start` opens one; after a fault the next call gets a fresh one."""
+    """A submission in a sandbox, which `start` opens; after a failure the next call gets a fresh one."""
 
     start: Callable[[], Box] = field(kw_only=True)
-    preload: tuple[str, ...] = ()  # libraries that every worker imports before anything of the submission
+    preload: tuple[str, ...] = ()  # libraries that a worker imports before the submission
     deadline: float = math.inf  # time.monotonic() until which the present test may take
     until: float = math.inf  # the same for everything
     level: str = ""  # of the sandbox
     safe: bool = False  # whether submitted code may run in it
     unready: str = ""  # why no worker could be started
     printed: str = ""
-    _ever: bool = False  # whether one has been ready
+    _was_ready: bool = False  # whether any worker was
     _box: Box | None = None
     _lines: Lines | None = None
     _loading: list[str] = field(default_factory=list)
@@ -70,7 +80,7 @@ class Remote(Submission):
         if self._lines is not None:
             self._lines.sent = 0
             if not self._loading and self._lines.is_spoilt():
-                self.close()  # the test before did that, and this one is to have its own chance
+                self.close()  # by the test before; this one gets a fresh worker
         self._served = self._served if self._box is not None else set()
         self.worker_reused = bool(self._served - {mark.id})
         self._served.add(mark.id)
@@ -108,7 +118,7 @@ class Remote(Submission):
             raise
 
     def warm(self) -> None:
-        """Start a worker where there is none, and ask for its libraries without waiting for them.
+        """Start a worker if there is none, and ask for its libraries without waiting for them.
 
         Raises:
             Unready: it can't be started.
@@ -138,13 +148,13 @@ class Remote(Submission):
         self._imported = {module: fault for module, fault in self._imported.items() if fault}
 
     def _import(self, module: str) -> None:
-        """Get a module of the submission imported; one that kills its worker is not tried twice."""
+        """Import a module of the submission; one that kills its worker is not tried twice."""
         self._started()
         if module not in self._imported:
             deadline = time.monotonic() + IMPORT_SECONDS
             try:
                 self._answer(self._request({"do": "import", "what": module}, deadline), deadline)
-                self._imported[module] = None  # an exception is raised again by the call
+                self._imported[module] = None  # the call will raise an exception again
             except WorkerFailure as fault:
                 fault = WorkerFailure(f"importing {module}: {fault}", fault.timed_out)
                 if fault.timed_out or not self.worker_reused:
@@ -161,7 +171,7 @@ class Remote(Submission):
                 if "raised" in reply:
                     raise self._not_started(f"a library can't be imported: {str(reply['raised'])[:300]}")
                 self._loading = self._loading[1:]
-            self._ever = True
+            self._was_ready = True
         except WorkerFailure as fault:
             if time.monotonic() > self.until:
                 raise
@@ -170,20 +180,20 @@ class Remote(Submission):
             wrong = error
         else:
             return
-        if not self._ever:
+        if not self._was_ready:
             raise wrong
         raise WorkerFailure(f"no fresh process could be started ({wrong})")
 
     def _not_started(self, why: str) -> Unready:
-        """Of the first worker, it is final; a later one may suffer from what the first left behind."""
+        """The first worker's Unready is final: later ones may suffer from what the first left behind."""
         printed = f"; {self._box.output()[-300:].strip()}" if self._box is not None else ""
         self.close()
-        if not self._ever:
+        if not self._was_ready:
             self.unready = f"{why}{printed}"
         return Unready(f"{why}{printed}")
 
     def _untimed(self, run: Callable[[], Any]) -> Any:
-        """Run what is not counted against the test's time."""
+        """Run something that does not count in the test's time."""
         began = time.monotonic()
         try:
             return run()
@@ -205,16 +215,16 @@ class Remote(Submission):
                 value = wire.decode(reply["value"])
                 seen.got = short(value)
         except Exception as error:
-            raise self._fault(f"it sent what is no reply ({type(error).__name__})") from None
+            raise self._fault(f"it sent an invalid reply ({type(error).__name__})") from None
         if wrong is not None:
             seen.verdict = seen.got
             raise wrong
         return value
 
-    def _made(self, found: Any, type: str) -> Made:
-        if not isinstance(found, Reference):
-            raise self._fault("it answered with something that was not made")
-        return Made(self, type or found.type[:100], found.id)
+    def _made(self, value: Any, type: str) -> Made:
+        if not isinstance(value, Reference):
+            raise self._fault("it answered with something that is not an object")
+        return Made(self, type or value.type[:100], value.id)
 
     def _encoded(self, value: Any) -> Any:
         if isinstance(value, Fresh):
@@ -246,7 +256,7 @@ class Remote(Submission):
             raise
 
     def _answer(self, id: str, deadline: float) -> dict[str, Any]:
-        """The reply to a request; until it comes, what it calls back is served."""
+        """The reply to a request; until it comes, callbacks are answered."""
         assert self._lines is not None
         held: list[tuple[Any, Later]] = []
         deadline = min(deadline, self.until)
@@ -281,6 +291,6 @@ class Remote(Submission):
         return answer is not None
 
     def _fault(self, why: str) -> WorkerFailure:
-        """End the worker; the next call gets a fresh one."""
+        """A failure for which the worker was ended; the next call gets a fresh one."""
         self.close()
         return WorkerFailure(why)

@@ -1,10 +1,10 @@
-"""What grading one submission gives: always valid, whatever it did. Other formats are made from it.
+"""The result of grading one submission: always valid, whatever it did. Other formats are made from it.
 
     {"schema": "classroom/result/v1", "step": "step3_rag", "submission": "ada", "score": 93, "points": 100,
      "isolation": "sandlock", "safe": true, "seed": 4711, "items": [{"id": "3.1", "score": 10, ...}, ...]}
 
-Text that comes from a submission (exceptions, output, names) is made harmless here, once: one line or few,
-bounded, without control characters, and without what a terminal or a CI runner takes for a command.
+Text that comes from a submission (exceptions, output, names) is made harmless here: bounded, without control
+characters, and without what a terminal or a CI runner takes for a command.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ SCHEMA = "classroom/result/v1"
 
 @dataclass(frozen=True)
 class Test:
-    """One test: the part of an exercise that is all or nothing."""
+    """One test: a part of an exercise that gives all of its points or none."""
 
     name: str
-    line: str  # what it asks for, in the rubric's words
+    line: str  # of the rubric: what it asks for
     points: int
     score: int
     visibility: str
     status: str  # as in runner.py
     cause: str
     seconds: float
-    calls: tuple[CallRecord, ...] = ()  # of one that failed: those that went wrong; of one that passed: none
+    calls: tuple[CallRecord, ...] = ()  # those that went wrong
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Item:
 
     @property
     def status(self) -> str:
-        """passed, partial, or what all of its tests have in common, else failed."""
+        """passed, partial, or the status that all of its tests share, else failed."""
         if self.score == self.points:
             return "passed"
         if self.score:
@@ -92,26 +92,20 @@ class Result:
         return sum(item.points for item in self.items)
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON holds it."""
+        """The result as JSON values."""
         return {"schema": SCHEMA, "score": self.score, "points": self.points, **asdict(self)}
 
     def to_json(self) -> str:
-        """The text of a file."""
+        """The result as the text of a file."""
         return json.dumps(self.to_dict(), ensure_ascii=False, indent=1) + "\n"
-
-    def save(self, path: Path) -> None:
-        """Write it, whole or not at all."""
-        write_whole(path, self.to_json())
 
     @classmethod
     def from_dict(cls, made: dict[str, Any]) -> Result:
         """The result of `to_dict`."""
         if made.get("schema") != SCHEMA:
             raise ValueError(f"not a {SCHEMA}")
-        rest = {
-            name: made[name] for name in made if name not in ("schema", "score", "points", "items", "notes")
-        }
-        return cls(items=tuple(map(_item, made["items"])), notes=tuple(made["notes"]), **rest)
+        rest = {name: each for name, each in made.items() if name not in ("schema", "score", "points")}
+        return cls(**rest | {"items": tuple(map(_item, made["items"])), "notes": tuple(made["notes"])})
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -130,7 +124,7 @@ def _test(made: dict[str, Any]) -> Test:
 
 
 def items_of(exercises: Iterable[Exercise], outcomes: Iterable[TestOutcome]) -> tuple[Item, ...]:
-    """The outcomes by exercise. A test without an outcome has not been run: no points."""
+    """The outcomes by exercise. A test without an outcome was not run: no points."""
     by_test = {outcome.mark.test: outcome for outcome in outcomes}
     items = []
     for exercise in exercises:
@@ -141,7 +135,7 @@ def items_of(exercises: Iterable[Exercise], outcomes: Iterable[TestOutcome]) -> 
 
 
 def _ended(mark: Mark, outcome: TestOutcome | None) -> Test:
-    """How a test ended, with the calls that went wrong."""
+    """The result of a test, with the calls that went wrong."""
     facts = (mark.test, mark.line, mark.points)
     if outcome is None:
         return Test(*facts, 0, mark.visibility, "broken", "the test was not run", 0.0)
@@ -156,12 +150,12 @@ def _harmless(call: CallRecord) -> CallRecord:
 
 
 def timed_out(result: Result) -> list[str]:
-    """The names of the tests that had not enough time."""
+    """The names of the tests that timed out."""
     return [test.name for item in result.items for test in item.tests if test.status == "timed out"]
 
 
 def with_second_try(first: Result, again: Result, tests: Iterable[str]) -> Result:
-    """The result with these tests as they ended when they were repeated alone, and a note that says so."""
+    """The result with what these tests gave when they were repeated alone, and a note about each."""
     ended = {test.name: test for item in again.items for test in item.tests if test.name in set(tests)}
     notes = [
         f"{name} timed out beside other submissions, and was repeated alone: {test.status}"

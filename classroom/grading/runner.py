@@ -2,14 +2,14 @@
 
     outcomes = run_tests(rubric_tests("step3"), lambda _mark: remote, hidden_seed=4711, public_seed=0)
 
-Each test is called with `submission` (see submission.py) and `draw` (see draw.py). What it says is kept as a
-`TestOutcome`: how it ended, in one of these words, why, and each call that it made.
+Each test is called with `submission` (see submission.py) and `draw` (see draw.py). A `TestOutcome` holds its
+status, the cause, and each call that it made.
 
     passed           all of its checks held
     failed           a result was wrong, or something was raised
     not attempted    the stub is still there
     timed out        no answer within the test's time
-    crashed          the process ended, ran into a limit, or spoke nonsense
+    crashed          the process ended, ran into a limit, or sent an invalid reply
     broken           the test itself failed: a bug of the grader
 """
 
@@ -22,14 +22,14 @@ from dataclasses import dataclass, field
 
 from classroom.assignment.rubric import Mark, RubricTest
 from classroom.grading.draw import Draw
-from classroom.grading.submission import CallRecord, Raised, Submission, WorkerFailure, Wrong
+from classroom.grading.submission import CallRecord, Raised, Submission, WorkerFailure
 
 
 @dataclass
 class TestOutcome:
     """How one test ended."""
 
-    __test__ = False  # no test class, whatever pytest takes it for
+    __test__ = False  # not a test class for pytest
 
     mark: Mark
     status: str
@@ -59,30 +59,29 @@ def run_tests(
         hidden_seed: of the inputs; public tests have `public_seed` instead.
         on_outcome: is told of each outcome.
         until: the time.monotonic() after which no test begins.
-        unseen: whether public tests are run on inputs of the hidden seed besides: their own are known to
-            learners, with what is expected, so a table of answers would do.
+        unseen: whether public tests are also run on inputs of the hidden seed. Learners know the public
+            inputs and what is expected, so a table of answers would do for those.
     """
     outcomes = []
     for test in sorted(tests, key=lambda test: [int(part) for part in test.mark.id.split(".")]):
         if time.monotonic() >= until:
             outcome = TestOutcome(test.mark, "timed out", "no time left")
         else:
-            outcome = _outcome(test, open_(test.mark), hidden_seed, public_seed, unseen)
+            seeds: list[int | str] = [hidden_seed]
+            if test.mark.visibility == "public":
+                seeds = [public_seed, f"{hidden_seed}:unseen"] if unseen else [public_seed]
+            outcome = _run_test(test, open_(test.mark), seeds)
         outcomes.append(outcome)
         on_outcome(outcome)
     return outcomes
 
 
-def _outcome(
-    test: RubricTest, submission: Submission, hidden_seed: int, public_seed: int, unseen: bool
-) -> TestOutcome:
-    """Run one, and then a public one as if it were hidden: no word of what is right."""
+def _run_test(test: RubricTest, submission: Submission, seeds: list[int | str]) -> TestOutcome:
+    """Run one test on the inputs of each seed; only of the first one, feedback may show what was expected."""
     began, raised = time.monotonic(), None
-    public = test.mark.visibility == "public"
     try:
-        _run(test, submission, public_seed if public else hidden_seed)
-        if unseen and public:
-            _run(test, submission, f"{hidden_seed}:unseen", hide=True)
+        for seed in seeds:
+            _run_once(test, submission, seed, hide=seed != seeds[0])
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # SystemExit, where it is the learner's own process
@@ -92,25 +91,25 @@ def _outcome(
     return TestOutcome(test.mark, status, cause, [*submission.calls], seconds, raised)
 
 
-def _run(test: RubricTest, submission: Submission, seed: int | str, hide: bool = False) -> None:
-    """Run a test; once more in a process of its own, where another exercise's may be at fault."""
-    for again in (True, False):
+def _run_once(test: RubricTest, submission: Submission, seed: int | str, hide: bool) -> None:
+    """Run a test; again in a fresh process if the code of another exercise may have spoilt this one."""
+    for last in (False, True):
         submission.begin(test.mark)
         if hide:
             submission.reveal = False
         try:
             test.run(submission, Draw(seed, test.mark.test))
         except WorkerFailure as fault:
-            if again and submission.worker_reused and not fault.timed_out:
-                continue
-            raise
-        return
+            if last or not submission.worker_reused or fault.timed_out:
+                raise
+        else:
+            return
 
 
 def judged(error: BaseException | None, unchecked: bool = False) -> tuple[str, str]:
-    """The status of a test that ended like this, and why.
+    """The status of a test that ended with this error, and the cause.
 
-    A test may stumble over what a submission made up, where that is `unchecked`: not the test's fault.
+    Where a test uses values of the submission `unchecked`, an error in the test is the submission's fault.
     """
     if error is None:
         return "passed", ""
@@ -120,8 +119,6 @@ def judged(error: BaseException | None, unchecked: bool = False) -> tuple[str, s
         return "failed", f"raised {error}" + (f" ({error.place})" if error.place else "")
     if isinstance(error, WorkerFailure):
         return ("timed out" if error.timed_out else "crashed"), str(error)
-    if isinstance(error, Wrong):
-        return "failed", str(error)
     if isinstance(error, AssertionError):
         return "failed", str(error) or "a condition of the test does not hold"
     if unchecked and isinstance(error, Exception):

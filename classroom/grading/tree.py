@@ -2,8 +2,8 @@
 
     with laid_out(assignment, intake.files) as tree: ...      tree/step3_rag/retrieve/fuse.py is the learner's
 
-Nothing else of a submission is there, and nothing of the reference, the tests or the grader but the worker
-itself, the values that it speaks in, and the step's drivers.
+Nothing else of a submission is there. Of the grader there are the worker, the format of its messages, and the
+step's drivers; nothing of the reference or the tests.
 """
 
 from __future__ import annotations
@@ -16,14 +16,15 @@ from pathlib import Path
 
 from classroom.assignment.spec import Assignment, classroom_files, packages_of, stripped
 
-UNUSED = (".png", ".svg", ".safetensors", "README.md", "Dockerfile")  # by no exercise
+UNUSED = (".png", ".svg", ".safetensors", "README.md", "Dockerfile")  # no exercise needs them
 
 
 @cache
 def base(step: str) -> dict[str, bytes]:
-    """What all submissions of a step have in common, made once in a process."""
+    """The files that all submissions of a step have in common, made once in a process."""
     files = {name: each for name, each in stripped(packages_of(step)).items() if not name.endswith(UNUSED)}
-    return files | classroom_files(["protocol/worker.py", f"drivers/{step.partition('_')[0]}*.py"])
+    drivers = f"drivers/{step.partition('_')[0]}*.py"
+    return files | classroom_files("protocol/*.py", "drivers/__init__.py", drivers)
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""Code in a chapter, taken from its module, so that the two cannot disagree.
+"""Code in a chapter, taken from its module, so that the two always agree.
 
     <!-- code: tokens.py learn_merges, join -->
     ```python
@@ -6,7 +6,7 @@
     ```
 
 The comment names a file of the step (or `../shared/FILE`) and functions, classes or methods (`Class.method`)
-in it. `renew` fills the block below it. Of a docstring only the first line is shown, and marks for tools are
+in it. `renew` fills the block below it. Of a docstring only the first line is shown; markers and `noqa` are
 left out. An assignment renews its chapters from its own files, so that they show no solution.
 """
 
@@ -26,7 +26,7 @@ def renew(text: str, read: Callable[[str], str]) -> str:
     """The chapter with each excerpt as it is in its module; `read` gives the text of a file of the step.
 
     Raises:
-        ValueError: a comment names something that the file does not have.
+        ValueError: a comment names something that is not in the file.
     """
 
     def block(found: re.Match[str]) -> str:
@@ -39,7 +39,7 @@ def renew(text: str, read: Callable[[str], str]) -> str:
 
 
 def excerpt(source: str, name: str) -> str:
-    """One function, class or method of a module, with one line of its docstring and without marks.
+    """One function, class or method of a module, with one line of its docstring and without markers.
 
     Raises:
         ValueError: there is none of that name.

@@ -1,13 +1,13 @@
-"""`assign --check`: proof that an assignment can be done, can be graded, and gives nothing away.
+"""`assign --check`: check that an assignment can be solved and graded, and reveals no solution.
 
     exercises          5 to 8, 100 points together
     solutions          no line of one in any file of the starter
     reference          gets 100
     starter            gets 0, and every exercise is "not attempted"
-    public tests       pass in a starter that has the reference's files
+    public tests       pass in a starter with the reference's files
 
 A line of a solution is code, a comment or a line of a docstring between the markers, of more than 12
-characters, that stands nowhere else in the step's own code.
+characters, that occurs nowhere else in the step's code.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SECONDS = 300  # for the public tests
 
 @dataclass(frozen=True)
 class Row:
-    """What was held against the assignment."""
+    """One check of the assignment."""
 
     what: str
     holds: bool
@@ -47,7 +47,7 @@ def prove(
     isolation: str | None = None,
     on_stage: Callable[[str], None] = lambda _what: None,
 ) -> list[Row]:
-    """Hold everything against an assignment; `on_stage` is told what is tried next."""
+    """Run all checks; `on_stage` is told which one comes next."""
     rows = [_exercises(a), _solutions(a, files)]
     with tempfile.TemporaryDirectory(prefix="classroom-") as folder:
         made = Path(folder) / "starter"
@@ -72,7 +72,7 @@ def _exercises(a: Assignment) -> Row:
 
 
 def _solutions(a: Assignment, files: dict[str, bytes]) -> Row:
-    """No line of a solution in any file."""
+    """Whether no line of a solution is in any file."""
     secret = _secrets(a)
     for name, content in files.items():
         text = content.decode(errors="replace")
@@ -84,7 +84,7 @@ def _solutions(a: Assignment, files: dict[str, bytes]) -> Row:
 
 
 def _secrets(a: Assignment) -> dict[str, str]:
-    """The lines of solutions that stand nowhere else in the step's code, with their places."""
+    """The lines of solutions that occur nowhere else in the step's code, with their places."""
     secret, kept = dict[str, str](), list[str]()
     for name, path in sources(a.packages).items():
         if not name.endswith(".py"):
@@ -130,7 +130,7 @@ def _not_attempted(result: Result) -> tuple[bool, str]:
 
 
 def _public_tests(made: Path, a: Assignment) -> tuple[bool, str]:
-    """In the starter, with the reference's files in their places."""
+    """Run the public tests in the starter, with the reference's files."""
     for name in a.files:
         (made / name).write_bytes((ROOT / name).read_bytes())
     return _run(made, "-m", "pytest", "-q", "--no-header", "-p", "no:cacheprovider")
@@ -138,15 +138,12 @@ def _public_tests(made: Path, a: Assignment) -> tuple[bool, str]:
 
 def _run(made: Path, *args: str) -> tuple[bool, str]:
     """Run Python in the starter; whether it went well, and its last line."""
-    environment = {
-        name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTEST_ADDOPTS")
-    }
+    hidden = ("PYTHONPATH", "PYTEST_ADDOPTS")
+    env = {name: value for name, value in os.environ.items() if name not in hidden}
     command = [sys.executable, "-B", *args]
     try:
-        done = subprocess.run(
-            command, cwd=made, env=environment, capture_output=True, text=True, timeout=SECONDS
-        )
+        done = subprocess.run(command, cwd=made, env=env, capture_output=True, text=True, timeout=SECONDS)
     except subprocess.TimeoutExpired:
         return False, f"it took more than {SECONDS} s"
-    said = (done.stdout.strip() or done.stderr.strip() or "nothing was said").splitlines()
-    return done.returncode == 0, said[-1][:300]
+    printed = (done.stdout.strip() or done.stderr.strip() or "nothing was printed").splitlines()
+    return done.returncode == 0, printed[-1][:300]

@@ -1,4 +1,4 @@
-"""An assignment is made: a folder that stands alone, with a step's code, without any solution.
+"""Make an assignment: a folder that stands alone, with a step's code, without any solution.
 
     files = starter(assignment("step3"), variant=7)      by path, in memory
     write(files, Path("out"), force=False)               whole, or not at all
@@ -7,7 +7,7 @@
           tests/  classroom/  shared/  step3_rag/
 
 `classroom.json` is the manifest: the exercises with their files and hints, what is handed in, a hash of each
-file. The tests of this repository and the hidden tests don't go along.
+file. The tests of this repository and the hidden tests are not in it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from __future__ import annotations
 import hashlib
 import json
 import posixpath
-import re
 import tempfile
 import tomllib
 from pathlib import Path, PurePosixPath
@@ -30,12 +29,15 @@ SCHEMA = "classroom/assignment/v1"
 MANIFEST = "classroom.json"
 IGNORED = ".venv/\n__pycache__/\n*.egg-info/\n.pytest_cache/\n.env\nhand-in.tar.gz\n"
 IGNORED += ".classroom.json\n"  # of hint
-# Should a learner's file come to import another one, the assignment is not made.
-FOR_LEARNERS = re.compile(
-    r"classroom/(__init__|(learner|drivers|rubrics)/\w+|(assignment|grading|intake|protocol)/__init__"
-    r"|assignment/rubric|intake/harmless|grading/(callbacks|calls|compare|comparing|draw|expected|made|runner|submission|words)"
-    r"|protocol/(arrays|objects|wire))\.(py|txt)"
-)
+# The parts of `classroom` that learners get: the commands, and what runs the public tests.
+FOR_LEARNERS = [
+    *("learner/*.py", "assignment/__init__.py", "assignment/rubric.py", "drivers/__init__.py"),
+    *("intake/__init__.py", "intake/harmless.py", "rubrics/__init__.py"),
+    *("grading/__init__.py", "grading/callbacks.py", "grading/calls.py", "grading/compare.py"),
+    *("grading/draw.py", "grading/expected.py", "grading/runner.py", "grading/submission.py"),
+    *("grading/words.txt", "protocol/__init__.py", "protocol/arrays.py", "protocol/objects.py"),
+    "protocol/wire.py",
+]
 
 
 def starter(a: Assignment, variant: int) -> dict[str, bytes]:
@@ -67,12 +69,12 @@ def starter(a: Assignment, variant: int) -> dict[str, bytes]:
 
 
 def _classroom(a: Assignment) -> dict[str, bytes]:
-    """The learner's part of this package."""
-    roots = ["learner/*", "grading/expected.py", f"drivers/{a.number}*.py", f"rubrics/{a.number}_public*.py"]
-    files = classroom_files(roots)
-    for name in files:
-        if not FOR_LEARNERS.fullmatch(name) or "_hidden" in name:
-            raise RuntimeError(f"{name} is not for learners, and one of their files imports it")
+    """The learner's part of this package, with the public tests and what they need."""
+    tests = [f"drivers/{a.number}*.py", f"rubrics/{a.number}_*.py"]
+    if a.number == "step5":
+        tests.append("rubrics/databases.py")
+    files = classroom_files(*FOR_LEARNERS, *tests)
+    files = {name: content for name, content in files.items() if "_hidden" not in name}
     files["classroom/__main__.py"] = files["classroom/learner/__main__.py"]
     return files
 
@@ -107,10 +109,10 @@ def _manifest(a: Assignment, variant: int, files: dict[str, bytes]) -> bytes:
 
 
 def write(files: dict[str, bytes], out: Path, force: bool = False) -> None:
-    """Write the folder. What goes wrong leaves nothing behind, and the folder that was there as it was.
+    """Write the folder. An error leaves nothing behind, and an existing folder unchanged.
 
     Raises:
-        UserError: there is something already, or it can't be written.
+        UserError: the folder exists already, or can't be written.
     """
     if out.is_symlink() or (out.exists() and not out.is_dir()):
         raise UserError(f"{out} is not a folder; name one that is new or empty")

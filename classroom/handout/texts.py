@@ -2,7 +2,7 @@
 
     render("HANDOUT.md", a=assignment, ...)
 
-A lesson goes along as it is, without links to what does not.
+Lessons are included without links to files that are not.
 """
 
 from __future__ import annotations
@@ -22,13 +22,11 @@ from packaging.requirements import Requirement
 from classroom.assignment.spec import ROOT, Assignment, Task
 from classroom.grading.calls import CallRecord
 
-LEARNERS_NEED = {"pytest"}  # of the extra `classroom`: the rest is the instructors'
+LEARNERS_NEED = {"pytest"}  # of the extra `classroom`: instructors need the rest
 LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\[\]]*\])*)\]\(([^()\s]+)\)")
 FENCE = re.compile(r"^( {0,3}```.*?^ {0,3}```[^\S\n]*$)", re.MULTILINE | re.DOTALL)
 EXAMPLES = 3  # of an exercise
-SHOWN = 160  # characters of a call or of what it gives
-
-
+SHOWN = 160  # characters of a call or its result
 TEMPLATES = Path(__file__).with_name("templates")
 
 
@@ -38,7 +36,7 @@ def _environment() -> jinja2.Environment:
         loader=jinja2.FileSystemLoader(TEMPLATES),
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,
-        autoescape=False,  # Markdown, make and TOML, of our own
+        autoescape=False,  # our own Markdown, make and TOML
     )
     made.filters["toml"] = lambda value: json.dumps(value, ensure_ascii=False, indent=1)
     return made
@@ -50,7 +48,7 @@ def render(template: str, **values: Any) -> bytes:
 
 
 def texts(a: Assignment, examples: dict[str, list[CallRecord]], tests: Iterable[str]) -> dict[str, bytes]:
-    """All that is written for an assignment, by path. `tests` are the files with its public tests."""
+    """The texts of an assignment, by path. `tests` are the files with its public tests."""
     marks = [mark for task in a.tasks for mark in task.exercise.marks]
     shown = {id: _shown(found) for id, found in examples.items()}
     modules = [each.removesuffix(".py").replace("/", ".") for each in tests]
@@ -73,7 +71,7 @@ def texts(a: Assignment, examples: dict[str, list[CallRecord]], tests: Iterable[
 
 
 def _shown(examples: list[CallRecord]) -> list[CallRecord]:
-    """A few calls that fit on a line, of each function one before there are two of another."""
+    """A few calls that fit on a line: one of each function before a second one of any."""
     short = [each for each in examples if _is_short(each)]
     first = {each.call.partition("(")[0]: each for each in reversed(short)}
     return [*reversed(first.values()), *(each for each in short if each not in first.values())][:EXAMPLES]
@@ -84,12 +82,12 @@ def _is_short(example: CallRecord) -> bool:
 
 
 def _anchor(task: Task) -> str:
-    """What GitHub makes of the heading of a task."""
+    """The anchor that GitHub gives to the heading of a task."""
     return re.sub(r"[^\w\- ]", "", f"{task.id} {task.exercise.title}".lower()).replace(" ", "-")
 
 
 def _project(a: Assignment) -> bytes:
-    """pyproject.toml with what this step needs."""
+    """pyproject.toml with the requirements of this step."""
     whole = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     extras: dict[str, list[str]] = whole["project"]["optional-dependencies"]
     wanted, waiting = {}, [a.number]
@@ -104,7 +102,7 @@ def _project(a: Assignment) -> bytes:
 
 
 def without_dangling(text: str, folder: str, there: Container[str]) -> str:
-    """A lesson without links to files that aren't there; `folder` is where it lies. Code is left alone."""
+    """A lesson without links to files that aren't there; `folder` is its own. Code is left alone."""
 
     def kept(found: re.Match[str]) -> str:
         image, words, target = found.groups()

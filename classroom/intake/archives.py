@@ -1,8 +1,8 @@
 """Submitted archives, read in memory: .zip, .tar and .tar.gz, told apart by their first bytes. Used by
 reader.py, in its own process.
 
-What an archive claims is not believed: entries and sizes are bounded both as they are declared and as
-they turn out. A name that stands twice is refused, since programs differ in which one they take.
+Entries and sizes are limited both as an archive declares them and as they really are. A name that occurs
+twice is refused, since programs differ in which of the two they take.
 """
 
 from __future__ import annotations
@@ -22,12 +22,11 @@ from typing import NamedTuple
 
 from classroom.intake.source import MAX_BYTES, MAX_ENTRIES, Missing, Refused, limited
 
-MAX_ARCHIVE = 64 << 20  # bytes, as it lies there; and of a .tar.gz also as it is inside
-# Bytes of a tar's long names and other records: tarfile takes them apart in squared time.
-MAX_HEADER = 64 << 10
+MAX_ARCHIVE = 64 << 20  # bytes of the file; of a .tar.gz, also of the .tar inside
+MAX_HEADER = 64 << 10  # bytes of a tar's long names and other records: tarfile parses them in squared time
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 IS_ENCRYPTED = 0x1
-RECORDS = b"xgXLK"  # kinds of tar headers that tell of the next file
+RECORDS = b"xgXLK"  # kinds of tar headers that describe the next file
 
 
 def open_archive(path: Path) -> Archive:
@@ -46,9 +45,9 @@ def open_archive(path: Path) -> Archive:
             return Archive(_tar(content))
     except Refused:
         raise
-    except Exception as error:  # whatever broken data makes of the libraries
+    except Exception as error:  # the libraries raise anything on broken data
         raise Refused(f"a damaged archive ({type(error).__name__})") from None
-    raise Refused("it is not a folder, a .zip or a .tar.gz: nothing else is read here")
+    raise Refused("it is not a folder, a .zip or a .tar.gz: nothing else is read")
 
 
 def _content(path: Path) -> bytes:
@@ -65,7 +64,7 @@ def _content(path: Path) -> bytes:
 
 
 class Entry(NamedTuple):
-    """A file in an archive. `date` is in seconds of 1970, None where there is none."""
+    """A file in an archive. `date` is in seconds since 1970, None where there is none."""
 
     name: str
     read: Callable[[], bytes]
@@ -73,7 +72,7 @@ class Entry(NamedTuple):
 
 
 class Archive:
-    """Entries by their names: reads as `Folder` does."""
+    """Entries by their names, with the methods of `Folder`."""
 
     def __init__(self, entries: list[Entry]) -> None:
         self._all = entries
@@ -115,7 +114,7 @@ def _zip(content: bytes) -> list[Entry]:
 
 
 def _date_in_zip(entry: zipfile.ZipInfo) -> float | None:
-    """The local time of whoever made it, whose zone is not known: taken as this machine's."""
+    """The local time of the machine that made it. Its zone is unknown: this machine's is taken."""
     try:
         return datetime(*entry.date_time).timestamp()
     except (ValueError, OverflowError, OSError):
@@ -129,7 +128,7 @@ def _read_zip(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
     if entry.flag_bits & IS_ENCRYPTED:
         raise Refused("it is encrypted")
     if entry.compress_type not in METHODS:
-        raise Refused("it is compressed in a way that is not read here: use an ordinary .zip")
+        raise Refused("it is compressed in an unusual way: use an ordinary .zip")
     if entry.file_size > MAX_BYTES:
         raise Refused(f"it is larger than {MAX_BYTES:,} bytes")
     with archive.open(entry) as file:
@@ -144,8 +143,8 @@ def _unzipped(content: bytes) -> bytes:
     return inside
 
 
-def _look_at_headers(content: bytes) -> None:
-    """Count the headers of a tar and measure its records, before tarfile takes any of them apart.
+def _check_headers(content: bytes) -> None:
+    """Count the headers of a tar and measure its records, before tarfile parses them.
 
     Raises:
         Refused: there are too many, or one is too long.
@@ -154,7 +153,7 @@ def _look_at_headers(content: bytes) -> None:
     while len(header := content[place : place + 512]) == 512 and header.strip(b"\0"):
         text = header[124:136].strip(b"\0 ")
         size = int.from_bytes(text[1:], "big") if text[:1] == b"\x80" else int(text or b"0", 8)
-        if header[156:157] in RECORDS and header[156:157] and size > MAX_HEADER:
+        if (kind := header[156:157]) and kind in RECORDS and size > MAX_HEADER:
             raise Refused("a header of the archive is longer than any name")
         if (count := count + 1) > 2 * MAX_ENTRIES:
             raise Refused(f"the archive has more than {MAX_ENTRIES:,} entries")
@@ -162,7 +161,7 @@ def _look_at_headers(content: bytes) -> None:
 
 
 def _tar(content: bytes) -> list[Entry]:
-    _look_at_headers(content)
+    _check_headers(content)
     archive = tarfile.open(fileobj=io.BytesIO(content), mode="r:")  # noqa: SIM115  (read later, from memory)
     return [
         Entry(entry.name, partial(_read_tar, archive, entry), float(entry.mtime) if entry.isfile() else None)

@@ -13,7 +13,7 @@ from pathlib import Path
 from classroom.intake.source import MAX_BYTES, MAX_ENTRIES, Missing, Refused, limited
 
 MAX_NAMES = 1_000  # of a folder that are looked at
-# No link is followed, and a pipe that has come to a file's place does not hold us.
+# No link is followed, and opening a pipe in place of a file does not block.
 FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
@@ -24,14 +24,14 @@ class Folder:
         self._path = path
 
     def names(self, folder: str) -> tuple[list[str], list[str]]:
-        """Folders and other things in a folder; an empty name is the top."""
+        """The folders and the other entries in a folder; an empty name is the top."""
         folders, others = [], []
         with (
             contextlib.suppress(OSError, Refused),
             self._opened(folder) as handle,
-            os.scandir(handle) as found,
+            os.scandir(handle) as entries,
         ):
-            for entry in islice(found, MAX_NAMES):
+            for entry in islice(entries, MAX_NAMES):
                 (folders if entry.is_dir(follow_symlinks=False) else others).append(entry.name)
         return folders, others
 
@@ -51,6 +51,8 @@ class Folder:
         except (FileNotFoundError, NotADirectoryError):
             raise Missing("it is not there") from None
         except OSError as error:
+            if error.errno == errno.ENXIO:  # a socket
+                raise Refused("it is not an ordinary file") from None
             raise Refused(f"it can't be read ({error.strerror})") from None
 
     @contextlib.contextmanager
@@ -58,7 +60,12 @@ class Folder:
         handle = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY)
         try:
             for part in filter(None, path.split("/")):
-                inner = _open(part, handle)
+                try:
+                    inner = os.open(part, FLAGS, dir_fd=handle)
+                except OSError as error:
+                    if error.errno == errno.ELOOP:
+                        raise Refused(f"{part} is a symbolic link") from None
+                    raise
                 os.close(handle)
                 handle = inner
             yield handle
@@ -66,20 +73,9 @@ class Folder:
             os.close(handle)
 
     def dates(self) -> Iterator[float]:
-        """When each regular file was written to, in seconds of 1970."""
+        """When each regular file was last written, in seconds since 1970."""
         files = (os.path.join(folder, name) for folder, _, names in os.walk(self._path) for name in names)  # noqa: PTH118
         for path in islice(files, MAX_ENTRIES):
             facts = os.lstat(path)
             if stat.S_ISREG(facts.st_mode):
                 yield facts.st_mtime
-
-
-def _open(name: str, folder: int) -> int:
-    try:
-        return os.open(name, FLAGS, dir_fd=folder)
-    except OSError as error:
-        if error.errno == errno.ELOOP:
-            raise Refused(f"{name} is a symbolic link") from None
-        if error.errno == errno.ENXIO:  # a socket
-            raise Refused("it is not an ordinary file") from None
-        raise

@@ -1,8 +1,8 @@
-"""Reads one submission in a process of its own, which may be killed: nothing is unpacked in the grader's.
+"""Reads one submission in a process of its own, so that nothing is unpacked in the grader's.
 
     python -I -S reader.py     {"path": "ada.zip", "wanted": ["step3_rag/retrieve/fuse.py"]} comes on stdin
 
-What was found goes to stdout as JSON: see take.py, which starts it. A limit that it runs into ends it.
+The result goes to stdout as JSON: see take.py, which starts it. Whatever exceeds a limit ends it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Found:
 
 
 def read(path: Path, wanted: Sequence[str]) -> Found:
-    """Read the wanted files of a folder or an archive; whatever is wrong becomes a note."""
+    """Read the wanted files of a folder or an archive; problems become notes."""
     found = Found()
     try:
         source = Folder(path) if path.is_dir() else open_archive(path)
@@ -62,7 +62,7 @@ def read(path: Path, wanted: Sequence[str]) -> Found:
 
 
 def _read_file(source: Folder | Archive, top: str, name: str, wanted: Sequence[str], found: Found) -> None:
-    """Read a file from its place, or from the top, where no other file that is wanted has its name."""
+    """Read a file from its path, or from the top if no other wanted file has its name."""
     base = name.rpartition("/")[2]
     alone = sum(each.rpartition("/")[2] == base for each in wanted) == 1
     for place in dict.fromkeys([name, base] if alone else [name]):
@@ -80,7 +80,7 @@ def _read_file(source: Folder | Archive, top: str, name: str, wanted: Sequence[s
 
 
 def _top(source: Folder | Archive, wanted: Sequence[str]) -> str:
-    """The folder that the submission lies in; mostly none."""
+    """The folder that the submission lies in; usually none."""
     top = ""
     for _ in range(NESTED):
         folders, files = source.names(top)
@@ -105,7 +105,7 @@ def _join(folder: str, name: str) -> str:
 
 
 def limit() -> None:
-    """Bound this process where the system can: memory, processor time, and no file may be written."""
+    """Limit this process, as far as the system can: memory, processor time, and no file may be written."""
     try:
         import resource
     except ImportError:  # Windows
@@ -119,7 +119,7 @@ def limit() -> None:
 
 
 def main() -> None:
-    """Read what is asked for."""
+    """Read what stdin asks for."""
     limit()
     told = json.loads(sys.stdin.buffer.read())
     try:

@@ -1,4 +1,4 @@
-"""Why a file of a submission may not be read, and how large it may be."""
+"""Why a file of a submission is refused, and how large it may be."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ MAX_ENTRIES = 5_000  # of an archive, and of a folder whose dates are read
 
 
 class Refused(Exception):
-    """Why a file is not taken, in words."""
+    """A file is refused; the text says why."""
 
 
 class Missing(Refused):
@@ -15,7 +15,7 @@ class Missing(Refused):
 
 
 def limited(content: bytes) -> bytes:
-    """The contents, unless they are too much.
+    """The contents, unless they are too large.
 
     Raises:
         Refused: they are.

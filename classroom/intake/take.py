@@ -5,15 +5,15 @@
     intake.notes                           what was refused or is missing, for the instructor
     intake.newest                          the newest date of a file inside: a learner's own claim
 
-The list is the grader's own. Only regular files are read, on a path without symbolic links, and at most 1
-MiB of each. Nothing is unpacked onto the disk, so a name in an archive leads nowhere. Whatever is wrong
-becomes a note: the only error is a submission that isn't there.
+The list of files is the grader's own. Only regular files are read, on a path without symbolic links, and at
+most 1 MiB of each. Nothing is unpacked onto the disk, so a name in an archive leads nowhere. Problems become
+notes: the only error is a submission that isn't there.
 
 A submission may lie in one folder inside (as `unzip` and GitHub make them), or hold its files without
 folders (as some upload forms do).
 
-A process of its own (reader.py) with limits on memory and time reads it, so that nothing is decompressed
-or taken apart here.
+A separate process (reader.py) with limits on memory and time reads it, so that nothing is decompressed or
+parsed here.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ READER = Path(__file__).with_name("reader.py")
 
 @dataclass
 class Intake:
-    """What is graded."""
+    """What was read of a submission."""
 
     name: str  # of the submission
     files: dict[str, bytes] = field(default_factory=dict)
@@ -50,7 +50,7 @@ class Intake:
     newest: datetime | None = None  # date of a file
 
     def note(self, text: str) -> None:
-        """Tell the instructor, not for ever."""
+        """Tell the instructor something, as long as there are few notes."""
         if len(self.notes) < MAX_NOTES:
             self.notes.append(harmless(" ".join(text.split()), 300))
 
@@ -73,16 +73,16 @@ def take(path: Path, wanted: Sequence[str] = ()) -> Intake:
     intake.files = {name: base64.b64decode(content) for name, content in told["files"].items()}
     intake.variant = told["variant"]
     if told["newest"] is not None:
-        with contextlib.suppress(ValueError, OverflowError, OSError):  # no year that there is
+        with contextlib.suppress(ValueError, OverflowError, OSError):  # a year that does not exist
             intake.newest = datetime.fromtimestamp(told["newest"], UTC)
     return intake
 
 
 def must_be_there(path: Path) -> None:
-    """Refuse a submission that there is not.
+    """Refuse a submission that does not exist.
 
     Raises:
-        UserError: there is none.
+        UserError: it does not.
     """
     if not os.path.lexists(path):
         raise UserError(f"there is no submission {str(path)!r}; name a folder, a .zip or a .tar.gz")

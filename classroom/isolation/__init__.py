@@ -1,4 +1,4 @@
-"""Where a submission runs: the seam between the grader and the sandboxes, which are the other files here.
+"""Where a submission runs: the interface between the grader and the sandboxes, the other files here.
 
     >>> tried("rlimits")
     ('solutions', 'writing', ...)
@@ -8,10 +8,10 @@
     >>> box.close()
 
 A level is tried before it is used: a small program in it tries to reach the network, read a solution, write
-outside, and reach the grader, and what it manages is named. Only a level where it manages nothing is safe.
-What each level stops is in stops.py, and all of it is attacked in tests/classroom/test_isolation.py.
+outside, and reach the grader. A level is safe only if all of that fails. The table of what each level stops
+is in stops.py, and tests/classroom/test_isolation.py attacks all of it.
 
-Linux has both levels; macOS has `rlimits` only, which is not safe, and never ran there. Windows has none.
+Linux has both levels; macOS has only `rlimits`, which is not safe and was never run there. Windows has none.
 """
 
 from __future__ import annotations
@@ -40,11 +40,10 @@ __all__ = ["LEVELS", "Limits", "chosen", "open_worker", "tried"]
 
 
 def rlimits(place: Place) -> list[str]:
-    """Level 2: limits of the kernel's for a process, and the filter. NOT SAFE for submitted code.
+    """Level 2: the kernel's limits for a process, and the filter. NOT SAFE for submitted code.
 
     A submission runs as the grader's own user: it can read the solutions and the other submissions, write
-    wherever that user can, and end the grader. It is there so that code of people one trusts can be graded
-    everywhere.
+    wherever that user can, and end the grader. With it, code of people you trust can be graded anywhere.
 
     Raises:
         Missing: Windows has no such limits.
@@ -58,16 +57,16 @@ def rlimits(place: Place) -> list[str]:
 LEVELS: dict[str, Callable[[Place], list[str]]] = {"sandlock": sandlock.command, "rlimits": rlimits}
 LIMITS = Limits()
 PROBE_SECONDS = 20.0
-UIDS = range(61_184, 65_520)  # systemd's for users that exist for a while; below what containers map
+UIDS = range(61_184, 65_520)  # systemd's range for temporary users; below the ids that containers map
 
 
 def open_worker(tree: Path, level: str | None = None, limits: Limits = LIMITS) -> Box:
-    """A worker that holds the submission in `tree`, in the best sandbox that the machine has.
+    """A worker that holds the submission in `tree`, in the best sandbox of the machine.
 
-    The worker may be another user of the machine, so others must be able to read the tree.
+    The worker may run as another user, so others must be able to read the tree.
 
     Raises:
-        UserError: there is no such level here.
+        UserError: this level is not available.
     """
     level, safe = chosen(level)
     tree = tree.resolve()
@@ -79,10 +78,10 @@ def open_worker(tree: Path, level: str | None = None, limits: Limits = LIMITS) -
 
 
 def chosen(wanted: str | None) -> tuple[str, bool]:
-    """The level that is wanted, or the best one that works here, and whether it is safe.
+    """The wanted level, or the best one that works here, and whether it is safe.
 
     Raises:
-        UserError: there is no such level here.
+        UserError: it is not available.
     """
     if wanted is not None and wanted not in LEVELS:
         raise UserError(f"no such isolation: {wanted[:60]}; there is {', '.join(LEVELS)}")
@@ -99,7 +98,7 @@ def chosen(wanted: str | None) -> tuple[str, bool]:
 
 @functools.cache
 def tried(level: str) -> tuple[str, ...]:
-    """What went through in this level, tried once by probe.py.
+    """What this level let through when probe.py tried it, once in a process.
 
     Raises:
         Missing: it does not work here.
@@ -137,7 +136,7 @@ def tried(level: str) -> tuple[str, ...]:
 
 @contextlib.contextmanager
 def _place(level: str, tree: Path, limits: Limits, command: list[str]) -> Iterator[Place]:
-    """A scratch folder, and for root a user id that nobody has, as long as they are needed."""
+    """A scratch folder, and for root an unused user id, as long as they are needed."""
     with contextlib.ExitStack() as stack:
         folder = Path(tempfile.mkdtemp(prefix="sandbox-")).resolve()
         stack.callback(remove, folder)
@@ -153,7 +152,7 @@ def _place(level: str, tree: Path, limits: Limits, command: list[str]) -> Iterat
 
 
 def _free_uid() -> tuple[int, socket.socket]:
-    """A user id that nobody has, and what holds it: an abstract socket, which goes with the process."""
+    """An unused user id, and what reserves it: an abstract socket, which ends with this process."""
     import pwd  # not on Windows
 
     taken = {user.pw_uid for user in pwd.getpwall()}

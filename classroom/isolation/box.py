@@ -1,10 +1,10 @@
-"""A sandbox that runs: its keeper, the pipes to its worker, and the end of what it printed.
+"""A running sandbox: its keeper, the pipes to its worker, and the end of what it printed.
 
     grader ── keeper.py ── start.py, which becomes worker.py
        └────── stdin, stdout, stderr ──────┘
 
-`Box` is what the grader holds. It is closed by asking the keeper; where that does not answer, all that can
-be found of the sandbox is killed from here.
+`Box` is what the grader holds. To close it, the keeper is asked; if that does not answer, all processes of
+the sandbox that can be found are killed from here.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ PATIENCE = 1.5  # seconds for the keeper to end everything
 
 
 class Box:
-    """A worker in a sandbox, with pipes: file descriptors, of which `stdin` and `stdout` do not block."""
+    """A worker in a sandbox. `stdin` and `stdout` are descriptors of its pipes, and do not block."""
 
     def __init__(self, level: str, safe: bool, place: Place, command: list[str]) -> None:
         self.level, self.safe = level, safe
-        self.at_end: Callable[[], None] = lambda: None  # when it is closed and nothing of it runs
+        self.at_end: Callable[[], None] = lambda: None  # called when nothing of it runs any more
         self._place = place
         self._broken: str | None = None
         self._ended: int | None = None
@@ -75,12 +75,12 @@ class Box:
         self._reader.start()
 
     def broken(self) -> str | None:
-        """Which limit it has run into (memory, disk, output, processes), in words; None while all is well."""
+        """The limit that it has exceeded (memory, disk, output, processes) as text, or None."""
         self._hear()
         return self._broken
 
     def why_ended(self) -> str:
-        """In words, once it has closed its pipes: exit code, signal, limit."""
+        """Why it has closed its pipes, as text: exit code, signal, or limit."""
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             self._hear()
@@ -94,11 +94,11 @@ class Box:
         return ended_in_words(self._ended, self._place.limits.cpu_seconds)
 
     def output(self) -> str:
-        """The end of what it printed (stdout and stderr), bounded, as text."""
+        """The end of what it printed (stdout and stderr), as text."""
         return bytes(self._tail).decode("utf-8", "replace")
 
     def close(self) -> None:
-        """End it and everything that it started; never raises, never waits for long."""
+        """End it and everything that it started; never raises, and never waits for long."""
         if self._closed:
             return
         self._closed = True
@@ -107,7 +107,7 @@ class Box:
                 step()
 
     def _read(self) -> None:
-        """Take what it prints, so that it never waits for a reader; too much of it ends it."""
+        """Read what it prints, so that it never waits for a reader; too much output ends it."""
         with contextlib.suppress(OSError):
             while more := os.read(self._stderr, 1 << 16):
                 self._printed += len(more)
@@ -116,10 +116,10 @@ class Box:
                 if self._printed > self._place.limits.output and self._broken is None:
                     self._broken = f"it printed more than {words(self._place.limits.output)}"
                     self._keeper.terminate()
-        os.close(self._stderr)  # here, where nobody can be reading it
+        os.close(self._stderr)  # here, so that no read is going on
 
     def _hear(self) -> None:
-        """What the keeper said meanwhile. It never ends without a word."""
+        """Read the keeper's messages. It never ends without one."""
         with contextlib.suppress(OSError):
             heard = os.read(self._news, 1 << 12)
             if not heard and self._ended is None and self._broken is None:
@@ -144,14 +144,14 @@ class Box:
         self._reader.join(0.5)
 
     def _remove(self) -> None:
-        """Thousands of folders can take longer than one should wait: 6 ms for each were seen."""
+        """Remove the folders, without waiting for long: thousands may take 6 ms each."""
         remover = threading.Thread(target=self.at_end, name="removes a sandbox")
         remover.start()
         remover.join(1.0)
 
 
 def ended_in_words(code: int, cpu_seconds: int) -> str:
-    """How a process ended."""
+    """How a process ended, as text."""
     number = -code
     if number == signal.SIGXCPU:
         return f"it used more than {cpu_seconds} s of processor time"
@@ -162,7 +162,7 @@ def ended_in_words(code: int, cpu_seconds: int) -> str:
 
 
 def end_from_outside(keeper: subprocess.Popen[bytes], place: Place) -> None:
-    """Kill what a keeper that was itself killed, or can't, left behind, as far as it can be told."""
+    """Kill what is left of a sandbox whose keeper was killed, as far as it can be found."""
     deadline = time.monotonic() + 0.5
     while time.monotonic() < deadline:
         left = descendants(keeper.pid) if keeper.poll() is None else []

@@ -1,17 +1,16 @@
-"""The process above a sandbox: starts it, watches what it uses, and ends everything that it ever started.
+"""The process above a sandbox: starts it, watches what it uses, and ends everything that it started.
 
     python -I -S keeper.py SPEC
 
 SPEC is JSON: the command, two descriptors, and the limits (see box.py). Each sandbox has one keeper, which is
-outside of it. What a sandbox orphans becomes the keeper's child (it is a "subreaper"), so double forks and
-new sessions hide nothing. It says what happened on one descriptor, in lines:
+outside of it. Orphans of a sandbox become the keeper's children (it is a "subreaper"), so double forks and
+new sessions hide nothing. It writes what happened to the descriptor `news`, in lines:
 
     limit it used more than 2 GiB of memory
     ended 3                                      exit code; -9: signal 9
 
-and ends all of it when it is told to by SIGTERM, or when the process that holds the other end of the other
-descriptor is gone; then it also deletes what that left behind.
-This file is trusted, and stands alone with those beside it.
+It ends the whole sandbox on SIGTERM, or when the process at the other end of the descriptor `lifeline` is
+gone; then it also deletes that sandbox's folder. This file is trusted, and imports only files beside it.
 """
 
 from __future__ import annotations
@@ -32,12 +31,12 @@ sys.path.append(str(Path(__file__).parent))
 import removing  # pyrefly: ignore  (beside this file)
 import watch  # pyrefly: ignore
 
-TICK = 0.1  # seconds from look to look
+TICK = 0.1  # seconds between two looks
 SET_CHILD_SUBREAPER = 36  # of prctl(2)
 
 
 class Keeper:
-    """One sandbox: the process that was started, and what there is to say of it."""
+    """One sandbox: the process that was started, and its limits."""
 
     def __init__(self, spec: dict[str, Any]) -> None:
         self._spec = spec
@@ -49,7 +48,7 @@ class Keeper:
         signal.signal(signal.SIGCHLD, lambda *_: None)  # wakes
         self._watch = watch.Watch(os.getpid(), spec["limits"], spec["scratch"])
         self._worker = self._started()
-        self._gone = False  # laid to rest: its number may be another's
+        self._gone = False  # waited for: its pid may belong to another process
 
     def _started(self) -> int:
         worker = os.fork()
@@ -67,7 +66,7 @@ class Keeper:
         return worker
 
     def keep(self) -> None:
-        """Until it ends, breaks a limit, or is to be ended. Whatever happens, nothing of it stays."""
+        """Watch it until it ends, exceeds a limit, or has to be ended; then end all of its processes."""
         try:
             self._until_it_ends()
         except Exception as error:
@@ -94,7 +93,7 @@ class Keeper:
                 break
 
     def _looked(self) -> str | None:
-        """As the user that the sandbox is, where root may not look into others' processes: in a container."""
+        """Look at the limits: in a container, root may have to become the sandbox's user for that."""
         uid = self._spec["look_as"]
         if uid is None:
             return self._watch.look()
@@ -107,7 +106,7 @@ class Keeper:
             os.setegid(0)
 
     def _ended(self) -> int | None:
-        """How the worker ended, if it did; the orphans that ended are laid to rest."""
+        """The exit code of the worker, if it has ended; waits for ended orphans, too."""
         with contextlib.suppress(ChildProcessError):
             while (found := os.waitpid(-1, os.WNOHANG))[0]:
                 if found[0] == self._worker:
@@ -116,9 +115,9 @@ class Keeper:
         return None
 
     def _end(self) -> None:
-        """Kill all: at once what its user or else its group has, then what is left, after that was stopped.
+        """Kill all: first its user's or its group's processes at once; then stop and kill what is left.
 
-        A fork bomb at its limit fills each place that a death frees, faster than one can look around.
+        A fork bomb at its limit replaces each killed process faster than a loop can find them.
         """
         with contextlib.suppress(ProcessLookupError, PermissionError):
             if self._spec["uid"] is not None:
@@ -151,7 +150,7 @@ class Keeper:
 
 
 def _kill_all_of(uid: int) -> None:
-    """In one system call, as that user: no fork gets in between."""
+    """Kill all processes of a user in one system call, so that no fork gets in between."""
     if not (child := os.fork()):
         with contextlib.suppress(BaseException):
             os.setgroups([])

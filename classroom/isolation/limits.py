@@ -1,11 +1,11 @@
-"""What a submission may use, and the few variables of its environment.
+"""The limits of a sandbox, and the few variables of its environment.
 
     >>> Limits(memory=1 << 30).rlimits()["DATA"]
     1073741824
 
-The kernel holds what it can (resource limits); the rest is watched ten times a second by keeper.py. There is
-no limit on address space, which torch reserves without using it: RLIMIT_DATA counts what one process may
-write to, and the watch counts what all of them together really hold.
+The kernel enforces what it can (resource limits); keeper.py checks the rest ten times a second. Address space
+is not limited, since torch reserves it without using it: RLIMIT_DATA counts what one process may write to,
+and the watch counts what all of them together really hold.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Limits:
-    """Of one sandbox, all of its processes together; sizes in bytes."""
+    """For all processes of one sandbox together; sizes in bytes."""
 
     memory: int = 2 << 30
     processes: int = 64  # and threads
@@ -40,7 +40,7 @@ class Limits:
 
 
 def environment(scratch: Path) -> dict[str, str]:
-    """All of it: no key, token or path of the grader's gets in. One thread, as classes share cores."""
+    """The whole environment, without any key or path of the grader. One thread, as classes share cores."""
     one = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS")
     return {
         "PATH": "/usr/bin:/bin",

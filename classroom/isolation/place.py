@@ -1,10 +1,10 @@
-"""Where a submission is to run: its tree and scratch folder, what it may read, and its first command.
+"""A place to run a submission: its tree and scratch folder, what it may read, and its first command.
 
     >>> place = Place(tree, scratch, Limits(), worker_command(tree), uid=None)
     >>> place.first()
     ['/usr/bin/python3.11', '-I', '-S', '.../classroom/isolation/start.py', '{"scratch": ...}']
 
-May be read: Python, the libraries of this environment, the tree. Not the repository, not the steps where
+It may read Python, the libraries of this environment, and the tree; not the repository, nor the steps if
 they are installed among the libraries: they are the solutions.
 """
 
@@ -29,16 +29,16 @@ ROOT = HERE.parents[1]  # the repository, or the folder of the libraries
 SYSTEM = ("/usr/lib", "/usr/lib64", "/lib", "/lib64", "/usr/share/zoneinfo", "/sys/devices/system/cpu")
 SYSTEM += tuple(f"/etc/{name}" for name in ("ld.so.cache", "localtime", "mime.types", "nsswitch.conf"))
 SOLUTIONS = ("step[0-9]_*", "classroom", "tests")
-NICE = 5  # so that the grader and its keepers come first
+NICE = 5  # so that the grader and its keepers have priority
 
 
 class Missing(Exception):
-    """Why a level is not available here, in words."""
+    """A level is not available; the text says why."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """One sandbox that is to be. `uid`: a user that nobody is, where root may give one."""
+    """A sandbox before it starts. `uid`: an unused user id, if the grader is root."""
 
     tree: Path
     scratch: Path
@@ -47,7 +47,7 @@ class Place:
     uid: int | None
 
     def readable(self) -> list[str]:
-        """What exists of all that Python needs, none of it inside another."""
+        """The existing files and folders that Python needs, none of them inside another."""
         base = Path(sys.base_prefix)
         wanted = [python(), base / "lib", base / "lib64", Path(os.__file__).parent, *map(Path, SYSTEM)]
         wanted += [*site_packages(), self.tree]
@@ -55,9 +55,9 @@ class Place:
         return sorted(str(path) for path in there if not there & set(path.parents))
 
     def hidden(self) -> list[str]:
-        """What lies below what is readable and is not to be read.
+        """Folders inside the readable ones that must not be read.
 
-        Solutions, and libraries of the Python that this environment was made with: they may lie there, too.
+        Solutions, and the libraries of the base Python, which may hold solutions, too.
         """
         readable = {Path(path).resolve() for path in self.readable()}
         found = []
@@ -111,7 +111,7 @@ def site_packages() -> list[Path]:
 
 
 def base_packages() -> list[Path]:
-    """Where the Python that a virtual environment was made with has its own libraries."""
+    """Where the base Python of a virtual environment has its own libraries."""
     library = Path(os.__file__).resolve().parent
     folders = [library / "site-packages", library / "dist-packages", Path("/usr/lib/python3/dist-packages")]
     folders += Path("/usr/local/lib").glob("python3*/*-packages")
@@ -119,13 +119,13 @@ def base_packages() -> list[Path]:
 
 
 def worker_command(tree: Path) -> list[str]:
-    """What every sandbox of a submission becomes in the end."""
+    """The command of the worker, which every sandbox runs in the end."""
     worker = tree / "classroom" / "protocol" / "worker.py"
     return [str(python()), "-I", "-S", str(worker), str(tree), *map(str, site_packages())]
 
 
 def closed_to_others(paths: Iterable[str | Path]) -> Path | None:
-    """The first of these, or of the folders above them, that keeps another user from reading them."""
+    """The first of these paths, or of the folders above them, that another user may not read."""
     for path in (Path(path).resolve() for path in paths):
         for each, right in [(path, 0o004), *((up, 0o001) for up in path.parents)]:
             if not each.stat().st_mode & right:
@@ -146,6 +146,6 @@ def tasks_of_this_user() -> int:
 
 
 def may(capability: int) -> bool:
-    """Whether this process has a right of root's, by its number in capabilities(7); in containers few."""
+    """Whether this process has a capability, by its number in capabilities(7); containers leave few."""
     found = re.search(r"CapEff:\s*(\w+)", Path("/proc/self/status").read_text())
     return found is not None and bool(int(found[1], 16) >> capability & 1)

@@ -1,9 +1,9 @@
-"""Runs in a sandbox instead of a worker, once for each level: tries what must not work, and says what did.
+"""Runs in a sandbox instead of a worker, once for each level: tries what must not work, and reports what did.
 
     python -I -S probe.py FACTS
 
-FACTS is JSON: a port on which the grader listens, its process, a file of the repository, a file outside. The
-answer is a line of JSON, the words of `STOPS` (stops.py) for what went through.
+FACTS is JSON: a port on which the grader listens, its pid, a file of the repository, a file outside. The
+answer is a line of JSON: the rows of `STOPS` (stops.py) that went through.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 
 
 def attempts(facts: dict[str, Any]) -> dict[str, Callable[[], Any]]:
-    """Each ends with an exception where it is stopped."""
+    """Each raises an exception if it is stopped."""
     grader = facts["grader"]
     return {
         "network": lambda: socket.create_connection(("127.0.0.1", facts["port"]), 1),
@@ -31,7 +31,7 @@ def attempts(facts: dict[str, Any]) -> dict[str, Callable[[], Any]]:
 
 
 def changed_mode(path: Path) -> None:
-    """Raises OSError where that is not allowed, or is said to be done and was not."""
+    """Raises OSError if that is not allowed, or is reported as done and was not."""
     mode = path.stat().st_mode
     path.chmod(mode ^ 0o001)
     if path.stat().st_mode == mode:
@@ -39,7 +39,7 @@ def changed_mode(path: Path) -> None:
 
 
 def main() -> None:
-    """Try all of it. A scratch folder that can't be written to is a failure of its own."""
+    """Try all of them. A scratch folder that can't be written to is an error."""
     Path("proof").write_text("can be written")
     worked = []
     for name, attempt in attempts(json.loads(sys.argv[1])).items():

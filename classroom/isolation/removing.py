@@ -1,4 +1,4 @@
-"""Deleting a folder of whatever a submission made. Used by keeper.py, too, beside which it lies."""
+"""Deletes a folder in which a submission may have made anything. Used by keeper.py, too."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 
 
 def remove(folder: Path) -> None:
-    """Delete a folder of anything: unreadable, or so deep that its paths are too long to be said.
+    """Delete a folder, even if it is unreadable, or so deep that its paths are too long for the system.
 
-    What lies in a folder of it is first moved up, so no path is ever longer than two names.
+    Folders inside its folders are first moved up, so no path is ever longer than two names.
     """
     prefix, number = secrets.token_hex(8), 0
     folder.chmod(0o700)

@@ -1,16 +1,16 @@
 """Level 1: Landlock, through the package sandlock, and the filter of seccomp.py. Needs no root and no set-up.
 
 Landlock is the kernel's own way for a process to give up files
-(docs.kernel.org/userspace-api/landlock.html): what is not listed can't be opened, whoever one is. It also
-keeps signals and the memory of other processes away. Linux 6.2 or newer, also in containers.
+(docs.kernel.org/userspace-api/landlock.html): what is not listed can't be opened, not even by root. It also
+blocks signals to other processes and access to their memory. Linux 6.2 or newer, also in containers.
 
-sandlock offers more, which is not used, because it was tried (0.9.0, Linux 6.18):
+sandlock offers more. These parts were tried and are not used (0.9.0, Linux 6.18):
 - `popen` runs a supervisor that is asked for each open, stat and close: 97 us instead of 1.3, and importing
   torch takes 3.8 s instead of 1.2. `confine` is Landlock alone and costs nothing after the start.
 - `max_memory` needs that supervisor, and does not count memfds; `max_processes` does not count threads.
 - Its network rules let through MPTCP (which any TCP server answers), sends that connect (MSG_FASTOPEN) and
-  listening without binding. Modes, owners and times of any file of the same user can be changed, limits and
-  priorities of the grader too, and root keeps all rights. The filter and another user id stop these.
+  listening without binding. Modes, owners and times of the same user's files can be changed, as can limits
+  and priorities of the grader, and root keeps all rights. The filter and another user id stop these.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ OWN = (
 )
 DAC_READ_SEARCH = 2  # of capabilities(7)
 SIGNALS_SINCE = 6  # version of Landlock
-WEAKER = ("FS_IOCTL_DEV", "NET_TCP", "ABSTRACT_UNIX_SOCKET_SCOPE", "SIGNAL_SCOPE")  # the filter does these
+WEAKER = ("FS_IOCTL_DEV", "NET_TCP", "ABSTRACT_UNIX_SOCKET_SCOPE", "SIGNAL_SCOPE")  # the filter stops these
 
 
 def command(place: Place) -> list[str]:
-    """The first command of such a sandbox: another user where root may; Landlock; the filter.
+    """The first command of such a sandbox: another user (for root), Landlock, the filter.
 
     Raises:
         Missing: no sandlock, no Landlock, or no filter for this machine.
@@ -72,5 +72,5 @@ def command(place: Place) -> list[str]:
 
 
 def landlock_version() -> int:
-    """What this kernel offers; negative for none."""
+    """The version of Landlock in this kernel; negative without it."""
     return ctypes.CDLL(None, use_errno=True).syscall(444, None, ctypes.c_size_t(0), 1)

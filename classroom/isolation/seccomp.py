@@ -3,15 +3,14 @@
     >>> len(program()) % 8
     0
 
-It is nearly the same on every level. Without it even Landlock lets through: TCP by MPTCP or by a send that
-connects, listening on a port that nobody bound, changed modes, owners and times of any file of the same
-user, limits and priorities of the grader's own process, memory in files that have no name (memfd), and, for
-root, the clock and mounts. All of that was tried (tests/classroom/test_isolation.py).
+It is nearly the same on every level. Landlock alone lets through: TCP by MPTCP or by a send that connects,
+listening on a port that nobody bound, changed modes, owners and times of any file of the same user, limits
+and priorities of the grader's process, memory in files without a name (memfd), and, for root, the clock and
+mounts. tests/classroom/test_isolation.py tries all of that.
 
-A list of what is forbidden, not of what is allowed: which calls numpy and torch make changes with each
-release. Sockets can't be made at all; pairs of streams can, which is what asyncio needs. Where only the
-filter keeps other files' modes and times as they are, the calls do nothing and say that all is well, since
-`shutil.copy` makes them.
+It lists what is forbidden, not what is allowed: which calls numpy and torch make changes with each release.
+Sockets can't be made; pairs of streams can, which asyncio needs. Where only the filter protects modes and
+times of other files, these calls do nothing and report success, since `shutil.copy` makes them.
 
 Source: seccomp(2); numbers from the kernel's tables for x86-64 and arm64. Elsewhere there is no filter.
 """
@@ -75,11 +74,11 @@ REFUSED: dict[str, tuple[int | None, int | None]] = {
     **{"iopl": (172, None), "ioperm": (173, None), "personality": (135, 92), "vhangup": (153, 58)},
     "modify_ldt": (154, None),
 }
-SIGNALS: dict[str, tuple[int | None, int | None]] = {  # where nothing else stops those to the grader
+SIGNALS: dict[str, tuple[int | None, int | None]] = {  # refused where nothing else protects the grader
     **{"kill": (62, 129), "tkill": (200, 130), "tgkill": (234, 131), "pidfd_send_signal": (424, 424)},
     **{"rt_sigqueueinfo": (129, 138), "rt_tgsigqueueinfo": (297, 240)},
 }
-# Only about itself: refused where this argument is not 0.
+# Allowed for the process itself: refused where this argument is not 0.
 OF_OTHERS: dict[str, tuple[int, int, int]] = {  # (x86-64, arm64, argument)
     "prlimit64": (302, 261, 0),
     "sched_setaffinity": (203, 122, 0),
@@ -88,7 +87,7 @@ OF_OTHERS: dict[str, tuple[int, int, int]] = {  # (x86-64, arm64, argument)
     "sched_setattr": (314, 274, 0),
 }
 SETPRIORITY = (141, 140)  # of this process, and not of all that a group or a user runs
-# Some of what these do: refused where the argument has one of the values.
+# Refused where the argument has one of the values.
 COMMANDS: dict[str, tuple[int, int, int, tuple[int, ...]]] = {  # (x86-64, arm64, argument, values)
     # leases, which hold up whoever opens the file; signals when something happens to one; watching folders
     "fcntl": (72, 25, 1, (1024, 8, 15, 10, 1026)),  # F_SETLEASE, F_SETOWN, F_SETOWN_EX, F_SETSIG, F_NOTIFY
@@ -107,7 +106,7 @@ LOAD, EQUAL, ANY_BIT, AT_LEAST, RETURN = 0x20, 0x15, 0x45, 0x35, 0x06
 
 
 def program(signals: bool = True, modes: bool = True) -> bytes:
-    """The filter for this machine; nothing where its calls are not known.
+    """The filter for this machine; empty if the numbers of its calls are not known.
 
     `signals`, `modes`: whether signals may be sent, and files' modes and times set.
     """
@@ -130,9 +129,7 @@ def _steps(signals: bool, modes: bool, audit: int, column: int) -> Iterator[Step
     for number, answer in answers:
         if number is not None:
             yield from ((EQUAL, 0, 1, number), (RETURN, 0, 0, ERRNO | answer))
-    if (
-        not modes
-    ):  # to set the present time is what Path.touch tries first: were that ignored, it made no file
+    if not modes:  # Path.touch first sets the present time: if that were ignored, it would make no file
         yield from _unless(UTIMENSAT[column], 2, (EQUAL, 0, 1, 0), allowed=ERRNO)
     for *numbers, argument, values in COMMANDS.values():
         yield from _without(numbers[column], argument, values)

@@ -1,10 +1,10 @@
-"""The first thing that runs in a sandbox: gives up all that it has, then becomes the worker.
+"""The first program in a sandbox: gives up its rights, then becomes the worker.
 
     python -I -S start.py SPEC
 
-SPEC is JSON: what to give up, and the command to become (see place.py). This file is trusted and stands
+SPEC is JSON: what to give up, and the command of the worker (see place.py). This file is trusted and stands
 alone: it runs before anything of a submission, with the standard library only (and sandlock, on that level).
-What it gives up is gone for good: each step is one that the kernel does not let a process take back.
+The kernel lets no process take back any of these steps.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ libc = ctypes.CDLL(None, use_errno=True)
 
 
 def main() -> None:
-    """All steps in order, then the worker."""
+    """Take all steps in order, then become the worker."""
     spec = json.loads(sys.argv[1])
     os.closerange(3, 1 << 16)
     with contextlib.suppress(PermissionError):  # it leads a session already
@@ -51,7 +51,7 @@ def main() -> None:
 
 
 def limit(rlimits: dict[str, int]) -> None:
-    """Resource limits, never above what there is. At the end of processor time comes a signal with a name."""
+    """Set resource limits, never above the present ones. SIGXCPU comes a second before SIGKILL."""
     for name, value in rlimits.items():
         kind = getattr(resource, f"RLIMIT_{name}", None)
         if kind is not None:
@@ -72,9 +72,9 @@ def sandlock(rules: dict[str, Any]) -> Callable[[], None]:
 
 
 def become(uid: int | None, read_all: bool) -> None:
-    """Another user without any capability; `read_all` keeps the one to read what only root may.
+    """Become another user without any capability but, with `read_all`, that to read all files.
 
-    That one is for a Python in root's own folder, on the level where Landlock says what may be read.
+    It is for a Python in root's own folder, on the level where Landlock restricts what may be read.
     """
     if os.geteuid() == 0:
         for capability in range(64):  # not allowed where there is nothing to drop
@@ -94,18 +94,18 @@ def become(uid: int | None, read_all: bool) -> None:
 
 
 def forbid(paths: list[Path]) -> None:
-    """A layer of Landlock more: files below these can't be read, though what holds them can.
+    """Add a layer of Landlock: files below these paths can't be read, though the folders around them can.
 
-    Landlock knows no exceptions, so everything beside the way to each of them is allowed instead. Names can
-    still be listed: Python's importer lists whole folders.
+    Landlock has no exceptions, so instead everything beside the way to each path is allowed. Names can still
+    be listed: Python's importer lists whole folders.
     """
     handled = ctypes.create_string_buffer(struct.pack("=QQ", EXECUTE_READ, 0))
     ruleset = checked(system(CREATE_RULESET, ctypes.addressof(handled), 16, 0))
-    ways = {path.resolve() for path in paths}
-    folders = {folder for way in ways for folder in way.parents}
-    for beside in {each for folder in folders for each in folder.iterdir()} - ways - folders:
+    hidden = {path.resolve() for path in paths}
+    folders = {folder for path in hidden for folder in path.parents}
+    for beside in {each for folder in folders for each in folder.iterdir()} - hidden - folders:
         if beside.is_symlink():
-            continue  # what it points to has a name of its own
+            continue  # its target has a path of its own
         try:
             opened = os.open(beside, os.O_PATH)
         except FileNotFoundError:
@@ -128,7 +128,7 @@ def control(option: int, *values: int) -> None:
     """prctl(2).
 
     Raises:
-        OSError: the kernel said no.
+        OSError: the kernel refused.
     """
     rest = [ctypes.c_ulong(value) for value in (*values, 0, 0, 0, 0)[:4]]
     checked(libc.prctl(option, *rest))
@@ -140,7 +140,7 @@ def system(*values: int) -> int:
 
 
 def checked(result: int) -> int:
-    """What a call of the C library gave.
+    """The result of a call of the C library.
 
     Raises:
         OSError: it failed.

@@ -1,11 +1,11 @@
-"""What each level stops. The tests attack each row, and hold the lesson's table against it.
+"""What each level stops. The tests attack each row, and compare the lesson's table with this one.
 
     >>> STOPS["network"]
     ('sandlock', 'rlimits')
     >>> open_at("rlimits")[0]
     'solutions'
 
-So it is on Linux on x86-64 or arm64. What holds on no level: a hole in the kernel itself, and a submission's
+This holds on Linux on x86-64 or arm64. No level stops the use of a hole in the kernel, or a submission's
 attacks on itself.
 """
 

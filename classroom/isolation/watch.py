@@ -1,13 +1,12 @@
-"""What the processes of a sandbox use right now, against their limits. Used by keeper.py.
+"""Compares what the processes of a sandbox use right now with their limits. Used by keeper.py.
 
     >>> Watch(os.getpid(), limits, scratch).look()
     'it used more than 2 GiB of memory'
 
-Memory: resident and swapped out, with pages that several processes share counted once (PSS) as soon as it
-matters, and the tables of their pages. What the kernel keeps for pipes and sockets is not counted: at
-most some 50 MiB for each process. Processor time: of all together, also of those that ended. Disk: what
-lies in the scratch folder, and what was deleted there and is still open or mapped. Read from /proc: other
-systems show nothing.
+Memory: resident and swapped out, with shared pages counted once (PSS) as soon as it matters, and the page
+tables. Buffers of pipes and sockets in the kernel are not counted: at most some 50 MiB for each process.
+Processor time: of all processes together, also of those that ended. Disk: the scratch folder, and deleted
+files that are still open or mapped. All is read from /proc: other systems show nothing.
 """
 
 from __future__ import annotations
@@ -22,13 +21,13 @@ PROC = Path("/proc")
 
 
 class Watch:
-    """Looks at all below one process: `limits` as in limits.py."""
+    """Looks at all descendants of one process: `limits` as in limits.py."""
 
     def __init__(self, keeper: int, limits: dict[str, int], scratch: str) -> None:
         self._keeper, self._limits, self._scratch = keeper, limits, scratch
 
     def look(self) -> str | None:
-        """The limit that is broken, in words."""
+        """The limit that is exceeded, as text."""
         processes, tasks = descendants(self._keeper), 0
         for pid in processes:
             with contextlib.suppress(*GONE):
@@ -68,7 +67,7 @@ class Watch:
                         return too_much
                     if count > self._limits["files"]:
                         return f"it made more than {self._limits['files']} files"
-            except PermissionError:  # nothing is hidden from its owner
+            except PermissionError:  # its owner may open it
                 with contextlib.suppress(OSError):
                     os.chmod(folder, 0o700)  # noqa: PTH101
                     folders.append(folder)
@@ -80,7 +79,7 @@ class Watch:
 
 
 def _deleted(processes: list[int], scratch: str, file_size: int) -> int:
-    """Bytes of files without a name: open ones as they are, mapped ones as large as they may be."""
+    """Bytes of deleted files: of open ones the real size, of mapped ones the largest possible."""
     found: dict[tuple[int, int], int] = {}
     for pid in processes:
         with contextlib.suppress(*GONE):
@@ -101,7 +100,7 @@ def _deleted(processes: list[int], scratch: str, file_size: int) -> int:
 
 
 def _processor_time(processes: list[int]) -> float:
-    """Seconds of these, and of those that ended: what a process has waited for counts as its own."""
+    """Seconds of these processes, and of those that ended: a process's count includes its dead children's."""
     ended = os.times()
     ticks = 0
     for pid in processes:
@@ -112,7 +111,7 @@ def _processor_time(processes: list[int]) -> float:
 
 
 def _sum_of(pid: int, file: str, names: tuple[bytes, ...]) -> int:
-    """Bytes of some lines of a file of /proc, which says kB."""
+    """The sum of some lines of a file of /proc, in bytes."""
     with contextlib.suppress(*GONE):
         lines = (PROC / str(pid) / file).read_bytes().splitlines()
         return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith(names))

@@ -4,10 +4,11 @@
     python -m classroom hint 3.1      the first of three hints; again for the next
     python -m classroom proof         a page with your points, which an instructor can recompute
 
-In a starter this file is `classroom/__main__.py`. Nothing here grades: hidden tests are with your instructor.
+In a starter this file is `classroom/__main__.py`. It runs public tests only: the hidden ones are with your
+instructor.
 
 exit 0    it worked, whatever is solved
-exit 2    something you can put right
+exit 2    something you can correct
 exit 130  Ctrl-C
 """
 
@@ -23,9 +24,9 @@ from typing import Annotated, Any
 try:
     import rich  # noqa: F401
     import typer
-except ModuleNotFoundError as error:  # another Python than that of .venv is the most common slip
-    said = f"{sys.executable} has no {error.name}; take the python in .venv (make venv makes it)"
-    print(f"error: {said}", file=sys.stderr)
+except ModuleNotFoundError as error:  # the most common mistake is another Python than that of .venv
+    advice = "take the python in .venv (make venv makes it)"
+    print(f"error: {sys.executable} has no {error.name}; {advice}", file=sys.stderr)
     sys.exit(2)
 
 from classroom.learner.folder import ROOT, Starter
@@ -42,7 +43,7 @@ def status(as_json: Json = False) -> None:
     from classroom.learner import status
 
     starter = Starter.load(ROOT)
-    facts = status.facts(starter, status.tried(starter))
+    facts = status.run(starter)
     if as_json:
         print(json.dumps(facts, ensure_ascii=False, indent=1))
     else:
@@ -87,9 +88,9 @@ def proof(
     from classroom.learner import proof, status
 
     starter = Starter.load(ROOT)
-    facts = status.facts(starter, status.tried(starter))
+    facts = status.run(starter)
     try:
-        out.write_text(proof.made(starter, facts), "utf-8")
+        out.write_text(proof.render(starter, facts), "utf-8")
     except OSError as error:
         raise UserError(f"{out} can't be written: {os.strerror(error.errno or 0)}") from None
     print(f"{out}: {facts['public_score']} of {facts['public_points']} points by the public tests")

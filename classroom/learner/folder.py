@@ -1,10 +1,10 @@
-"""The starter that this package lies in: what is asked for, where it is written, which hints were seen.
+"""The starter that this package lies in: the exercises, where they are written, which hints were seen.
 
     >>> starter = Starter.load(ROOT)
     >>> starter.places(starter.exercise("3.1"))
     [Place(file='step3_rag/retrieve/fuse.py', function='rrf', line=36)]
 
-`classroom.json` says what is asked for, and has a hash of each file as it was handed out. The folder may be
+`classroom.json` lists the exercises, and has a hash of each file as it was handed out. The folder may be
 moved, and may lie anywhere: all paths inside are relative to it.
 """
 
@@ -29,7 +29,7 @@ DEF = re.compile(r"\s*(?:async\s+)?def\s+(\w+)")
 
 @dataclass(frozen=True)
 class Line:
-    """A test, as a line of the rubric."""
+    """A line of the rubric: one test."""
 
     points: int
     line: str
@@ -39,7 +39,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Exercise:
-    """What is asked for."""
+    """One exercise with its rubric."""
 
     id: str
     title: str
@@ -57,7 +57,7 @@ class Exercise:
 
 @dataclass(frozen=True)
 class Place:
-    """A function that is to be written. `line` is that of its stub, or where it begins."""
+    """A function to write. `line` is that of its stub, or where it begins."""
 
     file: str
     function: str
@@ -97,7 +97,7 @@ class Starter:
         """The exercise with this id.
 
         Raises:
-            UserError: there is none; those that there are are named.
+            UserError: there is none; the message lists those that exist.
         """
         for each in self.exercises:
             if each.id == id:
@@ -111,43 +111,42 @@ class Starter:
         return list(dict.fromkeys(file for each in self.exercises for file in each.files))
 
     def places(self, exercise: Exercise) -> list[Place]:
-        """Where an exercise is still to be written: its stubs; where none is left, its functions."""
+        """Where an exercise is still to be written: its stubs; if none is left, its functions."""
         names = {name.rpartition(".")[2] for name in exercise.functions}
         stubs, written = [], []
         for file in exercise.files:
-            inside = ""
+            function = ""
             for number, line in enumerate(self._text(file).split("\n"), 1):
                 head = DEF.match(line)
                 if head and head[1] in names:
-                    inside = head[1]
-                    written.append(Place(file, inside, number))
+                    function = head[1]
+                    written.append(Place(file, function, number))
                 elif "NotImplementedError" in line and f'"exercise {exercise.id}:' in line:
-                    stubs.append(Place(file, inside, number))
+                    stubs.append(Place(file, function, number))
         return stubs or written or [Place(exercise.files[0], exercise.functions[0], 1)]
 
     def untouched(self, exercise: Exercise) -> bool:
-        """Whether none of its files was changed, so that only stubs can be there."""
-        texts = {file: self._text(file) for file in exercise.files}
-        hashes = {file: hashlib.sha256(text.encode()).hexdigest() for file, text in texts.items()}
-        return all(hashes[file] == self.given.get(file) for file in exercise.files)
+        """Whether all of its files are as they were handed out, so that only stubs can be there."""
+        hashes = {file: hashlib.sha256(self._text(file).encode()).hexdigest() for file in exercise.files}
+        return all(hashes[file] == self.given.get(file) for file in hashes)
 
     def _text(self, file: str) -> str:
-        """What a file holds now, with "\\n" at the end of lines; nothing where it can't be read."""
+        """The contents of a file, with "\\n" at the end of lines; empty if it can't be read."""
         try:
             return (self.root / file).read_bytes().decode("utf-8-sig", "replace").replace("\r\n", "\n")
         except OSError:
             return ""
 
     def problems(self) -> list[dict[str, Any]]:
-        """The files of exercises that are no Python: file, line and error."""
+        """The files of exercises that are not valid Python: file, line and error."""
         found = []
         for file in self.files:
             try:
                 with warnings.catch_warnings(action="ignore"):
                     compile((self.root / file).read_bytes(), file, "exec")
             except (OSError, SyntaxError, ValueError, RecursionError, MemoryError) as error:
-                said = f"{type(error).__name__}: {getattr(error, 'msg', '') or reason(error)}"
-                found.append({"file": file, "line": getattr(error, "lineno", None) or 1, "error": said})
+                told = f"{type(error).__name__}: {getattr(error, 'msg', '') or reason(error)}"
+                found.append({"file": file, "line": getattr(error, "lineno", None) or 1, "error": told})
         return found
 
     def hints_seen(self) -> dict[str, int]:
@@ -159,7 +158,7 @@ class Starter:
             return {}
 
     def remember_hints(self, seen: dict[str, int]) -> None:
-        """Write down how many were shown. Where that can't be, it is said, and nothing else happens."""
+        """Write down how many were shown. If that fails, a warning is printed."""
         try:
             (self.root / MEMORY).write_text(json.dumps({"hints": seen}, indent=1) + "\n", "utf-8")
         except OSError as error:

@@ -1,9 +1,9 @@
 """A proof of completion, without a server: a page that an instructor can recompute with `verify`.
 
-    page = made(Starter.load(ROOT), facts)
+    page = render(Starter.load(ROOT), facts)
     read(page)["points"]        {"3.1": 3, ...} by the public tests
 
-It proves nothing by itself: whoever has it runs the files again. Hashes say which files those are.
+It proves nothing by itself: the instructor runs the files again. Hashes say which files those are.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ Recompute it with the files that were handed in: `python -m classroom verify PAG
 """
 
 
-def made(starter: Starter, facts: dict[str, Any]) -> str:
-    """The page, as Markdown, from what status.py found."""
+def render(starter: Starter, facts: dict[str, Any]) -> str:
+    """The page, as Markdown, from the facts of status.py."""
     manifest = json.loads((starter.root / MANIFEST).read_text("utf-8"))
     files = {
         name: hashlib.sha256((starter.root / name).read_bytes()).hexdigest() for name in manifest["hand_in"]
@@ -75,7 +75,7 @@ def read(page: str) -> dict[str, Any]:
     """What a page claims.
 
     Raises:
-        UserError: it is no such page.
+        UserError: it is not such a page.
     """
     try:
         [block] = BLOCK.findall(page)

@@ -1,10 +1,10 @@
-"""Arrays and tensors on their journey: numpy's own file format as text, without its pickles.
+"""Arrays and tensors as JSON: numpy's own file format as text, without its pickles.
 
     >>> encode(numpy.ones(2))["$"]
     'array'
 
-Neither numpy nor torch is imported for a value that is not theirs. What comes back is built only after its
-header has been looked at: a header of 100 bytes can claim a petabyte.
+Neither numpy nor torch is imported for other values. An array is built only after its header was checked: a
+header of 100 bytes can claim a petabyte.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ TORCH_TYPE = re.compile(r"bool|u?int\d+|b?float\d+|complex\d+")
 
 
 class Unsendable(Exception):
-    """A value that can't travel, in words."""
+    """A value that can't travel; the text says why."""
 
 
 def encode(value: Any) -> dict[str, Any] | None:
-    """An array, a number of numpy's or a tensor as what JSON holds; None for anything else.
+    """An array, a number of numpy or a tensor as JSON values; None for anything else.
 
     Raises:
-        Unsendable: it is too large, or holds something else than numbers and text.
+        Unsendable: it is too large, or holds something other than numbers and text.
     """
     numpy, torch = sys.modules.get("numpy"), sys.modules.get("torch")
     if torch is not None and type(value) in (torch.Tensor, torch.nn.Parameter):
@@ -70,27 +70,25 @@ def decode(encoded: dict[str, Any]) -> Any:
     """The array, number or tensor.
 
     Raises:
-        Exception: of any kind, where this is nothing that `encode` makes.
+        Exception: of any kind, if `encode` makes no such thing.
     """
     import numpy as np
 
     data = base64.b64decode(encoded["npy"], validate=True)
     file = io.BytesIO(data)
     if np.lib.format.read_magic(file) != (1, 0):
-        raise ValueError("not the format that this was asked in")
+        raise ValueError("another version of the format")
     shape, _, dtype = np.lib.format.read_array_header_1_0(file, max_header_size=2_000)
     if dtype.kind not in KINDS or dtype.itemsize > MAX_BYTES:
-        raise ValueError("an array of something else than numbers and text")
-    if len(shape) > 16 or any(n < 0 for n in shape) or math.prod(shape) > len(data):
-        raise ValueError("an array that is larger than its data")
-    if math.prod(shape) * dtype.itemsize > len(data):  # before room is made for what a header claims
-        raise ValueError("an array that is larger than its data")
+        raise ValueError("an array of something other than numbers and text")
+    if len(shape) > 16 or any(n < 0 for n in shape) or math.prod(shape) * max(1, dtype.itemsize) > len(data):
+        raise ValueError("an array that is larger than its data")  # said before memory is allocated for it
     array = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False, max_header_size=2_000)
     if encoded["$"] == "array":
         return array
     if encoded["$"] == "scalar":
         return array[()]
-    if not TORCH_TYPE.fullmatch(encoded["dtype"]):  # torch has other attributes, some of which import much
+    if not TORCH_TYPE.fullmatch(encoded["dtype"]):  # other attributes of torch may import a lot
         raise ValueError("no such type of number")
     import torch
 

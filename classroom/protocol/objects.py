@@ -1,13 +1,23 @@
-"""Objects that stay where they were made: a way to their parts, and a coroutine without an event loop."""
+"""What both sides do with a name, with the attributes of an object, and with a coroutine."""
 
 from __future__ import annotations
 
+import importlib
 from functools import cache
 from typing import Any
 
 
+def find(target: str) -> Any:
+    """The object that `module:name.name` names. Never call it with a name that a submission gave."""
+    module, _, path = target.partition(":")
+    found: Any = importlib.import_module(module)
+    for name in path.split("."):
+        found = getattr(found, name)
+    return found
+
+
 def reach(value: Any, path: str) -> Any:
-    """What stands at a path of attributes: `c.ms`."""
+    """The value at a path of attributes, such as `c.ms`."""
     for name in path.split("."):
         value = getattr(value, name)
     return value
@@ -16,8 +26,8 @@ def reach(value: Any, path: str) -> Any:
 def step(coroutine: Any, cancel: bool = False) -> tuple[str, Any]:
     """One step of a coroutine: ("waits", the future that it waits for), or ("done", what it returned).
 
-    Whoever calls this is the event loop: nothing goes on between two steps. With `cancel`, the coroutine is
-    told that its task was cancelled.
+    The caller is the event loop: nothing happens between two steps. With `cancel`, the coroutine is told that
+    its task was cancelled.
     """
     import asyncio
 
@@ -33,7 +43,7 @@ def step(coroutine: Any, cancel: bool = False) -> tuple[str, Any]:
 
 @cache
 def _loop() -> Any:
-    """One that never runs: futures want to belong to a loop."""
+    """An event loop that never runs: futures must belong to one."""
     import asyncio
 
     return asyncio.new_event_loop()

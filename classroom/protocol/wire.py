@@ -1,4 +1,4 @@
-"""Values as JSON, there and back, between the grader and a process that nobody trusts.
+"""Values as JSON, there and back, between the grader and a process that is not trusted.
 
     >>> encode((1, 2.5, {"a": None}))
     {'$': 'tuple', 'v': [1, 2.5, {'$': 'dict', 'v': [['a', None]]}]}
@@ -7,8 +7,8 @@
 
 What comes back is data and nothing else: `decode` builds only Python's own types, arrays, and `Record`s,
 which are names with fields. Nothing is unpickled, imported or evaluated, so an object that claims to equal
-everything arrives as what it is: a `Reference` to some object over there. Types are exact: a subclass of
-float is not a float; only the dicts of `collections` count as dicts. Arrays travel as arrays.py says.
+everything arrives as a `Reference`: the number of an object in the other process. Types are exact: a subclass
+of float is not a float; only the dicts of `collections` count as dicts. For arrays see arrays.py.
 
 Only the other side, which may trust the grader, rebuilds classes by name: see worker.py.
 """
@@ -33,14 +33,14 @@ MAX_BITS = 4096  # of a whole number
 MAX_LINE = 2 * MAX_BYTES  # of a message
 DICTS = (dict, collections.defaultdict, collections.OrderedDict, collections.Counter)
 
-Keep = Callable[[Any], int]  # remembers an object that can't travel; its number
+Keep = Callable[[Any], int]  # keeps an object that can't travel, and returns its number
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class Record:
     """An instance of a dataclass, a named tuple or a pydantic model, as a name and its fields."""
 
-    type: str  # module:qualname, as the other side says
+    type: str  # module:qualname, as the other side claims
     fields: dict[str, Any]
 
     def __repr__(self) -> str:
@@ -49,14 +49,14 @@ class Record:
 
     def __getattr__(self, name: str) -> Any:
         fields = self.__dict__.get("fields", {})
-        if name.startswith("__") or name not in fields:  # numpy, copy and others obey such names
+        if name.startswith("__") or name not in fields:  # numpy, copy and others call methods of such names
             raise AttributeError(f"{self.__dict__.get('type')} has no field {name}")
         return fields[name]
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class Reference:
-    """An object that stayed where it is, by its number."""
+    """An object that stayed in the other process, by its number."""
 
     id: int
     type: str
@@ -71,10 +71,10 @@ def name_of(kind: type) -> str:
 
 
 def encode(value: Any, keep: Keep | None = None, depth: int = 0) -> Any:
-    """A value as what JSON holds. What can't travel is kept by `keep`, and its number travels.
+    """A value as JSON values. An object that can't travel is passed to `keep`, and its number travels.
 
     Raises:
-        Unsendable: nested too deep, a number too large, or an object without anybody to keep it.
+        Unsendable: nested too deep, a number too large, or an object without a `keep`.
     """
     if depth > MAX_DEPTH:
         raise Unsendable(f"nested deeper than {MAX_DEPTH}")
@@ -138,11 +138,11 @@ def decode(encoded: Any) -> Any:
     """The value, in the grader's own types. Never imports, unpickles or evaluates.
 
     Raises:
-        ValueError: this is nothing that `encode` makes.
+        ValueError: `encode` makes no such thing.
     """
     try:
         return build(encoded, _as_data)
-    except Exception as error:  # whatever a submission's data can make of numpy and of Python
+    except Exception as error:  # hostile data can make numpy and Python raise anything
         raise ValueError(f"not a value: {type(error).__name__}") from None
 
 
@@ -155,7 +155,7 @@ def _as_data(encoded: dict[str, Any]) -> Record | Reference:
 
 
 def build(encoded: Any, other: Callable[[dict[str, Any]], Any], depth: int = 0) -> Any:
-    """The value; `other` makes what is no plain data, such as records, whose fields are built before."""
+    """The value; `other` makes what is not plain data, such as records, whose fields are built before."""
     if depth > MAX_DEPTH + 1:
         raise ValueError("nested too deep")
     if isinstance(encoded, list):
@@ -166,12 +166,12 @@ def build(encoded: Any, other: Callable[[dict[str, Any]], Any], depth: int = 0) 
         return encoded
     kind = encoded["$"]
     if kind == "dict":
-        keys = _spread([build(key, other, depth + 1) for key, _ in encoded["v"]])
+        keys = _without_collisions([build(key, other, depth + 1) for key, _ in encoded["v"]])
         return dict(zip(keys, (build(each, other, depth + 1) for _, each in encoded["v"]), strict=True))
     if kind == "tuple":
         return tuple(build(each, other, depth + 1) for each in encoded["v"])
     if kind in ("set", "frozenset"):
-        items = _spread([build(each, other, depth + 1) for each in encoded["v"]])
+        items = _without_collisions([build(each, other, depth + 1) for each in encoded["v"]])
         return set(items) if kind == "set" else frozenset(items)
     if kind == "int":
         return int(encoded["v"][: MAX_BITS // 4 + 3], 16)
@@ -187,15 +187,15 @@ def build(encoded: Any, other: Callable[[dict[str, Any]], Any], depth: int = 0) 
     return other(encoded)
 
 
-def _spread(keys: list[Any]) -> list[Any]:
-    """Keys that were not chosen to collide: a dict of 50,000 such takes a minute to build."""
+def _without_collisions(keys: list[Any]) -> list[Any]:
+    """The keys, unless they were chosen to collide: a dict of 50,000 such keys takes a minute to build."""
     if len(keys) > 100 and len({hash(key) for key in keys}) < 0.9 * len(keys):
         raise ValueError("keys that collide")
     return keys
 
 
 def neutral(value: Any) -> Any:
-    """A value as it would arrive after a journey: what the grader's own results are compared as."""
+    """A value as it would arrive from a worker: the form in which the grader's own results are compared."""
     return decode(encode(value, keep=lambda _: 0))
 
 
@@ -203,7 +203,7 @@ def to_line(message: dict[str, Any]) -> bytes:
     """A message as one line of JSON.
 
     Raises:
-        Unsendable: it is longer than a message may be.
+        Unsendable: it is too long.
     """
     line = json.dumps(message, ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode() + b"\n"
     if len(line) > MAX_LINE:
@@ -215,7 +215,7 @@ def from_line(line: bytes) -> dict[str, Any]:
     """The message of a line.
 
     Raises:
-        ValueError: it holds none.
+        ValueError: the line holds none.
     """
     try:
         message = json.loads(line)

@@ -2,11 +2,9 @@
 
     python -I -S classroom/protocol/worker.py TREE SITE-PACKAGES...
 
-Started by the grader inside a sandbox. Requests and replies are lines of JSON over what were stdin and
-stdout; both are taken away from the submission, whose own output goes to stderr. A submission can reach
-them all the same, as it can reach everything in its own process: a forged reply is a wrong answer to a
-question that it has not seen, which is why nothing here is trusted and no expected value ever comes this
-way.
+Started by the grader inside a sandbox. Requests and replies are lines of JSON over the original stdin and
+stdout; the submission gets other ones, and its output goes to stderr. It can still reach the pipes, as it can
+reach everything in its process. So the grader trusts no reply, and never sends an expected value here.
 
     {"id": "7f..", "do": "call", "what": "step3_rag.retrieve.fuse:rrf", "args": [...], "kwargs": {...}}
     {"id": "7f..", "value": {"$": "dict", ...}}       or "raised": {...}, or "unsendable": "..."
@@ -31,15 +29,15 @@ from classroom.protocol import objects, wire
 
 
 class Worker:
-    """What has been asked, what was made, and the two pipes."""
+    """The two pipes, the objects that were made, and the answers that have come."""
 
     def __init__(self, requests: Any, replies: Any) -> None:
         self._requests, self._replies = requests, replies
         self._objects: dict[int, Any] = {}
-        self._now = ""  # the id of the request that is being worked on; of none, nothing
+        self._now = ""  # the id of the present request, or nothing
         self._one_at_a_time = threading.RLock()  # a submission's threads may all call back
         self._asked = 0
-        self._came: dict[int, Any] = {}  # answers by their number; 0 is the next request
+        self._came: dict[int, Any] = {}  # answers by number; 0 is the next request
         self._news = threading.Condition()
         self._reading = False  # whether some thread reads for all
 
@@ -53,7 +51,7 @@ class Worker:
                 self._send({"id": request["id"], **reply})
 
     def _awaited(self, ask: int) -> Any:
-        """The answer of this number: whoever waits first reads for all. None: there is nothing more."""
+        """The answer with this number; one waiting thread reads for all. None: there is nothing more."""
         with self._news:
             while ask not in self._came:
                 if self._reading:
@@ -80,11 +78,11 @@ class Worker:
             if request["do"] in ("make", "keep", "part"):
                 return {"value": {"$": "object", "id": keep(value), "type": wire.name_of(type(value))}}
             encoded = wire.encode(value, keep)
-            wire.to_line({"id": request["id"], "value": encoded})  # too large is said here, while it can be
+            wire.to_line({"id": request["id"], "value": encoded})  # raises Unsendable if it is too large
             return {"value": encoded}
         except wire.Unsendable as error:
             return {"unsendable": str(error)}
-        except BaseException as error:  # SystemExit and KeyboardInterrupt are a submission's doing, too
+        except BaseException as error:  # also SystemExit and KeyboardInterrupt
             return {"raised": _described(error)}
 
     def _do(self, request: dict[str, Any]) -> Any:
@@ -92,7 +90,7 @@ class Worker:
         kwargs = {name: self._rebuilt(each) for name, each in request.get("kwargs", {}).items()}
         do = request["do"]
         if do in ("make", "call"):
-            return find(request["what"])(*args, **kwargs)
+            return objects.find(request["what"])(*args, **kwargs)
         if do == "import":
             return importlib.import_module(request["what"]) and None
         made = self._objects[request["object"]]
@@ -111,7 +109,7 @@ class Worker:
         return number
 
     def _rebuilt(self, encoded: Any) -> Any:
-        """A value of the grader's, in the submission's own types."""
+        """A value from the grader, in the submission's own types."""
         return wire.build(encoded, self._made)
 
     def _made(self, encoded: dict[str, Any]) -> Any:
@@ -120,7 +118,7 @@ class Worker:
             return self._objects[encoded["id"]]
         if encoded["$"] == "callback":
             return self._callback(encoded["id"])
-        made, fields = find(encoded["type"]), encoded["v"]
+        made, fields = objects.find(encoded["type"]), encoded["v"]
         if hasattr(made, "__members__"):
             return made[fields["name"]]
         return made.model_validate(fields) if hasattr(made, "model_validate") else made(**fields)
@@ -149,25 +147,16 @@ class Worker:
         self._replies.flush()
 
 
-def find(target: str) -> Any:
-    """What `module:name.name` names."""
-    module, _, path = target.partition(":")
-    found: Any = importlib.import_module(module)
-    for name in path.split("."):
-        found = getattr(found, name)
-    return found
-
-
 def _raised(kind: str, args: list[Any]) -> BaseException:
-    """What a function of the grader's raised. Its class may be unknown here, or want other arguments."""
+    """The exception of a function of the grader. Its class may be unknown here, or need other arguments."""
     try:
-        return find(kind)(*args)
+        return objects.find(kind)(*args)
     except Exception:
         return RuntimeError(": ".join([kind.rpartition(":")[2], *map(str, args)]))
 
 
 def _described(error: BaseException) -> dict[str, Any]:
-    """An exception in words; a submission's `__str__` may do anything, so nothing it does counts."""
+    """An exception as text; a submission's `__str__` may do anything, so its errors are ignored."""
     text, place = "", ""
     with contextlib.suppress(BaseException):
         text = str(error)[:2000]
@@ -175,7 +164,7 @@ def _described(error: BaseException) -> dict[str, Any]:
         trace = error.__traceback__
         while trace is not None:
             file = trace.tb_frame.f_code.co_filename
-            if not file.endswith(("worker.py", "wire.py")) and not file.startswith("<"):
+            if "classroom/protocol/" not in file and not file.startswith("<"):
                 place = f"{os.path.basename(file)}:{trace.tb_lineno}"  # noqa: PTH119  (nothing imported late)
             trace = trace.tb_next
     if isinstance(error, SyntaxError):
@@ -186,7 +175,7 @@ def _described(error: BaseException) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Take the pipes away from whatever is imported later, then serve."""
+    """Move the pipes to other descriptors, then serve."""
     sys.argv = ["submission"]
     requests, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     null = os.open(os.devnull, os.O_RDONLY)
@@ -198,4 +187,4 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
-    os._exit(0)  # what a submission left to be done at exit is not done
+    os._exit(0)  # without the submission's exit handlers

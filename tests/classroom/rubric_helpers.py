@@ -31,8 +31,7 @@ from typing import Any
 
 from classroom.assignment.rubric import Mark, rubric_tests
 from classroom.assignment.spec import assignment
-from classroom.grading.calls import find, outcome
-from classroom.grading.made import Request
+from classroom.grading.calls import Request, find, outcome
 from classroom.grading.remote import Remote
 from classroom.grading.runner import TestOutcome, run_tests
 from classroom.grading.submission import Here, Local, Made, Submission

@@ -1,4 +1,4 @@
-"""An assignment stands alone, gives nothing away, and comes whole or not at all."""
+"""An assignment stands alone, reveals no solution, and is written whole or not at all."""
 
 import hashlib
 import json
@@ -36,35 +36,18 @@ def files(made):
     return assign.starter(made, 0)
 
 
-def test_it_holds_what_a_learner_needs_and_no_more(made, files):
-    wanted = [
-        "README.md",
-        "HANDOUT.md",
-        "AGENTS.md",
-        "LICENSE",
-        "Makefile",
-        "pyproject.toml",
-        "constraints.txt",
-    ]
-    wanted += [".gitignore", "classroom.json", "step3_rag/README.md", "step3_rag/sample.md", "shared/cli.py"]
-    wanted += ["tests/conftest.py", "tests/expected.json", "tests/test_step3.py", *made.files]
-    assert set(wanted) <= set(files)
-    assert {name.split("/")[0] for name in files if "/" in name} == {
-        "classroom",
-        "shared",
-        "step3_rag",
-        "tests",
-    }
-    assert len([name for name in files if name.startswith("tests/")]) == 3
-    for name in files:
-        assert "hidden" not in name
-        assert "__pycache__" not in name
-        assert not re.match(r"classroom/(remote|grade|intake|isolation|formats|rubrics/step[1245])", name)
-
-
-def test_no_marker_and_no_solution_is_left(made, files):
+def test_it_holds_what_a_learner_needs_and_no_solution(made, files):
+    wanted = "README.md HANDOUT.md AGENTS.md LICENSE Makefile pyproject.toml constraints.txt .gitignore "
+    wanted += "classroom.json step3_rag/README.md step3_rag/sample.md shared/cli.py"
+    tests = ["tests/conftest.py", "tests/expected.json", "tests/test_step3.py"]
+    assert {*wanted.split(), *tests, *made.files} <= set(files)
+    folders = {name.split("/")[0] for name in files if "/" in name}
+    assert folders == {"classroom", "shared", "step3_rag", "tests"}
+    assert [name for name in files if name.startswith("tests/")] == tests
     for name, content in files.items():
-        assert b"### BEGIN SOLUTION" not in content or name == "classroom/assignment/markers.py", name
+        assert not re.search(r"hidden|__pycache__", name)
+        assert not re.match(r"classroom/(grading/(remote|grade)|isolation|rubrics/step[1245])", name)
+        assert b"### BEGIN SOLUTION" not in content, name
     fuse = files["step3_rag/retrieve/fuse.py"].decode()
     assert 'raise NotImplementedError("exercise 3.1: Fusion by ranks")' in fuse
     assert "1 / (k + rank)" not in fuse.replace("gives 1 / (k + rank)", "")
@@ -80,32 +63,23 @@ def test_solutions_of_other_steps_stay(monkeypatch):
     assert b"NotImplementedError" in files["step5_serving/api/rates.py"]
 
 
-def test_the_manifest_says_all(made, files):
+def test_the_manifest_lists_exercises_and_hashes(made, files):
     told = json.loads(files["classroom.json"])
     assert (told["schema"], told["step"], told["variant"]) == ("classroom/assignment/v1", "step3_rag", 0)
     assert told["hand_in"] == list(made.files)
     assert sum(each["points"] for each in told["exercises"]) == 100
     first = told["exercises"][0]
-    assert (first["id"], first["files"], first["functions"]) == (
-        "3.1",
-        ["step3_rag/retrieve/fuse.py"],
-        ["rrf"],
-    )
-    assert len(first["hints"]) == 3
+    assert (first["id"], first["files"]) == ("3.1", ["step3_rag/retrieve/fuse.py"])
+    assert (first["functions"], len(first["hints"])) == (["rrf"], 3)
     assert sum(each["points"] for each in first["lines"]) == first["points"]
-    assert told["sha256"] == {
-        name: hashlib.sha256(content).hexdigest()
-        for name, content in files.items()
-        if name != "classroom.json"
-    }
+    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    assert told["sha256"].items() == hashes.items() - {("classroom.json", hashes["classroom.json"])}
 
 
 def test_the_handout_has_every_exercise_with_its_lines(made, files):
     text = files["HANDOUT.md"].decode()
-    headings = {
-        re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-")
-        for each in re.findall(r"^#+ (.+)$", text, re.M)
-    }
+    titles = re.findall(r"^#+ (.+)$", text, re.M)
+    headings = {re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in titles}
     assert set(re.findall(r"\]\(#([^)]+)\)", text)) <= headings
     for task in made.tasks:
         assert f"### {task.id} {task.exercise.title}" in text
@@ -203,21 +177,20 @@ def test_exercises_and_tests_must_agree(monkeypatch):
     from classroom.assignment import spec as module
 
     places = places_of(["step3_rag", "shared"])
-    monkeypatch.setattr(module, "places_of", lambda _packages: {**places, "3.9": places["3.1"]})
-    with pytest.raises(UserError, match=r"exercise 3\.9 is marked in the code, and has no test"):
-        assignment("step3")
-    monkeypatch.setattr(
-        module, "places_of", lambda _packages: {id: each for id, each in places.items() if id != "3.2"}
-    )
-    with pytest.raises(UserError, match=r"exercise 3\.2 is tested, and not marked"):
-        assignment("step3")
+    without = {id: each for id, each in places.items() if id != "3.2"}
+    for marked, words in (
+        ({**places, "3.9": places["3.1"]}, r"exercise 3\.9 is marked in the code, and has no test"),
+        (without, r"exercise 3\.2 is tested, and not marked"),
+    ):
+        monkeypatch.setattr(module, "places_of", lambda _packages, marked=marked: marked)
+        with pytest.raises(UserError, match=words):
+            assignment("step3")
 
 
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
         ("goals = [", "goals = = [", "step3.toml can't be read: Invalid value"),
-        ('title = "nDCG"', "title = 5", "exercise 3.2 has no title or no three hints in step3.toml"),
         ('["3.2"]', '["3.9"]', "exercise 3.2 has no title or no three hints in step3.toml"),
     ],
 )
@@ -248,30 +221,24 @@ def leaky(monkeypatch, tmp_path):
     return lambda text, name="x.md": prove._solutions(made, {"a.png": b"\xff\x00", name: text.encode()})
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
+def test_a_line_of_a_solution_is_found_anywhere(leaky):
+    for text in (
         "        total = sum(each for each in x)  # every one of them",
         "so you see: total = sum(each for each in x)",
         "> every one of them",
         '"""A telling docstring."""',
         'return "a\\"b\\"c and more"',
-    ],
-)
-def test_a_line_of_a_solution_is_found_anywhere(leaky, text):
-    row = leaky(text)
-    assert not row.holds
-    assert "x.md holds a line of 3.1 (a.py:" in row.detail
-    assert not leaky(json.dumps({"hints": [["a", text]]}), "classroom.json").holds
-
-
-@pytest.mark.parametrize("text", ["    before = x + 12345", "y = 1", "return total", "total = sum(x)"])
-def test_what_is_no_secret_is_none(leaky, text):
-    assert leaky(text).holds
+    ):
+        row = leaky(text)
+        assert not row.holds
+        assert "x.md holds a line of 3.1 (a.py:" in row.detail
+        assert not leaky(json.dumps({"hints": [["a", text]]}), "classroom.json").holds
+    for text in ("    before = x + 12345", "y = 1", "return total", "total = sum(x)"):
+        assert leaky(text).holds
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 4, 5])
-def test_no_starter_gives_anything_away(number, monkeypatch):
+def test_no_starter_reveals_a_solution(number, monkeypatch):
     monkeypatch.setattr(assign, "record", lambda *_: (Expected(0, {}), {}))  # of values, which takes a while
     made = assignment(str(number))
     row = prove._solutions(made, assign.starter(made, 0))
@@ -293,13 +260,9 @@ def test_the_proof_tries_the_reference_and_the_starter(made, files, monkeypatch)
     names = ["exercises", "solutions", "reference", "starter", "public tests"]
     assert [row.what for row in rows] == names
     assert [row for row in rows if not row.holds] == []
-    graded[False] = result(0, "failed")
-    assert [row.what for row in prove.prove(made, files, 0) if not row.holds] == ["starter"]
-
-
-def test_a_proof_that_fails_says_why():
-    assert prove._not_attempted(result(3, "passed")) == (False, "3 points; test_a passed ()")
-    assert prove._full_points(result(99, "partial")) == (False, "99 points; 3.1 partial: ")
+    graded.update({True: result(99, "partial"), False: result(3, "passed")})
+    wrong = {row.what: row.detail for row in prove.prove(made, files, 0) if not row.holds}
+    assert wrong == {"reference": "99 points; 3.1 partial: ", "starter": "3 points; test_a passed ()"}
 
 
 def test_a_starter_runs_its_own_tests(files, tmp_path):
@@ -311,14 +274,11 @@ def test_a_starter_runs_its_own_tests(files, tmp_path):
     assert ran.stderr.strip().endswith("NotImplementedError: exercise 3.1: Fusion by ranks")
     fuse = "step3_rag/retrieve/fuse.py"
     (tmp_path / "out" / fuse).write_bytes((ROOT / fuse).read_bytes())
-    args = ("-m", "pytest", "-q", "-k", "rrf or ndcg", "-p", "no:cacheprovider")
+    mine = tmp_path / "out" / "tests" / "test_mine.py"  # learners' own tests run, too
+    mine.write_text("def test_mine(tmp_path):\n    assert tmp_path\n")
+    args = ("-m", "pytest", "-q", "-k", "rrf or ndcg or mine", "-p", "no:cacheprovider")
     holds, detail = prove._run(tmp_path / "out", *args)
-    assert (holds, detail[:18]) == (False, "1 failed, 1 passed")
-    (tmp_path / "out" / "tests" / "test_mine.py").write_text(
-        "def test_mine(tmp_path):\n    assert tmp_path\n"
-    )
-    holds, detail = prove._run(tmp_path / "out", "-m", "pytest", "-q", "tests/test_mine.py")
-    assert (holds, detail[:8]) == (True, "1 passed")
+    assert (holds, detail[:18]) == (False, "1 failed, 2 passed")
 
 
 def test_the_command_says_what_it_made(command, refused, monkeypatch, tmp_path):

@@ -1,4 +1,4 @@
-"""Two of the instructors' commands: the demo's class of five, and which isolation works here."""
+"""The demo's class of five, the command `levels`, and what the instructors' lesson says."""
 
 import json
 import re
@@ -10,14 +10,12 @@ import pytest
 
 from classroom import isolation
 from classroom.assignment.markers import places, strip
-from classroom.assignment.rubric import rubric_tests_in
 from classroom.assignment.spec import assignment
 from classroom.cli import demo as shown
 from classroom.cli import levels
 from classroom.demo import demo, samples
 from classroom.demo.samples import LEARNERS, files_of, hand_in
 from classroom.gradebook import grade_class as class_run
-from classroom.gradebook.attempts import find
 from classroom.grading import grade as grading
 from classroom.grading.runner import run_tests
 from classroom.grading.tree import laid_out
@@ -26,6 +24,7 @@ from classroom.isolation import place
 from classroom.isolation.stops import ALL, STOPS, open_at
 from shared.errors import UserError
 from tests.classroom.rubric_helpers import Patched, of_reference
+from tests.classroom.workers import tests_in
 from tests.conftest import ROOT
 
 A = assignment("step3")
@@ -46,20 +45,17 @@ def by_exercise(outcomes):
 
 
 def on_their_code(learner):
-    """The tests on a learner's files, without a sandbox: they are harmless, but for Eve's."""
+    """The tests on a learner's files, without a sandbox: all but Eve's are harmless."""
     with laid_out(A, files_of(learner, A.files)) as tree:
         return of_reference("step3", tree=tree)
 
 
-def test_bela_has_done_half_and_his_ndcg_is_wrong():
+def test_bela_and_dora_get_their_points():
     outcomes = on_their_code(BELA)
     assert by_exercise(outcomes) == {"3.1": 10, "3.2": 6, "3.3": 15, "3.4": 15, "3.5": 0, "3.6": 0, "3.7": 0}
     assert outcomes["test_ndcg_of_grades_cut_at_k"].status == "failed"
     assert {each.status for each in outcomes.values() if each.mark.id == "3.5"} == {"not attempted"}
-
-
-def test_dora_loses_one_file_and_no_other():
-    outcomes = on_their_code(DORA)
+    outcomes = on_their_code(DORA)  # she loses one file and no other
     assert by_exercise(outcomes) == {"3.1": 10, "3.2": 0, "3.3": 15, "3.4": 0, "3.5": 0, "3.6": 5, "3.7": 0}
     assert all("SyntaxError" in each.cause for each in outcomes.values() if each.mark.id == "3.2")
 
@@ -87,38 +83,21 @@ def test_eve_gets_nothing_in_a_sandbox(tmp_path, monkeypatch):
     assert ": :set-output" in result.output
 
 
-def test_the_class_is_found_as_it_was_handed_in(tmp_path):
-    for learner in LEARNERS:
-        hand_in(learner, files_of(learner, A.files), tmp_path)
-    attempts = find(tmp_path).attempts
-    assert [(each.name, each.number, each.notes) for each in attempts] == [
-        (learner.name, 1, ()) for learner in LEARNERS
-    ]
-    shown = [f"{each.submitted.astimezone():%Y-%m-%dT%H:%M}" for each in attempts if each.submitted]
-    assert shown == [learner.when for learner in LEARNERS]
-
-
-@pytest.fixture
-def stand_in(monkeypatch, tmp_path):
-    """Grades nothing: everybody has the same result."""
+def test_the_demo_writes_what_it_lists_and_can_be_run_again(tmp_path, monkeypatch, capsys):
+    """Nothing is graded here: everybody gets the same result."""
+    from rich.console import Console
 
     def command(_made, attempt, folder, _only):
         return [sys.executable, "-c", STAND_IN, str(folder / f"{attempt.key}.json")]
 
     monkeypatch.setattr(class_run, "_command", command)
     monkeypatch.setattr(class_run, "chosen", lambda wanted: (wanted or "sandlock", True))
-
-
-def test_the_demo_leaves_what_it_says_and_can_be_run_again(tmp_path, stand_in, capsys):
-    from rich.console import Console
-
     out = tmp_path / "class"
     facts = demo.run(out)
     assert set(facts["open"]) == set(demo.OPEN)
     assert [each["name"] for each in facts["learners"]] == [each.name for each in LEARNERS]
-    assert {each["name"]: each["late_minutes"] for each in facts["learners"] if each["late_minutes"]} == {
-        "carmen": 32
-    }
+    late = {each["name"]: each["late_minutes"] for each in facts["learners"] if each["late_minutes"]}
+    assert late == {"carmen": 32}
     assert facts["class"]["graded_now"] == 5
     pairs = {(each["first"], each["second"]) for each in facts["class"]["similarity"]["most_similar"]}
     assert pairs == {("ada", "the reference"), ("bela", "carmen")}
@@ -127,17 +106,13 @@ def test_the_demo_leaves_what_it_says_and_can_be_run_again(tmp_path, stand_in, c
     shown.show(facts, Console(highlight=False, markup=False, width=100))
     printed = capsys.readouterr().out
     assert all(name in printed for name in demo.OPEN)
-    demo._claim(out)  # its own folder it takes again
-
-
-def test_the_demo_takes_no_folder_of_somebody_else(tmp_path):
+    demo._claim(out)  # its own folder may be used again
     (tmp_path / "thesis.md").write_text("mine")
     with pytest.raises(UserError, match="not empty and not of the demo"):
-        demo.run(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["thesis.md"]
+        demo._claim(tmp_path)
 
 
-def test_levels_say_what_works_here_and_what_it_does_not_stop(monkeypatch, capsys):
+def test_levels_shows_what_works_here_and_what_it_does_not_stop(monkeypatch, capsys):
     def tried(level):
         if level == "sandlock":
             raise place.Missing("there is no Landlock here")
@@ -156,15 +131,13 @@ def test_levels_say_what_works_here_and_what_it_does_not_stop(monkeypatch, capsy
     assert all(what in printed for what in open_at("rlimits"))
 
 
-def test_the_commands_are_there_and_light():
+def test_the_commands_are_there_and_light(command):
     heavy = ["numpy", "pytest", "torch", "jinja2", "pydantic", "matplotlib", "copydetect", "yaml"]
     code = f"import sys, classroom.__main__; print(sorted({{*{heavy}}} & set(sys.modules)))"
     got = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert got.stdout.strip() == "[]"
-    got = subprocess.run(
-        [sys.executable, "-m", "classroom", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    assert {"assign", "defend", "demo", "grade", "grade-class", "levels", "verify"} <= set(got.stdout.split())
+    words = set(command("classroom", "--help").out.split())
+    assert {"assign", "defend", "demo", "grade", "grade-class", "levels", "verify"} <= words
 
 
 def test_the_lesson_has_the_table_of_what_is_stopped():
@@ -172,15 +145,15 @@ def test_the_lesson_has_the_table_of_what_is_stopped():
     assert "\n".join(f"| {' | '.join(row)} |" for row in rows) in LESSON
 
 
-def test_samples_are_of_the_step_as_it_is():
-    """Each piece of code stands for a place that there is: else a learner would hand in a stub instead."""
+def test_samples_fit_the_step():
+    """Each piece of code belongs to a marked place, else a stub would be handed in instead."""
     functions = {place.function.rpartition(".")[2] for task in A.tasks for _, place in task.places}
     for learner in LEARNERS[1:]:
         assert set(learner.code) <= functions, learner.name
     assert samples.written("step3_rag/retrieve/fuse.py", {}).count(b"raise NotImplementedError") == 3
 
 
-def test_the_lessons_exercise_can_be_added_as_it_says(tmp_path):
+def test_the_exercise_of_the_lesson_can_be_added():
     blocks = re.findall(r"^```python\n(.*?)^```$", LESSON, re.DOTALL | re.MULTILINE)
     function, *tests = [block for block in blocks if "3.8" in block]
     source = (ROOT / "step3_rag" / "evaluate" / "metrics.py").read_text("utf-8")
@@ -189,11 +162,10 @@ def test_the_lessons_exercise_can_be_added_as_it_says(tmp_path):
     marked = source.replace(body, function)
     assert [each.function for each in places(marked, "metrics.py")] == ["ndcg", "mrr"]
     assert "def mrr" in strip(marked, "metrics.py")
-    file = tmp_path / "lesson_rubric.py"
-    file.write_text("import pytest\n" + "\n\n".join(tests))
+    rubric = tests_in("import pytest\n" + "\n\n".join(tests))
     for wrong, statuses in ((None, {"passed"}), (lambda ranking, qrels, k=10: 1.0, {"failed"})):
         stands_in = {"step3_rag.evaluate.metrics:mrr": wrong} if wrong else {}
         submission = Patched(wrong=stands_in)
-        outcomes = run_tests(rubric_tests_in(file), lambda _mark, it=submission: it, 1, 1)
+        outcomes = run_tests(rubric, lambda _mark, it=submission: it, 1, 1)
         assert {each.status for each in outcomes} == statuses
         assert [each.mark.points for each in outcomes] == [2, 3]

@@ -8,9 +8,8 @@ import pytest
 
 from classroom.assignment.rubric import rubric_tests
 from classroom.grading.calls import CallRecord, Raised, raised, reference_copy
-from classroom.grading.comparing import KEPT
 from classroom.grading.runner import run_tests
-from classroom.grading.submission import Made
+from classroom.grading.submission import KEPT, Made
 from classroom.protocol import wire
 from shared.errors import UserError
 from tests.classroom.rubric_helpers import Patched, written

@@ -1,4 +1,4 @@
-"""The sandboxes: what stops.py says that each level stops is attacked on each level that this machine has."""
+"""The sandboxes: each row of stops.py is attacked on each level that this machine has."""
 
 import contextlib
 import os
@@ -37,10 +37,10 @@ GRADER = os.getpid()
 
 @pytest.fixture(scope="module")
 def top():
-    """A folder with the tree of a submission, and beside it what is none of its business."""
+    """A folder with the tree of a submission, and files that it must not read beside it."""
     top = Path(tempfile.mkdtemp(prefix="classroom-"))  # pytest's own folders are closed to other users
     tree = top / "tree"
-    for name, content in classroom_files(["protocol/worker.py"]).items():
+    for name, content in classroom_files("protocol/*.py").items():
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
         (tree / name).write_bytes(content)
     shutil.copy(Path(__file__).with_name("attacks.py"), tree)
@@ -54,7 +54,7 @@ def top():
 
 @pytest.fixture(scope="module")
 def sockets(top):
-    """Somebody listens in each of the ways that there are: the network's port, and two names."""
+    """Listening sockets of each kind: a port of the network, two names of unix sockets."""
     with contextlib.ExitStack() as stack:
         tcp = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
         for family, kind, name in (
@@ -97,7 +97,7 @@ class Client:
 
 
 def attacks(top, port):
-    """By row of the table: the attacks that leave the worker alive, so that none spoils another's."""
+    """By row of the table: the attacks that leave the worker alive, so that one can run them all."""
     from tests.classroom.attacks import CALLS  # not on Windows
 
     solution, outside, tree = (
@@ -161,7 +161,7 @@ def test_each_row_of_the_table_is_attacked(top, sockets):
 
 
 @on_each_level
-def test_what_is_said_to_be_stopped_is_and_what_is_not_is_not(level, top, sockets, monkeypatch):
+def test_what_the_table_calls_stopped_is_stopped_and_nothing_else(level, top, sockets, monkeypatch):
     monkeypatch.setenv("ANTHROPIC_API_KEY", "secret")
     lines = {}
     with Client(top, level) as client:
@@ -184,7 +184,7 @@ def test_what_is_said_to_be_stopped_is_and_what_is_not_is_not(level, top, socket
 
 @on_each_level
 def test_nothing_of_the_machine_can_be_used_up(level, top):
-    """The watch is the same on both levels: of the weaker one only what the kernel holds is tried again."""
+    """The watch is the same on both levels: on the weaker one only the kernel's limits are tried again."""
 
     def attacked(attack):
         name, *args = attack

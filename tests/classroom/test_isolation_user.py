@@ -1,4 +1,4 @@
-"""The sandbox of an ordinary user: the attacks of test_isolation.py on a grader without any right of root's.
+"""The sandbox of an ordinary user: the attacks of test_isolation.py on a grader that is not root.
 
 Where the suite runs as an ordinary user, test_isolation.py is that test already:
 
@@ -20,7 +20,7 @@ from tests.conftest import ROOT
 
 USER = 1000
 RUNS_AS_ROOT = pytest.mark.skipif(
-    not hasattr(os, "geteuid") or os.geteuid() != 0, reason="this is no root: test_isolation.py is this test"
+    not hasattr(os, "geteuid") or os.geteuid() != 0, reason="not root: test_isolation.py is this test"
 )
 
 
@@ -55,7 +55,7 @@ def environment():
 
 @RUNS_AS_ROOT
 def test_an_ordinary_user_stops_what_the_table_says(environment):
-    attacks = "what_is_said_to_be_stopped or nothing_of_the_machine or daemons_end"
+    attacks = "what_the_table_calls_stopped or nothing_of_the_machine or daemons_end"
     home = environment / "home"
     command = [environment / "bin" / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-rA"]
     done = subprocess.run(

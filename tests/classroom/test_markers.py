@@ -76,13 +76,10 @@ def test_solutions_go_and_all_else_stays():
         namespace["Rates"]().take("ada")
 
 
-def test_only_some_solutions_go():
+def test_only_some_solutions_go_and_line_ends_are_kept():
     stripped = markers.strip(CODE, "rates.py", only="3.2")
     assert "math.floor" not in stripped
     assert "### BEGIN SOLUTION 3.3: Wait" in stripped
-
-
-def test_line_ends_are_kept():
     code = "def f():\r\n    ### BEGIN SOLUTION 1.1: F\r\n    return 1\r\n    ### END SOLUTION\r\n"
     assert markers.strip(code, "f.py") == 'def f():\r\n    raise NotImplementedError("exercise 1.1: F")\r\n'
 

@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from classroom.grading.calls import Fresh, Raised, WorkerFailure, Wrong, reference_copy
+from classroom.grading.calls import Raised, WorkerFailure, Wrong, reference_copy
 from classroom.grading.remote import Remote, Unready
 from classroom.grading.runner import judged
 from classroom.grading.submission import Local
@@ -37,10 +37,10 @@ def body(code: str) -> str:
 
 
 def test_a_late_reply_is_not_taken_for_the_next(made_of):
-    remote = made_of("import time\ndef rrf(rankings, k=60):\n    time.sleep(k)\n    return k", timeout=1)
+    remote = made_of("import time\ndef rrf(rankings, k=60):\n    time.sleep(k)\n    return k", timeout=0.5)
     remote.call(RRF, [], k=0)
     with pytest.raises(WorkerFailure, match="too long"):
-        remote.call(RRF, [], k=1.2)
+        remote.call(RRF, [], k=0.7)
     remote.begin(mark())
     assert remote.call(RRF, [], k=0.1) == 0.1
 
@@ -86,10 +86,8 @@ def test_functions_of_the_grader_stay_with_it(made_of):
     assert isinstance(remote.call(RRF, ask, "object")[0], Reference)
     remote.begin(mark(timeout=2))
     assert remote.call(RRF, ask, "left over") is None
-    time.sleep(0.4)
-    assert remote.call(
-        RRF, ask, "threads"
-    )  # what a thread left over asked then was not answered, and harms nobody
+    time.sleep(0.4)  # a thread that was left over asks now, gets no answer, and does no harm
+    assert remote.call(RRF, ask, "threads")
     remote.begin(mark(timeout=1))
     with pytest.raises(WorkerFailure, match="too long"):  # though it is never silent
         remote.call(RRF, ask, "often")
@@ -169,9 +167,7 @@ def test_objects_are_made_once_and_compared_by_what_they_do(made_of):
     assert made.call("subtract", "aaa") is None
     assert made.check("total") == 8
     assert made.reference["a"] == 2
-    with pytest.raises(
-        TypeError, match="objects can't be compared"
-    ):  # of two objects only the types were compared
+    with pytest.raises(TypeError, match="objects can't be compared"):
         remote.check("builtins:object")
 
 
@@ -217,13 +213,6 @@ def test_a_later_worker_that_cannot_be_started_is_a_fault(tmp_path):
     assert not remote.unready
 
 
-def test_nothing_takes_longer_than_all_together_may(made_of):
-    remote = made_of(body("while True: pass"), timeout=60)
-    remote.until = time.monotonic() + 1
-    with pytest.raises(WorkerFailure, match="too long"):
-        remote.check(RRF, RANKINGS)
-
-
 def test_hidden_feedback_says_nothing_of_what_was_expected(made_of):
     code = body("return {'a': 5.0, 'b': 1 / 62 + 1 / 61}")
     told = made_of(code, visibility="public")
@@ -248,12 +237,5 @@ def test_local_compares_with_what_was_recorded():
         learner.check(RRF, RANKINGS)
     with pytest.raises(Wrong, match="instead of"):
         Local(recorded=[{"value": 3}]).check(RRF, RANKINGS)
-
-
-def test_arguments_are_made_twice():
-    used = []
-    local = Local()
     array = np.ones(2)
-    local.call("builtins:repr", Fresh(lambda: used.append(1)))
-    assert len(used) == 1  # for the call alone, and not for how it is told
     assert reference_copy([array])[0] is not array
