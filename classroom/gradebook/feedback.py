@@ -26,7 +26,7 @@ SPECIAL = re.compile(r"([\\`*_\[\]<>#|~&$])")
 SIGNS = {True: "✓", False: "✗"}
 CALLS = 3  # of those that went wrong in a test
 CAUSE = 1_000  # characters
-VALUE = 300  # of a call, and of what came
+VALUE = 300  # of a call, and of its result
 PRINTED = 2_000
 BROKEN = "the test itself broke, which is no fault of yours: please tell your instructor"
 

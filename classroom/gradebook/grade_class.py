@@ -232,7 +232,7 @@ def _hash(made: Class, attempt: Attempt, grader: str) -> str:
 
 
 def _read(path: Path) -> Result | None:
-    """A result that was written before, None where there is none that can be read."""
+    """A result that was written before; None if there is none, or it can't be read."""
     try:
         return Result.from_dict(json.loads(path.read_text("utf-8")))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):

@@ -1,4 +1,4 @@
-"""Is what came what was expected? Exact in types, near in floats, and in words where it is not.
+"""Compares a result with the expected one: exact in types, near in floats; a difference is a text.
 
     >>> difference(2.0000001, 2.0)
     >>> difference(2, 2.0)
@@ -8,7 +8,7 @@
     >>> difference([1, {"a": 3}], [1, {"a": 4}], tell=False)
     "at [1]['a']: 3"
 
-Both sides are the grader's own types (see wire.py), so no method of a submission is ever called.
+Both sides have the grader's own types (see wire.py), so no method of a submission is ever called.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ SHOWN = 200  # characters of a value
 def difference(
     got: Any, expected: Any, rel: float = 1e-6, abs: float = 1e-9, tell: bool = True
 ) -> str | None:
-    """The first difference in words, None where there is none. Floats may be off by `rel` or `abs`.
+    """The first difference as text, or None. Floats may be off by `rel` or `abs`.
 
-    Without `tell`, the words say nothing of what was expected.
+    Without `tell`, the text says nothing of what was expected.
     """
     return _Comparing(rel, abs, tell).first(got, expected, "")
 
@@ -40,14 +40,14 @@ class _Comparing:
     tell: bool
 
     def first(self, got: Any, expected: Any, where: str) -> str | None:
-        """The first difference of these two, which stand at `where`."""
+        """The first difference of two values, whose path is `where`."""
         if type(got) is not type(expected):
-            return self._said(where, _kind(got), _kind(expected))
+            return self._text(where, _kind(got), _kind(expected))
         if isinstance(expected, float):
-            return None if self._near(got, expected) else self._said(where, short(got), short(expected))
+            return None if self._near(got, expected) else self._text(where, short(got), short(expected))
         if isinstance(expected, (list, tuple)):
             if len(got) != len(expected):
-                return self._said(where, f"{len(got)} items", f"{len(expected)}")
+                return self._text(where, f"{len(got)} items", f"{len(expected)}")
             pairs = enumerate(zip(got, expected, strict=True))
             return _first(self.first(a, b, f"{where}[{i}]") for i, (a, b) in pairs)
         if isinstance(expected, dict):
@@ -55,19 +55,19 @@ class _Comparing:
         if isinstance(expected, Reference):
             raise TypeError(f"objects can't be compared ({expected.type}): make it, and check what it does")
         if isinstance(expected, Record) and got.type != expected.type:
-            return self._said(where, f"a {got.type}", f"a {expected.type}")
+            return self._text(where, f"a {got.type}", f"a {expected.type}")
         if isinstance(expected, Record):
             return self._of_dicts(got.fields, expected.fields, where)
         if hasattr(expected, "shape"):
             return self._of_arrays(got, expected, where)
-        return None if _exact(got) == _exact(expected) else self._said(where, short(got), short(expected))
+        return None if _exact(got) == _exact(expected) else self._text(where, short(got), short(expected))
 
     def _near(self, got: float, expected: float) -> bool:
         if math.isnan(got) and math.isnan(expected):
             return True
         return math.isclose(got, expected, rel_tol=self.rel, abs_tol=self.abs)
 
-    def _said(self, where: str, got: str, expected: str) -> str:
+    def _text(self, where: str, got: str, expected: str) -> str:
         return (f"at {where}: " if where else "") + got + (f" instead of {expected}" if self.tell else "")
 
     def _of_dicts(self, got: dict[Any, Any], expected: dict[Any, Any], where: str) -> str | None:
@@ -87,9 +87,9 @@ class _Comparing:
         import numpy as np
 
         if tuple(got.shape) != tuple(expected.shape):
-            return self._said(where, f"shape {tuple(got.shape)}", f"{tuple(expected.shape)}")
+            return self._text(where, f"shape {tuple(got.shape)}", f"{tuple(expected.shape)}")
         if got.dtype != expected.dtype:
-            return self._said(where, str(got.dtype), str(expected.dtype))
+            return self._text(where, str(got.dtype), str(expected.dtype))
         if type(expected).__module__.startswith("torch"):
             got, expected = (each.to(_wide(each.dtype)).numpy() for each in (got, expected))
         if expected.dtype.kind in "fc":
@@ -102,11 +102,11 @@ class _Comparing:
         at = f"at {where}: " if where else ""
         inside = f"; first at {list(place)}" if place else ""
         differ = f"{at}{int((~near).sum())} of {near.size} differ{inside}: {_number(got[place])}"
-        return self._said("", differ, _number(expected[place]))
+        return self._text("", differ, _number(expected[place]))
 
 
 def _wide(dtype: Any) -> Any:
-    """A type that numpy has too, and that loses nothing."""
+    """A type of numpy that can hold all values of this one."""
     import torch
 
     if dtype.is_complex:
@@ -140,6 +140,6 @@ def _kind(value: Any) -> str:
 
 
 def short(value: Any, limit: int = SHOWN) -> str:
-    """A value on one line of bearable length. Only of the grader's own types: calls repr."""
+    """A value on one short line. It calls repr, so only for the grader's own types."""
     text = " ".join(repr(value)[: 4 * limit].split())
     return text if len(text) <= limit else text[: limit - 1] + "…"

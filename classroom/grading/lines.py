@@ -41,7 +41,7 @@ class Lines:
         return bool(select.select([self._box.stdout], [], [], seconds)[0])
 
     def in_time(self, deadline: float) -> None:
-        """Raises WorkerFailure where there is no time left."""
+        """Raises WorkerFailure if no time is left."""
         if not _left(deadline):
             raise WorkerFailure("it took too long", timed_out=True)
 

@@ -89,7 +89,7 @@ OF_OTHERS: dict[str, tuple[int, int, int]] = {  # (x86-64, arm64, argument)
 SETPRIORITY = (141, 140)  # of this process, and not of all that a group or a user runs
 # Refused where the argument has one of the values.
 COMMANDS: dict[str, tuple[int, int, int, tuple[int, ...]]] = {  # (x86-64, arm64, argument, values)
-    # leases, which hold up whoever opens the file; signals when something happens to one; watching folders
+    # leases, which delay other users of the file; signals when something happens to one; watching folders
     "fcntl": (72, 25, 1, (1024, 8, 15, 10, 1026)),  # F_SETLEASE, F_SETOWN, F_SETOWN_EX, F_SETSIG, F_NOTIFY
     # hiding from the watch, being traced by a friend, a new name for its program and command line
     "prctl": (157, 167, 0, (4, 0x5961_6D61, 35)),  # PR_SET_DUMPABLE, PR_SET_PTRACER, PR_SET_MM

@@ -1,4 +1,4 @@
-"""A submission of a few lines, for what is tried on the core."""
+"""A submission of a few lines."""
 
 import pytest
 

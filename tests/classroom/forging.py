@@ -23,11 +23,11 @@ from classroom.grading.runner import TestOutcome, run_tests
 from tests.classroom.rubric_helpers import Plain
 
 OURS = ("shared", "step", "classroom")  # how the names of our modules begin
-DONE: list[tuple[Any, str, Any]] = []  # in the worker: what was changed, and what stood there
+DONE: list[tuple[Any, str, Any]] = []  # in the worker: what was changed, and its old value
 
 
 class Forger:
-    """One worker for all attacks on a step; it is a fresh one after an attack that kills it."""
+    """One worker for all attacks on a step; after an attack that kills it, the next one gets a fresh one."""
 
     def __init__(self, step: str) -> None:
         self.step = step
@@ -52,7 +52,7 @@ class Forger:
 
 
 def _targets(task: Any) -> Sequence[str]:
-    """What is to be written, by names that can be found; of a function within another one, that one."""
+    """The functions of an exercise, as importable names; for a nested function, the outer one."""
     found = []
     for file, place in task.places:
         module = file.removesuffix(".py").replace("/", ".")
@@ -85,7 +85,7 @@ def load(code: str, id: str, stubs: Sequence[str]) -> None:
 
 
 def patch(target: str, value: Any) -> None:
-    """`module:name.name` is something else from now on, under all names that our modules have for it."""
+    """Replace `module:name.name`, under all names that our modules have for it."""
     module, _, path = target.partition(":")
     holder: Any = importlib.import_module(module)
     *outer, name = path.split(".")

@@ -1,4 +1,4 @@
-"""Attacks that rewrite whatever is in the submission's process get the points that they deserve."""
+"""Attacks that rewrite things in the submission's process get the points that they deserve."""
 
 import pytest
 

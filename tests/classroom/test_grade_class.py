@@ -144,14 +144,6 @@ leave(20) if sys.argv[5:] else out.write_text(json.dumps({**slow.to_dict(), "see
     assert stand_in() == []
 
 
-def test_more_jobs_than_memory_holds_are_refused(tmp_path, stand_in, monkeypatch):
-    hand_in(tmp_path / "in", ada="leave(20)")
-    monkeypatch.setattr(class_run, "jobs_that_fit", lambda: 2)
-    with pytest.raises(UserError, match="--jobs 3: this machine's memory holds 2 at a time, 3 GiB each"):
-        run(options(tmp_path, jobs=3))
-    assert len(run(options(tmp_path, jobs=None)).graded) == 1
-
-
 def test_a_process_that_is_ended_takes_its_children_along(tmp_path):
     pids = tmp_path / "pids"
     program = textwrap.dedent(f"""
@@ -212,17 +204,7 @@ def test_the_grader_is_its_code_and_the_reference(tmp_path, monkeypatch):
     assert class_run._grader(a) != before
 
 
-def test_results_of_another_step_are_not_mixed_in(tmp_path, stand_in):
-    hand_in(tmp_path / "in", ada="leave(20)")
-    run(options(tmp_path))
-    with pytest.raises(UserError, match="holds results of step3_rag: name another --out"):
-        run(replace(options(tmp_path), step="step1"))
-    (tmp_path / "out" / "class.json").write_text("{")
-    with pytest.raises(UserError, match=r"class.json can't be read"):
-        run(options(tmp_path))
-
-
-def test_what_can_not_be_graded_is_refused_before_anything_is(tmp_path):
+def test_what_can_not_be_graded_is_refused_before_anything_is(tmp_path, monkeypatch):
     import filelock
 
     hand_in(tmp_path / "in", ada="leave(20)")
@@ -235,7 +217,21 @@ def test_what_can_not_be_graded_is_refused_before_anything_is(tmp_path):
         with pytest.raises(UserError, match=words):
             run(replace(options(tmp_path), **wrong))
     assert not (tmp_path / "out").exists()
-    (tmp_path / "out").mkdir()
+    monkeypatch.setattr(class_run, "chosen", lambda _wanted: ("sandlock", True))
+    monkeypatch.setattr(class_run, "jobs_that_fit", lambda: 2)
+    with pytest.raises(UserError, match="--jobs 3: this machine's memory holds 2 at a time, 3 GiB each"):
+        run(options(tmp_path, jobs=3))
+    seeds = tmp_path / "out" / "class.json"
+    for text, words in (
+        (
+            '{"step": "step1_foundations", "seed": 1}',
+            "holds results of step1_foundations: name another --out",
+        ),
+        ("{", "class.json can't be read"),
+    ):
+        seeds.write_text(text)
+        with pytest.raises(UserError, match=words):
+            run(options(tmp_path))
     with filelock.FileLock(tmp_path / "out" / ".lock"), pytest.raises(UserError, match="another grade-class"):
         run(options(tmp_path))
 

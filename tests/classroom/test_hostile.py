@@ -1,4 +1,4 @@
-"""The corpus against the grader: points as deserved, the cause named, nothing touched, nobody dead."""
+"""The corpus against the grader: the points it deserves, the right cause, nothing touched, no grader dead."""
 
 import json
 import os
@@ -25,7 +25,7 @@ COMMAND = re.compile(r"^\s*::|##\[|##vso\[", re.MULTILINE)
 
 
 def test_every_attacker_gets_what_it_deserves(tmp_path):
-    """Two graders, each a process of its own, share the corpus; what this sandbox can't stop is left out."""
+    """Two graders, each a process of its own, share the corpus, without what this sandbox can't stop."""
     level, _ = isolation.chosen(None)
     names = [name for name, each in ATTACKS.items() if all(level in STOPS[row] for row in each.stops)]
     graders, environment = [], {**os.environ, "OMP_NUM_THREADS": "1", "ROADMAP_HUB": "false"}

@@ -1,6 +1,6 @@
-"""What a submission may say, and how little comes of it: each is called as a hidden test would call it.
+"""Small submissions, called as a hidden test would call them.
 
-Forged replies and files that are no program are in the corpus: hostile/.
+Forged replies and broken files are in the corpus: hostile/.
 """
 
 import time

@@ -138,7 +138,7 @@ def test_what_can_not_travel_or_is_too_large_is_refused(value):
 
 
 def npy(header, data=b""):
-    """An array file with a header of one's own."""
+    """An array file with this header."""
     text = header.encode() + b"\n"
     file = b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + data
     return {"$": "array", "npy": base64.b64encode(file).decode()}

@@ -1,4 +1,4 @@
-"""Submissions of a few lines, in a worker without a sandbox: what they say is what is tested."""
+"""Submissions of a few lines, in a worker without a sandbox."""
 
 from __future__ import annotations
 

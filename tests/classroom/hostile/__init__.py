@@ -1,4 +1,4 @@
-"""Hostile and broken submissions: what each does, the points it deserves, the cause to be named.
+"""Hostile and broken submissions: what each does, the points it deserves, and the cause in the result.
 
     corpus.py       what an attacker is; the TOML files hold those that are a piece of code
     packing.py      what a folder or an archive can hold, and files of odd shape

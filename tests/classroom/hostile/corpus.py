@@ -1,4 +1,4 @@
-"""The attackers: what each does, the points that it deserves, the cause to be named.
+"""The attackers: what each does, the points it deserves, and the cause in the result.
 
 A TOML file holds those that are a piece of code, by their names:
 
@@ -7,21 +7,20 @@ A TOML file holds those that are a piece of code, by their names:
     cause = 'NaN|nan'              a pattern that the result has to hold
     code = "def rrf(rankings, k=60): return dict.fromkeys(rankings[0], float('nan'))"
 
-    code       stands below the reference's file, where `right` is the reference's function
-    first      is done when the file is imported, before anything else
-    attack     is done by `rrf`, which raises what stopped it
+    code       comes after the reference's file, where `right` is the reference's function
+    first      runs when the file is imported, before anything else
+    attack     runs in `rrf`, which raises what stopped it
     each       the same, with each canary's `path`
     forged     the body of an `rrf` that can `say` something on the worker's own pipe; `then` comes last
     chunk      the same for a `chunk`, which gets a function of the grader's
 
-    right      it deserves its points all the same
-    spoils     what it does to its process is its own loss: nobody is graded in that after it
-    stops      rows of isolation/stops.py without which it does harm
-    timeout    seconds for its test, and imports: for its file
+    right      it deserves its points
+    spoils     it damages its process, which is closed after it
+    stops      rows of isolation/stops.py: it does harm on a level without them
+    timeout    seconds for its test (imports: for importing its file)
     of         the function that is called: rrf, chunk or min_max
 
-What is made by a function (@case) writes a whole submission. Code finds FACTS: what an attacker could wish to
-know.
+A function with @case writes a whole submission. Code can use FACTS: what an attacker may want to know.
 """
 
 from __future__ import annotations
@@ -82,7 +81,7 @@ def starter(name: str) -> str:
 
 @dataclass
 class At:
-    """Where an attacker writes a whole submission: a folder `ada`, or whatever it returns instead."""
+    """Where an attacker writes a whole submission: the folder `ada`, or the path that it returns."""
 
     folder: Path
     facts: dict[str, Any] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""What a folder or an archive can hold: links, bombs, names that lead out, files that nobody asked for."""
+"""Hostile folders and archives: links, bombs, names that lead outside, files that were not asked for."""
 
 import contextlib
 import gzip
@@ -42,7 +42,7 @@ def honest_files():
 # --- files of odd shape -----------------------------------------------------------------------------------
 
 F = reference("fuse")
-ODD = {  # fuse.py, and what is to come of it
+ODD = {  # fuse.py, and the expected cause
     "windows_line_ends": (F.replace("\n", "\r\n"), ""),
     "byte_order_mark": (b"\xef\xbb\xbf" + F.encode(), ""),
     "latin_1_that_does_not": (F.encode() + "x = 'f\u00fcr'\n".encode("latin-1"), r"SyntaxError.*utf-8"),
@@ -77,7 +77,7 @@ def the_starter(at):
         at.write(path, starter(name))
 
 
-# --- files that nobody asked for --------------------------------------------------------------------------
+# --- files that were not asked for ------------------------------------------------------------------------
 
 
 @case(OTHERS, r"is missing|too much", "failed")
@@ -159,7 +159,7 @@ def compiled_beside_the_source(at):
         at.write(name, head + code)
 
 
-# --- files that are none ----------------------------------------------------------------------------------
+# --- what is not a regular file ---------------------------------------------------------------------------
 
 
 @case(OTHERS, r"fuse\.py was refused: fuse\.py is a symbolic link", "not attempted")

@@ -1,11 +1,11 @@
 """Grades attackers as a class would be, in a sandbox, with canaries all around.
 
-    python -m tests.classroom.hostile.the_class                         all, in the best sandbox that there is
+    python -m tests.classroom.hostile.the_class                         all, in the best sandbox
     python -m tests.classroom.hostile.the_class --isolation rlimits equals_everything segfault
 
-It is the grader, in a process of its own: whatever a submission could do to a grader is done to this one.
-One submission holds a file of each attacker, and is graded once: each is an exercise of its own, and after
-each an honest function has to get its point in what is left of the process.
+It is a grader in a process of its own, so that a submission can harm no other. One submission holds a file of
+each attacker, and is graded once: each attacker is an exercise of its own, and after each one an honest
+function has to get its point in the same process.
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ from tests.classroom.hostile.corpus import ATTACKS, FILES, ROOT, At, Attack, ref
 
 SECRET = "sk-ant-canary"
 SEED = 4711
-Wrong = dict[str, list[str]]  # what was wrong, in words, by the attackers' names
+Wrong = dict[str, list[str]]  # what went wrong, by the attackers' names
 
 
 @dataclass
 class World:
-    """What there is around a submission, and what it must not touch."""
+    """The surroundings of a submission, which it must not touch."""
 
     top: Path  # of this grader: everything that it makes
     listening: socket.socket
@@ -59,7 +59,7 @@ class World:
     token: str = field(default_factory=lambda: f"mark-{secrets.token_hex(6)}")
 
     def set_up(self, folder: Path) -> None:
-        """Canaries, and another submission. They are for all to write to: only a sandbox protects them."""
+        """Make canaries and another submission. All users may write to them: only a sandbox stops that."""
         for path in (*self.canaries.values(), folder / "eve" / "fuse.py"):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(SECRET)
@@ -68,7 +68,7 @@ class World:
         folder.chmod(0o777)
 
     def facts(self, folder: Path, name: str) -> dict[str, Any]:
-        """All that an attacker of this name could wish to know."""
+        """All that an attacker may want to know."""
         return {
             "canaries": [*map(str, self.canaries.values()), str(folder / "eve" / "fuse.py")],
             "grader": os.getpid(),
@@ -80,21 +80,21 @@ class World:
         }
 
     def state(self, folder: Path) -> dict[str, str]:
-        """What must stay: canaries with what lies beside them, the submission, the repository's step."""
+        """What must not change: canaries and the files beside them, the submission, the repository's step."""
         roots = [folder, *{path.parent for path in self.canaries.values()}]
         paths = {each for root in roots for each in (root, *root.rglob("*"))}
         paths |= {*(ROOT / "step3_rag").glob("*.py"), *(ROOT / "classroom" / "rubrics").glob("*.py")}
         return {str(path): _told(path) for path in paths}
 
     def visitors(self) -> list[str]:
-        """Whether somebody came by the network."""
+        """Connections from the network."""
         with contextlib.suppress(BlockingIOError):
             self.listening.accept()
             return ["somebody came by the network"]
         return []
 
     def left(self) -> list[str]:
-        """What stays behind, though it was given a moment to go."""
+        """Processes and folders that are left after a few seconds."""
         deadline = time.monotonic() + 5
         while (found := self._left()) and time.monotonic() < deadline:
             time.sleep(0.05)
@@ -111,7 +111,7 @@ class World:
 
 
 def _told(path: Path) -> str:
-    """A file's kind, mode, times and contents, in a word."""
+    """A file's kind, mode, time and contents, as a short text."""
     try:
         facts = path.lstat()
     except OSError as error:
@@ -127,7 +127,7 @@ def _told(path: Path) -> str:
 
 @contextlib.contextmanager
 def world() -> Iterator[World]:
-    """Canaries in a home, in the repository, in /tmp; somebody who listens; a key in the environment."""
+    """Canaries in a home, in the repository, in /tmp; a listening socket; a key in the environment."""
     top = Path(tempfile.mkdtemp(prefix="hostile-"))
     home, in_repository = top / "home", ROOT / ".pytest_cache" / f"hostile-{os.getpid()}"  # which git ignores
     before = dict(os.environ)
@@ -152,12 +152,12 @@ def world() -> Iterator[World]:
 
 
 def module_of(each: Attack) -> str:
-    """Where an attacker's file stands among the step's."""
+    """The module of an attacker's file among those of the step."""
     return f"step3_rag.{'ingest' if each.of == 'chunk' else 'retrieve'}.{each.name}"
 
 
 def laid(each: Attack, around: World, folder: Path, submission: Path) -> tuple[list[str], bool]:
-    """Put an attacker's file into the submission; the notes of its intake, and whether its others came."""
+    """Put an attacker's file into the submission; its intake's notes, and whether its other files came."""
     at = At(folder / each.name, around.facts(folder, each.name))
     at.folder.mkdir()
     made, notes, others = each.make(at), [], True
@@ -266,7 +266,7 @@ def grade_together(
 
 
 def problems(each: Attack, item: Item, notes: list[str], others: bool) -> list[str]:
-    """What did not go as it should with one attacker, in words."""
+    """What went wrong with one attacker, as texts."""
     attack, after = item.tests
     found = []
     if attack.score != (10 if each.right else 0):
