@@ -24,7 +24,7 @@ from classroom.isolation import place
 from classroom.isolation.stops import ALL, STOPS, open_at
 from shared.errors import UserError
 from tests.classroom.rubric_helpers import Patched, of_reference
-from tests.classroom.workers import tests_in
+from tests.classroom.workers import rubric_of
 from tests.conftest import ROOT
 
 A = assignment("step3")
@@ -162,7 +162,7 @@ def test_the_exercise_of_the_lesson_can_be_added():
     marked = source.replace(body, function)
     assert [each.function for each in places(marked, "metrics.py")] == ["ndcg", "mrr"]
     assert "def mrr" in strip(marked, "metrics.py")
-    rubric = tests_in("import pytest\n" + "\n\n".join(tests))
+    rubric = rubric_of("import pytest\n" + "\n\n".join(tests))
     for wrong, statuses in ((None, {"passed"}), (lambda ranking, qrels, k=10: 1.0, {"failed"})):
         stands_in = {"step3_rag.evaluate.metrics:mrr": wrong} if wrong else {}
         submission = Patched(wrong=stands_in)

@@ -17,7 +17,7 @@ from classroom.grading.result import Result
 from shared.errors import UserError
 from tests.classroom.rubric_helpers import Plain
 from tests.classroom.test_submission import RIGHT
-from tests.classroom.workers import tests_in
+from tests.classroom.workers import rubric_of
 
 TESTS = '''
 import pytest
@@ -51,7 +51,7 @@ def graded(tmp_path, monkeypatch):
     places = places_of(["step3_rag"])
 
     def run(code=None, timeout=10, more="", **options):
-        own = tests_in(TESTS.format(timeout=timeout, more=more))
+        own = rubric_of(TESTS.format(timeout=timeout, more=more))
         marks = [test.mark for test in own]
         tasks = [
             Task(Exercise(id, [each for each in marks if each.id == id]), tuple(places[id]))

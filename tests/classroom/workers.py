@@ -15,7 +15,7 @@ def mark(timeout: float = 10, visibility: str = "hidden") -> Mark:
     return Mark("test_x", "3.1", 1, timeout, visibility, "x")
 
 
-def tests_in(source: str) -> list[RubricTest]:
+def rubric_of(source: str) -> list[RubricTest]:
     """The tests of a rubric that is not in rubrics/."""
     space: dict[str, Any] = {}
     exec(source, space)
