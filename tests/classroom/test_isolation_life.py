@@ -1,9 +1,6 @@
 """The life of a sandbox: ordinary work in it, how its end is reported, and what is left of it."""
 
-import contextlib
-import json
 import os
-import select
 import subprocess
 import sys
 import time
@@ -12,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from classroom import isolation
+from classroom.grading.calls import Raised
 from classroom.isolation import open_worker, place, sandlock
 from classroom.isolation.place import Missing
 from classroom.isolation.removing import remove
@@ -64,50 +62,26 @@ def work(top):  # noqa: F811
     return top
 
 
-def call(box, what, *args, seconds=60):
-    """One request to a worker, and its reply."""
-    request = {"id": "1", "do": "call", "what": f"work:{what}", "args": list(args)}
-    os.write(box.stdin, json.dumps(request).encode() + b"\n")
-    reply, deadline = b"", time.monotonic() + seconds
-    while not reply.endswith(b"\n") and select.select([box.stdout], [], [], deadline - time.monotonic())[0]:
-        more = os.read(box.stdout, 1 << 16)
-        if not more:
-            return None
-        reply += more
-    return json.loads(reply)
-
-
-@contextlib.contextmanager
-def opened(work, level=BEST):
-    box = open_worker(work / "tree", level)
-    try:
-        yield box
-    finally:
-        box.close()
-
-
 @on_each_level
 def test_ordinary_code_and_torch_work(level, work):
-    with opened(work, level) as box:
-        files = ["again", "base.db", "copy", "touched"]
-        assert call(box, "ordinary").get("value") == {"$": "tuple", "v": [[1, 2], files]}, box.output()
+    with Client(work, level) as client:
+        assert client.remote.call("work:ordinary") == ([1, 2], ["again", "base.db", "copy", "touched"])
         if level == BEST:
-            assert call(box, "multiplied")["value"]["v"] == [512.0**3, 1], box.output()
-        assert box.broken() is None
+            assert client.remote.call("work:multiplied") == (512.0**3, 1)
+        assert client.box.broken() is None
 
 
 @on_each_level
 def test_each_has_a_folder_of_its_own_which_goes_with_it(level, work):
-    with opened(work, level) as first, opened(work, level) as second:
-        (uid, home, where), (other_uid, other_home, _) = (
-            call(box, "who")["value"]["v"] for box in (first, second)
-        )
+    with Client(work, level) as first, Client(work, level) as second:
+        uid, home, where = first.remote.call("work:who")
+        other_uid, other_home, _ = second.remote.call("work:who")
         assert home == where != other_home
         assert Path(home).is_dir()
         if os.geteuid() == 0 and level != "rlimits":
             assert 0 not in (uid, other_uid)
             assert uid != other_uid
-        assert first.safe == second.safe == (level != "rlimits")
+        assert first.box.safe == second.box.safe == (level != "rlimits")
     assert not Path(home).parent.exists()
 
 
@@ -128,12 +102,12 @@ def test_its_end_is_reported(level, work):
 
 
 def test_the_end_of_what_it_prints_is_kept(work):
-    with opened(work) as box:
+    with Client(work, BEST) as client:
         for number in range(3):
-            call(box, "say", f"{number}" * 50_000)
-        assert wait_for(lambda: box.output().endswith("2\n"))
-        assert len(box.output()) == 1 << 16
-        assert "0" not in box.output()
+            client.remote.call("work:say", f"{number}" * 50_000)
+        assert wait_for(lambda: client.box.output().endswith("2\n"))
+        assert len(client.box.output()) == 1 << 16
+        assert "0" not in client.box.output()
 
 
 def test_closing_takes_no_time_whatever_it_does(work):
@@ -199,15 +173,13 @@ def test_steps_that_are_installed_among_the_libraries_are_solutions(level, work,
         + f"def solution():\n    return open({str(libraries / 'step3_rag' / '__init__.py')!r}).read()\n"
     )
     monkeypatch.setattr(place, "site_packages", lambda: [libraries])
-    with opened(work, level) as box:
-        reply = call(box, "library")
-        assert reply is not None, (time.sleep(0.2), box.why_ended(), box.output())
-        assert reply.get("value") == "library", reply
-        reply = call(box, "solution")
+    with Client(work, level) as client:
+        assert client.remote.call("work:library") == "library"
         if level == "rlimits":
-            assert reply["value"] == "what = 'step3_rag'"
+            assert client.remote.call("work:solution") == "what = 'step3_rag'"
         else:
-            assert reply["raised"]["kinds"][0] in ("PermissionError", "FileNotFoundError")
+            with pytest.raises(Raised, match="PermissionError|FileNotFoundError"):
+                client.remote.call("work:solution")
 
 
 @pytest.mark.skipif("sandlock" not in WORKS, reason="this kernel has no Landlock")
@@ -232,8 +204,8 @@ print(Path({str(hidden)!r}).read_text())
 
 
 def test_the_best_level_is_taken_and_a_missing_one_is_refused(work, monkeypatch):
-    with opened(work, None) as box:
-        assert box.level == BEST
+    with Client(work, None) as client:
+        assert client.box.level == BEST
     with pytest.raises(UserError, match="no such isolation: docker; there is sandlock, rlimits"):
         open_worker(work / "tree", "docker")
 
@@ -243,8 +215,8 @@ def test_the_best_level_is_taken_and_a_missing_one_is_refused(work, monkeypatch)
     isolation.tried.cache_clear()
     monkeypatch.setattr(isolation, "LEVELS", {"sandlock": missing, "rlimits": isolation.rlimits})
     try:
-        with opened(work, None) as box:
-            assert (box.level, box.safe) == ("rlimits", False)
+        with Client(work, None) as client:
+            assert (client.box.level, client.box.safe) == ("rlimits", False)
         with pytest.raises(UserError, match="isolation sandlock is not available here: not on this system"):
             open_worker(work / "tree", "sandlock")
         monkeypatch.setitem(isolation.LEVELS, "rlimits", missing)
@@ -262,8 +234,8 @@ def test_a_level_that_lets_something_through_is_not_safe(work, monkeypatch):
     leaky = lambda it: it.first(uid=it.uid, read_all=it.uid is not None and place.may(2))  # noqa: E731
     monkeypatch.setattr(isolation, "LEVELS", {"leaky": leaky})
     try:
-        with opened(work, None) as box:
-            assert not box.safe
+        with Client(work, None) as client:
+            assert not client.box.safe
         assert {"network", "solutions"} <= set(isolation.tried("leaky")) <= set(STOPS)
     finally:
         isolation.tried.cache_clear()
