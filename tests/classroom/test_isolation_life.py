@@ -178,7 +178,7 @@ def test_steps_that_are_installed_among_the_libraries_are_solutions(level, work,
         if level == "rlimits":
             assert client.remote.call("work:solution") == "what = 'step3_rag'"
         else:
-            with pytest.raises(Raised, match="PermissionError|FileNotFoundError"):
+            with pytest.raises(Raised, match=r"PermissionError|FileNotFoundError"):
                 client.remote.call("work:solution")
 
 

@@ -14,12 +14,7 @@ from pathlib import Path
 from tests.classroom.hostile.corpus import EVERY, FILES, OTHERS, ROOT, WRONG, case, reference, starter
 
 NAMES = [FILES[name] for name in ("fuse", "metrics", "chunk")]
-SHOUT = "import os\nfor path in {canaries!r}: open(path, 'w').write('run')\n"
-
-
-def shouting(at):
-    """Code that would leave its mark, were it run by the grader."""
-    return SHOUT.format(canaries=at.facts["canaries"])
+SHOUT = "import os\nfor path in CANARIES: open(path, 'w').write('run')\n"
 
 
 def wrong(at):
@@ -79,13 +74,7 @@ def the_starter(at):
 
 # --- files that were not asked for ------------------------------------------------------------------------
 
-
-@case(OTHERS, r"is missing|too much", "failed")
-def conftest_and_settings_of_pytest(at):
-    wrong(at)
-    plugin = (
-        shouting(at)
-        + """
+PLUGIN = """
 import pytest, _pytest.runner
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
@@ -94,54 +83,60 @@ def pytest_runtest_makereport(item, call):
     return report
 pytest.fail = lambda *args, **kwargs: None
 """
-    )
-    for name in ("conftest.py", "tests/conftest.py", "step3_rag/conftest.py", "plugin.py"):
-        at.write(name, plugin)
-    at.write("pytest.ini", "[pytest]\naddopts = -p plugin --co\npython_files = *.py\n")
-    at.write("pyproject.toml", '[tool.pytest.ini_options]\naddopts = "-p plugin"\npythonpath = ["."]\n')
-    at.write("tox.ini", "[pytest]\naddopts = -p plugin\n")
-    at.write("setup.cfg", "[tool:pytest]\naddopts = -p plugin\n")
+MANIFEST = """
+{"schema": "classroom/assignment/v1", "step": "step3_rag", "points": {"3.1": 1000}, "variant": 99,
+ "files": {"step3_rag/retrieve/fuse.py": "0"}, "exercises": [{"id": "3.1", "points": 1000, "score": 1000}],
+ "score": 100, "safe": true}
+"""
+MODULES = ["json", "random", "numpy", "os", "typing", "base64", "pytest", "re", "asyncio", "pydantic"]
+CLASSROOM = ["worker", "wire", "arrays", "same", "submission", "__init__", "__main__", "drivers/step3"]
+SITE = ("hostile.pth", "site-packages/hostile.pth", ".venv/lib/python3.11/site-packages/x.pth")
+UNASKED = {  # SHOUT stands for code that would leave its mark, were it run by the grader
+    "conftest_and_settings_of_pytest": {
+        **dict.fromkeys(("conftest.py", "tests/conftest.py", "step3_rag/conftest.py"), SHOUT + PLUGIN),
+        "plugin.py": SHOUT + PLUGIN,
+        "pytest.ini": "[pytest]\naddopts = -p plugin --co\npython_files = *.py\n",
+        "pyproject.toml": '[tool.pytest.ini_options]\naddopts = "-p plugin"\npythonpath = ["."]\n',
+        "tox.ini": "[pytest]\naddopts = -p plugin\n",
+        "setup.cfg": "[tool:pytest]\naddopts = -p plugin\n",
+    },
+    "files_that_python_runs_by_itself": {
+        **dict.fromkeys(("sitecustomize.py", "usercustomize.py", "step3_rag/__init__.py"), SHOUT),
+        **dict.fromkeys(SITE, f"import os; {SHOUT.splitlines()[1]}"),
+        "__init__.py": SHOUT,
+        "pyvenv.cfg": "home = .\n",
+    },
+    "modules_named_as_others": {
+        **{f"{name}.py": SHOUT for name in MODULES},
+        **{f"step3_rag/retrieve/{name}.py": SHOUT for name in MODULES},
+        "numpy/__init__.py": SHOUT,
+    },
+    "a_grader_of_its_own": {
+        f"classroom/{name}.py": f"{SHOUT}def difference(*args, **kwargs): return None\n" for name in CLASSROOM
+    },
+    "tests_and_manifest_rewritten": {
+        "tests/test_public.py": "def test_rrf(): pass\n",
+        "tests/expected.json": '{"schema": "classroom/expected/v1", "variant": 0, "tests": {}}',
+        "classroom.json": MANIFEST,
+    },
+    "names_that_say_something": dict.fromkeys(
+        ("a\nb.py", "::error::x", "\x1b[31mred", "<script>alert(1)<", "-rf", "$(id)"), "x"
+    ),
+}
 
 
-@case(OTHERS, r"is missing|too much", "failed")
-def files_that_python_runs_by_itself(at):
-    wrong(at)
-    for name in ("sitecustomize.py", "usercustomize.py", "step3_rag/__init__.py", "__init__.py"):
-        at.write(name, shouting(at))
-    for name in ("hostile.pth", "site-packages/hostile.pth", ".venv/lib/python3.11/site-packages/x.pth"):
-        at.write(name, f"import os; {shouting(at).splitlines()[1]}")
-    at.write("pyvenv.cfg", "home = .\n")
+def _unasked(name, files):
+    def make(at):
+        wrong(at)
+        for path, content in files.items():
+            at.write(path, content.replace("CANARIES", repr(at.facts["canaries"])))
+
+    make.__name__ = name
+    case(OTHERS, r"is missing|too much", "failed")(make)
 
 
-@case(OTHERS, r"is missing|too much", "failed")
-def modules_named_as_others(at):
-    wrong(at)
-    for name in ("json", "random", "numpy", "os", "typing", "base64", "pytest", "re", "asyncio", "pydantic"):
-        at.write(f"{name}.py", shouting(at))
-        at.write(f"step3_rag/retrieve/{name}.py", shouting(at))
-    at.write("numpy/__init__.py", shouting(at))
-
-
-@case(OTHERS, r"is missing|too much", "failed")
-def a_grader_of_its_own(at):
-    """The package `classroom`, with a worker and drivers that know only right answers."""
-    wrong(at)
-    for name in ("worker", "wire", "arrays", "same", "submission", "__init__", "__main__", "drivers/step3"):
-        at.write(f"classroom/{name}.py", shouting(at) + "def difference(*args, **kwargs): return None\n")
-
-
-@case(OTHERS, r"is missing|too much", "failed")
-def tests_and_manifest_rewritten(at):
-    wrong(at)
-    at.write("tests/test_public.py", "def test_rrf(): pass\n")
-    at.write("tests/expected.json", '{"schema": "classroom/expected/v1", "variant": 0, "tests": {}}')
-    at.write(
-        "classroom.json",
-        '{"schema": "classroom/assignment/v1", "step": "step3_rag", "points": {"3.1": 1000}, '
-        '"files": {"step3_rag/retrieve/fuse.py": "0"}, '
-        '"exercises": [{"id": "3.1", "points": 1000, "score": 1000}], '
-        '"variant": 99, "score": 100, "safe": true}',
-    )
+for each, files in UNASKED.items():
+    _unasked(each, files)
 
 
 @case(OTHERS, r"is missing|too much", "failed")
@@ -195,13 +190,6 @@ def folder_for_a_file(at):
     at.honest()
     (at.ada / FILES["fuse"]).unlink()
     at.write("step3_rag/retrieve/fuse.py/fuse.py", reference("fuse"))
-
-
-@case(OTHERS, r"is missing|too much", "failed")
-def names_that_say_something(at):
-    wrong(at)
-    for name in ("a\nb.py", "::error::x", "\x1b[31mred", "<script>alert(1)<", "-rf", "$(id)"):
-        at.write(name, "x")
 
 
 @case(OTHERS, r"is missing|too much", "failed")

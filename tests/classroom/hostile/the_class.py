@@ -284,22 +284,15 @@ def problems(each: Attack, item: Item, notes: list[str], others: bool) -> list[s
 
 
 def main() -> None:
-    """Grade attackers, and say what went wrong; or write it to a file, for the tests."""
+    """Grade attackers, and print what went wrong, and the result, as JSON."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--isolation", default=None)
-    parser.add_argument("--out", type=Path)
     parser.add_argument("names", nargs="*", help="of attackers")
     asked = parser.parse_args()
     attacks = [ATTACKS[name] for name in asked.names or ATTACKS]
     with world() as around:
         wrong, result = grade_together(attacks, around, asked.isolation)
-    if asked.out:
-        asked.out.write_text(json.dumps({"wrong": wrong, "result": result and result.to_dict()}))
-        return
-    for item in result.items if result else ():
-        print(f"{item.title}: {item.tests[0].score} points, {sum(test.seconds for test in item.tests):.1f} s")
-    for name, found in wrong.items():
-        print(*(f"WRONG {name}: {each}\n" for each in found), sep="", end="")
+    print(json.dumps({"wrong": wrong, "result": result and result.to_dict()}))
 
 
 if __name__ == "__main__":
