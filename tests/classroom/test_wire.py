@@ -194,7 +194,7 @@ def test_keys_that_were_made_to_collide_are_refused_at_once():
     ):
         with pytest.raises(ValueError, match="not a value"):
             decode(encoded)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 15  # building them would take 40 s
     assert len(decode(encode(set(range(-20_000, 20_000))))) == 40_000
 
 
