@@ -172,16 +172,17 @@ def test_objects_are_made_once_and_compared_by_what_they_do(made_of):
 
 
 def test_imports_that_kill_or_hang_are_tried_once(made_of, monkeypatch):
-    monkeypatch.setattr("classroom.grading.remote.IMPORT_SECONDS", 0.7)
     for code, status in (("import os; os._exit(3)", "crashed"), ("while True: pass", "timed out")):
         remote = made_of(code)
+        monkeypatch.setattr("classroom.grading.remote.IMPORT_SECONDS", 0.7)
         with pytest.raises(WorkerFailure, match=r"importing step3_rag\.retrieve\.fuse") as fault:
             remote.check(RRF, RANKINGS)
         assert judged(fault.value)[0] == status
+        monkeypatch.setattr("classroom.grading.remote.IMPORT_SECONDS", 60)
         began = time.monotonic()
         with pytest.raises(WorkerFailure, match="importing"):
             remote.check(RRF, RANKINGS)
-        assert time.monotonic() - began < 0.6 or status == "crashed"
+        assert time.monotonic() - began < 30
 
 
 def test_a_worker_that_cannot_be_started_is_nobodys_zero(tmp_path):
