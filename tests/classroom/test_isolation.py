@@ -78,12 +78,14 @@ class Client:
         self.box = open_worker(top / "tree", level, limits)
         self.remote = Remote(start=lambda: self.box)
 
+    def call(self, target, *args, seconds=60):
+        self.remote.deadline = time.monotonic() + seconds
+        return self.remote.call(target, *args)
+
     def try_(self, what, *args, seconds=20):
         """("worked", value), ("raised", words) or ("ended", why)."""
         try:
-            self.remote._untimed(lambda: self.remote._import("attacks"))
-            self.remote.deadline = time.monotonic() + seconds
-            return "worked", self.remote.call(f"attacks:{what}", *args)
+            return "worked", self.call(f"attacks:{what}", *args, seconds=seconds)
         except Raised as error:
             return "raised", str(error)
         except WorkerFailure as fault:

@@ -65,17 +65,17 @@ def work(top):  # noqa: F811
 @on_each_level
 def test_ordinary_code_and_torch_work(level, work):
     with Client(work, level) as client:
-        assert client.remote.call("work:ordinary") == ([1, 2], ["again", "base.db", "copy", "touched"])
+        assert client.call("work:ordinary") == ([1, 2], ["again", "base.db", "copy", "touched"])
         if level == BEST:
-            assert client.remote.call("work:multiplied") == (512.0**3, 1)
+            assert client.call("work:multiplied") == (512.0**3, 1)
         assert client.box.broken() is None
 
 
 @on_each_level
 def test_each_has_a_folder_of_its_own_which_goes_with_it(level, work):
     with Client(work, level) as first, Client(work, level) as second:
-        uid, home, where = first.remote.call("work:who")
-        other_uid, other_home, _ = second.remote.call("work:who")
+        uid, home, where = first.call("work:who")
+        other_uid, other_home, _ = second.call("work:who")
         assert home == where != other_home
         assert Path(home).is_dir()
         if os.geteuid() == 0 and level != "rlimits":
@@ -104,7 +104,7 @@ def test_its_end_is_reported(level, work):
 def test_the_end_of_what_it_prints_is_kept(work):
     with Client(work, BEST) as client:
         for number in range(3):
-            client.remote.call("work:say", f"{number}" * 50_000)
+            client.call("work:say", f"{number}" * 50_000)
         assert wait_for(lambda: client.box.output().endswith("2\n"))
         assert len(client.box.output()) == 1 << 16
         assert "0" not in client.box.output()
@@ -174,12 +174,12 @@ def test_steps_that_are_installed_among_the_libraries_are_solutions(level, work,
     )
     monkeypatch.setattr(place, "site_packages", lambda: [libraries])
     with Client(work, level) as client:
-        assert client.remote.call("work:library") == "library"
+        assert client.call("work:library") == "library"
         if level == "rlimits":
-            assert client.remote.call("work:solution") == "what = 'step3_rag'"
+            assert client.call("work:solution") == "what = 'step3_rag'"
         else:
             with pytest.raises(Raised, match=r"PermissionError|FileNotFoundError"):
-                client.remote.call("work:solution")
+                client.call("work:solution")
 
 
 @pytest.mark.skipif("sandlock" not in WORKS, reason="this kernel has no Landlock")
