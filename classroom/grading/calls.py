@@ -105,11 +105,19 @@ class Made:
         return got
 
     def check(
-        self, method: str, /, *args: Any, asked: Log | None = None, text: bool = False, **kwargs: Any
+        self,
+        method: str,
+        /,
+        *args: Any,
+        rel: float = 1e-6,
+        abs: float = 1e-9,
+        asked: Log | None = None,
+        text: bool = False,
+        **kwargs: Any,
     ) -> Any:
-        """Call a method of both, and compare."""
+        """Call a method of both, and compare; with `text`, also the texts of exceptions."""
         request = Request("method", method, args, kwargs, self)
-        return self.of.compare(request, Comparison(asked=asked, text=text))
+        return self.of.compare(request, Comparison(rel, abs, asked, text))
 
     def get(self, name: str) -> Any:
         """An attribute."""
