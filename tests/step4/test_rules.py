@@ -1,7 +1,7 @@
 """Every rule of the sample on replies that keep it and that break it; sentences, and the parts of a reply."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from step4_finetune.tone import rules, text
@@ -159,6 +159,7 @@ def test_capitals_are_shouting_only():
     assert text.capitals("NOT a TV, PIN 4 or USB-C; A4471, ABCD-12, U.S. HTTPS, PLEASE") == ["NOT", "PLEASE"]
 
 
+@settings(max_examples=40)
 @given(st.text(max_size=300))
 def test_any_text_can_be_measured(given):
     assert 0 <= rules.adherence(given, GUIDE) <= 1
