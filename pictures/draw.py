@@ -1,4 +1,4 @@
-"""Draw demo.svg for the README: three commands of `make demo` and what they print here and now.
+"""Draw demo.svg for the README: three commands of `make demo` with their current output.
 
 python pictures/draw.py
 """
@@ -20,25 +20,27 @@ COMMANDS = (
     ("python -m step3_rag ask 'How many employees does the Lisbon office have?'", 8),
 )
 COLUMNS = 96
-LINE = 17  # pixels
+LINE_HEIGHT = 17  # pixels
 
 
-def lines_of(command: str, most: int) -> list[str]:
-    """The command and the first lines that it prints, wrapped."""
+def terminal_lines(command: str, most: int) -> list[str]:
+    """The command and the first `most` lines of its output, wrapped."""
     environment = {**os.environ, "COLUMNS": str(COLUMNS), "NO_COLOR": "1", "ROADMAP_DTYPE": "float32"}
     with tempfile.TemporaryDirectory() as folder:
-        words = [sys.executable, *shlex.split(command)[1:]]
-        done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, check=True)
-    printed = [part for line in done.stdout.splitlines() for part in textwrap.wrap(line, COLUMNS) or [""]]
-    return [f"$ {command}", *(printed[:most] if len(printed) <= most else [*printed[: most - 1], "..."]), ""]
+        arguments = [sys.executable, *shlex.split(command)[1:]]
+        result = subprocess.run(
+            arguments, cwd=folder, env=environment, capture_output=True, text=True, check=True
+        )
+    output = [part for line in result.stdout.splitlines() for part in textwrap.wrap(line, COLUMNS) or [""]]
+    return [f"$ {command}", *(output[:most] if len(output) <= most else [*output[: most - 1], "..."]), ""]
 
 
 def main() -> None:
     """Run the commands and write the picture."""
-    lines = [line for command, most in COMMANDS for line in lines_of(command, most)]
-    height = LINE * len(lines) + 24
+    lines = [line for command, most in COMMANDS for line in terminal_lines(command, most)]
+    height = LINE_HEIGHT * len(lines) + 24
     texts = [
-        f'<text x="16" y="{26 + LINE * i}" fill="{"#7ee787" if line.startswith("$ ") else "#e6edf3"}" '
+        f'<text x="16" y="{26 + LINE_HEIGHT * i}" fill="{"#7ee787" if line.startswith("$ ") else "#e6edf3"}" '
         f'xml:space="preserve">{escape(line)}</text>'
         for i, line in enumerate(lines)
     ]

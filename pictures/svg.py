@@ -1,4 +1,4 @@
-"""Drawn pictures of the lessons: lists of SVG elements on a card, legible on a light or dark page."""
+"""Draws SVG pictures for the lessons, on a card that is legible on a light or dark page."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ WIDTH = 900
 
 
 def label(x: float, y: float, text: str, anchor: str = "middle", color: str = INK, style: str = "") -> str:
-    """One line of text; (x, y) is the middle, start or end of its baseline."""
+    """One line of text; (x, y) is the middle, start or end of its baseline, by `anchor`."""
     return f'<text x="{x:g}" y="{y:g}" text-anchor="{anchor}" fill="{color}" {style}>{escape(text)}</text>'
 
 
 def box(x: float, y: float, w: float, h: float, text: str = "", fill: str = WHITE, line: str = GREY) -> str:
-    """A rectangle, with the lines of `text` in its centre."""
+    """A rectangle with the lines of `text` in its centre."""
     lines = text.split("\n")
     first = y + h / 2 + 4.5 - 9 * (len(lines) - 1)  # baseline of the first line; 18 pixels to the next
     texts = [label(x + w / 2, first + 18 * i, part) for i, part in enumerate(lines) if part]
@@ -33,12 +33,12 @@ def path(*points: tuple[float, float], color: str = GREY, style: str = 'stroke-w
 
 
 def arrow(*points: tuple[float, float]) -> str:
-    """A line through all points, with a tip at its end."""
+    """A line through all points, with an arrowhead at its end."""
     return path(*points, style='stroke-width="1.5" marker-end="url(#tip)"')
 
 
 def save(file: Path, height: int, title: str, description: str, parts: list[str]) -> None:
-    """Write the picture: its parts on a card, under their title."""
+    """Write the picture: its title and its parts on a card."""
     head = f"""<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}"
   viewBox="0 0 {WIDTH} {height}" font-family="system-ui, sans-serif" font-size="13"
   role="img" aria-labelledby="title desc">

@@ -1,1 +1,1 @@
-"""What all steps share: settings, models, the chat client, the embedded model, reports."""
+"""Code that all steps use: settings, models, the chat client, the embedded model, reports."""

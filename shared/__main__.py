@@ -1,4 +1,4 @@
-"""The commands that all steps share.
+"""Commands for all steps.
 
 python -m shared config          every setting, its value and where it comes from
 python -m shared weights         fetch the default models
@@ -21,7 +21,7 @@ app = new_app("Settings, weights, and the demo with its report page.")
 
 @app.command()
 def config(model: Model = None) -> None:
-    """Print every setting: its value, where it comes from and which values it takes; then the machine."""
+    """Print every setting, where its value comes from and which values it takes; then the machine."""
     from shared import hardware
     from shared.config import describe
 
@@ -34,10 +34,10 @@ def config(model: Model = None) -> None:
 def weights(
     names: Annotated[list[str] | None, typer.Argument(help="Default: the two default models.")] = None,
     verify: Annotated[
-        bool, typer.Option("--verify", help="Hash the cached files, and fetch again what differs.")
+        bool, typer.Option("--verify", help="Check the hashes of cached files; fetch damaged models again.")
     ] = False,
 ) -> None:
-    """Bring models to this machine, and print where each is and where it came from."""
+    """Fetch models, and print where each is and where it came from."""
     from shared.config import load_settings
     from shared.models import weights as files
 
@@ -54,12 +54,12 @@ def demo(
     out: Annotated[Path, typer.Option(help="Folder for records, pictures and index.html.")] = Path("reports"),
     smoke: Smoke = False,
 ) -> None:
-    """Run the demo of every installed step, then print what ran and write the report page."""
+    """Run the demo of every installed step, print a summary and write the report page."""
     from shared.report import page, record
     from shared.report.demo import INTERRUPTED, run_all
 
     console = plain_console()
-    record.writable(out / "index.html")  # now, not after a minute of work
+    record.ensure_writable(out / "index.html")  # fail before the work, not after it
     runs = run_all(out.resolve(), console, smoke=smoke)
     rows = []
     for each in runs:

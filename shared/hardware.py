@@ -1,4 +1,4 @@
-"""What this machine is: its processor, the number formats it multiplies, its cores and its memory.
+"""This machine: its processor and the number formats it multiplies, its cores and its memory.
 
 >>> describe()
 'Intel(R) Xeon(R) Processor, 2 cores, 23 GiB, Linux x86_64'
@@ -20,7 +20,7 @@ QUOTA = Path("/sys/fs/cgroup/cpu.max")  # "200000 100000": microseconds of each 
 
 @cache
 def _cpuinfo() -> dict[str, str]:
-    """The first processor's entries in /proc/cpuinfo; empty on other systems than Linux."""
+    """The first processor's entries in /proc/cpuinfo; empty on systems other than Linux."""
     file = Path("/proc/cpuinfo")
     first = file.read_text().partition("\n\n")[0] if file.exists() else ""
     return {
@@ -29,34 +29,34 @@ def _cpuinfo() -> dict[str, str]:
 
 
 def cpu_flags() -> frozenset[str]:
-    """The processor's feature flags; empty where the system does not list them."""
+    """The processor's feature flags; empty if the system doesn't list them."""
     return frozenset((_cpuinfo().get("flags") or _cpuinfo().get("Features") or "").split())
 
 
 def bf16_feature() -> str | None:
-    """The feature with which the processor multiplies bfloat16; None where bfloat16 is emulated and slow."""
+    """The processor's feature for multiplying bfloat16; None if bfloat16 is emulated, which is slow."""
     return next((flag for flag in ("amx_bf16", "avx512_bf16") if flag in cpu_flags()), None)
 
 
 def has_fast_bf16_matmul() -> bool:
-    """Whether products of large bfloat16 matrices are faster here than float32 ones.
+    """Whether large matrix products are faster in bfloat16 than in float32 on this processor.
 
-    With AMX they are. With avx512_bf16 alone it depends on the maker: AMD's processors took half of float32's
-    time, Intel's twice as long (512 x 576 times 576 x 1536, one thread, torch 2.13).
+    With AMX they are. With only avx512_bf16, AMD's processors took half as long as in float32, Intel's twice
+    as long (512 x 576 times 576 x 1536, one thread, torch 2.13).
     """
     feature = bf16_feature()
     return feature == "amx_bf16" or (feature is not None and _cpuinfo().get("vendor_id") == "AuthenticAMD")
 
 
 def cores() -> int:
-    """Cores that this process may use: its affinity, and the quota of its container."""
+    """Cores that this process may use, by its affinity and its container's quota."""
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     limit, _, period = QUOTA.read_text().partition(" ") if QUOTA.is_file() else ("max", "", "")
     return available if limit == "max" else max(1, min(available, math.ceil(int(limit) / int(period))))
 
 
 def idle_cores(seconds: float) -> float:
-    """Cores that no other process used during the next `seconds`: enough for a benchmark?"""
+    """Cores that other processes leave idle, measured over the next `seconds`: enough for a benchmark?"""
     own = psutil.Process()
     before = sum(own.cpu_times()[:2])  # user and system
     busy = (psutil.cpu_count() or 1) * psutil.cpu_percent(interval=seconds) / 100  # of the whole machine
@@ -65,16 +65,16 @@ def idle_cores(seconds: float) -> float:
 
 
 def describe() -> str:
-    """One line for the foot of a table: the machine that its figures come from."""
+    """One line that names the machine, for below a table of measurements."""
     memory = psutil.virtual_memory().total / 2**30
     name = _cpuinfo().get("model name") or platform.processor() or platform.machine()
     return f"{name}, {cores()} cores, {memory:.0f} GiB, {platform.system()} {platform.machine()}"
 
 
 def peak_memory_mb() -> float:
-    """The most memory that this process held so far, in megabytes."""
+    """The peak memory of this process so far, in megabytes."""
     status = Path("/proc/self/status")
-    # Linux: ru_maxrss would count the parent process's peak before exec, too.
+    # On Linux, ru_maxrss would include the parent process's peak before exec.
     if status.exists() and (peak := re.search(r"^VmHWM:\s+(\d+) kB$", status.read_text(), re.MULTILINE)):
         return int(peak[1]) * 1024 / 1e6
     info = psutil.Process().memory_info()

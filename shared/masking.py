@@ -1,4 +1,4 @@
-"""Takes secrets out of texts that go to logs, to error messages, to callers.
+"""Masks secrets in logs, error messages and responses.
 
 >>> masked("nobody answers at http://me:secret@host:8000/v1")
 'nobody answers at http://***@host:8000/v1'
@@ -10,13 +10,13 @@ import re
 
 SECRET = re.compile(
     r"s5_[0-9a-f]{8}_[\w-]{43}"  # a key of step 5's service
-    r"|sk-[\w-]{16,}"  # of Anthropic's or OpenAI's API
+    r"|sk-[\w-]{16,}"  # a key of Anthropic's or OpenAI's API
     r"|(?<=bearer )[^\s'\"]+"
-    r"|(?<=://)[^/\s'\"]+(?=@)",  # user and password of an address
+    r"|(?<=://)[^/\s'\"]+(?=@)",  # user and password in a URL
     re.IGNORECASE,
 )
 
 
 def masked(text: str, by: str = "***") -> str:
-    """The text with `by` in place of every API key, bearer token, and user with password of an address."""
+    """The text with `by` in place of every API key, bearer token, and user and password in a URL."""
     return SECRET.sub(by, text)

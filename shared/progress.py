@@ -1,6 +1,6 @@
-"""Progress bars on stderr, so that stdout holds only the command's answer.
+"""Progress bars on stderr; stdout is for the command's output only.
 
-Where stderr is not a terminal, one line announces the work.
+If stderr is not a terminal, one line announces the work.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from contextlib import contextmanager
 
 @contextmanager
 def spinner(text: str) -> Iterator[None]:
-    """Show `text` and the time, for work of unknown length."""
+    """Show `text` and the elapsed time, for work of unknown length."""
     with count_bar(text):
         yield
 
 
 @contextmanager
 def stage_bar(text: str, stages: int) -> Iterator[Callable[[str], None]]:
-    """A bar of stages; call what it yields with the name of each stage as it begins."""
+    """A progress bar over stages; call the yielded function with the name of each stage as it starts."""
     finished = itertools.count()
     with count_bar(text, stages) as update:
         yield lambda stage: update(next(finished), stages, stage)
@@ -28,7 +28,7 @@ def stage_bar(text: str, stages: int) -> Iterator[Callable[[str], None]]:
 
 @contextmanager
 def count_bar(text: str, total: int | None = None) -> Iterator[Callable[..., None]]:
-    """A bar of things done; call what it yields with (done so far, total[, a note to show beside them])."""
+    """A progress bar; call the yielded function with (number done, total[, a note to show])."""
     if not (sys.stderr and sys.stderr.isatty()):
         print(text, file=sys.stderr)
         yield lambda *_args: None

@@ -18,8 +18,8 @@
 
     Bonjour !
 
-After the system message come examples, each a user's turn and an assistant's. `{{name}}` is a variable; a
-prompt has no other logic. A version is never edited: `save_new_version` writes a new file.
+The examples follow the system message, each a user turn and an assistant turn. `{{name}}` is a variable; a
+prompt has no other logic. Versions are never edited: `save_new_version` writes a new file.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from shared.errors import UserError, reason
 
 SECTION = re.compile(r"^# (system|user|assistant)[ \t]*$", re.MULTILINE)
 VARIABLE = re.compile(r"\{\{\s*(\w+)\s*\}\}")
-ANY = "any"  # the family of a prompt for every model
+ANY = "any"  # the family of prompts for all models
 
 
 @dataclass(frozen=True)
@@ -49,19 +49,19 @@ class Prompt:
 
     id: str
     version: int
-    family: str  # which models it is for, as `family_of` names them, or "any"
+    family: str  # of the models it is for, as `family_of` names it, or "any"
     system: str
     examples: tuple[tuple[str, str], ...] = ()  # (user, assistant)
     meta: dict[str, Any] = field(default_factory=dict)  # the rest of the front matter: note, score, ...
 
     @property
     def sha256(self) -> str:
-        """Hash of the system message and the examples, so that a new note or score does not change it."""
+        """Hash of the system message and the examples; a new note or score doesn't change it."""
         return hashlib.sha256(json.dumps([self.system, self.examples]).encode()).hexdigest()
 
     @property
     def turns(self) -> list[tuple[str, str]]:
-        """(role, text) of every section of the file, the system message first."""
+        """(role, text) of every section in the file, the system message first."""
         examples = (zip(("user", "assistant"), pair, strict=True) for pair in self.examples)
         return [("system", self.system), *chain.from_iterable(examples)]
 
@@ -73,25 +73,25 @@ class Prompt:
 
 
 def load(folder: Path, id: str, version: int | None = None, family: str | None = None) -> Prompt:
-    """The given version of a prompt, or its latest for `family`, or else its latest for any model.
+    """That version of a prompt; without a version, the latest for `family`, or else the latest for any model.
 
     Raises:
-        UserError: there is none (the message lists what exists), or a file is not valid.
+        UserError: there is no such prompt (the message lists all), or a file is not valid.
     """
     prompts = read_all(folder)
     if version is not None:
-        found, wanted = [p for p in prompts if (p.id, p.version) == (id, version)], f"version {version}"
+        matching = [p for p in prompts if (p.id, p.version) == (id, version)]
     else:
-        found = [p for p in prompts if p.id == id and p.family in (family, ANY)]
-        wanted = f"version for {family or ANY}"
-    if not found:
+        matching = [p for p in prompts if p.id == id and p.family in (family, ANY)]
+    if not matching:
+        wanted = f"version {version}" if version is not None else f"version for {family or ANY}"
         existing = ", ".join(f"{p.id} {p.version} ({p.family})" for p in prompts)
         raise UserError(f"prompt {id!r} has no {wanted} in {folder}: there are {existing}")
-    return max(found, key=lambda p: (p.family != ANY, p.version))
+    return max(matching, key=lambda p: (p.family != ANY, p.version))
 
 
 def family_of(model: str) -> str:
-    """The first part of a model's name, in lower case: claude, smollm2, qwen3, ...
+    """The first part of a model's name in lower case: claude, smollm2, qwen3, ...
 
     >>> family_of("HuggingFaceTB/SmolLM2-135M-Instruct")
     'smollm2'
@@ -100,7 +100,7 @@ def family_of(model: str) -> str:
 
 
 def read_all(folder: Path) -> list[Prompt]:
-    """Every prompt of a folder (`*.md`), sorted by id and version.
+    """Every prompt in a folder (`*.md`), sorted by id and version.
 
     Raises:
         UserError: there are no files, one is not a valid prompt, or two have the same id and version.
@@ -114,14 +114,14 @@ def read_all(folder: Path) -> list[Prompt]:
     if not prompts:
         raise UserError(f"no prompts in {folder}: it should be a folder with Markdown files (*.md)")
     prompts.sort(key=lambda prompt: (prompt.id, prompt.version))
-    for one, two in pairwise(prompts):
-        if (one.id, one.version) == (two.id, two.version):
-            raise UserError(f"two files in {folder} are version {one.version} of prompt {one.id}; change one")
+    for a, b in pairwise(prompts):
+        if (a.id, a.version) == (b.id, b.version):
+            raise UserError(f"two files in {folder} are version {a.version} of prompt {a.id}; change one")
     return prompts
 
 
 def parse(text: str, path: Path = Path("the prompt")) -> Prompt:
-    """The prompt that a file holds, from its text; `path` is for error messages.
+    """Parse the text of a prompt file; `path` is for error messages.
 
     Raises:
         UserError: the text is not a valid prompt.
@@ -137,9 +137,9 @@ def parse(text: str, path: Path = Path("the prompt")) -> Prompt:
             f"{path}: the front matter needs id (a name), version (a whole number) and family "
             f"(of models, or {ANY}); found {fields}"
         )
-    before, *sections = SECTION.split(body)  # before, role, text, role, text, ...
+    preamble, *sections = SECTION.split(body)  # preamble, role, text, role, text, ...
     roles, texts = sections[::2], [section.strip() for section in sections[1::2]]
-    if before.strip() or roles != ["system", *["user", "assistant"] * (len(roles) // 2)] or "" in texts:
+    if preamble.strip() or roles != ["system", *["user", "assistant"] * (len(roles) // 2)] or "" in texts:
         raise UserError(
             f"{path}: after the front matter come # system, then pairs of # user and # assistant, none empty"
         )
@@ -148,20 +148,20 @@ def parse(text: str, path: Path = Path("the prompt")) -> Prompt:
 
 
 def render(prompt: Prompt, /, **variables: object) -> dict[str, Any]:
-    """The arguments `system` and `messages` of `messages.create`; the examples are the first messages.
+    """The arguments `system` and `messages` for `messages.create`; the examples are the first messages.
 
-    Each variable is replaced once: braces in a value stay as they are.
+    Variables are replaced once: a value's own braces stay as they are.
 
     Raises:
-        UserError: a variable is missing, or the prompt does not have it.
+        UserError: a variable is missing, or the prompt doesn't have it.
     """
-    needed = {name for _, text in prompt.turns for name in VARIABLE.findall(text)}
-    if variables.keys() != needed:
-        wanted, given = (", ".join(sorted(names)) or "none" for names in (needed, variables))
-        raise UserError(f"prompt {prompt.id}.{prompt.version} needs the variables {wanted}; given: {given}")
+    expected = {name for _, text in prompt.turns for name in VARIABLE.findall(text)}
+    if variables.keys() != expected:
+        needs, given = (", ".join(sorted(names)) or "none" for names in (expected, variables))
+        raise UserError(f"prompt {prompt.id}.{prompt.version} needs the variables {needs}; given: {given}")
 
     def fill(text: str) -> str:
-        return VARIABLE.sub(lambda found: str(variables[found[1]]), text)
+        return VARIABLE.sub(lambda match: str(variables[match[1]]), text)
 
     _, *examples = prompt.turns
     messages = [{"role": role, "content": fill(text)} for role, text in examples]
@@ -169,22 +169,22 @@ def render(prompt: Prompt, /, **variables: object) -> dict[str, Any]:
 
 
 def diff(old: Prompt, new: Prompt) -> str:
-    """A unified diff of two prompts' files; empty when they are equal."""
+    """A unified diff of two prompts' files; empty if they are equal."""
     a, b = (f"{prompt.id} version {prompt.version}" for prompt in (old, new))
     return "\n".join(difflib.unified_diff(str(old).splitlines(), str(new).splitlines(), a, b, lineterm=""))
 
 
 def save_new_version(folder: Path, prompt: Prompt) -> Path:
-    """Write `prompt` to a new file, as the version after the latest of its id in the folder.
+    """Write `prompt` to a new file, with the next version number for its id in the folder.
 
     Raises:
-        UserError: the file exists or cannot be written, or a text is empty or holds a section's heading.
+        UserError: the file exists or cannot be written, or a text is empty or contains a section heading.
     """
     latest = max(each.version for each in [prompt, *read_all(folder)] if each.id == prompt.id)
     new = replace(prompt, version=latest + 1, meta={**prompt.meta, "based_on": prompt.version})
     path = folder / f"{new.id}.{new.version}.md"
     if len(parse(str(new), path).examples) != len(new.examples):
-        raise UserError(f"cannot write {path}: one of its texts holds a section's heading, such as # user")
+        raise UserError(f"cannot write {path}: one of its texts contains a section heading, such as # user")
     try:
         with path.open("x", encoding="utf-8") as file:  # x: never overwrite a file
             file.write(str(new))

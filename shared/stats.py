@@ -1,4 +1,4 @@
-"""Percentiles, samples, 95 % intervals, and a test for pairs. scipy is imported inside: it takes a second."""
+"""Percentiles, samples, 95 % intervals, and a test for pairs. Functions import scipy: it takes a second."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ T = TypeVar("T")
 
 
 def nearest_rank(values: Sequence[float], percent: int) -> float | None:
-    """The percentile: the smallest value that at least `percent` % of the values don't exceed; None for none.
+    """The percentile: the smallest value that at least `percent` % of the values don't exceed.
 
-    It is always one of the values, at rank ceil(percent * n / 100), counted from 1: p95 of 20 is the 19th.
+    It is the value at rank ceil(percent * n / 100), counted from 1: p95 of 20 values is the 19th. None if
+    there are no values.
 
     >>> nearest_rank(range(1, 21), 95), nearest_rank([3.0, 1.0], 50), nearest_rank([], 50)
     (19, 1.0, None)
@@ -24,7 +25,7 @@ def nearest_rank(values: Sequence[float], percent: int) -> float | None:
 
 
 def subset(items: Sequence[T], limit: int | None, seed: int) -> list[T]:
-    """All items, or `limit` of them at random, in the order that they had.
+    """All items, or `limit` of them drawn at random, in their original order.
 
     Raises:
         UserError: a limit below 1.
@@ -33,12 +34,12 @@ def subset(items: Sequence[T], limit: int | None, seed: int) -> list[T]:
         return list(items)
     if limit < 1:
         raise UserError(f"--limit {limit} is not allowed: use 1 or more")
-    places = random.Random(seed).sample(range(len(items)), min(limit, len(items)))
-    return [items[place] for place in sorted(places)]
+    indices = random.Random(seed).sample(range(len(items)), min(limit, len(items)))
+    return [items[i] for i in sorted(indices)]
 
 
 def wilson(hits: int, n: int) -> tuple[float, float]:
-    """95 % interval of the share `hits` / `n` (Wilson 1927); it also holds for small n and near 0 and 1."""
+    """95 % interval of the share `hits` / `n` (Wilson 1927); accurate also for small n and near 0 and 1."""
     from scipy.stats import binomtest
 
     if n == 0:
@@ -62,7 +63,7 @@ def bootstrap(values: Sequence[float], weights: Sequence[float] | None = None) -
         lambda value, weight, axis: np.average(value, axis=axis, weights=weight),
         paired=True,
         n_resamples=2000,
-        batch=100,  # of n numbers each, instead of all 2,000 in memory
+        batch=100,  # resamples in memory at a time
         method="percentile",
         rng=0,
     ).confidence_interval
@@ -70,7 +71,7 @@ def bootstrap(values: Sequence[float], weights: Sequence[float] | None = None) -
 
 
 def sign_test(gained: int, lost: int) -> float:
-    """Two-sided p that pairs which changed split into `gained` and `lost` by chance (exact McNemar test)."""
+    """Two-sided p-value of the exact McNemar test, for `gained` and `lost` pairs among those that changed."""
     from scipy.stats import binomtest
 
     return float(binomtest(gained, gained + lost).pvalue) if gained + lost else 1.0

@@ -1,4 +1,4 @@
-"""The step packages that are installed, such as step1_foundations. Nothing here imports them."""
+"""The installed step packages, such as step1_foundations; they are found without being imported."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class Step:
 
     @property
     def extra(self) -> str:
-        """The step's name among the extras of pyproject.toml: `step1` for `step1_foundations`."""
+        """The name of the step's extra in pyproject.toml: `step1` for `step1_foundations`."""
         return self.package.split("_")[0]
 
     def demo(self) -> list[dict[str, Any]]:
-        """The runs in demo.toml: `title` and `args` of a command; the first is the step's main result."""
+        """The runs in demo.toml, each with `title` and `args`; the first shows the step's main result."""
         runs: Any = tomllib.loads((self.folder / "demo.toml").read_text(encoding="utf-8"))["run"]
         return list(runs)
 

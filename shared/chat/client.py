@@ -1,10 +1,10 @@
-"""The Anthropic SDK's own client for whichever model the settings name.
+"""The Anthropic SDK's client, for the model that the settings name.
 
     >>> client = chat_client("tiny")
     >>> client.messages.create(model="tiny", max_tokens=5, messages=[{"role": "user", "content": "Hi"}])
 
-Three things can answer: Claude, a server of yours that speaks the Messages API (`ROADMAP_BASE_URL`), or the
-model embedded in this process (no server, no key; it is loaded with the first question).
+It connects to Claude, to your own server that speaks the Messages API (`ROADMAP_BASE_URL`), or to the model
+embedded in this process, which needs no server and no key and is loaded with the first request.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from shared.errors import UserError
 if TYPE_CHECKING:
     import anthropic
 
-# Named, because the SDK would otherwise send the key to wherever ANTHROPIC_BASE_URL points.
+# Set explicitly: otherwise the SDK would send the key to the URL in ANTHROPIC_BASE_URL.
 CLAUDE_URL = "https://api.anthropic.com"
-# An address that cannot exist (RFC 6761): without the transport, nothing could be sent.
-NOWHERE = "http://embedded.invalid"
+# A host that cannot exist (RFC 6761): without the embedded transport, a request would fail.
+EMBEDDED_URL = "http://embedded.invalid"
 
 
 def chat_client(model: str | None = None, settings: Settings | None = None) -> anthropic.Anthropic:
-    """A client for the model. Your Anthropic key goes to Anthropic only; your server gets `base_url_key`.
+    """A client for the model. Your Anthropic key is sent only to Anthropic; your server gets `base_url_key`.
 
     Raises:
         UserError: Claude without a key, or a model that can't chat.
@@ -36,9 +36,8 @@ def chat_client(model: str | None = None, settings: Settings | None = None) -> a
     settings = settings or load_settings(model=model)
     settings = settings.model_copy(update={"model": model}) if model else settings
     if settings.base_url:
-        key = settings.base_url_key
-        own = key.get_secret_value() if key else "not-needed"
-        return anthropic.Anthropic(base_url=settings.base_url, api_key=own)
+        key = settings.base_url_key.get_secret_value() if settings.base_url_key else "not-needed"
+        return anthropic.Anthropic(base_url=settings.base_url, api_key=key)
     if lookup(settings.model).is_claude:
         if not settings.anthropic_api_key:
             raise UserError(
@@ -48,4 +47,4 @@ def chat_client(model: str | None = None, settings: Settings | None = None) -> a
     from shared.embedded.transport import EmbeddedTransport
 
     http = httpx2.Client(transport=EmbeddedTransport(settings), trust_env=False)
-    return anthropic.Anthropic(http_client=http, base_url=NOWHERE, api_key="not-needed", max_retries=0)
+    return anthropic.Anthropic(http_client=http, base_url=EMBEDDED_URL, api_key="not-needed", max_retries=0)

@@ -1,1 +1,1 @@
-"""The embedded backend: SmolLM2 in this process, behind a transport that speaks the Messages API."""
+"""SmolLM2 in this process, behind an HTTP transport that speaks the Messages API."""

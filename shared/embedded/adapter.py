@@ -1,9 +1,9 @@
-"""The LoRA adapter that calls tools, beside the weights of a loaded model and switched on by request.
+"""A LoRA adapter on a loaded model, such as the one for tool calls; it can be switched on for each request.
 
     >>> adapter = Adapter.load(TOOLS, model)
     >>> with adapter.on():
-    ...     model(ids)      # y = x Wᵀ + alpha / r · (x Aᵀ) Bᵀ in every matrix that the adapter knows
-    >>> model(ids)          # the base model, to the last bit
+    ...     model(ids)      # y = x Wᵀ + alpha / r · (x Aᵀ) Bᵀ in every layer that the adapter changes
+    >>> model(ids)          # exactly the base model
 
 `python -m step4_finetune train --recipe tools` makes such a folder, in PEFT's format.
 
@@ -29,24 +29,24 @@ CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
 
 class Adapter:
-    """Pairs of small matrices, each on a linear layer of a model."""
+    """Pairs of small matrices, one pair for each linear layer that the adapter changes."""
 
     def __init__(self) -> None:
         self.active = False
 
     @classmethod
     def load(cls, folder: Path, model: PreTrainedModel, base: str | None = None) -> Adapter:
-        """Read a folder and hang it on the model; it does nothing until it is switched on.
+        """Read a folder and attach the adapter to the model, switched off.
 
-        `base` is the model's name on the hub, where it has one.
+        `base` is the model's name on the hub, if it has one.
 
         Raises:
-            UserError: the folder holds no adapter, a damaged one, or one for another model.
+            UserError: the folder has no adapter, a damaged one, or one for another model.
         """
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
-        scale = _scale(folder, base)
+        scale = _read_scale(folder, base)
         try:
             tensors = load_file(folder / WEIGHTS)
         except (OSError, SafetensorError) as error:
@@ -63,7 +63,7 @@ class Adapter:
         return adapter
 
     def _hook(self, a: torch.Tensor, b: torch.Tensor) -> Any:
-        """Adds x Aᵀ Bᵀ to a layer's output; a: (r, in), b: (out, r), scaled."""
+        """A hook that adds x Aᵀ Bᵀ to a layer's output; a: (r, in), b: (out, r), already scaled."""
         from torch.nn.functional import linear
 
         def add(_layer: Any, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor | None:
@@ -73,7 +73,7 @@ class Adapter:
 
     @contextmanager
     def on(self, active: bool = True) -> Iterator[None]:
-        """While it lasts, the model works with the adapter. Not for two threads at once."""
+        """Use the adapter inside the `with` block. Not thread-safe."""
         self.active = active
         try:
             yield
@@ -81,19 +81,19 @@ class Adapter:
             self.active = False
 
 
-def _scale(folder: Path, base: str | None) -> float:
-    """alpha / r.
+def _read_scale(folder: Path, base: str | None) -> float:
+    """alpha / r, from the adapter's config.
 
     Raises:
-        UserError: there is no adapter, none that is a LoRA, or one that was trained on another model.
+        UserError: there is no adapter, it is not a LoRA, or it was trained on another model.
     """
     try:
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
         if config["peft_type"] != "LORA":
             raise UserError(f"the adapter {folder} is of kind {config['peft_type']}: it must be a LORA")
-        trained = config.get("base_model_name_or_path")
-        if base and trained and trained != base:
-            raise UserError(f"the adapter {folder} is for another model: {trained}, not {base}")
+        trained_on = config.get("base_model_name_or_path")
+        if base and trained_on and trained_on != base:
+            raise UserError(f"the adapter {folder} is for another model: {trained_on}, not {base}")
         return float(config["lora_alpha"]) / float(config["r"])
     except OSError as error:
         raise UserError(f"there is no adapter in {folder}: {error.strerror}") from None

@@ -1,14 +1,14 @@
 """Answers a request of the Messages API on this machine: with tool calls, or with text.
 
-    question, tools     the model writes a list of calls, with its tools' adapter, under a grammar
+    question, tools     the model writes a list of calls, with the tool-calling adapter, under a grammar
                         some calls            -> tool_use blocks
                         []                    -> a short text, without the tools and without the adapter
     tool results        text, written with the adapter
     output_config       a JSON schema         -> text, written under a grammar
 
-What is called, with which arguments, and what is said of a result are the model's choice; this file only
-puts the question to it. A model of 135M parameters gets some of that wrong: step 2 measures how often.
-It knows requests and answers, not their transport: JSON, events and HTTP are stream.py and transport.py.
+The model chooses the calls, their arguments and what it says about a result; this file only prompts it. A
+model of 135M parameters gets some of that wrong: step 2 measures how often. JSON, events and HTTP are in
+stream.py, endpoint.py and transport.py.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from typing import Any
 
 from shared.catalog import lookup
 from shared.config import Settings
-from shared.embedded.calls import ToolCall, read, schema_of
+from shared.embedded.calls import ToolCall, calls_schema, parse_calls
 from shared.embedded.engine import Engine, Generation
 from shared.embedded.prompt import Conversation, calls_as_text
 from shared.embedded.wire import Refused
 from shared.errors import UserError
 
-CALL_TOKENS = 512  # what calls may take; a list that is cut has no calls
+CALL_TOKENS = 512  # limit of a list of calls; if it is reached, there are no calls
 SENTENCE_END = re.compile(r"(?:[^\d.]\.|[!?\n]) *$")  # not the point of "2."
-SHORT = 80  # tokens, after which a text that no tool stands behind ends with its sentence
+SHORT_TOKENS = 80  # after these, a text without a tool call ends with its sentence
 
 
 @dataclass
 class Answer:
-    """What is answered: tool calls or a text, and what the request counts as. All but the text is decided."""
+    """Tool calls, or a text that is generated as it is read; and the length of the prompt."""
 
     input_tokens: int
     text: Generation
@@ -42,33 +42,33 @@ class Answer:
 
     @property
     def stop_reason(self) -> str:
-        """Of the whole; of a text only once it is at its end."""
+        """Why the answer ended; for a text, known once it has been read to its end."""
         return "tool_use" if self.calls else self.text.stop_reason
 
 
 class Backend:
-    """One chat model with its engine, which is loaded when it is first needed."""
+    """One chat model and its engine, which is loaded on first use."""
 
     def __init__(
         self, settings: Settings, engine: Engine | None = None, load: Callable[[], Engine] | None = None
     ) -> None:
-        """`load` brings the engine when it is first needed; without it, transformers does."""
-        self.settings, self._load, self._engine = settings, load or self._transformers, engine
-        self._loading = threading.Lock()
+        """`load` loads the engine on first use; the default is `TransformersEngine.load`."""
+        self.settings, self._load, self._engine = settings, load or self._load_transformers, engine
+        self._load_lock = threading.Lock()
 
-    def _transformers(self) -> Engine:
+    def _load_transformers(self) -> Engine:
         from shared.embedded.on_transformers import TransformersEngine
 
         return TransformersEngine.load(self.settings)
 
     @property
     def engine(self) -> Engine:
-        """What writes the text.
+        """The engine that generates the text.
 
         Raises:
-            UserError: the model can't be had, or can't chat.
+            UserError: the model is not available, or can't chat.
         """
-        with self._loading:
+        with self._load_lock:
             if self._engine is None:
                 self._engine = self._load()
             if not self._engine.tokenizer.chat_template:
@@ -79,88 +79,92 @@ class Backend:
             return self._engine
 
     def warm_up(self) -> None:
-        """Load what would be loaded with the first question.
+        """Load the model now instead of with the first request.
 
         Raises:
-            UserError: the model can't be had.
+            UserError: the model is not available.
         """
         _ = self.engine
 
     def close(self) -> None:
-        """End the engine's threads, if it has any. Texts that are being written end with an error."""
+        """Stop the engine's threads, if it has any. Running generations end with an error."""
         close = getattr(self._engine, "close", None)
         if close:
             close()
 
     def answer(self, body: dict[str, Any]) -> Answer:
-        """Decide how to answer a request that has the wire format.
+        """Answer a request that `validate_request` has accepted.
 
         Raises:
-            Refused, UnsupportedSchema: it asks for what this backend can't do, or is too long.
-            UserError: the model can't be had.
+            Refused, UnsupportedSchema: it asks for something that this backend can't do, or is too long.
+            UserError: the model is not available.
         """
-        conversation = Conversation(body, tools := _tools(body))
-        prompt, limit = self._encoded(conversation), body["max_tokens"]
+        conversation = Conversation(body, tools := _callable_tools(body))
+        prompt, limit = self._encode_prompt(conversation), body["max_tokens"]
         schema = ((body.get("output_config") or {}).get("format") or {}).get("schema")
         choice = body.get("tool_choice") or {"type": "auto"}
         forced = choice["type"] in ("any", "tool")
         if tools and not conversation.prefill and (forced or not conversation.has_results):
-            written = self.engine.generate(prompt, CALL_TOKENS, schema=schema_of(tools, choice), adapter=True)
-            if calls := read("".join(written)):
-                return self._called(len(prompt), written.cached_tokens, calls, limit)
-            text = self.engine.generate(self._encoded(Conversation(body)), limit, schema=schema)
-            return Answer(len(prompt), _short(text) if schema is None else text)
+            list_schema = calls_schema(tools, choice)
+            written = self.engine.generate(prompt, CALL_TOKENS, schema=list_schema, adapter=True)
+            if calls := parse_calls("".join(written)):
+                return self._answer_with_calls(len(prompt), written.cached_tokens, calls, limit)
+            text = self.engine.generate(self._encode_prompt(Conversation(body)), limit, schema=schema)
+            return Answer(len(prompt), _shorten(text) if schema is None else text)
         text = self.engine.generate(prompt, limit, schema=schema, adapter=bool(tools))
         return Answer(len(prompt), text)
 
     def count(self, body: dict[str, Any]) -> int:
-        """Tokens of a request's prompt, as `usage` will sum them up.
+        """The length of the request's prompt in tokens: the sum of the input tokens in its `usage`.
 
         Raises:
             Refused, UserError: as `answer`.
         """
-        return len(self.engine.encode(Conversation(body, _tools(body)).render(self.engine.tokenizer)))
+        conversation = Conversation(body, _callable_tools(body))
+        return len(self.engine.encode(conversation.render(self.engine.tokenizer)))
 
-    def _encoded(self, conversation: Conversation) -> list[int]:
+    def _encode_prompt(self, conversation: Conversation) -> list[int]:
         """The prompt's ids.
 
         Raises:
-            Refused: they leave no room in the context.
+            Refused: they leave no room for an answer in the context.
         """
         prompt = self.engine.encode(conversation.render(self.engine.tokenizer))
         if len(prompt) >= self.engine.context:
             raise Refused(f"prompt is too long: {len(prompt)} tokens > {self.engine.context - 1} maximum")
         return prompt
 
-    def _called(self, counted: int, cached: int, calls: Sequence[ToolCall], limit: int) -> Answer:
-        """The calls as the answer; none where they take more than `limit` tokens: a part is no answer."""
+    def _answer_with_calls(
+        self, input_tokens: int, cached_tokens: int, calls: Sequence[ToolCall], limit: int
+    ) -> Answer:
+        """The calls as the answer, without text; no calls if they take more than `limit` tokens."""
         text = Generation(lambda _done: (piece for piece in ()))
-        text.cached_tokens = cached
+        text.cached_tokens = cached_tokens
         text.output_tokens = sum(
             len(self.engine.encode(calls_as_text([(call.name, call.input)]))) for call in calls
         )
         if text.output_tokens <= limit:
-            return Answer(counted, text, list(calls))
+            return Answer(input_tokens, text, list(calls))
         text.output_tokens, text.stop_reason = limit, "max_tokens"
-        return Answer(counted, text)
+        return Answer(input_tokens, text)
 
 
-def _tools(body: dict[str, Any]) -> list[dict[str, Any]]:
-    """The tools that may be called."""
+def _callable_tools(body: dict[str, Any]) -> list[dict[str, Any]]:
+    """The tools that the model may call: none if tool_choice says so."""
     hidden = (body.get("tool_choice") or {}).get("type") == "none"
     return [] if hidden else body.get("tools") or []
 
 
-def _short(text: Generation) -> Generation:
-    """The same text up to the end of the sentence that its token number `SHORT` stands in."""
+def _shorten(text: Generation) -> Generation:
+    """The text up to the first end of a sentence after `SHORT_TOKENS` tokens."""
 
     def pieces(done: Generation) -> Generator[str]:
-        whole = ""
+        so_far = ""
         try:
             for piece in text:
-                whole += piece
+                so_far += piece
                 yield piece
-                if text.output_tokens >= SHORT and SENTENCE_END.search(whole):
+                if text.output_tokens >= SHORT_TOKENS and SENTENCE_END.search(so_far):
                     return
         finally:
             text.close()
@@ -170,24 +174,22 @@ def _short(text: Generation) -> Generation:
     return Generation(pieces)
 
 
-# --- one a process ------------------------------------------------------------------------------------
-
 _backends: dict[str, Backend] = {}
-_making = threading.Lock()
+_backends_lock = threading.Lock()
 
 
-def backend(settings: Settings) -> Backend:
-    """The backend of the settings' model: one for all clients of this process. Loads nothing yet.
+def get_backend(settings: Settings) -> Backend:
+    """The backend for the settings' model, shared by all clients in this process. Loads nothing yet.
 
     Raises:
         UserError: there is no such model, or it can't chat.
     """
     spec = lookup(settings.model)
-    if spec.is_claude or "chat" not in spec.roles:
+    if spec.is_claude or not spec.can_chat:
         raise UserError(f"{settings.model} can't chat on this machine: choose a chat model")
-    what = {"model", "tools_adapter", "device", "dtype", "threads", "cache_dir", "models_dir", "hub"}
-    key = settings.model_dump_json(include=what)
-    with _making:
+    relevant = {"model", "tools_adapter", "device", "dtype", "threads", "cache_dir", "models_dir", "hub"}
+    key = settings.model_dump_json(include=relevant)
+    with _backends_lock:
         if key not in _backends:
             _backends[key] = Backend(settings)
         return _backends[key]

@@ -1,12 +1,12 @@
-"""Tool calls that the model writes: the grammar that keeps them valid, and reading them.
+"""Tool calls that the model writes: the JSON schema that keeps them valid, and the parser.
 
-    >>> schema = schema_of(tools)                  # a list of calls, each of an offered tool
+    >>> schema = calls_schema(tools)               # a list of calls, each of an offered tool
     >>> text = "".join(engine.generate(prompt, 512, schema=schema, adapter=True))
-    >>> read(text)
+    >>> parse_calls(text)
     [ToolCall(name='get_weather', input={'city': 'Rome', 'day': 'tomorrow'})]
 
-Which tool is called, how often and with which arguments is the model's choice. The grammar only takes away
-what is not a call: tools that are not offered, arguments that a tool doesn't have, values of a wrong type.
+The model chooses the tools, how often it calls them, and the arguments. The schema only rules out invalid
+calls: tools that are not offered, arguments that a tool doesn't have, values of a wrong type.
 """
 
 from __future__ import annotations
@@ -19,42 +19,42 @@ from typing import Any
 from shared.embedded.grammar import UnsupportedSchema, grammar_of
 from shared.embedded.wire import Refused
 
-MOST = 8  # calls of one answer
+MAX_CALLS = 8  # in one answer
 
 
 @dataclass(frozen=True)
 class ToolCall:
-    """One call as a `tool_use` block has it."""
+    """One tool call, with the fields of a `tool_use` block."""
 
     name: str
     input: dict[str, Any]
 
 
-def schema_of(tools: Sequence[dict[str, Any]], choice: dict[str, Any] | None = None) -> dict[str, Any]:
+def calls_schema(tools: Sequence[dict[str, Any]], choice: dict[str, Any] | None = None) -> dict[str, Any]:
     """The JSON schema of a list of calls; `choice` is the request's tool_choice.
 
     Raises:
-        Refused: a tool's schema can't be enforced; names the tool.
+        Refused: a tool's schema can't be enforced (the message names the tool).
     """
     choice = choice or {"type": "auto"}
     offered = [tool for tool in tools if choice["type"] != "tool" or tool["name"] == choice["name"]]
     for tool in offered:
         try:
-            grammar_of(_list([tool]))
+            grammar_of(_list_schema([tool]))
         except UnsupportedSchema as error:
             raise Refused(f"tools: the input_schema of {tool['name']} can't be enforced: {error}") from None
-    most = 1 if choice.get("disable_parallel_tool_use") else MOST
-    return _list(offered) | {"minItems": int(choice["type"] in ("any", "tool")), "maxItems": most}
+    most = 1 if choice.get("disable_parallel_tool_use") else MAX_CALLS
+    return _list_schema(offered) | {"minItems": int(choice["type"] in ("any", "tool")), "maxItems": most}
 
 
-def _list(tools: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    items = [_call(tool, f"#/items/anyOf/{i}/properties/arguments") for i, tool in enumerate(tools)]
+def _list_schema(tools: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    items = [_call_schema(tool, f"#/items/anyOf/{i}/properties/arguments") for i, tool in enumerate(tools)]
     return {"type": "array", "items": {"anyOf": items}}
 
 
-def _call(tool: dict[str, Any], place: str) -> dict[str, Any]:
-    """The schema of one call; `place` is where the tool's own schema stands in the whole."""
-    arguments = {"additionalProperties": False, **_moved(tool["input_schema"], place)}
+def _call_schema(tool: dict[str, Any], path: str) -> dict[str, Any]:
+    """The schema of one call; `path` is the JSON pointer of the tool's own schema inside the whole one."""
+    arguments = {"additionalProperties": False, **_embed_schema(tool["input_schema"], path)}
     return {
         "type": "object",
         "properties": {"name": {"const": tool["name"]}, "arguments": arguments},
@@ -63,35 +63,35 @@ def _call(tool: dict[str, Any], place: str) -> dict[str, Any]:
     }
 
 
-def _moved(value: Any, place: str) -> Any:
-    """A schema that now stands at `place`: its references point there, and its objects take no other names.
+def _embed_schema(value: Any, path: str) -> Any:
+    """The schema as part of a larger one: references start at `path`, objects allow no additional properties.
 
-    Given the choice, a small model would write names that a tool doesn't know.
+    If they were allowed, a small model would write arguments that the tool doesn't have.
     """
     if isinstance(value, list):
-        return [_moved(each, place) for each in value]
+        return [_embed_schema(each, path) for each in value]
     if not isinstance(value, dict):
         return value
-    moved = {
-        key: place + each[1:] if key == "$ref" and str(each).startswith("#") else _moved(each, place)
+    embedded = {
+        key: path + each[1:] if key == "$ref" and str(each).startswith("#") else _embed_schema(each, path)
         for key, each in value.items()
     }
     names, required = value.get("properties"), value.get("required", [])
-    merged = value.keys() & {"$ref", "allOf", "anyOf", "oneOf", "patternProperties"}
-    if value.get("type") == "object" and isinstance(names, dict) and {*required} <= {*names} and not merged:
-        return {"additionalProperties": False, **moved}
-    return moved
+    combined = value.keys() & {"$ref", "allOf", "anyOf", "oneOf", "patternProperties"}
+    if value.get("type") == "object" and isinstance(names, dict) and {*required} <= {*names} and not combined:
+        return {"additionalProperties": False, **embedded}
+    return embedded
 
 
-def read(text: str) -> list[ToolCall]:
-    """The calls of a text that the grammar allowed, each once; none where their list was cut."""
+def parse_calls(text: str) -> list[ToolCall]:
+    """The calls in a text written under `calls_schema`, without duplicates; empty if the text was cut off."""
     try:
-        calls = json.loads(text)
+        rows = json.loads(text)
     except ValueError:
         return []
-    found: list[ToolCall] = []
-    for each in calls:
-        call = ToolCall(each["name"], each["arguments"])
-        if call not in found:
-            found.append(call)
-    return found
+    calls: list[ToolCall] = []
+    for row in rows:
+        call = ToolCall(row["name"], row["arguments"])
+        if call not in calls:
+            calls.append(call)
+    return calls

@@ -1,11 +1,11 @@
-"""POST /v1/messages and POST /v1/messages/count_tokens, without a transport: from bytes to JSON or events.
+"""POST /v1/messages and POST /v1/messages/count_tokens: from a body's bytes to JSON or events.
 
-    begun = begin("POST", "/v1/messages", content, model, backend)      # Refused, UserError
-    json.dumps(begun)                                    # where it is a dict
-    for event in begun.events: send(encode(event))       # where it is a Reply, and `begun.wanted` a stream
+    reply = handle("POST", "/v1/messages", content, model, backend)       # may raise Refused or UserError
+    json.dumps(reply)                                          # if it is a dict
+    for event in reply.events: send(encode_event(event))       # if it is a Reply and `reply.as_stream`
 
-The transport in the process (transport.py) and step 5's engine server answer with it. It imports no SDK, so
-that an engine starts sooner.
+Used by the in-process transport (transport.py) and by step 5's engine server. It doesn't import the SDK, so
+that an engine starts faster.
 
 Source: https://docs.claude.com/en/api/errors
 """
@@ -27,38 +27,41 @@ from shared.embedded.wire import Refused
 log = logging.getLogger(__name__)
 
 MESSAGES, COUNT = "/v1/messages", "/v1/messages/count_tokens"
-LONGEST_BODY = 32 * 1024 * 1024  # bytes, as at the API
+MAX_BODY_BYTES = 32 * 1024 * 1024  # the API's own limit
 
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer that is still to be written; `wanted` as a stream, or else added up (`stream.whole`)."""
+    """An answer as events, whose text is generated as they are read.
+
+    The client wants the events (`as_stream`), or one message (`stream.assemble_message`).
+    """
 
     events: Generator[stream.Event, None, None]
-    wanted: bool
+    as_stream: bool
 
 
-def begin(method: str, path: str, content: bytes, model: str, answering: Backend) -> Reply | dict[str, Any]:
-    """Check a request and decide how to answer it; only the text is not written yet.
+def handle(method: str, path: str, content: bytes, model: str, backend: Backend) -> Reply | dict[str, Any]:
+    """Check a request and answer it, up to the text: that is generated as the reply's events are read.
 
     Raises:
-        Refused: the request is wrong, or asks for what the model can't do.
-        UserError: the model can't be had.
+        Refused: the request is invalid, or asks for something that the model can't do.
+        UserError: the model is not available.
     """
     if method != "POST" or path not in (MESSAGES, COUNT):
         raise Refused(f"Not found: {method} {path}", 404, "not_found_error")
-    body = _decoded(content)
+    body = _parse(content)
     if problem := wire.validate_request(body, count_tokens=path == COUNT):
         raise Refused(problem)
     if body["model"] != model:
         raise Refused(f"model: {body['model']} (here is {model})", 404, "not_found_error")
     if path == COUNT:
-        return {"input_tokens": answering.count(body)}
-    return Reply(stream.events(answering.answer(body), model), wanted=body.get("stream", False))
+        return {"input_tokens": backend.count(body)}
+    return Reply(stream.events(backend.answer(body), model), as_stream=body.get("stream", False))
 
 
-def describe(error: Exception) -> tuple[int, dict[str, Any]]:
-    """Status and body of an error; one that is a bug of ours is for the log, not for the client."""
+def describe_error(error: Exception) -> tuple[int, dict[str, Any]]:
+    """HTTP status and body of an error. Bugs of ours are logged, and the client only gets status 500."""
     if isinstance(error, UnsupportedSchema):
         error = Refused(f"output_config.format.schema: {error}")
     if isinstance(error, RecursionError):
@@ -69,36 +72,31 @@ def describe(error: Exception) -> tuple[int, dict[str, Any]]:
     return error.status, {"type": "error", "error": {"type": error.kind, "message": str(error)}}
 
 
-def headers_of(status: int = 200) -> dict[str, str]:
-    """What a reply with that status has as headers, beside its content type."""
+def response_headers(status: int = 200) -> dict[str, str]:
+    """The headers of a response with that status, without its content type."""
     headers = {"request-id": f"req_{secrets.token_hex(12)}"}
     if status == 500:
         headers["x-should-retry"] = "false"  # the same request would fail again
     return headers
 
 
-def encode(event: stream.Event) -> bytes:
-    """A server-sent event."""
+def encode_event(event: stream.Event) -> bytes:
+    """The event as a server-sent event."""
     return f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode()
 
 
-def too_long() -> Refused:
-    """The refusal of a body over LONGEST_BODY."""
-    limit = f"{LONGEST_BODY / 2**20:.0f} MB"
-    return Refused(f"Request exceeds the maximum size of {limit}", 413, "request_too_large")
-
-
-def _decoded(content: bytes) -> Any:
+def _parse(content: bytes) -> Any:
     """The body's JSON.
 
     Raises:
-        Refused: it is too long, or is not JSON, or holds what is not a text.
+        Refused: it is too long or not valid JSON.
     """
-    if len(content) > LONGEST_BODY:
-        raise too_long()
+    if len(content) > MAX_BODY_BYTES:
+        limit = f"{MAX_BODY_BYTES / 2**20:.0f} MB"
+        raise Refused(f"Request exceeds the maximum size of {limit}", 413, "request_too_large")
     try:
         body = json.loads(content)
-        json.dumps(body, ensure_ascii=False).encode()  # half of a surrogate pair is JSON, but no text
+        json.dumps(body, ensure_ascii=False).encode()  # fails on half a surrogate pair, which JSON allows
     except ValueError as error:
         raise Refused(f"The request body is not valid JSON: {error}") from None
     return body

@@ -1,4 +1,4 @@
-"""What the embedded backend needs of a text engine.
+"""The interface between the embedded backend and the engine that generates its text.
 
     >>> engine = TransformersEngine.load(load_settings())
     >>> prompt = "<|im_start|>user\\nWhat is the capital of France?<|im_end|>\\n<|im_start|>assistant\\n"
@@ -6,8 +6,8 @@
     >>> "".join(answer), answer.stop_reason, answer.output_tokens
     ('The capital of France is Paris.', 'end_turn', 7)
 
-Engines write greedily: the same request gives the same text. They know token ids and text; messages, turns
-and tools are the backend's.
+Engines decode greedily, so the same request gives the same text. They work on token ids and text; the backend
+handles messages, turns and tools.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ StopReason = Literal["end_turn", "max_tokens", "model_context_window_exceeded"]
 
 
 class Generation:
-    """Pieces of text as they come. The counts grow with them; the reason is known at the end.
+    """An iterator over pieces of generated text. The counts grow with it; `stop_reason` is set at its end.
 
-    Closing it early (or dropping it) ends the work; what was computed still serves the next call.
+    Closing it early (or deleting it) stops the generation; the cache is kept for the next call.
     """
 
     def __init__(self, run: Callable[[Generation], Generator[str]]) -> None:
         self.output_tokens = 0
-        self.cached_tokens = 0  # of the prompt: taken from an earlier call, not computed again
+        self.cached_tokens = 0  # tokens of the prompt that were read from the cache of an earlier call
         self.stop_reason: StopReason = "end_turn"
-        self._pieces = run(weakref.proxy(self))  # no circle: dropping it ends the work at once
+        self._pieces = run(weakref.proxy(self))  # no reference cycle: deleting it stops the work at once
 
     def __iter__(self) -> Generation:
         return self
@@ -41,7 +41,7 @@ class Generation:
         return next(self._pieces)
 
     def close(self) -> None:
-        """Stop here. No more pieces come."""
+        """Stop generating."""
         self._pieces.close()
 
 
@@ -52,7 +52,7 @@ class Engine(Protocol):
     context: int  # tokens, prompt and answer together
 
     def encode(self, text: str) -> list[int]:
-        """Token ids of a rendered prompt: markers such as <|im_start|> count, none are added."""
+        """Token ids of a rendered prompt: special tokens in the text are recognized, none are added."""
         ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False)
         return ids
 
@@ -64,14 +64,14 @@ class Engine(Protocol):
         schema: dict[str, Any] | None = None,
         adapter: bool = False,
     ) -> Generation:
-        """Continue `prompt`, which leaves room in the context, by at most `max_tokens`.
+        """Continue `prompt`, which must be shorter than the context, by at most `max_tokens`.
 
-        With a `schema`, a text that ends in `end_turn` is JSON that fits it. With `adapter`, the model works
-        with the adapter that was trained to call tools.
+        With a `schema`, a text whose stop reason is `end_turn` is JSON that fits it. `adapter` switches the
+        tool-calling adapter on.
 
         Raises:
-            UnsupportedSchema: it can't be enforced.
+            UnsupportedSchema: the schema can't be enforced.
             Refused: this engine can't apply the adapter.
-            UserError: there is no such adapter for the model.
+            UserError: the adapter is missing, damaged or for another model.
         """
         ...

@@ -1,10 +1,10 @@
-"""Which JSON schemas can be enforced, and the grammar of those that can.
+"""Turns a JSON schema into a grammar, or says why it can't be enforced.
 
     >>> grammar_of({"type": "array", "uniqueItems": True})
     UnsupportedSchema: Unimplemented keys: ["uniqueItems"]
 
-llguidance turns a schema into a grammar and refuses what it can't enforce; guide.py follows the grammar,
-token by token. There is no white space in the text but one after each comma and colon.
+llguidance makes the grammar and refuses what it can't enforce; guide.py follows the grammar token by token.
+The only white space in the text is one space after each comma and colon.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ OPTIONS: Any = {
 
 
 class UnsupportedSchema(ValueError):
-    """A schema, or the part of it that is named, can't be enforced."""
+    """The schema, or the part named in the message, can't be enforced."""
 
 
 def grammar_of(schema: Any) -> str:
-    """The schema as a grammar of llguidance.
+    """The schema as a grammar for llguidance.
 
     Raises:
-        UnsupportedSchema: it is no JSON schema, or not all that it says can be enforced; says why.
+        UnsupportedSchema: it is not a JSON schema, or part of it can't be enforced (the message says why).
     """
     try:
         return _grammar(json.dumps(schema, allow_nan=False))
@@ -50,7 +50,7 @@ def _grammar(text: str) -> str:
         jsonschema.Draft202012Validator.check_schema(schema)
     except jsonschema.SchemaError as error:
         raise UnsupportedSchema(f"{error.json_path}: {error.message[:300]}") from None
-    if '"x-guidance"' in text:  # would undo OPTIONS
+    if '"x-guidance"' in text:  # would override OPTIONS
         raise UnsupportedSchema("x-guidance is not for schemas from outside")
     grammar = LLMatcher.grammar_from_json_schema(text, overrides=OPTIONS)
     failed, messages = LLMatcher.validate_grammar_with_warnings(grammar)

@@ -1,12 +1,12 @@
-"""Follows one text through a grammar: which tokens may come next, which must, and how it can end.
+"""Follows one text through a grammar: which tokens may come next, which must, and how the text can end.
 
-    >>> guide = Guides(tokenizer, vocabulary, ends).of(schema)
-    >>> guide.forced()                  # ids that must come first, such as those of {"name": "
-    >>> guide.choose(logits, left=80)   # the best allowed id, and those that follow of necessity
+    >>> guide = GuideFactory(tokenizer, vocabulary, ends).for_schema(schema)
+    >>> guide.forced()                         # ids that must come first, such as those of {"name": "
+    >>> guide.choose(logits, tokens_left=80)   # the best allowed id, and the ids that it forces
 
-A small model loses the thread inside a JSON text: it lists the same thing for ever. So the guide knows a
-short way to finish what is begun, and takes it when the text goes round in a circle, or when no token is
-left for anything else. The text then fits the schema, whatever the model wanted to add.
+Inside JSON, a small model may repeat itself for ever. So the guide looks for a short way to finish the text,
+and takes it when the text repeats itself or when the remaining tokens are only just enough. The text then
+fits the schema, whatever else the model wanted to write.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from llguidance import LLMatcher, LLTokenizer
     from transformers import PreTrainedTokenizerFast
 
-# What leads to an end soonest comes first. Inside a string: its end, then what formats ask for.
+# Tokens to finish a text with, in the order to try them. In a string: its quote, then what formats need.
 IN_STRING = ('"', ":", "@", "0", "a")
 OUTSIDE = ("}", "]", "null", "n", "0", "1", '"', "[", "{")
 
@@ -39,89 +39,93 @@ class Guide:
         self._tokens, self._ends = tokens, frozenset(ends)
         self._ids: list[int] = []
         self._text = b""
-        self._need: int | None = None  # tokens of the ending that was found at the start; none: 0
+        self._shortest: int | None = None  # length of the ending found at the start; 0 if there was none
         self._done = False
-        self.string: list[int] = []  # the ids of the string that is being written
+        self.string: list[int] = []  # ids of the string that is being written
 
     @property
     def finished(self) -> bool:
-        """Whether nothing can be added any more."""
+        """Whether nothing can follow."""
         return self._done or self._matcher.is_stopped()
 
     def forced(self) -> list[int]:
-        """The ids that must come next, taken as written."""
+        """The ids that must come next. They are appended to the text."""
         ids: list[int] = self._matcher.compute_ff_tokens()
-        return self._take(ids)
+        return self._append(ids)
 
-    def choose(self, logits: torch.Tensor, left: int) -> list[int]:
-        """The most probable allowed id of `logits` (vocabulary,) and those it forces; none: the end.
+    def choose(self, logits: torch.Tensor, tokens_left: int) -> list[int]:
+        """The most probable allowed id of `logits` (vocabulary,) and the ids it forces; empty: the text ends.
 
-        Instead come the ids of a way to finish, when it needs all of the `left` tokens or has to be taken.
+        Returns an ending instead when the text repeats itself, or when no other continuation would leave
+        enough of the `tokens_left` to finish.
         """
-        if self._need is None:
-            self._need = len(self.ending(left) or [])
-        if circles(self._ids) and (way := self.ending(left)) is not None:
-            return self._end(way)
+        if self._shortest is None:
+            self._shortest = len(self.find_ending(tokens_left) or [])
+        if is_repeating(self._ids) and (ending := self.find_ending(tokens_left)) is not None:
+            return self._finish(ending)
         token = int(self._masked(logits).argmax())
         if token in self._ends:
-            return self._end([])
-        # Looked at only when it may matter: an ending grows as objects open, but not by this much at once.
-        near = self._need and left <= 2 * self._need + 64
-        if near and self.ending(left - 1, [token]) is None and (way := self.ending(left)) is not None:
-            return self._end(way)
-        self._take([token])
+            return self._finish([])
+        # Searched only near the limit: an ending grows as objects open, but not by this much at once.
+        near_limit = self._shortest and tokens_left <= 2 * self._shortest + 64
+        if near_limit and self.find_ending(tokens_left - 1, [token]) is None:
+            ending = self.find_ending(tokens_left)
+            if ending is not None:
+                return self._finish(ending)
+        self._append([token])
         return [token, *self.forced()]
 
-    def ending(self, longest: int, first: Sequence[int] = ()) -> list[int] | None:
-        """The ids of a short way to finish, at most `longest`; None when none is found.
+    def find_ending(self, max_tokens: int, after: Sequence[int] = ()) -> list[int] | None:
+        """The ids of a short way to finish the text, at most `max_tokens`; None if none is found.
 
-        With `first`, the way from where those ids lead.
+        With `after`, the ending of the text after those ids.
         """
         matcher, text, ids = self._matcher.deep_copy(), self._text, list[int]()
-        new = list(first)
-        while matcher.consume_tokens(new) and len(ids) <= longest:
+        new = list(after)
+        while matcher.consume_tokens(new) and len(ids) <= max_tokens:
             text += self._tokens.decode_bytes(new)
             if matcher.is_accepting():
                 return ids
-            new = matcher.compute_ff_tokens() or self._one(matcher, in_string(text))
+            new = matcher.compute_ff_tokens() or self._step_to_end(matcher, in_string(text))
             if not new:
                 break
             ids += new
         return None
 
-    def _one(self, matcher: LLMatcher, inside: bool) -> list[int]:
-        """An allowed id that leads to an end soon."""
-        for ids in _single(self._tokens, IN_STRING if inside else OUTSIDE):
+    def _step_to_end(self, matcher: LLMatcher, inside_string: bool) -> list[int]:
+        """One allowed id that brings the end nearer; empty if no id is allowed."""
+        for ids in _single_tokens(self._tokens, IN_STRING if inside_string else OUTSIDE):
             if matcher.validate_tokens(ids) == 1:
                 return ids
-        return next(([int(i)] for i in _allowed(matcher) if int(i) not in self._ends), [])
+        return next(([int(i)] for i in _allowed_ids(matcher) if int(i) not in self._ends), [])
 
     def _masked(self, logits: torch.Tensor) -> torch.Tensor:
         import torch
 
         masked = torch.full_like(logits, float("-inf"))
-        allowed = torch.from_numpy(_allowed(self._matcher)).to(logits.device)
+        allowed = torch.from_numpy(_allowed_ids(self._matcher)).to(logits.device)
         masked[allowed] = logits[allowed]
         return masked
 
-    def _take(self, ids: list[int]) -> list[int]:
+    def _append(self, ids: list[int]) -> list[int]:
         self._matcher.consume_tokens(ids)
         self._ids += ids
         for token in ids:
-            more = self._tokens.decode_bytes([token])
-            self._text += more
-            self.string = [*self.string, token] if b'"' not in more and in_string(self._text) else []
+            piece = self._tokens.decode_bytes([token])
+            self._text += piece
+            self.string = [*self.string, token] if b'"' not in piece and in_string(self._text) else []
         return ids
 
-    def _end(self, way: list[int]) -> list[int]:
+    def _finish(self, ids: list[int]) -> list[int]:
         self._done = True
-        return self._take(way)
+        return self._append(ids)
 
 
-def circles(tokens: list[int] | list[str]) -> bool:
-    """Whether a text goes round in a circle.
+def is_repeating(tokens: list[int] | list[str]) -> bool:
+    """Whether a text repeats itself at its end.
 
-    Its end is one piece four times over, and 32 tokens long; or its last 48 tokens have stood there before.
+    Either a piece of up to 64 tokens came four times in a row (32 tokens or more in all), or the last 48
+    tokens stand earlier in the text, too.
     """
     lengths = ((piece, max(32, 4 * piece)) for piece in range(1, 65))
     if any(tokens[-n + piece :] == tokens[-n:-piece] for piece, n in lengths if n <= len(tokens)):
@@ -136,10 +140,10 @@ def in_string(text: bytes) -> bool:
     >>> in_string(b'{"a')
     True
     """
-    return re.sub(rb"\\.", b"", text, flags=re.DOTALL).count(b'"') % 2 == 1  # escaped quotes end nothing
+    return re.sub(rb"\\.", b"", text, flags=re.DOTALL).count(b'"') % 2 == 1  # without escaped quotes
 
 
-def _allowed(matcher: LLMatcher) -> Any:
+def _allowed_ids(matcher: LLMatcher) -> Any:
     """The ids that may come next, as an array."""
     import numpy as np
 
@@ -148,30 +152,30 @@ def _allowed(matcher: LLMatcher) -> Any:
 
 
 @cache
-def _single(tokens: LLTokenizer, texts: tuple[str, ...]) -> list[list[int]]:
-    """The texts that are one token each."""
+def _single_tokens(tokens: LLTokenizer, texts: tuple[str, ...]) -> list[list[int]]:
+    """The ids of those texts that are one token each."""
     return [ids for text in texts if len(ids := tokens.tokenize_str(text)) == 1]
 
 
-class Guides:
-    """Makes the guides of one tokenizer; its half of the work, up to a second, is done with the first one."""
+class GuideFactory:
+    """Makes guides for one tokenizer. The first takes up to a second longer, to prepare the tokenizer."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast, vocabulary: int, ends: Collection[int]) -> None:
-        self._parts = tokenizer, vocabulary, ends
+        self._tokenizer, self._vocabulary, self._ends = tokenizer, vocabulary, ends
         self._tokens: LLTokenizer | None = None
         self._lock = threading.Lock()
 
-    def of(self, schema: dict[str, Any]) -> Guide:
-        """The guide to texts that fit the schema.
+    def for_schema(self, schema: dict[str, Any]) -> Guide:
+        """A guide for texts that fit the schema.
 
         Raises:
             UnsupportedSchema: it can't be enforced.
         """
-        tokenizer, vocabulary, ends = self._parts
         grammar = grammar_of(schema)
         with self._lock:
             if self._tokens is None:
                 from llguidance.hf import from_tokenizer
 
-                self._tokens = from_tokenizer(tokenizer, n_vocab=vocabulary, eos_token=list(ends))
-        return Guide(self._tokens, grammar, ends)
+                ends = list(self._ends)
+                self._tokens = from_tokenizer(self._tokenizer, n_vocab=self._vocabulary, eos_token=ends)
+        return Guide(self._tokens, grammar, self._ends)

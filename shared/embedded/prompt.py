@@ -1,11 +1,11 @@
-"""A request's conversation as the model reads it: one text, by the model's own chat template.
+"""A request's conversation as the model reads it: one text, made with the model's own chat template.
 
     >>> conversation = Conversation({"messages": [{"role": "user", "content": "Hi"}], "system": "Be brief."})
     >>> conversation.render(tokenizer)
     '<|im_start|>system\\nBe brief.<|im_end|>\\n<|im_start|>user\\nHi<|im_end|>\\n<|im_start|>assistant\\n'
 
-With tools, the system message ends with one line a tool; the model answers with a JSON list of calls, and the
-results follow in a turn of their own:
+With tools, the system message ends with one line per tool; the model answers with a JSON list of calls, and
+each result follows in a turn of its own:
 
     system      You can call these functions:
                 get_weather: Get the weather in a city. city: string (Name of the city.), day?: string (...)
@@ -15,8 +15,8 @@ results follow in a turn of their own:
     tool        {"temperature": 21, "sky": "clear"}
     assistant   It is 21 °C in Rome, with a clear sky.
 
-The adapter that calls tools was trained on exactly this text (step4_finetune/toolcalls).
-It takes requests that have the wire format and that the backend can serve (wire.py).
+The tool-calling adapter was trained on exactly this text (step4_finetune/toolcalls). Requests must be valid
+(wire.py).
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 Block = dict[str, Any]
-APART = "\n\n"  # between the blocks of a turn
+SEPARATOR = "\n\n"  # between the blocks of a turn
 
 
 @dataclass(frozen=True)
 class Turn:
-    """What one side said before another spoke; role is system, user, assistant or tool."""
+    """One turn; role is system, user, assistant or tool."""
 
     role: str
     text: str
@@ -49,27 +49,27 @@ class Conversation:
     """The messages of a request body, and the tools that it offers."""
 
     def __init__(self, body: dict[str, Any], tools: Sequence[Block] = ()) -> None:
-        system = APART.join(block["text"] for block in blocks_of(body.get("system", "")))
-        head = APART.join(part for part in (system, tools_as_text(tools)) if part)
-        self.turns = [Turn("system", head)] if head else []
+        system = SEPARATOR.join(block["text"] for block in blocks_of(body.get("system", "")))
+        system = SEPARATOR.join(part for part in (system, tools_as_text(tools)) if part)
+        self.turns = [Turn("system", system)] if system else []
         for message in body["messages"]:
             for turn in _turns(message["role"], blocks_of(message["content"])):
                 if self.turns and self.turns[-1].role == turn.role != "tool":
-                    turn = Turn(turn.role, self.turns.pop().text + APART + turn.text)
+                    turn = Turn(turn.role, self.turns.pop().text + SEPARATOR + turn.text)
                 self.turns.append(turn)
 
     @property
     def prefill(self) -> str:
-        """The beginning of the answer, when the request gives one."""
+        """The start of the answer if the request gives one, else empty."""
         return self.turns[-1].text if self.turns[-1].role == "assistant" else ""
 
     @property
     def has_results(self) -> bool:
-        """Whether the last thing said is a tool's result."""
+        """Whether the last turn is a tool's result."""
         return self.turns[-1].role == "tool"
 
     def render(self, tokenizer: PreTrainedTokenizerBase) -> str:
-        """The prompt, up to where the model's answer begins or goes on.
+        """The prompt, up to the point where the model continues.
 
         Raises:
             Refused: the model's template doesn't take these roles.
@@ -77,26 +77,26 @@ class Conversation:
         import jinja2
 
         read = self.turns[:-1] if self.prefill else self.turns
-        turns = [{"role": turn.role, "content": harmless(turn.text, tokenizer)} for turn in read]
+        turns = [{"role": turn.role, "content": escape_markers(turn.text, tokenizer)} for turn in read]
         try:
             prompt = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
         except jinja2.TemplateError as error:
             raise Refused(f"messages: this model's chat template refuses them: {error}") from None
-        return str(prompt) + harmless(self.prefill, tokenizer)
+        return str(prompt) + escape_markers(self.prefill, tokenizer)
 
 
 def _turns(role: str, blocks: list[Block]) -> Iterable[Turn]:
-    """Results are turns of their own; calls are one list, behind what was said."""
+    """The turns of a message: each tool result is a turn of its own; calls are one list after the text."""
     for block in blocks:
         if block["type"] == "tool_result":
             error = "error: " if block.get("is_error") else ""
             texts = [each["text"] for each in blocks_of(block.get("content", ""))]
-            yield Turn("tool", error + APART.join(texts))
-    said = [block["text"] for block in blocks if block["type"] == "text"]
+            yield Turn("tool", error + SEPARATOR.join(texts))
+    texts = [block["text"] for block in blocks if block["type"] == "text"]
     if calls := [block for block in blocks if block["type"] == "tool_use"]:
-        said.append(calls_as_text([(call["name"], call["input"]) for call in calls]))
-    if said:
-        yield Turn(role, APART.join(said))
+        texts.append(calls_as_text([(call["name"], call["input"]) for call in calls]))
+    if texts:
+        yield Turn(role, SEPARATOR.join(texts))
 
 
 def calls_as_text(calls: Iterable[tuple[str, dict[str, Any]]]) -> str:
@@ -109,17 +109,11 @@ def calls_as_text(calls: Iterable[tuple[str, dict[str, Any]]]) -> str:
 
 
 def tools_as_text(tools: Sequence[Block]) -> str:
-    """The tools, one a line, and how to call them; nothing where there are none."""
+    """One line per tool, and how to call them; empty without tools."""
     if not tools:
         return ""
-    lines = [f"{tool['name']}: {_signature(tool)}" for tool in tools]
-    return "\n".join(
-        [
-            "You can call these functions:",
-            *lines,
-            "Reply with a JSON list of calls; [] if no function fits.",
-        ]
-    )
+    head, foot = "You can call these functions:", "Reply with a JSON list of calls; [] if no function fits."
+    return "\n".join([head, *(f"{tool['name']}: {_signature(tool)}" for tool in tools), foot])
 
 
 def _signature(tool: Block) -> str:
@@ -129,16 +123,16 @@ def _signature(tool: Block) -> str:
         f"{name}{'' if name in required else '?'}: {_field(field)}"
         for name, field in schema.get("properties", {}).items()
     ]
-    about = " ".join(str(tool.get("description", "")).split())
-    return " ".join(part for part in (about, ", ".join(fields)) if part)
+    description = " ".join(str(tool.get("description", "")).split())
+    return " ".join(part for part in (description, ", ".join(fields)) if part)
 
 
 def _field(field: Any) -> str:
     """A parameter's type and description: `string (Name of the city.)`."""
     if not isinstance(field, dict):
         return "any"
-    about = " ".join(str(field.get("description", "")).split())
-    return _type(field) + (f" ({about})" if about else "")
+    description = " ".join(str(field.get("description", "")).split())
+    return _type(field) + (f" ({description})" if description else "")
 
 
 def _type(field: dict[str, Any]) -> str:
@@ -147,8 +141,8 @@ def _type(field: dict[str, Any]) -> str:
         return " | ".join(map(_json, field["enum"]))
     if "const" in field:
         return _json(field["const"])
-    if several := field.get("anyOf") or field.get("oneOf"):
-        return " | ".join(_type(each) for each in several if isinstance(each, dict))
+    if options := field.get("anyOf") or field.get("oneOf"):
+        return " | ".join(_type(each) for each in options if isinstance(each, dict))
     kind = field.get("type", "any")
     if kind == "array" and isinstance(field.get("items"), dict):
         return f"array of {_type(field['items'])}"
@@ -158,21 +152,21 @@ def _type(field: dict[str, Any]) -> str:
     return kind if isinstance(kind, str) else " | ".join(map(str, kind))
 
 
-def harmless(text: str, tokenizer: PreTrainedTokenizerBase) -> str:
-    """The text with a space in each marker of turns, so that what somebody said can't end their turn.
+def escape_markers(text: str, tokenizer: PreTrainedTokenizerBase) -> str:
+    """The text with a space in each special token, so that no text from outside can end its turn.
 
-    >>> harmless("<|im_end|>", tokenizer)
+    >>> escape_markers("<|im_end|>", tokenizer)
     '< |im_end|>'
     """
-    return _markers(tokenizer).sub(lambda found: found[0][:1] + " " + found[0][1:], text)
+    return _markers(tokenizer).sub(lambda match: match[0][:1] + " " + match[0][1:], text)
 
 
 @lru_cache(maxsize=4)
 def _markers(tokenizer: PreTrainedTokenizerBase) -> re.Pattern[str]:
-    """Matches whatever the tokenizer would read as more than its letters."""
+    """A pattern that matches the text of every special token."""
     added = getattr(tokenizer, "added_tokens_decoder", {}).values()
-    found = {*map(str, tokenizer.all_special_tokens), *(token.content for token in added if token.special)}
-    return re.compile("|".join(re.escape(each) for each in sorted(found, key=len, reverse=True)) or "(?!)")
+    texts = {*map(str, tokenizer.all_special_tokens), *(token.content for token in added if token.special)}
+    return re.compile("|".join(re.escape(each) for each in sorted(texts, key=len, reverse=True)) or "(?!)")
 
 
 def blocks_of(content: str | list[Block]) -> list[Block]:

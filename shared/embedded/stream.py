@@ -1,13 +1,11 @@
-"""An answer as the API sends it: a stream of events, or the one message that they add up to.
+"""An answer as the API sends it: a stream of events, or one message assembled from them.
 
-    message_start          the message without content; its usage has the tokens read
+    message_start          the message without content; its usage has the input tokens
     content_block_start    a text block, or a tool_use block
-    content_block_delta    a piece of its text, or of its input as JSON; as often as pieces come
+    content_block_delta    a piece of its text, or its input as JSON; repeated
     content_block_stop
     message_delta          stop_reason and the final usage
     message_stop
-
-What is sent whole is made from the same events, so that both are always the same.
 
 Source: https://docs.claude.com/en/docs/build-with-claude/streaming
 """
@@ -25,7 +23,7 @@ Event = dict[str, Any]
 
 
 def events(answer: Answer, model: str) -> Generator[Event, None, None]:
-    """The events of an answer, while it is written. Closing the iterator stops the writing."""
+    """The events of an answer, as its text is generated. Closing the iterator stops the generation."""
     message = {
         "id": f"msg_{secrets.token_hex(12)}",
         "type": "message",
@@ -38,13 +36,13 @@ def events(answer: Answer, model: str) -> Generator[Event, None, None]:
     }
     try:
         yield {"type": "message_start", "message": message}
-        yield from _text(answer.text)
+        yield from _text_events(answer.text)
         for i, call in enumerate(answer.calls):
-            # Random, so that it is unique in every conversation that it may get into.
+            # A random id is unique even if this call becomes part of another conversation.
             block = {"type": "tool_use", "id": f"toolu_{secrets.token_hex(12)}", "name": call.name}
             yield _start(i, {**block, "input": {}})
-            written = json.dumps(call.input, ensure_ascii=False)
-            yield _delta(i, {"type": "input_json_delta", "partial_json": written})
+            arguments = json.dumps(call.input, ensure_ascii=False)
+            yield _delta(i, {"type": "input_json_delta", "partial_json": arguments})
             yield {"type": "content_block_stop", "index": i}
     finally:
         answer.text.close()
@@ -53,8 +51,8 @@ def events(answer: Answer, model: str) -> Generator[Event, None, None]:
     yield {"type": "message_stop"}
 
 
-def whole(events: Iterable[Event]) -> dict[str, Any]:
-    """The message that the events add up to."""
+def assemble_message(events: Iterable[Event]) -> dict[str, Any]:
+    """The whole message, assembled from its events."""
     message: dict[str, Any] = {}
     for event in events:
         match event["type"]:
@@ -71,8 +69,8 @@ def whole(events: Iterable[Event]) -> dict[str, Any]:
     return message
 
 
-def _text(pieces: Iterable[str]) -> Iterator[Event]:
-    """One text block; no block when there is no text."""
+def _text_events(pieces: Iterable[str]) -> Iterator[Event]:
+    """The events of one text block; none if there is no text."""
     started = False
     for piece in pieces:
         if piece and not started:
@@ -93,7 +91,7 @@ def _delta(index: int, delta: dict[str, Any]) -> Event:
 
 
 def _usage(answer: Answer) -> dict[str, int]:
-    """As far as it is known: what came from the cache is, once the model has begun."""
+    """The token counts so far. The number of cached tokens is known once generation has started."""
     return {
         "input_tokens": answer.input_tokens - answer.text.cached_tokens,
         "cache_creation_input_tokens": 0,

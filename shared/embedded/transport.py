@@ -1,4 +1,4 @@
-"""The embedded model where the SDK expects a server: a transport that answers in the process.
+"""The embedded model in place of a server: an HTTP transport for the SDK that answers in this process.
 
     client = anthropic.Anthropic(
         api_key="none",
@@ -7,8 +7,8 @@
     )
 
 It answers POST /v1/messages (as JSON, or as server-sent events) and POST /v1/messages/count_tokens, with the
-statuses, headers and errors of the API. Nothing is sent anywhere. Time-outs are not kept: they are for
-networks. Ctrl-C stops the model, and so does closing a stream, at the next token.
+statuses, headers and errors of the API. Nothing is sent over a network, and timeouts are ignored. Ctrl-C and
+closing a stream stop the model at the next token.
 
 Source: https://docs.claude.com/en/api/errors
 """
@@ -21,50 +21,51 @@ import anthropic
 import httpx2
 
 from shared.config import Settings
-from shared.embedded import backend, endpoint, stream
+from shared.embedded import endpoint, stream
+from shared.embedded.backend import Backend, get_backend
 from shared.errors import UserError
 
 
 class Unavailable(UserError, anthropic.AnthropicError):
-    """The model can't be had. Being of the SDK's own kind, it passes through the SDK as it is, at once."""
+    """The model is not available. The SDK passes an AnthropicError on as it is, without a retry."""
 
 
 class EmbeddedTransport(httpx2.BaseTransport):
-    """Answers what the SDK sends with the settings' model, in the thread of the caller.
+    """Answers the SDK's requests with the settings' model, in the caller's thread.
 
     Raises:
         UserError: there is no such model, or it can't chat.
     """
 
-    def __init__(self, settings: Settings, answering: backend.Backend | None = None) -> None:
+    def __init__(self, settings: Settings, backend: Backend | None = None) -> None:
         self.model = settings.model
-        self._backend = answering or backend.backend(settings)
+        self._backend = backend or get_backend(settings)
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-        """The reply to a request; errors are replies, too.
+        """The response to a request; errors become responses with an error status.
 
         Raises:
-            Unavailable: the model can't be had.
+            Unavailable: the model is not available.
         """
         path, content = request.url.path, request.read()
         try:
-            begun = endpoint.begin(request.method, path, content, self.model, self._backend)
-            if isinstance(begun, endpoint.Reply) and begun.wanted:
-                headers = {**endpoint.headers_of(), "content-type": "text/event-stream; charset=utf-8"}
-                return httpx2.Response(200, headers=headers, stream=Events(begun.events))
-            body = stream.whole(begun.events) if isinstance(begun, endpoint.Reply) else begun
-            return httpx2.Response(200, headers=endpoint.headers_of(), json=body)
+            reply = endpoint.handle(request.method, path, content, self.model, self._backend)
+            if isinstance(reply, endpoint.Reply) and reply.as_stream:
+                headers = {**endpoint.response_headers(), "content-type": "text/event-stream; charset=utf-8"}
+                return httpx2.Response(200, headers=headers, stream=EventStream(reply.events))
+            body = stream.assemble_message(reply.events) if isinstance(reply, endpoint.Reply) else reply
+            return httpx2.Response(200, headers=endpoint.response_headers(), json=body)
         except UserError as error:
             raise Unavailable(str(error)) from None
         except Exception as error:
-            status, body = endpoint.describe(error)
-            headers = endpoint.headers_of(status)
+            status, body = endpoint.describe_error(error)
+            headers = endpoint.response_headers(status)
             body["request_id"] = headers["request-id"]
             return httpx2.Response(status, headers=headers, json=body)
 
 
-class Events(httpx2.SyncByteStream):
-    """The events of an answer, each sent as soon as it is there."""
+class EventStream(httpx2.SyncByteStream):
+    """The events of an answer as bytes, each as soon as it is generated."""
 
     def __init__(self, events: Generator[stream.Event, None, None]) -> None:
         self.events = events
@@ -72,12 +73,12 @@ class Events(httpx2.SyncByteStream):
     def __iter__(self) -> Generator[bytes, None, None]:
         try:
             for event in self.events:
-                yield endpoint.encode(event)
+                yield endpoint.encode_event(event)
         except UserError as error:
             raise Unavailable(str(error)) from None
-        except Exception as error:  # 200 has been said already
-            yield endpoint.encode(endpoint.describe(error)[1])
+        except Exception as error:  # status 200 has been sent already
+            yield endpoint.encode_event(endpoint.describe_error(error)[1])
 
     def close(self) -> None:
-        """Stop the model."""
+        """Stop generating."""
         self.events.close()

@@ -1,13 +1,13 @@
-"""Which requests the embedded model takes: the Messages API's format, as far as the model can serve it.
+"""The requests that the embedded model accepts: the part of the Messages API that it supports.
 
     >>> body = {"model": "tiny", "max_tokens": 9}
     >>> validate_request(body | {"messages": [{"role": "assistant", "content": "Hi"}]})
     'messages.0: first message must use the "user" role'
     >>> validate_request(body | {"messages": [{"role": "user", "content": "Hi"}]})
 
-A field, a block or a tool that the model can't serve (an image, thinking, stop sequences) is in none of these
-types, and so an error that names it: nothing of a request is dropped silently. `cache_control` and `strict`
-are taken: the engine keeps what it has read anyway, and holds every tool's input to its schema.
+These types leave out what the model doesn't support (images, thinking, stop sequences), so a request that has
+it is refused with an error that names it; nothing is ignored silently. `cache_control` and `strict` are
+accepted: the engine always caches, and always enforces the tools' schemas.
 
 Source: https://docs.claude.com/en/api/messages
 """
@@ -21,7 +21,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 
 
 class Refused(Exception):
-    """A request that gets an error for an answer: HTTP status, the API's name for it, and the line."""
+    """A request is refused: the message, the HTTP status, and the error type as the API names it."""
 
     def __init__(self, message: str, status: int = 400, kind: str = "invalid_request_error") -> None:
         super().__init__(message)
@@ -43,7 +43,7 @@ class _Text(_Cached):
 
 
 def _as_blocks(content: Any) -> Any:
-    """A text is short for one block."""
+    """Content given as a string is one text block."""
     if isinstance(content, str):
         return [{"type": "text", "text": content}] if content else []
     return content
@@ -109,7 +109,7 @@ class _OutputConfig(_Wire):
 
 
 class _Prompt(_Cached):
-    """What is read, and so counted."""
+    """The fields that make up the prompt."""
 
     model: str = Field(min_length=1)
     messages: list[_Message] = Field(min_length=1)
@@ -125,9 +125,9 @@ class _Request(_Prompt):
 
 
 def validate_request(body: Any, *, count_tokens: bool = False) -> str | None:
-    """Why this request is answered with a 400; None when it can be served.
+    """Why this request gets status 400; None if it is valid.
 
-    body: what is posted to /v1/messages, or to /v1/messages/count_tokens, which takes fewer fields.
+    body: the JSON posted to /v1/messages, or to /v1/messages/count_tokens, which has fewer fields.
     """
     if not isinstance(body, dict):
         return "the request must be a JSON object"
@@ -135,13 +135,13 @@ def validate_request(body: Any, *, count_tokens: bool = False) -> str | None:
         request = (_Prompt if count_tokens else _Request).model_validate(body)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        said = first["msg"].partition(" or instance of ")[0]  # which would name a class of ours
-        return f"{'.'.join(map(str, first['loc']))}: {said}"
+        message = first["msg"].partition(" or instance of ")[0]  # leaves out the name of a private class
+        return f"{'.'.join(map(str, first['loc']))}: {message}"
     return next(_broken_rules(request), None)
 
 
 def _broken_rules(request: _Prompt) -> Iterator[str]:
-    """The rules that types can't express."""
+    """Violations of rules that types can't express."""
     names = [tool.name for tool in request.tools]
     if len(names) > len(set(names)):
         yield "tools: Tool names must be unique."
@@ -159,13 +159,13 @@ def _broken_rules(request: _Prompt) -> Iterator[str]:
 
 
 def _broken_turns(messages: list[_Message]) -> Iterator[str]:
-    """Whose turn is first, what a turn may hold, and that every call is answered once, in the next turn.
+    """Violations of the rules for turns: the first one's role, the blocks of each, and one result per call.
 
     Source: https://docs.claude.com/en/docs/agents-and-tools/tool-use/implement-tool-use
     """
     if messages[0].role != "user":
         yield 'messages.0: first message must use the "user" role'
-    pending: list[str] = []  # calls that the next message has to answer
+    pending: list[str] = []  # ids of calls whose results must start the next message
     for i, message in enumerate(messages):
         calls = [block.id for block in message.content if isinstance(block, _ToolUse)]
         results = [block.tool_use_id for block in message.content if isinstance(block, _ToolResult)]
@@ -186,7 +186,7 @@ def _broken_turns(messages: list[_Message]) -> Iterator[str]:
 
 
 def _objects(value: Any) -> Iterator[dict[str, Any]]:
-    """Every JSON object in a value, the value included."""
+    """Every JSON object inside a value, and the value itself if it is one."""
     if isinstance(value, dict):
         yield value
     for each in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():

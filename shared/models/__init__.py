@@ -1,4 +1,4 @@
-"""Loaders: a name goes in, the field's own object comes out.
+"""Loaders: from a model's name to an object of transformers or sentence-transformers.
 
 >>> tokenizer, model = load_tokenizer("tiny"), load_causal_lm("tiny")
 """

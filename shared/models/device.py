@@ -1,12 +1,12 @@
-"""On which device, in which number format and with how many threads a model runs.
+"""Chooses a model's device, number format and number of threads.
 
     >>> choose_device("auto"), choose_dtype("auto", "cpu")
     ('cpu', torch.bfloat16)
     >>> describe_choice(settings, "cpu")
     'bfloat16 (auto: avx512_bf16), 2 threads (auto: 2 cores)'
 
-`auto` decides by what the machine has, never by a measurement of the moment: the same machine gives the same
-choice, and so the same text for the same seed.
+`auto` depends on the machine's features only, never on a measurement: the same machine makes the same choice,
+so the same seed gives the same text.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ if TYPE_CHECKING:
 
 
 def choose_device(wanted: str = "auto") -> str:
-    """`auto` takes a GPU when there is one.
+    """The wanted device; for `auto`, a GPU if there is one.
 
     Raises:
         UserError: the wanted device is not on this machine.
     """
     import torch
 
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    exists = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    available = [device for device in exists if exists[device]]
     if wanted == "auto":
-        return next(device for device in there if there[device])
-    if not there[wanted]:
-        known = ", ".join(device for device in there if there[device])
-        raise UserError(f"device {wanted} is not on this machine: use {known} or auto")
+        return available[0]
+    if wanted not in available:
+        raise UserError(f"device {wanted} is not on this machine: use {', '.join(available)} or auto")
     return wanted
 
 
 def choose_dtype(wanted: str = "auto", device: str = "cpu") -> torch.dtype:
-    """`auto`: bfloat16 where the hardware multiplies it, float32 elsewhere.
+    """The wanted dtype; for `auto`, bfloat16 if the hardware multiplies it, else float32.
 
-    Decoding waits for the weights to come from memory, and bfloat16 halves them.
+    Decoding speed is limited by reading the weights from memory, and bfloat16 halves their size.
     """
     import torch
 
@@ -54,9 +54,9 @@ def choose_dtype(wanted: str = "auto", device: str = "cpu") -> torch.dtype:
 
 
 def settings_for_batch(settings: Settings) -> Settings:
-    """The settings with the dtype for work whose time goes into large matrix products: embedding, training.
+    """The settings with the fastest dtype for large matrix products, as in embedding and training.
 
-    On some processors that multiply bfloat16 such products are still faster in float32.
+    Some processors that multiply bfloat16 still compute such products faster in float32.
     """
     device, wanted = choose_device(settings.device), settings.dtype
     if wanted == "auto" and device == "cpu" and not hardware.has_fast_bf16_matmul():
@@ -66,7 +66,7 @@ def settings_for_batch(settings: Settings) -> Settings:
 
 
 def use_threads(settings: Settings) -> int:
-    """Set torch's thread count and return it. `auto`: torch's own, but no more than this process's cores."""
+    """Set torch's thread count and return it. `auto`: torch's default, at most this process's cores."""
     import torch
 
     auto = min(torch.get_num_threads(), hardware.cores())
@@ -75,7 +75,7 @@ def use_threads(settings: Settings) -> int:
 
 
 def describe_choice(settings: Settings, device: str) -> str:
-    """With which dtype and how many threads a loaded model runs on `device`, and why."""
+    """The dtype and the number of threads of a model loaded on `device`, and why they were chosen."""
     import torch
 
     feature = hardware.bf16_feature() or "no bfloat16 instructions" if device == "cpu" else device

@@ -1,7 +1,7 @@
 """Converts a GGUF (llama.cpp's quantized file) to bfloat16 safetensors, tokenizer and chat template, once.
 
 `from_pretrained(folder, gguf_file=...)` would take over ten seconds at every start; the converted copy loads
-in under two. The weights keep the rounding of their quantization.
+in under two. The weights keep the rounding errors of their quantization.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ def to_safetensors(gguf: Path, folder: Path) -> None:
 
     source, name = str(gguf.parent), gguf.name
     tokenizer = transformers.AutoTokenizer.from_pretrained(source, gguf_file=name)
-    with redirect_stderr(StringIO()):  # transformers' progress bar can't be switched off here
+    with redirect_stderr(StringIO()):  # this progress bar of transformers can't be switched off
         dequantized = transformers.AutoModelForCausalLM.from_pretrained(
             source, gguf_file=name, dtype=torch.float32
         )
     weights = {key: value.to(torch.bfloat16) for key, value in dequantized.state_dict().items()}
     del dequantized
 
-    # A model loaded from a GGUF refuses save_pretrained: a new one takes its weights.
+    # save_pretrained refuses a model loaded from a GGUF, so its weights go into a new one.
     config = transformers.AutoConfig.from_pretrained(source, gguf_file=name)
     if hasattr(config, "quantization_config"):
         del config.quantization_config

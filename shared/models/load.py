@@ -1,16 +1,17 @@
-"""The loaders: a name goes in, a transformers or sentence-transformers object comes out.
+"""The loaders: from a model's name to an object of transformers or sentence-transformers.
 
     >>> tokenizer, model = load_tokenizer("tiny"), load_causal_lm("tiny")
     >>> model.generate(**tokenizer("Hello", return_tensors="pt"), max_new_tokens=5).shape
     torch.Size([1, 10])
 
-Only safetensors are read, and no code of a model repository is run (`trust_remote_code` stays off).
+They only read safetensors, and never run code from a model's repository (`trust_remote_code` stays off).
 """
 
 from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shared.catalog import catalog
@@ -20,7 +21,7 @@ from shared.models import weights
 from shared.models.device import choose_device, choose_dtype, settings_for_batch, use_threads
 from shared.models.quiet import quiet_transformers
 
-# Weights as safetensors only, no code of a model repository, nothing from the network.
+# Only weights as safetensors, no code from a model's repository, no network.
 SAFE: Any = {"use_safetensors": True, "trust_remote_code": False, "local_files_only": True}
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from transformers import GenerationMixin, PreTrainedModel, PreTrainedTokenizerFast
 
     class CausalLM(PreTrainedModel, GenerationMixin):
-        """What `load_causal_lm` returns: a transformers model that generates."""
+        """The type that `load_causal_lm` returns: a transformers model with `generate`."""
 
 
 def load_tokenizer(model: str | None = None, settings: Settings | None = None) -> PreTrainedTokenizerFast:
@@ -43,26 +44,26 @@ def load_tokenizer(model: str | None = None, settings: Settings | None = None) -
     folder = weights.ensure(name, settings)
     with explain_load_errors(f"the tokenizer of {name}", folder):
         transformers = quiet_transformers()
-        named = read_config(name, settings, "tokenizer_config.json").get("tokenizer_class")
-        # AutoTokenizer takes a second to import the classes of all models. These need tokenizer.json only.
-        plain = named in ("TokenizersBackend", "PreTrainedTokenizerFast")
-        kind: Any = transformers.PreTrainedTokenizerFast if plain else transformers.AutoTokenizer
-        tokenizer: PreTrainedTokenizerFast = kind.from_pretrained(
+        class_name = read_config(name, settings, "tokenizer_config.json").get("tokenizer_class")
+        # AutoTokenizer takes a second to import all models' classes. These two only need tokenizer.json.
+        is_generic = class_name in ("TokenizersBackend", "PreTrainedTokenizerFast")
+        loader: Any = transformers.PreTrainedTokenizerFast if is_generic else transformers.AutoTokenizer
+        tokenizer: PreTrainedTokenizerFast = loader.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False
         )
     return tokenizer
 
 
 def load_fast_tokenizer(model: str, settings: Settings) -> Tokenizer:
-    """The model's tokenizer.json (Hugging Face tokenizers), with truncation and padding off.
+    """The model's tokenizer.json as a `tokenizers.Tokenizer`, with truncation and padding off.
 
-    Without transformers, which takes seconds to import: for a search, or a service that starts.
+    This doesn't import transformers, which takes seconds, so searches and services start faster.
 
     Raises:
         UserError: the model is not available, or its folder has no tokenizer.
     """
     file = weights.ensure(model, settings) / "tokenizer.json"
-    # For the models of models.toml this file gives transformers' ids; others may have settings beside it.
+    # For models in models.toml, this file gives the same ids as transformers; others may need more files.
     if model in catalog():
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
         from tokenizers import Tokenizer
@@ -77,7 +78,7 @@ def load_fast_tokenizer(model: str, settings: Settings) -> Tokenizer:
 
 
 def read_config(model: str, settings: Settings, file: str = "config.json") -> dict[str, Any]:
-    """A JSON object of the model; empty where the file doesn't exist.
+    """The JSON object in a file of the model; empty if the file doesn't exist.
 
     Raises:
         UserError: the model is not available, or the file can't be read.
@@ -94,13 +95,13 @@ def load_causal_lm(
     settings: Settings | None = None,
     **kwargs: Any,
 ) -> CausalLM:
-    """A transformers causal LM in eval mode, on the device and in the dtype of the settings.
+    """A transformers causal LM in eval mode, on the settings' device and in their dtype.
 
     Also sets torch's thread count from `settings.threads`. `kwargs` go to `from_pretrained`, e.g.
-    `attn_implementation="eager"` to see attention weights.
+    `attn_implementation="eager"` to get attention weights.
 
     Raises:
-        UserError: the model is not available, is damaged, or predicts no tokens.
+        UserError: the model is not available, is damaged, or is not a causal language model.
     """
     settings = settings or load_settings(model=model, device=device, dtype=dtype)
     name = model or settings.model
@@ -115,7 +116,7 @@ def load_causal_lm(
             **SAFE,
             **kwargs,
         )
-        if report["missing_keys"]:  # transformers would fill them with random numbers
+        if report["missing_keys"]:  # transformers fills them with random numbers
             n = len(report["missing_keys"])
             raise ValueError(f"the weights lack {n} tensors that its config.json names")
         on_device: CausalLM = loaded.to(target).eval()
@@ -123,7 +124,7 @@ def load_causal_lm(
 
 
 def load_embedder(settings: Settings) -> SentenceTransformer:
-    """The sentence-transformers model: `encode(texts)` gives vectors of shape (n, dim).
+    """The sentence-transformers model; `encode(texts)` returns vectors of shape (n, dim).
 
     Raises:
         UserError: the model is not available or is damaged.
@@ -131,25 +132,28 @@ def load_embedder(settings: Settings) -> SentenceTransformer:
     quiet_transformers()
     from sentence_transformers import SentenceTransformer
 
-    folder, target = weights.ensure(settings.embedder, settings), choose_device(settings.device)
-    options = {"dtype": settings_for_batch(settings).dtype, **SAFE}
-    use_threads(settings)
+    folder, target, options = _prepare_embedder(settings)
     with explain_load_errors(settings.embedder, folder):
         return SentenceTransformer(str(folder), device=target, local_files_only=True, model_kwargs=options)
 
 
 def load_encoder(settings: Settings) -> PreTrainedModel:
-    """Only the transformer of the sentence-embedding model: last hidden states of shape (n, tokens, dim).
+    """The transformer inside the sentence-embedding model; its last hidden states are (n, tokens, dim).
 
-    Loads several seconds faster than `load_embedder`, because sentence-transformers is not imported.
+    Loads several seconds faster than `load_embedder`, as it doesn't import sentence-transformers.
 
     Raises:
         UserError: the model is not available or is damaged.
     """
-    folder, target = weights.ensure(settings.embedder, settings), choose_device(settings.device)
-    options = {"dtype": settings_for_batch(settings).dtype, **SAFE}
-    use_threads(settings)
+    folder, target, options = _prepare_embedder(settings)
     with explain_load_errors(settings.embedder, folder):
         loaded: Any = quiet_transformers().AutoModel.from_pretrained(folder, **options)
         on_device: PreTrainedModel = loaded.to(target).eval()
     return on_device
+
+
+def _prepare_embedder(settings: Settings) -> tuple[Path, str, dict[str, Any]]:
+    """The embedder's folder, its device, and the arguments for `from_pretrained`; sets the thread count."""
+    folder, target = weights.ensure(settings.embedder, settings), choose_device(settings.device)
+    use_threads(settings)
+    return folder, target, {"dtype": settings_for_batch(settings).dtype, **SAFE}

@@ -1,4 +1,4 @@
-"""transformers without its log messages, so that only our output appears."""
+"""Imports transformers with its log messages switched off, so that only our output appears."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 import os
 from typing import Any
 
-# These log long warnings at import, about optional kernels that are not installed.
+# At import, these log long warnings about optional kernels that are not installed.
 NOISY = ("bitsandbytes", "torchao", "torch.utils._pytree")
 
 

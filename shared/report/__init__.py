@@ -1,1 +1,1 @@
-"""Records of what commands found, the page made from them, and the demo."""
+"""Records of commands' results, the report page made from them, and the demo."""

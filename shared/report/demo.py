@@ -1,4 +1,4 @@
-"""Runs the demo of every step; the commands print to the terminal and leave their records in a folder."""
+"""Runs the demo of every step; the commands print to the terminal and write their records to a folder."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ INTERRUPTED = 130  # exit code after Ctrl-C
 
 @dataclass(frozen=True)
 class Run:
-    """One command of the demo and how it ended."""
+    """One command of the demo and its result."""
 
     step: str
     title: str
     exit_code: int
     seconds: float
-    headline: str  # of the record that the command left; empty if it left none
+    headline: str  # from the command's record; empty if it wrote none
 
 
 def run_all(folder: Path, console: Console, *, smoke: bool = False) -> list[Run]:
-    """Run every step's demo commands; one that fails does not stop the others, Ctrl-C does."""
+    """Run every step's demo commands. A failing command doesn't stop the others, Ctrl-C does."""
     runs: list[Run] = []
     for step in steps():
         for entry in step.demo():
@@ -55,6 +55,6 @@ def _run(command: list[str], folder: Path) -> int:
     process = subprocess.Popen(command, env={**os.environ, "ROADMAP_REPORTS_DIR": str(folder)})
     try:
         return process.wait()
-    except KeyboardInterrupt:  # the terminal sent Ctrl-C to the command too: let it end
+    except KeyboardInterrupt:  # the terminal sent Ctrl-C to the command, too: let it end
         process.wait()
         return INTERRUPTED

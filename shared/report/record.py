@@ -1,6 +1,6 @@
-"""Records: the results that a command leaves in the reports folder, from which `page` makes an HTML page.
+"""Records: results that commands write to the reports folder, for the HTML page that page.py makes.
 
-ROADMAP_REPORTS_DIR=reports python -m step1_foundations attention     leaves a record and a picture
+ROADMAP_REPORTS_DIR=reports python -m step1_foundations attention     writes a record and a picture
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 def record(facts: dict[str, Any]) -> None:
     """Write a command's facts to `<package>/<command>.json` in ROADMAP_REPORTS_DIR, if that is set.
 
-    Of `facts`, four keys have a meaning here: `command`, for example "step2_tools ask"; `headline`, the main
-    result in one line; `picture`, a path or None; `question`: each question gets a record of its own.
+    Four keys of `facts` have a meaning here: `command`, for example "step2_tools ask"; `headline`, the main
+    result in one line; `picture`, a path or None; and `question`: each question gets its own record.
 
     Raises:
-        UserError: nothing can be written there.
+        UserError: the file can't be written.
     """
     folder = load_settings().reports_dir
     if folder is None:
@@ -40,7 +40,7 @@ def record(facts: dict[str, Any]) -> None:
     package, name = facts["command"].split(" ")
     question, picture = facts.get("question"), facts.get("picture")
     suffix = f"-{hashlib.sha256(question.encode()).hexdigest()[:8]}" if question else ""
-    path = writable(folder / package / f"{name}{suffix}.json")
+    path = ensure_writable(folder / package / f"{name}{suffix}.json")
     entry = {
         "package": package,
         "name": name,
@@ -55,30 +55,30 @@ def record(facts: dict[str, Any]) -> None:
 
 
 def picture_path(package: str, name: str, out: Path | None) -> Path:
-    """Where a command's picture goes: --out, or the reports folder. Call it before any work is done.
+    """The path for a command's picture: --out, or a file in the reports folder. Call it before any work.
 
     Raises:
-        UserError: nothing can be written there, or the name does not end in .png.
+        UserError: the file can't be written, or its name doesn't end in .png.
     """
     if out and out.suffix.lower() != ".png":
         raise UserError(f"--out {out} is not the name of a picture: use one that ends in .png")
     folder = load_settings().reports_dir or Path("reports")
-    return writable(out or folder / package / f"{name}.png")
+    return ensure_writable(out or folder / package / f"{name}.png")
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """A matplotlib figure, in inches, without pyplot's global state."""
-    os.environ["MPLBACKEND"] = "agg"  # no window, whatever the user has set
+    """A matplotlib figure with this size in inches, without pyplot's global state."""
+    os.environ["MPLBACKEND"] = "agg"  # never opens a window
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def writable(path: Path) -> Path:
-    """Make the path's folder, check that the file can be written, and return the path.
+def ensure_writable(path: Path) -> Path:
+    """Create the path's folder, check that the file can be written, and return the path.
 
     Raises:
-        UserError: it cannot.
+        UserError: the file can't be written.
     """
     try:
         existed = path.exists()

@@ -128,14 +128,14 @@ def _unconstrained(model: str, body: dict[str, Any], tools: Sequence[dict[str, A
     """
     from shared import catalog
     from shared.config import load_settings
-    from shared.embedded.backend import backend
+    from shared.embedded.backend import get_backend
     from shared.embedded.prompt import Conversation
 
     if catalog.lookup(model).is_claude:
         raise UserError("style 'native -grammar' is for the embedded model: choose another, or --model")
-    answering = backend(load_settings(model=model))
-    prompt = answering.engine.encode(Conversation(body, tools).render(answering.engine.tokenizer))
-    writing = answering.engine.generate(prompt, MAX_TOKENS, adapter=True)
+    backend = get_backend(load_settings(model=model))
+    prompt = backend.engine.encode(Conversation(body, tools).render(backend.engine.tokenizer))
+    writing = backend.engine.generate(prompt, MAX_TOKENS, adapter=True)
     text = "".join(writing)
     calls = calls_in(text.replace('"arguments": ', '"input": '))
     return Reply(calls, text, len(prompt), writing.output_tokens)

@@ -69,7 +69,7 @@ def run(
     dev, test = (subset(rows, limit, settings.seed) for rows in (dev, test))
     train, val = split(dev, settings.seed)
     if out:
-        report.writable(out / "new")
+        report.ensure_writable(out / "new")
     labelled = {row["question"]: row["calls"] for row in dev}
     listed = "\n".join(map(prompt_styles.signature, tools))
     failed: list[str] = []

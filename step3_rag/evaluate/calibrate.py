@@ -22,7 +22,7 @@ from shared import hardware
 from shared.cli import plain_table
 from shared.config import Settings
 from shared.errors import UserError
-from shared.report.record import writable
+from shared.report.record import ensure_writable
 from shared.stats import subset
 from step3_rag.evaluate import dataset, retrieval
 from step3_rag.evaluate.dataset import Question, dataset_service
@@ -126,7 +126,7 @@ def run(
         UserError: a collection can't be read, or nothing can be learned from it.
     """
     if out:
-        writable(out)
+        ensure_writable(out)
     collections = collect(names, settings, limit)
     fitted = fit_both(collections)
     rows = {each.name: judge(each, collections) for each in collections}

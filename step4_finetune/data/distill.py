@@ -22,7 +22,7 @@ from shared import prompts
 from shared.config import Settings
 from shared.errors import UserError
 from shared.progress import count_bar
-from shared.report.record import writable
+from shared.report.record import ensure_writable
 from step4_finetune.data.curate.finding import prompt_text
 from step4_finetune.data.files import read_jsonl, read_text
 from step4_finetune.data.rows import Row, raw_rows, row_of, with_notes
@@ -73,7 +73,7 @@ def run(
     rejected = out.with_suffix(".filtered.jsonl")
     done = {text for path in (out, rejected) for text in _answered(path)}
     todo = list({prompt_text(row): row for row in rows if prompt_text(row) not in done}.values())
-    writable(out), writable(rejected)
+    ensure_writable(out), ensure_writable(rejected)
     teacher = Teacher(settings, guide, requests)
     kept, filtered, why = 0, 0, Counter[str]()
     with count_bar(f"{settings.model} answers {len(todo)} messages", len(todo)) as progress:

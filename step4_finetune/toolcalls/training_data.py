@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from shared.embedded.prompt import Conversation, Turn, calls_as_text, harmless
+from shared.embedded.prompt import Conversation, Turn, calls_as_text, escape_markers
 from step4_finetune.train.branches import BranchData, Part, Row
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class ToolData(BranchData):
 
 
 def _messages(turns: Sequence[Turn], tokenizer: PreTrainedTokenizerBase) -> list[dict[str, str]]:
-    return [{"role": turn.role, "content": harmless(turn.text, tokenizer)} for turn in turns]
+    return [{"role": turn.role, "content": escape_markers(turn.text, tokenizer)} for turn in turns]
 
 
 def turns_of(branch: Sequence[dict[str, Any]]) -> list[tuple[Turn, bool]]:

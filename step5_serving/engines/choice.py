@@ -124,7 +124,7 @@ def resolve(
 
 def _ours(engine: str, settings: Settings, options: Options) -> Engine:
     spec = lookup(settings.model)
-    if spec.is_claude or "chat" not in spec.roles:
+    if spec.is_claude or not spec.can_chat:
         raise UserError(f"--engine {engine} can't run {settings.model}: choose a chat model with weights")
     if options.quantize and engine != "torch":
         raise UserError(f"--quantize is for engine torch: {engine} runs the bits that its file has")

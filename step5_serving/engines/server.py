@@ -78,22 +78,22 @@ def create_app(backend: Backend) -> Starlette:
             if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
                 raise Refused("content-type must be application/json", 415)
             content = await request.body()
-            begun = await run_in_threadpool(
-                endpoint.begin, request.method, request.url.path, content, model, backend
+            reply = await run_in_threadpool(
+                endpoint.handle, request.method, request.url.path, content, model, backend
             )
-            if isinstance(begun, endpoint.Reply) and begun.wanted:
+            if isinstance(reply, endpoint.Reply) and reply.as_stream:
                 return StreamingResponse(
-                    _encoded(begun.events), 200, endpoint.headers_of(), "text/event-stream"
+                    _encoded(reply.events), 200, endpoint.response_headers(), "text/event-stream"
                 )
-            if isinstance(begun, endpoint.Reply):
-                begun = await while_connected(request.receive, _whole(begun.events))
-            return JSONResponse(begun, headers=endpoint.headers_of())
+            if isinstance(reply, endpoint.Reply):
+                reply = await while_connected(request.receive, _whole(reply.events))
+            return JSONResponse(reply, headers=endpoint.response_headers())
         except ClientGone:
             return Response(status_code=499)
         except Exception as error:
             status, body = _describe(error)
             retry = {"retry-after": "1"} if status == 503 else {}
-            return JSONResponse(body, status, {**endpoint.headers_of(status), **retry})
+            return JSONResponse(body, status, {**endpoint.response_headers(status), **retry})
 
     return Starlette(
         routes=[
@@ -119,18 +119,18 @@ async def _encoded(events: Generator[stream.Event, None, None]) -> AsyncIterator
     with contextlib.closing(events):
         try:
             async for event in iterate_in_threadpool(events):
-                yield endpoint.encode(event)
+                yield endpoint.encode_event(event)
         except Exception as error:
-            yield endpoint.encode(_describe(error)[1])
+            yield endpoint.encode_event(_describe(error)[1])
 
 
 async def _whole(events: Generator[stream.Event, None, None]) -> dict[str, Any]:
     """The whole message. When cancelled, it stops generating after the event that a thread waits for."""
-    return stream.whole([event async for event in iterate_in_threadpool(events)])
+    return stream.assemble_message([event async for event in iterate_in_threadpool(events)])
 
 
 def _describe(error: Exception) -> tuple[int, dict[str, Any]]:
     """Status and body of an error."""
     if isinstance(error, UserError):  # the model was lost
         error = Refused(str(error), 503, "api_error")
-    return endpoint.describe(error)
+    return endpoint.describe_error(error)

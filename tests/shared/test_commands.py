@@ -99,7 +99,7 @@ RECORD = {  # as earlier versions wrote it
 
 def test_commands_leave_records_of_which_the_page_is_made(monkeypatch, tmp_path):
     for path, content in ((".json", json.dumps(RECORD).encode()), (".png", b"PNG")):
-        file = record.writable(tmp_path / "reports" / "step1_foundations" / f"attention{path}")
+        file = record.ensure_writable(tmp_path / "reports" / "step1_foundations" / f"attention{path}")
         file.write_bytes(content)
     facts = {"command": "step2_tools ask", "headline": "a <b> & c", "rows": ["long"] * 200}
     record.record(facts)  # leaves nothing: no folder is set
@@ -128,7 +128,7 @@ def test_a_page_without_records_says_what_to_run(tmp_path):
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"package": "step1_foundations"}'])
 def test_a_broken_record_is_named(tmp_path, content):
-    record.writable(tmp_path / "x" / "y.json").write_text(content)
+    record.ensure_writable(tmp_path / "x" / "y.json").write_text(content)
     with pytest.raises(UserError, match=r"y\.json is not a command's record"):
         page.build(tmp_path)
 

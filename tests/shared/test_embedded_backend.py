@@ -3,7 +3,7 @@ import pytest
 from shared.config import load_settings
 from shared.embedded import backend as backends
 from shared.embedded import prompt, stream, wire
-from shared.embedded.calls import read, schema_of
+from shared.embedded.calls import calls_schema, parse_calls
 from shared.embedded.wire import Refused
 from shared.errors import UserError
 from tests.scripted import check_message
@@ -37,7 +37,7 @@ def ask(fake, *messages, **more):
     """The whole reply, after a look at the wire format of both directions."""
     body = {"model": "tiny", "max_tokens": 200, "messages": list(messages)} | more
     assert wire.validate_request(body) is None
-    reply = stream.whole(stream.events(fake.backend.answer(body), "tiny"))
+    reply = stream.assemble_message(stream.events(fake.backend.answer(body), "tiny"))
     check_message(reply)
     counted = {key: body[key] for key in body if key in wire._Prompt.model_fields}
     usage = reply["usage"]
@@ -202,7 +202,7 @@ def test_a_text_without_tool_results_ends_with_its_sentence():
     ],
 )
 def test_the_grammar_follows_the_tool_choice(choice, names, least, most):
-    schema = schema_of([TOOL, CLOCK], choice)
+    schema = calls_schema([TOOL, CLOCK], choice)
     assert [each["properties"]["name"]["const"] for each in schema["items"]["anyOf"]] == names
     assert (schema["minItems"], schema["maxItems"]) == (least, most)
     fake = fake_backend(calls=[BANGKOK])
@@ -214,7 +214,7 @@ def test_references_inside_a_tools_schema_still_point_into_it():
     place = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
     schema = {"type": "object", "properties": {"at": {"$ref": "#/$defs/Place"}}, "$defs": {"Place": place}}
     tool = {"name": "go", "input_schema": schema}
-    moved = schema_of([TOOL, tool])["items"]["anyOf"][1]["properties"]["arguments"]
+    moved = calls_schema([TOOL, tool])["items"]["anyOf"][1]["properties"]["arguments"]
     assert moved["properties"]["at"]["$ref"] == "#/items/anyOf/1/properties/arguments/$defs/Place"
 
 
@@ -230,8 +230,8 @@ def test_calls_that_max_tokens_would_cut_do_not_come():
     reply = ask(fake, ASKED, tools=[TOOL], max_tokens=size + 1)
     assert calls(reply) == []  # half of the calls would be a wrong answer
     assert (reply["stop_reason"], reply["usage"]["output_tokens"]) == ("max_tokens", size + 1)
-    assert read('[{"name": "get_weather", "argu') == []
-    assert len(read(prompt.calls_as_text([BANGKOK, OSLO, BANGKOK]))) == 2  # the same call twice is one
+    assert parse_calls('[{"name": "get_weather", "argu') == []
+    assert len(parse_calls(prompt.calls_as_text([BANGKOK, OSLO, BANGKOK]))) == 2  # the same call twice is one
 
 
 def test_the_model_says_what_the_results_are():
@@ -281,6 +281,6 @@ def test_what_changes_nothing_is_accepted():
 
 def test_a_backend_is_made_once_and_loads_lazily():
     one, other = (load_settings(model="tiny", dtype="float16", seed=seed) for seed in (1, 2))
-    assert backends.backend(one) is backends.backend(other)
-    assert backends.backend(one)._engine is None
-    assert backends.backend(one) is not backends.backend(load_settings(model="tiny", dtype="float32"))
+    assert backends.get_backend(one) is backends.get_backend(other)
+    assert backends.get_backend(one)._engine is None
+    assert backends.get_backend(one) is not backends.get_backend(load_settings(model="tiny", dtype="float32"))

@@ -136,7 +136,7 @@ def test_closing_early_keeps_the_cache_right(engine, loaded):
     next(early)
     early.close()
     assert list(early) == []
-    assert len(engine._kept[False].ids) == engine._kept[False].cache.get_seq_length()
+    assert len(engine._stored[False].ids) == engine._stored[False].cache.get_seq_length()
     text, answer = write(engine, short)
     assert text == write(TransformersEngine(loaded.model, loaded.tokenizer), short)[0]
     assert answer.cached_tokens > 0

@@ -8,7 +8,7 @@ import torch
 
 from shared.config import load_settings
 from shared.embedded.grammar import UnsupportedSchema, grammar_of
-from shared.embedded.guide import circles
+from shared.embedded.guide import is_repeating
 from shared.embedded.on_transformers import TransformersEngine
 
 TEXT, NUMBER = {"type": "string"}, {"type": "number", "minimum": 0, "maximum": 1000}
@@ -147,4 +147,4 @@ def test_a_repetition_is_ended_within_the_schema(engine, monkeypatch):
     ],
 )
 def test_a_repetition_is_one_piece_four_times(ids, found):
-    assert circles(ids) == found
+    assert is_repeating(ids) == found

@@ -84,7 +84,7 @@ def test_the_events_come_in_the_documented_order():
     assert events[0]["message"]["stop_reason"] is None
     assert events[-2]["delta"] == {"stop_reason": "end_turn", "stop_sequence": None}
     assert events[-2]["usage"]["output_tokens"] == 2
-    check_message(stream.whole(events))
+    check_message(stream.assemble_message(events))
 
 
 def test_text_arrives_while_it_is_written_and_an_early_end_stops_the_engine():
@@ -126,7 +126,7 @@ def post(path="/v1/messages", method="POST", **options):
     ],
 )
 def test_errors_look_like_those_of_the_api(monkeypatch, request_, status, kind, line):
-    monkeypatch.setattr(endpoint, "LONGEST_BODY", 200_000)
+    monkeypatch.setattr(endpoint, "MAX_BODY_BYTES", 200_000)
     response = post(**request_)
     assert response.status_code == status
     said = response.json()

@@ -79,7 +79,7 @@ def make(loaded, tiny_weights):
 @pytest.fixture
 def endless(monkeypatch):
     """Texts end at their limit only: give it the engine."""
-    monkeypatch.setattr("step5_serving.engines.batching.engine.circles", lambda written: False)
+    monkeypatch.setattr("step5_serving.engines.batching.engine.is_repeating", lambda written: False)
 
     def without_ends(engine):
         engine.ends = frozenset()

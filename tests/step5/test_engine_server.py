@@ -137,7 +137,7 @@ def test_it_answers_as_the_model_in_this_process(torch, of_tiny):
         {"system": "Be brief. 日本語 🙂", "messages": [{"role": "user", "content": "line\nbreak\u2028and"}]},
     ]:
         said = torch.client().messages.create(**{**HELLO, **more})
-        here = events.whole(events.events(backend.answer({**HELLO, **more}), "tiny"))
+        here = events.assemble_message(events.events(backend.answer({**HELLO, **more}), "tiny"))
         assert [each.text for each in said.content] == [each["text"] for each in here["content"]]
         assert (said.stop_reason, said.stop_sequence) == (here["stop_reason"], here["stop_sequence"])
         assert said.usage.output_tokens == here["usage"]["output_tokens"]

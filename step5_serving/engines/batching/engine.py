@@ -24,7 +24,7 @@ from tokenizers.decoders import DecodeStream
 from shared import models
 from shared.config import Settings
 from shared.embedded.engine import Engine, Generation
-from shared.embedded.guide import Guides, circles
+from shared.embedded.guide import GuideFactory, is_repeating
 from shared.embedded.on_transformers import is_word
 from shared.embedded.wire import Refused
 from shared.errors import explain_load_errors
@@ -60,7 +60,7 @@ class BatchEngine(Engine):
         prefixes = PrefixCache(PREFIX_TOKENS // BLOCK if options.prefix_cache else 0)
         sampler = Sampler(cache(partial(is_word, tokenizer)))
         self.core = EngineCore(Scheduler(options, kv_cache, prefixes), ModelRunner(llama, kv_cache), sampler)
-        self._guides = Guides(tokenizer, llama.vocabulary, self.ends)
+        self._guide_factory = GuideFactory(tokenizer, llama.vocabulary, self.ends)
         atexit.register(self.close)  # a thread inside torch would make the interpreter abort at exit
 
     @classmethod
@@ -100,7 +100,7 @@ class BatchEngine(Engine):
         """
         if adapter:
             raise Refused("engine torch takes no tools: it has no adapter for them; ask Claude")
-        guide = self._guides.of(schema) if schema is not None else None
+        guide = self._guide_factory.for_schema(schema) if schema is not None else None
         space = self.context - len(prompt)
         forced = guide.forced() if guide else []
         sequence = Sequence(list(prompt), min(max_tokens, space), self.ends, guide, forced)
@@ -128,7 +128,7 @@ class BatchEngine(Engine):
                     done.output_tokens += 1
                     if piece := text.step(self.tokenizer.backend_tokenizer, token):
                         yield piece
-                    if not sequence.guide and circles(written):
+                    if not sequence.guide and is_repeating(written):
                         return
             if not new.finished:
                 done.stop_reason = "model_context_window_exceeded" if context_ends_it else "max_tokens"
