@@ -1,1 +1,1 @@
-"""Step 1 of the roadmap: what a language model does. The landing page is README.md."""
+"""Step 1 of the roadmap: what a language model does. Start with README.md."""

@@ -1,10 +1,10 @@
 """Step 1: tokens, embeddings, attention, the block, and the loop that generates text.
 
-    python -m step1_foundations                           answer the default prompt
-    python -m step1_foundations "Why is the sky blue?"     answer another
+    python -m step1_foundations                            answer the default prompt
+    python -m step1_foundations "Why is the sky blue?"     answer another prompt
     python -m step1_foundations tokens "Why is it?"        show the tokens of a text
 
-The commands are in cli/. Heavy libraries are imported inside them, so that --help is quick.
+The commands are in cli/. They import heavy libraries when they run, so that --help is fast.
 """
 
 from __future__ import annotations

@@ -1,16 +1,16 @@
-"""Which token looks at which: attention weights, and heads whose type has a name.
+"""Which token attends to which: attention weights, and heads of known types.
 
     >>> weights = attention_weights(model, ids)     # (layers, heads, T, T), each row adds up to 1
     >>> float(sink_score(weights).max())
     0.998
 
-A head's score for a type is the mean weight that it gives to one certain place:
-    previous-token   the token before
-    sink             the first token, where a head puts weight that it has no use for (Xiao et al. 2023,
+A head's score for a type is its mean attention weight on one position:
+    previous-token   the previous token
+    sink             the first token, which gets weight that a head doesn't need elsewhere (Xiao et al. 2023,
                      2309.17453)
-    induction        the token after the last occurrence of this one (Olsson et al. 2022, 2209.11895);
+    induction        the token after the last occurrence of the current one (Olsson et al. 2022, 2209.11895);
                      measured on random tokens, repeated once
-A weight says where a head read, not what it did with it.
+A weight shows where a head reads, not what it does with what it reads.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ import torch
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-NAMED_FROM = 0.4  # a head that gives this much weight to one position, on average, is called by that type
+TYPE_THRESHOLD = 0.4  # a head has a type if its mean weight on that position is at least this
 REPEATED = 48  # random tokens, repeated once, to find induction heads
 
 
 @dataclass(frozen=True)
 class HeadType:
-    """How many heads have a type, and (layer, head, score) of the three that fit it best."""
+    """How many heads have a type, and (layer, head, score) of the three with the highest scores."""
 
     heads: int
     strongest: list[tuple[int, int, float]]
@@ -37,7 +37,7 @@ class HeadType:
 
 @torch.inference_mode()
 def attention_weights(model: PreTrainedModel, ids: torch.Tensor) -> torch.Tensor:
-    """Attention weights (layers, heads, T, T) for ids (1, T): row t says where position t looks."""
+    """Attention weights (layers, heads, T, T) for ids (1, T); row t: the weights of position t."""
     attentions = model(input_ids=ids, use_cache=False, output_attentions=True).attentions
     return torch.stack([layer[0].float() for layer in attentions])
 
@@ -53,16 +53,16 @@ def sink_score(weights: torch.Tensor) -> torch.Tensor:
 
 
 def induction_score(weights: torch.Tensor) -> torch.Tensor:
-    """On n tokens repeated once: mean weight on the position after the first occurrence, (layers, heads).
+    """For n tokens repeated once: mean weight on the position after the first occurrence, (layers, heads).
 
-    Over the n tokens of the repetition.
+    The mean is over the n repeated tokens.
     """
     n = weights.shape[-1] // 2
     return weights.diagonal(offset=1 - n, dim1=-2, dim2=-1)[..., -n:].mean(dim=-1)
 
 
 def repeated_tokens(vocabulary: int, n: int, seed: int) -> torch.Tensor:
-    """n random ids, then the same again: (1, 2n)."""
+    """n random ids, repeated once: (1, 2n)."""
     half = torch.randint(vocabulary, (n,), generator=torch.Generator().manual_seed(seed))
     return torch.cat([half, half])[None]
 
@@ -70,7 +70,7 @@ def repeated_tokens(vocabulary: int, n: int, seed: int) -> torch.Tensor:
 def head_scores(
     model: PreTrainedModel, weights: torch.Tensor, vocabulary: int, seed: int
 ) -> dict[str, torch.Tensor]:
-    """Every head's score for each type: (layers, heads); `weights` are those of a text."""
+    """Every head's score for each type, (layers, heads); `weights` are the attention weights of a text."""
     repeated = repeated_tokens(vocabulary, REPEATED, seed).to(model.device)
     return {
         "previous-token": previous_token_score(weights),
@@ -80,10 +80,10 @@ def head_scores(
 
 
 def heads_of_type(score: torch.Tensor) -> HeadType:
-    """The heads with a score (layers, heads) of at least NAMED_FROM, and the best ones."""
+    """The number of heads whose score (layers, heads) reaches TYPE_THRESHOLD, and the strongest heads."""
     best = score.flatten().topk(min(3, score.numel()))
     strongest = [
         (*divmod(i, score.shape[1]), value)
         for i, value in zip(best.indices.tolist(), best.values.tolist(), strict=True)
     ]
-    return HeadType(int((score >= NAMED_FROM).sum()), strongest)
+    return HeadType(int((score >= TYPE_THRESHOLD).sum()), strongest)

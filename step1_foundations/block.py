@@ -5,7 +5,7 @@
     x = x + swiglu(rms_norm(x))         each token is processed alone
 
 Every function below is a few lines of matrix algebra. `compare` runs each block on the model's own residual
-stream and then all blocks in a row, and reports how far the results are from the model's.
+stream, then all blocks in sequence, and reports how much the results differ from the model's.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 Note = Callable[[str, torch.Tensor], Any]  # called with a line of the algebra and its result
-TOLERANCE = 1e-4  # largest difference that counts as the same, as a share of the row's largest value
+TOLERANCE = 1e-4  # the largest difference allowed, as a share of the row's largest value
 
 
 def rms_norm(x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
     """Scale each row of x (T, d) to root-mean-square 1, then by a learned weight (d,).
 
-    `eps` is added to the mean square: a row of zeros stays zero, a tiny row stays small.
+    `eps` is added to the mean square, so a row of zeros stays zero and a tiny row stays small.
     Source: Zhang and Sennrich 2019, arXiv 1910.07467.
     """
     ### BEGIN SOLUTION 1.3: RMSNorm
@@ -41,9 +41,9 @@ def rms_norm(x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
 def rope(x: torch.Tensor, base: float) -> torch.Tensor:
     """Rotate each pair of numbers in x (heads, T, head_dim) by an angle that grows with the position t.
 
-    The product of a rotated query and key then depends on their distance, not on where they stand. Pair i is
-    (x[i], x[i + head_dim / 2]), a point in the plane; at position t (position 0 is not rotated) it is rotated
-    counterclockwise by t / base ** (2 i / head_dim) radians. In float32.
+    The product of a rotated query and key then depends only on how far apart they are. Pair i is the point
+    (x[i], x[i + head_dim / 2]) in the plane; at position t, it is rotated counterclockwise by
+    t / base ** (2 i / head_dim) radians (position 0: not rotated). In float32.
     Source: Su et al. 2021, arXiv 2104.09864.
     """
     ### BEGIN SOLUTION 1.5: RoPE
@@ -83,8 +83,8 @@ def attend(
     """Grouped-query attention with a causal mask: q (heads, T, dim), k and v (kv_heads, T, dim) -> q's shape.
 
     Several query heads share one key and value head, which makes the KV cache smaller: with heads = 6 and
-    kv_heads = 2, queries 0, 1 and 2 use head 0 of k and v, queries 3, 4 and 5 use head 1. A position looks at
-    itself and at the positions before it. `note` is called with each intermediate result.
+    kv_heads = 2, queries 0, 1 and 2 use head 0 of k and v, queries 3, 4 and 5 use head 1. A position attends
+    to itself and the positions before it. `note` is called with each intermediate result.
     Source: Ainslie et al. 2023, arXiv 2305.13245.
     """
     ### BEGIN SOLUTION 1.6: Causal attention
@@ -109,7 +109,7 @@ def attend(
 
 
 def swiglu(x: torch.Tensor, mlp: Any, note: Note) -> torch.Tensor:
-    """The feed-forward half, SwiGLU: one projection gates another, (T, d) -> (T, d).
+    """The feed-forward half, SwiGLU, in which one projection gates another: (T, d) -> (T, d).
 
     Source: Shazeer 2020, arXiv 2002.05202.
     """
@@ -136,48 +136,47 @@ def block(x: torch.Tensor, layer: Any, config: Any, note: Note = lambda _line, _
 
 @dataclass(frozen=True)
 class Comparison:
-    """How far our blocks are from the model's own. Differences are shares of a row's largest value."""
+    """How much our blocks differ from the model's. Differences are shares of a row's largest value."""
 
     blocks: list[float]  # the largest difference after each block
-    logits: float  # the same for the logits after all blocks in a row
+    logits: float  # the largest difference of the logits, after all blocks in sequence
 
     @property
     def matches(self) -> bool:
-        return all(difference <= TOLERANCE for difference in (*self.blocks, self.logits))  # false for NaN
+        return all(difference <= TOLERANCE for difference in (*self.blocks, self.logits))  # False for NaN
 
 
 def relative_difference(ours: torch.Tensor, theirs: torch.Tensor) -> float:
-    """The largest difference between two (T, n) tensors, row by row as a share of the row's largest value.
+    """The largest difference between two (T, n) tensors, as a share of the largest value in its row.
 
-    Relative, because the rows' sizes differ a thousandfold, and float32 keeps seven digits of each.
+    It is relative because the rows' sizes differ a thousandfold, and float32 has seven digits for each.
     """
     return float(((ours - theirs).abs().amax(dim=1) / theirs.abs().amax(dim=1).clamp_min(1e-30)).max())
 
 
 @torch.inference_mode()
 def compare(model: PreTrainedModel, ids: torch.Tensor) -> Comparison:
-    """Compute every block, and then the whole model, by hand for ids (1, T). In float32 on the CPU.
+    """Compute every block, then the whole model, by hand for ids (1, T), in float32 on the CPU.
 
     Raises:
-        UserError: the model has parts that this file does not compute.
+        UserError: the model has parts that this file doesn't compute.
     """
     body, config = model_body(model), model.config
-    if config.rope_parameters.get("rope_type") != "default" or getattr(
-        body.layers[0].self_attn, "sliding_window", None
-    ):
+    window = getattr(body.layers[0].self_attn, "sliding_window", None)
+    if window or config.rope_parameters.get("rope_type") != "default":
         raise UserError(
             "block computes plain RoPE and full attention; this model scales RoPE or has a window"
         )
     states, logits = residual_stream(model, ids)  # L + 1 times (T, d), and (T, V)
-    one_by_one = [
+    differences = [
         relative_difference(block(states[i], layer, config), states[i + 1])
         for i, layer in enumerate(body.layers)
     ]
-    x = body.embed_tokens.weight[ids[0]]  # (T, d): now the whole model, from the table to the logits
+    x = body.embed_tokens.weight[ids[0]]  # (T, d): now the whole model, from the embeddings to the logits
     for layer in body.layers:
         x = block(x, layer, config)
     ours = rms_norm(x, body.norm.weight, config.rms_norm_eps) @ model.lm_head.weight.T  # (T, V)
-    return Comparison(one_by_one, relative_difference(ours, logits))
+    return Comparison(differences, relative_difference(ours, logits))
 
 
 @torch.inference_mode()

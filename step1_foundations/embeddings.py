@@ -1,10 +1,10 @@
-"""The table that turns ids into vectors: which tokens lie close to each other, and what that can't tell.
+"""The embedding table, which turns ids into vectors: which tokens are similar, and what the table can't tell.
 
     >>> neighbours(table, token_ids(tokenizer, "king"), 2)      # ·King and King
     [(3261, 0.82), (19787, 0.72)]
 
-Each token has one row in the table, whatever the sentence: "bank" of a river and "bank" of money are the same
-vector. A sentence-embedding model reads the whole text first. Both are measured on the same words.
+Each token has one row in the table, whatever its sentence: the "bank" of a river and the "bank" that keeps
+money have the same vector. A sentence-embedding model reads the whole text. Both take the same tests.
 """
 
 from __future__ import annotations
@@ -38,21 +38,21 @@ class Share:
 
     @classmethod
     def of(cls, outcomes: Sequence[bool]) -> Share:
-        """How many of the outcomes are true."""
+        """The share of true outcomes."""
         return cls(sum(outcomes), len(outcomes), wilson(sum(outcomes), len(outcomes)))
 
 
 @dataclass(frozen=True)
-class Space:
-    """One way to turn texts into vectors, and what its vectors can tell."""
+class SpaceResult:
+    """The vectors of one encoder and how well they show meaning."""
 
-    vectors: torch.Tensor  # (n, d) of unit length: those of the words of all groups
+    vectors: torch.Tensor  # (n, d) of unit length: the words of all groups
     same_kind: Share  # how often the nearest other word is of the same kind
     same_meaning: Share  # how often a sentence is closer to its paraphrase than to one with the same word
 
 
-def examine(encode: Encode) -> Space:
-    """Encode the words of word_groups.json and the sentences of word_senses.jsonl."""
+def evaluate_space(encode: Encode) -> SpaceResult:
+    """Test an encoder on the words in word_groups.json and the sentences in word_senses.jsonl."""
     groups = word_groups()
     vectors = F.normalize(encode([word for group in groups.values() for word in group]), dim=1)  # (n, d)
     kinds = [kind for kind, group in groups.items() for _ in group]
@@ -62,27 +62,27 @@ def examine(encode: Encode) -> Space:
         texts = [sentence["text"], sentence["same_meaning"], sentence["same_word"]]
         text, same_meaning, same_word = F.normalize(encode(texts), dim=1)  # (d,) each
         outcomes.append(bool(text @ same_meaning > text @ same_word))
-    return Space(vectors, same_kind(vectors, kinds), Share.of(outcomes))
+    return SpaceResult(vectors, same_kind(vectors, kinds), Share.of(outcomes))
 
 
 def word_groups() -> dict[str, list[str]]:
-    """Groups of words of one kind (animals, countries, ...): words of a group should be close."""
+    """Groups of words of one kind (animals, countries, ...); words in a group should be similar."""
     groups: dict[str, list[str]] = json.loads((DATA / "word_groups.json").read_text(encoding="utf-8"))
     return groups
 
 
 def same_kind(vectors: torch.Tensor, kinds: list[str]) -> Share:
-    """Of n unit vectors (n, d): how often the nearest other one is of the same kind."""
+    """For n unit vectors (n, d): how often the nearest other vector is of the same kind."""
     cosine = (vectors @ vectors.T).fill_diagonal_(-1)  # (n, n)
     nearest = cosine.argmax(dim=1).tolist()
-    return Share.of([kinds[near] == kind for near, kind in zip(nearest, kinds, strict=True)])
+    return Share.of([kinds[i] == kind for i, kind in zip(nearest, kinds, strict=True)])
 
 
 def token_ids(tokenizer: PreTrainedTokenizerFast, word: str) -> list[int]:
-    """The token ids of a word inside a sentence, after a space.
+    """The token ids of a word as inside a sentence, after a space.
 
     Raises:
-        UserError: an empty word.
+        UserError: the word is empty.
     """
     if not word.strip():
         raise UserError("the word is empty: give a word")
@@ -91,17 +91,17 @@ def token_ids(tokenizer: PreTrainedTokenizerFast, word: str) -> list[int]:
 
 
 def vector(table: torch.Tensor, ids: list[int]) -> torch.Tensor:
-    """Unit vector (d,) of a word: its token's row, or the mean of its tokens' rows."""
+    """The unit vector (d,) of a word: its token's row, or the mean of its tokens' rows."""
     return F.normalize(table[ids].mean(dim=0), dim=0)
 
 
 def table_encoder(tokenizer: PreTrainedTokenizerFast, table: torch.Tensor) -> Encode:
-    """An encoder that knows nothing but the table (V, d): a text is the mean of its tokens' rows."""
+    """An encoder that only uses the table (V, d): a text's vector is the mean of its tokens' rows."""
     return lambda texts: torch.stack([vector(table, token_ids(tokenizer, text)) for text in texts])
 
 
 def neighbours(table: torch.Tensor, ids: list[int], k: int) -> list[tuple[int, float]]:
-    """Id and cosine of the k tokens whose rows in the table (V, d) have the largest cosine to the word."""
+    """(id, cosine) of the k tokens in the table (V, d) that are most similar to the word."""
     cosine = F.normalize(table, dim=1) @ vector(table, ids)  # (V,)
     cosine[ids] = -1
     best = cosine.topk(min(k, len(table)))
@@ -109,7 +109,7 @@ def neighbours(table: torch.Tensor, ids: list[int], k: int) -> list[tuple[int, f
 
 
 def project_to_plane(vectors: torch.Tensor) -> tuple[torch.Tensor, float]:
-    """The plane on which (n, d) vectors differ most (PCA): coordinates (n, 2), share of the variance."""
+    """Project (n, d) vectors to their plane of largest variance (PCA): coordinates (n, 2), share of it."""
     centered = vectors - vectors.mean(dim=0)
     left, sizes, _ = torch.linalg.svd(centered, full_matrices=False)
     variance = sizes**2

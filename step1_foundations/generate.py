@@ -1,12 +1,12 @@
-"""The loop at the heart of every language model: tokenize, forward, choose, decode, again.
+"""The loop that generates text: tokenize, run the model, choose a token, decode, repeat.
 
     prompt ids        (1, T)         prefill: one forward pass over the whole prompt fills the KV cache
     logits            (1, 1, V)      for the last position only
     next id           (1, 1)         decode: one forward pass per new token, which reads the cache
     ...               until the model ends its turn, or max_new_tokens is reached
 
-Greedy, it generates the same tokens as `model.generate(do_sample=False)`. It does one sequence at a time;
-step 5 does batches.
+With greedy decoding, it generates the same tokens as `model.generate(do_sample=False)`. It handles one
+sequence at a time; step 5 handles batches.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Generation:
-    """The generated ids, why they end (`stop`, `length` or `interrupt`), and the seconds of each phase."""
+    """The generated ids, why they end (`stop`, `length` or `interrupt`), and the seconds for each phase."""
 
     ids: list[int] = field(default_factory=list)
     stop_reason: str = "length"
@@ -37,7 +37,7 @@ class Generation:
 
     @property
     def decode_speed(self) -> float:
-        """Tokens per second: without the first, which the prefill gives, but with the one that ends it."""
+        """Tokens per second, without the first token (it comes from the prefill), with the one that stops."""
         decoded = len(self.ids) - (self.stop_reason != "stop")
         return decoded / self.decode_seconds if decoded > 0 else 0.0
 
@@ -57,9 +57,9 @@ def generate(
     The first forward pass reads the prompt, each later one only the token chosen last: the rest is in the
     `cache`, which is passed every time. Only the last position's logits are computed (`logits_to_keep=1`);
     `choose` gets them and all ids so far, prompt and answer, as one row. An id is appended to the result
-    before `on_token` is called with it. One of `stop_ids` ends the answer: it becomes the result's `stop_id`,
-    is not among its ids, and `on_token` is not called with it. `prefill_seconds` is the time until the first
-    token is chosen. The token chosen last is never read.
+    before `on_token` is called with it. An id in `stop_ids` ends the answer: it becomes the result's
+    `stop_id`, is not added to its ids, and `on_token` is not called with it. `prefill_seconds` is the time
+    until the first token is chosen. No forward pass reads the token chosen last.
 
     Ctrl-C ends the loop, not the program: the ids so far are returned.
     """

@@ -1,12 +1,12 @@
-"""Weights in eight bits: half as many bytes to read per token as in bfloat16, and decoding waits for bytes.
+"""Weights in eight bits: decoding is limited by reading the weights, and int8 halves them against bfloat16.
 
     w      = [[ .12, -.50,  .25 ]]        one row of a weight matrix
     scale  =    .50 / 127                 its largest value, mapped to 127
     w_int8 = [[  30, -127,   64 ]]        round(w / scale): 1 byte each
     w_int8 * scale = [[ .118, -.50, .252 ]]
 
-The kernel used here is torch's own, which gpt-fast and torchao also call. Its name begins with an underscore,
-so it may change; a test would notice.
+The kernel is torch's own, which gpt-fast and torchao also call. Its name begins with an underscore, so it may
+change; a test would notice.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from torch import nn
 
 from shared.errors import UserError
 
-FEW_ROWS = 8  # up to here the int8 kernel is faster; above, unpacking the weights and a dense product
+FEW_ROWS = 8  # up to this, the int8 kernel is faster; above, unpacking the weights for a dense product is
 
 
 def quantize_rows(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Round a weight matrix (out, in) row by row: int8 weights (out, in), a bfloat16 scale per row (out,).
+    """Quantize a weight matrix (out, in) row by row: int8 weights (out, in), a bfloat16 scale per row (out,).
 
     A row's scale maps its largest absolute value to 127. The scale is rounded to bfloat16 first; then the row
-    is divided by the rounded scale and rounded to whole numbers from -127 to 127. A row of zeros stays zero;
-    its scale is finite. `weight` (float32 or bfloat16) is left unchanged; the arithmetic is float32.
+    is divided by the rounded scale and rounded to whole numbers from -127 to 127. A row of zeros stays zero,
+    and its scale is finite. `weight` (float32 or bfloat16) is not changed; compute in float32.
     """
     ### BEGIN SOLUTION 1.7: A linear layer in int8
     largest = weight.float().abs().amax(dim=1)  # (out,)
@@ -38,7 +38,7 @@ def quantize_rows(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def product(rows: torch.Tensor, weight_int8: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
-    """bfloat16 rows (n, in) through a quantized layer (out, in) with scales (out,): bfloat16 (n, out)."""
+    """bfloat16 rows (n, in) times int8 weights (out, in) with scales (out,): bfloat16 (n, out)."""
     ### BEGIN SOLUTION 1.7: A linear layer in int8
     return F.linear(rows, weight_int8.to(rows.dtype)) * scale
     ### END SOLUTION
@@ -64,19 +64,19 @@ class Int8Linear(nn.Module):
 
 
 def quantize_int8(model: Any) -> None:
-    """Replace every linear layer of the model by an `Int8Linear`, in place. Embeddings are left unchanged.
+    """Replace every linear layer without bias by an `Int8Linear`, in place. Embeddings are not changed.
 
     Raises:
-        UserError: the model is not on the CPU, or has no linear layer without bias.
+        UserError: the model is not on the CPU, or has no such layer.
     """
     if model.device.type != "cpu":
         raise UserError(f"--quantize int8 needs the CPU, not {model.device.type}: set ROADMAP_DEVICE=cpu")
     model.to(torch.bfloat16)
-    swapped = 0
+    replaced = 0
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
             if isinstance(child, nn.Linear) and child.bias is None:
                 setattr(parent, name, Int8Linear(child))
-                swapped += 1
-    if not swapped:
+                replaced += 1
+    if not replaced:
         raise UserError("--quantize int8 found no linear layer without bias in this model: leave it out")

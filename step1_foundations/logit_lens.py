@@ -1,10 +1,10 @@
-"""What the model would predict if it stopped after layer 0, 1, 2 ...: how an answer forms over depth.
+"""What the model would predict if it stopped after layer 0, 1, 2 ...: how an answer forms layer by layer.
 
     $ python -m step1_foundations logit-lens "The capital of France is Paris, and the capital of Japan is"
 
-The residual stream after each block is read with the final norm and the head, as if the model ended there
-(nostalgebraist 2020, "interpreting GPT: the logit lens"). It shows what this head can read at that depth, not
-all that the layer knows: early layers were never trained to be read this way.
+The final norm and the head are applied to the residual stream after each block, as if the model ended there
+(nostalgebraist 2020, "interpreting GPT: the logit lens"). This doesn't show everything that a layer knows:
+early layers were never trained for this head.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Lens:
-    """What can be read at L + 1 depths (before block 0, after each block) and T positions."""
+    """The predictions at L + 1 depths (before block 0, after each block) and T positions."""
 
     guesses: torch.Tensor  # (L + 1, T) the most probable next token
     p_guess: torch.Tensor  # (L + 1, T) its probability
-    p_answer: torch.Tensor  # (L + 1,) at the last position: the probability of the model's final answer ...
-    rank_of_answer: torch.Tensor  # (L + 1,) ... and its rank, from 1
+    p_answer: torch.Tensor  # (L + 1,) at the last position: the probability of the model's final answer
+    rank_of_answer: torch.Tensor  # (L + 1,) its rank there, from 1
 
     @property
     def answer(self) -> int:
@@ -35,18 +35,18 @@ class Lens:
         return int(self.guesses[-1, -1])
 
     @property
-    def settled(self) -> int:
-        """The depth from which on the answer is first."""
-        behind = (self.rank_of_answer > 1).nonzero()
-        return int(behind[-1]) + 1 if len(behind) else 0
+    def settled_depth(self) -> int:
+        """The depth from which the answer stays the best guess."""
+        not_first = (self.rank_of_answer > 1).nonzero()
+        return int(not_first[-1]) + 1 if len(not_first) else 0
 
 
 @torch.inference_mode()
 def read_layers(model: PreTrainedModel, ids: torch.Tensor) -> Lens:
-    """Read the residual stream at every depth for ids (1, T).
+    """Apply the norm and the head to the residual stream at every depth, for ids (1, T).
 
     Raises:
-        UserError: the model has another shape than Llama.
+        UserError: the model is not Llama-shaped.
     """
     norm, head = model_body(model).norm, model.lm_head
     states, logits = residual_stream(model, ids)  # L + 1 times (T, d), and (T, V)

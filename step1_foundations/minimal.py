@@ -1,8 +1,8 @@
-"""The whole of text generation on one page: load a model, tokenize a prompt, generate, decode, print.
+"""Text generation on one page: load a model, tokenize a prompt, generate, decode, print.
 
     python -m step1_foundations.minimal
 
-The rest of this step shows what happens inside. generate.py writes out the loop behind `model.generate`.
+The rest of this step shows what happens inside. generate.py contains the loop behind `model.generate`.
 """
 
 from shared.cli import run_main

@@ -1,10 +1,10 @@
-"""What the model expects at every position of a text, and how surprised it is by what stands there.
+"""What the model predicts at every position of a text, and how surprised it is by the token that follows.
 
-    surprisal   -log2 p(the token that came)     in bits; 0: the model was certain of it
-    entropy     the surprisal that it expects    in bits; 0: only one continuation is possible
+    surprisal   -log2 p(the actual token)        in bits; 0: the model was certain of it
+    entropy     the expected surprisal           in bits; 0: only one continuation is possible
     perplexity  2 ** (mean surprisal)            as if it chose among that many equally likely tokens
 
-The first token has no surprisal: nothing comes before it.
+The first token has no surprisal, because nothing comes before it.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Expectation:
-    """What the model expected along T tokens."""
+class Predictions:
+    """The model's predictions for a text of T tokens."""
 
     surprisal: torch.Tensor  # (T - 1,) bits, of tokens 1 to T - 1
-    entropy: torch.Tensor  # (T,) bits, of what comes after each token
+    entropy: torch.Tensor  # (T,) bits, of the prediction after each token
     top_p: torch.Tensor  # (T, k) the largest probabilities
-    top_ids: torch.Tensor  # (T, k) the tokens that have them
+    top_ids: torch.Tensor  # (T, k) their tokens
 
     @property
     def perplexity(self) -> float:
@@ -35,20 +35,20 @@ class Expectation:
 
 
 @torch.inference_mode()
-def expect(model: PreTrainedModel, ids: torch.Tensor, k: int = 1) -> Expectation:
-    """One forward pass over ids (1, T), and what it says about every next token."""
+def predict(model: PreTrainedModel, ids: torch.Tensor, k: int = 1) -> Predictions:
+    """Predict every next token in one forward pass over ids (1, T)."""
     logits = model(input_ids=ids, use_cache=False).logits[0]  # (T, V), in the model's dtype
     following = ids[0].roll(-1)  # (T,) position t predicts token t + 1; the last one is not used
     log2p, surprisal, entropy = bits(logits, following)
     top = log2p.topk(k, dim=-1)
-    return Expectation(surprisal[:-1], entropy, top.values.exp2(), top.indices)
+    return Predictions(surprisal[:-1], entropy, top.values.exp2(), top.indices)
 
 
 def bits(logits: torch.Tensor, following: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Log2-probabilities, surprisal and entropy from logits (T, V); `following` (T,) holds the next tokens.
+    """Log2-probabilities, surprisal and entropy from logits (T, V); `following` (T,): the next tokens.
 
-    All in float32, whatever dtype the logits have: (T, V), (T,) and (T,). Logits may be in the thousands, and
-    a nearly impossible token has a large surprisal, not an infinite one. A logit of minus infinity means an
+    The results are float32, whatever dtype the logits have: (T, V), (T,) and (T,). Logits may be in the
+    thousands: a nearly impossible token still has a finite surprisal. A logit of minus infinity means an
     impossible token: its log2-probability is minus infinity, its surprisal infinite, and entropy skips it.
     """
     ### BEGIN SOLUTION 1.2: Surprisal and entropy

@@ -5,8 +5,8 @@
     softmax    .63    .23    .14    .004
     top-p .8   .73    .27      0       0     the smallest set that holds 80 %, scaled up to 1
 
-Each filter takes logits and returns logits; what is filtered out becomes minus infinity. Temperature 0 means
-greedy: take the most probable token.
+Each filter takes logits and returns logits; filtered-out tokens get minus infinity. Temperature 0 means
+greedy decoding: take the most probable token.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from shared.errors import UserError
 
 @dataclass(frozen=True)
 class Sampling:
-    """How the next token is chosen. The default is greedy: always the most probable one."""
+    """Options for choosing the next token. The default is greedy: always the most probable one."""
 
     temperature: float = 0.0
     top_k: int = 0
@@ -28,23 +28,23 @@ class Sampling:
     repetition_penalty: float = 1.0
 
     def __post_init__(self) -> None:
-        warm = self.temperature == 0 or 0.01 <= self.temperature <= 100
+        valid_temperature = self.temperature == 0 or 0.01 <= self.temperature <= 100
         penalty = self.repetition_penalty
-        for flag, value, good, allowed in (
-            ("--temperature", self.temperature, warm, "0 (greedy), or 0.01 to 100"),
+        for flag, value, valid, allowed in (
+            ("--temperature", self.temperature, valid_temperature, "0 (greedy), or 0.01 to 100"),
             ("--top-k", self.top_k, self.top_k >= 0, "0 (off) or more"),
             ("--top-p", self.top_p, 0 < self.top_p <= 1, "more than 0, up to 1 (off)"),
             ("--repetition-penalty", penalty, 0 < penalty <= 100, "more than 0 (1 is off), up to 100"),
         ):
-            if not good:
+            if not valid:
                 raise UserError(f"{flag} {value} is not allowed: use {allowed}")
 
 
 def choose(
     logits: torch.Tensor, seen: torch.Tensor, sampling: Sampling, generator: torch.Generator | None = None
 ) -> int:
-    """The id of the next token, from `logits` (V,); `seen` (T,) holds all ids so far, for the penalty."""
-    logits = logits.float()  # rounded to bfloat16, too many of them would be equal
+    """The id of the next token, from `logits` (V,); `seen` (T,) contains all ids so far, for the penalty."""
+    logits = logits.float()  # in bfloat16, too many logits would be equal
     if sampling.repetition_penalty != 1:
         logits = penalize_repetition(logits, seen, sampling.repetition_penalty)
     if sampling.temperature == 0:
@@ -59,11 +59,11 @@ def choose(
 
 
 def penalize_repetition(logits: torch.Tensor, seen: torch.Tensor, penalty: float) -> torch.Tensor:
-    """Make every token that was seen less likely: divide positive logits, multiply negative ones.
+    """Make every seen token less likely: divide positive logits by the penalty, multiply negative ones by it.
 
-    Takes `logits` (V,) and the ids `seen` (T,), returns new logits (V,) and leaves those given unchanged. A
-    token seen several times is penalized once; with nothing seen (T = 0), nothing changes. A penalty under 1
-    makes tokens more likely. Source: Keskar et al. 2019 (CTRL), arXiv 1909.05858.
+    Takes `logits` (V,) and the ids `seen` (T,), returns new logits (V,) and doesn't change its arguments. A
+    token seen several times is penalized once; with no ids seen (T = 0), all logits stay the same. A penalty
+    below 1 makes tokens more likely. Source: Keskar et al. 2019 (CTRL), arXiv 1909.05858.
     """
     ### BEGIN SOLUTION 1.1: Repetition penalty
     logits = logits.clone()
@@ -74,7 +74,7 @@ def penalize_repetition(logits: torch.Tensor, seen: torch.Tensor, penalty: float
 
 
 def keep_top_k(logits: torch.Tensor, k: int) -> torch.Tensor:
-    """Keep the k largest of `logits` (V,), and any equal to the k-th."""
+    """Keep the k largest of `logits` (V,), and any that equal the k-th."""
     kth = logits.topk(min(k, len(logits))).values[-1]
     return logits.masked_fill(logits < kth, -torch.inf)
 
@@ -82,9 +82,9 @@ def keep_top_k(logits: torch.Tensor, k: int) -> torch.Tensor:
 def keep_top_p(logits: torch.Tensor, p: float) -> torch.Tensor:
     """Keep the smallest set of tokens whose probabilities add up to at least p: the nucleus.
 
-    Takes logits (V,) in any order and returns logits (V,): those of the nucleus unchanged and in place, all
-    others minus infinity. The token that lifts the sum to p or above belongs to the nucleus, so at least one
-    token stays, however small p is. Some logits may be minus infinity already (top-k comes first).
+    Takes logits (V,) in any order and returns logits (V,): the nucleus keeps its values and positions, all
+    others become minus infinity. The token that raises the sum to p or above belongs to the nucleus, so at
+    least one token stays, however small p is. Some logits may already be minus infinity (top-k comes first).
     Source: Holtzman et al. 2020, arXiv 1904.09751.
     """
     ### BEGIN SOLUTION 1.4: Top-p

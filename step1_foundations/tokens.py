@@ -1,12 +1,12 @@
-"""What the model reads: not letters, not words, but pieces that were found by counting.
+"""What the model reads: not letters or words, but pieces found by counting pairs.
 
     >>> [token.piece for token in split(tokenizer, "Tokenization isn't magic.")]
     ['Token', 'ization', '·isn', "'t", '·magic', '.']
     >>> learn_merges("low lower lowest", 2)
     [Merge(left=b'l', right=b'o', count=3), Merge(left=b'lo', right=b'w', count=3)]
 
-Byte-pair encoding (Sennrich et al. 2016, arXiv 1508.07909) starts from single bytes and joins the most
-frequent pair of neighbours, thousands of times. Frequent words end as one piece, rare ones as several.
+Byte-pair encoding (Sennrich et al. 2016, arXiv 1508.07909) starts from single bytes and merges the most
+frequent pair of neighbours, thousands of times. Frequent words become one piece, rare ones several.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 DATA = Path(__file__).with_name("data")
 T = TypeVar("T")
-WORD = re.compile(r" ?\S+|\s")  # a word takes the space before it; joins never cross words
+WORD = re.compile(r" ?\S+|\s")  # a word includes the space before it; merges never cross words
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Token:
 
 @dataclass(frozen=True)
 class Merge:
-    """Two pieces that are joined, and how often they stood side by side."""
+    """Two pieces that are merged, and how often they were neighbours."""
 
     left: bytes
     right: bytes
@@ -49,7 +49,7 @@ class Merge:
 
 @dataclass
 class Count:
-    """How long the texts of one kind are, in three units."""
+    """The length of the texts of one kind in characters, bytes and tokens."""
 
     kind: str
     characters: int = 0
@@ -64,7 +64,7 @@ def split(tokenizer: PreTrainedTokenizerFast, text: str) -> list[Token]:
 
 
 def count_languages(tokenizer: PreTrainedTokenizerFast) -> list[Count]:
-    """Count the same five sentences in each of ten languages, and some code."""
+    """Count the same five sentences in ten languages, and some code."""
     counts: dict[str, Count] = {}
     for line in (DATA / "languages.jsonl").read_text(encoding="utf-8").splitlines():
         kind, text = (json.loads(line)[key] for key in ("kind", "text"))
@@ -76,14 +76,14 @@ def count_languages(tokenizer: PreTrainedTokenizerFast) -> list[Count]:
 
 
 def learn_merges(text: str, n: int) -> list[Merge]:
-    """Train byte-pair encoding on `text`: n times, join the most frequent pair of neighbours.
+    """Train byte-pair encoding on `text`: n times, merge the most frequent pair of neighbours.
 
-    Of equally frequent pairs, the one with the smaller ids wins, as in Hugging Face's tokenizers. Fewer than
-    n merges are returned when every word has become one piece.
+    Of equally frequent pairs, the one with the smaller ids wins, as in Hugging Face's tokenizers. Returns
+    fewer than n merges if every word has become one piece.
     """
-    piece_of = {byte: bytes([byte]) for byte in range(256)}  # id -> the bytes it stands for
+    piece_of = {byte: bytes([byte]) for byte in range(256)}  # id -> its bytes
     times = Counter(WORD.findall(text))
-    words = {word: list(word.encode()) for word in times}  # each different word as ids, 0 to 255 at first
+    words = {word: list(word.encode()) for word in times}  # each distinct word as ids, at first 0 to 255
     merges: list[Merge] = []
     while len(merges) < n:
         pairs: Counter[tuple[int, int]] = Counter()
@@ -101,7 +101,7 @@ def learn_merges(text: str, n: int) -> list[Merge]:
 
 
 def join(parts: list[T], pair: tuple[T, T], joined: T) -> list[T]:
-    """Replace each occurrence of `pair` among neighbouring `parts` by `joined`, from left to right."""
+    """Replace each occurrence of `pair` in `parts` by `joined`, from left to right."""
     result: list[T] = []
     for part in parts:
         if result and (result[-1], part) == pair:
@@ -112,7 +112,7 @@ def join(parts: list[T], pair: tuple[T, T], joined: T) -> list[T]:
 
 
 def apply_merges(word: str, merges: list[Merge]) -> list[bytes]:
-    """Tokenize a word: cut it into bytes and apply the merges in the order in which they were learned."""
+    """Tokenize a word: split it into bytes and apply the merges in the order in which they were learned."""
     pieces = [bytes([byte]) for byte in word.encode()]
     for merge in merges:
         pieces = join(pieces, (merge.left, merge.right), merge.left + merge.right)

@@ -1,1 +1,1 @@
-"""The command line: commands.py parses flags and calls the lessons, tables.py prints, pictures.py draws."""
+"""The command line: commands.py parses flags and runs the code, tables.py prints, pictures.py draws."""

@@ -1,4 +1,4 @@
-"""Every command of this step: parse the flags, call the lesson's code, hand the results to tables.py."""
+"""The commands of this step: parse the flags, call the lesson's code, pass the results to tables.py."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ if TYPE_CHECKING:
 
 PACKAGE = "step1_foundations"
 PROMPT = "Explain what a transformer is:"
-LONGEST = 512  # tokens of a text to look at: all heads together take layers * heads * T * T numbers
-Text = Annotated[str, typer.Argument(help="The text to look at.")]
+MAX_TOKENS = 512  # of a text to analyse: attention weights take layers * heads * T * T numbers
+Text = Annotated[str, typer.Argument(help="The text to analyse.")]
 
 
 def generate(
-    prompt: Annotated[str, typer.Argument(help="What to answer or continue.")] = PROMPT,
+    prompt: Annotated[str, typer.Argument(help="The text to answer or continue.")] = PROMPT,
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Stop after this many tokens.")] = 80,
     temperature: Annotated[float, typer.Option(help="0 takes the most probable token (greedy).")] = 0.0,
     top_k: Annotated[int, typer.Option(help="Draw from the k most probable tokens; 0 is off.")] = 0,
     top_p: Annotated[
-        float, typer.Option(help="Draw from the most probable that add up to p; 1 is off.")
+        float, typer.Option(help="Draw from the most probable tokens that add up to p; 1 is off.")
     ] = 1.0,
     repetition_penalty: Annotated[float, typer.Option(help="Above 1, seen tokens are less likely.")] = 1.0,
-    chat: Annotated[bool, typer.Option("--chat/--raw", help="As a user's turn, or as plain text.")] = True,
-    quantize: Annotated[Literal["int8"] | None, typer.Option(help="Use weights in eight bits.")] = None,
+    chat: Annotated[bool, typer.Option("--chat/--raw", help="As a user turn, or as plain text.")] = True,
+    quantize: Annotated[Literal["int8"] | None, typer.Option(help="Use 8-bit weights.")] = None,
     model: Model = None,
     seed: Seed = None,
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
-    """Answer a prompt by hand: prefill, then a loop with the KV cache until the model stops."""
+    """Answer a prompt with our own loop: prefill, then decode with the KV cache until the model stops."""
     from step1_foundations.sampling import Sampling
 
     sampling = Sampling(temperature, top_k, top_p, repetition_penalty)
@@ -57,8 +57,8 @@ def generate(
     tokenizer, lm, ids = _load(settings, prompt, most=1 << 30, chat=chat)
     if quantize:
         quantize_int8(lm)
-        settings = settings.model_copy(update={"dtype": "bfloat16"})  # of what is not int8
-    with torch.inference_mode():  # the first passes of a process also set up torch: not timed
+        settings = settings.model_copy(update={"dtype": "bfloat16"})  # of the parts that are not int8
+    with torch.inference_mode():  # warm up: a process's first passes also set up torch
         for length in (8, 1):
             lm(input_ids=ids[:, :length], use_cache=False)
     decode = stream_decoder(tokenizer)
@@ -93,18 +93,18 @@ def generate(
 
 
 def _load(
-    settings: Settings, text: str, *, least: int = 1, most: int = LONGEST, chat: bool = False, **options: Any
+    settings: Settings, text: str, least: int = 1, most: int = MAX_TOKENS, chat: bool = False, **options: Any
 ) -> tuple[PreTrainedTokenizerFast, PreTrainedModel, torch.Tensor]:
-    """The tokenizer, the model and the text's ids (1, T); in its context, there is room for one more token.
+    """The tokenizer, the model and the text's ids (1, T), which leave room for a new token in the context.
 
     Raises:
-        UserError: the model is not available, or the text does not have `least` to `most` tokens.
+        UserError: the model is not available, or the text is not `least` to `most` tokens long.
     """
     from shared import models
     from step1_foundations.support.text import context_of, encode
 
     tokenizer = models.load_tokenizer(settings=settings)
-    ids = encode(tokenizer, text, chat=chat)  # an empty text is refused before the model loads
+    ids = encode(tokenizer, text, chat=chat)  # refuses an empty text before the model loads
     lm = models.load_causal_lm(settings=settings, **options)
     most = min(most, context_of(lm) - 1)
     if not least <= ids.shape[1] <= most:
@@ -127,35 +127,35 @@ def tokens(
 
     tokenizer = models.load_tokenizer(settings=settings)
     encode(tokenizer, text)  # refuses an empty text
-    found = split(tokenizer, text)
+    pieces = split(tokenizer, text)
     results = {
         "command": f"{PACKAGE} tokens",
-        "headline": f"{len(text)} characters are {len(found)} tokens: "
-        f"{len(text) / max(1, len(found)):.2f} characters per token",
+        "headline": f"{len(text)} characters are {len(pieces)} tokens: "
+        f"{len(text) / max(1, len(pieces)):.2f} characters per token",
         "model": settings.model,
         "vocabulary": len(tokenizer),
-        "tokens": [{"piece": each.piece, "id": each.id, "bytes": each.bytes.hex(" ")} for each in found],
+        "tokens": [{"piece": each.piece, "id": each.id, "bytes": each.bytes.hex(" ")} for each in pieces],
         "languages": [asdict(row) for row in count_languages(tokenizer)] if languages else [],
     }
     emit(results, tables.show_tokens, as_json=as_json)
 
 
 def merges(
-    text: Annotated[str, typer.Argument(help="What to learn from; default: a short paragraph.")] = "",
+    text: Annotated[str, typer.Argument(help="The text to train on; default: a short paragraph.")] = "",
     n: Annotated[int, typer.Option("--n", min=1, help="How many merges to learn.")] = 20,
-    word: Annotated[str, typer.Option(help="A word to tokenize with them.")] = " lowest",
+    word: Annotated[str, typer.Option(help="A word to tokenize with the merges.")] = " lowest",
     as_json: Json = False,
 ) -> None:
-    """Train byte-pair encoding on a text, one merge after the other."""
+    """Train byte-pair encoding on a text, merge by merge."""
     from step1_foundations.support.text import show_bytes
     from step1_foundations.tokens import DATA, WORD, apply_merges, learn_merges
 
     text = text or (DATA / "merges.txt").read_text(encoding="utf-8").strip()
     learned = learn_merges(text, n)
-    left = sum(len(apply_merges(part, learned)) for part in WORD.findall(text))
+    pieces = sum(len(apply_merges(part, learned)) for part in WORD.findall(text))
     results = {
         "command": f"{PACKAGE} merges",
-        "headline": f"{len(text.encode())} bytes are {left} pieces after {len(learned)} merges",
+        "headline": f"{len(text.encode())} bytes are {pieces} pieces after {len(learned)} merges",
         "merges": [
             {"count": each.count, "left": show_bytes(each.left), "right": show_bytes(each.right)}
             for each in learned
@@ -175,31 +175,31 @@ def next_token(
 ) -> None:
     """Show the model's predictions at every position, with entropy, surprisal and perplexity."""
     settings = settings_from_flags(smoke, model=model)
-    from step1_foundations.next_token import expect
+    from step1_foundations.next_token import predict
     from step1_foundations.support.text import piece
 
     tokenizer, lm, ids = _load(settings, text, least=2)
     if not 1 <= top_k <= len(tokenizer):
         raise UserError(f"--top-k {top_k} is not allowed: use 1 to {len(tokenizer)}")
-    seen = expect(lm, ids, top_k)
+    predictions = predict(lm, ids, top_k)
     positions = []
     for t, token in enumerate(ids[0].tolist()):
-        guesses = zip(seen.top_ids[t].tolist(), seen.top_p[t].tolist(), strict=True)
+        guesses = zip(predictions.top_ids[t].tolist(), predictions.top_p[t].tolist(), strict=True)
         positions.append(
             {
                 "token": piece(tokenizer, token),
-                "surprisal_bits": round(float(seen.surprisal[t - 1]), 3) if t else None,
-                "next_entropy_bits": round(float(seen.entropy[t]), 3),
+                "surprisal_bits": round(float(predictions.surprisal[t - 1]), 3) if t else None,
+                "next_entropy_bits": round(float(predictions.entropy[t]), 3),
                 "next": [{"token": piece(tokenizer, guess), "p": round(p, 4)} for guess, p in guesses],
             }
         )
-    bits = float(seen.surprisal.sum()) / len(tokenizer.decode(ids[0, 1:]))
+    bits = float(predictions.surprisal.sum()) / len(tokenizer.decode(ids[0, 1:]))
     results = {
         "command": f"{PACKAGE} next",
-        "headline": f"perplexity {seen.perplexity:.1f} over {len(positions) - 1} tokens; "
+        "headline": f"perplexity {predictions.perplexity:.1f} over {len(positions) - 1} tokens; "
         f"{bits:.2f} bits per character",
         "model": settings.model,
-        "perplexity": round(seen.perplexity, 3),
+        "perplexity": round(predictions.perplexity, 3),
         "bits_per_character": round(bits, 3),
         "positions": positions,
     }
@@ -215,7 +215,7 @@ def embeddings(
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
-    """Show nearest neighbours in the embedding table and a map of words, beside a sentence model."""
+    """Show nearest neighbours in the embedding table and a map of words, compared with a sentence model."""
     settings = settings_from_flags(smoke, model=model)
     import torch
 
@@ -234,8 +234,10 @@ def embeddings(
     neighbours = lesson.neighbours(table[: len(tokenizer)], ids, top_k)
     embedder = models.load_embedder(settings=settings)
     spaces = {
-        "token table": lesson.examine(encode),
-        settings.embedder: lesson.examine(lambda texts: torch.from_numpy(embedder.encode(texts)).float()),
+        "token table": lesson.evaluate_space(encode),
+        settings.embedder: lesson.evaluate_space(
+            lambda texts: torch.from_numpy(embedder.encode(texts)).float()
+        ),
     }
     results = {
         "command": f"{PACKAGE} embeddings",
@@ -287,15 +289,15 @@ def attention(
     results = {
         "command": f"{PACKAGE} attention",
         "headline": f"of {scores['sink'].numel()} heads: "
-        + ", ".join(f"{found.heads} {name}" for name, found in types.items()),
+        + ", ".join(f"{type_.heads} {name}" for name, type_ in types.items()),
         "model": settings.model,
         "tokens": [piece(tokenizer, i) for i in ids[0].tolist()],
         "layer": layer,
         "head": head,
         "weights": [[round(float(w), 3) for w in row] for row in weights[layer, head]],
         "scores_of_head": {name: float(score[layer, head]) for name, score in scores.items()},
-        "named_from": lesson.NAMED_FROM,
-        "types": {name: asdict(found) for name, found in types.items()},
+        "named_from": lesson.TYPE_THRESHOLD,
+        "types": {name: asdict(type_) for name, type_ in types.items()},
         "picture": str(path),
     }
     pictures.draw_attention(results, path)
@@ -303,24 +305,24 @@ def attention(
 
 
 def block(text: Text = PROMPT, model: Model = None, smoke: Smoke = False, as_json: Json = False) -> None:
-    """One block by hand, each line with its shape, and a check against what the model computes."""
+    """Compute a block by hand, show each line's shape, and compare with the model's own result."""
     settings = settings_from_flags(smoke, model=model, device="cpu", dtype="float32")
     from step1_foundations import block as lesson
 
     _, lm, ids = _load(settings, text, attn_implementation="eager")
-    found = lesson.compare(lm, ids)
+    comparison = lesson.compare(lm, ids)
     results = {
         "command": f"{PACKAGE} block",
-        "headline": f"largest difference from the model: {max(found.blocks):.1g} in a block, "
-        f"{found.logits:.1g} in the logits, as a share of the row's largest value",
+        "headline": f"largest difference from the model: {max(comparison.blocks):.1g} in a block, "
+        f"{comparison.logits:.1g} in the logits, as a share of the row's largest value",
         "model": settings.model,
         "lines": lesson.shapes(lm, ids),
         "tolerance": lesson.TOLERANCE,
-        "matches": found.matches,
-        **asdict(found),
+        "matches": comparison.matches,
+        **asdict(comparison),
     }
     emit(results, tables.show_block, as_json=as_json)
-    if not found.matches:
+    if not comparison.matches:
         raise typer.Exit(1)
 
 
@@ -355,8 +357,8 @@ def logit_lens(
     ]
     results = {
         "command": f"{PACKAGE} logit-lens",
-        "headline": f"{piece(tokenizer, lens.answer)!r} is the best guess from {depths[lens.settled]} on; "
-        f"{depths[-1]} is the last",
+        "headline": f"{piece(tokenizer, lens.answer)!r} is the best guess from "
+        f"{depths[lens.settled_depth]} on; {depths[-1]} is the last",
         "model": settings.model,
         "read": [piece(tokenizer, i) for i in ids[0, -positions:].tolist()],
         "layers": layers,
@@ -372,7 +374,7 @@ def bench(
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
-    """Compare the loop by hand with model.generate, and int8 with generate's default dtype."""
+    """Compare our loop with model.generate, and int8 weights with generate's default dtype."""
     settings = settings_from_flags(smoke, model=model)
     from shared import hardware, models
     from step1_foundations import bench as lesson

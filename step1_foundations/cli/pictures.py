@@ -1,4 +1,4 @@
-"""What the commands draw: PNG files, each with a title that says what to see."""
+"""Draws the commands' PNG files; each has a title that says what to see."""
 
 from __future__ import annotations
 
@@ -13,19 +13,18 @@ if TYPE_CHECKING:
 
 
 def save(figure: Any, path: Path, results: dict[str, Any]) -> None:
-    """Write the figure as a PNG file that carries the results it shows, as JSON in its description."""
+    """Write the figure as a PNG file, with the results it shows as JSON in its description."""
     figure.savefig(path, dpi=120, format="png", metadata={"Description": json.dumps(results)})
 
 
 def drawable(text: str) -> str:
-    """Text that matplotlib's font can draw: letters of other scripts become a box, $ starts no formula."""
-    return "".join(letter if ord(letter) < 0x500 or letter in "⏎⇥" else "□" for letter in text).replace(
-        "$", r"\$"
-    )
+    """Text that matplotlib's font can draw: letters it lacks become a box, and $ doesn't start a formula."""
+    letters = (letter if ord(letter) < 0x500 or letter in "⏎⇥" else "□" for letter in text)
+    return "".join(letters).replace("$", r"\$")
 
 
 def draw_embeddings(results: dict[str, Any], vectors: dict[str, torch.Tensor], out: Path) -> None:
-    """Each space (n, d), projected to the plane on which its words differ most."""
+    """Each space (n, d), projected to its plane of largest variance."""
     from adjustText import adjust_text
 
     from step1_foundations.embeddings import project_to_plane, word_groups
@@ -34,7 +33,7 @@ def draw_embeddings(results: dict[str, Any], vectors: dict[str, torch.Tensor], o
     for axis, (name, space) in zip(figure.subplots(1, 2), vectors.items(), strict=True):
         flat, variance = project_to_plane(space)
         points, labels = iter(flat.tolist()), []
-        axis.scatter(*flat.T, s=0)  # sets the limits of the axes
+        axis.scatter(*flat.T, s=0)  # sets the axes' limits
         for k, words in enumerate(groups.values()):
             labels += [
                 axis.text(*next(points), word, color=f"C{k}", ha="center", va="center") for word in words
@@ -47,7 +46,7 @@ def draw_embeddings(results: dict[str, Any], vectors: dict[str, torch.Tensor], o
         axis.set_xticks([])
         axis.set_yticks([])
         axis.margins(0.1)
-        figure.draw_without_rendering()  # so that the labels have sizes
+        figure.draw_without_rendering()  # computes the labels' sizes
         adjust_text(labels, ax=axis, avoid_self=False, expand=(1.05, 1.1))
     handles = [axis.scatter([], [], color=f"C{k}") for k in range(len(groups))]
     figure.legend(handles, groups, loc="outside lower center", ncols=len(groups))
@@ -76,7 +75,7 @@ def draw_attention(results: dict[str, Any], out: Path) -> None:
 
 
 def draw_logit_lens(results: dict[str, Any], out: Path) -> None:
-    """A cell per depth and position: the best guess, darker if more probable. The last layer is on top."""
+    """A cell per depth and position: the best guess, darker if more probable; the last layer on top."""
     read, layers = results["read"], results["layers"]
     figure = new_figure(2.4 + 1.25 * len(read), 1.8 + 0.42 * len(layers))
     axis = figure.subplots()

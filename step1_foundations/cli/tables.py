@@ -1,4 +1,4 @@
-"""What the commands print, from the same results that `--json` gives to programs."""
+"""Prints the commands' results, the same that `--json` gives to programs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from shared.cli import plain_table
 if TYPE_CHECKING:
     from rich.console import Console
 
-ENDED = {
+STOP_REASONS = {
     "stop": "the model ended its turn",
     "length": "stopped at the limit",
     "interrupt": "stopped by Ctrl-C",
@@ -17,7 +17,7 @@ ENDED = {
 
 
 def show_generate(results: dict[str, Any], console: Console) -> None:
-    """What follows the answer: counts, speeds, and what it ran with."""
+    """The lines below the answer: token counts, speeds, and the model's configuration."""
     speed, bound = results["decode_tokens_per_second"], results["memory_bound_tokens_per_second"]
     line = f"prefill {results['prefill_tokens_per_second']:.0f} tokens/s, decode {speed:.0f} tokens/s"
     if bound:
@@ -27,14 +27,14 @@ def show_generate(results: dict[str, Any], console: Console) -> None:
         )
     console.print(
         f"\n{results['input_tokens']} tokens in, {results['output_tokens']} out; "
-        f"{ENDED[results['stop_reason']]}\n{line}\n{results['runs_with']}",
+        f"{STOP_REASONS[results['stop_reason']]}\n{line}\n{results['runs_with']}",
         style="dim",
         soft_wrap=True,
     )
 
 
 def show_tokens(results: dict[str, Any], console: Console) -> None:
-    """The pieces, or the counts by language."""
+    """The tokens, or the counts by language."""
     if results["languages"]:
         columns = ("characters", "bytes", "tokens")
         rows = [
@@ -76,7 +76,7 @@ def show_next(results: dict[str, Any], console: Console) -> None:
 
 
 def show_embeddings(results: dict[str, Any], console: Console) -> None:
-    """Neighbours, cosines and what each space can tell."""
+    """Neighbours, cosines, and the test results of each embedding space."""
     pieces = results["pieces"]
     name = pieces[0] if len(pieces) == 1 else f"{results['word']} (the mean of {' '.join(pieces)})"
     rows = [(row["token"], f"#{row['id']}", f"{row['cosine']:.2f}") for row in results["neighbours"]]
@@ -106,7 +106,7 @@ def _share(share: dict[str, Any]) -> str:
 
 
 def show_attention(results: dict[str, Any], console: Console) -> None:
-    """The head's weights and the heads with a type."""
+    """The head's weights, and the heads of each type."""
     scores = ", ".join(f"{name} {value:.2f}" for name, value in results["scores_of_head"].items())
     console.print(f"Layer {results['layer']}, head {results['head']}: {scores}", style="bold", soft_wrap=True)
     tokens, rows = results["tokens"], []
@@ -115,16 +115,16 @@ def show_attention(results: dict[str, Any], console: Console) -> None:
         rows.append((token, "   ".join(f"{tokens[i]} {row[i]:.0%}" for i in order if row[i] >= 0.05)))
     console.print(plain_table("token", "looks at", rows=rows))
     rows = []
-    for name, found in results["types"].items():
-        best = "  ".join(f"{layer}.{head} {score:.2f}" for layer, head, score in found["strongest"])
-        rows.append((name, str(found["heads"]), best))
+    for name, row in results["types"].items():
+        best = "  ".join(f"{layer}.{head} {score:.2f}" for layer, head, score in row["strongest"])
+        rows.append((name, str(row["heads"]), best))
     columns = ("type", f"heads >= {results['named_from']}", "strongest: layer.head score")
     console.print("", plain_table(*columns, rows=rows), sep="\n")
     console.print(f"\nThe picture: {results['picture']}", soft_wrap=True)
 
 
 def show_block(results: dict[str, Any], console: Console) -> None:
-    """The shapes and the proof."""
+    """The shapes, and the differences from the model."""
     rows = [(line, " x ".join(map(str, shape))) for line, shape in results["lines"]]
     console.print(plain_table("block 0", "shape", rows=rows))
     verdict, colour = ("the same", "green") if results["matches"] else ("not the same", "bold red")
@@ -149,7 +149,7 @@ def show_logit_lens(results: dict[str, Any], console: Console) -> None:
 
 
 def show_bench(results: dict[str, Any], console: Console) -> None:
-    """Seconds, ratios, and what memory allows."""
+    """Seconds, ratios, and the lower bound from reading memory."""
     columns, rows = ("min", "median", "max"), []
     for kind in (results["loops"], results["int8"]):
         for name, seconds, bound in zip(

@@ -1,8 +1,6 @@
 """Draw the two pictures of this step: one transformer block, and the loop that generates text.
 
 python step1_foundations/lessons/draw.py
-
-Each picture is a list of SVG elements. A card with a light background makes it legible on any page.
 """
 
 from __future__ import annotations
@@ -35,12 +33,12 @@ def plus(x: float, y: float) -> str:
 
 
 def draw_block() -> None:
-    """The residual stream goes down on the left; the two halves of the block read it and add to it."""
+    """The residual stream runs down the left side; both halves of the block read from it and add to it."""
     stream, norm, fork, first, shape, last = 70, 178, 284, 316, 594, 690  # x of the columns, left to right
     q, k, v, gate, up = 152, 212, 272, 460, 520  # y of the rows
 
     def half(top: int, rows: list[int], add: int, title: str, result: str, colors: tuple[str, str]) -> str:
-        """A panel with what both halves do: read, normalize, project to each row; project back, add."""
+        """A panel with what both halves do: read, normalize, project to each row, project back, add."""
         read, right = sum(rows) / len(rows), last + 85
         parts = [
             box(160, top, 716, add + 32 - top, line="#d1d9e0"),
@@ -74,7 +72,7 @@ def draw_block() -> None:
     ]
     for y, name, heads in (q, "q", 9), (k, "k", 3), (v, "v", 3):
         parts += [label(fork + 13, y - 7, name, style=BOLD), label(546, y - 8, f"{heads} × T × 64")]
-        for i in range(heads):  # each head of k and v is as wide as the three query heads that it serves
+        for i in range(heads):  # a head of k and v is as wide as the three query heads that use it
             text = str(i + 1) if heads == 9 else f"for {3 * i + 1}–{3 * i + 3}"
             parts.append(box(first + i * 180 / heads, y - 14, 180 / heads, 28, text, *blue))
     for y, text in (gate, "gate projection, SiLU"), (up, "up projection"):
@@ -99,7 +97,7 @@ def draw_block() -> None:
 
 
 def draw_loop() -> None:
-    """Time goes from left to right: the passes in one row, and the KV cache after each pass below."""
+    """Time runs from left to right: forward passes in one row, the KV cache after each pass below."""
     top, row, cache, cell = 184, 211, 336, 16  # y of the passes, their middle and the cache; size of a cell
 
     def token(x: float, y: float, text: str, width: float) -> str:

@@ -1,1 +1,1 @@
-"""Helpers of the lessons: text and tokens, the parts of a model, memory."""
+"""Helpers for the other modules: text and tokens, the parts of a model, memory."""

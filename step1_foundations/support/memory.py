@@ -1,4 +1,4 @@
-"""How much memory decoding one token reads, and how long reading that takes on this machine."""
+"""How many bytes of weights decoding a token reads, and how long that takes on this machine."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import torch
 
 
 def read_weights(model: Any) -> list[torch.Tensor]:
-    """The weights that one decode step reads: each once, but an untied embedding table not at all."""
+    """The weights that one decode step reads: each tensor once, but not an untied embedding table."""
     tensors = {tensor.data_ptr(): tensor for tensor in (*model.parameters(), *model.buffers())}
     table, head = model.get_input_embeddings().weight, model.get_output_embeddings()
     if getattr(head, "weight", None) is not table:
-        tensors.pop(table.data_ptr())  # only one row of it is read
+        tensors.pop(table.data_ptr())  # a decode step reads only one of its rows
     return list(tensors.values())
 
 
@@ -23,15 +23,15 @@ def megabytes(tensors: list[torch.Tensor]) -> float:
 
 
 def seconds_to_decode(model: Any, tokens: int) -> float | None:
-    """Seconds to read the weights once for each token: the least that decoding takes. None off the CPU."""
+    """Seconds to read the weights once per token, a lower bound for decoding; None for a GPU."""
     return tokens * seconds_to_read(read_weights(model)) if model.device.type == "cpu" else None
 
 
 @torch.inference_mode()
 def seconds_to_read(tensors: list[torch.Tensor]) -> float:
-    """How long this machine takes to read the tensors once where they are: best of three."""
+    """Seconds that this machine takes to read the tensors once, without copying them: best of three."""
     flat = [tensor.detach().view(-1) for tensor in tensors]
-    flat = [part[: len(part) // 2 * 2].view(torch.bfloat16) for part in flat]  # one kernel for every dtype
+    flat = [part[: len(part) // 2 * 2].view(torch.bfloat16) for part in flat]  # one kernel for all dtypes
 
     def once() -> float:
         start = time.perf_counter()

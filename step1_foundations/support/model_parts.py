@@ -1,6 +1,6 @@
-"""The parts of a Llama-shaped model, and the residual stream that flows through them.
+"""The parts of a Llama-shaped model, and its residual stream.
 
-SmolLM2, Llama, Mistral and Qwen2 share this shape: an embedding table, blocks, a final norm, a head.
+SmolLM2, Llama, Mistral and Qwen2 have the same structure: embedding table, blocks, final norm, head.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ SUPPORTED = ("llama", "mistral", "qwen2")  # model_type in the config; SmolLM2 i
 
 
 def model_body(model: PreTrainedModel) -> Any:
-    """The body of a Llama-shaped model: `embed_tokens`, `layers` and `norm`. `model.lm_head` follows.
+    """The model without its head (`model.lm_head`): `embed_tokens`, `layers` and `norm`.
 
     Raises:
-        UserError: the model has another shape.
+        UserError: the model is not Llama-shaped.
     """
     kind = model.config.model_type
     if kind not in SUPPORTED:
@@ -31,12 +31,12 @@ def model_body(model: PreTrainedModel) -> Any:
 
 @torch.inference_mode()
 def residual_stream(model: PreTrainedModel, ids: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
-    """The residual stream for ids (1, T): before block 0 and after each block; and the logits.
+    """The residual stream for ids (1, T), before block 0 and after each block, and the logits.
 
     Returns:
         L + 1 tensors of shape (T, d), and logits (T, V).
     """
-    last: list[torch.Tensor] = []  # transformers normalizes its last hidden state; here it is taken before
+    last: list[torch.Tensor] = []  # transformers normalizes its last hidden state: this is the one before
     hook = model_body(model).norm.register_forward_pre_hook(lambda _norm, args: last.append(args[0]))
     try:
         out = model(input_ids=ids, use_cache=False, output_hidden_states=True)

@@ -1,4 +1,4 @@
-"""Text in, ids out, and tokens as they are shown on a screen.
+"""Text to token ids, and tokens as visible text.
 
 >>> [piece(tokenizer, i) for i in tokenizer("Hello world\n").input_ids]
 ['Hello', '·world', '⏎']
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 def encode(tokenizer: PreTrainedTokenizerFast, text: str, *, chat: bool = False) -> torch.Tensor:
-    """Token ids of shape (1, T); with `chat`, as the user's turn in the model's own chat template.
+    """Token ids of shape (1, T); with `chat`, the text is the user's turn in the model's chat template.
 
     Raises:
-        UserError: nothing to encode.
+        UserError: the text is empty, or the model has no chat template.
     """
     if not text.strip():
         raise UserError("the text is empty: give some text")
@@ -31,10 +31,10 @@ def encode(tokenizer: PreTrainedTokenizerFast, text: str, *, chat: bool = False)
 
 
 def _encode_turn(tokenizer: PreTrainedTokenizerFast, text: str) -> list[int]:
-    """The ids of a user's turn and of the beginning of the answer.
+    """The ids of the user's turn and of the start of the answer.
 
-    A special token that the user typed, such as <|im_end|>, is encoded as ordinary text: it must not end the
-    user's turn and open a system turn.
+    A special token in the text, such as <|im_end|>, is encoded as ordinary text: otherwise it could end the
+    user's turn and start a system turn.
     """
     if not tokenizer.chat_template:
         raise UserError("this model has no chat template: use --raw")
@@ -54,30 +54,30 @@ def _encode_turn(tokenizer: PreTrainedTokenizerFast, text: str) -> list[int]:
 
 
 def context_of(model: PreTrainedModel) -> int:
-    """How many tokens the model can read."""
+    """The model's context length in tokens."""
     return int(getattr(model.config, "max_position_embeddings", 1 << 30))
 
 
 def token_bytes(tokenizer: PreTrainedTokenizerFast, token_id: int) -> bytes:
-    """The bytes that a token stands for; they may be only a part of a letter."""
+    """The bytes that a token stands for, possibly only part of a letter."""
     if token_id in tokenizer.added_tokens_decoder:  # special tokens, and others added as plain text
         return tokenizer.added_tokens_decoder[token_id].content.encode()
     token: Any = tokenizer.convert_ids_to_tokens(token_id)
-    if token is None:  # a row that only pads the embedding table
+    if token is None:  # padding of the embedding table
         return f"#{token_id}".encode()
-    if "ByteLevel" in str(tokenizer.backend_tokenizer.decoder):  # GPT-2, SmolLM2: a printable letter per byte
+    if "ByteLevel" in str(tokenizer.backend_tokenizer.decoder):  # GPT-2, SmolLM2: one letter for each byte
         byte_of = {letter: byte for byte, letter in bytes_to_unicode().items()}
         return bytes(byte_of[letter] for letter in token)
-    return str(token).removeprefix("##").encode()  # ## marks later pieces of a word in BERT's WordPiece
+    return str(token).removeprefix("##").encode()  # BERT's WordPiece: ## marks later pieces of a word
 
 
 def piece(tokenizer: PreTrainedTokenizerFast, token_id: int) -> str:
-    """One token as text, with spaces and line ends visible; a part of a letter as its bytes, \\xe7."""
+    """One token as visible text; part of a letter is shown as bytes, such as \\xe7."""
     return show_bytes(token_bytes(tokenizer, token_id))
 
 
 def show_bytes(raw: bytes) -> str:
-    """Bytes as visible text, or as \\xe7 where they are only a part of a letter."""
+    """Bytes as visible text; if they are only part of a letter, as \\xe7."""
     try:
         return visible(raw.decode())
     except UnicodeDecodeError:
@@ -87,7 +87,7 @@ def show_bytes(raw: bytes) -> str:
 def stream_decoder(tokenizer: PreTrainedTokenizerFast) -> Callable[[int], str]:
     """A function that takes ids one by one and returns the text that each one completes.
 
-    A letter outside ASCII may span several tokens; it appears with the last of them.
+    A letter outside ASCII may span several tokens; it is returned with the last of them.
     """
     from tokenizers.decoders import DecodeStream
 
@@ -96,6 +96,6 @@ def stream_decoder(tokenizer: PreTrainedTokenizerFast) -> Callable[[int], str]:
 
 
 def visible(text: str) -> str:
-    """Text with its spaces, line ends and control characters visible, and so harmless to a terminal."""
+    """Text with visible spaces, line ends and control characters, safe to print on a terminal."""
     text = text.replace(" ", "·").replace("\n", "⏎").replace("\t", "⇥")
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)

@@ -23,7 +23,7 @@ def test_ctrl_c_ends_the_whole_benchmark(monkeypatch):
     """The loop itself keeps what it wrote; a pair with a cut-short run must not be counted."""
     monkeypatch.setattr(bench, "generate", lambda *args, **kwargs: Generation([1], "interrupt"))
     with pytest.raises(KeyboardInterrupt):
-        bench.by_hand(load_causal_lm("tiny"), torch.tensor([[5]]))
+        bench.generate_by_hand(load_causal_lm("tiny"), torch.tensor([[5]]))
 
 
 def test_bench_reports_ratios_and_bounds(command):

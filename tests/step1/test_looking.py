@@ -95,7 +95,7 @@ def test_surprisal_entropy_and_perplexity_are_those_of_the_models_own_softmax_an
     facts = facts_of(command, "next", TEXT)
     tokenizer, model = models.load_tokenizer("tiny"), models.load_causal_lm("tiny", dtype="float32")
     ids = encode(tokenizer, TEXT)
-    seen = next_token.expect(model, ids, 3)
+    seen = next_token.predict(model, ids, 3)
     with torch.inference_mode():
         out = model(ids, labels=ids)
     log2p = out.logits[0].log_softmax(-1) / math.log(2)
