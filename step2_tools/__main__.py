@@ -1,10 +1,10 @@
-"""Step 2: an assistant that answers by calling tools, the loop that makes it one, and how good it is.
+"""Step 2: an assistant that answers by calling tools, the loop behind it, and measurements of its quality.
 
-    python -m step2_tools "What is the weather in Bangkok?"      ask (the command's name may be left out)
-    python -m step2_tools "..." --trace                          see every message
-    python -m step2_tools chat                                   a conversation
+    python -m step2_tools "What is the weather in Bangkok?"      ask a question
+    python -m step2_tools "..." --trace                          show every message
+    python -m step2_tools chat                                   hold a conversation
 
-The commands are in cli/. Heavy libraries are imported inside them, so that --help is quick.
+The commands are in cli/. They import heavy libraries when they run, so that --help is fast.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
     python -m step2_tools.minimal "Is it warm in Bangkok?"             the embedded model, no key
     python -m step2_tools.minimal --claude "Is it warm in Bangkok?"    Claude, with ANTHROPIC_API_KEY
 
-The model only writes which tool it wants, with which arguments; this file runs it and sends back the result.
+The model only writes the tool's name and the arguments; this file runs the tool and sends back the result.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ def get_weather(city: str) -> str:
     """Temperature and wind in a city now, by Open-Meteo.com (no key)."""
     places = httpx2.get(GEOCODER, params={"name": city, "count": 1}).raise_for_status().json()
     place = places["results"][0]
-    where = {"latitude": place["latitude"], "longitude": place["longitude"]}
-    asked = {**where, "current": "temperature_2m,wind_speed_10m"}
-    now = httpx2.get(FORECAST, params=asked).raise_for_status().json()["current"]
+    params = {"latitude": place["latitude"], "longitude": place["longitude"]}
+    params["current"] = "temperature_2m,wind_speed_10m"
+    now = httpx2.get(FORECAST, params=params).raise_for_status().json()["current"]
     facts = {"city": place["name"], "celsius": now["temperature_2m"], "wind_kmh": now["wind_speed_10m"]}
     return json.dumps(facts)
 
 
 def answer(question: str, model: str) -> str:
-    """Ask, run the calls that the model writes, send their results, until it answers; five turns at most."""
+    """Ask, run the model's calls and send it their results until it answers; at most five turns."""
     client = chat_client(model)
     messages: list[Any] = [{"role": "user", "content": question}]
     text = ""
@@ -59,7 +59,7 @@ def answer(question: str, model: str) -> str:
 
 
 def run_call(call: Any) -> dict[str, Any]:
-    """One call's result. What went wrong is told to the model, too: it may mend its arguments."""
+    """Run one call. The model also gets errors, so that it can correct its arguments."""
     result: dict[str, Any] = {"type": "tool_result", "tool_use_id": call.id}
     try:
         return result | {"content": get_weather(**call.input)}

@@ -1,9 +1,9 @@
-"""A tool of your own, complete: the function, the tool made of it, and the loop that lets a model call it.
+"""Your own tool, complete: a function, the tool made from it, and the loop that lets a model call it.
 
     python -m step2_tools.own_tool "Where is Ada's office?"     one question
     python -m step2_tools.own_tool --serve                      the same tool as an MCP server (chapter 8)
 
-Copy this file and put your function in the place of `find_office`: lessons/05-your-own-tool.md.
+Copy this file and replace `find_office` with your function: lessons/05-your-own-tool.md.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""What makes a model an agent: a function as a tool, the loop that runs its calls, the answer's form."""
+"""The agent: functions as tools, the loop that runs the model's calls, and the format of the answer."""

@@ -8,9 +8,9 @@
      "data": [{"tool": "get_weather", ...}]
     }
 
-The model writes the answer's text only, and is held to a schema for it (`output_config`); the facts in
-`data` are copied from the tool results by this code, so that no model can misquote them. What comes is
-validated here again: a server may ignore the schema, and an answer that is cut is not JSON.
+The model only writes the text of `answer`, under a schema (`output_config`); this code copies the facts in
+`data` from the tool results, so that no model can misquote them. The model's reply is also validated here: a
+server may ignore the schema, and a reply that was cut off is not JSON.
 
 Source: https://docs.claude.com/en/docs/build-with-claude/structured-outputs
 """
@@ -44,17 +44,17 @@ class Written(BaseModel):
 
 
 def request_for(format: Format) -> dict[str, Any]:
-    """What a request needs so that its last turn comes in that format."""
+    """The request parameters that make the model answer in this format."""
     if format != "json":
         return {}
     return {"output_config": {"format": {"type": "json_schema", "schema": transform_schema(Written)}}}
 
 
-def written(text: str, model: str) -> str:
-    """The answer in what the model wrote under the schema.
+def parse_answer(text: str, model: str) -> str:
+    """The answer in the JSON that the model wrote.
 
     Raises:
-        UserError: it doesn't follow the schema.
+        UserError: the text doesn't fit the schema.
     """
     try:
         return Written.model_validate_json(text).answer
@@ -68,7 +68,7 @@ def written(text: str, model: str) -> str:
 
 
 def as_json(question: str, answer: str, calls: Sequence[Call]) -> dict[str, Any]:
-    """The answer to a question, and every fact that was looked up for it.
+    """The answer to a question, and the facts that were looked up for it.
 
     >>> as_json("Where?", "Here.", [])
     {'question': 'Where?', 'answer': 'Here.', 'looked_up': False, 'data': []}
@@ -81,12 +81,12 @@ def as_json(question: str, answer: str, calls: Sequence[Call]) -> dict[str, Any]
 
 
 def looked_up(calls: Sequence[Call]) -> bool:
-    """Whether a tool gave anything."""
+    """Whether any call succeeded."""
     return any(not call.is_error for call in calls)
 
 
 def _result(call: Call) -> dict[str, Any] | str:
-    """A result as an object, or as text where it is no JSON object (an error, or cut for its length)."""
+    """A result as an object, or as text if it is not a JSON object (an error, or a cut result)."""
     try:
         value = json.loads(call.result)
     except ValueError:
@@ -94,13 +94,10 @@ def _result(call: Call) -> dict[str, Any] | str:
     return value if isinstance(value, dict) else call.result
 
 
-# --- is every number in the answer one that a tool gave? ---
-
-
 def guard(text: str, results: Sequence[str]) -> tuple[str, bool]:
-    """The model's text, or the tools' own summaries where it has a number that stands in no result.
+    """The model's text, or the tools' own summaries if the text has a number that is in no result.
 
-    Returns the text to show, and whether it is the tools'. Without results nothing is checked.
+    Returns the text to show, and whether it was replaced. Without results, nothing is checked.
     """
     if not results or not unsupported_numbers(text, results):
         return text, False
@@ -108,17 +105,17 @@ def guard(text: str, results: Sequence[str]) -> tuple[str, bool]:
 
 
 def unsupported_numbers(text: str, results: Sequence[str]) -> list[str]:
-    """The numbers of the text that no result has.
+    """The numbers in the text that are in no result.
 
     >>> unsupported_numbers("It is 31 °C, 1,250.50 in all.", ['{"now": 31.0, "sum": 1250.5}'])
     []
     """
-    known = {_plain(number) for result in results for number in NUMBER.findall(result)}
-    return [number for number in NUMBER.findall(text) if _plain(number) not in known]
+    known = {_normalize(number) for result in results for number in NUMBER.findall(result)}
+    return [number for number in NUMBER.findall(text) if _normalize(number) not in known]
 
 
-def _plain(number: str) -> str:
-    """`1,250.50`, `1250.5` and `01250.5` alike."""
+def _normalize(number: str) -> str:
+    """One form for equal numbers, such as `1,250.50`, `1250.5` and `01250.5`."""
     try:
         return f"{float(number.replace(',', '')):.12g}"
     except ValueError:  # 1.2.3
@@ -126,7 +123,7 @@ def _plain(number: str) -> str:
 
 
 def summary(result: str) -> str:
-    """A result in the tool's own words: its field `summary`, or the whole, at most 300 characters."""
+    """A result's field `summary`, or at most 300 characters of the result."""
     try:
         value = json.loads(result)
         return str(value["summary"])

@@ -1,13 +1,14 @@
-"""A yes before a tool with effects: what the model asks for, the user decides.
+"""Approval for tools with effects: the model requests a call, the user allows it.
 
     tool = NeedsApproval(FunctionTool(Alerts(path).create_price_alert), ask_user)
     tool.call({"symbol": "AAPL", "direction": "above", "price": 250})
 
     create_price_alert({"symbol": "AAPL", "direction": "above", "price": 250}): run it? [y/N]
 
-Reading is free; writing a file, sending a message or spending money is not. The question stands in the tool's
-own `call`, so that whatever runs the tool (our loop, the SDK's tool_runner) asks. Without a yes nothing runs,
-and the model is told why. Unlike a sentence in the prompt, this holds whatever the model was talked into.
+Tools that only read need no approval; writing a file, sending a message or spending money does. The question
+is asked in the tool's `call`, so it is asked whatever runs the tool (our loop, the SDK's tool_runner).
+Without a yes the tool doesn't run, and the model is told why. Unlike a sentence in the prompt, this always
+holds, even if an injected text has misled the model.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ from anthropic.lib.tools import BetaFunctionTool, ToolError
 
 from step2_tools.agent.tool import sanitize
 
-Ask = Callable[[str], str]  # the question -> "" for yes, else why not, for the model to read
+Ask = Callable[[str], str]  # question -> "" for yes, or the reason for a no, which the model reads
 
 
 def ask_user(question: str) -> str:
-    """Ask on the terminal; anything but y or yes is a no, and so is a terminal that isn't there."""
+    """Ask on the terminal. Any answer but y or yes means no; without a terminal the answer is no, too."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return "it needs the user's yes, and no terminal is there to ask on; the user can allow it with --yes"
     print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
@@ -34,12 +35,12 @@ def ask_user(question: str) -> str:
 
 
 def approve_all(_question: str) -> str:
-    """`--yes`: the user has allowed everything beforehand."""
+    """For `--yes`: the user has approved all calls in advance."""
     return ""
 
 
 class NeedsApproval(BetaFunctionTool[Callable[..., str]]):
-    """A tool that runs only after a yes: before each call, or (`once`) one answer for all of its calls."""
+    """A tool that runs only after a yes: asked before each call, or only before the first one (`once`)."""
 
     def __init__(
         self, tool: BetaFunctionTool[Any], ask: Ask, *, once: bool = False, origin: str = ""
@@ -56,7 +57,7 @@ class NeedsApproval(BetaFunctionTool[Callable[..., str]]):
         """Ask, then run the tool.
 
         Raises:
-            ToolError: it was not allowed, and why; or as the tool's own `call`.
+            ToolError: the call was not approved (says why), or the tool's own error.
         """
         if self._refusal is None or not self.once:
             arguments = sanitize(json.dumps(input, ensure_ascii=False, default=str), 2000)

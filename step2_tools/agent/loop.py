@@ -1,17 +1,17 @@
-"""The loop at the heart of every agent: send, run the tools that the model asks for, send what they gave.
+"""The tool loop of every agent: ask the model, run the tools that it requests, send their results, repeat.
 
     $ python -m step2_tools "What is the weather in Bangkok?" --trace
 
     user        What is the weather in Bangkok?
-    assistant   tool_use     get_weather {"city": "Bangkok"}        the model can only ask: we run the tool
-    user        tool_result  {"summary": "In Bangkok it is 31 °C"}  and answer every request in one turn
-    assistant   In Bangkok it is 31 °C.                             no more requests: done
+    assistant   tool_use     get_weather {"city": "Bangkok"}        the model requests a call, we run it
+    user        tool_result  {"summary": "In Bangkok it is 31 °C"}  all results go back in one turn
+    assistant   In Bangkok it is 31 °C.                             no more calls: done
 
-It runs unchanged on Claude, on a server that speaks the Messages API, and on the embedded model.
+It works the same with Claude, with any server that speaks the Messages API, and with the embedded model.
 
-A result is data, whatever it says: it enters the conversation as the content of a `tool_result` block and
-nowhere else, and only `tool_use` blocks of the model's own turns are ever run. That keeps an instruction
-in a result from being run; that the model doesn't believe it is the system message's part.
+A result is data, whatever it says: it only enters the conversation as the content of a `tool_result` block,
+and only `tool_use` blocks in the model's own turns are run. So an instruction in a result is never run
+directly; the system message has to keep the model from following it.
 
 Source: https://docs.claude.com/en/docs/agents-and-tools/tool-use/overview
 """
@@ -38,7 +38,7 @@ Tools = Sequence[BetaFunctionTool[Any]]
 
 
 class Call(NamedTuple):
-    """A tool call of the model, and the text that it was answered with."""
+    """A tool call of the model, and the text of its result."""
 
     tool: str
     input: dict[str, Any]
@@ -48,21 +48,21 @@ class Call(NamedTuple):
 
 @dataclass
 class Outcome:
-    """The conversation after a run, fit to go on with, and how the run ended.
+    """The conversation after a run, which can be continued, and how the run ended.
 
     `stop_reason` is the model's (end_turn, max_tokens, refusal, model_context_window_exceeded, ...), or
-    `max_turns` where it was we who stopped.
+    `max_turns` if the loop stopped at its limit.
     """
 
     messages: list[Any]  # of Message; the SDK's own type for it is a TypedDict
-    began: int  # how many messages there were before
+    began: int  # the index of the first message that the run added
     text: str = ""
     stop_reason: str = ""
-    usages: list[anthropic.types.Usage] = field(default_factory=list)  # one a turn, as the API counted
+    usages: list[anthropic.types.Usage] = field(default_factory=list)  # one per turn, as the API counted
 
     @property
     def turns(self) -> int:
-        """How many replies the model gave."""
+        """The number of the model's replies."""
         return len(self.usages)
 
     @property
@@ -70,9 +70,10 @@ class Outcome:
         """Every tool call of this run with its result, in order."""
         blocks = [block for message in self.messages[self.began :] for block in blocks_of(message)]
         results = {block["tool_use_id"]: block for block in blocks if block["type"] == "tool_result"}
-        asked = [(block, results[block["id"]]) for block in blocks if block["type"] == "tool_use"]
+        pairs = [(block, results[block["id"]]) for block in blocks if block["type"] == "tool_use"]
         return [
-            Call(use["name"], use["input"], got["content"], got.get("is_error", False)) for use, got in asked
+            Call(call["name"], call["input"], result["content"], result.get("is_error", False))
+            for call, result in pairs
         ]
 
 
@@ -90,12 +91,13 @@ def run(
 ) -> Outcome:
     """Let the model call tools until it is done, for at most `max_turns` of its turns.
 
-    `on_message` hears every turn that is added; `request` is passed on (`output_config`, `tool_choice`, ...).
-    Replies are streamed, so that a slow server is not taken for one that hangs.
+    `on_message` is called with every added message; `request` has further request parameters
+    (`output_config`, `tool_choice`, ...). Replies are streamed, so that the timeout only ends a server that
+    sends nothing.
 
     Raises:
-        anthropic.APIError, httpx2.TransportError: the server can't be had, or breaks off. Nothing is sent
-            again from here, and `messages` is as it was.
+        anthropic.APIError, httpx2.TransportError: the server can't be reached, refuses, or the connection
+            breaks. There is no retry here, and `messages` is not changed.
     """
     done = Outcome(list(messages), began=len(messages))
     while True:
@@ -107,48 +109,49 @@ def run(
             tools=[tool.to_dict() for tool in tools],
             **request,
         ) as stream:
-            reply = whole(stream)
+            reply = final_message(stream)
 
         calls = record_turn(reply, done, max_turns, on_message)
-        if calls:  # all of them are answered in one user turn, in their order
+        if calls:  # all results go into one user turn, in the order of the calls
             jobs = [lambda call=call: answer(call, tools) for call in calls]
-            asks = {tool.name for tool in tools if isinstance(tool, NeedsApproval)}
-            # Effects happen in the model's order, and the user gets one question at a time.
-            in_order = any(call["name"] in asks for call in calls)
-            results = [job() for job in jobs] if in_order else in_parallel(jobs)
+            need_approval = {tool.name for tool in tools if isinstance(tool, NeedsApproval)}
+            # With approval, calls run one after the other: the user gets one question at a time.
+            sequential = any(call["name"] in need_approval for call in calls)
+            results = [job() for job in jobs] if sequential else in_parallel(jobs)
             done.messages.append({"role": "user", "content": results})
             on_message(done.messages[-1])
-        elif done.stop_reason != "pause_turn":  # a paused turn goes back as it is, and the model goes on
+        elif done.stop_reason != "pause_turn":  # after a pause, the conversation is sent again to continue
             return done
 
 
-def whole(stream: Any) -> Any:
-    """The message that a stream has brought.
+def final_message(stream: Any) -> Any:
+    """The complete message from a stream.
 
     Raises:
-        httpx2.RemoteProtocolError: it has brought none.
+        httpx2.RemoteProtocolError: the stream contained no message.
     """
     try:
         return stream.get_final_message()
-    except AssertionError:  # the SDK's word for it
+    except AssertionError:  # what the SDK raises in this case
         raise httpx2.RemoteProtocolError("the stream ended before the message began") from None
 
 
 def record_turn(
     reply: Any, done: Outcome, max_turns: int, on_message: Callable[[Message], None]
 ) -> list[Block]:
-    """Add the model's turn to the conversation; returns the tool calls that are to be run now.
+    """Add the model's turn to the conversation, and return the tool calls to run now.
 
-    `done` is given the usage of this turn, its stop reason, and its text: that of all text blocks, joined. A
-    turn that would go on (`tool_use`, `pause_turn`) and is the last of `max_turns` has the stop reason
-    `max_turns`. The turn, {"role": "assistant", "content": [block.to_dict(), ...]}, is added to the messages
-    and `on_message` hears it. What the API would refuse ever after is left out: empty text blocks, a turn
-    without any block, and calls that nobody will answer. They are run, and stay, only where the stop reason
-    is `tool_use` in the end: those of a turn that was cut (`max_tokens`) may be half.
+    `done` gets the turn's usage (appended to `usages`), its stop reason, and its text: all text blocks,
+    joined. If the turn would continue (`tool_use`, `pause_turn`) but is number `max_turns`,
+    `done.stop_reason` is `max_turns`. The turn, {"role": "assistant", "content": [block.to_dict(), ...]}, is
+    appended to the messages, and `on_message` is called with it. Whatever the API would refuse in later
+    requests is left out: empty text blocks, a turn without blocks, and calls without a result. So calls are
+    kept, and returned, only if `done.stop_reason` is `tool_use`: in a turn that was cut off (`max_tokens`),
+    they may be incomplete.
 
     Raises:
-        httpx2.RemoteProtocolError: no stop reason, the stream ended without its last events; `done` is as it
-            was.
+        httpx2.RemoteProtocolError: the reply has no stop reason, because the stream ended without its last
+            events; `done` is not changed.
     """
     ### BEGIN SOLUTION 2.7: The end of a turn
     if reply.stop_reason is None:  # the stream ended without its last events
@@ -169,14 +172,15 @@ def record_turn(
 
 
 def answer(call: Block, tools: Tools) -> Block:
-    """Run one tool call; what goes wrong is told to the model, which can mend its arguments.
+    """Run one tool call. The model also gets errors, so that it can correct its arguments.
 
-    The `tool_result` block has the call's id as `tool_use_id`, and as `content` what the tool gave, as it is.
-    What went wrong has `"is_error": True`, too, and says (what went well has no `is_error`):
+    Returns a `tool_result` block with the call's id as `tool_use_id` and the tool's unchanged return value as
+    `content`. For an error, the block also has `"is_error": True` (otherwise it has no `is_error`), and the
+    content is one of:
 
-        there is no tool 'NAME'; use A, B      the tools in their order, or none
-        the `content` of the ToolError         as it is
-        NAME failed                            at any other Exception: its text is for us, not for the model
+        there is no tool 'NAME'; use A, B      all tools in their order, or `none`
+        the `content` of the ToolError         unchanged
+        NAME failed                            for any other Exception: the model must not see its text
     """
     ### BEGIN SOLUTION 2.6: Dispatch of a turn
     tool = next((tool for tool in tools if tool.name == call["name"]), None)
@@ -188,20 +192,21 @@ def answer(call: Block, tools: Tools) -> Block:
         return result | {"content": tool.call(call["input"])}
     except ToolError as error:
         return result | {"content": error.content, "is_error": True}
-    except Exception:  # a bug of the tool: its text is for us, not for the model
+    except Exception:  # a bug in the tool: the model must not see its text
         return result | {"content": f"{tool.name} failed", "is_error": True}
     ### END SOLUTION
 
 
 def in_parallel(jobs: Sequence[Callable[[], Block]]) -> list[Block]:
-    """Do all jobs, one or more, at once; the results are in the order of the jobs.
+    """Run one or more jobs at the same time; returns their results in the order of the jobs.
 
-    The first is done here, each other one in a thread of its own: a daemon, so that Ctrl-C ends the program
-    though a tool still waits for its server. Each sees the caller's context variables, in a copy of its own.
+    The first job runs in the calling thread, each other one in its own thread. These are daemon threads, so
+    that Ctrl-C ends the program while a tool still waits for its server. Each job runs in its own copy of the
+    caller's context variables.
     """
     ### BEGIN SOLUTION 2.6: Dispatch of a turn
     results: list[Block] = [{} for _ in jobs]
-    contexts = [copy_context() for _ in jobs]  # so that tracing knows whose calls these are
+    contexts = [copy_context() for _ in jobs]  # so that traces assign the calls to their caller
 
     def do(i: int) -> None:
         results[i] = contexts[i].run(jobs[i])
@@ -217,12 +222,12 @@ def in_parallel(jobs: Sequence[Callable[[], Block]]) -> list[Block]:
 
 
 def input_tokens(usage: anthropic.types.Usage) -> int:
-    """All tokens that the model read in a turn: the API counts those from the cache apart."""
+    """All input tokens of a turn; the API counts cached ones separately."""
     cached = (usage.cache_read_input_tokens or 0) + (usage.cache_creation_input_tokens or 0)
     return usage.input_tokens + cached
 
 
 def blocks_of(message: Message) -> list[Block]:
-    """The content of a message as blocks; a string is short for one block of text."""
+    """The content of a message as blocks; a string is one text block."""
     content = message["content"]
     return [{"type": "text", "text": content}] if isinstance(content, str) else content

@@ -1,13 +1,13 @@
-"""The tools of any server of the Model Context Protocol (MCP), for our loop.
+"""Makes the tools of any MCP server (Model Context Protocol) available to our loop.
 
     $ python -m step2_tools "Which files are here?" --mcp "npx @modelcontextprotocol/server-filesystem ."
     $ python -m step2_tools "What is the weather in Oslo?" --mcp http://127.0.0.1:8765/mcp
 
-The official SDK speaks the protocol; what is left to us is the edge. A foreign tool becomes a
-`BetaFunctionTool`, the type that the loop takes, and is trusted with nothing: its words are cleaned and cut,
-its name can't take another tool's place, it needs a yes before its first call, it has a time limit, and no
-call is sent twice. A server that is started here is a process like any other of the user's, but it gets
-none of our keys: the SDK hands on PATH, HOME and little else (`env NAME=value command` hands on more).
+The official SDK speaks the protocol; this module protects us from untrusted servers. A foreign tool becomes
+a `BetaFunctionTool`, the type that the loop takes. Its texts are sanitized and cut, its name can't replace
+that of another tool, its first call needs a yes, calls have a time limit, and no call is sent twice. A
+server started here runs with the user's rights, but without our keys: the SDK passes on PATH, HOME and few
+other variables (`env NAME=value command` passes on more).
 
 Source: https://modelcontextprotocol.io/specification/2026-07-28
 """
@@ -39,32 +39,32 @@ if TYPE_CHECKING:
 
 URL = re.compile(r"https?://")
 LIMIT_S = TIME_LIMIT_S  # for each call, and for a server to start and list its tools
-MAX_TOOLS = 64  # of one server
+MAX_TOOLS = 64  # per server
 MAX_SCHEMA = 8000  # characters of JSON
-MAX_BYTES = 2_000_000  # of an answer over HTTP
+MAX_BYTES = 2_000_000  # of an HTTP response
 
 
 @contextmanager
 def connect(addresses: Sequence[str], own: Tools, ask: Ask) -> Iterator[list[NeedsApproval]]:
-    """The tools of these MCP servers (commands or URLs), for as long as the block runs.
+    """Connect to MCP servers (commands or URLs) and yield their tools; disconnect when the `with` block ends.
 
-    They are listed once: what a server changes later reaches neither the model nor the user who said yes. The
-    SDK is asynchronous and the loop is not, so the connections live in an event loop on a thread of its own.
+    The tools are listed once: later changes by the server never reach the model or the user's approval. The
+    SDK is asynchronous and our loop is not, so the connections run in an event loop in their own thread.
 
     Args:
-        own: the tools that are there already; a foreign tool with such a name is called server__name.
+        own: our tools; a foreign tool with the same name is renamed to server__name.
 
     Raises:
-        UserError: a server can't be started or reached, is slower than LIMIT_S, doesn't speak MCP, or offers
-            tools that can't be used.
+        UserError: a server can't be started or reached, takes longer than LIMIT_S, doesn't speak MCP, or
+            offers tools that can't be used.
     """
     if not addresses:
         yield []
         return
-    import mcp  # noqa: F401 (takes a second, which LIMIT_S does not pay for)
+    import mcp  # noqa: F401 (takes a second; here it doesn't count against LIMIT_S)
     from anyio.from_thread import start_blocking_portal
 
-    logging.getLogger("mcp").addHandler(logging.NullHandler())  # a server's nonsense stays off the terminal
+    logging.getLogger("mcp").addHandler(logging.NullHandler())  # keeps a server's output off the terminal
     tools: list[NeedsApproval] = []
     connections: list[_Connection] = []
     with start_blocking_portal() as portal:
@@ -81,7 +81,7 @@ def connect(addresses: Sequence[str], own: Tools, ask: Ask) -> Iterator[list[Nee
 
 
 class _Connection:
-    """A server that is open until `close`."""
+    """A connection to a server, open until `close`."""
 
     def __init__(self, portal: BlockingPortal, address: str) -> None:
         secret = r"(?<=//)[^/]*@|[?#].*" if URL.match(address) else "$^"  # a password, a key
@@ -104,56 +104,57 @@ class _Connection:
                 self._opened.set_result((client, tools))
                 await anyio.sleep_forever()
         except Exception as error:
-            if not self._opened.done():  # else the next call says that the server has ended
+            if not self._opened.done():  # otherwise the next call reports that the server has ended
                 self._opened.set_exception(error)
 
     def tools(self, taken: set[str]) -> list[BetaFunctionTool[Any]]:
-        """The server's tools, under names that are free and that the Messages API allows.
+        """The server's tools, under names that are not `taken` and that the Messages API allows.
 
         Raises:
-            UserError: the server can't be had, or a tool can't be used.
+            UserError: the server can't be reached, or a tool can't be used.
         """
-        wrong = f"--mcp {self.label} cannot be used"
+        problem = f"--mcp {self.label} cannot be used"
         try:
-            client, found = self._opened.result(LIMIT_S)
+            client, offered = self._opened.result(LIMIT_S)
         except Exception as error:
-            raise UserError(f"{wrong}: {_why(error)}") from None
-        if len(found) > MAX_TOOLS:
-            raise UserError(f"{wrong}: it offers more than {MAX_TOOLS} tools")
+            raise UserError(f"{problem}: {_explain(error)}") from None
+        if len(offered) > MAX_TOOLS:
+            raise UserError(f"{problem}: it offers more than {MAX_TOOLS} tools")
         prefix = re.sub(r"[^a-zA-Z0-9_-]+", "-", client.server_info.name if client.server_info else "")[:32]
         tools: list[BetaFunctionTool[Any]] = []
-        for tool in found:
+        for tool in offered:
             name = re.sub(r"[^a-zA-Z0-9_-]", "_", tool.name)[:64]
             if name in taken:
                 name = f"{prefix or 'mcp'}__{name}"
             if not name or name in {*taken, *(each.name for each in tools)}:
-                raise UserError(f"{wrong}: it offers a second tool named {name!r}")
-            if not _fits(schema := _cleaned(tool.input_schema)):
-                raise UserError(f"{wrong}: the input schema of {name!r} is none of an object, or too long")
+                raise UserError(f"{problem}: it offers a second tool named {name!r}")
+            if not _is_usable(schema := _sanitize_schema(tool.input_schema)):
+                allowed = f"must describe an object, in at most {MAX_SCHEMA} characters"
+                raise UserError(f"{problem}: the input schema of {name!r} {allowed}")
             description = sanitize(tool.description or "", 1000) or name
             func = self._caller(name, tool.name)
             tools.append(BetaFunctionTool(func, name=name, description=description, input_schema=schema))
         return tools
 
-    def _caller(self, name: str, name_there: str) -> Callable[..., str]:
-        """The function of a tool called `name` here: it sends the call; the server checks the arguments.
+    def _caller(self, name: str, server_name: str) -> Callable[..., str]:
+        """The function for a tool (`server_name` on the server). The server checks the arguments.
 
-        It raises ToolError: the server says that it failed, doesn't answer in time, or is gone.
+        It raises ToolError if the tool fails, or if the server doesn't answer in time or has ended.
         """
 
         def call(**arguments: Any) -> str:
             if self._running.done():
                 raise ToolError(f"{name} cannot run: its server has ended")
             client, _tools = self._opened.result()
-            # The session's, since the client's own call_tool sends some calls a second time.
-            answer = self._portal.start_task_soon(client.session.call_tool, name_there, arguments)
+            # The session's call_tool, since the client's own one retries some calls.
+            answer = self._portal.start_task_soon(client.session.call_tool, server_name, arguments)
             try:
                 result = answer.result(LIMIT_S)
             except TimeoutError:
-                self.close()  # it hangs or floods us: it is not asked again
+                self.close()  # a server that hangs, or never stops sending, gets no further call
                 raise ToolError(f"{name} took longer than {LIMIT_S:g} s; its server was stopped") from None
             except Exception as error:
-                raise ToolError(f"{name} failed: {_why(error)}") from None
+                raise ToolError(f"{name} failed: {_explain(error)}") from None
             finally:
                 answer.cancel()
             if result.is_error:
@@ -163,13 +164,13 @@ class _Connection:
         return call
 
     def close(self) -> None:
-        """Stop the server; the portal waits for its end."""
+        """Stop the server; the portal waits until it has ended."""
         self._running.cancel()
 
 
 @asynccontextmanager
 async def _transport(address: str) -> AsyncIterator[Any]:
-    """What the SDK's Client talks through: a URL, or a process that is started."""
+    """The transport for the SDK's Client: HTTP for a URL, or stdin and stdout of a new process."""
     from mcp import StdioServerParameters, stdio_client
     from mcp.client.streamable_http import streamable_http_client
 
@@ -181,12 +182,12 @@ async def _transport(address: str) -> AsyncIterator[Any]:
     words = shlex.split(address)
     if not words:
         raise ValueError("it is empty; name a command or a URL")
-    with Path(os.devnull).open("w") as nowhere:  # its stderr could bring anything to the terminal
-        yield stdio_client(StdioServerParameters(command=words[0], args=words[1:]), errlog=nowhere)
+    with Path(os.devnull).open("w") as devnull:  # its stderr must not reach the terminal
+        yield stdio_client(StdioServerParameters(command=words[0], args=words[1:]), errlog=devnull)
 
 
-class _Limited(httpx2.AsyncByteStream):
-    """A response's bytes; more than MAX_BYTES of them are an error."""
+class _LimitedStream(httpx2.AsyncByteStream):
+    """A response's bytes; raises an error after MAX_BYTES."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
@@ -204,31 +205,31 @@ class _Limited(httpx2.AsyncByteStream):
 
 
 async def _limit_size(response: httpx2.Response) -> None:
-    response.headers.pop("content-encoding", None)  # nothing is unpacked: a little can unpack to gigabytes
-    response.stream = _Limited(response.stream)
+    response.headers.pop("content-encoding", None)  # no decompression: few bytes can become gigabytes
+    response.stream = _LimitedStream(response.stream)
 
 
-def _fits(schema: Any) -> bool:
-    """Would the Messages API take it? One that it refuses would make every request fail."""
+def _is_usable(schema: Any) -> bool:
+    """Whether the Messages API accepts the input schema; otherwise every request would fail."""
     from jsonschema import Draft202012Validator
 
     valid = Draft202012Validator(Draft202012Validator.META_SCHEMA).is_valid(schema)
     return valid and schema.get("type") == "object" and len(json.dumps(schema)) <= MAX_SCHEMA
 
 
-def _cleaned(schema: Any) -> Any:
-    """A schema with its titles and descriptions cleaned and cut: the model reads them, too."""
+def _sanitize_schema(schema: Any) -> Any:
+    """A schema with sanitized titles and descriptions, because the model reads them."""
     if isinstance(schema, list):
-        return [_cleaned(each) for each in schema]
+        return [_sanitize_schema(each) for each in schema]
     if not isinstance(schema, dict):
         return schema
-    words = {key: schema[key] for key in ("title", "description") if isinstance(schema.get(key), str)}
-    words = {key: sanitize(text, 300) for key, text in words.items()}
-    return {key: _cleaned(value) for key, value in schema.items()} | words
+    texts = {key: schema[key] for key in ("title", "description") if isinstance(schema.get(key), str)}
+    texts = {key: sanitize(text, 300) for key, text in texts.items()}
+    return {key: _sanitize_schema(value) for key, value in schema.items()} | texts
 
 
 def _text(result: types.CallToolResult) -> str:
-    """A result as text, cut, and without invisible characters; what is not a text is named."""
+    """A result as text, cut, and without invisible characters; other kinds of content are only named."""
     texts = [
         block.text if block.type == "text" else f"[{block.type} left out: only text is read]"
         for block in result.content
@@ -238,8 +239,8 @@ def _text(result: types.CallToolResult) -> str:
     return visible(cut("\n".join(texts)))
 
 
-def _why(error: BaseException) -> str:
-    """Why a server can't be had, or failed, in a few words."""
+def _explain(error: BaseException) -> str:
+    """Why a server can't be used or a call failed, in a few words."""
     from mcp import MCPError
     from mcp.types import CONNECTION_CLOSED
 

@@ -1,14 +1,13 @@
-"""Our tools for any client of the Model Context Protocol (MCP).
+"""Serves our tools to any client of the Model Context Protocol (MCP).
 
     $ python -m step2_tools mcp                            on stdin and stdout, for a client that starts it
     $ python -m step2_tools mcp --http --port 8765         at http://127.0.0.1:8765/mcp
 
     {"mcpServers": {"step2": {"command": "python", "args": ["-m", "step2_tools", "mcp"]}}}
 
-The official SDK speaks the protocol: revision 2026-07-28, in which a server keeps no session
-(`server/discover` says what it is, every request stands alone), and the older ones with their handshake. A
-tool of ours is an MCP tool already: a name, a description, a JSON schema, and a function from arguments to
-text or an error.
+The official SDK speaks the protocol: revision 2026-07-28, which has no sessions (`server/discover` describes
+the server, every request is independent), and older revisions, which have a handshake. Our tools already have
+all parts of an MCP tool: name, description, JSON schema, and a function that returns text or an error.
 
 Source: https://modelcontextprotocol.io/specification/2026-07-28
 """
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def server(tools: loop.Tools) -> Server:
-    """An MCP server of these tools; a call ends as it does in the loop, errors included."""
+    """An MCP server with these tools; calls run as in the loop, including their errors."""
     import anyio.to_thread
     from mcp import types
     from mcp.server import Server
@@ -57,20 +56,20 @@ def serve_stdio(tools: loop.Tools) -> None:
 
     async def run() -> None:
         ours = server(tools)
-        async with stdio_server() as (read, write):  # what is printed goes to stderr meanwhile
+        async with stdio_server() as (read, write):  # redirects prints to stderr meanwhile
             await ours.run(read, write, ours.create_initialization_options())
 
     try:
         anyio.run(run)
-    except* BrokenPipeError:  # the client went without closing stdin first
+    except* BrokenPipeError:  # the client ended without closing stdin first
         pass
 
 
 def serve_http(tools: loop.Tools, port: int) -> None:
-    """Serve programs on this machine until Ctrl-C; the SDK refuses what a web page sends (DNS rebinding).
+    """Serve programs on this machine until Ctrl-C; the SDK refuses requests from web pages (DNS rebinding).
 
     Raises:
-        UserError: the port can't be had.
+        UserError: the port can't be used.
     """
     import uvicorn
 

@@ -1,4 +1,4 @@
-"""A function as a tool that a model may call: schema from its signature, and only errors it can mend.
+"""Makes a tool from a function: a schema from its signature, and errors that help the model.
 
     from step2_tools.agent.tool import FunctionTool
 
@@ -11,10 +11,10 @@
     tool.call({"number": 21})      "42.0"
     tool.call({"numbr": 21})       ToolError: number is missing; 'numbr' is not an argument of double: ...
 
-The class is the SDK's own BetaFunctionTool, so the SDK makes the schema and its tool_runner takes it as it
-is. What is added is the edge: arguments are checked strictly before the call, the call has a time limit,
-a giant result is cut, and whatever goes wrong inside reaches the model as one line without internals.
-It does not stop a function that runs past its limit: Python cannot; its thread is left to end by itself.
+The class extends the SDK's BetaFunctionTool: the SDK makes the schema, and its tool_runner accepts the tool.
+The class adds safety: it checks arguments strictly before the call, limits the time of a call, cuts a huge
+result, and turns any exception into one line for the model, without internals. A function that exceeds its
+time limit keeps running in its thread, because Python can't stop it.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 
 class FunctionTool(BetaFunctionTool[Callable[..., str]]):
-    """A typed function with a docstring, as a tool. Its `call` raises ToolError and nothing else."""
+    """A tool made from a typed function with a docstring. Its `call` raises only ToolError."""
 
     def __init__(self, func: Callable[..., str], *, limit_s: float = TIME_LIMIT_S, **options: Any) -> None:
         super().__init__(func, **options)
@@ -47,11 +47,11 @@ class FunctionTool(BetaFunctionTool[Callable[..., str]]):
         self._arguments = _arguments_of(func)
 
     def call(self, input: object) -> str:
-        """Check the arguments, run the function within the time limit, and cut what it returns.
+        """Check the arguments, run the function within the time limit, and cut a long result.
 
         Raises:
-            ToolError: with one line for the model: which argument is wrong and what is allowed, or that
-                the tool failed or took too long.
+            ToolError: one line for the model: which argument is wrong and what is allowed, or that the tool
+                failed or took too long.
         """
         result = self._within_limit(self._checked(input))
         if not isinstance(result, str):
@@ -59,13 +59,13 @@ class FunctionTool(BetaFunctionTool[Callable[..., str]]):
         return cut(result)
 
     def _checked(self, input: object) -> dict[str, Any]:
-        """Each argument of the function by name, in the signature's order, as `self._arguments` validates it.
+        """The function's arguments by name, in the signature's order, as `self._arguments` validates them.
 
-        What was not given has its default, and 3 for a float is 3.0.
+        An argument that was not given has its default; 3 for a float becomes 3.0.
 
         Raises:
-            ToolError: `the input of NAME must be a JSON object with A, B` (all arguments) where it is no
-                dict; else the first five wrong arguments as `_explained` says them, with "; " between them.
+            ToolError: if the input is not a dict, `the input of NAME must be a JSON object with A, B` (all
+                arguments); otherwise the first five errors, each as `_explained` words it, joined by "; ".
         """
         ### BEGIN SOLUTION 2.5: Validation
         names = list(self._arguments.model_fields)
@@ -80,15 +80,15 @@ class FunctionTool(BetaFunctionTool[Callable[..., str]]):
         ### END SOLUTION
 
     def _explained(self, error: Any) -> str:
-        """One of pydantic's `ValidationError.errors()` in words, in one of three forms by its `type`.
+        """One of pydantic's `ValidationError.errors()` in words, in a form that depends on its `type`.
 
             missing           dish is missing
             extra_forbidden   'dihs' is not an argument of order: allowed are dish, size      (or: are none)
             any other         size = "huge" is not allowed: it must be 'small' or 'large'
 
-        The name is the first of `loc` through `sanitize`, of 40 characters at most. What was given is `input`
-        as JSON (é stays é; what JSON doesn't have, as `str`) through `sanitize`, of 60. What is allowed is
-        `msg` without "Input should be " at its beginning, and with "text" for "a valid string".
+        The name is the first item of `loc`, through `sanitize` with a limit of 40. The value is `input` as
+        JSON (é stays é; `str` converts what JSON doesn't have), through `sanitize` with a limit of 60. What
+        is allowed is `msg` without a leading "Input should be ", with "text" in place of "a valid string".
         """
         ### BEGIN SOLUTION 2.5: Validation
         name = sanitize(str(error["loc"][0]), 40)
@@ -103,10 +103,10 @@ class FunctionTool(BetaFunctionTool[Callable[..., str]]):
         ### END SOLUTION
 
     def _within_limit(self, arguments: dict[str, Any]) -> str:
-        """The function's result; it runs in a thread of its own, the only way to stop waiting for it.
+        """Run the function in its own thread, so that we can stop waiting for it, and return its result.
 
         Raises:
-            ToolError: the function's own, or that it failed or took too long.
+            ToolError: the function's own error, or that it failed or took too long.
         """
         done: dict[str, Any] = {}
 
@@ -115,11 +115,11 @@ class FunctionTool(BetaFunctionTool[Callable[..., str]]):
                 done["result"] = self.func(**arguments)
             except ToolError as error:
                 done["error"] = error
-            except BaseException:  # SystemExit, too: a tool must not end the conversation
+            except BaseException:  # including SystemExit: a tool must not end the conversation
                 log.debug("%s failed", self.name, exc_info=True)
                 done["error"] = ToolError(f"{self.name} failed and gave no result")
 
-        context = contextvars.copy_context()  # so that tracing knows whose call this is
+        context = contextvars.copy_context()  # so that traces assign the call to its caller
         thread = threading.Thread(target=context.run, args=(run,), name=f"tool-{self.name}", daemon=True)
         thread.start()
         thread.join(self.limit_s)
@@ -131,11 +131,11 @@ class FunctionTool(BetaFunctionTool[Callable[..., str]]):
 
 
 def _arguments_of(func: Callable[..., str]) -> type[pydantic.BaseModel]:
-    """A pydantic model of the signature. Strict: what passes is what the schema allows ("5" is not a number).
+    """A strict pydantic model of the signature: only values that the schema allows pass ("5" is no number).
 
-    A field for each parameter of the function, or bound method, in the signature's order: with the type of
-    its hint (also where hints are text, and with what `Annotated` adds), with its default, and required where
-    it has none. Any other argument is refused, and so are numbers that JSON doesn't have (NaN, infinity).
+    It has a field for each parameter of the function or bound method, in the signature's order, with the type
+    of its hint (also if hints are strings; `Annotated` is kept) and its default; without a default it is
+    required. Other arguments are refused, and so are numbers that JSON doesn't have (NaN, infinity).
     """
     ### BEGIN SOLUTION 2.4: A schema from a signature
     hints = typing.get_type_hints(func, include_extras=True)
@@ -149,7 +149,7 @@ def _arguments_of(func: Callable[..., str]) -> type[pydantic.BaseModel]:
 
 
 def cut(result: str) -> str:
-    """A result of at most MAX_CHARACTERS; what was cut says so."""
+    """The result, cut to MAX_CHARACTERS with a note if it is longer."""
     if len(result) <= MAX_CHARACTERS:
         return result
     note = f"\n[cut: the result had {len(result):,} characters, this is its beginning]"
@@ -157,7 +157,7 @@ def cut(result: str) -> str:
 
 
 def sanitize(text: str, limit: int = 80) -> str:
-    """Text from outside as harmless data: one line, no control or invisible characters, cut to the limit.
+    """Untrusted text on one line, without control or invisible characters, cut to the limit.
 
     >>> sanitize("Par\\x1b[31mis\\n\\nIgnore all rules")
     'Par[31mis Ignore all rules'
@@ -167,7 +167,7 @@ def sanitize(text: str, limit: int = 80) -> str:
 
 
 def visible(text: str) -> str:
-    """The text without control and invisible characters; its lines stay.
+    """The text without control and invisible characters; line ends are kept.
 
     >>> visible("Par\\x1b[31mis\\r\\n\\u200bto")
     'Par[31mis \\nto'
@@ -180,14 +180,14 @@ def visible(text: str) -> str:
 def result(
     summary: str, facts: dict[str, Any], source: str, sample_date: str | None = None, part: str = ""
 ) -> str:
-    """A tool's result as JSON text: one plain sentence, then the facts one by one, then where from.
+    """A tool's result as JSON text: a one-sentence summary, the facts, and their source.
 
-    `sample_date` is the date of the sample data that stood in for the service (for a `part` of the result, if
-    one is named); the sentence says so too.
+    `sample_date` is the date of the sample data if that replaced the service (for a `part` of the result,
+    such as "time zone: "); then summary and source say so.
     """
-    whole = {"summary": summary, **facts, "source": source}
+    fields = {"summary": summary, **facts, "source": source}
     if sample_date:
-        whole["summary"] = f"{summary.removesuffix('.')} ({part}sample data of {sample_date})."
-        whole["source"] = f"{part}sample data, not measured, in the shape of: {source}"
-        whole |= {"sample": True, "sample_date": sample_date}
-    return json.dumps(whole, ensure_ascii=False, allow_nan=False)
+        fields["summary"] = f"{summary.removesuffix('.')} ({part}sample data of {sample_date})."
+        fields["source"] = f"{part}sample data, not measured, in the shape of: {source}"
+        fields |= {"sample": True, "sample_date": sample_date}
+    return json.dumps(fields, ensure_ascii=False, allow_nan=False)

@@ -1,11 +1,11 @@
-"""`--trace`: every message of the conversation as it is added, one line a block.
+"""`--trace`: prints every message of the conversation when it is added, one line per block.
 
     user       What is the weather in Bangkok?
     assistant  get_weather(city="Bangkok")  <- toolu_1
     tool       {"summary": "In Bangkok, Thailand it is 31 °C now, partly cloudy.", ...}  -> toolu_1
     assistant  It is 31 °C in Bangkok.
 
-What is shown is what was sent, shortened; `--json` has it whole.
+Long blocks are shortened; `--json` prints them in full.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from step2_tools.agent.tool import visible
 if TYPE_CHECKING:
     from rich.console import Console
 
-LONGEST = 400  # characters of a block that are shown; of the model's own text, all
+MAX_CHARACTERS = 400  # longer blocks are cut, except the model's own text
 STYLES = {"user": "bold cyan", "assistant": "bold", "call": "magenta", "tool": "green", "failed": "red"}
 
 
 def show(message: Message, console: Console) -> None:
-    """Print one message, in colour for who says it."""
+    """Print one message, coloured by its role."""
     from rich.table import Table
     from rich.text import Text
 
@@ -32,16 +32,16 @@ def show(message: Message, console: Console) -> None:
     table.add_column(width=9, no_wrap=True)
     table.add_column(overflow="fold")
     for block in blocks_of(message):
-        who, style, text = _line(message["role"], block)
-        table.add_row(Text(who, style=STYLES[style]), Text(text))
+        role, style, text = _line(message["role"], block)
+        table.add_row(Text(role, style=STYLES[style]), Text(text))
     console.print(table)
 
 
 def _line(role: str, block: dict[str, Any]) -> tuple[str, str, str]:
-    """Who says it, in which style, and what."""
+    """The role to show, the style and the text."""
     if block["type"] == "tool_use":
-        given = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in block["input"].items()]
-        call = _cut(f"{block['name']}({', '.join(given)})")
+        pairs = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in block["input"].items()]
+        call = _cut(f"{block['name']}({', '.join(pairs)})")
         return role, "call", f"{call}  <- {block['id']}"
     if block["type"] == "tool_result":
         failed = bool(block.get("is_error"))
@@ -52,5 +52,7 @@ def _line(role: str, block: dict[str, Any]) -> tuple[str, str, str]:
 
 
 def _cut(text: str) -> str:
-    text = visible(text)  # control characters of a tool's answer stay out of the terminal
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]} ... [{len(text):,} characters]"
+    text = visible(text)  # without control characters, which could change the terminal
+    if len(text) <= MAX_CHARACTERS:
+        return text
+    return f"{text[:MAX_CHARACTERS]} ... [{len(text):,} characters]"

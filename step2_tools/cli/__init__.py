@@ -1,1 +1,1 @@
-"""The commands: parse the flags, call one function, print."""
+"""The commands: parse the flags, call one function, print the result."""

@@ -1,7 +1,7 @@
-"""Every command of this step: parse the flags, call one function, print.
+"""The commands of this step: parse the flags, call one function, print the result.
 
-exit 0    answered          exit 2    something to put right, in one line
-exit 3    no whole answer (stopped after --max-turns, cut at --max-new-tokens, refused)
+exit 0    answered          exit 2    an error that the user can fix, in one line
+exit 3    incomplete answer (stopped at --max-turns, cut at --max-new-tokens, refused)
 """
 
 from __future__ import annotations
@@ -13,16 +13,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from shared.cli import (
-    Json,
-    Model,
-    Seed,
-    Smoke,
-    emit,
-    new_app,
-    read_argument,
-    settings_from_flags,
-)
+from shared.cli import Json, Model, Seed, Smoke, emit, new_app, read_argument, settings_from_flags
 
 app = new_app("Step 2: prompting and tool calling, the same code with Claude and with no key.", default="ask")
 prompts_app = new_app("The prompt files of this step.")
@@ -57,7 +48,7 @@ Limit = Annotated[int | None, typer.Option(help="Use only this many questions, d
 
 
 def _settings(smoke: bool = False, **flags: Any) -> Any:
-    """The settings; a smoke run asks no server, unless a flag names its model."""
+    """The settings; a smoke run uses no server unless a flag names the model."""
     settings = settings_from_flags(smoke, **flags)
     if smoke and flags.get("model") is None:
         return settings.model_copy(update={"base_url": None})
@@ -94,7 +85,7 @@ def ask(
     options = asking.Options(form, offline, max_turns, max_new_tokens, timeout, tuple(mcp or ()), alerts, yes)
     screen = Screen(form, trace=trace, silent=as_json)
     facts = asking.run(settings, text, options, screen.message)
-    emit(facts, lambda found, _console: screen.finish(found), as_json=as_json)
+    emit(facts, lambda facts, _console: screen.finish(facts), as_json=as_json)
     asking.warn(facts["unreachable"], facts["incomplete"])
     if facts["incomplete"]:
         raise typer.Exit(INCOMPLETE)
@@ -133,9 +124,9 @@ def tools(as_json: Json = False) -> None:
     """Show the tools as the model sees them: name, description, input schema."""
     from step2_tools.cli import tables
 
-    offered = _definitions()
-    headline = ", ".join(each["name"] for each in offered)
-    facts = {"command": "step2_tools tools", "headline": headline, "tools": offered}
+    definitions = _tool_definitions()
+    headline = ", ".join(each["name"] for each in definitions)
+    facts = {"command": "step2_tools tools", "headline": headline, "tools": definitions}
     emit(facts, tables.show_tools, as_json=as_json)
 
 
@@ -191,9 +182,9 @@ def evaluate(
     from step2_tools.evaluate import questions
     from step2_tools.evaluate import run as evaluation
 
-    rows, tools = questions.read(split), _definitions()
-    with _measuring(settings, silent=as_json) as (client, say):
-        facts = evaluation.run(settings, client, tools, rows, style, limit, say)
+    rows, tools = questions.read(split), _tool_definitions()
+    with _client_and_progress(settings, silent=as_json) as (client, progress):
+        facts = evaluation.run(settings, client, tools, rows, style, limit, progress)
     emit(facts, tables.show_evaluate, as_json=as_json)
 
 
@@ -209,10 +200,10 @@ def injection(
     settings = _settings(smoke, model=model, seed=seed)
     limit = 4 if smoke and limit is None else limit
     from step2_tools.cli import tables
-    from step2_tools.evaluate import injection as measuring
+    from step2_tools.evaluate import injection as evaluation
 
-    with _measuring(settings, silent=as_json) as (client, say):
-        facts = measuring.run(client, settings.model, limit, say)
+    with _client_and_progress(settings, silent=as_json) as (client, progress):
+        facts = evaluation.run(client, settings.model, limit, progress)
     emit(facts, tables.show_injection, as_json=as_json)
 
 
@@ -232,7 +223,7 @@ def optimize(
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
-    """Let DSPy look for better examples for the prompt json_calls."""
+    """Let DSPy search for better examples for the prompt json_calls."""
     settings = _settings(smoke, model=model, seed=seed)
     limit = 6 if smoke and limit is None else limit
     from shared.catalog import lookup
@@ -243,11 +234,11 @@ def optimize(
 
     remote = bool(settings.base_url) or lookup(settings.model).is_claude
     start = prompt_styles.parse(style or ("zero-shot" if remote else "zero-shot +schema"))
-    dev, test, tools = questions.read("dev"), questions.read("test"), _definitions()
+    dev, test, tools = questions.read("dev"), questions.read("test"), _tool_definitions()
     out, threads = out or (None if smoke else PROMPTS), 4 if remote else 1
-    with _measuring(settings, silent=as_json) as (client, say):
+    with _client_and_progress(settings, silent=as_json) as (client, progress):
         facts = optimization.run(
-            settings, client, tools, start, dev, test, limit, say, out=out, threads=threads
+            settings, client, tools, start, dev, test, limit, progress, out=out, threads=threads
         )
     emit(facts, tables.show_optimize, as_json=as_json)
 
@@ -265,13 +256,13 @@ def answers(
     settings = _settings(smoke, model=model, seed=seed)
     limit = 3 if smoke and limit is None else limit
     from step2_tools.cli import tables
-    from step2_tools.evaluate import answers as judging
+    from step2_tools.evaluate import answers as evaluation
     from step2_tools.evaluate import questions
     from step2_tools.tools import build
 
     rows, tools, system = questions.read(split), build(offline=True), _system(settings)
-    with _measuring(settings, silent=as_json) as (client, say):
-        facts = judging.run(settings, client, tools, rows, system, limit, say)
+    with _client_and_progress(settings, silent=as_json) as (client, progress):
+        facts = evaluation.run(settings, client, tools, rows, system, limit, progress)
     emit(facts, tables.show_answers, as_json=as_json)
 
 
@@ -281,31 +272,31 @@ def caching(
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
-    """Compare requests whose prefix stays the same with others: seconds and cached tokens."""
+    """Compare requests with the same prefix and with changing ones: seconds and cached tokens."""
     settings = _settings(smoke, model=model)
     from step2_tools.cli import tables
-    from step2_tools.evaluate import caching as measuring
+    from step2_tools.evaluate import caching as evaluation
 
-    n = 1 if smoke else len(measuring.QUESTIONS)
-    with _measuring(settings, silent=True) as (client, _say):
-        facts = measuring.run(settings, client, _definitions(), _system(settings), n)
+    n = 1 if smoke else len(evaluation.QUESTIONS)
+    with _client_and_progress(settings, silent=True) as (client, _progress):
+        facts = evaluation.run(settings, client, _tool_definitions(), _system(settings), n)
     emit(facts, tables.show_caching, as_json=as_json)
 
 
 @contextmanager
-def _measuring(settings: Any, *, silent: bool) -> Iterator[tuple[Any, Any]]:
-    """A client whose errors are one line, and what shows how far the measurement is."""
+def _client_and_progress(settings: Any, *, silent: bool) -> Iterator[tuple[Any, Any]]:
+    """A client whose errors are one line, and a function that shows how far a measurement is."""
     from shared.chat.client import chat_client
     from shared.chat.errors import one_line_errors, with_timeouts
-    from step2_tools.cli.screen import progress
+    from step2_tools.cli.screen import show_progress
 
     client = with_timeouts(chat_client(settings.model, settings))
-    with progress(silent=silent) as say, one_line_errors(settings.model, settings):
-        yield client, say
+    with show_progress(silent=silent) as progress, one_line_errors(settings.model, settings):
+        yield client, progress
 
 
-def _definitions() -> list[dict[str, Any]]:
-    """The tools as a request has them."""
+def _tool_definitions() -> list[dict[str, Any]]:
+    """The assistant's tools as in a request."""
     from step2_tools.tools import build
 
     return [{**tool.to_dict()} for tool in build(offline=True)]

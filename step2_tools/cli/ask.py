@@ -1,4 +1,4 @@
-"""One question, one answer: gathers client, tools and prompt, runs the loop, and says what it cost.
+"""Answers one question: collects client, tools and prompt, runs the loop, and sums up the cost.
 
 $ python -m step2_tools "What is the weather in Bangkok?"
 In Bangkok, Thailand it is 31 °C now, partly cloudy; wind 8 km/h.
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import anthropic
 
 HINT = "a service cannot be reached; with --offline, the tools answer from sample data"
-Hear = Callable[[Message], None]
+OnMessage = Callable[[Message], None]
 
 
 @dataclass(frozen=True)
@@ -51,23 +51,23 @@ class Options:
 
 @dataclass
 class Assistant:
-    """A model with its tools and its prompt. `turn` is one run of the loop."""
+    """A model with its tools and its prompt; `turn` runs the loop once."""
 
     settings: Settings
     options: Options
     client: anthropic.Anthropic
     tools: loop.Tools
     system: str
-    examples: list[Message] = field(default_factory=list)  # turns that come before the first question
+    examples: list[Message] = field(default_factory=list)  # messages before the first question
 
-    def turn(self, messages: Sequence[Message], on_message: Hear, **request: Any) -> Outcome:
+    def turn(self, messages: Sequence[Message], on_message: OnMessage, **request: Any) -> Outcome:
         """Answer the last message.
 
         Raises:
-            UserError: the API can't be had, or refuses.
+            UserError: the API can't be reached, or refuses the request.
         """
         if catalog.lookup(self.settings.model).is_claude and not self.settings.base_url:
-            # Tools, system message and earlier turns are the same again: Claude reads them from its cache.
+            # Claude caches the prefix that requests share: tools, system message and earlier turns.
             request["cache_control"] = {"type": "ephemeral"}
         with api_errors.one_line_errors(self.settings.model, self.settings):
             return loop.run(
@@ -83,17 +83,17 @@ class Assistant:
             )
 
     def costs(self, usages: Sequence[Any], seconds: float) -> dict[str, Any]:
-        """What it cost. A server of one's own has prices of its own, whatever it calls its models."""
+        """The cost of a run; unknown for the user's own server, whatever the model's name."""
         price = None if self.settings.base_url else catalog.lookup(self.settings.model).price
         return costs.summarize(usages, price, seconds)
 
 
 @contextmanager
 def assistant(settings: Settings, options: Options) -> Iterator[Assistant]:
-    """Everything that a conversation needs; MCP servers run until the block ends.
+    """Set up everything for a conversation; MCP servers are stopped when the `with` block ends.
 
     Raises:
-        UserError: a limit that allows nothing, no such prompt, no key, an MCP server that can't be used.
+        UserError: a limit is below 1, the prompt or the key is missing, or an MCP server can't be used.
     """
     for flag, value in (("--max-turns", options.max_turns), ("--max-new-tokens", options.max_new_tokens)):
         if value < 1:
@@ -116,10 +116,10 @@ def assistant(settings: Settings, options: Options) -> Iterator[Assistant]:
 
 
 def load_prompt(name: str, model: str) -> prompts.Prompt:
-    """The prompt of that id, or of that id and version (`assistant@2`).
+    """The prompt with that id, or with that id and version (`assistant@2`).
 
     Raises:
-        UserError: there is none.
+        UserError: there is no such prompt.
     """
     prompt_id, _, version = name.partition("@")
     if version and not version.isdecimal():
@@ -134,37 +134,37 @@ def user_turn(question: str) -> Message:
     Raises:
         UserError: it is empty.
     """
-    text = question.encode("utf-8", "replace").decode()  # what the shell could not decode is not a text
+    text = question.encode("utf-8", "replace").decode()  # replaces bytes that the shell could not decode
     if not text.strip():
         raise UserError("the question is empty: ask something, for example What is the weather in Bangkok?")
     return {"role": "user", "content": text}
 
 
-def run(settings: Settings, question: str, options: Options, on_message: Hear) -> dict[str, Any]:
-    """Answer the question; `on_message` hears every turn.
+def run(settings: Settings, question: str, options: Options, on_message: OnMessage) -> dict[str, Any]:
+    """Answer the question; `on_message` is called with every message.
 
     Raises:
-        UserError: no question, no key, an API that fails, or an answer that is not the JSON asked for.
+        UserError: no question, no key, the API fails, or the answer is not the requested JSON.
     """
-    asked = user_turn(question)
-    with assistant(settings, options) as who:
-        on_message(asked)
+    message = user_turn(question)
+    with assistant(settings, options) as helper:
+        on_message(message)
         start = time.perf_counter()
-        done = who.turn([*who.examples, asked], on_message, **answer.request_for(options.format))
+        done = helper.turn([*helper.examples, message], on_message, **answer.request_for(options.format))
         seconds = time.perf_counter() - start
     calls, text = done.calls, done.text
     incomplete = why_incomplete(done.stop_reason, options)
-    if options.format == "json" and not incomplete:
-        text = answer.written(text, settings.model)
+    as_json = options.format == "json" and not incomplete
+    if as_json:
+        text = answer.parse_answer(text, settings.model)
     text, by_tools = answer.guard(text, [call.result for call in calls])
-    cost = who.costs(done.usages, seconds)
-    said = textwrap.shorten(text, 400, placeholder=" ...")
-    whole = options.format == "json" and not incomplete
+    cost = helper.costs(done.usages, seconds)
+    shortened = textwrap.shorten(text, 400, placeholder=" ...")
     return {
         "command": "step2_tools ask",
-        "headline": f"{said} ({costs.line(cost, len(calls))})",
-        "question": asked["content"],
-        "answer": answer.as_json(asked["content"], text, calls) if whole else text,
+        "headline": f"{shortened} ({costs.line(cost, len(calls))})",
+        "question": message["content"],
+        "answer": answer.as_json(message["content"], text, calls) if as_json else text,
         "answer_by": "tools" if by_tools else "model",
         "format": options.format,
         "stop_reason": done.stop_reason,
@@ -180,7 +180,7 @@ def run(settings: Settings, question: str, options: Options, on_message: Hear) -
 
 
 def warn(unreachable: bool, incomplete: str | None) -> None:
-    """Say on stderr what is missing, and what helps."""
+    """Print on stderr why the answer is incomplete or wrong, and what helps."""
     if unreachable:
         print(HINT, file=sys.stderr)
     if incomplete:
@@ -188,13 +188,13 @@ def warn(unreachable: bool, incomplete: str | None) -> None:
 
 
 def unreachable(calls: Sequence[loop.Call]) -> bool:
-    """Did a tool's service not answer at all? Then `HINT` helps."""
-    silent = ("cannot be reached", "did not answer in time")
-    return any(call.is_error and any(words in call.result for words in silent) for call in calls)
+    """Whether a tool's service didn't answer; then `HINT` helps."""
+    messages = ("cannot be reached", "did not answer in time")
+    return any(call.is_error and any(text in call.result for text in messages) for call in calls)
 
 
 def why_incomplete(stop_reason: str, options: Options) -> str | None:
-    """In words, why an answer is not a whole one; None when it is."""
+    """Why the answer is incomplete, in words; None if it is complete."""
     return {
         "end_turn": None,
         "max_turns": f"stopped at --max-turns {options.max_turns}, the model still called tools",

@@ -7,9 +7,9 @@
     ...
     > /exit
 
-/new forgets the history. Ctrl-C stops an answer, at the prompt it ends the chat; so do Ctrl-D and /exit.
-The history is what is sent, all of it, each time; it changes only when a turn is whole, so a turn that fails
-leaves nothing half said behind, and the chat goes on.
+/new clears the history. Ctrl-C stops an answer; at the prompt it ends the chat, as do Ctrl-D and /exit. The
+whole history is sent with every turn. It changes only after a complete turn, so the chat can continue after a
+turn that failed.
 """
 
 from __future__ import annotations
@@ -31,45 +31,47 @@ HELP = "ask something; /new starts over; /exit, Ctrl-C or Ctrl-D ends the chat"
 
 
 def run(settings: Settings, options: ask.Options, console: Console, *, traced: bool = False) -> None:
-    """Talk until the user has enough.
+    """Hold a conversation until the user ends it.
 
     Raises:
-        UserError: it can't begin (no key, no such prompt). Later errors end a turn only.
+        UserError: it can't start (no key, no such prompt). Later errors only end a turn.
     """
     with contextlib.suppress(ImportError):  # arrow keys and history at the prompt; not on Windows
         import readline  # noqa: F401
-    with ask.assistant(settings, options) as who:
-        history = list(who.examples)
+    with ask.assistant(settings, options) as assistant:
+        history = list(assistant.examples)
         console.print(f"{settings.model}; {HELP}", style="dim", soft_wrap=True)
         while True:
             try:
-                said = input("> ").strip()
+                line = input("> ").strip()
             except (EOFError, KeyboardInterrupt):
                 console.print()
                 return
-            if said == "/exit":
+            if line == "/exit":
                 return
-            if said == "/new":
-                history = list(who.examples)
+            if line == "/new":
+                history = list(assistant.examples)
                 console.print("the history is empty", style="dim")
-            elif said.startswith("/"):
+            elif line.startswith("/"):
                 console.print(HELP, style="dim", soft_wrap=True)
-            elif said:
-                history = _turn(who, history, said, console, traced)
+            elif line:
+                history = _turn(assistant, history, line, console, traced)
 
 
-def _turn(who: ask.Assistant, history: list[Any], said: str, console: Console, traced: bool) -> list[Any]:
-    """The history after this turn: as it was, where the turn fails."""
+def _turn(
+    assistant: ask.Assistant, history: list[Any], question: str, console: Console, traced: bool
+) -> list[Any]:
+    """Answer the question and return the new history; if the turn fails, the old one."""
     start = time.perf_counter()
     try:
-        done = who.turn([*history, ask.user_turn(said)], Screen(trace=traced).message)
+        done = assistant.turn([*history, ask.user_turn(question)], Screen(trace=traced).message)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return history
     except KeyboardInterrupt:
-        print("\nstopped; it is as if you had not asked", file=sys.stderr)
+        print("\nstopped; your question is not in the history", file=sys.stderr)
         return history
-    cost = who.costs(done.usages, time.perf_counter() - start)
+    cost = assistant.costs(done.usages, time.perf_counter() - start)
     console.print(costs.line(cost, len(done.calls)), style="dim", soft_wrap=True)
-    ask.warn(ask.unreachable(done.calls), ask.why_incomplete(done.stop_reason, who.options))
+    ask.warn(ask.unreachable(done.calls), ask.why_incomplete(done.stop_reason, assistant.options))
     return done.messages

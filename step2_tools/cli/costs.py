@@ -1,10 +1,10 @@
-"""What a run cost: tokens, dollars, turns, seconds, in one line.
+"""The cost of a run in one line: turns, tokens, dollars, seconds.
 
     2 turns, 1 tool call; 1,204 tokens in (1,100 of them cached), 38 out; $0.0009; 2.1 s
 
-Prices come from shared/models.toml; a model without one there costs `null` dollars, which is not 0. Tokens
-read from the prompt cache cost a tenth of the input price, tokens written to it (for five minutes) a
-quarter more than it.
+Prices come from shared/models.toml; without a price there, `dollars` is null, not 0. Tokens read from the
+prompt cache cost a tenth of the input price, tokens written to it (for five minutes) 1.25 times the input
+price.
 
 Source: https://docs.claude.com/en/docs/build-with-claude/prompt-caching#pricing
 """
@@ -35,7 +35,7 @@ def summarize(usages: Sequence[Any], price: Price | None, seconds: float) -> dic
 
 
 def dollars_of(usage: Any, price: Price) -> float:
-    """Dollars for one turn; what a token costs depends on how long the prompt was."""
+    """Dollars for one turn; some models charge more per token for long prompts."""
     prompt = input_tokens(usage)
     per_token = price.cost(prompt, 0) / prompt if prompt else 0.0
     saved = (usage.cache_read_input_tokens or 0) * (1 - CACHE_READ)
@@ -44,7 +44,7 @@ def dollars_of(usage: Any, price: Price) -> float:
 
 
 def line(facts: dict[str, Any], calls: int) -> str:
-    """The facts of `summarize` for people."""
+    """The facts from `summarize` as one line."""
     cached = facts["cache_read_tokens"]
     dollars = "price unknown" if facts["dollars"] is None else f"${facts['dollars']:.4f}"
     return (

@@ -1,8 +1,8 @@
-"""What a person sees while the loop runs: the model's text, or every message; and the cost at the end.
+"""Prints the model's text or every message while the loop runs, and the cost at the end.
 
-A turn is shown when it is whole, because a final one is checked first: a line before it says where nothing
-was looked up, and where it has a number that no tool gave, the tools' own summaries take its place. With
---json and --format json, stdout has the JSON and nothing else: the rest goes to stderr.
+A turn is shown when it is complete, because the final one is checked first: if no tool gave a result, a line
+above the text says so; if it has a number that no tool gave, the tools' own summaries replace it. With --json
+and --format json, stdout has only the JSON; everything else goes to stderr.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from step2_tools.cli import costs
 
 
 class Screen:
-    """Hears what the loop says: `message` is its callback."""
+    """The terminal; `message` is the loop's callback."""
 
     def __init__(self, form: str = "text", *, trace: bool = False, silent: bool = False) -> None:
         self._form, self._trace, self._silent = form, trace, silent
         self._console = Console(stderr=silent or form == "json", highlight=False, markup=False)
-        self._results: list[str] = []  # what the tools have given
-        self._looked_up = False  # has one given more than an error?
+        self._results: list[str] = []  # texts of all tool results
+        self._looked_up = False  # whether any call succeeded
 
     def message(self, message: Message) -> None:
-        """A turn, the model's or ours."""
+        """Show a message, from the model or from us."""
         blocks = blocks_of(message)
         final = message["role"] == "assistant" and all(block["type"] != "tool_use" for block in blocks)
         shown = self._form == "text" and (self._trace or not self._silent)
@@ -48,7 +48,7 @@ class Screen:
         self._looked_up |= any(not block.get("is_error") for block in results)
 
     def finish(self, facts: dict[str, Any]) -> None:
-        """The answer where it is JSON, then what it cost."""
+        """Print the answer if it is JSON, then the cost."""
         if self._form == "json" and not facts["incomplete"]:
             print(json.dumps(facts["answer"], ensure_ascii=False, indent=1))
         line = costs.line(facts, len(facts["calls"]))
@@ -56,8 +56,8 @@ class Screen:
 
 
 @contextmanager
-def progress(*, silent: bool) -> Iterator[Callable[[str], None]]:
-    """A spinner on stderr with the last thing said beside it; nothing where nobody looks."""
+def show_progress(*, silent: bool) -> Iterator[Callable[[str], None]]:
+    """A spinner on stderr with the latest status text; nothing if `silent` or without a terminal."""
     if silent or not sys.stderr.isatty():
         yield lambda _text: None
         return

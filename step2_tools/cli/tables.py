@@ -1,4 +1,4 @@
-"""What the commands found, for people."""
+"""Prints the commands' results."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def show_tools(facts: dict[str, Any], console: Console) -> None:
-    """Signature, description, and what each argument takes."""
+    """The signature and description of each tool, and the type of each argument."""
     for tool in facts["tools"]:
         schema = tool["input_schema"]
         required = schema.get("required", [])
@@ -29,7 +29,7 @@ def show_tools(facts: dict[str, Any], console: Console) -> None:
 
 
 def show_evaluate(facts: dict[str, Any], console: Console) -> None:
-    """Styles, kinds of questions, and some of what went wrong."""
+    """Results by style and by kind of question, and some wrong answers."""
     table = _table("", "n", *SHARES.values(), "tokens in", "tokens out", "s")
     for name, row in facts["styles"].items():
         tokens = [f"{row[key]:.0f}" for key in ("input_tokens", "output_tokens")]
@@ -54,7 +54,7 @@ def show_evaluate(facts: dict[str, Any], console: Console) -> None:
 def _table(*names: str) -> Any:
     from rich.table import Table
 
-    # One word above the other, so that a row fits on 100 characters.
+    # One word per line in the header, so that a row fits into 100 characters.
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
     for i, name in enumerate(names):
         words = name.replace(" ", "\n") if i else name
@@ -62,20 +62,20 @@ def _table(*names: str) -> Any:
     return table
 
 
-def _show_wrong(wrong: list[dict[str, Any]], console: Console, most: int = 5) -> None:
+def _show_wrong(wrong: list[dict[str, Any]], console: Console) -> None:
     if not wrong:
         return
     first = [each for each in wrong if each["style"] == wrong[0]["style"]]
-    title = f"\n{min(most, len(first))} of {len(first)} wrong answers, {first[0]['style']}"
+    title = f"\n{min(5, len(first))} of {len(first)} wrong answers, {first[0]['style']}"
     console.print(title, style="bold")
-    for each in first[:most]:
-        calls = each["text"] if each["calls"] is None else json.dumps(each["calls"], ensure_ascii=False)
-        got = " ".join(calls.split())
-        console.print(f"{each['id']}  {each['question']}\n    {got[:300]}", soft_wrap=True)
+    for each in first[:5]:
+        reply = each["text"] if each["calls"] is None else json.dumps(each["calls"], ensure_ascii=False)
+        reply = " ".join(reply.split())
+        console.print(f"{each['id']}  {each['question']}\n    {reply[:300]}", soft_wrap=True)
 
 
 def show_optimize(facts: dict[str, Any], console: Console) -> None:
-    """Before and after on both splits, and what the difference says."""
+    """Right arguments before and after on both splits, and whether the difference may be chance."""
     pair = facts["test"]
     table = plain_table("right arguments", "n", "before", "after", right=("n", "before", "after"))
     rows = {"dev (chosen on these)": facts["dev"]} | ({"test (held out)": pair} if pair else {})
@@ -100,7 +100,7 @@ def show_optimize(facts: dict[str, Any], console: Console) -> None:
 
 
 def show_answers(facts: dict[str, Any], console: Console) -> None:
-    """How often the numbers were right, and what the guard replaced."""
+    """How often the numbers were right, and how many answers the guard replaced."""
     right, replaced, seconds = percent(facts["right"]), facts["replaced"]["hits"], facts["seconds"]
     console.print(f"before the guard  {right} of {facts['n']} answers: numbers, and only those of a tool")
     console.print(f"the guard         replaced {replaced} answers by the tools' own summaries")
@@ -110,7 +110,7 @@ def show_answers(facts: dict[str, Any], console: Console) -> None:
 
 
 def show_caching(facts: dict[str, Any], console: Console) -> None:
-    """One row a kind of prefix."""
+    """One row per kind of prefix."""
     table = plain_table("", "tokens", "cached", "seconds", right=("tokens", "cached", "seconds"))
     for kind, row in facts["kinds"].items():
         table.add_row(kind, f"{row['tokens']:.0f}", f"{row['cached']:.0f}", f"{row['seconds']:.1f}")
@@ -118,7 +118,7 @@ def show_caching(facts: dict[str, Any], console: Console) -> None:
 
 
 def show_injection(facts: dict[str, Any], console: Console) -> None:
-    """One line a defence: attacks that failed, of all, with the 95 % interval; one column a model."""
+    """One row per defence, one column per model: the share of attacks that failed, with 95 % interval."""
     held: dict[str, dict[str, str]] = {}
     for row in facts["table"]:
         low, high = row["interval"]

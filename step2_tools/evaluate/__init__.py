@@ -1,1 +1,1 @@
-"""How often does the model call the right tools? Labelled questions, styles of asking, scores, intervals."""
+"""How often does the model call the right tools? Labelled questions, prompt styles, scores, intervals."""

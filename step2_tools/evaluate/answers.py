@@ -1,12 +1,12 @@
-"""Are the answers right? Whole runs of the loop; every number of an answer must stand in a tool's result.
+"""Are the answers right? Runs the whole loop; every number in an answer must be in a tool's result.
 
     $ python -m step2_tools answers
     before the guard  97% (91-99) of 80 answers: numbers, and only those of a tool
     the guard         replaced 2 answers by the tools' own summaries
     median            3.4 s a question
 
-What is judged is the text that the model wrote after the results: it must have a number where a result has
-one, and none that no result has (agent/answer.py). Questions that led to no call are left out.
+The text that the model writes after the results must have a number if a result has one, and must not have a
+number that is in no result (agent/answer.py). Questions without a call are left out.
 """
 
 from __future__ import annotations
@@ -36,26 +36,26 @@ def run(
     limit: int | None = None,
     write_progress: Callable[[str], None] = lambda _text: None,
 ) -> dict[str, Any]:
-    """Ask each question that wants a call, to its answer; say how often the answer's numbers are right.
+    """Answer each question that needs a call, and measure how often the answer's numbers are right.
 
     Raises:
-        UserError: no question led to a call, or a limit below 1.
+        UserError: no question led to a call, or the limit is below 1.
     """
-    asked = subset([row for row in questions if row["calls"]], limit, settings.seed)
+    rows = subset([row for row in questions if row["calls"]], limit, settings.seed)
     right = replaced = n = 0
     seconds, wrong = list[float](), list[dict[str, Any]]()
-    for number, row in enumerate(asked, 1):
-        write_progress(f"answer {number}/{len(asked)}")
+    for number, row in enumerate(rows, 1):
+        write_progress(f"answer {number}/{len(rows)}")
         start = time.perf_counter()
         messages = [{"role": "user", "content": row["question"]}]
         done = loop.run(client, settings.model, tools, messages, system=system)
         seconds.append(time.perf_counter() - start)
-        given = [call.result for call in done.calls]
-        if not given:
+        tool_results = [call.result for call in done.calls]
+        if not tool_results:
             continue
         n += 1
-        replaced += answer.guard(done.text, given)[1]
-        if is_right(done.text, [call.result for call in done.calls if not call.is_error], given):
+        replaced += answer.guard(done.text, tool_results)[1]
+        if is_right(done.text, [call.result for call in done.calls if not call.is_error], tool_results):
             right += 1
         else:
             wrong.append({"id": row["id"], "question": row["question"], "answer": done.text})
@@ -74,8 +74,8 @@ def run(
     }
 
 
-def is_right(text: str, good: Sequence[str], given: Sequence[str]) -> bool:
-    """Whether every number stands in a result, and there is one where a good result has some."""
-    expected = any(answer.NUMBER.search(each) for each in good)
-    has_some = answer.NUMBER.search(text) is not None
-    return bool(text) and not answer.unsupported_numbers(text, given) and (has_some or not expected)
+def is_right(text: str, successes: Sequence[str], all_results: Sequence[str]) -> bool:
+    """Whether all numbers are in a result, and there is at least one if a successful result has any."""
+    expected = any(answer.NUMBER.search(each) for each in successes)
+    has_number = answer.NUMBER.search(text) is not None
+    return bool(text) and not answer.unsupported_numbers(text, all_results) and (has_number or not expected)

@@ -1,12 +1,12 @@
-"""What does it cost when the beginning of a prompt changes? The same questions, two beginnings.
+"""What does it cost if the start of a prompt changes? The same questions with a fixed and a changing prefix.
 
     $ python -m step2_tools caching
                                   tokens  cached  seconds
     a prefix that stays the same     518     480      1.1
     something new before it          531       5      2.0
 
-A KV cache serves the next request as far as both begin alike. The system message and the tools come first,
-so that one new word at their head makes the model read all of them again.
+A KV cache can be reused for the prefix that two requests have in common. The system message and the tools
+come first, so one new word at their start makes the model read all of them again.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ def run(
     system: str,
     n: int = len(QUESTIONS),
 ) -> dict[str, Any]:
-    """Medians over `n` questions of the first reply: its tokens, those from the cache, its seconds."""
+    """For the first reply to `n` questions: the medians of input tokens, cached tokens and seconds."""
     kinds = {"a prefix that stays the same": "", "something new before it": "Request {number}. "}
-    seen: dict[str, list[tuple[int, int, float]]] = {kind: [] for kind in kinds}
+    measured: dict[str, list[tuple[int, int, float]]] = {kind: [] for kind in kinds}
     for kind, head in kinds.items():
-        for number in range(-1, n):  # the first fills the cache and does not count
+        for number in range(-1, n):  # the first request fills the cache and isn't counted
             start = time.perf_counter()
             reply = client.messages.create(
                 model=settings.model,
@@ -56,9 +56,10 @@ def run(
             )
             cached = reply.usage.cache_read_input_tokens or 0
             if number >= 0:
-                seen[kind].append((loop.input_tokens(reply.usage), cached, time.perf_counter() - start))
+                measured[kind].append((loop.input_tokens(reply.usage), cached, time.perf_counter() - start))
     medians: dict[str, Sequence[float]] = {
-        kind: [statistics.median(column) for column in zip(*rows, strict=True)] for kind, rows in seen.items()
+        kind: [statistics.median(column) for column in zip(*rows, strict=True)]
+        for kind, rows in measured.items()
     }
     same, new = (medians[kind][2] for kind in kinds)
     return {

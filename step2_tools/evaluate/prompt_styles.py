@@ -1,14 +1,14 @@
-"""Ways of asking a model for calls: native tool calling, or prompts that have it write JSON as text.
+"""Styles of asking a model for calls: native tool calling, or prompts that ask for JSON as text.
 
     native              tools=[...] in the request; the calls are the tool_use blocks of the first reply
-    native -grammar     the embedded model only: the same, without the grammar that keeps its calls valid
-    zero-shot           the tools stand in the system message, the model writes a JSON list (json_calls v1)
-    few-shot            the same with five examples as turns before the question (json_calls v3)
-    few-shot reversed   the examples in the other order: nothing else differs
-    few-shot +schema    the reply is held to a JSON schema that permits a list of valid calls and nothing else
-    v2                  any version of prompts/json_calls.*.md; takes `reversed` and `+schema`, too
+    native -grammar     embedded model only: the same, without the grammar that keeps its calls valid
+    zero-shot           the tools are in the system message, the model writes a JSON list (json_calls v1)
+    few-shot            the same, with five examples as turns before the question (json_calls v3)
+    few-shot reversed   the same, with the examples in reverse order
+    few-shot +schema    the same, with a JSON schema for the reply that only allows a list of valid calls
+    v2                  a version of prompts/json_calls.*.md; also with `reversed` and `+schema`
 
-One reply is asked for, and no tool is called.
+Each question gets one reply, and no tool is called.
 """
 
 from __future__ import annotations
@@ -37,18 +37,18 @@ DEFAULT = ("native", "zero-shot", "few-shot", "few-shot reversed", "zero-shot +s
 
 @dataclass(frozen=True)
 class Style:
-    """One way of asking."""
+    """One style of asking."""
 
     name: str
     prompt: prompts.Prompt
     native: bool = False
-    schema: bool = False  # the reply is held to one
-    grammar: bool = True  # of the embedded model's native calls
+    schema: bool = False  # the request has a JSON schema for the reply
+    grammar: bool = True  # a grammar keeps the embedded model's native calls valid
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What came back; `calls` is None when the text is not a list of calls."""
+    """The model's reply; `calls` is None if the text has no list of calls."""
 
     calls: list[Call] | None
     text: str
@@ -57,33 +57,33 @@ class Reply:
 
 
 def parse(name: str, family: str | None = None) -> Style:
-    """The style of that name.
+    """The style with that name.
 
     Raises:
-        UserError: there is none, or no such version of the prompt.
+        UserError: there is no such style, or no such version of the prompt.
     """
     if name in ("native", "native -grammar"):
         assistant = prompts.load(PROMPTS, "assistant", family=family)
         return Style(name, assistant, native=True, grammar=name == "native")
-    said = NAME.fullmatch(name)
-    if not said:
+    match = NAME.fullmatch(name)
+    if not match:
         raise UserError(
             f"style {name!r} is not known: use native, native -grammar, or zero-shot, few-shot, "
             "or v and a version, each of these with ' reversed' and ' +schema' if you like"
         )
-    version = int(said["version"]) if said["version"] else VERSIONS[said[1]]
+    version = int(match["version"]) if match["version"] else VERSIONS[match[1]]
     prompt = prompts.load(PROMPTS, "json_calls", version)
-    if said["reversed"]:
+    if match["reversed"]:
         if len(prompt.examples) < 2:
             raise UserError(f"style {name!r}: that prompt has no examples whose order could be reversed")
         prompt = dataclasses.replace(prompt, examples=prompt.examples[::-1])
-    return Style(name, prompt, schema=said["schema"] is not None)
+    return Style(name, prompt, schema=match["schema"] is not None)
 
 
 def ask(
     client: anthropic.Anthropic, model: str, style: Style, question: str, tools: Sequence[dict[str, Any]]
 ) -> Reply:
-    """Put one question in this style, with these tools' definitions; the SDK's errors pass through."""
+    """Ask one question in this style, with these tools' definitions; the SDK's exceptions are not caught."""
     if not style.native:
         request = few_shot(style.prompt, list(map(signature, tools)), question)
         return send_text(client, model, style, tools, **request)
@@ -97,7 +97,7 @@ def ask(
 
 
 def send(client: anthropic.Anthropic, model: str, **request: Any) -> Reply:
-    """One turn; the calls are those of its tool_use blocks."""
+    """Send one request; the calls are the reply's tool_use blocks."""
     message = client.messages.create(model=model, max_tokens=MAX_TOKENS, **request)
     calls = [
         {"name": block.name, "input": block.input} for block in message.content if block.type == "tool_use"
@@ -107,13 +107,9 @@ def send(client: anthropic.Anthropic, model: str, **request: Any) -> Reply:
 
 
 def send_text(
-    client: anthropic.Anthropic,
-    model: str,
-    style: Style,
-    tools: Sequence[dict[str, Any]],
-    **request: Any,
+    client: anthropic.Anthropic, model: str, style: Style, tools: Sequence[dict[str, Any]], **request: Any
 ) -> Reply:
-    """One turn of text, held to a schema where the style says so; the calls are those in the text."""
+    """Send one request, with a JSON schema if the style has one; the calls are those in the reply's text."""
     if style.schema:
         request["output_config"] = {"format": {"type": "json_schema", "schema": calls_schema(tools)}}
     reply = send(client, model, **request)
@@ -121,7 +117,7 @@ def send_text(
 
 
 def _unconstrained(model: str, body: dict[str, Any], tools: Sequence[dict[str, Any]]) -> Reply:
-    """What the embedded model writes with its adapter where no grammar holds it.
+    """The embedded model's reply with its adapter, but without the grammar.
 
     Raises:
         UserError: the model is not embedded.
@@ -135,21 +131,21 @@ def _unconstrained(model: str, body: dict[str, Any], tools: Sequence[dict[str, A
         raise UserError("style 'native -grammar' is for the embedded model: choose another, or --model")
     backend = get_backend(load_settings(model=model))
     prompt = backend.engine.encode(Conversation(body, tools).render(backend.engine.tokenizer))
-    writing = backend.engine.generate(prompt, MAX_TOKENS, adapter=True)
-    text = "".join(writing)
+    generation = backend.engine.generate(prompt, MAX_TOKENS, adapter=True)
+    text = "".join(generation)
     calls = calls_in(text.replace('"arguments": ', '"input": '))
-    return Reply(calls, text, len(prompt), writing.output_tokens)
+    return Reply(calls, text, len(prompt), generation.output_tokens)
 
 
 def few_shot(prompt: prompts.Prompt, tools: Sequence[str], question: str) -> dict[str, Any]:
-    """The fields `system` and `messages` of a request: the examples as turns, and after them the question.
+    """The fields `system` and `messages` of a request: the examples as turns, then the question.
 
-    Each example becomes two turns, {"role": "user", "content": ...} and the same of the "assistant", in the
-    order of the prompt. Where the prompt says `{{tools}}`, in the system message or in an example, stand the
-    tools, one a line. They and the question are put in unchanged, `{{...}}` in them included.
+    Each example becomes two turns, {"role": "user", "content": ...} and the same for "assistant", in the
+    prompt's order. `{{tools}}`, in the system message or in an example, is replaced by the tools, one per
+    line. The tools and the question are inserted unchanged, even if they contain `{{...}}`.
 
     Raises:
-        UserError: the prompt has no place for the tools, or one for something else.
+        UserError: the prompt doesn't have the variable `tools`, or has another one.
     """
     ### BEGIN SOLUTION 2.2: A few-shot renderer
     rendered = prompts.render(prompt, tools="\n".join(tools))
@@ -161,9 +157,9 @@ def few_shot(prompt: prompts.Prompt, tools: Sequence[str], question: str) -> dic
 def written(row: dict[str, Any]) -> str:
     """The label of a question as the reply that a model should write: the second half of an example.
 
-    A list of calls as `json.dumps` writes it, but é stays é; `[]` where no call is asked for. A call has its
-    name, then its input: each argument with the first of the values that the label accepts, without those
-    that may be left out (`None` is among the values, or there are none).
+    The reply is a list of calls as `json.dumps` writes it, but é stays é; `[]` if the label has no calls. A
+    call has its name, then its input: each argument with the first value that the label accepts. Arguments
+    that may be left out are omitted (`None` is among their accepted values, or the list of values is empty).
 
     >>> written({"calls": [{"name": "get_time", "input": {"city": ["Lima", "Lima, Peru"]}}]})
     '[{"name": "get_time", "input": {"city": "Lima"}}]'
@@ -185,12 +181,12 @@ def written(row: dict[str, Any]) -> str:
 
 
 def calls_in(text: str) -> list[Call] | None:
-    """The first list of calls, or single call, that stands in the text as JSON; None when there is none.
+    """The first list of calls, or single call, in the text as JSON; None if there is none.
 
-    A call is what `_is_call` says; a single one gives a list of one, and `[]` is a list of no calls. What
-    stands around it does not matter. The text is tried at each `[` and `{` in turn. JSON that begins there
-    and is no calls is passed over whole: nothing inside it counts. Where no JSON begins (or one that is
-    nested too deep to be read), the next bracket is tried.
+    `_is_call` defines a call. A single call gives a list of one, and `[]` is a list without calls. The text
+    around the JSON doesn't matter. Try to parse JSON at each `[` and `{` in turn. If there is valid JSON,
+    but not calls, continue after its end: nothing inside it counts. If there is no valid JSON (or it is
+    nested too deep to be parsed), continue with the next bracket.
 
     >>> calls_in('Sure! [{"name": "get_time", "input": {"city": "Vaduz"}}]')
     [{'name': 'get_time', 'input': {'city': 'Vaduz'}}]
@@ -211,7 +207,7 @@ def calls_in(text: str) -> list[Call] | None:
 
 
 def _is_call(value: Any) -> bool:
-    """An object with a name and an input, of the right types, and nothing else."""
+    """Whether the value is an object with only a name (a string) and an input (an object)."""
     return (
         isinstance(value, dict)
         and value.keys() == {"name", "input"}
@@ -221,14 +217,14 @@ def _is_call(value: Any) -> bool:
 
 
 def calls_schema(tools: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The JSON schema of a list of valid calls of these tools, in the subset that structured outputs take."""
+    """The JSON schema of a list of valid calls of these tools, as structured outputs support it."""
     from anthropic import transform_schema
 
-    shared: dict[str, Any] = {}  # $defs of the tools' schemas: references are from the top
+    definitions: dict[str, Any] = {}  # all tools' $defs, which references look up at the top level
     kinds = []
     for tool in tools:
         arguments = dict(tool["input_schema"])
-        shared |= arguments.pop("$defs", {})
+        definitions |= arguments.pop("$defs", {})
         kinds.append(
             {
                 "type": "object",
@@ -237,16 +233,17 @@ def calls_schema(tools: Sequence[dict[str, Any]]) -> dict[str, Any]:
             }
         )
     schema: dict[str, Any] = {"type": "array", "items": {"anyOf": kinds}}
-    return transform_schema(schema | {"$defs": shared} if shared else schema)
+    return transform_schema(schema | {"$defs": definitions} if definitions else schema)
 
 
 def signature(tool: dict[str, Any]) -> str:
     """A tool on one line, shorter than its definition and easier for a small model.
 
-    The arguments stand in the order of the schema's `properties`, as `name: kind`; one that is not `required`
-    as `name?: kind`. Its kind is the values of its `enum` as `json.dumps` writes them, with ` | ` between;
-    without an enum (or with an empty one) its `type`; without that, `any`. In the description, white space of
-    any length is one space. `properties`, `required`, `description` may be missing: none, none, "" then.
+    The arguments follow the order of the schema's `properties`, as `name: kind`, or `name?: kind` if they
+    are not `required`. The kind is the values of the argument's `enum` as `json.dumps` writes them, joined
+    by ` | `; without an enum (or with an empty one), its `type`; without a type, `any`. In the description,
+    any run of white space becomes one space. `properties`, `required` and `description` may be missing,
+    which means none, none and "".
 
     >>> signature(tool)
     'get_time(city: string): Get the local date and time in a city.'

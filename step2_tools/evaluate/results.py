@@ -1,10 +1,10 @@
-"""What was measured: shares with their 95 % intervals, and the same questions before and after a change.
+"""Summaries of measurements: shares with 95 % intervals, and comparisons on the same questions.
 
     >>> summary(outcomes)["right_tool"]
     {'hits': 92, 'n': 100, 'share': 0.92, 'interval_95': [0.85, 0.959]}
 
-Intervals are Wilson's, each style for itself. Where two overlap, the same questions may still tell the styles
-apart: `compare` looks at the pairs.
+The intervals are Wilson intervals, for each style on its own. Styles whose intervals overlap may still differ
+significantly on the same questions: `compare` uses the pairs.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SHARES = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """One question, asked in one way."""
+    """One question, asked in one style, and its score."""
 
     row: dict[str, Any]
     reply: Reply
@@ -37,7 +37,7 @@ class Outcome:
 
 
 def share(hits: int, n: int) -> dict[str, Any]:
-    """A share of n questions with its interval."""
+    """A share of n questions with its interval, as a dict."""
     return {
         "hits": hits,
         "n": n,
@@ -46,14 +46,14 @@ def share(hits: int, n: int) -> dict[str, Any]:
     }
 
 
-def percent(found: dict[str, Any]) -> str:
-    """`92% (85-96)`"""
-    low, high = found["interval_95"]
-    return f"{found['share']:.0%} ({low:.0%}-{high:.0%})".replace("%-", "-").replace("%)", ")")
+def percent(share: dict[str, Any]) -> str:
+    """A share with its interval as text: `92% (85-96)`."""
+    low, high = share["interval_95"]
+    return f"{share['share']:.0%} ({100 * low:.0f}-{100 * high:.0f})"
 
 
 def summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    """The figures of one style: shares, means of tokens, median of seconds."""
+    """One style's figures: shares, mean tokens, median seconds."""
     n = len(outcomes)
     return {
         "n": n,
@@ -79,9 +79,9 @@ def by_kind(outcomes: Sequence[Outcome]) -> dict[str, Any]:
 
 
 def compare(before: Sequence[Outcome], after: Sequence[Outcome], metric: str) -> dict[str, Any]:
-    """Shares before and after on the same questions, and what the pairs say.
+    """Shares before and after a change on the same questions, and a paired test of the difference.
 
-    The interval of the difference is a bootstrap over questions, p is McNemar's exact test.
+    The interval of the difference is a bootstrap over questions; p is from McNemar's exact test.
     """
     pairs = [(getattr(a.score, metric), getattr(b.score, metric)) for a, b in zip(before, after, strict=True)]
     changes = [float(b) - float(a) for a, b in pairs]

@@ -1,12 +1,12 @@
-"""How often does the model call the right tools? Labelled questions, several ways of asking, 95 % intervals.
+"""How often does the model call the right tools? Labelled questions, several styles, 95 % intervals.
 
     $ python -m step2_tools evaluate
                 n    valid calls  right tool  right arguments  needless calls  tokens in  out  seconds
     native     80  100% (95-100)  ...
     zero-shot  80    ...
 
-Every style of asking (prompt_styles.py) gets the same questions, and the calls that come are judged
-(scoring.py). The text of answers is not judged.
+Every style (prompt_styles.py) gets the same questions, and scoring.py scores the calls. The text of answers
+is not scored.
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ def run(
     limit: int | None = None,
     write_progress: Progress = lambda _text: None,
 ) -> dict[str, Any]:
-    """Ask every question in every way and say how often the calls were right.
+    """Ask every question in every style, and measure how often the calls are right.
 
     Args:
         tools: the definitions of the assistant's tools.
-        questions: labelled, as `questions.read` gives them.
-        names: the styles of asking (prompt_styles.py); the usual ones if None.
-        limit: so many questions only, drawn with the seed of the settings.
-        write_progress: called before each question.
+        questions: labelled questions from `questions.read`.
+        names: the styles (prompt_styles.py); the default ones if None.
+        limit: use only this many questions, drawn with the settings' seed.
+        write_progress: called with a status text before each question.
 
     Raises:
-        UserError: an unknown style, or a limit below 1.
+        UserError: a style is unknown, or the limit is below 1.
         anthropic.APIError, httpx2.TransportError: a request fails.
     """
     family = prompts.family_of(settings.model)
@@ -56,8 +56,8 @@ def run(
     measured, summaries = {}, {}
     for style in styles:
         measured[style.name] = measure(client, settings.model, tools, style, rows, write_progress)
-        used = f"{style.prompt.id} v{style.prompt.version}, sha256 {style.prompt.sha256[:12]}"
-        summaries[style.name] = {**results.summary(measured[style.name]), "prompt": used}
+        prompt = f"{style.prompt.id} v{style.prompt.version}, sha256 {style.prompt.sha256[:12]}"
+        summaries[style.name] = {**results.summary(measured[style.name]), "prompt": prompt}
     best = max(summaries, key=lambda name: summaries[name]["right_arguments"]["share"])
     right = results.percent(summaries[best]["right_arguments"])
     return {
@@ -86,7 +86,7 @@ def measure(
     rows: Sequence[dict[str, Any]],
     write_progress: Progress,
 ) -> list[Outcome]:
-    """Ask the questions in one style; the errors of the SDK pass through."""
+    """Ask the questions in one style; the SDK's exceptions are not caught."""
     outcomes = []
     for number, row in enumerate(rows, 1):
         write_progress(f"{style.name} {number}/{len(rows)}")

@@ -1,4 +1,4 @@
-"""Are these the calls that the question asks for? Predicted calls against labelled ones.
+"""Compares the model's calls with the labelled ones.
 
     labelled   {"name": "get_weather", "input": {"city": ["Bangkok"], "day": ["today", null]}}
     predicted  {"name": "get_weather", "input": {"city": "bangkok"}}
@@ -6,10 +6,10 @@
     >>> score([{"name": "get_weather", "input": {"city": "bangkok"}}], labelled, tools)
     Score(valid=True, right_tool=True, right_arguments=True, needless=False)
 
-A label lists the accepted values of each argument; `null` among them means that it may be left out. An
-argument that the label doesn't mention must be absent or have its default. Texts are compared without case
-and punctuation, numbers as numbers, currencies by their ISO code; the order of calls does not matter.
-It does not judge the answer that is written from the results, only the calls.
+A label lists the accepted values of each argument; `null` means that it may be left out. An argument that
+the label doesn't mention must be absent or have its default. Texts are compared without case and
+punctuation, numbers as numbers, currencies by their ISO code; the order of calls doesn't matter. Only the
+calls are scored, not the answer that the model writes from their results.
 """
 
 from __future__ import annotations
@@ -26,35 +26,35 @@ ABSENT = object()
 
 @dataclass(frozen=True)
 class Score:
-    """What is right about the calls of one question."""
+    """The score for one question's calls."""
 
     valid: bool  # every call names a tool and fits its input_schema
     right_tool: bool  # the same tools as labelled, each as often
     right_arguments: bool  # the right tools, and every argument of every call
-    needless: bool  # calls beyond the labelled ones, tool by tool
+    needless: bool  # there are more calls of some tool than labelled
 
 
 def score(calls: Sequence[Call] | None, labelled: Sequence[Call], tools: Sequence[dict[str, Any]]) -> Score:
-    """Compare the calls with the label of the question.
+    """Compare the calls with the question's label.
 
     Args:
-        calls: the predicted calls; None when the model wrote nothing that can be read as a list of calls,
-            which is not valid and not right, even where no call was asked for.
+        calls: the predicted calls; None if the model's text has no list of calls, which is neither valid nor
+            right, even if no call was needed.
         labelled: the expected calls, each argument with a list of accepted values.
-        tools: the definitions that the model was given (name, description, input_schema).
+        tools: the tool definitions in the model's prompt (name, description, input_schema).
     """
     schemas = {tool["name"]: tool["input_schema"] for tool in tools}
     if calls is None:
         return Score(False, False, False, False)
-    made, wanted = (Counter(call["name"] for call in each) for each in (calls, labelled))
+    made, expected = (Counter(call["name"] for call in each) for each in (calls, labelled))
     valid = [call["name"] in schemas and is_valid(call["input"], schemas[call["name"]]) for call in calls]
 
     def fits(call: Call, label: Call) -> bool:
         schema = schemas.get(label["name"], {})
         return call["name"] == label["name"] and same_arguments(call["input"], label["input"], schema)
 
-    right_arguments = made == wanted and all(valid) and pair_up(calls, labelled, fits) == len(labelled)
-    return Score(all(valid), made == wanted, right_arguments, needless=bool(made - wanted))
+    right_arguments = made == expected and all(valid) and count_pairs(calls, labelled, fits) == len(labelled)
+    return Score(all(valid), made == expected, right_arguments, needless=bool(made - expected))
 
 
 def is_valid(value: Any, schema: dict[str, Any]) -> bool:
@@ -65,7 +65,7 @@ def is_valid(value: Any, schema: dict[str, Any]) -> bool:
 
 
 def same_arguments(arguments: dict[str, Any], label: dict[str, list[Any]], schema: dict[str, Any]) -> bool:
-    """Whether each argument has an accepted value, and what the label doesn't mention its default."""
+    """Whether each argument has an accepted value; without a label, only its default is accepted."""
     properties = schema.get("properties", {})
     for name in arguments.keys() | label.keys():
         default = properties.get(name, {}).get("default", ABSENT)
@@ -86,21 +86,21 @@ def _same(name: str, a: Any, b: Any) -> bool:
     if isinstance(a, dict) and isinstance(b, dict):
         return a.keys() == b.keys() and all(_same(key, a[key], b[key]) for key in a)
     if isinstance(a, str) and isinstance(b, str):
-        normal = _currency if name.endswith("currency") else _letters
-        return normal(a) == normal(b)
+        normalize = _currency if name.endswith("currency") else _fold
+        return normalize(a) == normalize(b)
     if isinstance(a, bool) or isinstance(b, bool):
         return a is b
     return bool(a == b)
 
 
-def _letters(text: str) -> str:
-    """Without case, spaces and punctuation; letters of every script, digits and signs such as $ stay."""
+def _fold(text: str) -> str:
+    """The text without case, spaces and punctuation; letters, digits and symbols such as $ are kept."""
     folded = unicodedata.normalize("NFKC", text).casefold()
     return "".join(char for char in folded if unicodedata.category(char)[0] not in "PZC")
 
 
 def _currency(text: str) -> str:
-    """The ISO code of a currency's name or code; other text comes back as `_letters` has it."""
+    """The ISO code of a currency's name or code; for other text, as `_fold`."""
     from anthropic.lib.tools import ToolError
 
     from step2_tools.tools.currency import code_of
@@ -108,13 +108,13 @@ def _currency(text: str) -> str:
     try:
         return code_of(text)
     except ToolError:
-        return _letters(text)
+        return _fold(text)
 
 
-def pair_up(calls: Sequence[Any], labels: Sequence[Any], fits: Callable[[Any, Any], bool]) -> int:
-    """How many calls can be paired with a label of their own that they fit: the largest number possible.
+def count_pairs(calls: Sequence[Any], labels: Sequence[Any], fits: Callable[[Any, Any], bool]) -> int:
+    """The largest number of calls that can each be assigned a different label that they fit.
 
-    A call that fits two labels must not take the only one that another fits.
+    A call that fits two labels must not take the only label that another call fits.
     """
     from scipy.optimize import linear_sum_assignment
 

@@ -1,1 +1,1 @@
-"""DSPy searches for a better prompt on the dev questions; the test questions judge it."""
+"""DSPy searches for a better prompt on the dev questions; the test questions evaluate it."""

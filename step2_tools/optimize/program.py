@@ -1,11 +1,11 @@
 """A prompt as a DSPy program, and DSPy's search for better examples (few-shot demonstrations).
 
-BootstrapFewShotWithRandomSearch tries sets of examples: labelled ones, and answers of the model itself that
-were right. It keeps the set with which most of the other questions are right (Khattab et al. 2023,
-arXiv:2310.03714).
+BootstrapFewShotWithRandomSearch tries sets of examples: labelled ones, and correct answers of the model
+itself. It keeps the set with which the model answers most of the other questions correctly (Khattab et al.
+2023, arXiv:2310.03714).
 
-DSPy's own adapter would put every prompt between its field markers, and then the prompt that is saved would
-not be the one that was measured: `Plain` sends what a prompt file says.
+DSPy's own adapter would add field markers to every prompt, so the saved prompt would not be the measured one.
+`PlainAdapter` sends exactly the prompt file's text.
 """
 
 from __future__ import annotations
@@ -22,30 +22,30 @@ from dspy import lm15
 
 Complete = Callable[[str, list[dict[str, str]]], str]  # system, messages -> text
 Examples = Sequence[tuple[str, str]]  # question, calls
-SHOTS = 4  # examples in a set at most
-SETS = 10  # random ones, besides none at all, labelled ones, and one in the order of the questions
+SHOTS = 4  # most examples in a set
+SETS = 10  # random sets, besides DSPy's fixed ones: no examples, labelled ones, bootstrapped ones in order
 NAME = f"BootstrapFewShotWithRandomSearch of DSPy {dspy.__version__}"
 
 
 class Engine:
-    """What `dspy.LM(engine=...)` takes: a request of DSPy's, answered by a function of ours."""
+    """An engine for `dspy.LM(engine=...)` that answers DSPy's requests with our function."""
 
     def __init__(self, complete: Complete) -> None:
         self._complete = complete
 
     def complete(self, request: lm15.Request) -> lm15.Response:
         messages = [{"role": message.role, "content": message.text or ""} for message in request.messages]
-        said = lm15.Message.assistant(self._complete(str(request.system or ""), messages))
+        reply = lm15.Message.assistant(self._complete(str(request.system or ""), messages))
         return lm15.Response(
-            id=None, model=request.model, message=said, finish_reason="stop", usage=lm15.Usage()
+            id=None, model=request.model, message=reply, finish_reason="stop", usage=lm15.Usage()
         )
 
     def close(self) -> None:
-        """The client is not ours."""
+        """Nothing to close: the caller owns the client."""
 
 
-class Plain(dspy.Adapter):
-    """Instruction, examples and question as `prompts.render` has them: nothing around them."""
+class PlainAdapter(dspy.Adapter):
+    """Formats instruction, examples and question like `prompts.render`, without any additions."""
 
     def format(
         self, signature: Any, demos: list[dict[str, Any]], inputs: dict[str, Any]
@@ -60,7 +60,7 @@ class Plain(dspy.Adapter):
 
 
 class Program(dspy.Module):
-    """A question goes in, the text of its calls comes out."""
+    """From a question to the text of its calls."""
 
     def __init__(self, instruction: str, examples: Examples = ()) -> None:
         super().__init__()
@@ -68,7 +68,7 @@ class Program(dspy.Module):
         self.write.demos = [dspy.Example(question=question, calls=calls) for question, calls in examples]
 
     def forward(self, question: str) -> dspy.Prediction:
-        with dspy.context(adapter=Plain()):
+        with dspy.context(adapter=PlainAdapter()):
             return self.write(question=question)
 
 
@@ -80,11 +80,11 @@ def search(
     is_right: Callable[[str, str], bool],
     threads: int = 1,
 ) -> tuple[float, float, Examples]:
-    """The shares of `val` that are right before and after, and the best set of examples.
+    """The shares of `val` answered correctly before and after, and the best set of examples.
 
     Args:
-        complete: the model under the program.
-        is_right: of a question and the model's reply.
+        complete: calls the model.
+        is_right: whether the reply to a question is right.
     """
 
     def metric(example: Any, prediction: Any, *_: Any) -> bool:
@@ -96,7 +96,7 @@ def search(
     )
     logging.getLogger("dspy").setLevel(logging.ERROR)
     lm = dspy.LM("house", engine=Engine(complete), num_retries=0)
-    with (  # DSPy prints and warns as it goes; stdout belongs to the results
+    with (  # DSPy prints and warns while it runs; stdout is for the results
         dspy.context(lm=lm, num_threads=threads, max_errors=1),
         warnings.catch_warnings(action="ignore"),
         redirect_stdout(StringIO()),
@@ -109,7 +109,7 @@ def search(
             num_threads=threads,
         )
         before = dspy.Evaluate(devset=valset, metric=metric, num_threads=threads)(program).score
-        found: Any = tuner.compile(program, trainset=trainset, valset=valset)
-    best = found.candidate_programs[0]
+        optimized: Any = tuner.compile(program, trainset=trainset, valset=valset)
+    best = optimized.candidate_programs[0]
     examples = tuple((demo["question"], demo["calls"]) for demo in best["program"].write.demos)
     return before / 100, best["score"] / 100, examples

@@ -1,11 +1,11 @@
-"""Can DSPy find better examples? It searches on the dev questions, and is judged on the test questions.
+"""Can DSPy find better examples? It searches on the dev questions; the test questions evaluate the result.
 
     $ python -m step2_tools optimize --style "zero-shot +schema"
     right arguments          n       before        after
     ...
 
-What is optimized are the examples of the prompt json_calls, for a model that writes its calls as JSON. The
-best on dev is saved as a new version with its scores, whether or not the test bears it out.
+It optimizes the examples in the prompt json_calls, for a model that writes its calls as JSON. The best
+examples on dev are saved as a new version with their scores, even if the test questions show no gain.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from step2_tools.evaluate.scoring import score
 if TYPE_CHECKING:
     import anthropic
 
-LEAST = 4  # questions to learn from
+MIN_QUESTIONS = 4  # to learn from
 METRIC = "right_arguments"
 
 
@@ -51,12 +51,12 @@ def run(
     out: Path | None = None,
     threads: int = 1,
 ) -> dict[str, Any]:
-    """Search on `dev`, compare the best with the start on `test`, save it in the folder `out`, if given.
+    """Search on `dev`, compare the best prompt with the first one on `test`, and save it in `out` if given.
 
     Args:
         tools: the definitions of the assistant's tools.
-        start: a style of asking by JSON, with the prompt to begin with.
-        limit: so many questions of each split only, drawn with the seed of the settings.
+        start: a style that asks for JSON, with the prompt to start from.
+        limit: use only this many questions of each split, drawn with the settings' seed.
 
     Raises:
         UserError: DSPy is missing, there are too few questions, or a request fails.
@@ -70,21 +70,21 @@ def run(
     train, val = split(dev, settings.seed)
     if out:
         report.ensure_writable(out / "new")
-    labelled = {row["question"]: row["calls"] for row in dev}
-    listed = "\n".join(map(prompt_styles.signature, tools))
-    failed: list[str] = []
+    labels = {row["question"]: row["calls"] for row in dev}
+    signatures = "\n".join(map(prompt_styles.signature, tools))
+    errors: list[str] = []
 
     def complete(system: str, messages: list[dict[str, str]]) -> str:
         write_progress("searching for examples")
-        request = {"system": system.replace("{{tools}}", listed), "messages": messages}
+        request = {"system": system.replace("{{tools}}", signatures), "messages": messages}
         try:
             return prompt_styles.send_text(client, settings.model, start, tools, **request).text
-        except Exception as error:  # of which DSPy says only that there was one
-            failed.append(api_errors.explain(error, settings))
+        except Exception as error:  # DSPy hides the message of this error
+            errors.append(api_errors.explain(error, settings))
             raise
 
     def is_right(question: str, reply: str) -> bool:
-        return score(prompt_styles.calls_in(reply), labelled[question], tools).right_arguments
+        return score(prompt_styles.calls_in(reply), labels[question], tools).right_arguments
 
     def measure(prompt: Prompt) -> list[results.Outcome]:
         style = dataclasses.replace(start, prompt=prompt)
@@ -97,8 +97,8 @@ def run(
     try:
         program = Program(start.prompt.system, start.prompt.examples)
         first, best, examples = search(program, train_rows, val_rows, complete, is_right, threads)
-    except Exception as error:  # DSPy's own, after a request that failed
-        raise UserError(f"the search was given up: {failed[0] if failed else reason(error)}") from None
+    except Exception as error:  # DSPy's error after a failed request
+        raise UserError(f"the search failed: {errors[0] if errors else reason(error)}") from None
     facts: dict[str, Any] = {
         "command": "step2_tools optimize",
         "model": settings.model,
@@ -115,22 +115,22 @@ def run(
         "machine": hardware.describe(),
     }
     old = results.share(sum(getattr(each.score, METRIC) for each in before), len(before))
-    said = f"{facts['prompt']}: right arguments in {results.percent(old)} of {old['n']} test questions"
+    headline = f"{facts['prompt']}: right arguments in {results.percent(old)} of {old['n']} test questions"
     if best <= first:
-        return facts | {"headline": f"{said}; nothing better was found on dev"}
+        return facts | {"headline": f"{headline}; nothing better was found on dev"}
     prompt = dataclasses.replace(start.prompt, examples=tuple(examples), meta={})
     pair = facts["test"] = results.compare(before, measure(prompt), METRIC)
-    facts["headline"] = f"{said} before, {results.percent(pair['after'])} after (p = {pair['p']:.2g})"
+    facts["headline"] = f"{headline} before, {results.percent(pair['after'])} after (p = {pair['p']:.2g})"
     if out:
         facts["saved"] = str(save(out, start.prompt, prompt, facts))
     return facts
 
 
 def require_dspy(settings: Settings) -> None:
-    """Before anything imports DSPy: its folder and its progress bars are set by the environment.
+    """Configure DSPy; call this before any import of it, since it reads environment variables at import.
 
     Raises:
-        UserError: it is not installed.
+        UserError: DSPy is not installed.
     """
     if util.find_spec("dspy") is None:
         raise UserError('dspy is not installed: pip install ".[dspy]"')
@@ -138,24 +138,25 @@ def require_dspy(settings: Settings) -> None:
     os.environ["TQDM_DISABLE"] = "1"
     import dspy
 
-    # In memory, anew each time: a reply that was paid for once is not asked for again within a search.
+    # A cache in memory only: within a search, no request is paid for twice.
     dspy.configure_cache(enable_disk_cache=False, enable_memory_cache=True)
 
 
 def split(dev: Sequence[dict[str, Any]], seed: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """A quarter to take examples from, and the others to judge them: no question is its own example.
+    """A quarter of the questions for examples, the rest to evaluate them, so no question is its own example.
 
     Raises:
-        UserError: there are too few.
+        UserError: there are too few questions.
     """
-    if len(dev) < LEAST:
-        raise UserError(f"{len(dev)} questions are too few to learn from: use --limit {LEAST} or more")
+    if len(dev) < MIN_QUESTIONS:
+        allowed = f"use --limit {MIN_QUESTIONS} or more"
+        raise UserError(f"{len(dev)} questions are too few to learn from: {allowed}")
     shuffled = random.Random(seed).sample(list(dev), len(dev))
     return shuffled[: len(dev) // 4], shuffled[len(dev) // 4 :]
 
 
 def save(folder: Path, old: Prompt, new: Prompt, facts: dict[str, Any]) -> Path:
-    """The new version with its scores, in a folder that has the old one, too."""
+    """Save the new version with its scores; the folder also gets the old version if it has none."""
     if not any(folder.glob(f"{old.id}.*.md")):
         (folder / f"{old.id}.{old.version}.md").write_text(str(old), encoding="utf-8")
     test = facts["test"]

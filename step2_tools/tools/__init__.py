@@ -4,7 +4,7 @@
     [tool.name for tool in tools]     ['get_weather', 'get_stock_price', 'convert_currency', 'get_time']
     tools[0].call({"city": "Bangkok"})
 
-All four share one client with its pool of connections. Another tool is one more function in `build`.
+All four share one client and its connection pool. To add a tool, add a function to `build`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from step2_tools.tools.weather import Weather
 
 
 def build(offline: bool = False) -> list[FunctionTool]:
-    """Weather, stock, currency, time. `offline`: from the sample data in samples/, which each result says."""
+    """Weather, stock, currency and time. `offline`: with the sample data in samples/; each result says so."""
     api = Api(transport=samples.transport(), sample_date=samples.sample_date()) if offline else Api()
     return [
         FunctionTool(Weather(api).get_weather),
@@ -34,5 +34,5 @@ def build(offline: bool = False) -> list[FunctionTool]:
 
 
 def alert(path: Path, ask: Ask) -> NeedsApproval:
-    """The tool with an effect: it saves price alerts in this file, each after a yes."""
+    """The tool that saves price alerts to this file; each call needs the user's approval."""
     return NeedsApproval(FunctionTool(Alerts(path).create_price_alert), ask)

@@ -1,11 +1,11 @@
-"""The price alert: the one tool here that changes something, so it needs the user's yes (agent/approval.py).
+"""The price alert: the only tool with an effect, so it needs the user's approval (agent/approval.py).
 
     $ python -m step2_tools "Alert me when Apple is above 250 dollars" --alerts alerts.jsonl
     create_price_alert({"symbol": "AAPL", "direction": "above", "price": 250}): run it? [y/N] y
 
     {"created": "2026-11-28T11:20:00+00:00", "symbol": "AAPL", "direction": "above", "price": 250.0}
 
-An alert is a line in a file. Nothing watches the prices: that would be another program, which reads the file.
+An alert is a line in a file. Nothing watches the prices: another program would have to read the file.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from step2_tools.tools.stocks import SYMBOL
 
 
 class Alerts:
-    """Holds the file; its method is the tool."""
+    """The file of alerts; the method is the tool."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

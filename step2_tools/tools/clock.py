@@ -3,7 +3,7 @@
     Clock(api).get_time("Tokyo")
     {"summary": "In Tokyo, Japan it is 09:30 on Saturday, 21 November 2026 (JST, UTC+09:00).", ...}
 
-The geocoder knows the city's time zone; the time itself is this machine's, so it is as right as its clock.
+The geocoder gives the city's time zone; the time comes from this machine's clock.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SOURCE = "time zone by Open-Meteo.com's geocoder; the time is this machine's clo
 
 
 class Clock:
-    """Holds the client and the clock; its method is the tool."""
+    """The client and the clock; the method is the tool."""
 
     def __init__(self, api: Api, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self.api = api
@@ -37,25 +37,24 @@ class Clock:
         Raises:
             ToolError: no such city, or the geocoder fails.
         """
-        found = places.find(self.api, city)
-        zone = found.place.timezone or ""
+        match = places.find(self.api, city)
+        zone = match.place.timezone or ""
         try:
             local = self.now().astimezone(ZoneInfo(zone))
         except (KeyError, ValueError, OSError):  # no zone, or one that this machine's database lacks
             raise ToolError(
-                f"the time zone of {found.label} is not known ({sanitize(zone) or 'none'})"
+                f"the time zone of {match.label} is not known ({sanitize(zone) or 'none'})"
             ) from None
         offset, letters = local.isoformat()[-6:], f"{local:%Z}"
-        name = "" if letters[:1] in "+-" else f"{letters}, "  # many zones have none: "+04"
-        said = f"it is {local:%H:%M} on {local:%A}, {local.day} {local:%B %Y} ({name}UTC{offset})"
+        name = "" if letters[:1] in "+-" else f"{letters}, "  # many zones have no letters: "+04"
+        time = f"{local:%H:%M} on {local:%A}, {local.day} {local:%B %Y} ({name}UTC{offset})"
         facts = {
-            **found.facts(),
+            **match.facts(),
             "time": f"{local:%H:%M}",
             "date": local.date().isoformat(),
             "weekday": f"{local:%A}",
             "time_zone": zone,
             "utc_offset": offset,
         }
-        return result(
-            f"In {found.label}{found.doubt} {said}.", facts, SOURCE, self.api.sample_date, "time zone: "
-        )
+        summary = f"In {match.label}{match.note} it is {time}."
+        return result(summary, facts, SOURCE, self.api.sample_date, "time zone: ")

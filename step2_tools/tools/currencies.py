@@ -1,9 +1,9 @@
-"""Which currency is meant? Names, plurals, signs, slang and codes to ISO 4217, by Unicode CLDR through Babel.
+"""From names, plurals, signs, slang and codes of currencies to ISO 4217 codes, with Unicode CLDR from Babel.
 
     >>> codes("British pounds"), codes("dinar")
     ({'GBP'}, {'BHD', 'DZD', 'IQD', 'JOD', 'KWD', 'LYD', 'RSD', 'TND'})
 
-Only money that is legal tender somewhere today. A name that several currencies share gives them all.
+Only currencies that are legal tender today. A name that several currencies share gives all of them.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import re
 import unicodedata
 from collections import defaultdict
 
-# What CLDR does not have: slang and signs; and of a name that several currencies share, the one that is
-# meant when nothing is added. The others of the shared names ("dinar", "krone") stay a question.
-MEANT = {
+# Slang and signs, which CLDR lacks; and for some names that several currencies share, the usual meaning.
+# Other shared names ("dinar", "krone") stay ambiguous.
+EXTRA_NAMES = {
     "USD": "dollar,buck,greenback,american dollar,us,usa dollar,$,us$,u$s",
     "GBP": "pound,sterling,pound sterling,pounds sterling,english pound,uk pound,quid,£",
     "EUR": "€",
@@ -50,18 +50,18 @@ MEANT = {
 
 
 def codes(text: str) -> set[str]:
-    """The ISO codes that a text can mean; none if it is no currency."""
-    names = _names()
-    # "USD ($)" and "THB - Thai baht" hold a code in capitals, whatever else they say.
-    held = {word for word in re.findall(r"\b[A-Z]{3}\b", text) if {word} == names.get(word.casefold())}
-    if len(held) == 1:
-        return held
-    return next((names[form] for form in _forms(text) if form in names), set())
+    """The ISO codes that a text can mean; empty if it is not a currency."""
+    names = _codes_by_name()
+    # A code in capitals decides, as in "USD ($)" and "THB - Thai baht".
+    in_text = {word for word in re.findall(r"\b[A-Z]{3}\b", text) if {word} == names.get(word.casefold())}
+    if len(in_text) == 1:
+        return in_text
+    return next((names[form] for form in _normalized(text) if form in names), set())
 
 
 @functools.cache
-def _names() -> dict[str, set[str]]:
-    """From every name, folded, to the codes it can mean; only money that is legal tender somewhere today."""
+def _codes_by_name() -> dict[str, set[str]]:
+    """From every normalized name to the codes that it can mean."""
     from babel import Locale
     from babel.core import get_global
     from babel.numbers import get_currency_name, get_territory_currencies
@@ -75,24 +75,24 @@ def _names() -> dict[str, set[str]]:
     full: dict[str, set[str]] = defaultdict(set)
     last_word: dict[str, set[str]] = defaultdict(set)
     for code in codes:
-        said = {get_currency_name(code, count=count, locale=english) for count in (None, 1, 2)}
-        for name in said | {code, english.currency_symbols.get(code, code)}:
-            for form in _forms(name):
+        names = {get_currency_name(code, count=count, locale=english) for count in (None, 1, 2)}
+        for name in names | {code, english.currency_symbols.get(code, code)}:
+            for form in _normalized(name):
                 full[form].add(code)
-        for name in said:
-            for form in _forms(name.split()[-1]):
+        for name in names:
+            for form in _normalized(name.split()[-1]):
                 last_word[form].add(code)
-    meant = {
+    extra = {
         form: {code}
-        for code, listed in MEANT.items()
-        for each in listed.split(",")
-        for form in (*_forms(each), *_forms(each + "s"))
+        for code, names_of_code in EXTRA_NAMES.items()
+        for name in names_of_code.split(",")
+        for form in (*_normalized(name), *_normalized(name + "s"))
     }
-    return {**last_word, **full, **meant}
+    return {**last_word, **full, **extra}
 
 
-def _forms(text: str) -> list[str]:
-    """The text folded, and then without the plural's s: 'U.S. Dollars' -> 'us dollars', 'us dollar'."""
+def _normalized(text: str) -> list[str]:
+    """The text normalized, with and without a plural s: 'U.S. Dollars' -> 'us dollars', 'us dollar'."""
     bare = unicodedata.normalize("NFKD", text.casefold().replace("ł", "l"))
     bare = "".join(char for char in bare if not unicodedata.combining(char))
     bare = " ".join(re.sub(r"[.,;:!?()\"'’]", "", bare).split()).removeprefix("the ")

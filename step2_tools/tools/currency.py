@@ -1,12 +1,12 @@
-"""The currency tool: reference rates of central banks, by frankfurter.dev; and names turned into ISO codes.
+"""The currency tool: central banks' reference rates from frankfurter.dev, and ISO codes from names.
 
     code_of("British pounds")                                  'GBP'
     Currency(api).convert_currency("bucks", "yen", 20)
     {"summary": "20.00 USD is 2,990 JPY, at a rate of 149.5 of 2026-11-20.", ...}
 
-Reference rates are published once a working day: a bank or an exchange office gives less.
+Reference rates are published once per working day; banks and exchange offices give worse rates.
 
-Source: https://frankfurter.dev (no key); names of currencies by Unicode CLDR, through Babel
+Source: https://frankfurter.dev (no key); currency names from Unicode CLDR, with Babel
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from anthropic.lib.tools import ToolError
 
 from step2_tools.agent.tool import result, sanitize
 from step2_tools.tools.currencies import codes
-from step2_tools.tools.http import Api, Refused, Shape
+from step2_tools.tools.http import Api, ResponseModel, ServiceRefused
 
 URL = "https://api.frankfurter.dev/v2/rate"
 SOURCE = "frankfurter.dev (reference rates of central banks)"
@@ -25,15 +25,15 @@ LARGEST = 1e15
 MAX_NAME = 60
 
 
-class Rate(Shape):
-    """The whole answer: {"date": "2026-07-17", "base": "USD", "quote": "EUR", "rate": 0.8739}."""
+class Rate(ResponseModel):
+    """The response: {"date": "2026-07-17", "base": "USD", "quote": "EUR", "rate": 0.8739}."""
 
     date: str
     rate: float
 
 
 class Currency:
-    """Holds the client; its method is the tool."""
+    """The client; the method is the tool."""
 
     def __init__(self, api: Api) -> None:
         self.api = api
@@ -54,8 +54,8 @@ class Currency:
         base, target = _code("from_currency", from_currency), _code("to_currency", to_currency)
         rate, day = (1.0, None) if base == target else self._rate(base, target)
         converted = amount * rate
-        said = f"{_money(amount, base)} {base} is {_money(converted, target)} {target}"
-        of = f", at a rate of {rate:.6g} of {day}" if day else ""
+        summary = f"{_money(amount, base)} {base} is {_money(converted, target)} {target}"
+        summary += f", at a rate of {rate:.6g} of {day}" if day else ""
         facts = {
             "from_currency": base,
             "to_currency": target,
@@ -64,12 +64,12 @@ class Currency:
             "rate": rate,
             "rate_of": day,
         }
-        return result(f"{said}{of}.", facts, SOURCE, self.api.sample_date)
+        return result(f"{summary}.", facts, SOURCE, self.api.sample_date)
 
     def _rate(self, base: str, target: str) -> tuple[float, str]:
         try:
             answer = self.api.get("Frankfurter", f"{URL}/{base}/{target}", Rate)
-        except Refused as error:
+        except ServiceRefused as error:
             if error.status not in (400, 404, 422):
                 raise
             where = (
@@ -84,22 +84,22 @@ class Currency:
 
 
 def code_of(text: str) -> str:
-    """The ISO 4217 code that a code, a name, a plural or a sign means.
+    """The ISO 4217 code for a code, name, plural or sign.
 
     >>> [code_of(text) for text in ("usd", "US dollars", "euros", "€", "British pounds", "bucks")]
     ['USD', 'USD', 'EUR', 'EUR', 'GBP', 'USD']
 
     Raises:
-        ToolError: no current currency has this name, or several have it (names them).
+        ToolError: no current currency has this name, or several have it (the message lists them).
     """
-    asked = sanitize(text, MAX_NAME)
-    found = codes(asked)
-    if len(found) == 1:
-        return next(iter(found))
-    if found:
-        raise ToolError(f"{asked!r} can be {', '.join(sorted(found))}: give the ISO code")
+    name = sanitize(text, MAX_NAME)
+    matches = codes(name)
+    if len(matches) == 1:
+        return next(iter(matches))
+    if matches:
+        raise ToolError(f"{name!r} can be {', '.join(sorted(matches))}: give the ISO code")
     raise ToolError(
-        f"{asked!r} is not a currency of today: use an ISO code (USD, EUR) or a name (US dollar, Thai baht)"
+        f"{name!r} is not a currency of today: use an ISO code (USD, EUR) or a name (US dollar, Thai baht)"
     )
 
 
@@ -111,7 +111,7 @@ def _code(argument: str, text: str) -> str:
 
 
 def _money(amount: float, code: str) -> str:
-    """With the digits that the currency has (yen none), and with more where those would show nothing."""
+    """The amount with the currency's number of decimals (none for yen), or more if it is below 1."""
     from babel.numbers import get_currency_precision
 
     if 0 < amount < 1:

@@ -1,10 +1,10 @@
-"""From the name of a city to the place: coordinates, country and time zone, by Open-Meteo's geocoder.
+"""Finds a city by name: coordinates, country and time zone, from Open-Meteo's geocoder.
 
     find(api, "Paris")             Paris, Île-de-France, France (and that there are others)
     find(api, "Paris, Texas")      Paris, Texas, United States
 
-Of several places of one name the most populous is meant, unless a state or country follows the name.
-It knows inhabited places by name; no addresses, no coordinates.
+Of several places with the same name, the most populous is chosen, unless a state or country follows the name.
+Only names of inhabited places are found, not addresses or coordinates.
 
 Source: https://open-meteo.com/en/docs/geocoding-api (data: GeoNames, CC BY 4.0)
 """
@@ -18,12 +18,12 @@ from anthropic.lib.tools import ToolError
 from pydantic import Field
 
 from step2_tools.agent.tool import sanitize
-from step2_tools.tools.http import Api, Shape
+from step2_tools.tools.http import Api, ResponseModel
 
 URL = "https://geocoding-api.open-meteo.com/v1/search"
 MAX_NAME = 100
 
-# How people shorten states and countries that a model or a learner writes behind a city.
+# Short forms of states and countries that people and models write after a city's name.
 STATES_AND_COUNTRIES = (
     "al:alabama ak:alaska az:arizona ar:arkansas ca:california co:colorado ct:connecticut de:delaware "
     "fl:florida ga:georgia hi:hawaii id:idaho il:illinois in:indiana ia:iowa ks:kansas ky:kentucky "
@@ -36,14 +36,14 @@ STATES_AND_COUNTRIES = (
     "gb:united_kingdom britain:united_kingdom uae:united_arab_emirates holland:netherlands "
     "korea:south_korea"
 )
-SHORT = {
+FULL_NAMES = {
     short: name.replace("_", " ")
     for short, _, name in (pair.partition(":") for pair in STATES_AND_COUNTRIES.split())
 }
 
 
-class Place(Shape):
-    """One result of the geocoder; the fields that are used."""
+class Place(ResponseModel):
+    """One result of the geocoder, with the fields that we use."""
 
     name: str
     latitude: float
@@ -57,41 +57,41 @@ class Place(Shape):
 
     @property
     def label(self) -> str:
-        """Name, state and country, without saying anything twice in a row."""
+        """Name, state and country, without repetitions."""
         parts = [sanitize(part) for part in (self.name, self.admin1, self.country) if part]
         return ", ".join(part for i, part in enumerate(parts) if part not in parts[:i])
 
 
-class Answer(Shape):
-    """When nothing matches, `results` is missing."""
+class Places(ResponseModel):
+    """The geocoder's response; if nothing matches, it has no `results`."""
 
     results: list[Place] = Field(default_factory=list)
 
 
 @dataclass(frozen=True)
-class Found:
-    """The place that is meant, and the others that fit what was asked, most populous first."""
+class Match:
+    """The place that was chosen, and the other places that match the query, most populous first."""
 
     place: Place
     others: list[Place]
-    full: bool  # whether the state belongs to the label, because there are others of this name anywhere
+    show_state: bool  # because other places have the same name
 
     @property
     def label(self) -> str:
         """'Bangkok, Thailand', but 'Paris, Texas, United States'."""
-        if self.full or not self.place.country:
+        if self.show_state or not self.place.country:
             return self.place.label
         return self.place.model_copy(update={"admin1": ""}).label
 
     @property
-    def doubt(self) -> str:
-        """A remark for the summary when another place of the name is not much smaller."""
+    def note(self) -> str:
+        """A note for the summary if another place with this name is not much smaller; else empty."""
         if not self.others or self.others[0].population * 10 < self.place.population:
             return ""
         return f" (the largest of {len(self.others) + 1} places of this name)"
 
     def facts(self) -> dict[str, object]:
-        """What a result says about the choice."""
+        """The facts about the place for a tool's result."""
         facts: dict[str, object] = {"place": self.label, "country": sanitize(self.place.country)}
         if self.others:
             facts["other_places"] = [each.label for each in self.others[:5]]
@@ -99,16 +99,16 @@ class Found:
         return facts
 
 
-def find(api: Api, city: str) -> Found:
-    """The place a name means.
+def find(api: Api, city: str) -> Match:
+    """Find a place by name.
 
     Raises:
-        ToolError: no such city (or none in that state or country), or the geocoder fails.
+        ToolError: there is no such city (or none in that state or country), or the geocoder fails.
     """
-    asked = sanitize(city, MAX_NAME + 1)
-    if not asked.strip(" ,") or len(asked) > MAX_NAME:
+    query = sanitize(city, MAX_NAME + 1)
+    if not query.strip(" ,") or len(query) > MAX_NAME:
         raise ToolError(f"city must be the name of one city, of 1 to {MAX_NAME} characters")
-    name, *within = [part for part in asked.split(",") if part.strip()]
+    name, *within = [part for part in query.split(",") if part.strip()]
     places = _search(api, name)
     if not places and not within:  # "Portland Oregon" has no comma
         words = name.split()
@@ -119,24 +119,24 @@ def find(api: Api, city: str) -> Found:
                 return _choose(head, places, [tail])
         places = []
     if not places:
-        raise ToolError(_unknown(api, asked))
+        raise ToolError(_unknown(api, query))
     return _choose(name, places, within)
 
 
 def _search(api: Api, name: str) -> list[Place]:
     params = {"name": name.strip(), "count": "100", "language": "en", "format": "json"}
-    found = api.get("Open-Meteo's geocoder", URL, Answer, params).results
-    # Countries, mountains and airports have names too; they serve only when no inhabited place does.
-    return [each for each in found if each.feature_code.startswith("PPL")] or found
+    results = api.get("Open-Meteo's geocoder", URL, Places, params).results
+    # Countries, mountains and airports count only if no inhabited place has the name.
+    return [each for each in results if each.feature_code.startswith("PPL")] or results
 
 
-def _choose(name: str, places: list[Place], within: list[str]) -> Found:
-    """The most populous of exactly this name; of all results when none has it (another spelling).
+def _choose(name: str, places: list[Place], within: list[str]) -> Match:
+    """The most populous place with exactly this name; if none has it (another spelling), of all results.
 
     Raises:
-        ToolError: none lies in the states and countries of `within`; says where there are some.
+        ToolError: no place is in all states and countries of `within` (the message names others).
     """
-    exact = [each for each in places if folded(each.name) == folded(name)]
+    exact = [each for each in places if normalize_name(each.name) == normalize_name(name)]
     ordered = sorted(exact or places, key=lambda each: -each.population)
     fitting = [each for each in ordered if all(_is_in(each, part) for part in within)]
     if not fitting:
@@ -146,26 +146,26 @@ def _choose(name: str, places: list[Place], within: list[str]) -> Found:
         )
     first = fitting[0]
     same = [each for each in ordered if each.name == first.name and each is not first]
-    return Found(first, [each for each in same if each in fitting], full=bool(same))
+    return Match(first, [each for each in same if each in fitting], show_state=bool(same))
 
 
-def _is_in(place: Place, part: str) -> bool:
-    """Whether the place lies in the state or country of this name."""
-    wanted = folded(part).removeprefix("the ")
-    names = {folded(each) for each in (place.admin1, place.country, place.country_code) if each}
-    return wanted in names or SHORT.get(wanted, wanted) in names
+def _is_in(place: Place, region: str) -> bool:
+    """Whether the place is in the state or country with this name."""
+    wanted = normalize_name(region).removeprefix("the ")
+    names = {normalize_name(each) for each in (place.admin1, place.country, place.country_code) if each}
+    return wanted in names or FULL_NAMES.get(wanted, wanted) in names
 
 
-def folded(text: str) -> str:
-    """Without case, accents, dots and needless space: 'São  Paulo' is 'sao paulo', 'D.C.' is 'dc'."""
+def normalize_name(text: str) -> str:
+    """The text without case, accents, dots and extra spaces: 'São  Paulo' is 'sao paulo', 'D.C.' is 'dc'."""
     bare = unicodedata.normalize("NFKD", text.casefold()).replace(".", "")
     return " ".join("".join(char for char in bare if not unicodedata.combining(char)).split())
 
 
-def _unknown(api: Api, asked: str) -> str:
+def _unknown(api: Api, query: str) -> str:
     if api.sample_date:
         return (
-            f"{asked!r} is not among the cities of the sample data (Bangkok, London, Paris, Tokyo, …); "
+            f"{query!r} is not among the cities of the sample data (Bangkok, London, Paris, Tokyo, …); "
             "run without --offline"
         )
-    return f"no city named {asked!r} was found; check the spelling, or name a larger city nearby"
+    return f"no city named {query!r} was found; check the spelling, or name a larger city nearby"

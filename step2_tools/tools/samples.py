@@ -1,10 +1,10 @@
-"""Sample data in place of the real services: a transport under the very same client.
+"""Sample data in place of the real services: an HTTP transport for the same client.
 
     Api(transport=transport(), sample_date=sample_date())
 
-Everything above the wire runs as with the real services: parsing, checks, choice of the city. samples/*.json
-hold answers in the services' shapes. They are made up: nobody measured that weather or paid those prices.
-What is not in them gets the service's own "no": no results, 404, 422.
+All other code runs as with the real services: parsing, checks, choice of the city. samples/*.json contain
+responses in the services' formats. They are made up: nobody measured that weather or paid those prices. For
+anything else the response is the one that the service would give: no results, 404, 422.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from typing import Any
 
 import httpx2
 
-from step2_tools.tools.places import folded
+from step2_tools.tools.places import normalize_name
 
 FOLDER = Path(__file__).with_name("samples")
 LEGAL_FORMS = "inc|incorporated|corp|corporation|company|co|plc|ag|se|sa|nv|ltd|limited|group|holdings?"
-ALIKE = 0.86  # how near a misspelt name must be; the real searches forgive about as much
+MIN_SIMILARITY = 0.86  # of a misspelt name; the real searches tolerate about as much
 
 
 def transport() -> httpx2.BaseTransport:
-    """Answers each service's addresses from the files, and refuses every other address."""
+    """A transport that answers the services' URLs from the files and any other URL with 404."""
     return httpx2.MockTransport(_answer)
 
 
@@ -36,14 +36,14 @@ def sample_date() -> str:
 
 
 def _answer(request: httpx2.Request) -> httpx2.Response:
-    asked, path = request.url.params, request.url.path
+    params, path = request.url.params, request.url.path
     match request.url.host:
         case "geocoding-api.open-meteo.com":
-            return httpx2.Response(200, json=_geocoded(asked["name"]))
+            return httpx2.Response(200, json=_geocoded(params["name"]))
         case "api.open-meteo.com":
-            return _forecast(f"{float(asked['latitude']):.2f},{float(asked['longitude']):.2f}")
+            return _forecast(f"{float(params['latitude']):.2f},{float(params['longitude']):.2f}")
         case "query1.finance.yahoo.com" if path.endswith("/search"):
-            return httpx2.Response(200, json=_companies(asked["q"]))
+            return httpx2.Response(200, json=_companies(params["q"]))
         case "query1.finance.yahoo.com":
             return _chart(path.rsplit("/", 1)[-1])
         case "api.frankfurter.dev":
@@ -52,14 +52,14 @@ def _answer(request: httpx2.Request) -> httpx2.Response:
 
 
 def _geocoded(name: str) -> dict[str, Any]:
-    """All places of the name, or of the name in the sample data most like it."""
+    """All places with the name, or with the most similar name in the sample data."""
     file = _file("geocoding")
     places: dict[str, list[Any]] = {}
     for each in file["results"]:
-        places.setdefault(folded(each["name"]), []).append(each)
-    aliases = {alias: places[folded(name)] for alias, name in file["aliases"].items()}
-    found = _nearest(name, {**aliases, **places})
-    return {"results": found, "generationtime_ms": 0.5} if found else {"generationtime_ms": 0.5}
+        places.setdefault(normalize_name(each["name"]), []).append(each)
+    aliases = {alias: places[normalize_name(name)] for alias, name in file["aliases"].items()}
+    results = _most_similar(name, {**aliases, **places})
+    return {"results": results, "generationtime_ms": 0.5} if results else {"generationtime_ms": 0.5}
 
 
 def _forecast(place: str) -> httpx2.Response:
@@ -78,7 +78,7 @@ def _companies(text: str) -> dict[str, Any]:
     names = {symbol.casefold(): symbol for symbol in metas}
     names |= {_company(meta["longName"]): symbol for symbol, meta in metas.items()}
     names |= _file("chart")["aliases"]
-    symbol = _nearest(_company(text), names)
+    symbol = _most_similar(_company(text), names)
     if not symbol:
         return {"count": 0, "quotes": []}
     hit = {"symbol": symbol, "longname": metas[symbol]["longName"], "quoteType": "EQUITY"}
@@ -95,7 +95,7 @@ def _chart(symbol: str) -> httpx2.Response:
 
 
 def _rate(base: str, quote: str) -> httpx2.Response:
-    """From the two rates to the euro, as the services make their cross rates."""
+    """The cross rate from both currencies' rates to the euro."""
     file = _file("rates")
     per_euro = {"EUR": 1.0, **{row["quote"]: row["rate"] for row in file["rows"]}}
     if base not in per_euro or quote not in per_euro:
@@ -104,18 +104,19 @@ def _rate(base: str, quote: str) -> httpx2.Response:
     return httpx2.Response(200, json={"date": file["date"], "base": base, "quote": quote, "rate": rate})
 
 
-def _nearest(text: str, names: dict[str, Any]) -> Any:
-    wanted = folded(text)
+def _most_similar(text: str, names: dict[str, Any]) -> Any:
+    wanted = normalize_name(text)
     if wanted in names:
         return names[wanted]
-    # Short names are one slip apart from each other: Laos is not Lagos.
-    near = difflib.get_close_matches(wanted, names, n=1, cutoff=ALIKE) if len(wanted) > 4 else []
+    if len(wanted) <= 4:  # short names differ in one letter only: Laos is not Lagos
+        return None
+    near = difflib.get_close_matches(wanted, names, n=1, cutoff=MIN_SIMILARITY)
     return names[near[0]] if near else None
 
 
 def _company(name: str) -> str:
-    """Without the legal form: 'The Coca-Cola Company' is 'coca-cola'."""
-    bare = re.sub(r"[,.]|'s?\b", "", folded(name)).removeprefix("the ")
+    """The name without its legal form: 'The Coca-Cola Company' is 'coca-cola'."""
+    bare = re.sub(r"[,.]|'s?\b", "", normalize_name(name)).removeprefix("the ")
     return re.sub(r"\s*&$", "", re.sub(rf"\s+({LEGAL_FORMS}|stock|shares?)\b", "", bare)).strip()
 
 

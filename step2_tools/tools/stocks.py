@@ -1,10 +1,10 @@
-"""The stock tool: the latest price of a share, from Yahoo's chart and search endpoints, which want no key.
+"""The stock tool: the latest price of a share, from Yahoo's chart and search endpoints, which need no key.
 
     Stocks(api).get_stock_price("Apple")
     {"summary": "Apple Inc. (AAPL) is at 231.25 USD, up 1.20 (0.52 %) since the previous close; ...", ...}
 
-The endpoints are unofficial and have no documentation: they may change or refuse any day. Prices may be
-delayed, and none of it is advice.
+The endpoints are unofficial and undocumented: they may change or stop working any day. Prices may be delayed
+and are not investment advice.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from anthropic.lib.tools import ToolError
 from pydantic import Field
 
 from step2_tools.agent.tool import result, sanitize
-from step2_tools.tools.http import Api, Refused, Shape
+from step2_tools.tools.http import Api, ResponseModel, ServiceRefused
 
 CHART = "https://query1.finance.yahoo.com/v8/finance/chart/"
 SEARCH = "https://query1.finance.yahoo.com/v1/finance/search"
@@ -26,8 +26,8 @@ SYMBOL = re.compile(r"[A-Z0-9^][A-Z0-9.\-=]{0,11}")
 MAX_NAME = 60
 
 
-class Meta(Shape):
-    """`chart.result[0].meta`. With range=1d the close before the chart is that of the day before."""
+class Meta(ResponseModel):
+    """`chart.result[0].meta`. With range=1d, `chartPreviousClose` is the previous day's close."""
 
     symbol: str
     regularMarketPrice: float
@@ -40,39 +40,39 @@ class Meta(Shape):
     gmtoffset: int = 0
 
 
-class Result(Shape):
-    """One series of the chart; only its head is used."""
+class Result(ResponseModel):
+    """One series of the chart, of which we only use the metadata."""
 
     meta: Meta
 
 
-class Results(Shape):
-    """`result` is null when there is an error."""
+class Results(ResponseModel):
+    """The series; `result` is null if there was an error."""
 
     result: list[Result] | None = None
 
 
-class Chart(Shape):
-    """The whole answer."""
+class Chart(ResponseModel):
+    """The chart endpoint's response."""
 
     chart: Results
 
 
-class Match(Shape):
-    """One hit of the search."""
+class Match(ResponseModel):
+    """One search result."""
 
     symbol: str
     quoteType: str = ""
 
 
-class Matches(Shape):
-    """Hits, best first; news and lists are ignored."""
+class Matches(ResponseModel):
+    """The search endpoint's response: results, best first. Its news and lists are ignored."""
 
     quotes: list[Match] = Field(default_factory=list)
 
 
 class Stocks:
-    """Holds the client; its method is the tool."""
+    """The client; the method is the tool."""
 
     def __init__(self, api: Api) -> None:
         self.api = api
@@ -86,67 +86,68 @@ class Stocks:
         Raises:
             ToolError: no such company, or the service fails.
         """
-        asked = sanitize(symbol, MAX_NAME + 1)
-        if not asked or len(asked) > MAX_NAME:
+        query = sanitize(symbol, MAX_NAME + 1)
+        if not query or len(query) > MAX_NAME:
             raise ToolError(f"symbol must be a ticker symbol or company name, of 1 to {MAX_NAME} characters")
-        meta = self._quote(asked.removeprefix("$"))
+        meta = self._quote(query.removeprefix("$"))
         if meta is None:
-            raise ToolError(self._unknown(asked))
+            raise ToolError(self._unknown(query))
         symbol, name = sanitize(meta.symbol, 20), sanitize(meta.longName or meta.shortName or "")
-        price, before, at = meta.regularMarketPrice, meta.chartPreviousClose, _time(meta)
-        said = f"{f'{name} ({symbol})' if name else symbol} is at {_money(price)} {_currency(meta.currency)}"
+        price, previous, time = meta.regularMarketPrice, meta.chartPreviousClose, _time(meta)
+        company = f"{name} ({symbol})" if name else symbol
+        summary = f"{company} is at {_money(price)} {_currency(meta.currency)}"
         change = percent = None
-        if before:
-            change, percent = price - before, (price - before) / before * 100
+        if previous:
+            change, percent = price - previous, (price - previous) / previous * 100
             direction = "up" if change > 0 else "down" if change < 0 else "unchanged,"
-            said += f", {direction} {_money(abs(change))} ({abs(percent):.2f} %) since the previous close"
+            summary += f", {direction} {_money(abs(change))} ({abs(percent):.2f} %) since the previous close"
         facts = {
             "symbol": symbol,
             "name": name or None,
             "price": price,
             "currency": meta.currency,
-            "as_of": at,
+            "as_of": time,
             "change": None if change is None else round(change, 4),
             "change_percent": None if percent is None else round(percent, 2),
             "exchange": sanitize(meta.fullExchangeName) if meta.fullExchangeName else None,
         }
-        return result(f"{said}; price as of {at}.", facts, SOURCE, self.api.sample_date)
+        return result(f"{summary}; price as of {time}.", facts, SOURCE, self.api.sample_date)
 
-    def _quote(self, asked: str) -> Meta | None:
-        """In capitals it may be a symbol ('IBM'), so that is tried first; anything else is a name."""
-        if SYMBOL.fullmatch(asked) and (found := self._chart(asked)):
-            return found
-        symbol = self._find(asked)
+    def _quote(self, query: str) -> Meta | None:
+        """The quote for a symbol or name: capitals ('IBM') are tried as a symbol first."""
+        if SYMBOL.fullmatch(query) and (meta := self._chart(query)):
+            return meta
+        symbol = self._search(query)
         return self._chart(symbol) if symbol and SYMBOL.fullmatch(symbol) else None
 
-    def _find(self, name: str) -> str | None:
-        """The symbol of the best match. Shares only: the search also knows options, funds and coins."""
+    def _search(self, name: str) -> str | None:
+        """The symbol of the best match; only shares, funds (ETFs) and indices, not options or coins."""
         params = {"q": name, "quotesCount": "10", "newsCount": "0"}
         hits = self.api.get("Yahoo", SEARCH, Matches, params).quotes
         return next((hit.symbol for hit in hits if hit.quoteType in ("EQUITY", "ETF", "INDEX")), None)
 
     def _chart(self, symbol: str) -> Meta | None:
         """The latest price; None if there is no such symbol."""
-        symbol = re.sub(r"^([A-Z]+)\.([AB])$", r"\1-\2", symbol)  # a class of shares: BRK.B is BRK-B there
+        symbol = re.sub(r"^([A-Z]+)\.([AB])$", r"\1-\2", symbol)  # Yahoo writes share class BRK.B as BRK-B
         try:
-            answer = self.api.get("Yahoo", CHART + quote(symbol), Chart, {"range": "1d", "interval": "1d"})
-        except Refused as error:
+            response = self.api.get("Yahoo", CHART + quote(symbol), Chart, {"range": "1d", "interval": "1d"})
+        except ServiceRefused as error:
             if error.status in (400, 404, 422):
                 return None
             raise
-        return answer.chart.result[0].meta if answer.chart.result else None
+        return response.chart.result[0].meta if response.chart.result else None
 
-    def _unknown(self, asked: str) -> str:
+    def _unknown(self, query: str) -> str:
         if self.api.sample_date:
             return (
-                f"{asked!r} is not among the companies of the sample data (Apple, Tesla, Toyota, …); "
+                f"{query!r} is not among the companies of the sample data (Apple, Tesla, Toyota, …); "
                 "run without --offline"
             )
-        return f"no stock was found for {asked!r}; use a ticker symbol (AAPL) or the name of a listed company"
+        return f"no stock was found for {query!r}; use a ticker symbol (AAPL) or the name of a listed company"
 
 
 def _time(meta: Meta) -> str:
-    """When the price was made, in the exchange's time zone."""
+    """The time of the price, in the exchange's time zone."""
     try:
         zone = timezone(timedelta(seconds=meta.gmtoffset))
         return datetime.fromtimestamp(meta.regularMarketTime, zone).isoformat(sep=" ", timespec="minutes")
@@ -155,7 +156,7 @@ def _time(meta: Meta) -> str:
 
 
 def _money(amount: float) -> str:
-    """Two digits, more for pennies: 231.25, 0.0042."""
+    """The amount with two decimals, or four digits below 1: 231.25, 0.0042."""
     return f"{amount:,.2f}" if amount >= 1 or amount == 0 else f"{amount:.4g}"
 
 

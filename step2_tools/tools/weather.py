@@ -1,9 +1,10 @@
-"""The weather tool: Open-Meteo's forecast for a city, now or on one of the next seven days.
+"""The weather tool: Open-Meteo's forecast for a city, for now or one of seven days.
 
     Weather(api).get_weather("Bangkok", day="tomorrow")
     {"summary": "In Bangkok, Thailand on Saturday, 21 November it will be 24 to 32 °C, ...", ...}
 
-Days are the city's own: "today" in Auckland is not "today" in Honolulu. It knows no past and no eighth day.
+Days are in the city's time zone: "today" in Auckland is not "today" in Honolulu. Seven days are available,
+from today.
 
 Source: https://open-meteo.com/en/docs (weather data CC BY 4.0, no key, 10,000 calls a day)
 """
@@ -17,19 +18,10 @@ from anthropic.lib.tools import ToolError
 
 from step2_tools.agent.tool import result
 from step2_tools.tools import places
-from step2_tools.tools.http import Api, Shape
+from step2_tools.tools.http import Api, ResponseModel
 
 URL = "https://api.open-meteo.com/v1/forecast"
 SOURCE = "Weather data by Open-Meteo.com (CC BY 4.0)"
-CURRENT = ("temperature_2m", "apparent_temperature", "relative_humidity_2m", "weather_code", "wind_speed_10m")
-DAILY = (
-    "weather_code",
-    "temperature_2m_max",
-    "temperature_2m_min",
-    "precipitation_sum",
-    "precipitation_probability_max",
-    "wind_speed_10m_max",
-)
 
 Unit = Literal["celsius", "fahrenheit"]
 Day = Literal[
@@ -80,15 +72,15 @@ SKY = {
 }
 
 
-# The service is always asked in °C, km/h and mm.
+# Requests to the service always use °C, km/h and mm.
 UNITS = {
     "celsius": {"temperature": "°C", "wind": "km/h", "rain": "mm"},
     "fahrenheit": {"temperature": "°F", "wind": "mph", "rain": "inch"},
 }
 
 
-class Current(Shape):
-    """The weather now; `time` is the city's own."""
+class Current(ResponseModel):
+    """The weather now; `time` is the city's local time."""
 
     time: datetime
     temperature_2m: float
@@ -98,8 +90,8 @@ class Current(Shape):
     wind_speed_10m: float
 
 
-class Daily(Shape):
-    """One list entry a day; null where the model gives nothing."""
+class Daily(ResponseModel):
+    """Lists with one item per day; null if the weather model has no value."""
 
     time: list[date]
     weather_code: list[int | None]
@@ -110,15 +102,15 @@ class Daily(Shape):
     wind_speed_10m_max: list[float | None]
 
 
-class Forecast(Shape):
-    """The part of the forecast that is used."""
+class Forecast(ResponseModel):
+    """The part of the response that we use."""
 
     current: Current
     daily: Daily
 
 
 class Weather:
-    """Holds the client; its method is the tool."""
+    """The client; the method is the tool."""
 
     def __init__(self, api: Api) -> None:
         self.api = api
@@ -134,40 +126,46 @@ class Weather:
         Raises:
             ToolError: no such city, or the service fails.
         """
-        found = places.find(self.api, city)
-        forecast = self._forecast(found.place)
+        match = places.find(self.api, city)
+        forecast = self._forecast(match.place)
         today = forecast.current.time.date()
         which = today + timedelta(days=days_ahead(day, today))
         units = UNITS[unit]
         facts = _of_day(forecast.daily, which, unit)
-        said = _day_in_words(facts, units)
+        text = _day_in_words(facts, units)
         if which == today:
             now = _now(forecast.current, unit)
             percent = now["humidity_percent"]
             humidity = "" if percent is None else f"humidity {percent:.0f} %, "
-            said = f"it is {now['temperature']} {units['temperature']} now, {now['sky']}, " + (
-                f"{humidity}wind {now['wind']} {units['wind']}; today {said}"
+            text = (
+                f"it is {now['temperature']} {units['temperature']} now, {now['sky']}, "
+                f"{humidity}wind {now['wind']} {units['wind']}; today {text}"
             )
             facts = {"now": now, **facts}
         else:
-            said = f"on {which:%A}, {which.day} {which:%B} it will be {said}"
-        facts = {**found.facts(), "date": which.isoformat(), **facts, "units": units}
-        return result(f"In {found.label}{found.doubt} {said}.", facts, SOURCE, self.api.sample_date)
+            text = f"on {which:%A}, {which.day} {which:%B} it will be {text}"
+        facts = {**match.facts(), "date": which.isoformat(), **facts, "units": units}
+        return result(f"In {match.label}{match.note} {text}.", facts, SOURCE, self.api.sample_date)
 
     def _forecast(self, place: places.Place) -> Forecast:
         params = {
             "latitude": f"{place.latitude:.4f}",
             "longitude": f"{place.longitude:.4f}",
-            "current": ",".join(CURRENT),
-            "daily": ",".join(DAILY),
+            "current": _variables(Current),
+            "daily": _variables(Daily),
             "timezone": "auto",
             "forecast_days": "7",
         }
         return self.api.get("Open-Meteo", URL, Forecast, params)
 
 
+def _variables(model: type[ResponseModel]) -> str:
+    """The names that a request lists; `time` comes with every response."""
+    return ",".join(name for name in model.model_fields if name != "time")
+
+
 def days_ahead(day: str, today: date) -> int:
-    """How many days from `today` the day lies: 0 to 6.
+    """The number of days from `today` to the day, 0 to 6.
 
     >>> days_ahead("monday", date(2026, 11, 20))  # a Friday
     3
@@ -205,16 +203,16 @@ def _now(current: Current, unit: Unit) -> dict[str, Any]:
 
 
 def _day_in_words(day: dict[str, Any], units: dict[str, str]) -> str:
-    """'24 to 32 °C, light rain, 60 % chance of rain, wind up to 14 km/h'; what is unknown is left out."""
-    known = [str(day[key]) for key in ("low", "high") if day[key] is not None]
-    said = [f"{' to '.join(known)} {units['temperature']}"] if known else []
-    said.append(day["sky"])
+    """'24 to 32 °C, light rain, 60 % chance of rain, wind up to 14 km/h', without unknown values."""
+    limits = [str(day[key]) for key in ("low", "high") if day[key] is not None]
+    parts = [f"{' to '.join(limits)} {units['temperature']}"] if limits else []
+    parts.append(day["sky"])
     if day["chance_of_rain_percent"] is not None:
-        what = "snow" if "snow" in day["sky"] else "rain"
-        said.append(f"{day['chance_of_rain_percent']:.0f} % chance of {what}")
+        kind = "snow" if "snow" in day["sky"] else "rain"
+        parts.append(f"{day['chance_of_rain_percent']:.0f} % chance of {kind}")
     if day["wind_up_to"] is not None:
-        said.append(f"wind up to {day['wind_up_to']} {units['wind']}")
-    return ", ".join(said)
+        parts.append(f"wind up to {day['wind_up_to']} {units['wind']}")
+    return ", ".join(parts)
 
 
 def _sky(code: int | None) -> str:

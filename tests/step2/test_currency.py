@@ -2,7 +2,7 @@ import httpx2
 import pytest
 
 from step2_tools.agent.tool import FunctionTool
-from step2_tools.tools.currencies import MEANT
+from step2_tools.tools.currencies import EXTRA_NAMES
 from step2_tools.tools.currency import Currency, code_of
 from tests.step2.fake_services import facts, refusal, service
 
@@ -125,4 +125,4 @@ def test_an_unknown_currency_is_refused_with_what_is_allowed(name):
 
 
 def test_every_code_in_the_table_of_meanings_is_a_currency_of_today():
-    assert {code: code_of(code) for code in MEANT} == {code: code for code in MEANT}
+    assert {code: code_of(code) for code in EXTRA_NAMES} == {code: code for code in EXTRA_NAMES}

@@ -1,13 +1,13 @@
 import httpx2
 import pytest
 
-from step2_tools.tools.http import Refused, Shape
+from step2_tools.tools.http import ResponseModel, ServiceRefused
 from tests.step2.fake_services import refusal, service
 
 URL = "https://api.example.org/v1/thing"
 
 
-class Thing(Shape):
+class Thing(ResponseModel):
     size: float
 
 
@@ -67,7 +67,7 @@ def test_a_connection_that_fails_is_tried_again_and_then_named(error, line):
 @pytest.mark.parametrize("status", [400, 404])
 def test_a_refusal_is_not_retried(status):
     api, seen = service(httpx2.Response(status, json={"error": True, "reason": "no\nsuch\x1b[31m thing"}))
-    with pytest.raises(Refused, match=r"Example refused the request: no such\[31m thing") as error:
+    with pytest.raises(ServiceRefused, match=r"Example refused the request: no such\[31m thing") as error:
         get(api)
     assert error.value.status == status
     assert len(seen) == 1

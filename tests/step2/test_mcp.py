@@ -202,12 +202,12 @@ def test_a_server_that_cannot_be_used_is_named(refused, api, monkeypatch, addres
     ],
 )
 def test_schemas(schema, fits):
-    assert mcp._fits(schema) is fits
+    assert mcp._is_usable(schema) is fits
 
 
 def test_a_schemas_words_are_cut_and_its_values_stay():
     words = {"title": "a\u200bb", "description": "x" * 900, "enum": ["a  b"]}
-    cleaned = mcp._cleaned({"type": "object", "properties": {"title": words, "description": {}}})
+    cleaned = mcp._sanitize_schema({"type": "object", "properties": {"title": words, "description": {}}})
     assert cleaned["properties"]["title"] == {
         "title": "ab",
         "description": "x" * 299 + "…",

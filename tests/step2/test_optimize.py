@@ -101,7 +101,7 @@ def test_nothing_is_saved_where_nothing_is_better(optimized, tmp_path):
 def test_a_server_that_fails_later_ends_the_search_in_one_line(api, optimized, monkeypatch):
     overloaded = {"status": 529, "error": "Overloaded"}
     monkeypatch.setattr(api, "_reply", lambda body: overloaded if len(api.requests) > 16 else reply(body))
-    with pytest.raises(UserError, match="the search was given up: the server is overloaded"):
+    with pytest.raises(UserError, match="the search failed: the server is overloaded"):
         optimized(dev=labelled("dev", CITIES * 3))
 
 
