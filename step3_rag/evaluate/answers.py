@@ -138,7 +138,7 @@ def has_reference(answer: str, reference: str) -> bool:
     def words(text: str) -> str:
         """Words and numbers in lower case, without articles, as in SQuAD's evaluation."""
         found = re.findall(r"\w+(?:[.,]\d+)*", text.lower())
-        return " ".join(["", *(word for word in found if word not in ("a", "an", "the")), ""])
+        return f" {' '.join(word for word in found if word not in ('a', 'an', 'the'))} "
 
     text = words(answer)
     return words(reference) in text or all(words(part) in text for part in reference.split(" and "))

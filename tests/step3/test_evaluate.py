@@ -126,6 +126,7 @@ def test_the_figures_of_answers_with_and_without_abstaining(abstain, expected):
         ("Notice is 160 days.", "60 days", False),
         ("the  OSLO,office", "an Oslo office.", True),
         ("EUR 40", "EUR 40,000", False),
+        ("25 days", "A", False),  # nothing is left of the reference
     ],
 )
 def test_an_answer_has_a_reference_word_by_word(answer, reference, right):
