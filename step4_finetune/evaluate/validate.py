@@ -77,7 +77,7 @@ def _measured(name: str, pairs: Sequence[tuple[bool, bool]]) -> dict[str, Any]:
 
 
 def kappa(pairs: Sequence[tuple[bool, bool]]) -> float | None:
-    """Cohen's kappa (1960): agreement beyond chance, from 0 for chance to 1; None if all labels are equal.
+    """Cohen's kappa (1960): agreement beyond chance, 1 if full, 0 if it is chance; None if all are equal.
 
     >>> kappa([(True, True), (True, False), (False, False), (False, False)])
     0.5
