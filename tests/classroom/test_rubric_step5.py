@@ -2,6 +2,7 @@
 
 import pytest
 
+from classroom.rubrics.databases import NoDatabase, select
 from tests.classroom.rubric_helpers import lost
 
 PRICES, TAKE = "step5_serving.telemetry.prices:cost_of", "step5_serving.api.rates:Rates.take"
@@ -98,3 +99,10 @@ OTHER_WAYS = {
 @pytest.mark.parametrize("way", OTHER_WAYS)
 def test_another_right_way_costs_nothing(way):
     assert lost("step5", OTHER_WAYS[way]) == 0
+
+
+@pytest.mark.parametrize("call", ["ms LIKE '%a'", "instr(ms, 'a')", "replace(ms, 'a', 'b')"])
+def test_a_statement_calls_quick_functions_only(call):
+    """The time limit can't stop a slow function: SQLite looks at the clock only between calls."""
+    with pytest.raises(NoDatabase, match="not authorized to use function"):
+        select(f"SELECT {call} AS p50 FROM measured", "measured", ["ms"], [["aaa"]])
