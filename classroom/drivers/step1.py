@@ -9,8 +9,6 @@ from typing import Any
 import torch
 from transformers import DynamicCache, LlamaConfig
 
-from step1_foundations import int8
-
 # Takes a cache's number (0: an empty one), the ids that a forward reads, and for how many places logits are
 # wanted; returns the logits of these places and the number of the cache after them.
 Forward = Callable[[int, list[int], int], tuple[list[list[float]], int]]
@@ -55,6 +53,8 @@ def generator(seed: int) -> torch.Generator:
 
 def quantized(weight: torch.Tensor, dtype: str, zero: int) -> list[tuple[torch.Tensor, torch.Tensor, bool]]:
     """The same matrix twice through `quantize_rows`; the scale of a row of zeros may be any finite number."""
+    from step1_foundations import int8  # not above: an error in this file must not spoil other exercises
+
     weight, found = weight.to(getattr(torch, dtype)), []
     for _ in range(2):
         rounded, scale = int8.quantize_rows(weight)

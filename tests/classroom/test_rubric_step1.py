@@ -8,7 +8,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from tests.classroom.rubric_helpers import lost, of_wrong, points, written
+from classroom.assignment import spec
+from classroom.grading.grade import grade
+from tests.classroom.rubric_helpers import Plain, lost, of_wrong, points, written
 
 PENALTY, TOP_P = "step1_foundations.sampling:penalize_repetition", "step1_foundations.sampling:keep_top_p"
 BITS, RMS_NORM = "step1_foundations.next_token:bits", "step1_foundations.block:rms_norm"
@@ -125,3 +127,13 @@ def test_junk_is_wrong_and_no_test_breaks_on_it(junk):
     wrong = dict.fromkeys(written("step1"), lambda *_args, **_kwargs: junk)
     outcomes = of_wrong("step1", {**wrong, GENERATE: junk_to_the_model})  # raises where a test is broken
     assert points(outcomes) == 0
+
+
+def test_an_error_in_one_file_costs_no_points_of_another(tmp_path):
+    folder = tmp_path / "ada" / "step1_foundations"
+    folder.mkdir(parents=True)
+    for name in ("generate.py", "sampling.py"):
+        (folder / name).write_bytes((spec.ROOT / "step1_foundations" / name).read_bytes())
+    (folder / "int8.py").write_text("def quantize_rows(")
+    result = grade(tmp_path / "ada", "step1", seed=1, open_worker=Plain, only=["test_write_small"])
+    assert {item.id: item.score for item in result.items if item.score} == {"1.8": 5}
