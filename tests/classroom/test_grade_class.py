@@ -202,6 +202,16 @@ def test_the_grader_is_its_code_and_the_reference(tmp_path, monkeypatch):
     a = assignment("step3")
     before = class_run._grader(a)
     (tmp_path / "fuse.py").write_text("another reference")
+    hashed = class_run.classroom_files
+
+    def with_other_words(*patterns):
+        return {
+            name: b"x" if name.endswith("words.txt") else each for name, each in hashed(*patterns).items()
+        }
+
+    with monkeypatch.context() as other:
+        other.setattr(class_run, "classroom_files", with_other_words)
+        assert class_run._grader(a) != before  # inputs are drawn from these words
     files = sources(a.packages)
     monkeypatch.setattr(class_run, "sources", lambda _packages: {**files, FILE: tmp_path / "fuse.py"})
     assert class_run._grader(a) != before
