@@ -32,8 +32,8 @@ IGNORED += ".classroom.json\n"  # of hint
 # The parts of `classroom` that learners get: the commands, and what runs the public tests.
 FOR_LEARNERS = [
     *("learner/*.py", "assignment/__init__.py", "assignment/rubric.py", "drivers/__init__.py"),
-    *("intake/__init__.py", "intake/harmless.py", "rubrics/__init__.py"),
-    *("grading/__init__.py", "grading/callbacks.py", "grading/calls.py", "grading/compare.py"),
+    *("rubrics/__init__.py", "grading/__init__.py", "grading/callbacks.py", "grading/calls.py"),
+    "grading/compare.py",
     *("grading/draw.py", "grading/expected.py", "grading/runner.py", "grading/submission.py"),
     *("grading/words.txt", "protocol/__init__.py", "protocol/arrays.py", "protocol/objects.py"),
     "protocol/wire.py",

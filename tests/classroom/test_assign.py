@@ -1,5 +1,6 @@
 """An assignment stands alone, reveals no solution, and is written whole or not at all."""
 
+import ast
 import hashlib
 import json
 import re
@@ -241,9 +242,23 @@ def test_a_line_of_a_solution_is_found_anywhere(leaky):
 def test_no_starter_reveals_a_solution(number, monkeypatch):
     monkeypatch.setattr(assign, "record", lambda *_: (Expected(0, {}), {}))  # of values, which takes a while
     made = assignment(str(number))
-    row = prove._solutions(made, assign.starter(made, 0))
+    files = assign.starter(made, 0)
+    row = prove._solutions(made, files)
     assert row.holds, row.detail
     assert prove._exercises(made).holds
+    missing = {module for module in imported_from_classroom(files) if f"{module}.py" not in files}
+    assert missing == set()
+
+
+def imported_from_classroom(files):
+    """The modules of this package that the Python files of a starter import, as paths without an ending."""
+    found = set()
+    for name in files:
+        for node in ast.walk(ast.parse(files[name])) if name.endswith(".py") else ():
+            if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("classroom"):
+                found |= {node.module, *(f"{node.module}.{each.name}" for each in node.names)}
+    paths = {module.replace(".", "/") for module in found}
+    return {path for path in paths if (ROOT / f"{path}.py").exists()}
 
 
 def result(score, status):
