@@ -188,4 +188,4 @@ def test_the_demo_runs_every_step(tmp_path, flags):
     assert all(title in table for title in titles)
     html = (tmp_path / "out" / "index.html").read_text()
     assert html.count("<article ") == len(titles)
-    assert html.count("data:image/png") >= 4  # embeddings, attention, logit lens, stages
+    assert html.count("data:image/png") >= 3  # embeddings, attention, logit lens
