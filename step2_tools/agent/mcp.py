@@ -71,7 +71,7 @@ def connect(addresses: Sequence[str], own: Tools, ask: Ask) -> Iterator[list[Nee
         try:
             for address in addresses:
                 connections.append(_Connection(portal, address))
-                origin = f"of {connections[-1].label}, asked once"
+                origin = f"from {connections[-1].label}; your answer applies to all calls of this tool"
                 for tool in connections[-1].tools({tool.name for tool in (*own, *tools)}):
                     tools.append(NeedsApproval(tool, ask, once=True, origin=origin))
             yield tools
