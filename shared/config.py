@@ -1,4 +1,4 @@
-"""The settings of all five steps. Flags override the environment, that overrides `.env`, then come defaults.
+"""The settings of all five steps, from flags, the environment, `.env` or defaults: the first one wins.
 
     $ ROADMAP_MODEL=tiny python -m shared config
     setting   value   from

@@ -109,7 +109,11 @@ def neighbours(table: torch.Tensor, ids: list[int], k: int) -> list[tuple[int, f
 
 
 def project_to_plane(vectors: torch.Tensor) -> tuple[torch.Tensor, float]:
-    """Project (n, d) vectors to their plane of largest variance (PCA): coordinates (n, 2), share of it."""
+    """Project (n, d) vectors to their plane of largest variance (PCA).
+
+    Returns:
+        Coordinates (n, 2), and the plane's share of the variance.
+    """
     centered = vectors - vectors.mean(dim=0)
     left, sizes, _ = torch.linalg.svd(centered, full_matrices=False)
     variance = sizes**2
