@@ -47,7 +47,8 @@ class Store(common.ChunkStore):
             # Otherwise the library would go on using files that it holds open though they were deleted.
             SharedSystemClient.clear_system_cache()
         with contextlib.suppress(Exception):  # damage raises anything, from SQLite's errors to AttributeError
-            self._open(chromadb.PersistentClient(str(home), _settings()), "chunks")
+            # The library keeps a client for each path: a relative one may mean another folder by now.
+            self._open(chromadb.PersistentClient(str(home.absolute()), _settings()), "chunks")
             # A search reads both the tables and the graph.
             known = self.collection.get(limit=1, include=["embeddings"])["embeddings"]
             if not len(known) or self.nearest(known[0], 1):

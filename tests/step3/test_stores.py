@@ -225,6 +225,18 @@ def test_an_extra_that_is_not_installed_is_named(tmp_path, monkeypatch):
     assert str(refused.value).endswith('pip install -c constraints.txt ".[faiss]"')
 
 
+def test_the_same_relative_path_in_another_working_folder_is_another_chroma_folder(tmp_path, monkeypatch):
+    chunks = {"one": 5, "two": 3}
+    for name, count in chunks.items():
+        setup = Setup("chroma", tmp_path / name / "rag-index")
+        fill(setup.index, f"a/{name}.md: {count}")
+        setup.sync()
+    for name, count in chunks.items():
+        monkeypatch.chdir(tmp_path / name)
+        store = vector_store.open_store("chroma", Path("rag-index"))
+        assert (store.count(), len(store.nearest(vector_of("anything"), 10))) == (count, count)
+
+
 def damage_tables(home):
     file = home / "chroma.sqlite3"
     file.write_bytes(b"nonsense" * 1000)
