@@ -77,7 +77,9 @@ def _measured(name: str, pairs: Sequence[tuple[bool, bool]]) -> dict[str, Any]:
 
 
 def kappa(pairs: Sequence[tuple[bool, bool]]) -> float | None:
-    """Cohen's kappa (1960): agreement beyond chance, 1 if full, 0 if it is chance; None if all are equal.
+    """Cohen's kappa (1960): agreement beyond chance, 1 if full, 0 if no more than chance gives.
+
+    None without pairs, or where all verdicts and labels are the same.
 
     >>> kappa([(True, True), (True, False), (False, False), (False, False)])
     0.5

@@ -4,9 +4,9 @@
     injection  input   test    20/20  0.84-1.00           0/20  0.00-0.16
 
 The sets in sample/guard were written by hand, half dev, half test, and the patterns by looking at dev only.
-One person wrote both halves, so test is unseen, but similar: strangers write differently. Tone and facts are
-measured on the rows (rejected replies should be caught, chosen ones not), and so are the false alarms of all
-checks together on messages and chosen replies.
+One person wrote both halves, so test resembles dev; in texts by other people, the checks may catch less. Tone
+and facts are measured on the rows (rejected replies should be caught, chosen ones not), and so are the false
+alarms of all checks together on messages and chosen replies.
 """
 
 from __future__ import annotations
@@ -103,7 +103,8 @@ def show(facts: Mapping[str, Any], console: Console) -> None:
         rows.append([row["check"], row["side"], row["split"], *caught, *alarms])
     console.print(plain_table("check", "side", "split", *heads, rows=rows, right=heads))
     console.print(
-        "\nThe patterns were made on dev. One person wrote dev and test: strangers write differently. "
+        "\nThe patterns were made on dev. One person wrote dev and test: in texts by other people, "
+        "the checks may catch less. "
         f"{facts['machine']}",
         soft_wrap=True,
     )

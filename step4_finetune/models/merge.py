@@ -46,7 +46,10 @@ def is_full_model(folder: Path) -> bool:
 
 
 def stamp(settings: Settings, adapter: Path, invocation_tokens: list[int] | None = None) -> None:
-    """Record the base by its name, and the tokens that activate the adapter; PEFT would look the name up."""
+    """Record the base by its name, and the tokens that activate the adapter.
+
+    Call it after the adapter is saved: before, PEFT would look the name up on the hub.
+    """
     path = adapter / CONFIG
     config = {**read_config(adapter), "base_model_name_or_path": base_name(settings)}
     if invocation_tokens:

@@ -34,8 +34,8 @@ beginning and the end of the place that is searched: `require: '\?\Z'` means tha
 first or last (sentence of the body). By default count, sentences, words and paragraphs search the body, the
 other checks the reply. `except: [TEXT, ...]` is removed from the place first.
 
-`fallbacks` may hold the guardrails' ready-made replies by reason (injection, length, reply), in case their
-own break the rules.
+`fallbacks` may hold ready-made replies for the guardrails by reason (injection, length, reply), in case the
+built-in ones break the rules.
 """
 
 from __future__ import annotations

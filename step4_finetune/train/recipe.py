@@ -24,7 +24,7 @@ from shared.errors import UserError
 from step4_finetune.tone.guide import read_yaml
 
 FOLDER = Path(__file__).parents[1] / "recipes"
-REPLAY = 120  # examples, for an adapter that is always active
+REPLAY = 120  # examples, unless the adapter is activated
 # The matrices of a Llama layer.
 LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 

@@ -5,7 +5,7 @@
                system message makes the difference
     text       the beginning of an ordinary sentence, and the base's continuation
 
-Adapters that are always active use it (`Recipe.replay`). The examples of the default model are in
+Activated adapters do without it by default (`Recipe.replay`). The examples of the default model are in
 `sample/replay.jsonl`; those of another model are written once, in some minutes, and cached.
 """
 

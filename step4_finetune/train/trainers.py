@@ -3,8 +3,9 @@
     >>> trainer = sft(Job(model, tokenizer, TrainingData(rows, guide.system), recipe, Path("runs/tone")))
     >>> trainer.train()
 
-Every chosen reply is trained under the guide's `system` message, so the tone depends on it. An adapter that
-is always active also trains on general questions without it, with the base's own answers (*replay*).
+Every chosen reply is trained under the guide's `system` message, so the tone depends on it. Unless the
+adapter is activated, SFT also trains on general questions without that message, with the base's own answers
+(*replay*).
 """
 
 from __future__ import annotations

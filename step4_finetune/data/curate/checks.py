@@ -37,7 +37,7 @@ COLOURS = {UNCHECKED: "dim", WARNING: "yellow", ERROR: "bold red"}
 def run_checks(
     rows: Sequence[Row], guide: Guide | None = None, tokenizer: Any = None, limit: int = schema.LIMIT
 ) -> list[Finding]:
-    """The finding of every check; those of rules need a guide, that of lengths needs a tokenizer.
+    """The finding of every check; those of the guide's rules need a guide, that of tokens needs a tokenizer.
 
     Raises:
         UserError: there are no rows.

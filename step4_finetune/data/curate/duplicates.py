@@ -153,7 +153,7 @@ def near_duplicates(rows: Sequence[Row], threshold: float = NEAR) -> Finding:
 
 
 def leakage(rows: Sequence[Row]) -> Finding:
-    """Prompts of train and dev that are nearly the same as one of a split that measures them."""
+    """Prompts of train that nearly repeat one of dev or test, and those of dev that nearly repeat test's."""
     held_out = {"test": Near(), "dev": Near()}
     later = {"train": ("test", "dev"), "dev": ("test",)}
     texts = [prompt_text(row) for row in rows]
