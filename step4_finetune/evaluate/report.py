@@ -28,9 +28,8 @@ def tables(facts: Mapping[str, Any]) -> list[Table]:
         cost.append([each["name"], *tokens, f"{each['seconds_a_reply']:.1f}"])
     base = facts["models"].get("base")
     for name, each in facts["models"].items():
-        times = (
-            f" ({each['perplexity'] / base['perplexity']:.2f})" if base else ""
-        )  # as a multiple of the base's
+        # Also as a multiple of the base's, if the base was measured.
+        times = f" ({each['perplexity'] / base['perplexity']:.2f})" if base else ""
         counts = (f"{each['leaked']} of {each['asked']}", f"{each['right']} of {each['answers']}")
         models.append([name, *counts, f"{each['perplexity']:.1f}{times}"])
     for each in facts["differences"]:

@@ -78,9 +78,10 @@ def run(
     keep_memory()
     tokenizer = load_tokenizer(settings=settings)
     check_lengths(tokenizer, data, recipe.max_length)
-    call = None
+    invocation_tokens = None
     if recipe.activated and isinstance(data, TrainingData):
-        call = invocation.invocation_tokens(tokenizer, [row.with_system(data.system) for row in data.rows])
+        prompts = [row.with_system(data.system) for row in data.rows]
+        invocation_tokens = invocation.invocation_tokens(tokenizer, prompts)
     if settings.dtype == "auto":
         settings = settings.model_copy(update={"dtype": recipe.dtype})
     settings = settings_for_batch(settings)  # `auto`: the faster format on this machine
@@ -123,7 +124,7 @@ def run(
             tokenizer.save_pretrained(out)
         else:
             model.save_pretrained(out, selected_adapters=["default"])  # without DPO's reference
-            merge.stamp(settings, out, call)
+            merge.stamp(settings, out, invocation_tokens)
             (out / "README.md").unlink(missing_ok=True)  # PEFT's empty template
         callbacks.draw(history, out / "loss.png")
         (out / "run.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
