@@ -88,7 +88,7 @@ def with_hard_negatives(rows: Sequence[Row], seed: int) -> list[Row]:
     rng, found = random.Random(seed), []
     for at, row in enumerate(rows):
         own = {text for text, _ in row["questions"]}
-        nearest = (asked[each] for each in similarity[at].argsort()[::-1])
+        nearest = (asked[each] for each in (-similarity[at]).argsort(kind="stable"))
         others = [text for of, text in nearest if of != at and text not in own]
         questions_of_row = [*row["questions"], *([text, False] for text in others[:HARD])]
         shuffled = rng.sample(questions_of_row, len(questions_of_row))

@@ -35,7 +35,8 @@ def test_the_passages_are_whole_and_their_questions_even():
         assert 40 <= len(row["passage"].split()) <= 150
 
 
-def test_the_seed_writes_the_files_that_the_shipped_adapter_was_trained_on(tmp_path):
+def test_the_seed_writes_the_files_that_the_adapters_card_names(tmp_path):
+    """On every processor: numpy's own order of equal similarities depends on its vector instructions."""
     train = data.build(tmp_path, 0)["splits"]["train"]
     assert f"`{train['fingerprint']}`" in (JUDGE / "README.md").read_text()
     rows, held_out = (
