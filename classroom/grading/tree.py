@@ -16,13 +16,17 @@ from pathlib import Path
 
 from classroom.assignment.spec import Assignment, classroom_files, packages_of, stripped
 
-UNUSED = (".png", ".svg", ".safetensors", "README.md", "Dockerfile")  # no exercise needs them
+UNUSED = (".png", ".svg", ".safetensors", "README.md", "NOTES.md", "Dockerfile")  # no exercise needs them
 
 
 @cache
 def base(step: str) -> dict[str, bytes]:
     """The files that all submissions of a step have in common, made once in a process."""
-    files = {name: each for name, each in stripped(packages_of(step)).items() if not name.endswith(UNUSED)}
+    files = {
+        name: each
+        for name, each in stripped(packages_of(step)).items()
+        if not name.endswith(UNUSED) and "/lessons/" not in name  # a chapter may show a solution
+    }
     drivers = f"drivers/{step.partition('_')[0]}*.py"
     return files | classroom_files("protocol/*.py", "drivers/__init__.py", drivers)
 

@@ -18,6 +18,7 @@ from classroom.assignment.spec import Assignment, assignment, places_of
 from classroom.grading.expected import Expected, record
 from classroom.grading.result import Item, Result
 from classroom.grading.result import Test as Line
+from classroom.grading.tree import base
 from classroom.handout import prove
 from classroom.handout import starter as assign
 from classroom.handout import texts as handout
@@ -239,12 +240,14 @@ def test_a_line_of_a_solution_is_found_anywhere(leaky):
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 4, 5])
-def test_no_starter_reveals_a_solution(number, monkeypatch):
+def test_no_starter_and_no_worker_gets_a_solution(number, monkeypatch):
     monkeypatch.setattr(assign, "record", lambda *_: (Expected(0, {}), {}))  # of values, which takes a while
     made = assignment(str(number))
     files = assign.starter(made, 0)
-    row = prove._solutions(made, files)
-    assert row.holds, row.detail
+    tree = {name: each for name, each in base(made.step).items() if not name.startswith("classroom")}
+    for given in (files, tree):
+        row = prove._solutions(made, given)
+        assert row.holds, row.detail
     assert prove._exercises(made).holds
     missing = {module for module in imported_from_classroom(files) if f"{module}.py" not in files}
     assert missing == set()
