@@ -88,6 +88,7 @@ ROW_BY_ROW = (
 AS_MANY = "if len(batch) == LARGEST:", "if self._queue.empty() or len(batch) == LARGEST:"
 OTHER_WAYS = {
     "the first that is not below": (PERCENTILES, *FIRST_AT_LEAST),
+    "a common table expression": (PERCENTILES, ".subquery()", ".cte()"),
     "in the order of arrival": (SCHEDULE, "in self.running:\n    ", "in list(self.running):\n    "),
     "row by row": (WRITE, *ROW_BY_ROW),
     "as many as there are": (TAKES, *AS_MANY),
