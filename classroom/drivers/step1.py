@@ -59,6 +59,7 @@ def quantized(weight: torch.Tensor, dtype: str, zero: int) -> list[tuple[torch.T
     for _ in range(2):
         rounded, scale = int8.quantize_rows(weight)
         finite = bool(scale.isfinite().all())
+        scale = scale.clone()  # a tensor of inference mode can't be changed
         scale[zero] = 0
         found.append((rounded, scale, finite))
     return found

@@ -63,6 +63,7 @@ RIGHT = [
     {ROPE: rope_by_complex_numbers},
     {ATTEND: attend_by_torch},
     {QUANTIZE: quantize_by_reciprocal},
+    {QUANTIZE: torch.inference_mode()(quantize_by_reciprocal)},
     (GENERATE, "(input_ids=ids, cache=cache,", "(ids, past_key_values=cache,"),
 ]
 
