@@ -224,6 +224,8 @@ def lora(
 
     facts = lesson.run(settings_from_flags(smoke, model=model, seed=seed), layer, target, r, alpha)
     emit(facts, lesson.show, as_json=as_json)
+    if not facts["proved"]:
+        raise typer.Exit(1)
 
 
 @app.command()

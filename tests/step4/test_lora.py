@@ -2,11 +2,13 @@
 
 import pytest
 import torch
+import typer
 
 from shared import models
 from shared.config import load_settings
 from shared.errors import UserError
 from step4_finetune.by_hand import lora
+from step4_finetune.cli import app
 from tests.step4.samples import shown
 
 
@@ -41,6 +43,15 @@ def test_a_layer_with_a_bias_keeps_it(tmp_path):
     assert lora.run(load_settings(model=str(tmp_path / "qwen")))["proved"]
 
 
+def test_large_activations_do_not_count_as_a_difference(monkeypatch):
+    """SmolLM2's last layers have outputs in the thousands, and float32 only has seven digits of each."""
+    model = models.load_causal_lm("tiny", device="cpu", dtype="float32")
+    model.model.layers[-1].mlp.up_proj.weight.data *= 1e4
+    monkeypatch.setattr(models, "load_causal_lm", lambda **_: model)
+    facts = facts_of(target="down_proj")
+    assert facts["proved"], facts["differences"]
+
+
 @pytest.mark.parametrize("wrong", ["forward", "merged"])
 def test_the_proof_fails_when_a_part_is_wrong(monkeypatch, wrong):
     right = getattr(lora.Lora, wrong)
@@ -48,6 +59,9 @@ def test_the_proof_fails_when_a_part_is_wrong(monkeypatch, wrong):
     facts = facts_of()
     assert not facts["proved"]
     assert "not the same" in shown(lora.show, facts)
+    with pytest.raises(typer.Exit) as ended:
+        app.lora(smoke=True)
+    assert ended.value.exit_code == 1
 
 
 @pytest.mark.parametrize(
