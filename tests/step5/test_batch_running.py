@@ -49,6 +49,25 @@ def test_one_that_is_closed_while_it_waits_never_runs(make, endless):
     assert later[1].num_computed == 0
 
 
+def test_a_request_may_arrive_while_the_queue_is_searched_for_closed_ones(make):
+    scheduler = make().core.scheduler
+
+    class Waits(Sequence):
+        @property
+        def aborted(self):
+            scheduler.waiting.append(later)  # as another thread may at any moment
+            return True
+
+        @aborted.setter
+        def aborted(self, value):
+            pass
+
+    later = Sequence([5, 6], 5, frozenset())
+    scheduler.waiting.extend([Waits([5], 1, frozenset()), later])
+    scheduler.admit()
+    assert scheduler.running == [later, later]
+
+
 def test_the_queue_is_bounded(make, endless):
     engine = endless(make(1, waiting=2))
     first = engine.generate(engine.encode("Once"), 2000)

@@ -106,8 +106,9 @@ class Scheduler:
 
     def admit(self) -> None:
         """Move sequences from the queue to the running ones, in order, as long as there are slots."""
-        for sequence in [each for each in self.waiting if each.aborted]:
-            self.waiting.remove(sequence)
+        for sequence in [*self.waiting]:  # a copy: other threads append to the queue meanwhile
+            if sequence.aborted:
+                self.waiting.remove(sequence)
         while self.waiting:
             try:
                 if not self._allocate(self.waiting[0]):
