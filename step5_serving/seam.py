@@ -14,11 +14,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 LONGEST = 2000  # characters of a question
 
-Question = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST)]
+Question = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=LONGEST),
+    BeforeValidator(lambda text: text.strip() if isinstance(text, str) else text),  # of \x1c, too, as step 3 does
+]
 Collection = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
 
 

@@ -183,12 +183,15 @@ class Service:
         try:
             await self.recorder.record(call)
             self.log_state("telemetry", None)
+        except asyncio.CancelledError as gone:  # the client left; the row is written all the same
+            raised = gone
         except ApiError as down:
             down.has_row = True  # an attempt was made
             self.log_state("telemetry", down.message)
             if raised is None:
-                raise
-            log.warning("call %s, status %s, has no row: %s", call.trace_id, call.status, down.message)
+                raised, call.status, call.error_type = down, down.status, down.type
+            else:
+                log.warning("call %s, status %s, has no row: %s", call.trace_id, call.status, down.message)
         if call.route not in CHANGES:  # they would make answers look slow
             if self.budget:
                 self.budget.add(call)

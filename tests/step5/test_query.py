@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 import pytest
 
-from step5_serving.errors import ApiError
+from step5_serving.errors import ApiError, TelemetryDown
 from step5_serving.rag.scripted import ANSWER, SOURCE, TEXT, ScriptedAnswerer
 from step5_serving.seam import Retrieved
 from step5_serving.telemetry.call import Trace
@@ -85,11 +85,32 @@ def test_without_a_row_there_is_no_answer():
     assert post(app).status_code == 200  # without a restart
 
 
+@pytest.mark.parametrize("leaves", [False, True])
+def test_an_answer_is_counted_and_paid_for_although_its_row_fails_or_its_caller_leaves(leaves):
+    class Recorder(ListRecorder):
+        async def record(self, call):
+            self.calls.append(call)
+            await asyncio.sleep(9 if leaves else 0)
+            raise TelemetryDown("the disk is full")
+
+    async def ignore(_message):
+        pass
+
+    answerer = ScriptedAnswerer(model="claude-sonnet-5-5", input_tokens=100_000)
+    app = app_of(answerer, Recorder(), budget=Budget(1000.0))
+    asyncio.run(ask_by_asgi(app, "/query", ignore, begun=lambda: calls_of(app)))
+    [call] = calls_of(app)
+    assert app.state.service.budget.spent(call.started_at) == call.cost_usd > 0
+    page = app.state.metrics.page().decode()
+    assert f'rag_calls_total{{route="query",status="{"2xx" if leaves else "5xx"}"}} 1.0' in page
+
+
 @pytest.mark.parametrize(
     ("body", "said"),
     [
         ({}, "question: Field required"),
         ({"question": "   "}, "question: String should have at least 1 character"),
+        ({"question": "\x1c"}, "question: String should have at least 1 character"),  # space to Python
         ({"question": "x" * 2001}, "question: String should have at most 2000 characters"),
         ({"question": "a", "k": 10**40}, "k: "),
         ({"question": "a", "reader": "oracle"}, "reader: Input should be 'auto', 'chat' or 'quote'"),
