@@ -63,6 +63,8 @@ class Plan:
         Raises:
             UserError: a value that is not allowed.
         """
+        if not self.users and not self.rates:
+            raise UserError("there is no load to measure: use --users or --rate")
         if any(not 1 <= each <= MAX_USERS for each in self.users):
             raise UserError(f"--users {','.join(map(str, self.users))}: use numbers from 1 to {MAX_USERS}")
         if any(not 0 < each <= 1000 for each in self.rates):

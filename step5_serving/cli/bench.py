@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -46,7 +46,7 @@ def bench(
     settings = settings_from_flags(smoke, model=model, threads=threads)
     plan = work.Plan(
         tuple(engine or ENGINES),
-        (1, 2) if smoke else tuple(int(each) for each in _numbers("users", users)),
+        (1, 2) if smoke else _numbers("users", users, int),
         _numbers("rate", rate),
         1 if smoke else rounds,
         0.2 if smoke else work.SECONDS,
@@ -98,7 +98,7 @@ def capacity(
     from step5_serving.bench import capacity as work
     from step5_serving.cli import bench_view
 
-    numbers = sorted(int(each) for each in _numbers("users", users))
+    numbers = sorted(_numbers("users", users, int))
     if not numbers or numbers[0] < 1:
         raise UserError(f"--users {users} is not allowed: use numbers from 1, separated by commas")
     machine, claude = work.Machine.read(bench), catalog.default("claude")
@@ -124,15 +124,11 @@ def capacity(
     emit(facts, bench_view.show_capacity, as_json=as_json)
 
 
-def _numbers(flag: str, text: str) -> tuple[float, ...]:
-    """`1,4,8`
-
-    Raises:
-        UserError: one of them is not a number.
-    """
+def _numbers(flag: str, text: str, kind: Any = float) -> tuple[Any, ...]:
+    """The numbers in a text like `1,4,8`; raises UserError if one of them is none of this kind."""
     from shared.errors import UserError
 
     try:
-        return tuple(float(each) for each in text.split(",") if each.strip())
+        return tuple(kind(each) for each in text.split(",") if each.strip())
     except ValueError:
         raise UserError(f"--{flag} {text} is not allowed: use numbers like 1,4,8") from None

@@ -17,12 +17,11 @@ import os
 import signal
 import sys
 import threading
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from shared.cli import Device, Dtype, Model, Seed, Threads, run_main
-from shared.errors import UserError
 from step5_serving.config import Options
 
 if TYPE_CHECKING:
@@ -46,21 +45,15 @@ def backend_of(name: str, settings: Settings, options: Options = DEFAULTS) -> Ba
 
 
 def main(
-    engine: Annotated[str, typer.Option(help="torch, llamacpp or lock.")] = "torch",
+    engine: Annotated[Literal["torch", "llamacpp", "lock"], typer.Option(help="What computes.")] = "torch",
     model: Model = None,
     port: Annotated[int, typer.Option(help="Port on loopback.")] = 8001,
-    rows: Annotated[int, typer.Option(min=1, help="Largest batch.")] = DEFAULTS.rows,
-    quantize: Annotated[str | None, typer.Option(help="int8, for engine torch.")] = None,
-    prefix_cache: Annotated[
-        bool,
-        typer.Option(
-            "--prefix-cache/--no-prefix-cache", help="Reuse the KV cache of shared prompt prefixes (torch)."
-        ),
-    ] = True,
+    rows: Annotated[int, typer.Option(min=1, help="Largest batch.")] = Options.rows,
+    quantize: Annotated[Literal["int8"] | None, typer.Option(help="Weights in fewer bits (torch).")] = None,
+    prefix_cache: Annotated[bool, typer.Option(help="Compute shared prompt prefixes once (torch).")] = True,
     lookup: Annotated[
-        int,
-        typer.Option(min=0, help="Tokens that prompt lookup proposes per step (torch); 0 switches it off."),
-    ] = DEFAULTS.lookup,
+        int, typer.Option(min=0, help="Prompt lookup's tokens (torch); 0: off.")
+    ] = Options.lookup,
     device: Device = None,
     dtype: Dtype = None,
     threads: Threads = None,
@@ -83,12 +76,10 @@ def main(
         from step5_serving.engines.llamacpp import serve_gguf
 
         server = serve_gguf(settings, port, rows)
-    elif engine in ("torch", "lock"):
+    else:
         from step5_serving.engines.server import serve
 
         server = serve(backend_of(engine, settings, Options(rows, quantize, prefix_cache, lookup)), port)
-    else:
-        raise UserError(f"--engine {engine} is not known: use torch, llamacpp or lock")
     if not child:
         print(
             f"{engine} serves {settings.model} at http://127.0.0.1:{port}; stop with Ctrl-C", file=sys.stderr

@@ -164,6 +164,9 @@ def test_bench_compares_engines_in_turns(command, tmp_path, monkeypatch):
     [
         ("--users 0", "use numbers from 1 to 64"),
         ("--users four", "--users four is not allowed: use numbers like 1,4,8"),
+        ("--users 1,inf", "--users 1,inf is not allowed: use numbers like 1,4,8"),
+        ("--users 1.5", "--users 1.5 is not allowed: use numbers like 1,4,8"),
+        ("--users ,", "use --users or --rate"),
         ("--rate -1", "use more than 0"),
         ("--rounds 0", "--rounds"),
         ("--engine torch --engine torch", "named twice"),

@@ -12,13 +12,14 @@ import httpx
 import psutil
 import pytest
 
+from shared.cli import run_main
 from shared.config import load_settings
 from shared.embedded import stream as events
 from shared.embedded.backend import Backend
 from shared.errors import UserError
 from step5_serving.config import Options
 from step5_serving.engines import process
-from step5_serving.engines.__main__ import backend_of
+from step5_serving.engines.__main__ import backend_of, main
 from step5_serving.engines.choice import resolve, start
 from step5_serving.engines.server import create_app
 from tests.shared.fake_engine import FakeEngine
@@ -40,6 +41,14 @@ def serving(backend):
 
 def served(*says, **options):
     return serving(Backend(load_settings(model="tiny"), FakeEngine(*says, **options)))
+
+
+@pytest.mark.parametrize("wrong", ["--engine nonsense", "--quantize nf4 --model nonsense"])
+def test_flags_that_are_not_allowed_are_refused_in_one_line(monkeypatch, capsys, wrong):
+    monkeypatch.setattr(sys, "argv", ["engines", *wrong.split()])
+    with pytest.raises(SystemExit, match="2"):
+        run_main(main, "engines")
+    assert f"error: Invalid value for '{wrong.split()[0]}'" in capsys.readouterr().err
 
 
 # --- the routes ---------------------------------------------------------------------------------------
