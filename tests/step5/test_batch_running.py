@@ -50,22 +50,16 @@ def test_one_that_is_closed_while_it_waits_never_runs(make, endless):
 
 
 def test_a_request_may_arrive_while_the_queue_is_searched_for_closed_ones(make):
-    scheduler = make().core.scheduler
+    scheduler, later = make().core.scheduler, Sequence([5, 6], 5, frozenset())
 
-    class Waits(Sequence):
-        @property
-        def aborted(self):
+    class Aborted:
+        def __bool__(self):
             scheduler.waiting.append(later)  # as another thread may at any moment
             return True
 
-        @aborted.setter
-        def aborted(self, value):
-            pass
-
-    later = Sequence([5, 6], 5, frozenset())
-    scheduler.waiting.extend([Waits([5], 1, frozenset()), later])
+    scheduler.waiting.append(Sequence([5], 1, frozenset(), aborted=Aborted()))
     scheduler.admit()
-    assert scheduler.running == [later, later]
+    assert scheduler.running == [later]
 
 
 def test_the_queue_is_bounded(make, endless):

@@ -5,10 +5,10 @@ from dataclasses import asdict
 
 import pytest
 
-from step5_serving.errors import ApiError, TelemetryDown
+from step5_serving.errors import ApiError
 from step5_serving.rag.scripted import ANSWER, SOURCE, TEXT, ScriptedAnswerer
 from step5_serving.seam import Retrieved
-from step5_serving.telemetry.call import Trace
+from step5_serving.telemetry.call import Trace, now
 from step5_serving.telemetry.prices import Budget
 from step5_serving.telemetry.versions import Versions
 from tests.step5.service_parts import (
@@ -76,33 +76,34 @@ async def test_the_row_is_written_before_the_reply_is_sent():
 def test_without_a_row_there_is_no_answer():
     recorder = ListRecorder()
     recorder.trouble = "the disk is full"
-    app = app_of(recorder=recorder)
+    app = app_of(ScriptedAnswerer(model="claude-sonnet-5-5"), recorder, budget=Budget(9.0))
     got = post(app)
     assert got.status_code == 503
     assert error_of(got) == ("telemetry_unavailable", "the disk is full")
     assert got.headers["retry-after"]
+    assert app.state.service.budget.spent(now()) > 0  # the model was paid all the same
+    assert b'rag_calls_total{route="query",status="5xx"} 1.0' in app.state.metrics.page()
     recorder.trouble = None
     assert post(app).status_code == 200  # without a restart
 
 
-@pytest.mark.parametrize("leaves", [False, True])
-def test_an_answer_is_counted_and_paid_for_although_its_row_fails_or_its_caller_leaves(leaves):
-    class Recorder(ListRecorder):
-        async def record(self, call):
-            self.calls.append(call)
-            await asyncio.sleep(9 if leaves else 0)
-            raise TelemetryDown("the disk is full")
+@in_loop
+async def test_an_answer_whose_caller_leaves_while_its_row_is_written_is_counted():
+    recorder, calls = ListRecorder(), []
 
-    async def ignore(_message):
-        pass
+    async def slow(call):
+        calls.append(call)
+        await asyncio.sleep(9)
 
-    answerer = ScriptedAnswerer(model="claude-sonnet-5-5", input_tokens=100_000)
-    app = app_of(answerer, Recorder(), budget=Budget(1000.0))
-    asyncio.run(ask_by_asgi(app, "/query", ignore, begun=lambda: calls_of(app)))
-    [call] = calls_of(app)
-    assert app.state.service.budget.spent(call.started_at) == call.cost_usd > 0
-    page = app.state.metrics.page().decode()
-    assert f'rag_calls_total{{route="query",status="{"2xx" if leaves else "5xx"}"}} 1.0' in page
+    recorder.record = slow
+    app = app_of(ScriptedAnswerer(model="claude-sonnet-5-5"), recorder, budget=Budget(9.0))
+    async with client_of(app) as client:
+        asking = asyncio.ensure_future(client.post("/query", json=ASKED))
+        await eventually(lambda: calls)
+        asking.cancel()
+        await asyncio.wait([asking])
+    assert app.state.service.budget.spent(now()) == calls[0].cost_usd > 0
+    assert b'rag_calls_total{route="query",status="2xx"} 1.0' in app.state.metrics.page()
 
 
 @pytest.mark.parametrize(
