@@ -4,9 +4,8 @@
     {'error': {'type': 'rate_limit_error', 'message': '2 requests a second are allowed: wait 1 s'}}
 
 The types are those of the Messages API (invalid_request_error, authentication_error, permission_error,
-not_found_error, request_too_large, rate_limit_error, api_error, overloaded_error, timeout_error), and two of
-our
-own: telemetry_unavailable, budget_exceeded.
+not_found_error, request_too_large, rate_limit_error, api_error, overloaded_error, timeout_error), and two
+more: telemetry_unavailable, budget_exceeded.
 """
 
 from __future__ import annotations

@@ -41,8 +41,7 @@ class Admission:
 
     @contextlib.asynccontextmanager
     async def turn(self) -> AsyncIterator[float]:
-        """A place among the running calls, for the length of a `with`; gives the seconds spent waiting for
-        it.
+        """A place among the running calls for the length of a `with`; gives the seconds waited for it.
 
         Raises:
             ApiError: the queue is full, or no call is admitted any more.

@@ -149,8 +149,7 @@ class Access:
 
     @property
     def wants_keys(self) -> bool:
-        """Whether requests need a key: always, except on loopback without a proxy until the first key is
-        made.
+        """Whether requests need a key: not on loopback without a proxy, until the first key is made.
 
         A key file that is deleted later does not open the server again.
         """

@@ -49,8 +49,7 @@ async def stream(work: Callable[[Callable[[bytes], None]], Coroutine[Any, Any, b
     """Start the work, and respond with its events once there is a first one.
 
     Args:
-        work: takes a function that sends an event (to be called in the event loop's thread); returns the
-        last.
+        work: takes a function that sends an event (in the event loop's thread); returns the last event.
 
     Raises:
         ApiError: the work raised it before its first event. Later, it becomes the last event.

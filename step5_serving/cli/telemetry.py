@@ -1,9 +1,4 @@
-"""Commands that read telemetry: summary, calls, replay, comparison of prompts, report for CI.
-
-exit 0    it worked; `replay`: the same answer; `report`: nothing got worse
-exit 1    `replay`: another answer; `report`: something got worse
-exit 2    an error that the user can fix
-"""
+"""Commands that read telemetry: summary, calls, replay, comparison of prompts, report for CI."""
 
 from __future__ import annotations
 

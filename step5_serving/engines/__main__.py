@@ -29,10 +29,8 @@ if TYPE_CHECKING:
     from shared.embedded.backend import Backend
     from shared.embedded.engine import Engine
 
-DEFAULTS = Options()
 
-
-def backend_of(name: str, settings: Settings, options: Options = DEFAULTS) -> Backend:
+def backend_of(name: str, settings: Settings, options: Options) -> Backend:
     """The settings' model on engine torch or lock; it is loaded on first use."""
     from shared.embedded.backend import Backend
 

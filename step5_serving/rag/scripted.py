@@ -19,17 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from step5_serving.errors import not_found
-from step5_serving.seam import (
-    Answered,
-    Attempt,
-    PromptRef,
-    Query,
-    Retrieved,
-    Source,
-    Tell,
-    Write,
-    nothing,
-)
+from step5_serving.seam import Answered, Attempt, PromptRef, Query, Retrieved, Source, Tell, Write, nothing
 
 TEXT = "This agreement renews for two years unless a party gives 90 days notice."
 ANSWER = "It renews for two years unless a party gives 90 days notice. [1]"

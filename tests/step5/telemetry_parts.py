@@ -10,12 +10,9 @@ import tempfile
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
-from shared.cli import run as run_cli
-from step5_serving.cli import telemetry as commands_telemetry
 from step5_serving.telemetry.call import Call
 from step5_serving.telemetry.writer import Recorder
 
@@ -92,17 +89,9 @@ def record(url, *calls, **options):
 
 
 @pytest.fixture
-def run(capsys):
+def run(command):
     """Run one of the commands: run("replay", ...) -> code, out, err."""
-
-    def run(*args):
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            run_cli(commands_telemetry.app, "python -m step5_serving", [str(each) for each in args])
-        out, err = capsys.readouterr()
-        return SimpleNamespace(code=ended.value.code, out=out, err=err)
-
-    return run
+    return lambda *args: command("step5_serving", *map(str, args))
 
 
 # --- Postgres -----------------------------------------------------------------------------------------

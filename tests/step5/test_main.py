@@ -50,7 +50,7 @@ def bad(refused, monkeypatch):
 # --- help ---------------------------------------------------------------------------------------------
 
 
-def test_the_commands_of_the_issue_are_there():
+def test_all_commands_are_there():
     assert {"serve", "keys", "bench", "quantize", "replay", "compare", "report", "telemetry"} <= set(COMMANDS)
     assert {"capacity", "demo"} <= set(COMMANDS)
     assert set(COMMANDS["telemetry"].commands) == {"summary", "calls", "show", "prune"}

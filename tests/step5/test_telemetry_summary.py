@@ -11,14 +11,7 @@ from hypothesis import strategies as st
 
 from shared.errors import UserError
 from step5_serving.telemetry.store import Store
-from step5_serving.telemetry.summary import (
-    BUCKETS,
-    LONGEST,
-    _width,
-    parse_since,
-    percentiles,
-    summarize,
-)
+from step5_serving.telemetry.summary import BUCKETS, LONGEST, _width, parse_since, percentiles, summarize
 from tests.step5.telemetry_parts import after, call_of, record, sha
 
 
