@@ -21,7 +21,9 @@ LONGEST = 2000  # characters of a question
 Question = Annotated[
     str,
     StringConstraints(min_length=1, max_length=LONGEST),
-    BeforeValidator(lambda text: text.strip() if isinstance(text, str) else text),  # of \x1c, too, as step 3 does
+    BeforeValidator(
+        lambda text: text.strip() if isinstance(text, str) else text
+    ),  # of \x1c, too, as step 3 does
 ]
 Collection = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
 
