@@ -76,7 +76,8 @@ def test_by_hand_is_trls_value_and_gradient(file, tmp_path):
     torch.testing.assert_close(own, other)
     own, other = gradient(own), gradient(other)
     assert any(each.any() for each in own.values())
-    torch.testing.assert_close(own, other, atol=1e-6, rtol=1e-4)
+    for name, each in other.items():  # in float32, all entries have the accuracy of the largest
+        torch.testing.assert_close(own[name], each, atol=1e-5 * each.abs().max().item(), rtol=0)
 
 
 def test_chosen_is_pulled_up_as_hard_as_rejected_is_pushed_down():
