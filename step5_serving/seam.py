@@ -18,12 +18,11 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 
 LONGEST = 2000  # characters of a question
 
+# Python strips more characters (\x1c) than pydantic's strip_whitespace; step 3 does it like Python.
 Question = Annotated[
     str,
     StringConstraints(min_length=1, max_length=LONGEST),
-    BeforeValidator(
-        lambda text: text.strip() if isinstance(text, str) else text
-    ),  # of \x1c, too, as step 3 does
+    BeforeValidator(lambda text: text.strip() if isinstance(text, str) else text),
 ]
 Collection = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
 
