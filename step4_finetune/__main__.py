@@ -1,6 +1,6 @@
 """Step 4: teach a small model a company's tone, and prove it.
 
-    python -m step4_finetune train --out runs/tone                 minutes on a laptop
+    python -m step4_finetune train --out runs/tone                 half an hour on one core
     python -m step4_finetune evaluate --adapter runs/tone          better than prompting? what broke?
     python -m step4_finetune chat "it leaks" --adapter runs/tone   base and tuned, side by side
 

@@ -62,7 +62,7 @@ def ask(
     ] = 0.68,
     graph: Annotated[
         bool,
-        typer.Option("--graph", help="Answer from a graph which documents share a supplier or customer."),
+        typer.Option("--graph", help="Answer from a graph: which documents share a supplier or customer."),
     ] = False,
     framework: Annotated[
         Literal["langchain", "llamaindex", "langgraph"] | None,

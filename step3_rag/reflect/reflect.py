@@ -7,9 +7,9 @@
                 │             └─ low, and none is left ─────── abstain  │
                 └───────────────────────────────────────────────────────┘
 
-A bad rewrite is worse than none, and small models write bad ones. So all attempts are kept, and the one with
-the highest confidence wins: a rewrite can only do harm if the confidence is wrong. The number of rounds is
-bounded. The result is not an answer but the best search, and whether to trust it.
+A bad rewrite is worse than none, and small models write bad ones. So a later attempt wins only if it is
+clearly more confident, or alone reaches the threshold: a rewrite can only do harm if the confidence is wrong.
+The number of rounds is bounded. The result is not an answer but the best search, and whether to trust it.
 """
 
 from __future__ import annotations

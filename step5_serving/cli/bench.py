@@ -81,7 +81,7 @@ def quantize(
 @app.command()
 def capacity(
     bench: Annotated[Path, typer.Argument(help="File: output of `bench --json`.", show_default=False)],
-    users: Annotated[str, typer.Option(help="Numbers, separated by commas.")] = "100,1000,10000,100000",
+    users: Annotated[str, typer.Option(help="Of users, separated by commas.")] = "100,1000,10000,100000",
     questions: Annotated[
         float,
         typer.Option(
@@ -89,7 +89,7 @@ def capacity(
         ),
     ] = 6.0,
     utilisation: Annotated[float, typer.Option(min=0.01, max=0.99, help="Highest load, 0 to 1.")] = 0.7,
-    price: Annotated[float, typer.Option("--price-per-hour", min=0, help="Of a machine, in dollars.")] = 0.10,
+    price: Annotated[float, typer.Option("--price-per-hour", min=0, help="Dollars for a machine.")] = 0.10,
     as_json: Json = False,
 ) -> None:
     """Estimate machines and cost for a number of users, from a bench."""

@@ -55,7 +55,9 @@ def serve(
     telemetry: Telemetry = TELEMETRY,
     redact: Annotated[bool, typer.Option("--redact", help="Mask personal data before it is stored.")] = False,
     otlp: Annotated[str | None, typer.Option(help="OTLP endpoint (HTTP) for spans.")] = None,
-    otlp_content: Annotated[bool, typer.Option("--otlp-content", help="With questions and answers.")] = False,
+    otlp_content: Annotated[
+        bool, typer.Option("--otlp-content", help="Send questions and answers, too.")
+    ] = False,
     budget_usd_per_day: Annotated[float | None, typer.Option(help="Refuse calls once it is spent.")] = None,
     keys: KeyFile = KEYS,
     rate: Annotated[float | None, typer.Option(min=0.001, help="Requests per second for each key.")] = None,
@@ -99,7 +101,7 @@ def add(
     keys: KeyFile = KEYS,
     as_json: Json = False,
 ) -> None:
-    """Make a key. It is shown only now."""
+    """Make a key. It is shown only once."""
     from step5_serving.api.keys import Keys
 
     key, text = Keys(keys).add(name, scope or ["ask"])
