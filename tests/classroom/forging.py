@@ -76,12 +76,13 @@ def load(code: str, id: str, stubs: Sequence[str]) -> None:
         holder, name, before = DONE.pop()
         setattr(holder, name, before)
 
-    def stub(*_args: Any, **_kwargs: Any) -> Any:
-        raise NotImplementedError(f"exercise {id}: a stub")
-
     for target in stubs:
+
+        def stub(*_args: Any, **_kwargs: Any) -> Any:  # one for each: `patch` replaces a function everywhere
+            raise NotImplementedError(f"exercise {id}: a stub")
+
         patch(target, stub)
-    exec(code, {"patch": patch, "stub": stub})
+    exec(code, {"patch": patch})
 
 
 def patch(target: str, value: Any) -> None:
