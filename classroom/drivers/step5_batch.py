@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Any
 
 import torch
@@ -19,42 +20,52 @@ from step5_serving.engines.batching.sequence import Sequence as OneText
 
 PLACES = 512  # of a slot; longer requests leave fewer slots
 BLOCKS = 12  # of the prefix cache
-Run = Callable[[list[Any], list[Any]], list[int]]
+Run = Callable[[list[Any], list[Any], list[Any]], list[int]]
 Hear = Callable[[int, Any], None]
 
 
 class Cache:
-    """Stands in for KVCache. It keeps nothing: the grader knows the ids of each request."""
+    """Stands in for KVCache: each place of a slot holds the id that was computed there."""
 
     context = CONTEXT
 
     def __init__(self, slots: int) -> None:
-        self.slots, self.places = slots, PLACES
+        self.clear(slots)
 
     def clear(self, slots: int) -> None:
         self.slots, self.places = slots, PLACES
+        self._held: dict[tuple[int, int], Any] = {}  # by slot and place
 
     def resize(self, slots: int, places: int, _held: Sequence[int]) -> None:
         self.slots, self.places = slots, places
 
     def move(self, source: int, target: int, n: int) -> None:
-        """Nothing to move."""
+        self.put(target, 0, self.ids(source, 0, n))
 
-    def read(self, _slot: int, start: int, end: int) -> list[int]:
-        return [0] * ((end - start) // BLOCK)
+    def read(self, slot: int, start: int, end: int) -> list[list[Any]]:
+        return [self.ids(slot, place, place + BLOCK) for place in range(start, end, BLOCK)]
 
-    def write(self, slot: int, start: int, blocks: Sequence[int]) -> None:
-        """Nothing to write."""
+    def write(self, slot: int, start: int, blocks: Sequence[Sequence[Any]]) -> None:
+        self.put(slot, start, [*chain(*blocks)])
+
+    def ids(self, slot: int, start: int, end: int) -> list[Any]:
+        return [self._held.get((slot, place)) for place in range(start, end)]
+
+    def put(self, slot: int, start: int, ids: Sequence[Any]) -> None:
+        self._held |= {(slot, place): id for place, id in enumerate(ids, start)}
 
 
 class Runner:
     """Stands in for ModelRunner: the grader gives the next token of each decoded id."""
 
-    def __init__(self, run: Run) -> None:
-        self._run = run
+    def __init__(self, cache: Cache, run: Run) -> None:
+        self._cache, self._run = cache, run
 
     def run(self, batch: Batch) -> torch.Tensor | None:
-        tokens = self._run([*map(_plain, batch.prefill)], [*map(_plain, batch.decode)])
+        for span in (*batch.prefill, *batch.decode):
+            self._cache.put(span.sequence.slot, span.start, span.ids)
+        before = [self._cache.ids(span.sequence.slot, 0, span.start) for span in batch.decode]
+        tokens = self._run([*map(_plain, batch.prefill)], [*map(_plain, batch.decode)], before)
         return torch.nn.functional.one_hot(torch.tensor(tokens), VOCABULARY).float() if tokens else None
 
 
@@ -89,7 +100,7 @@ class Out:
 def core(rows: int, chunk: int, run: Run, hear: Hear) -> Any:
     """An engine's core without its thread: the test takes the steps."""
     cache: Any = Cache(rows)
-    runner: Any = Runner(run)
+    runner: Any = Runner(cache, run)
     scheduler = Scheduler(Options(rows, chunk=chunk, places=PLACES, lookup=0), cache, PrefixCache(BLOCKS))
     made: Any = EngineCore(scheduler, runner, Sampler(lambda _token: False))
     made._thread = threading.current_thread()  # `add` starts no other
@@ -109,4 +120,5 @@ def sequence(core: Any, number: int, prompt: list[int], limit: int, ends: list[i
 def sit(core: Any, sequence: Any, slot: int, computed: int) -> None:
     """Make a request run, in a slot that holds this many of its ids."""
     sequence.slot, sequence.num_computed = slot, computed
+    core.scheduler.cache.put(slot, 0, sequence.token_ids[:computed])
     core.scheduler.running.append(sequence)

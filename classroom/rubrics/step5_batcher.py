@@ -24,18 +24,20 @@ def _number(value: Any, end: int) -> int:
 
 
 class Model:
-    """The model: the next token follows, secretly, from all ids of a request before it.
+    """The model: the next token follows, secretly, from all ids that the cache holds of a request.
 
     It logs what is computed and what each request is told. The submission has one, the reference another.
     """
 
     def __init__(self, seed: int) -> None:
         self.seed, self.looked_at = seed, 0
-        self.ids: dict[int, dict[int, int]] = {}  # of each request, by place: its prompt, then what was run
         self.prefills, self.forwards, self.texts = Log(), Log(), Log()
 
-    def run(self, prefill: list[Any], decode: list[Any]) -> list[int]:
-        """A forward pass for spans [number, start, ids]; returns the token after each id of `decode`."""
+    def run(self, prefill: list[Any], decode: list[Any], before: list[Any]) -> list[int]:
+        """A forward pass for spans [number, start, ids]; returns the token after each id of `decode`.
+
+        before: the ids that the cache holds before each span of `decode`.
+        """
         for number, start, ids in map(self._span, prefill):
             entries = self.prefills.entries
             if entries and entries[-1][0] == number and entries[-1][1] + len(entries[-1][2]) == start:
@@ -43,12 +45,12 @@ class Model:
             else:
                 self.prefills.add(number, start, ids)
         tokens, forward = list[int](), list[list[int]]()
-        for number, start, ids in map(self._span, decode):
+        for (number, start, ids), held in zip(map(self._span, decode), before, strict=True):
+            known = [*held[:start], *ids]
             for place, id in enumerate(ids, start):
                 self._look(place)
                 forward.append([number, place, id])
-                known = [self.ids[number].get(each) for each in range(place + 1)]
-                tokens.append(zlib.crc32(repr((self.seed, known)).encode()) % VOCABULARY)
+                tokens.append(zlib.crc32(repr((self.seed, known[: place + 1])).encode()) % VOCABULARY)
         if forward:
             self.forwards.add(*sorted(forward))
         return tokens
@@ -87,8 +89,7 @@ class Model:
         if not known or _number(start, CONTEXT) + len(known) > CONTEXT:
             raise ValueError("a span of no ids, or beyond the context")
         self._look(len(known))
-        self.ids[number].update(enumerate(known, start))
-        return number, start, known
+        return _number(number, CONTEXT), start, known
 
 
 class Batcher:
@@ -103,10 +104,7 @@ class Batcher:
 
     def request(self, prompt: list[int], limit: int, ends: Sequence[int] = (), guided: bool = False) -> Made:
         """A request that can be added."""
-        number = len(self.requests) + 1
-        for each in self.models:
-            each.ids[number] = dict(enumerate(prompt))
-        given = number, prompt, limit, list(ends), guided
+        given = len(self.requests) + 1, prompt, limit, list(ends), guided
         self.requests.append(self.submission.make(f"{BATCH}:sequence", self.core, *given))
         return self.requests[-1]
 

@@ -24,6 +24,9 @@ COST = "price.cost(input_tokens, output_tokens)"
 AS_SHORT = "(input_tokens * price.input + output_tokens * price.output) / 1e6"
 BODIES = "            connection.exec_driver_sql(store.put_body"
 COMMITS = BODIES, "        with store.writing() as connection:\n" + BODIES
+KEEP, RUN = "self.scheduler.keep(span.sequence, span.start)", "logits = self._runner.run(batch)"
+KEPT_FIRST = "for each in batch.prefill: each.sequence.num_computed = each.end; "
+KEPT_FIRST += "self.scheduler.keep(each.sequence, each.start)"
 SAMPLED = "self._sampler.sample(batch.decode, logits)"
 MISTAKES = {
     "an unknown price is 0": (5, (PRICES, "        return None\n", "        return 0.0\n")),
@@ -60,7 +63,12 @@ MISTAKES = {
     "futures are set from the thread": (5, (WAKE, TOLD, "_finish(futures, problem)")),
     "failures are not told": (5, (WAKE, "_finish, futures, problem)", "_finish, futures, None)")),
     "a chunk a sequence": (15, (SCHEDULE, "left - len(ids)", "left")),
-    "nothing is remembered": (9, (COLLECT, "self.scheduler.keep(span.sequence, span.start)", "pass")),
+    "nothing is remembered": (9, (COLLECT, KEEP, "pass")),
+    "blocks are remembered before they are computed": (
+        9,
+        (STEP, RUN, f"{KEPT_FIRST}\n    {RUN}"),
+        (COLLECT, KEEP, "pass"),
+    ),
     "a guide's tokens one by one": (9, (SCHEDULE, "start + WIDTH]", "start + 1]")),
     "who was aborted goes on": (6, (SCHEDULE, "if each.aborted]", "if False]")),
     "newcomers wait for an empty house": (9, (SCHEDULE, "self.admit()", "self.running or self.admit()")),
