@@ -91,6 +91,9 @@ class Loop:
         self._called(self._number)
         self._given.append(lambda: call(*args))
 
+    def is_closed(self) -> bool:
+        return False  # not before `call_soon_threadsafe` is called
+
     def run(self) -> None:
         """Make the calls."""
         given, self._given = self._given, []

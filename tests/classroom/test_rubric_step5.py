@@ -101,6 +101,11 @@ OTHER_WAYS = {
     "row by row": (WRITE, *ROW_BY_ROW),
     "as many as there are": (TAKES, *AS_MANY),
     "a function of its own": (WAKE, TOLD, OF_ITS_OWN),
+    "closed loops are left out": (
+        WAKE,
+        "in loops.items():",
+        "in ((loop, futures) for loop, futures in loops.items() if not loop.is_closed()):",
+    ),
     "no prefix is looked at twice": (STATE, 'if not source["text"].startswith(chunk.text):', "if False:"),
 }
 
