@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Any
+from uuid import uuid4
 
 import chromadb
 import typer
@@ -20,9 +21,8 @@ from shared.cli import run_main
 from shared.config import load_settings
 from shared.errors import UserError
 from shared.models import load_embedder
-from step3_rag import SAMPLE
 
-QUESTION, DOCUMENTS = "What are the contract renewal terms?", SAMPLE / "documents"
+QUESTION, DOCUMENTS = "What are the contract renewal terms?", Path(__file__).parent / "sample/documents"
 SIZE, OVERLAP, K, SURE = 800, 150, 5, 0.5  # characters, characters, passages, cosine
 ANSWER = "Answer the question from the numbered passages only, in one or two sentences. Cite them like [1]."
 REWRITE = "Write the question in other words, as a search query for documents. Reply with one line."
@@ -33,11 +33,11 @@ class Rag:
 
     def __init__(self, folder: Path, embedder: Any, client: Any, model: str) -> None:
         self.embedder, self.client, self.model = embedder, client, model
-        self.store = chromadb.EphemeralClient().get_or_create_collection(
-            folder.name, embedding_function=None, configuration={"hnsw": {"space": "cosine"}}
+        self.store = chromadb.EphemeralClient().create_collection(
+            uuid4().hex, embedding_function=None, configuration={"hnsw": {"space": "cosine"}}
         )
         for path in (each for each in folder.rglob("*") if each.suffix in (".md", ".txt")):
-            texts, name = chunks(path.read_text(encoding="utf-8")), str(path.relative_to(folder))
+            texts, name = chunks(path.read_text("utf-8", "replace")), str(path.relative_to(folder))
             ids, about = [f"{name} {i}" for i in range(len(texts))], [{"source": name}] * len(texts)
             self.store.upsert(ids, embedder.encode(texts), documents=texts, metadatas=about)  # type: ignore
 

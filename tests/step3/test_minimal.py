@@ -1,5 +1,7 @@
 """RAG on one page: passages are found, doubt asks again, sources are named."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -55,6 +57,16 @@ def test_a_chunk_repeats_the_end_of_the_one_before():
     assert first[-minimal.OVERLAP :] == second[: minimal.OVERLAP]
     assert first + second[minimal.OVERLAP :] + third[minimal.OVERLAP :] == text
     assert minimal.chunks("short") == ["short"]
+
+
+@pytest.mark.parametrize("name", [".", "a", "Verträge 2025"])
+def test_a_folder_may_have_any_name_and_its_files_any_bytes(api, tmp_path, monkeypatch, name):
+    for place in (tmp_path / "first", tmp_path / "second"):
+        (place / name).mkdir(parents=True)
+        monkeypatch.chdir(place)
+        Path(name, f"{place.name}.md").write_bytes(b"The caf\xe9 is due.")
+        found = minimal.Rag(Path(name), Words(), api.client, "tiny").retrieve("due")
+        assert [source for _, source, _ in found] == [f"{place.name}.md"]
 
 
 def test_a_folder_without_documents_is_one_line(api, tmp_path):
