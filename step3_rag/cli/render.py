@@ -37,7 +37,7 @@ def show_answer(facts: Mapping[str, Any], console: Console, *, trace: bool, stre
     if unsupported and not facts["abstained"]:
         console.print(
             f"\nnot supported by what is cited: {len(unsupported)} of {len(facts['citations'])} sentences, "
-            f"such as: {unsupported[0][:120]}",
+            f"such as: {clean(unsupported[0])[:120]}",
             style="yellow",
             soft_wrap=True,
         )
@@ -50,7 +50,7 @@ def show_answer(facts: Mapping[str, Any], console: Console, *, trace: bool, stre
         for each in facts["attempts"]:
             kept = "kept" if each["kept"] else "    "
             line = f"{kept} {each['confidence']:.2f}  {each['strategy']}: {each['query']}"
-            console.print(line, soft_wrap=True)
+            console.print(clean(line), soft_wrap=True)
 
 
 def show_sources(sources: Sequence[Mapping[str, Any]], console: Console) -> None:
@@ -108,7 +108,7 @@ def show_agent(facts: Mapping[str, Any], console: Console) -> None:
     """Print the searches, the answer, the sources that it cites, and the tokens."""
     for each in facts["calls"]:
         given = json.dumps(each["input"], ensure_ascii=False)
-        console.print(f"{each['tool']} {given}", style="cyan", soft_wrap=True)
+        console.print(clean(f"{each['tool']} {given}"), style="cyan", soft_wrap=True)
         line = each["result"]
         if not each["is_error"]:
             result = json.loads(line)

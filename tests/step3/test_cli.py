@@ -59,7 +59,7 @@ def test_the_chat_models_answer_is_printed_once_with_unsupported_sentences(read_
     assert "100 tokens read, 10 written" in got.out
 
 
-def shown(**changed):
+def shown(trace=False, **changed):
     """What `ask` prints of an answer that cites its first source."""
     place = {"document": "a.md", "place": "a.md, Kettles", "excerpt": "The kettle is red."}
     place |= {"suspicious": False}
@@ -79,7 +79,7 @@ def shown(**changed):
         "seconds": {"search": 0.1},
     }
     console = Console(record=True, width=200)
-    render.show_answer({**facts, **changed}, console, trace=False, streamed=False)
+    render.show_answer({**facts, **changed}, console, trace=trace, streamed=False)
     return console.export_text()
 
 
@@ -91,6 +91,9 @@ def test_suspicious_sources_and_cut_answers_are_named_and_control_characters_rem
     assert "\x1b" not in shown(
         sources=[{"number": 1, "place": "a\x1b]0;x", "excerpt": "\x9bm", "suspicious": False}]
     )
+    assert "\x9b" not in shown(citations=[{"sentence": "\x9b31m", "numbers": [1], "supported": False}])
+    attempt = {"kept": True, "confidence": 0.1, "strategy": "chat", "query": "red \x9b31m"}
+    assert "\x9b" not in shown(trace=True, path=[], attempts=[attempt])
 
 
 def test_search_explains_every_stage(read_only, command):
