@@ -76,7 +76,9 @@ def locked(
         with contextlib.suppress(Timeout):
             lock.acquire(timeout=0)
         if wait and not lock.is_locked:
-            pid = holder.read_text() if holder.exists() else "?"
+            pid = "?"
+            with contextlib.suppress(FileNotFoundError):  # the process may just have finished
+                pid = holder.read_text()
             with wait(f"process {pid} is writing to {folder}; waiting for it"):
                 lock.acquire()
         if lock.is_locked:

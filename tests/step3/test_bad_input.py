@@ -3,6 +3,7 @@
 import gc
 import json
 import threading
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from filelock import FileLock
 from shared.config import load_settings
 from step3_rag.cli import index as commands
 from step3_rag.evaluate import dataset
+from step3_rag.ingest import update
 from step3_rag.ingest.index import Index
 from tests.scripted import ScriptedMessages
 from tests.step3.conftest import DOCUMENTS, write
@@ -203,6 +205,17 @@ def test_the_second_of_two_ingests_waits_and_says_who_holds_the_lock(home, comma
     got = command("step3_rag", "ingest", "documents", "--json")
     assert "process 4242 is writing to rag-index; waiting for it" in got.err
     assert (got.code, json.loads(got.out)["unchanged"]) == (0, len(DOCUMENTS))
+
+
+def test_the_holder_of_the_lock_may_be_done_before_its_id_is_read(tmp_path, monkeypatch):
+    held, lines = FileLock(tmp_path / ".lock"), []
+    monkeypatch.setattr(Path, "exists", lambda _path: True)  # a moment ago, there was a .lock.pid
+    with (
+        held,
+        update.locked(tmp_path, lambda line: lines.append(line) or nullcontext(held.release())) as is_held,
+    ):
+        assert is_held
+    assert lines == [f"process ? is writing to {tmp_path}; waiting for it"]
 
 
 # --- the chat model ---------------------------------------------------------------------------------------
