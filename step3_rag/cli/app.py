@@ -146,7 +146,6 @@ def search(
     index: IndexFolder = None,
     store: Store = "chroma",
     address: Address = None,
-    model: Model = None,
     seed: Seed = None,
     smoke: Smoke = False,
     as_json: Json = False,
@@ -158,7 +157,7 @@ def search(
     from step3_rag.service import open_service
 
     question = options.check_question(question)
-    settings = settings_from_flags(smoke, model=model, seed=seed)
+    settings = settings_from_flags(smoke, seed=seed)
     collections = tuple(collection or ())
     chosen = options.search_options(settings, rerank, use, k=k, collections=collections, versions=versions)
     service = open_service(settings, index, store, address)

@@ -8,13 +8,14 @@ from typing import Annotated
 import typer
 
 from shared.cli import Json, Model, Seed, Smoke, emit, new_app, settings_from_flags
-from step3_rag.cli.flags import Data, Limit, Reader, Rerank, Split
+from step3_rag.cli.flags import Data, Limit, Reader, Rerank, Split, refuse_flags
 
 app = new_app("Measurements.")
 
 
 @app.command()
 def evaluate(
+    context: typer.Context,
     dataset: Data = "sample",
     split: Split = None,
     limit: Limit = None,
@@ -27,6 +28,9 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Measure retrieval stage by stage; --answers measures the answers instead."""
+    ignored = {"rerank"} if answers else {"reader", "model"}
+    why = "--answers measures the default search" if answers else "only --answers uses a reader"
+    refuse_flags(context, context.params.keys() - ignored, why)
     settings = settings_from_flags(smoke, model=model, seed=seed)
     if answers:
         from step3_rag.evaluate import answers as measurement

@@ -91,6 +91,13 @@ def test_values_that_ingest_does_not_know(documents, fake, refused, flags, line)
     assert not Path("rag-index").exists()
 
 
+@pytest.mark.parametrize(
+    "flags", [("--answers", "--rerank", "none"), ("--reader", "chat"), ("--model", "tiny")]
+)
+def test_flags_that_evaluate_would_ignore(refused, flags):
+    assert f"{flags[-2]}: " in refused("step3_rag", "evaluate", *flags)
+
+
 # --- documents --------------------------------------------------------------------------------------------
 
 
