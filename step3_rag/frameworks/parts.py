@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING
 from shared.errors import UserError
 from step3_rag.answer import read
 from step3_rag.answer.context import Source, assemble
-from step3_rag.retrieve.fuse import min_max
 from step3_rag.retrieve.search import Options, Retriever, Scores
 
 if TYPE_CHECKING:
@@ -53,10 +52,8 @@ class Parts(Retriever):
 
     def reranked(self, query: str, first: Scores) -> Scores:
         """The best of a first ranking, by MaxSim and that ranking's scores."""
-        weight = DEFAULT.rerank_weight
         with self._lock:
-            closer = self._closer(query, self._encoded(query), first, DEFAULT)
-        return min_max([{each: first[each] for each in closer}, closer], [1 - weight, weight])
+            return self._fuse_again(first, self._closer(query, self._encoded(query), first, DEFAULT), DEFAULT)
 
     def sources(self, ids: list[int]) -> list[Source]:
         """Chunks as the numbered sources of an answer."""

@@ -122,7 +122,7 @@ class Retriever:
             first = list(stages.values())[-1]
             with found.timed(options.rerank):
                 stages[options.rerank] = self._closer(query, encoded, first, options)
-            stages["rerank"] = self._fuse_again(first, found, options)
+            stages["rerank"] = self._fuse_again(first, stages[options.rerank], options)
         found.order = self._order(found)
         if options.rerank == "maxsim" and found.order:
             (first_vectors,) = self.index.token_vectors(found.order[:1], len(encoded.vector))
@@ -164,8 +164,7 @@ class Retriever:
             scores = late_interaction(encoded, vectors, self.rarity(encoded.token_ids)).tolist()
         return dict(zip(ids, scores, strict=True))
 
-    def _fuse_again(self, first: Scores, found: SearchResult, options: Options) -> Scores:
-        closer = found.stages[options.rerank]
+    def _fuse_again(self, first: Scores, closer: Scores, options: Options) -> Scores:
         weight = options.rerank_weight
         return min_max([{each: first[each] for each in closer}, closer], [1 - weight, weight])
 
