@@ -79,11 +79,7 @@ class Judged:
 
 
 def run(
-    settings: Settings,
-    name: str,
-    split: str | None,
-    reader: str,
-    limit: int | None = None,
+    settings: Settings, name: str, split: str | None, reader: str, limit: int | None = None
 ) -> dict[str, Any]:
     """Answer every question of a dataset that has reference answers, and measure the answers.
 

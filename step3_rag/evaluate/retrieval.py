@@ -72,11 +72,7 @@ class Ranked:
 
 
 def run(
-    settings: Settings,
-    name: str,
-    split: str | None,
-    rerank: str,
-    limit: int | None = None,
+    settings: Settings, name: str, split: str | None, rerank: str, limit: int | None = None
 ) -> dict[str, Any]:
     """Search for every question of a dataset and measure every stage.
 

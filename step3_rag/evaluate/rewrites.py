@@ -35,11 +35,7 @@ if TYPE_CHECKING:
 
 
 def run(
-    settings: Settings,
-    name: str,
-    split: str | None,
-    strategies: Sequence[str],
-    limit: int | None = None,
+    settings: Settings, name: str, split: str | None, strategies: Sequence[str], limit: int | None = None
 ) -> dict[str, Any]:
     """Search again by every strategy if the first search was not confident; `limit` is for those questions.
 

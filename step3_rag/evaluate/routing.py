@@ -13,13 +13,13 @@ from shared.config import Settings
 from step3_rag.evaluate import dataset, retrieval
 from step3_rag.evaluate.dataset import Question, dataset_service
 from step3_rag.evaluate.metrics import ndcg
-from step3_rag.reflect.route import Router, search
+from step3_rag.reflect.route import MARGIN, Router, search
 from step3_rag.retrieve.search import Options
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-MARGINS = (0.2, 0.0, 0.05, 0.1)  # as in route.MARGIN
+MARGINS = (MARGIN, 0.0, 0.05, 0.1)  # the default first
 
 
 def run(settings: Settings, split: str) -> dict[str, Any]:

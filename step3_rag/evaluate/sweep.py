@@ -18,7 +18,7 @@ from shared.cli import plain_table
 from shared.config import Settings
 from shared.errors import UserError
 from shared.stats import subset, wilson
-from step3_rag.answer.context import BUDGET, assemble
+from step3_rag.answer.context import BUDGET, Source, assemble
 from step3_rag.evaluate import dataset, retrieval
 from step3_rag.evaluate.dataset import Question, dataset_service
 from step3_rag.ingest.embed import Embedder
@@ -50,10 +50,7 @@ def run(settings: Settings, name: str, split: str | None, sizes: str, limit: int
         for question in retrieval.with_progress(f"asking with {size.chunk}/{size.overlap}", questions):
             chunks = retriever.search(question.text, options).best
             for budget in BUDGETS:
-                sources = assemble(chunks, count, budget)
-                hits[str(budget)] += contains_answer(
-                    question, [(source.document, source.text) for source in sources]
-                )
+                hits[str(budget)] += contains_answer(question, assemble(chunks, count, budget))
         rows[f"{size.chunk}/{size.overlap}"] = {
             "chunks": len(retriever.snapshot),
             "hits": hits,
@@ -82,11 +79,11 @@ def parse(text: str, embedder: Embedder) -> list[Sizes]:
     return [check_sizes(int(pair[1]), int(pair[2]), embedder) for pair in pairs if pair]
 
 
-def contains_answer(question: Question, texts: Sequence[tuple[str, str]]) -> bool:
-    """Whether the context has all quotes that support the answer; without quotes, a relevant document."""
+def contains_answer(question: Question, sources: Sequence[Source]) -> bool:
+    """Whether the sources have all quotes that support the answer; without quotes, a relevant document."""
     if not question.quotes:
-        return any(document in question.qrels for document, _ in texts)
-    words = [set(re.findall(r"\w+", text.lower())) for _, text in texts]
+        return any(each.document in question.qrels for each in sources)
+    words = [set(re.findall(r"\w+", each.text.lower())) for each in sources]
     needed = [set(re.findall(r"\w+", quote.lower())) for quote in question.quotes]
     return all(any(len(quote & each) >= COVERED * len(quote) for each in words) for quote in needed if quote)
 

@@ -138,13 +138,15 @@ def test_an_answer_has_a_reference_word_by_word(answer, reference, right):
 
 def test_a_context_contains_an_answer_if_it_has_all_its_quotes():
     asked = Question("q", "?", {"d": 1}, quotes=("Notice is 60 days", "EUR 412 | a | piece"))
-    whole = [("d", "The notice is 60 days."), ("e", "A piece is EUR 412, a bargain.")]
-    assert sweep.contains_answer(asked, whole)
-    assert not sweep.contains_answer(asked, whole[:1])
-    assert not sweep.contains_answer(asked, [("d", "Notice is sixty days for a piece of EUR 412")])
+    texts = ["The notice is 60 days.", "A piece is EUR 412, a bargain."]
+    texts.append("Notice is sixty days for a piece of EUR 412")
+    one, two, other = (Source(1, name, name, text, ()) for name, text in zip("dex", texts, strict=True))
+    assert sweep.contains_answer(asked, [one, two])
+    assert not sweep.contains_answer(asked, [one])
+    assert not sweep.contains_answer(asked, [other])
     plain = Question("q", "?", {"d": 1})
-    assert sweep.contains_answer(plain, [("x", ""), ("d", "")])
-    assert not sweep.contains_answer(plain, [("x", "")])
+    assert sweep.contains_answer(plain, [other, one])
+    assert not sweep.contains_answer(plain, [other])
 
 
 # --- on the real model ------------------------------------------------------------------------------------
