@@ -1,4 +1,4 @@
-"""Has the answer what the question asks for? A check without a model, for codes and some types of values.
+"""Does the answer have what the question asks for? A check without a model, of codes and types of values.
 
     >>> missing("What does the Kingfisher weigh?", "It costs EUR 120.", passages="The Kingfisher ...")
     'a weight'

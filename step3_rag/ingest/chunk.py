@@ -36,9 +36,8 @@ ABBREVIATION = re.compile(
 # The outline of a Markdown text: headings, and the lines that open or close a code block.
 OUTLINE = re.compile(r"^(?: {0,3}(`{3,}(?=[^`\n]*$)|~{3,})|(#{1,6}) +(\S.*))", re.MULTILINE)
 LONGEST_NAME = 200  # characters of a heading that are kept
-WIDEST = (
-    32  # characters that count as one token; to MiniLM, 100 letters without a space are one unknown token
-)
+# To MiniLM, 100 letters without a space are one unknown token.
+WIDEST = 32  # characters that count as one token
 
 
 class Unit(NamedTuple):

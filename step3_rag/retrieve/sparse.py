@@ -1,13 +1,9 @@
 """Keyword search: BM25 over stems, without stop words.
 
-    >>> stems("The contracts were renewed in 2025.")
-    ['contract', 'renew', '2025']
-
 BM25 (Robertson and Zaragoza 2009) adds up, for each word of the query that a text has, how rare the word is
 in the collection (idf); further occurrences add less, and longer texts get less. It finds codes and names
-that an embedding blurs; it misses every paraphrase. Stems matter: `renewed` should find `renewal`. The
-library is bm25s, which computes all scores when the index is made, so that a query only adds columns; the
-stemmer is Snowball.
+that an embedding blurs; it misses every paraphrase. The library is bm25s, which computes all scores when the
+index is made, so that a query only adds columns.
 """
 
 from __future__ import annotations
