@@ -1,6 +1,7 @@
 """The house itself: what must hold of its files, and stays in step when a package is added."""
 
 import ast
+import importlib
 import re
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import zipfile
 from itertools import chain
 
 import pytest
+import typer
 import yaml
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
@@ -34,7 +36,10 @@ def test_every_package_is_shipped_checked_and_has_its_layer():
 def test_every_step_has_a_lesson_a_demo_and_an_extra():
     for package in STEPS:
         assert (ROOT / package / "README.md").stat().st_size > 1000
-        assert (ROOT / package / "demo.toml").exists()
+        commands = typer.main.get_command(importlib.import_module(f"{package}.__main__").app).commands
+        for run in tomllib.loads((ROOT / package / "demo.toml").read_text())["run"]:
+            assert run["args"][0] in commands
+            assert package != "step2_tools" or "--offline" in run["args"]
         assert package.split("_")[0] in PROJECT["project"]["optional-dependencies"]
 
 

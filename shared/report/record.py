@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from shared.config import load_settings
 from shared.errors import UserError
 
 if TYPE_CHECKING:
@@ -32,6 +31,8 @@ def record(facts: dict[str, Any]) -> None:
     Raises:
         UserError: the file can't be written.
     """
+    from shared.config import load_settings  # imports pydantic, which --help does without
+
     folder = load_settings().reports_dir
     if folder is None:
         return
@@ -62,6 +63,8 @@ def picture_path(package: str, name: str, out: Path | None) -> Path:
     """
     if out and out.suffix.lower() != ".png":
         raise UserError(f"--out {out} is not the name of a picture: use one that ends in .png")
+    from shared.config import load_settings
+
     folder = load_settings().reports_dir or Path("reports")
     return ensure_writable(out or folder / package / f"{name}.png")
 

@@ -386,7 +386,7 @@ def test_a_real_class(tmp_path, command):
             path.write_bytes(content)
     (tmp_path / "in" / "bob.zip").write_bytes(b"PK\x03\x04 no archive")
     (tmp_path / "in" / "readme.txt").write_text("hello")
-    line = ("classroom", "grade-class", "in", "--step", "step3", "--jobs", "2", "--json")
+    line = ("classroom", "grade-class", "in", "--step", "step3", "--json")
     facts = json.loads(command(*line, "--deadline", "2026-01-01").out)
     assert (facts["attempts"], facts["learners"], facts["graded_now"], facts["by_hand"]) == (3, 2, 3, {})
     assert facts["ignored"] == ["readme.txt"]

@@ -268,10 +268,14 @@ def test_what_hangs_or_exits_costs_its_own_test_only(toy, tried):
 
 def test_public_tests_that_are_broken_are_an_error_in_one_line(toy, learner):
     edit(toy, DOUBLE, "    return 2 * x")
-    (toy.root / "classroom/rubrics/step9_public.py").write_text("import nothing_of_the_kind")
-    got = learner("status")
-    assert got.returncode == 2
-    assert "No module named 'nothing_of_the_kind'" in got.stderr.splitlines()[-1]
+    for text, said in (
+        ("", "there is no test"),
+        ("import nothing_of_the_kind", "No module named 'nothing_of_the_kind'"),
+    ):
+        (toy.root / "classroom/rubrics/step9_public.py").write_text(text)
+        got = learner("status")
+        assert got.returncode == 2
+        assert said in got.stderr.splitlines()[-1]
 
 
 # --- hint -------------------------------------------------------------------------------------------------

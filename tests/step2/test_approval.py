@@ -46,15 +46,17 @@ def ask(api, command, tmp_path):
 
 
 def test_a_yes_runs_the_tool(ask, terminal):
+    terminal("y\n")
+    ask()
     terminal("YES\n")
     got, saved, result = ask()
     assert got.err.startswith('create_price_alert({"symbol": "AAPL", "direction": "above", "price": 250})')
     assert got.err.endswith(": run it? [y/N] ")
-    assert [alert["symbol"] for alert in saved] == ["AAPL"]
+    assert [alert["symbol"] for alert in saved] == ["AAPL", "AAPL"]
     assert "is_error" not in result
     terminal(there=False)
     got, saved, _result = ask("--yes")  # asks nobody
-    assert (got.err, len(saved)) == ("", 2)
+    assert (got.err, len(saved)) == ("", 3)
 
 
 NO_TERMINAL = "no terminal is there to ask on; the user can allow it with --yes"

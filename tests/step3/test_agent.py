@@ -3,12 +3,14 @@
 import json
 import re
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 from anthropic.lib.tools import ToolError
 from rich.console import Console
 
 from shared.config import load_settings
+from shared.errors import UserError
 from step3_rag.answer import agent, search_tool
 from step3_rag.cli import ask, render
 from step3_rag.stores import vector_store
@@ -137,6 +139,12 @@ def test_wrong_calls_are_errors_that_the_model_can_correct(retriever, sure):
     assert wrong[0]["content"] == "k: 99 is greater than the maximum of 8"
     assert wrong[1]["content"] == "there is no tool 'delete_documents': use search_documents"
     assert [each.is_error for each in done.calls] == [True, True, False]
+
+
+def test_a_store_that_fails_is_an_error_for_the_model(retriever, monkeypatch):
+    monkeypatch.setattr(retriever.store, "nearest", Mock(side_effect=UserError("the store\nis gone")))
+    with pytest.raises(ToolError, match="the store is gone"):
+        search_tool.call(retriever, {"query": "notice"})
 
 
 def test_the_number_of_turns_is_limited(retriever, sure, monkeypatch):

@@ -74,6 +74,26 @@ def test_pages_need_nothing_from_elsewhere_and_have_nothing_inline():
         assert path.read_text().count("\n") <= 300, path
 
 
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_text_has_enough_contrast(dark):
+    """At least 4.5 to 1, as WCAG 2.2 asks for: all pairs of text and background that style.css uses."""
+    light, night = (FOLDER / "style.css").read_text().split("@media (prefers-color-scheme: dark)")[:2]
+    colours = dict(re.findall(r"--([\w-]+): #(\w+)", night if dark else light))
+
+    def luminance(name):
+        code = colours[name]
+        channels = [int(code[i : i + 2], 16) / 255 for i in (0, 2, 4)] if len(code) == 6 else [1, 1, 1]
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    pairs = [(text, behind) for text in ("ink", "soft") for behind in ("page", "card", "raised")]
+    pairs += [(name, f"{name}-wash") for name in ("accent", "warn", "bad", "good")]
+    pairs += [("accent", "card"), ("bad", "card"), ("accent-ink", "accent"), ("ink", "mark")]
+    for pair in pairs:
+        darker, lighter = sorted(map(luminance, pair))
+        assert (lighter + 0.05) / (darker + 0.05) >= 4.5, pair
+
+
 # --- the two parsers, with the text cut at every place ---------------------------------------------------
 
 

@@ -81,18 +81,20 @@ def test_a_refusal_before_the_first_event_has_its_status():
 
 
 @pytest.mark.parametrize(
-    ("error", "status", "said"),
+    ("given", "status", "kind", "said"),
     [
-        (ApiError(502, "api_error", "the engine broke off"), 502, "the engine broke off"),
-        (RuntimeError("secret"), 500, "internal error"),
+        ({"error": ApiError(502, "api_error", "it broke off")}, 502, "api_error", "it broke off"),
+        ({"error": RuntimeError("secret")}, 500, "api_error", "internal error"),
+        ({"text": "word " * 1000, "pace": 0.01}, 504, "timeout_error", "within 0.2 s"),
     ],
 )
-def test_an_error_in_the_middle_is_the_last_event(error, status, said):
-    app = app_of(ScriptedAnswerer(error=error))
+def test_an_error_in_the_middle_is_the_last_event(given, status, kind, said):
+    answerer = ScriptedAnswerer(**given)
+    app = app_of(answerer, timeout_s=0.2)
     got = post(app, STREAM)
     assert got.status_code == 200
     name, data = events_in(got.text)[-1]
-    assert (name, data["type"]) == ("error", "api_error")
+    assert (name, data["type"], answerer.running) == ("error", kind, 0)
     assert said in data["message"]
     assert "secret" not in got.text
     assert [call.status for call in calls_of(app)] == [status]
