@@ -9,6 +9,10 @@
     prefill           [e f]               one forward pass
     decode            g, h, i ...         one forward pass each; it also reads tokens that a schema forced
 
+An answer to a tool's result repeats much of it. So with the adapter on, a pass also reads a guess: what
+followed the last two tokens the last time. Of that it keeps what the model would have written itself
+(prompt lookup, chapter 12 of step 5).
+
 Calls that overlap never share a cache: the first takes the stored one, the others start with an empty one,
 and the last to finish stores its own. A lock around each forward pass lets them take turns.
 
@@ -44,6 +48,7 @@ if TYPE_CHECKING:
 # answer that still repeats itself ends there. Only tokens with letters are penalized: numbers, punctuation
 # and white space recur in any text. In JSON, only the current string counts: names and values may recur.
 PENALTY, WINDOW = 1.1, 128
+GUESSES = 8  # tokens; a pass over nine takes little longer than over one, as it reads the same weights
 
 
 @dataclass
@@ -53,6 +58,12 @@ class CachedPrefix:
     cache: DynamicCache
     ids: list[int] = field(default_factory=list)
     adapter: bool = False
+
+    def crop(self, surplus: int) -> None:
+        """Forget the last ids. Nothing is copied."""
+        if surplus:
+            self.cache.crop(-surplus)
+            del self.ids[-surplus:]
 
 
 class TransformersEngine(Engine):
@@ -122,6 +133,9 @@ class TransformersEngine(Engine):
         limit = min(max_tokens, space)
         text, written = DecodeStream(skip_special_tokens=True), list[int]()
         unread = prompt[len(prefix.ids) :]  # ids for the next forward pass
+        may_guess = adapter and guide is None and _can_crop(prefix.cache)
+        guessed: list[int] = []  # ids that were read as a guess
+        rows: list[torch.Tensor] = []  # the logits after the last id that was no guess, and after each guess
         new = guide.forced() if guide else []
         try:
             while True:
@@ -137,7 +151,13 @@ class TransformersEngine(Engine):
                     context_is_full = space < max_tokens
                     done.stop_reason = "model_context_window_exceeded" if context_is_full else "max_tokens"
                     break
-                logits, unread = self._forward(unread, prefix), []
+                if unread == guessed[:1]:
+                    del guessed[0]
+                else:
+                    prefix.crop(len(guessed))
+                    guessed = guess(prompt + written, space - len(written)) if may_guess else []
+                    rows = self._forward(unread, guessed, prefix)
+                logits, unread = rows.pop(0), []
                 if not adapter:
                     self._penalise(logits, guide.string if guide else written[-WINDOW:])
                 new = guide.choose(logits, limit - len(written)) if guide else [int(logits.argmax())]
@@ -156,23 +176,22 @@ class TransformersEngine(Engine):
         if prefix and (shared := common_prefix_length(prefix.ids, prompt[:-1])):
             surplus = len(prefix.ids) - shared
             if not surplus or _can_crop(prefix.cache):
-                prefix.cache.crop(-surplus)  # a view: nothing is copied
-                del prefix.ids[shared:]
+                prefix.crop(surplus)
                 return prefix
         return CachedPrefix(DynamicCache(config=self.model.config), adapter=adapter)
 
-    def _forward(self, ids: list[int], prefix: CachedPrefix) -> torch.Tensor:
-        """Read `ids` after the cached ones; returns the logits for the next token, shape (vocabulary,)."""
+    def _forward(self, ids: list[int], guessed: list[int], prefix: CachedPrefix) -> list[torch.Tensor]:
+        """Read both. Returns the logits for the next token, (vocabulary,), after `ids` and each guess."""
         import torch
 
         cached, prefix.ids = prefix.ids, []  # if the pass is interrupted, the layers' caches differ in length
         adapted = self._adapter.on(prefix.adapter) if self._adapter else nullcontext()
         with self._lock, torch.inference_mode(), adapted:
-            row = torch.tensor([ids], device=self.model.device)  # (1, T)
-            logits = self.model(input_ids=row, cache=prefix.cache, use_cache=True, logits_to_keep=1).logits
-        prefix.ids = cached + ids
-        last: torch.Tensor = logits[0, -1].to(torch.float32, copy=True)
-        return last
+            row = torch.tensor([ids + guessed], device=self.model.device)  # (1, T)
+            keep = 1 + len(guessed)
+            logits = self.model(input_ids=row, cache=prefix.cache, use_cache=True, logits_to_keep=keep).logits
+        prefix.ids = cached + ids + guessed
+        return list(logits[0].to(torch.float32, copy=True))
 
     def _penalise(self, logits: torch.Tensor, recent: list[int]) -> None:
         """Make words among the `recent` ids less probable, in place."""
@@ -181,6 +200,14 @@ class TransformersEngine(Engine):
         words = [token for token in set(recent) if self._is_word(token)]
         scores = logits[words]
         logits[words] = torch.where(scores > 0, scores / PENALTY, scores * PENALTY)
+
+
+def guess(ids: list[int], most: int) -> list[int]:
+    """Up to `GUESSES` ids that may come next: those that followed the last two ids the last time."""
+    for end in range(len(ids) - 1, 1, -1):
+        if ids[end - 2 : end] == ids[-2:]:
+            return ids[end : end + min(GUESSES, most)]
+    return []
 
 
 def common_prefix_length(first: Sequence[int], second: Sequence[int]) -> int:

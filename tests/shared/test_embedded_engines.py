@@ -70,7 +70,7 @@ def test_recent_words_become_less_probable_and_nothing_else(engine):
 def test_an_answer_that_repeats_itself_is_ended(engine, monkeypatch):
     same = torch.zeros(512)
     same[engine.encode("7")] = 1
-    monkeypatch.setattr(engine, "_forward", lambda ids, past: same.clone())
+    monkeypatch.setattr(engine, "_forward", lambda ids, guessed, past: [same.clone()])
     text, answer = write(engine, "Hello", 500)
     assert (text, answer.stop_reason, answer.output_tokens) == ("7" * 32, "end_turn", 32)
 
@@ -80,8 +80,8 @@ def script(engine, monkeypatch, text):
     ids = [*engine.encode(text), engine.tokenizer.eos_token_id]
     say = iter(ids)
 
-    def forward(read, past):
-        return torch.nn.functional.one_hot(torch.tensor(next(say)), 512).float()
+    def forward(read, guessed, past):
+        return [torch.nn.functional.one_hot(torch.tensor(next(say)), 512).float()]
 
     monkeypatch.setattr(engine, "_forward", forward)
     return len(ids) - 1
@@ -115,6 +115,29 @@ def test_a_limit_or_the_context_ends_an_answer(engine, monkeypatch, limit, token
     answer = engine.generate([5] * 20, limit)
     list(answer)
     assert (answer.output_tokens, answer.stop_reason) == (tokens, reason)
+
+
+@pytest.mark.parametrize(("limit", "passes"), [(7, 7), (300, 295)])
+def test_guesses_change_no_token_and_save_passes(engine, monkeypatch, loaded, limit, passes):
+    """With the adapter on, a pass also reads what followed the last two tokens before."""
+    text, made, forward = "café 日本語 🙂 naïve", [], engine._forward
+    monkeypatch.setattr(engine, "_forward", lambda *read: made.append(read) or forward(*read))
+    guessing = write(engine, text, limit, adapter=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(on_transformers, "GUESSES", 0)
+        alone = write(TransformersEngine(loaded.model, loaded.tokenizer), text, limit, adapter=True)
+    assert guessing[0] == alone[0]
+    assert guessing[1].output_tokens == alone[1].output_tokens == limit
+    assert len(made) == passes
+    stored = engine._stored[True]
+    assert len(stored.ids) == stored.cache.get_seq_length()
+
+
+def test_a_guess_is_what_followed_the_last_two_ids_the_last_time():
+    assert on_transformers.guess([1, 2, 3, 1, 2, 4, 5, 1, 2], 9) == [4, 5, 1, 2]
+    assert on_transformers.guess([1, 2, 3, 1, 2, 4, 5, 1, 2], 1) == [4]
+    assert on_transformers.guess([1, 2, 3], 9) == []
+    assert on_transformers.guess([7], 9) == []
 
 
 # --- what it keeps ------------------------------------------------------------------------------------

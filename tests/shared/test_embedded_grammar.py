@@ -116,7 +116,7 @@ def test_an_unsupported_schema_is_refused_by_name(name):
 def test_forced_tokens_need_no_forward_pass(engine, monkeypatch):
     asked = []
     forward = engine._forward
-    monkeypatch.setattr(engine, "_forward", lambda ids, past: asked.append(len(ids)) or forward(ids, past))
+    monkeypatch.setattr(engine, "_forward", lambda ids, *rest: asked.append(len(ids)) or forward(ids, *rest))
     text = "".join(engine.generate(engine.encode("Hello"), 80, schema=SUPPORTED["const"]))
     assert text == '{"kind": "weather", "version": 2}'
     assert not asked
@@ -127,7 +127,7 @@ def test_a_repetition_is_ended_within_the_schema(engine, monkeypatch):
     again = torch.zeros(512)
     again[engine.encode("7")] = 1
     again[engine.encode(",")] = 3
-    monkeypatch.setattr(engine, "_forward", lambda ids, past: again.clone())
+    monkeypatch.setattr(engine, "_forward", lambda *read: [again.clone()])
     answer = engine.generate(engine.encode("Hello"), 1000, schema=listed({"enum": [7]}))
     values = json.loads("".join(answer))
     assert answer.stop_reason == "end_turn"
