@@ -8,6 +8,7 @@ are rebuilt, and nothing else is looked up.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import copy
 import dataclasses
 import enum
@@ -24,9 +25,8 @@ from classroom.protocol import objects, wire
 from classroom.protocol.objects import find
 from classroom.protocol.wire import Record, Unsendable
 
-OURS = re.compile(r"(step\d+_\w+|shared|classroom\.drivers)(\.\w+)*")
+OURS = re.compile(r"(step\d+_\w+|shared|classroom\.drivers)(\.(?!__)\w+)*:(?!__)\w+(\.(?!__)\w+)*")
 RAISED = (Exception, Interrupted, asyncio.CancelledError)  # what code may raise, and be asked for
-PATH = re.compile(r"(?!__)\w+(\.(?!__)\w+)*")
 
 
 class Raised(Exception):
@@ -181,12 +181,9 @@ def reference_copy(value: Any) -> Any:
 def _rebuilt(record: Record) -> Any:
     """Data of a step's own type. The submission named the type, so nothing but plain data is made."""
     kind: Any = None
-    module, _, path = record.type.partition(":")
-    if OURS.fullmatch(module) and PATH.fullmatch(path):
-        try:
+    if OURS.fullmatch(record.type):
+        with contextlib.suppress(ImportError, AttributeError):
             kind = find(record.type)
-        except (ImportError, AttributeError):
-            kind = None
     if not isinstance(kind, type) or wire.name_of(kind) != record.type:
         raise Wrong(f"a {record.type[:100]} can't be an argument")
     fields = {name: reference_copy(each) for name, each in record.fields.items()}

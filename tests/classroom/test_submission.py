@@ -148,6 +148,12 @@ def test_a_type_that_a_submission_names_is_not_called(made_of, tmp_path):
     assert not place.exists()
 
 
+def test_a_command_that_a_submission_names_is_not_imported(monkeypatch):
+    monkeypatch.setattr("classroom.grading.calls.find", pytest.fail)
+    with pytest.raises(Wrong, match="can't be an argument"):
+        reference_copy(Record("step3_rag.__main__:app", {}))
+
+
 def test_data_of_a_step_may_be_handed_on():
     source = Record(
         "step3_rag.answer.context:Source",
