@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -22,11 +23,17 @@ class Database:
 
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="rows", ignore_cleanup_errors=True)
-        self.store = Store.open(f"sqlite:///{self._folder.name}/telemetry.db", create=True)
+        self._place = Path(self._folder.name, "telemetry")
+        self.store = Store.open(f"sqlite:///{self._place}/telemetry.db", create=True)
+
+    def remove(self) -> None:
+        """Delete it; a file in the place of its folder stops everybody from making it again."""
+        shutil.rmtree(self._place)
+        self._place.touch()
 
     def files(self) -> dict[str, bytes]:
         """The contents of its files, by name."""
-        return {path.name: path.read_bytes() for path in sorted(Path(self._folder.name).glob("*.db*"))}
+        return {path.name: path.read_bytes() for path in sorted(self._place.glob("*.db*"))}
 
 
 def calls(given: Sequence[Mapping[str, Any]]) -> list[Call]:

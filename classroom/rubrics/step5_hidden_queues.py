@@ -76,12 +76,14 @@ def test_closed_doors_and_whatever_happens(submission, draw):
 
 @pytest.mark.rubric("5.7", points=5, times=3, timeout=30)
 def test_all_or_none(submission, draw):
-    """A batch fails as a whole if one of its calls can't be written; the next batch works."""
+    """A batch fails as a whole if a call can't be written or the database is gone; the next batch works."""
     given = [calls_of(draw, draw.randint(1, 4)) for _ in range(4)]
     failing = given[1] + calls_of(draw, 1, broken=True) + calls_of(draw, 1)
     batches = WrittenBatches(submission)
     for batch in (given[0], failing, [{**each, "broken": False} for each in failing], given[3]):
         batches.write(batch)
+    batches.database.call("remove")
+    batches.write(given[0])
 
 
 @pytest.mark.rubric("5.7", points=4)

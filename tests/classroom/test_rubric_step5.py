@@ -24,6 +24,7 @@ COST = "price.cost(input_tokens, output_tokens)"
 AS_SHORT = "(input_tokens * price.input + output_tokens * price.output) / 1e6"
 BODIES = "            connection.exec_driver_sql(store.put_body"
 COMMITS = BODIES, "        with store.writing() as connection:\n" + BODIES
+SQL_ONLY = "except Exception", "except sa.exc.SQLAlchemyError"
 KEEP, RUN = "self.scheduler.keep(span.sequence, span.start)", "logits = self._runner.run(batch)"
 KEPT_FIRST = "for each in batch.prefill: each.sequence.num_computed = each.end; "
 KEPT_FIRST += "self.scheduler.keep(each.sequence, each.start)"
@@ -58,6 +59,7 @@ MISTAKES = {
     "the mean is the last call": (3, (LEAVE, "FORGET * (seconds - self._mean)", "seconds - self._mean")),
     "a commit a table": (8, (WRITE, *COMMITS)),
     "a failure is not told": (5, (WRITE, "raise CannotWrite(why(error)) from None", "pass")),
+    "only failures of SQLAlchemy's are told": (5, (WRITE, *SQL_ONLY)),
     "one at a time": (7, (TAKES, "== LARGEST", "== 1")),
     "never ends": (4, (TAKES, "batch, False", "batch, True")),
     "futures are set from the thread": (5, (WAKE, TOLD, "_finish(futures, problem)")),
@@ -98,6 +100,7 @@ OTHER_WAYS = {
     "the first that is not below": (PERCENTILES, *FIRST_AT_LEAST),
     "a common table expression": (PERCENTILES, ".subquery()", ".cte()"),
     "in the order of arrival": (SCHEDULE, "in self.running:\n    ", "in list(self.running):\n    "),
+    "failures by name": (WRITE, "except Exception", "except (sa.exc.SQLAlchemyError, OSError)"),
     "row by row": (WRITE, *ROW_BY_ROW),
     "as many as there are": (TAKES, *AS_MANY),
     "a function of its own": (WAKE, TOLD, OF_ITS_OWN),
