@@ -71,14 +71,16 @@ def texts(a: Assignment, examples: dict[str, list[CallRecord]], tests: Iterable[
 
 
 def _shown(examples: list[CallRecord]) -> list[CallRecord]:
-    """A few calls that fit on a line: one of each function before a second one of any."""
-    short = [each for each in examples if _is_short(each)]
+    """A few calls on a line each: one of each function before a second one of any."""
+    short = [each for each in examples if _is_whole(each)]
     first = {each.call.partition("(")[0]: each for each in reversed(short)}
     return [*reversed(first.values()), *(each for each in short if each not in first.values())][:EXAMPLES]
 
 
-def _is_short(example: CallRecord) -> bool:
-    return len(example.call) <= SHOWN and len(example.got) <= SHOWN and "…" not in example.call + example.got
+def _is_whole(example: CallRecord) -> bool:
+    """Whether it shows all that its result depends on: no object, nor what was called before."""
+    is_plain = re.fullmatch(r"\w+\([^<…]+", example.call) and "…" not in example.got != "nothing"
+    return bool(is_plain) and max(len(example.call), len(example.got)) <= SHOWN
 
 
 def _anchor(task: Task) -> str:

@@ -15,6 +15,7 @@ from packaging.requirements import Requirement
 
 from classroom.assignment import rubric
 from classroom.assignment.spec import Assignment, assignment, places_of
+from classroom.grading.calls import CallRecord
 from classroom.grading.expected import Expected, record
 from classroom.grading.result import Item, Result
 from classroom.grading.result import Test as Line
@@ -90,9 +91,15 @@ def test_the_handout_has_every_exercise_with_its_lines(made, files):
         for name in (*task.functions, *task.files):
             assert f"`{name}`" in text
     assert ">>> rrf([{" in text
+    assert "`python -m" not in text  # the learner's Python is .venv's
     agents = files["AGENTS.md"].decode()
     assert "coach" in agents
     assert all(hint in agents for task in made.tasks for hint in task.exercise.hints)
+
+
+def test_an_example_shows_all_that_its_result_depends_on():
+    calls = {"Tool('spruce')": "nothing", "what it read": "[1]", "Tool.call()": "1", "f(<Tool>)": "1", "f(2)": "3"}
+    assert handout._shown([*map(CallRecord, calls, calls.values())]) == [CallRecord("f(2)", "3")]
 
 
 def test_no_link_dangles(files):
