@@ -198,7 +198,8 @@ def show(starter: Starter, facts: dict[str, Any], console: Console) -> None:
     tests = [each for each in item["tests"] if each["status"] != "passed"]
     tests.sort(key=lambda each: each["status"] == "not attempted")  # what was tried comes first
     for test in tests[:1]:  # an exercise may have hidden tests only
-        console.print(f"{test['line']} ({test['points']} points)", soft_wrap=True)
+        points = f"{test['points']} point{'s' * (test['points'] != 1)}"
+        console.print(f"{test['line']} ({points})", soft_wrap=True)
         for what, text in _details(test):
             if text:
                 console.print(f"  {what:<9} {text}", soft_wrap=True)

@@ -174,7 +174,7 @@ def tried(toy, learner, capsys):
 # --- status -----------------------------------------------------------------------------------------------
 
 
-def test_an_untouched_starter_is_not_run(toy, tried):
+def test_an_untouched_starter_is_not_run(toy, tried, capsys):
     (toy.root / "tests" / "expected.json").unlink()
     (toy.root / "step9_toy/last.py").write_bytes(LAST.replace("\n", "\r\n").encode())  # as git may on Windows
     got = tried()
@@ -186,6 +186,9 @@ def test_an_untouched_starter_is_not_run(toy, tried):
         ("step9_toy/last.py", 2),
     ]
     assert told["next"] == "9.1"
+    told["exercises"][0]["tests"][0]["points"] = 1
+    status.show(toy, told, plain_console())
+    assert "What test_double asks. (1 point)" in capsys.readouterr().out
 
 
 def test_status_shows_the_call_the_result_the_expected_value_and_what_else_is_needed(toy, tried):
