@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+import sqlalchemy as sa
 
 from step5_serving.telemetry import writer
 from step5_serving.telemetry.call import Call
@@ -23,17 +24,16 @@ class Database:
 
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="rows", ignore_cleanup_errors=True)
-        self._place = Path(self._folder.name, "telemetry")
-        self.store = Store.open(f"sqlite:///{self._place}/telemetry.db", create=True)
+        self._file = Path(self._folder.name, "telemetry.db")
+        self.store = Store.open(f"sqlite:///{self._file}", create=True)
 
-    def remove(self) -> None:
-        """Delete it; a file in the place of its folder stops everybody from making it again."""
-        shutil.rmtree(self._place)
-        self._place.touch()
+    def vanish(self) -> None:
+        """It is deleted while the next transaction ends."""
+        sa.event.listen(self.store.engine, "commit", lambda _connection: self._file.unlink(), once=True)
 
     def files(self) -> dict[str, bytes]:
         """The contents of its files, by name."""
-        return {path.name: path.read_bytes() for path in sorted(self._place.glob("*.db*"))}
+        return {path.name: path.read_bytes() for path in sorted(self._file.parent.glob("*.db*"))}
 
 
 def calls(given: Sequence[Mapping[str, Any]]) -> list[Call]:

@@ -82,7 +82,7 @@ def test_all_or_none(submission, draw):
     batches = WrittenBatches(submission)
     for batch in (given[0], failing, [{**each, "broken": False} for each in failing], given[3]):
         batches.write(batch)
-    batches.database.call("remove")
+    batches.database.call("vanish")
     batches.write(given[0])
 
 

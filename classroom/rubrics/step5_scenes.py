@@ -6,6 +6,7 @@ the files) is decided and seen here.
 
 from __future__ import annotations
 
+import warnings
 from collections import deque
 from collections.abc import Mapping, Sequence
 from queue import Empty
@@ -53,6 +54,8 @@ class Callers:
     """Callers at an Admission: each is a coroutine, and this class is their event loop."""
 
     def __init__(self, submission: Submission, running: int, waiting: int, seconds: bool = False) -> None:
+        # Of a test that ends early, some never come in.
+        warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
         self.seconds = seconds  # whether those are looked at that a refusal would name
         self.admission = submission.make("step5_serving.api.admission:Admission", running, waiting)
         self.calls: dict[str, Made] = {}

@@ -1,5 +1,7 @@
 """The rubric of step 5: other right ways get all points, and a mistake costs what it should."""
 
+import gc
+
 import pytest
 
 from classroom.rubrics.databases import NoDatabase, select
@@ -82,6 +84,12 @@ MISTAKES = {
 def test_a_mistake_costs_its_points(mistake):
     less, *edits = MISTAKES[mistake]
     assert lost("step5", *edits) == less
+
+
+def test_callers_who_never_come_in_are_no_warning(recwarn):
+    lost("step5", (ENTER, TURN, "raise ValueError"))
+    gc.collect()
+    assert not [each for each in recwarn if "never awaited" in str(each.message)]
 
 
 # --- right in another way ---------------------------------------------------------------------------------
