@@ -98,7 +98,13 @@ def test_the_handout_has_every_exercise_with_its_lines(made, files):
 
 
 def test_an_example_shows_all_that_its_result_depends_on():
-    calls = {"Tool('spruce')": "nothing", "what it read": "[1]", "Tool.call()": "1", "f(<Tool>)": "1", "f(2)": "3"}
+    calls = {
+        "Tool('spruce')": "nothing",
+        "what it read": "[1]",
+        "Tool.call()": "1",
+        "f(<Tool>)": "1",
+        "f(2)": "3",
+    }
     assert handout._shown([*map(CallRecord, calls, calls.values())]) == [CallRecord("f(2)", "3")]
 
 
