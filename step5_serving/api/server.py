@@ -98,6 +98,8 @@ def make_app(config: Config, keys: Keys) -> FastAPI:
 def _make_spans(config: Config) -> Spans | None:
     """What sends spans, if --otlp or one of OpenTelemetry's variables names an endpoint."""
     if config.otlp is None and not any(os.environ.get(each) for each in OTLP):
+        if config.otlp_content:
+            raise UserError("--otlp-content needs a receiver: name it with --otlp")
         return None
     from step5_serving.telemetry.redact import redacted
 
@@ -137,11 +139,12 @@ def run(config: Config, app: FastAPI, listening: socket.socket, say: Callable[[s
     """Run the app on a socket until a signal comes, then end the process."""
     server = _make_server(config, app)
     _set_up_logging()
-    with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises the signal again at its end
-        server.run(sockets=[listening])
+    # Never closed, because that waits for threads, which may still load, hang in an engine or change the index.
+    runner = asyncio.Runner(loop_factory=server.config.get_loop_factory())
+    with contextlib.suppress(KeyboardInterrupt):
+        runner.run(server.serve(sockets=[listening]))
     say("stopped")
     sys.stderr.flush()
-    # Don't wait for threads, which may hang in an engine or still change the index.
     os._exit(1 if app.state.service.changes else 0)
 
 
@@ -168,7 +171,7 @@ def _make_server(config: Config, app: FastAPI) -> Any:
                     await service.drained()
             except TimeoutError:
                 running = service.admission.running + len(service.changes)
-                logging.getLogger(__name__).warning("%d calls are aborted", running)
+                logging.getLogger(__name__).warning("calls aborted: %d", running)
             self.should_exit = True
 
     return Draining(

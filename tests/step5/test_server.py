@@ -108,7 +108,7 @@ def test_calls_that_exceed_the_drain_time_are_broken_off(tmp_path):
         assert time.monotonic() - began < 6
         assert asking.result() != 200
     assert code == 0
-    assert "1 calls are aborted" in said
+    assert "calls aborted: 1\n" in said
     assert statuses(tmp_path) == [499]  # its row says so
 
 
@@ -127,8 +127,20 @@ def test_a_second_signal_stops_at_once(tmp_path):
         served.popen.send_signal(signal.SIGINT)
         time.sleep(0.2)
         served.popen.send_signal(signal.SIGINT)
-        assert ended(served, 5)[0] == 0
+        code, said = ended(served, 5)
         asking.result()
+    assert code == 0
+    assert "Traceback" not in said
+
+
+def test_a_signal_ends_it_while_it_loads(tmp_path):
+    config = {"engine": "torch", "model": "tiny", "flags": {"embedder": "tiny"}}
+    with Process(tmp_path, config=config, environment={"ROADMAP_CACHE_DIR": str(tmp_path)}) as served:
+        assert served.get("/healthz").status_code == 200
+        served.popen.send_signal(signal.SIGTERM)
+        code, said = ended(served)
+    assert code == 0
+    assert said.splitlines()[-1] == "stopped"
 
 
 def test_a_client_that_goes_away_stops_the_work():
