@@ -29,7 +29,8 @@ PREFIX = "ROADMAP_"
 ENV_FILE = ".env"
 
 
-def _address(url: str) -> str:
+def server_address(url: str) -> str:
+    """The same address; raises ValueError if it is not that of an HTTP server, without the API's path."""
     parts = urlsplit(url)
     _ = parts.port  # raises ValueError if it is not a number
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.rstrip("/").endswith("/v1"):
@@ -38,7 +39,7 @@ def _address(url: str) -> str:
 
 
 HomePath = Annotated[Path, BeforeValidator(os.path.expanduser)]
-Address = Annotated[str, BeforeValidator(_address)]
+Address = Annotated[str, BeforeValidator(server_address)]
 # The key is also read from the variable that Anthropic's SDK uses.
 KEY = AliasChoices(PREFIX + "ANTHROPIC_API_KEY", "ANTHROPIC_API_KEY")
 

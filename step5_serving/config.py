@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from shared.errors import UserError
 from step5_serving.addresses import is_loopback
 
 HOST, PORT = "127.0.0.1", 8000
@@ -73,6 +74,10 @@ class Config:
     waiting: int = 64
     timeout_s: float = 120.0
     drain_s: float = 30.0
+
+    def __post_init__(self) -> None:
+        if self.burst is not None and self.rate is None:
+            raise UserError("--burst needs --rate: a burst is what may exceed it for a moment")
 
     @property
     def is_reachable(self) -> bool:

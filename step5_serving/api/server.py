@@ -139,7 +139,7 @@ def run(config: Config, app: FastAPI, listening: socket.socket, say: Callable[[s
     """Run the app on a socket until a signal comes, then end the process."""
     server = _make_server(config, app)
     _set_up_logging()
-    # Never closed, because that waits for threads, which may still load, hang in an engine or change the index.
+    # Never closed: that waits for threads, which may still load, hang in an engine or change the index.
     runner = asyncio.Runner(loop_factory=server.config.get_loop_factory())
     with contextlib.suppress(KeyboardInterrupt):
         runner.run(server.serve(sockets=[listening]))

@@ -36,6 +36,12 @@ START = {"vllm": "vllm serve MODEL", "ollama": "ollama serve"}
 ALLOWED = "torch, llamacpp, vllm, ollama, an http(s):// address, or a Claude model (claude-...)"
 LIST_TIMEOUT_S = 5.0
 DEFAULTS = Options()
+FLAGS = {
+    "rows": "--rows",
+    "quantize": "--quantize",
+    "lookup": "--lookup",
+    "prefix_cache": "--no-prefix-cache",
+}
 
 
 @dataclass
@@ -113,6 +119,10 @@ def resolve(
         settings = settings or load_settings(model=model, **flags)
         is_claude = not settings.base_url and lookup(settings.model).is_claude
         engine = settings.base_url or (settings.model if is_claude else "torch")
+    for name, flag in FLAGS.items():
+        ignored = engine != "torch" and (engine, name) != ("llamacpp", "rows")
+        if ignored and getattr(options, name) != getattr(DEFAULTS, name):
+            raise UserError(f"{flag} is for engine torch: leave it out with {engine}")
     if engine in OURS:
         return _ours(engine, settings or load_settings(model=model, **flags), options)
     if engine == "claude" or engine.startswith("claude-"):
@@ -126,8 +136,6 @@ def _ours(engine: str, settings: Settings, options: Options) -> Engine:
     spec = lookup(settings.model)
     if spec.is_claude or not spec.can_chat:
         raise UserError(f"--engine {engine} can't run {settings.model}: choose a chat model with weights")
-    if options.quantize and engine != "torch":
-        raise UserError(f"--quantize is for engine torch: {engine} runs the bits that its file has")
     if engine == "llamacpp" and find_spec("xllamacpp") is None:
         raise UserError("engine llamacpp is not installed: pip install .[llamacpp]")
     return start(engine, settings, options)

@@ -32,6 +32,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from shared.config import server_address
 from shared.errors import UserError
 from step5_serving.telemetry.call import Call
 from step5_serving.telemetry.schema import microseconds, operation_of
@@ -60,8 +61,11 @@ class Spans:
         Raises:
             UserError: the endpoint is not an address.
         """
-        if otlp is not None and not otlp.startswith(("http://", "https://")):
-            raise UserError(f"--otlp {otlp[:80]!r} is not an address: use one like http://127.0.0.1:6006")
+        try:
+            _ = otlp and server_address(otlp)
+        except ValueError:
+            text = f"--otlp {otlp!r:.80} is not an address: use one like http://127.0.0.1:6006"
+            raise UserError(text) from None
         address = otlp and otlp.rstrip("/").removesuffix("/v1/traces") + "/v1/traces"
         timeout = None if "OTEL_EXPORTER_OTLP_TIMEOUT" in os.environ else TIMEOUT_S
         exporter = trace_exporter.OTLPSpanExporter(endpoint=address, timeout=timeout)

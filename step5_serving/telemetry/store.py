@@ -27,7 +27,7 @@ from step5_serving.telemetry.call import now
 from step5_serving.telemetry.owner import is_gone
 from step5_serving.telemetry.schema import RUNNING, VERSION, bodies, calls, meta, metadata, microseconds
 
-ALLOWED = "use FILE, sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME"
+ALLOWED = "use FILE, sqlite:///FILE or postgresql+psycopg://HOST/NAME"
 LOCK = 0x5E1E6E7D  # any number; held while the tables are made, so that several workers may start at once
 LONGEST_CALL = timedelta(hours=1)  # a call that has run for longer is lost, whoever its owner is
 PATIENCE = 2.0  # seconds that a write waits for the lock
