@@ -60,7 +60,7 @@ def run(
         answered.append({"message": message, "replies": by_model})
     return {
         "command": "step4_finetune chat",
-        "headline": f"{len(answered)} messages, {len(models)} models",
+        "headline": f"replies of {', '.join(models)}",
         "model": settings.model,
         "answered": answered,
     }

@@ -69,6 +69,7 @@ def train(
         from step4_finetune.models.quiet import quiet_peft
 
         quiet_peft()
+        from shared.errors import UserError
         from step4_finetune.judging.data import JudgeData
         from step4_finetune.toolcalls.training_data import ToolData
         from step4_finetune.train import recipe as recipes
@@ -81,9 +82,11 @@ def train(
         changes = {"method": method, "tuning": tuning, "seed": seed}
         chosen = recipes.read_recipe(recipe, **{k: v for k, v in changes.items() if v is not None})
         if smoke:
-            chosen, limit = recipes.smoke(chosen), 4
+            chosen, limit = recipes.smoke(chosen), limit or 4
         readers: dict[str, Any] = {"tools": ToolData, "judge": JudgeData}
         if chosen.task in readers:
+            if chosen.method != "sft" or guide or start:
+                raise UserError(f"task {chosen.task} trains by sft, without --guide and --from")
             prepared: Any = readers[chosen.task].read(Path(data or f"data/{chosen.task}/train.jsonl"), limit)
         else:
             prepared = prepare(settings, chosen, *read(data, guide), limit, start, own_rows=bool(data))
@@ -130,7 +133,7 @@ def evaluate(
         split=split,
         baselines=[each.strip() for each in baselines.split(",") if each.strip()],
         adapters=adapter or [],
-        limit=3 if smoke else limit,
+        limit=limit or (3 if smoke else None),
         general_file=general,
     )
     report.write(facts, out)

@@ -18,17 +18,18 @@ from step4_finetune.train.recipe import Recipe, to_yaml
 BEGUN = "checkpoints/begun.json"
 
 
-def check(out: Path, recipe: Recipe, on: dict[str, Any]) -> None:
-    """Check that the folder is free, or holds a stopped run of the same recipe `on` the same model and data.
+def check(out: Path, recipe: Recipe, on: dict[str, Any], *, fresh: bool = False) -> None:
+    """Check that the folder is free, or holds a stopped run of the same recipe `on` the same model and data;
+    if `fresh`, any run.
 
     Raises:
         UserError: it holds something else, or a damaged checkpoint.
     """
-    if (out / "run.json").exists():
+    if (out / "run.json").exists() and not fresh:
         raise UserError(f"{out} holds a finished run: name another --out, or take --fresh, which removes it")
     if out.is_file() or (out.is_dir() and any(out.iterdir()) and not (out / "recipe.yaml").exists()):
         raise UserError(f"{out} is not empty and holds no run: name another --out")
-    if not (out / BEGUN).exists():
+    if fresh or not (out / BEGUN).exists():
         return
     try:
         begun = json.loads((out / BEGUN).read_text(encoding="utf-8"))
@@ -44,24 +45,20 @@ def check(out: Path, recipe: Recipe, on: dict[str, Any]) -> None:
     last_checkpoint(out / "checkpoints" / recipe.method)
 
 
-def begin(out: Path, recipe: Recipe, on: dict[str, Any]) -> None:
-    """Write recipe, model and data before the first step.
+def begin(out: Path, recipe: Recipe, on: dict[str, Any], *, fresh: bool = False) -> None:
+    """Write recipe, model and data before the first step; if `fresh`, remove the run in the folder first.
 
     Raises:
         UserError: the folder can't be written.
     """
     try:
+        if fresh and out.exists():
+            shutil.rmtree(out)
         (out / BEGUN).parent.mkdir(parents=True, exist_ok=True)
         (out / "recipe.yaml").write_text(to_yaml(recipe), encoding="utf-8")
         (out / BEGUN).write_text(json.dumps(on), encoding="utf-8")
     except OSError as error:
         raise UserError(f"{out} cannot be written: {reason(error)}") from None
-
-
-def discard(out: Path) -> None:
-    """Remove a run, finished or stopped; any other folder is left alone."""
-    if (out / "recipe.yaml").is_file():
-        shutil.rmtree(out)
 
 
 def last_checkpoint(folder: Path) -> str | None:

@@ -63,8 +63,9 @@ def check_lengths(tokenizer: PreTrainedTokenizerFast, data: TrainingData | Branc
     """
     long = {name: tokens for name, tokens in data.lengths(tokenizer).items() if tokens > limit}
     if long:
+        rows = "row is" if len(long) == 1 else "rows are"
         raise UserError(
-            f"{len(long)} rows are over max_length {limit} tokens ({', '.join(list(long)[:5])}): "
+            f"{len(long)} {rows} over max_length {limit} tokens ({', '.join(list(long)[:5])}): "
             f"set max_length: {max(long.values())} in the recipe, or leave them out"
         )
 

@@ -134,7 +134,7 @@ class Recipe(Part):
         """
         rows_a_step = self.sft.batch_size * self.sft.accumulate
         epochs = math.ceil(self.sft.least_steps * rows_a_step / max(1, n))
-        if epochs <= self.sft.epochs:
+        if self.method != "sft" or epochs <= self.sft.epochs:
             return self
         rate = self.sft.learning_rate * max(0.5, self.sft.epochs / epochs)
         sft = self.sft.model_copy(update={"epochs": float(epochs), "learning_rate": rate})

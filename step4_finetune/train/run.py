@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from shared import hardware
 from shared.config import Settings
+from shared.errors import UserError
 from shared.models import load_tokenizer
 from shared.models.device import settings_for_batch
 from shared.progress import count_bar
@@ -57,16 +58,16 @@ def run(
     *,
     fresh: bool = False,
 ) -> dict[str, Any]:
-    """Train, or resume a stopped run, and save to `out`; `fresh` removes an earlier run first.
+    """Train, or resume a stopped run, and save to `out`; `fresh` removes an earlier run before it begins.
 
     Raises:
-        UserError: `out` holds a finished or another run, rows are too long, a checkpoint is damaged, memory
-            or the disk is full.
+        UserError: `out` holds a finished or another run, or `fresh` would remove the start, rows are too
+            long, a checkpoint is damaged, memory or the disk is full.
         Stopped: by Ctrl-C, with a checkpoint.
     """
     check_means(settings, recipe, report_to)
-    if fresh:
-        folder.discard(out)
+    if fresh and data.start and data.start.resolve().is_relative_to(out.resolve()):
+        raise UserError(f"--fresh would remove {data.start}, which --from names: name another --out")
     on = {
         "model": settings.model,
         "data": data.fingerprint(),
@@ -74,7 +75,7 @@ def run(
         "replay": branches.fingerprint(vars(each) for each in data.replay),
         "start (--from)": str(data.start) if data.start else None,
     }
-    folder.check(out, recipe, on)
+    folder.check(out, recipe, on, fresh=fresh)
     keep_memory()
     tokenizer = load_tokenizer(settings=settings)
     check_lengths(tokenizer, data, recipe.max_length)
@@ -90,8 +91,8 @@ def run(
         model = peft_setup.prepare(settings, recipe)
         if data.start:
             peft_setup.load_weights(model, data.start)
-        trainable = sum(each.numel() for each in model.parameters() if each.requires_grad)
-        folder.begin(out, recipe, on)
+        parameters, trainable = model.num_parameters(), model.num_parameters(only_trainable=True)
+        folder.begin(out, recipe, on, fresh=fresh)
         print(f"system message: {data.system}", file=sys.stderr)  # says whose tone is trained
         began = time.perf_counter()
         job = trainers.Job(model, tokenizer, data, recipe, out / "checkpoints" / recipe.method, report_to)
@@ -105,7 +106,7 @@ def run(
             "start": on["start (--from)"],
             "system": data.system,
             "trainable": trainable,
-            "parameters": sum(each.numel() for name, each in model.named_parameters() if ".ref." not in name),
+            "parameters": parameters,
             "rows": len(data.rows),
             "replay": len(data.replay),
             "activated": recipe.activated,

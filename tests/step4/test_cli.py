@@ -85,7 +85,7 @@ def test_every_command_runs_on_the_tiny_model_and_gives_facts(finetune, tuned, t
         assert got.err.startswith("system message: You answer members of Northwind Care.\n")
         again = finetune(*args, *smoke)
         assert "finished run: name another --out, or take --fresh" in again.err
-        assert "MB at most" in finetune(*args, *smoke, "--fresh").out
+        assert "on 2 rows" in finetune(*args, *smoke, "--fresh", "--limit", "2").out
 
 
 def test_chat_gives_the_notes_with_each_message(finetune, monkeypatch):
@@ -175,6 +175,12 @@ def test_data_and_guides_without_training_rows_are_refused(bad, tmp_path, data, 
         ("train --out run --data mine.jsonl", "mine.jsonl needs the guide of its tone: name it with --guide"),
         ("train --out run --recipe gpu", "GPU recipe on a CPU: gpu would take days here"),
         ("train --out run --device cuda", "device cuda is not on this machine"),
+        (
+            "train --out run --recipe tools --method dpo",
+            "task tools trains by sft, without --guide and --from",
+        ),
+        ("train --out run --recipe judge --guide x.yaml", "task judge trains by sft, without --guide"),
+        ("train --out run --recipe judge --from x", "task judge trains by sft, without --guide and --from"),
         ("evaluate --adapter nowhere", "there is no run in nowhere: `python -m step4_finetune train"),
     ],
 )

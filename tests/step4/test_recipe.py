@@ -77,3 +77,4 @@ def test_a_small_data_set_is_read_more_often_at_a_lower_rate(rows, epochs, rate)
     sft = recipes.Recipe.model_validate({"sft": stage}).for_rows(rows).sft
     assert (sft.epochs, sft.learning_rate) == (epochs, pytest.approx(rate))
     assert read_recipe("short").for_rows(rows) == read_recipe("short")
+    assert read_recipe("default", method="dpo").for_rows(rows) == read_recipe("default", method="dpo")

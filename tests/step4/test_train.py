@@ -62,6 +62,7 @@ def test_every_method_and_tuning_learns_and_leaves_a_whole_folder(tmp_path, meth
     assert {"recipe.yaml", "run.json", "log.jsonl", "loss.png"} <= names
     assert ({ADAPTER, "adapter_config.json"} <= names) == (how != "full")
     assert ("model.safetensors" in names) == (how == "full")
+    assert facts["parameters"] == 106_816 + (0 if how == "full" else 16_384)
     assert not {"checkpoints", "ref", "README.md"} & names
     losses = [row["loss"] for row in log_of(tmp_path / "run")]
     assert len(losses) == 8
@@ -161,8 +162,22 @@ def test_existing_files_are_not_overwritten(unbroken, tmp_path):
     for name in ("photos", "file"):
         with pytest.raises(UserError, match="is not empty and holds no run"):
             runs.train(tmp_path / name)
-        folder.discard(tmp_path / name)
+        with pytest.raises(UserError, match="is not empty and holds no run"):
+            runs.train(tmp_path / name, fresh=True)
     assert (tmp_path / "photos" / "cat.jpg").exists()
+
+
+def test_fresh_removes_a_run_only_when_the_new_one_begins(unbroken):
+    out, _ = unbroken
+    start = dataclasses.replace(runs.lesson(), start=out)
+    for recipe, lesson, says in (
+        (runs.recipe(max_length=64), runs.lesson(), "over max_length 64"),
+        (runs.recipe(lora={"targets": ["c_attn"]}), runs.lesson(), "has no c_attn"),
+        (None, start, "--fresh would remove .*, which --from names: name another --out"),
+    ):
+        with pytest.raises(UserError, match=says):
+            runs.train(out, recipe, lesson, fresh=True)
+    assert adapter(out)
 
 
 # --- what cannot be trained -------------------------------------------------------------------------------
@@ -173,6 +188,8 @@ def test_a_refused_run_writes_nothing(tmp_path, monkeypatch):
         UserError, match=r"6 rows are over max_length 64 tokens \(kettle-1, .*max_length: \d+"
     ):
         runs.train(tmp_path / "run", runs.recipe(max_length=64))
+    with pytest.raises(UserError, match="1 row is over max_length 64 tokens"):
+        runs.train(tmp_path / "run", runs.recipe(max_length=64), runs.lesson(1))
     with pytest.raises(UserError, match=r"the model has no c_attn: use some of down_proj, gate_proj"):
         runs.train(tmp_path / "run", runs.recipe(lora={"targets": ["c_attn"]}))
     monkeypatch.setenv("WORLD_SIZE", "2")
