@@ -5,8 +5,8 @@
     $ python -m step3_rag search "When does it renew?" --store pinecone --address https://NAME-ab12.svc.pinecone.io
 
 Create the index first, with the metric cosine and the embedder's number of dimensions (384 for MiniLM); the
-chunks get their own namespace in it. Pinecone's local emulator is a server on http://localhost:5081:
-`docker run -p 5081:5081 -e PORT=5081 -e DIMENSION=384 -e METRIC=cosine ghcr.io/pinecone-io/pinecone-index`.
+chunks get their own namespace in it. Pinecone's local emulator is the image pinecone-index; with PORT=5081,
+DIMENSION=384 and METRIC=cosine in its environment, it answers on http://localhost:5081.
 """
 
 from __future__ import annotations
