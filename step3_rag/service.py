@@ -147,7 +147,7 @@ def corpus_service(
             index = Index.open(folder, facts, create=True)
         known = {row["path"]: row["id"] for row in index.documents()}
         quiet = contextlib.nullcontext(lambda _done, _all: None)  # an existing index only needs a check
-        with quiet if known else count_bar(f"reading {len(sources)} documents", len(sources)) as progress:
+        with quiet if known else count_bar("reading documents", len(sources)) as progress:
             update.ingest(index, sources, embedder, sizes, progress=progress)
         index.remove([known[path] for path in known.keys() - {source.key for source in sources}])
     return Service(settings, index, embedder, store, address)

@@ -91,6 +91,6 @@ def ensure_writable(path: Path) -> Path:
             path.unlink()
     except OSError as error:
         raise UserError(
-            f"cannot write {path}: {error.strerror}; choose another place with --out or ROADMAP_REPORTS_DIR"
+            f"cannot write {path}: {error.strerror}; choose another file or ROADMAP_REPORTS_DIR"
         ) from None
     return path

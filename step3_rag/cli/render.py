@@ -130,10 +130,11 @@ def show_agent(facts: Mapping[str, Any], console: Console) -> None:
 
 def show_ingest(facts: Mapping[str, Any], console: Console) -> None:
     """Print what was ingested, and what was not and why."""
+    kept = ((facts["documents"], "document"), (facts["chunks"], "chunk"))
+    total = ", ".join(f"{n} {what}{'s' * (n != 1)}" for n, what in kept)
     counts = ", ".join(f"{len(facts[name])} {name}" for name in ("new", "changed", "removed"))
     console.print(
-        f"{facts['documents']} documents, {facts['chunks']} chunks in {facts['index']}: {counts}, "
-        f"{facts['unchanged']} unchanged; {facts['seconds']:.1f} s",
+        f"{total} in {facts['index']}: {counts}, {facts['unchanged']} unchanged; {facts['seconds']:.1f} s",
         soft_wrap=True,
     )
     for name, why in facts["passed_over"].items():

@@ -66,6 +66,8 @@ def collect(names: Sequence[str], settings: Settings, limit: int | None) -> list
         retriever = dataset_service(settings, read[0]).retriever
         questions = subset([each for data in read for each in data.questions], limit, settings.seed)
         own = Collection(read[0].name.split(",")[0])
+        if any(each.name == own.name for each in collections):
+            raise UserError(f"two collections have the name {own.name}: give each once, or rename a folder")
         for question in retrieval.with_progress(f"asking {own.name}", questions):
             found = retriever.search(question.text, Options(before=question.before))
             own.signals.append(ranking_signals(found, retriever))

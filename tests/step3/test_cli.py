@@ -133,6 +133,8 @@ def test_ingest_status_forget(command, documents, fake):
         ["documents", "1", "1"],
     ]
     assert "chunks of 128 tokens overlapping by 32" in shown[-1]
+    got = command("step3_rag", "ingest", str(documents / "notes.md"), "--index", "one")
+    assert (got.out[:30], got.err) == ("1 document, 1 chunk in one: 1 ", "reading files\n")
 
 
 def test_only_the_document_that_was_named_is_forgotten(home, refused, command, tmp_path):

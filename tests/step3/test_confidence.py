@@ -177,7 +177,11 @@ def test_the_command_fits_measures_and_writes(tmp_path, fake, command, monkeypat
 
 @pytest.mark.parametrize(
     ("flags", "line"),
-    [(("--weights", "."), "cannot write ."), ((), "the searches all succeeded, or all failed")],
+    [
+        (("--weights", "."), "cannot write .: Is a directory; choose another file"),
+        ((), "the searches all succeeded, or all failed"),
+        (("beir",), "two collections have the name beir"),
+    ],
 )
 def test_errors_of_calibrate_are_one_line(beir, command, flags, line):
     got = command("step3_rag", "calibrate", str(beir), *flags)

@@ -144,7 +144,7 @@ def test_a_context_contains_an_answer_if_it_has_all_its_quotes():
     assert sweep.contains_answer(asked, [one, two])
     assert not sweep.contains_answer(asked, [one])
     assert not sweep.contains_answer(asked, [other])
-    plain = Question("q", "?", {"d": 1})
+    plain = Question("q", "?", {"d": 1, "x": 0})  # x was judged: it is not relevant
     assert sweep.contains_answer(plain, [other, one])
     assert not sweep.contains_answer(plain, [other])
 
