@@ -9,6 +9,7 @@ exit 130  Ctrl-C
 from __future__ import annotations
 
 import difflib
+import errno
 import gc
 import io
 import json
@@ -108,11 +109,15 @@ def run(app: typer.Typer, prog: str, args: list[str] | None = None) -> None:
         code = _fail(f"{error.name} is not installed: run pip install -c constraints.txt '.[all]'")
     except KeyboardInterrupt:
         code = 130
-    except (BrokenPipeError, SystemExit) as error:
-        code = getattr(error, "code", 1)
-        if isinstance(error, BrokenPipeError) or isinstance(error.__context__, BrokenPipeError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # `head` or `less` closed the pipe
-            code = 0
+    except (OSError, SystemExit) as error:
+        code = getattr(error, "code", None)
+        cause = error if isinstance(error, OSError) else error.__context__
+        full = isinstance(cause, OSError) and cause.errno == errno.ENOSPC
+        if full or isinstance(cause, BrokenPipeError):  # `head` or `less` closed the pipe
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the rest of the output would fail, too
+            code = _fail(os.strerror(errno.ENOSPC)) if full else 0
+        elif isinstance(error, OSError):
+            raise
     except Exception as error:
         if not hasattr(error, "format_message"):  # only typer's usage errors have it
             raise

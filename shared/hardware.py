@@ -15,6 +15,8 @@ from pathlib import Path
 
 import psutil
 
+from shared.words import count
+
 QUOTA = Path("/sys/fs/cgroup/cpu.max")  # "200000 100000": microseconds of each period; "max 100000": all
 
 
@@ -68,7 +70,7 @@ def describe() -> str:
     """One line that names the machine, for below a table of measurements."""
     memory = psutil.virtual_memory().total / 2**30
     name = _cpuinfo().get("model name") or platform.processor() or platform.machine()
-    return f"{name}, {cores()} cores, {memory:.0f} GiB, {platform.system()} {platform.machine()}"
+    return f"{name}, {count(cores(), 'core')}, {memory:.0f} GiB, {platform.system()} {platform.machine()}"
 
 
 def peak_memory_mb() -> float:

@@ -36,10 +36,13 @@ class Generation:
     decode_seconds: float = 0.0
 
     @property
-    def decode_speed(self) -> float:
-        """Tokens per second, without the first token (it comes from the prefill), with the one that stops."""
+    def decode_speed(self) -> float | None:
+        """Tokens per second, without the first token (it comes from the prefill), with the one that stops.
+
+        None if there is no other token.
+        """
         decoded = len(self.ids) - (self.stop_reason != "stop")
-        return decoded / self.decode_seconds if decoded > 0 else 0.0
+        return decoded / self.decode_seconds if decoded > 0 else None
 
 
 @torch.inference_mode()

@@ -70,7 +70,7 @@ def with_timeouts(
             response = call_next(request)
         except anthropic.APITimeoutError:
             hint = f", or allow more with {flag}" if flag else ""
-            raise TimedOut(f"no answer within {timeout_s:g} seconds: try again{hint}") from None
+            raise TimedOut(f"no answer within {timeout_s:g} s: try again{hint}") from None
         if (retry_after(response.headers) or 0) > LONGEST_WAIT_S:
             response.headers["x-should-retry"] = "false"
         if response.http_response.is_success and not _is_message(request, response.http_response):
@@ -122,7 +122,7 @@ def _explain_status(error: anthropic.APIStatusError, settings: Settings) -> str:
         code=code,
         key="ROADMAP_BASE_URL_KEY" if settings.base_url else "ANTHROPIC_API_KEY",
         message=message,
-        when=f"in {wait:.0f} seconds" if wait and wait >= 1 else "in a minute",
+        when=f"in {wait:.0f} s" if wait and wait >= 1 else "in a minute",
     )
 
 

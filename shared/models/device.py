@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from shared import hardware
 from shared.config import Settings
 from shared.errors import UserError
+from shared.words import count
 
 if TYPE_CHECKING:
     import torch
@@ -83,9 +84,5 @@ def describe_choice(settings: Settings, device: str) -> str:
     dtype = f"{str(choose_dtype(settings.dtype, device)).removeprefix('torch.')} ({why})"
     if device != "cpu":
         return dtype
-    why = f"auto: {_count(hardware.cores(), 'core')}" if settings.threads == "auto" else "as set"
-    return f"{dtype}, {_count(torch.get_num_threads(), 'thread')} ({why})"
-
-
-def _count(n: int, what: str) -> str:
-    return f"{n} {what}" if n == 1 else f"{n} {what}s"
+    why = f"auto: {count(hardware.cores(), 'core')}" if settings.threads == "auto" else "as set"
+    return f"{dtype}, {count(torch.get_num_threads(), 'thread')} ({why})"

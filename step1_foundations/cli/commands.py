@@ -9,6 +9,7 @@ import typer
 
 from shared.cli import Json, Model, Out, Seed, Smoke, emit, settings_from_flags
 from shared.errors import UserError
+from shared.words import count
 from step1_foundations.cli import pictures, tables
 
 if TYPE_CHECKING:
@@ -71,18 +72,18 @@ def generate(
     limit = min(max_new_tokens, context_of(lm) - ids.shape[1])
     generator = torch.Generator(lm.device).manual_seed(settings.seed)
     done = lesson.generate(lm, ids, limit, sampling, lesson.stop_ids_of(lm), generator, print_token)
-    seconds = seconds_to_decode(lm, 1)
+    speed, seconds = done.decode_speed, seconds_to_decode(lm, 1)
     source = weights.source_of(weights.ensure(settings.model, settings))
     choice = ("int8 weights, " if quantize else "") + describe_choice(settings, lm.device.type)
     results = {
         "command": f"{PACKAGE} generate",
-        "headline": f"{len(done.ids)} tokens at {done.decode_speed:.0f} tokens/s",
+        "headline": count(len(done.ids), "token") + (f" at {speed:.0f} tokens/s" if speed else ""),
         "text": tokenizer.decode(done.ids, skip_special_tokens=True),
         "input_tokens": ids.shape[1],
         "output_tokens": len(done.ids),
         "stop_reason": done.stop_reason,
         "prefill_tokens_per_second": round(ids.shape[1] / (done.prefill_seconds or 1), 1),
-        "decode_tokens_per_second": round(done.decode_speed, 1),
+        "decode_tokens_per_second": speed and round(speed, 1),
         "memory_bound_tokens_per_second": round(1 / seconds, 1) if seconds else None,
         "weight_megabytes": round(megabytes(read_weights(lm)), 1),
         "runs_with": f"{settings.model} ({source}), {choice}; {hardware.describe()}",
@@ -108,7 +109,7 @@ def _load(
     lm = models.load_causal_lm(settings=settings, **options)
     most = min(most, context_of(lm) - 1)
     if not least <= ids.shape[1] <= most:
-        raise UserError(f"the text is {ids.shape[1]} tokens long: use {least} to {most}")
+        raise UserError(f"the text is {count(ids.shape[1], 'token')} long: use {least} to {most:,}")
     return tokenizer, lm, ids.to(lm.device)
 
 
@@ -130,7 +131,7 @@ def tokens(
     pieces = split(tokenizer, text)
     results = {
         "command": f"{PACKAGE} tokens",
-        "headline": f"{len(text)} characters are {len(pieces)} tokens: "
+        "headline": f"{count(len(text), 'character')}, {count(len(pieces), 'token')}: "
         f"{len(text) / max(1, len(pieces)):.2f} characters per token",
         "model": settings.model,
         "vocabulary": len(tokenizer),
@@ -155,7 +156,8 @@ def merges(
     pieces = sum(len(apply_merges(part, learned)) for part in WORD.findall(text))
     results = {
         "command": f"{PACKAGE} merges",
-        "headline": f"{len(text.encode())} bytes are {pieces} pieces after {len(learned)} merges",
+        "headline": f"{count(len(text.encode()), 'byte')}, {count(pieces, 'piece')} "
+        f"after {count(len(learned), 'merge')}",
         "merges": [
             {"count": each.count, "left": show_bytes(each.left), "right": show_bytes(each.right)}
             for each in learned
@@ -196,7 +198,7 @@ def next_token(
     bits = float(predictions.surprisal.sum()) / len(tokenizer.decode(ids[0, 1:]))
     results = {
         "command": f"{PACKAGE} next",
-        "headline": f"perplexity {predictions.perplexity:.1f} over {len(positions) - 1} tokens; "
+        "headline": f"perplexity {predictions.perplexity:.1f} over {count(len(positions) - 1, 'token')}; "
         f"{bits:.2f} bits per character",
         "model": settings.model,
         "perplexity": round(predictions.perplexity, 3),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from shared.cli import plain_table
+from shared.words import count
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,14 +20,16 @@ STOP_REASONS = {
 def show_generate(results: dict[str, Any], console: Console) -> None:
     """The lines below the answer: token counts, speeds, and the model's configuration."""
     speed, bound = results["decode_tokens_per_second"], results["memory_bound_tokens_per_second"]
-    line = f"prefill {results['prefill_tokens_per_second']:.0f} tokens/s, decode {speed:.0f} tokens/s"
-    if bound:
+    line = f"prefill {results['prefill_tokens_per_second']:.0f} tokens/s"
+    if speed:
+        line += f", decode {speed:.0f} tokens/s"
+    if speed and bound:
         line += (
             f": {speed / bound:.0%} of the {bound:.0f} that memory allows "
             f"({results['weight_megabytes']:.0f} MB of weights are read per token)"
         )
     console.print(
-        f"\n{results['input_tokens']} tokens in, {results['output_tokens']} out; "
+        f"\n{count(results['input_tokens'], 'token')} in, {results['output_tokens']} out; "
         f"{STOP_REASONS[results['stop_reason']]}\n{line}\n{results['runs_with']}",
         style="dim",
         soft_wrap=True,

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from shared.catalog import Price
+from shared.words import count
 from step2_tools.agent.loop import input_tokens
 
 CACHE_READ, CACHE_WRITE = 0.1, 1.25  # times the price of input
@@ -48,12 +49,8 @@ def line(facts: dict[str, Any], calls: int) -> str:
     cached = facts["cache_read_tokens"]
     dollars = "price unknown" if facts["dollars"] is None else f"${facts['dollars']:.4f}"
     return (
-        f"{_count(facts['turns'], 'turn')}, {_count(calls, 'tool call')}; "
-        f"{facts['input_tokens']:,} tokens in"
+        f"{count(facts['turns'], 'turn')}, {count(calls, 'tool call')}; "
+        f"{count(facts['input_tokens'], 'token')} in"
         + (f" ({cached:,} of them cached)" if cached else "")
         + f", {facts['output_tokens']:,} out; {dollars}; {facts['seconds']:.1f} s"
     )
-
-
-def _count(n: int, what: str) -> str:
-    return f"{n} {what}" if n == 1 else f"{n} {what}s"

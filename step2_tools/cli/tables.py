@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from shared.cli import plain_table
+from shared.words import count
 from step2_tools.evaluate.results import SHARES, percent
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def show_optimize(facts: dict[str, Any], console: Console) -> None:
         low, high = (f"{100 * bound:.0f}" for bound in pair["interval_95"] or (0, 0))
         verdict = "a gain" if pair["difference"] > 0 else "a loss"
         if pair["p"] >= 0.05:
-            verdict = f"with {pair['after']['n']} questions, this difference may be chance"
+            verdict = f"with {count(pair['after']['n'], 'question')}, this difference may be chance"
         console.print(
             f"\non test {pair['gained']} more are right and {pair['lost']} no longer: "
             f"{100 * pair['difference']:+.0f} points ({low} to {high}), p = {pair['p']:.2g}: {verdict}",

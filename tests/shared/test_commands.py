@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import typer
@@ -45,6 +46,14 @@ def test_a_closed_pipe_ends_the_command_quietly():
     for shell in (f"{module} | head -1; exit ${{PIPESTATUS[0]}}", f"{module} >&-"):
         got = subprocess.run(["bash", "-c", shell], capture_output=True, text=True)
         assert (got.returncode, got.stderr) == (0, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is not here")
+def test_a_full_disk_ends_in_one_line():
+    with Path("/dev/full").open("w") as full:
+        args = [sys.executable, "-m", "shared", "config"]
+        got = subprocess.run(args, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert (got.returncode, got.stderr) == (2, "error: No space left on device\n")
 
 
 @pytest.mark.parametrize("args", [["nonsense"], ["demo", "--smok"]])
@@ -146,6 +155,7 @@ def test_a_reports_folder_that_cannot_be_written_is_refused_before_the_demo_runs
 
 FAKE = """
 import sys
+from pathlib import Path
 from shared.cli import emit
 if sys.argv[1] != "works":
     sys.exit(int(sys.argv[1]))

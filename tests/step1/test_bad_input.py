@@ -15,7 +15,7 @@ PACKAGE = "step1_foundations"
     ("args", "says"),
     [
         (["generate", "  \n "], "the text is empty"),
-        (["generate", "x" * 2048, "--raw"], "2048 tokens long: use 1 to 2047"),  # no room for an answer
+        (["generate", "x" * 2048, "--raw"], "2,048 tokens long: use 1 to 2,047"),  # no room for an answer
         (["generate", "--top-p", "0"], "--top-p 0.0 is not allowed: use more than 0"),
         (["generate", "--max-new-tokens", "0"], "Invalid value for '--max-new-tokens'"),
         (["generate", "--quantize", "int4"], "'int4' is not one of 'int8'"),

@@ -132,6 +132,8 @@ def test_the_command_prints_text_and_counts_or_json(command):
     assert facts["memory_bound_tokens_per_second"] > 0
     chat, raw = (facts_of("Say hello", flag, "--max-new-tokens", "1") for flag in ("--chat", "--raw"))
     assert raw["input_tokens"] < chat["input_tokens"]  # no chat template around it
+    assert (raw["headline"], raw["decode_tokens_per_second"]) == ("1 token", None)  # it came from the prefill
+    assert "decode" not in command("step1_foundations", "Hi", "--smoke", "--max-new-tokens", "1").out
     facts = facts_of("x" * 2040, "--raw", "--max-new-tokens", "3000")
     assert facts["input_tokens"] + facts["output_tokens"] <= 2048  # it ends where the context ends
 

@@ -48,6 +48,7 @@ def test_the_bytes_of_the_pieces_are_the_bytes_of_the_text(tiny_cache, text):
 
 
 def test_tokens_are_counted_in_ten_languages(command):
+    assert facts_of(command, "tokens", "a")["headline"] == "1 character, 1 token: 1.00 characters per token"
     facts = facts_of(command, "tokens", "Hello world", "--languages")
     assert f"{11 / len(facts['tokens']):.2f} characters per token" in facts["headline"]
     assert {row["kind"] for row in facts["languages"]} > {"English", "Thai", "Python"}

@@ -16,12 +16,12 @@ from tests.step2.fake_services import WEATHER
         ({"status": 401}, 1, "the key is wrong (401): set ANTHROPIC_API_KEY"),
         ({"status": 404, "error": "model: x"}, 1, "doesn't know this model (404): choose another with"),
         ({"status": 429}, 3, "your rate limit is reached (429): try again in a minute"),
-        ({"status": 429, "headers": {"retry-after": "90"}}, 1, "(429): try again in 90 seconds"),
+        ({"status": 429, "headers": {"retry-after": "90"}}, 1, "(429): try again in 90 s"),
         ({"status": 529}, 3, "the server is overloaded (529): try again in a minute"),
         ({"status": 500}, 3, "the server failed (500): try again"),
         ({"status": 400, "error": "no\nsuch thing"}, 1, "refuses the request (400): no such thing"),
         ({"refused": True}, 3, "the API can't be reached (connection refused): is it running"),
-        ({"hang": True}, 1, "no answer within 60 seconds: try again, or allow more with --timeout"),
+        ({"hang": True}, 1, "no answer within 60 s: try again, or allow more with --timeout"),
         ({"text": "Half", "error": "Overloaded"}, 1, "broke off its answer: Overloaded; ask again"),
     ],
 )
@@ -35,7 +35,7 @@ def test_what_the_server_does_wrong_is_one_line(api, refused, failure, requests,
 def test_only_commands_with_a_time_limit_advise_a_longer_one(api, refused):
     api.enqueue(hang=True)
     line = refused("step2_tools", "evaluate", "--style", "native", "--limit", "1")
-    assert line.endswith("no answer within 60 seconds: try again\n")
+    assert line.endswith("no answer within 60 s: try again\n")
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_a_server_that_hangs(refused, monkeypatch):
         monkeypatch.setenv("ROADMAP_BASE_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
         start = time.monotonic()
         line = refused("step2_tools", "Hi", "--model", "claude-sonnet-5-5", "--offline", "--timeout", "1")
-        assert "no answer within 1 seconds" in line
+        assert "no answer within 1 s:" in line
         assert time.monotonic() - start < 3  # once, not three times
 
 
