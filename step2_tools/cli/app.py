@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from shared.cli import Json, Model, Seed, Smoke, emit, new_app, read_argument, settings_from_flags
+from shared.errors import UserError
 
 app = new_app("Step 2: prompting and tool calling, the same code with Claude and with no key.", default="ask")
 prompts_app = new_app("The prompt files of this step.")
@@ -135,16 +136,20 @@ def mcp(
     http: Annotated[
         bool, typer.Option("--http", help="Serve over HTTP on this machine instead of stdin and stdout.")
     ] = False,
-    port: Annotated[int, typer.Option(help="Port for --http; 0 takes any free port.")] = 8765,
+    port: Annotated[
+        int | None, typer.Option(help="Port for --http; 0 takes any free port. (default: 8765)")
+    ] = None,
     offline: Offline = None,
 ) -> None:
     """Serve the tools to any client of the Model Context Protocol."""
+    if port is not None and not http:
+        raise UserError("--port is for --http: add it, or leave out --port")
     from step2_tools.agent import mcp_server
     from step2_tools.tools import build
 
     tools = build(bool(offline))
     if http:
-        mcp_server.serve_http(tools, port)
+        mcp_server.serve_http(tools, 8765 if port is None else port)
     else:
         mcp_server.serve_stdio(tools)
 

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from shared.errors import UserError
+from shared.words import count
 from step3_rag.answer.context import Source, excerpt
 from step3_rag.answer.read import Answer, Cited, tokens_read
 from step3_rag.options import make_client
@@ -170,7 +171,7 @@ def run_agent(service: Service, question: str) -> dict[str, Any]:
         done = run_loop(client, settings.model, service.retriever, question)
     return {
         "command": "step3_rag agent",
-        "headline": f"{len(done.calls)} look-ups: {' '.join(done.text.split())}"[:160],
+        "headline": f"{count(len(done.calls), 'look-up')}: {' '.join(done.text.split())}"[:160],
         "question": question,
         "answer": done.text,
         "calls": [each._asdict() for each in done.calls],

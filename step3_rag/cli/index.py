@@ -11,6 +11,7 @@ from typing import Any
 from shared.config import Settings
 from shared.errors import UserError
 from shared.progress import spinner
+from shared.words import count
 from step3_rag.ingest import update
 from step3_rag.ingest.embed import Embedder
 from step3_rag.ingest.index import Index
@@ -98,7 +99,7 @@ def _find(name: str, rows: Sequence[dict[str, Any]], folder: Path) -> dict[str, 
 def _facts(index: Index, folder: Path, report: Report, began: float) -> dict[str, Any]:
     rows = index.documents()
     return {
-        "headline": f"{len(rows)} documents, {sum(row['chunks'] for row in rows)} chunks",
+        "headline": f"{count(len(rows), 'document')}, {count(sum(row['chunks'] for row in rows), 'chunk')}",
         "index": str(folder),
         "documents": len(rows),
         "chunks": sum(row["chunks"] for row in rows),
@@ -127,7 +128,7 @@ def status(settings: Settings, folder: Path | None, with_names: bool) -> dict[st
     size = sum(path.stat().st_size for path in index.folder.rglob("*") if path.is_file()) / 1e6
     return {
         "command": "step3_rag status",
-        "headline": f"{len(rows)} documents, {chunks} chunks, {size:.1f} MB",
+        "headline": f"{count(len(rows), 'document')}, {count(chunks, 'chunk')}, {size:.1f} MB",
         "index": str(index.folder),
         "collections": collections,
         "names": [row["name"] for row in rows] if with_names else [],

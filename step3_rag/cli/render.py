@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from shared.cli import plain_table
+from shared.words import count
 from step3_rag.answer.context import EXCERPT
 from step3_rag.ingest.piece import clean
 
@@ -121,7 +122,8 @@ def show_agent(facts: Mapping[str, Any], console: Console) -> None:
     if facts["stop_reason"] != "end_turn":
         console.print(f"\nThe answer is incomplete: {facts['stop_reason']}.", style="yellow")
     console.print(
-        f"\nturns: {facts['turns']}, look-ups: {len(facts['calls'])}; {facts['input_tokens']:,} tokens read, "
+        f"\n{count(facts['turns'], 'turn')}, {count(len(facts['calls']), 'look-up')}; "
+        f"{count(facts['input_tokens'], 'token')} read, "
         f"{facts['output_tokens']:,} written; {facts['model']}; {facts['seconds']:.1f} s",
         style="dim",
         soft_wrap=True,

@@ -192,6 +192,10 @@ def test_a_server_that_cannot_be_used_is_named(refused, api, monkeypatch, addres
     assert not api.requests
 
 
+def test_a_port_without_http_is_refused(refused):
+    assert "--port is for --http" in refused("step2_tools", "mcp", "--port", "8765")
+
+
 @pytest.mark.parametrize(
     ("schema", "fits"),
     [

@@ -168,13 +168,13 @@ def test_the_command_shows_what_was_looked_up_and_what_is_cited(retriever, sure,
     service = SimpleNamespace(settings=load_settings(), retriever=retriever)
     console = Console(record=True, width=100, markup=False, highlight=False)
     facts = ask.run_agent(service, NOTICE)
-    assert json.loads(json.dumps(facts))["headline"] == "1 look-ups: 60 days. [1]"
+    assert json.loads(json.dumps(facts))["headline"] == "1 look-up: 60 days. [1]"
     render.show_agent(facts, console)
     text = console.export_text()
     assert 'search_documents {"query": "notice supply"}' in text
     assert "[1] contracts/supply.md" in text
     assert "[2]" not in text
-    assert "turns: 2, look-ups: 1; 200 tokens read, 20 written" in text
+    assert "2 turns, 1 look-up; 200 tokens read, 20 written" in text
     render.show_agent(ask.run_agent(service, "Hello!"), console)
     text = console.export_text()
     assert "nothing was looked up" in text
