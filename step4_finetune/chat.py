@@ -18,7 +18,7 @@ from shared.errors import UserError
 from shared.models import load_causal_lm, load_tokenizer
 from step4_finetune.data.rows import Message, with_notes
 from step4_finetune.models.generate import replies
-from step4_finetune.models.merge import load_tuned
+from step4_finetune.models.merge import load_tuned, named
 from step4_finetune.tone.rules import Guide, broken
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def run(
         raise UserError(f"a message has between 1 and {LONGEST} characters")
     tokenizer = load_tokenizer(settings=settings)
     models: dict[str, Any] = {"base": load_causal_lm(settings=settings)}
-    models |= {each.name or str(each): load_tuned(settings, each) for each in adapters}
+    models |= {name: load_tuned(settings, each) for name, each in named(adapters, ["base"]).items()}
     answered = []
     for message in messages:
         prompt: list[Message] = [

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from shared.errors import UserError
 from step4_finetune.data.rows import Message, Row
+from step4_finetune.models.merge import named
 from step4_finetune.tone.rules import Guide
 
 SHOTS = 3
@@ -43,7 +44,6 @@ def systems(
         raise UserError(f"there is no baseline {unknown[0]}: use some of {', '.join(BASELINES)}")
     if not names and not adapters:
         raise UserError(f"nothing to evaluate: name baselines ({', '.join(BASELINES)}) or an --adapter")
-    names, adapters = list(dict.fromkeys(names)), list(dict.fromkeys(adapters))
     shots = examples(train)
 
     def base(row: Row) -> list[Message]:
@@ -57,12 +57,8 @@ def systems(
         return [*before, *shots, asked]
 
     known = {"base": base, "guide": with_guide, "few-shot": few_shot}
-    found = [System(name, known[name]) for name in names]
-    taken = [*BASELINES, *(each.name for each in adapters)]
-    for adapter in adapters:
-        name = adapter.name if taken.count(adapter.name) == 1 else f"{adapter.parent.name}/{adapter.name}"
-        found.append(System(name, base, adapter))
-    return found
+    found = [System(name, known[name]) for name in dict.fromkeys(names)]
+    return found + [System(name, base, adapter) for name, adapter in named(adapters, BASELINES).items()]
 
 
 def examples(train: Sequence[Row]) -> list[Message]:

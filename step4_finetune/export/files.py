@@ -16,6 +16,7 @@ Nothing is uploaded; `hf upload` does that.
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -54,15 +55,18 @@ def run(
     """
     if unknown := [each for each in formats if each not in gguf.FORMATS]:
         raise UserError(f"--gguf {', '.join(unknown)} is not known: use {', '.join(gguf.FORMATS)}")
+    quoted = shlex.quote(str(out))
     ollama = modelfile(f"model-{formats[0]}.gguf", system) if formats else ""  # refuses before work is done
     merge.save(settings, adapter, out)
-    parts = [_part("merged model", out, f"python -m step4_finetune chat 'Where is my parcel?' --model {out}")]
-    for each in formats:
+    parts = [
+        _part("merged model", out, f"python -m step4_finetune chat 'Where is my parcel?' --model {quoted}")
+    ]
+    for each in dict.fromkeys(formats):
         path = gguf.write(out, out / f"model-{each}.gguf", each)
-        parts.append(_part(f"GGUF, {each}", path, f"llama-server -m {path}"))
+        parts.append(_part(f"GGUF, {each}", path, f"llama-server -m {shlex.quote(str(path))}"))
     if ollama:
         (out / "Modelfile").write_text(ollama, encoding="utf-8")
-        parts[1]["run"] = f"ollama create {out.resolve().name} -f {out / 'Modelfile'}"
+        parts[1]["run"] = f"ollama create {shlex.quote(out.resolve().name)} -f {quoted}/Modelfile"
     if not merge.is_full_model(adapter):
         folder = copy_adapter(settings, adapter, out / "adapter")
         parts.append(_part("adapter", folder, vllm_command(folder)))
@@ -125,7 +129,7 @@ def vllm_command(adapter: Path) -> str:
         return f"vLLM can't load it: its rank {config['r']} is above {VLLM_RANKS[-1]}; serve the merged model"
     return (
         f"vllm serve {config['base_model_name_or_path']} --enable-lora --max-lora-rank {rank} "
-        f"--lora-modules tone={adapter}"
+        f"--lora-modules tone={shlex.quote(str(adapter))}"
     )
 
 

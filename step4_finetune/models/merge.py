@@ -14,8 +14,8 @@ another machine: `stamp` writes the hub's name instead.
 from __future__ import annotations
 
 import json
-import shutil
 import tempfile
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -114,6 +114,16 @@ def check(settings: Settings, adapter: Path) -> None:
         )
 
 
+def named(adapters: Sequence[Path], taken: Collection[str]) -> dict[str, Path]:
+    """The folders of runs by their names; a name of two runs, or in `taken`, gets its parent's before it."""
+    folders = {each.resolve(): each for each in adapters}
+    names = [*taken, *(folder.name for folder in folders)]
+    return {
+        folder.name if names.count(folder.name) == 1 else f"{folder.parent.name}/{folder.name}": each
+        for folder, each in folders.items()
+    }
+
+
 def merged(settings: Settings, adapter: Path, dtype: str | None = None) -> PreTrainedModel:
     """The base with the adapter added, in eval mode: a plain transformers model of `dtype` (the settings').
 
@@ -180,17 +190,15 @@ def save(settings: Settings, adapter: Path, out: Path) -> Path:
         raise UserError(f"{out} exists already: name a new folder with --out, or remove it first")
     model = merged(settings, adapter, dtype="bfloat16")
     model.config._name_or_path = model.config.name_or_path = base_name(settings)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
-        model.save_pretrained(partial)
-        models.load_tokenizer(settings=settings).save_pretrained(partial)
-        partial.chmod(0o755)
-        if out.exists():
-            out.rmdir()
-        partial.replace(out)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as folder:
+            partial = Path(folder) / "model"
+            model.save_pretrained(partial)
+            models.load_tokenizer(settings=settings).save_pretrained(partial)
+            if out.exists():
+                out.rmdir()
+            partial.replace(out)
     except (OSError, SafetensorError) as error:
         raise UserError(f"{out} cannot be written: {reason(error)}") from None
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return out

@@ -69,8 +69,19 @@ def lora_config(model: PreTrainedModel, recipe: Recipe) -> LoraConfig:
 
 
 def load_weights(model: Any, adapter: Path) -> None:
-    """Load the weights of an earlier run into the model's adapter, to train them further."""
+    """Load the weights of an earlier run into the model's adapter, to train them further.
+
+    Raises:
+        UserError: that adapter has another shape.
+    """
     from peft import set_peft_model_state_dict
     from safetensors.torch import load_file
 
+    its, ours = merge.read_config(adapter), model.peft_config["default"].to_dict()
+    layers = "layers_to_transform"
+    same = all(its.get(key) == ours[key] for key in ("r", "lora_alpha", layers))
+    if not same or set(its.get("target_modules") or ()) != set(ours["target_modules"]):
+        raise UserError(
+            f"the adapter in {adapter} has another r, alpha, targets or last_layers than the recipe"
+        )
     set_peft_model_state_dict(model, load_file(adapter / merge.WEIGHTS))

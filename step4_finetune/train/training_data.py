@@ -101,7 +101,9 @@ def prepare(
     if blank := [row.id for row in train if not row.chosen.strip()]:
         raise UserError(f"row {blank[0]} has no reply: `data check` names all of these")
     if start:
-        check_start(recipe, start)
+        if recipe.tuning == "full":
+            raise UserError("--from continues with an adapter: use --tuning lora or qlora")
+        merge.check(settings, start)
     if recipe.method == "sft":
         examples = replay(settings, recipe.replay, own_rows=own_rows)
         dev = [row for row in rows if row.split == "dev"][:limit]
@@ -114,25 +116,3 @@ def prepare(
             "no row has a rejected reply, which DPO needs: use --method sft, or add a column rejected"
         )
     return TrainingData(train, guide.system, pairs=pairs, start=start)
-
-
-def check_start(recipe: Recipe, start: Path) -> None:
-    """Check that a run has an adapter of the recipe's shape.
-
-    Raises:
-        UserError: it doesn't.
-    """
-    if recipe.tuning == "full":
-        raise UserError("--from continues with an adapter: use --tuning lora or qlora")
-    config = merge.read_config(start)
-    layers = config.get("layers_to_transform")
-    same = (
-        config.get("r") == recipe.lora.r
-        and config.get("lora_alpha") == recipe.lora.alpha
-        and set(config.get("target_modules") or ()) == set(recipe.lora.targets)
-        and (len(layers) if layers else None) == recipe.lora.last_layers
-    )
-    if not same:
-        raise UserError(
-            f"the adapter in {start} has another r, alpha, targets or last_layers than the recipe"
-        )

@@ -102,6 +102,27 @@ def test_chat_gives_the_notes_with_each_message(finetune, monkeypatch):
     assert [prompt[-1]["content"] for prompt in asked] == [f"How much?{notes}", f"And now?{notes}"]
 
 
+def test_chat_shows_runs_of_the_same_name_and_the_folder_that_it_runs_in(
+    finetune, tuned, tmp_path, monkeypatch
+):
+    for name in ("a", "b"):
+        shutil.copytree(tuned, tmp_path / name / "base")
+    monkeypatch.chdir(tmp_path / "a" / "base")
+    got = finetune(
+        "chat",
+        "hi",
+        "--adapter",
+        ".",
+        "--adapter",
+        "../../b/base",
+        "--max-new-tokens",
+        1,
+        "--smoke",
+        "--json",
+    )
+    assert list(json.loads(got.out)["answered"][0]["replies"]) == ["base", "a/base", "b/base"]
+
+
 # --- another company --------------------------------------------------------------------------------------
 
 

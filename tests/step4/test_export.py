@@ -1,6 +1,7 @@
 """What is handed on: files for each engine."""
 
 import re
+import shlex
 
 import pytest
 import torch
@@ -38,6 +39,10 @@ def test_all_forms_are_written_with_their_commands(settings, run, tmp_path):
         same = [merge.merged(settings, each)(IDS).logits for each in (run, adapter)]
     assert torch.equal(*same)
     assert [part["what"] for part in facts["parts"]] == ["merged model", "GGUF, f16", "GGUF, q8_0", "adapter"]
+    twice = files.run(settings, run, tmp_path / "my tone", SYSTEM, ("f16", "f16"))["parts"]
+    assert [part["what"] for part in twice] == ["merged model", "GGUF, f16", "adapter"]
+    for part in twice:
+        assert str(tmp_path / "my tone") in " ".join(shlex.split(part["run"])[-1:]), part
     assert all(part["bytes"] > 0 for part in facts["parts"])
     said = shown(files.show, facts)
     assert "ollama create tone -f" in said

@@ -82,6 +82,8 @@ def test_a_saved_model_is_plain_and_in_bf16(settings, trained, tmp_path):
     assert [each.name for each in (tmp_path / "new").iterdir()] == ["tone"]  # nothing half done beside it
     with pytest.raises(UserError, match="exists already"):
         merge.save(settings, trained[0], out)
+    with pytest.raises(UserError, match="cannot be written"):
+        merge.save(settings, trained[0], out / "config.json" / "tone")
 
 
 def test_the_base_is_recorded_by_name_and_recognised_by_its_folder(settings, run):

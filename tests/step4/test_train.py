@@ -108,6 +108,25 @@ def test_dpo_continues_from_an_earlier_adapter_which_is_its_reference(unbroken, 
     equal(adapter(tmp_path / "run"), adapter(unbroken[0]), rtol=0, atol=1e-3)
 
 
+def test_only_an_adapter_of_the_same_base_and_shape_is_trained_further(unbroken, tmp_path):
+    shallow = runs.recipe(lora={"last_layers": 18})  # tiny has two
+    runs.train(tmp_path / "start", shallow)
+    further = dataclasses.replace(runs.lesson(), start=tmp_path / "start")
+    runs.train(tmp_path / "run", shallow, further)
+    for lora in ({"last_layers": 1}, {"r": 8, "last_layers": 18}):
+        with pytest.raises(
+            UserError, match="start has another r, alpha, targets or last_layers than the rec"
+        ):
+            runs.train(tmp_path / "other", runs.recipe(lora=lora), further)
+    config = tmp_path / "start" / "adapter_config.json"
+    config.write_text(config.read_text().replace('"tiny"', '"org/other"'))
+    with pytest.raises(UserError, match="was trained on org/other, not on tiny"):
+        prepare(runs.settings(), shallow, good(), GUIDE, start=tmp_path / "start")
+    with pytest.raises(UserError, match="--from continues with an adapter: use --tuning lora or qlora"):
+        prepare(runs.settings(), runs.recipe(tuning="full"), good(), GUIDE, start=unbroken[0])
+    assert not (tmp_path / "other").exists()
+
+
 # --- stopped, and on again --------------------------------------------------------------------------------
 
 
