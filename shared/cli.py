@@ -119,10 +119,16 @@ def run(app: typer.Typer, prog: str, args: list[str] | None = None) -> None:
         elif isinstance(error, OSError):
             raise
     except Exception as error:
-        if not hasattr(error, "format_message"):  # only typer's usage errors have it
+        if type(error).__module__.startswith("anthropic"):  # from a script that has no code for errors
+            from shared.chat.errors import explain
+            from shared.config import load_settings
+
+            code = _fail(explain(error, load_settings()))
+        elif not hasattr(error, "format_message"):  # only typer's usage errors have it
             raise
-        message = error.format_message()  # empty after the help was printed
-        code = _fail(f"{message} (see {prog} --help)") if message else 0
+        else:
+            message = error.format_message()  # empty after the help was printed
+            code = _fail(f"{message} (see {prog} --help)") if message else 0
     if code == 130:
         print("\nstopped", file=sys.stderr)
     sys.exit(code if isinstance(code, int) else 0)

@@ -36,7 +36,7 @@ class Rag:
         self.store = chromadb.EphemeralClient().create_collection(
             uuid4().hex, embedding_function=None, configuration={"hnsw": {"space": "cosine"}}
         )
-        for path in (each for each in folder.rglob("*") if each.suffix in (".md", ".txt")):
+        for path in (each for each in folder.rglob("*") if each.suffix in (".md", ".txt") and each.is_file()):
             texts, name = chunks(path.read_text("utf-8", "replace")), str(path.relative_to(folder))
             ids, about = [f"{name} {i}" for i in range(len(texts))], [{"source": name}] * len(texts)
             self.store.upsert(ids, embedder.encode(texts), documents=texts, metadatas=about)  # type: ignore

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import anthropic
+import httpx2
 import pytest
 import typer
 
@@ -72,6 +74,8 @@ def app():
 
     @made.command()
     def search(query: str):
+        if query == "offline":
+            raise anthropic.APIConnectionError(request=httpx2.Request("POST", "http://localhost"))
         import no_such_package  # noqa: F401
 
     return made
@@ -85,6 +89,7 @@ def app():
         (["--loud", "hot\udcff"], "ask hot? True\n", ""),
         (["serch"], "", "error: No such command 'serch'."),
         (["search", "x"], "", "error: no_such_package is not installed: run pip install"),
+        (["search", "offline"], "", "error: the API can't be reached (no connection): is it running"),
     ],
 )
 def test_the_default_command_needs_no_name_but_a_typo_is_an_error(app, capsys, args, out, err):

@@ -31,6 +31,8 @@ def rag(api, tmp_path):
     (tmp_path / "home.md").write_text("The rent is due on the third of each month.")
     (tmp_path / "pets.txt").write_text("The cat eats twice a day.")
     (tmp_path / "photo.png").write_bytes(b"rent due")
+    (tmp_path / "folder.md").mkdir()
+    (tmp_path / "broken.md").symlink_to("nowhere")
     return minimal.Rag(tmp_path, Words(), api.client, "tiny")
 
 
