@@ -66,7 +66,7 @@ class Assistant:
         Raises:
             UserError: the API can't be reached, or refuses the request.
         """
-        if catalog.lookup(self.settings.model).is_claude and not self.settings.base_url:
+        if not self.settings.base_url and catalog.lookup(self.settings.model).is_claude:
             # Claude caches the prefix that requests share: tools, system message and earlier turns.
             request["cache_control"] = {"type": "ephemeral"}
         with api_errors.one_line_errors(self.settings.model, self.settings):

@@ -119,6 +119,8 @@ def test_smoke_needs_no_network_and_asks_no_server_unless_its_model_is_named(api
     monkeypatch.setenv("ROADMAP_BASE_URL", "http://127.0.0.1:9")
     assert _settings(smoke=True).base_url is None
     assert _settings(smoke=True, model="qwen3:4b").base_url == "http://127.0.0.1:9"
+    api.enqueue("Hot.")  # the model of one's own server may have any name
+    assert json.loads(command("step2_tools", "Hot?", "--model", "qwen3:4b", "--json").out)["answer"] == "Hot."
 
 
 def test_tools_prints_what_the_api_takes(command):
