@@ -5,7 +5,7 @@
     submission.check("step9.jobs:run", job, asked=asked)  results *and* calls must be the reference's
 
     meeting = Meeting(["a", "b"])                         no call is answered until all have come
-    submission.check("step2_tools.agent.loop:in_parallel", meeting.jobs)
+    submission.check("step2_tools.agent.loop:in_parallel", meeting.jobs, asked=meeting.asked)
 
 Such calls are all that the grader sees of what a submission does: the next one needs the answer to the one
 before, which nobody can know without having asked.
@@ -183,7 +183,7 @@ class Meeting:
 
     def __init__(self, answers: Sequence[Any], order: Sequence[int] | None = None) -> None:
         self._answers, self._order = list(answers), list(range(len(answers)) if order is None else order)
-        self._asked: set[int] = set()
+        self.asked = Log(ordered=False)
         self._complete = 0.0
         self._lock = threading.Lock()
 
@@ -194,8 +194,8 @@ class Meeting:
 
     def _job(self, i: int) -> Later:
         with self._lock:
-            self._asked.add(i)
-            if len(self._asked) == len(self._answers) and not self._complete:
+            self.asked.add(i)
+            if not self._complete and len({job for [job] in self.asked.entries}) == len(self._answers):
                 self._complete = time.monotonic()
         return Later(partial(self._turn, i), self._answers[i])
 

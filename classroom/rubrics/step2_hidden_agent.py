@@ -172,7 +172,8 @@ def test_jobs_in_any_number(submission, draw):
     n = draw.randint(4, 7)
     for order in ([*range(n)][::-1], [0], draw.sample(range(n), n)):
         results = [{"content": draw.text(3)} for _ in order]
-        submission.check(IN_PARALLEL, Meeting(results, order).jobs)
+        meeting = Meeting(results, order)
+        submission.check(IN_PARALLEL, meeting.jobs, asked=meeting.asked)
 
 
 def asked(draw):

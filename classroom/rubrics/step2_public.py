@@ -170,7 +170,8 @@ def test_jobs_in_order(submission, draw):
         order = draw.sample(range(n), n)
         for each in (order, order[::-1]):
             results = [{"content": draw.text(2)} for _ in range(n)]
-            submission.check(IN_PARALLEL, Meeting(results, each).jobs)
+            meeting = Meeting(results, each)
+            submission.check(IN_PARALLEL, meeting.jobs, asked=meeting.asked)
 
 
 def text(draw, n=3):
