@@ -86,6 +86,8 @@ def run(options: ClassOptions) -> Class:
         raise UserError("--extensions moves a deadline: name that with --deadline")
     deadline = deadlines.parse(options.deadline) if options.deadline else None
     due = deadlines.Deadlines(deadline, assignment.number, options.extensions)
+    if options.home.resolve() == options.folder.resolve():
+        raise UserError(f"{options.home} holds the submissions: name another --out")
     found = find(options.folder, [options.home], options.attempts)
     with spinner("trying the sandbox"):
         level, safe = chosen(options.isolation)

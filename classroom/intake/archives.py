@@ -47,7 +47,7 @@ def open_archive(path: Path) -> Archive:
         raise
     except Exception as error:  # the libraries raise anything on broken data
         raise Refused(f"a damaged archive ({type(error).__name__})") from None
-    raise Refused("it is not a folder, a .zip or a .tar.gz: nothing else is read")
+    raise Refused("it is neither a folder nor a .zip, .tar or .tar.gz")
 
 
 def _content(path: Path) -> bytes:

@@ -85,5 +85,5 @@ def read(page: str) -> dict[str, Any]:
         if told["schema"] != SCHEMA or not isinstance(told["variant"], int):
             raise ValueError
         return {**told, "step": str(told["step"]), "points": points, "files": files}
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError):
         raise UserError(f"this is not a page that `proof` made ({SCHEMA})") from None

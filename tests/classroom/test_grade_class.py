@@ -226,6 +226,7 @@ def test_what_can_not_be_graded_is_refused_before_anything_is(tmp_path, monkeypa
         ({"isolation": "jail"}, "no such isolation: jail"),
         ({"deadline": "soon"}, "is not a time"),
         ({"extensions": tmp_path}, "--extensions moves a deadline"),
+        ({"home": tmp_path / "out" / ".." / "in"}, "holds the submissions: name another --out"),
     ):
         with pytest.raises(UserError, match=words):
             run(replace(options(tmp_path), **wrong))

@@ -70,7 +70,10 @@ def test_a_proof_is_recomputed_and_a_forged_one_does_not_hold(tmp_path):
     assert facts["wrong"] == ["step3_rag/retrieve/fuse.py is another file", "3.7: 0 points instead of 3"]
 
 
-@pytest.mark.parametrize("text", ["", "```json\n{}\n```\n", "```json\n[1]\n```\n", "```json\n1\n```\n" * 2])
+NO_CLAIMS = ["{}", "[1]", "1\n```\n```json\n1", "[" * 100_000, '{"points": {"3.1": 1e999}}']
+
+
+@pytest.mark.parametrize("text", ["", *(f"```json\n{each}\n```\n" for each in NO_CLAIMS)], ids=range(6))
 def test_what_is_no_page_is_refused(tmp_path, text):
     (tmp_path / "proof.md").write_text(text)
     with pytest.raises(UserError, match="not a page that `proof` made"):
