@@ -180,6 +180,8 @@ def guard(
 
     if measure == (text is not None):
         raise UserError("guard takes a text to look at, or --measure, and not both")
+    if measure and (note or adapter):
+        raise UserError("guard --measure takes no text, --note or --adapter")
     settings = settings_from_flags(smoke, model=model)
     rows, its_guide = read(data, guide)
     generate = None

@@ -202,6 +202,8 @@ def test_data_and_guides_without_training_rows_are_refused(bad, tmp_path, data, 
         ),
         ("train --out run --recipe judge --guide x.yaml", "task judge trains by sft, without --guide"),
         ("train --out run --recipe judge --from x", "task judge trains by sft, without --guide and --from"),
+        ("guard --measure --adapter nowhere", "guard --measure takes no text, --note or --adapter"),
+        ("guard --measure --note x", "guard --measure takes no text, --note or --adapter"),
         ("evaluate --adapter nowhere", "there is no run in nowhere: `python -m step4_finetune train"),
     ],
 )
