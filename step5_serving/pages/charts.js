@@ -37,8 +37,11 @@ export class TimeChart {
       [label(start, span), ...values.map((value, i) => this.series[i].format(value))])));
     const shown = this.series.map((_, i) => rows.map(({ values }) => (this.kind === "bars" ? sum(values.slice(i)) : values[i])));
     [this.unitLine.textContent, this.divisor] = this.unit(Math.max(0, ...shown.flat()), span);
-    const shift = this.kind === "bars" ? 0 : span.step / 2; // a line goes through the middle of its time
-    this.data = [rows.map(({ start }) => Math.max(span.from, start.getTime()) + shift), ...shown];
+    const place = (start) => {
+      const from = Math.max(span.from, start);
+      return this.kind === "bars" ? from : (from + Math.min(span.to, +start + span.step)) / 2; // a line goes through the middle
+    };
+    this.data = [rows.map(({ start }) => place(start)), ...shown];
     this.chart?.setData(this.data);
     this.draw();
   }

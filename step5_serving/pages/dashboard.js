@@ -94,7 +94,7 @@ function tiles(summary) {
     tile("Latency p50", ms(all.p50), first?.p50 == null ? "half are faster" : `first token ${ms(first.p50)}`),
     tile("Latency p95", ms(all.p95), first?.p95 == null ? "19 of 20 are faster" : `first token ${ms(first.p95)}`),
     tile("Tokens", compact((summary.tokens.input ?? 0) + (summary.tokens.output ?? 0)), `${compact(summary.tokens.input)} in · ${compact(summary.tokens.output)} out`),
-    tile("Cost", usd(summary.cost_usd), unknown ? (noPrice ? "no price for this model" : `+ ${count(unknown)} calls unknown`) : "all known"),
+    tile("Cost", usd(summary.cost_usd), unknown ? (noPrice ? "no price for this model" : `unknown for ${count(unknown)}`) : "all known"),
   );
 }
 

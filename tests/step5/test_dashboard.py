@@ -26,7 +26,7 @@ def test_charts_show_what_the_summary_says(look):
         )
     )
     assert tiles["Calls"].split("\n") == ["60", f"{told['abstained']} abstained · 0 refused"]
-    assert tiles["Cost"].split("\n") == [f"${told['cost_usd']:.2f}", "+ 9 calls unknown"]
+    assert tiles["Cost"].split("\n") == [f"${told['cost_usd']:.2f}", "unknown for 9"]
     assert tiles["Latency p95"].split("\n")[0] == f"{told['latency_ms']['total']['p95'] / 1000:.1f} s"
 
     drawn = page.evaluate(COLOURS)
@@ -77,12 +77,31 @@ def test_one_call_by_keyboard(look):
     assert page.evaluate("document.activeElement.textContent") == second["question"]
 
 
+NEWEST = """async () => {
+  const { TimeChart } = await import("/pages/charts.js");
+  const series = [{ name: "p50", color: "--c-main", format: String }];
+  const chart = new TimeChart({ title: "Latency", kind: "lines", unit: () => ["s", 1], series, summary: () => "" });
+  document.body.append(chart.element);
+  const rows = [0, 10, 20].map((start) => ({ start: new Date(start), values: [start === 20 ? 7 : null] }));
+  chart.update({ from: 0, to: 21, step: 10 }, rows);
+  await new Promise(requestAnimationFrame);
+  return [chart.data[0], chart.chart.scales.y.max];
+}"""
+
+
+def test_the_newest_value_of_a_line_is_on_the_chart_before_half_of_its_time_is_over(look):
+    places, highest = look("/dashboard").evaluate(NEWEST)
+    assert places == [5, 15, 20.5]
+    assert highest > 7
+
+
 def test_a_link_to_a_call_opens_it_also_one_that_is_gone(look):
     page = look("/dashboard#call=" + rows()[0]["span_id"])
     page.locator("#call .waterfall").wait_for()
     assert page.locator("#call img").count() == 0
     assert page.locator("#call .text").inner_text().startswith(MARKUP[:9])
     page.locator("#close").click()
+    until(page, lambda: "#" not in page.url)  # the dialog's close event comes later than the click
     page.evaluate("location.hash = 'call=" + 32 * "f" + "'")
     page.locator("#call .error").wait_for()
     assert page.locator("#call .error").inner_text() == "This call is not stored (any more)."
