@@ -51,8 +51,11 @@ class Machine:
             facts = json.loads(path.read_text(encoding="utf-8"))
             best = max(facts["rows"], key=lambda row: row["tokens_per_second"])
             tokens = facts["input_tokens"], facts["output_tokens"]
-            return cls(facts["machine"], best["engine"], best["tokens_per_second"], *tokens)
-        except (OSError, ValueError, LookupError, TypeError) as error:
+            machine = cls(facts["machine"], best["engine"], best["tokens_per_second"], *tokens)
+            if machine.capacity <= 0:
+                raise ValueError("its engines wrote nothing")
+            return machine
+        except (OSError, ValueError, LookupError, TypeError, ZeroDivisionError) as error:
             make = "make it with `python -m step5_serving bench --json > bench.json`"
             raise UserError(f"cannot read a bench from {path} ({reason(error)}): {make}") from None
 
