@@ -33,7 +33,7 @@ from step5_serving.errors import ApiError, unavailable
 SCOPES = ("ask", "operate")
 PREFIX = "s5_"
 REFRESH_S = 1.0  # how often the file is read
-UNKNOWN_KEY = "the key is missing or unknown: send it as `Authorization: Bearer KEY` or `x-api-key: KEY`"
+UNKNOWN_KEY = "the key is missing or unknown: send it in `x-api-key`, or after `Bearer` in `Authorization`"
 NAME = re.compile(r"[\w.@-][\w .@-]{0,59}")
 
 

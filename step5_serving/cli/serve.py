@@ -124,7 +124,7 @@ def list_(keys: KeyFile = KEYS, as_json: Json = False) -> None:
         {"id": key.id, "name": key.name, "scopes": list(key.scopes), "created_at": key.created_at}
         for key in Keys(keys)
     ]
-    facts = {"command": "step5_serving keys list", "headline": f"{len(rows)} keys", "keys": rows}
+    facts = {"command": "step5_serving keys", "headline": f"keys: {len(rows)}", "keys": rows}
 
     def show(_facts: Any, console: Any) -> None:
         table = plain_table("id", "name", "scopes", "made")

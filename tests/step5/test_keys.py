@@ -9,7 +9,7 @@ import pytest
 
 from shared.errors import UserError
 from shared.masking import SECRET
-from step5_serving.api.keys import Keys
+from step5_serving.api.keys import UNKNOWN_KEY, Keys
 from tests.step5.service_parts import app_of, calls_of, error_of, get, post, request
 
 
@@ -142,7 +142,7 @@ def test_once_there_is_a_key_every_request_needs_one(path):
     app = app_of(keys=keys)
     got = post(app)
     assert got.status_code == 401
-    assert error_of(got)[0] == "authentication_error"
+    assert error_of(got) == ("authentication_error", UNKNOWN_KEY)  # not masked
     assert post(app, headers={"x-api-key": "s5_wrong"}).status_code == 401
     for headers in (
         {"x-api-key": text},
@@ -215,7 +215,8 @@ def test_with_keys_forwarded_requests_are_allowed(path):
     assert post(app_of(keys=keys), headers={**FORWARDED, "x-api-key": text}).status_code == 200
 
 
-def test_the_commands_add_list_and_remove(path, command, refused):
+def test_the_commands_add_list_and_remove(path, command, refused, monkeypatch):
+    monkeypatch.setenv("ROADMAP_REPORTS_DIR", str(path.parent))
     flag = ("--keys", str(path))
     made = command("step5_serving", "keys", "add", "alice", "--scope", "operate", *flag)
     text = made.out.splitlines()[0]
@@ -224,6 +225,7 @@ def test_the_commands_add_list_and_remove(path, command, refused):
     assert Keys(path).find(json.loads(as_json.out)["key"]).scopes == ("ask",)
     listed = command("step5_serving", "keys", "list", *flag)
     assert "alice" in listed.out
+    assert json.loads((path.parent / "step5_serving" / "keys.json").read_text())["headline"] == "keys: 2"
     assert text not in listed.out
     assert "removed" in command("step5_serving", "keys", "remove", "alice", *flag).out
     assert "no key 'alice'" in refused("step5_serving", "keys", "remove", "alice", *flag)
