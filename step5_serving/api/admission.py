@@ -60,8 +60,8 @@ class Admission:
             raise overloaded(self.closed, 1)
         if self.running >= self.most_running and len(self._queue) >= self.most_waiting:
             raise overloaded(
-                f"{self.running} calls are running and {len(self._queue)} are waiting, and there is no room "
-                "for more: try again later",
+                f"there is no room for more calls (running: {self.running}, waiting: {len(self._queue)}): "
+                "try again later",
                 self.retry_after(),
             )
 

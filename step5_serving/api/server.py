@@ -53,7 +53,7 @@ def serve(config: Config, say: Callable[[str], None] = lambda line: print(line, 
         app = make_app(config, keys)
         say(masked(f"listening on {address_of(listening)} (engine {config.engine}); stop with Ctrl-C"))
         if not is_loopback(config.host):
-            say(f"{len(keys)} API keys are known; there is no TLS here: put a proxy in front of this address")
+            say(f"API keys: {len(keys)}; there is no TLS here: put a proxy in front of this address")
         run(config, app, listening, say)
 
 

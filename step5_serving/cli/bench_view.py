@@ -40,7 +40,7 @@ def show_engines(facts: Mapping[str, Any], console: Console) -> None:
         console.print(f"requests that failed: {errors}")
     console.print(
         f"{facts['model']}, {facts['input_tokens']} tokens in, {facts['output_tokens']} out at most, "
-        f"{facts['rounds']} rounds in turns; first token, per token and whole answer in ms, p50 where no "
+        f"rounds in turns: {facts['rounds']}; first token, per token and whole answer in ms, p50 where no "
         f"other is named; {facts['machine']}, {facts['idle_cores_before']:.1f} cores idle before\n"
         f"picture: {facts['picture']}",
         soft_wrap=True,

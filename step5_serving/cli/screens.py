@@ -22,8 +22,8 @@ def show_summary(facts: Mapping[str, Any], console: Console) -> None:
     if facts["unknown_costs"] and facts["cost_usd"] is not None:
         cost += f", unknown for {facts['unknown_costs']} of the calls"
     console.print(
-        f"{facts['calls']} calls, {facts['errors']} errors{rate}, {facts['refused']} refused, "
-        f"{facts['abstained']} times: I don't know\n{facts['tokens']['input']:,} tokens in, "
+        f"calls: {facts['calls']:,}, errors: {facts['errors']:,}{rate}, refused: {facts['refused']:,}, "
+        f"I don't know: {facts['abstained']:,}\ntokens: {facts['tokens']['input']:,} in, "
         f"{facts['tokens']['output']:,} out; cost {cost}",
         soft_wrap=True,
     )
@@ -73,8 +73,8 @@ def show_errors(facts: Mapping[str, Any], console: Console) -> None:
     if facts.get("out"):
         made = facts["set"]
         console.print(
-            f"{facts['out']}: {made['questions']} questions, {made['passages']} passages, "
-            f"{made['judgements']} judgements of 0\nPut 1 in {facts['out']}/qrels/test.tsv where the passage "
+            f"{facts['out']}: questions {made['questions']}, passages {made['passages']}, "
+            f"judgements of 0: {made['judgements']}\nPut 1 in {facts['out']}/qrels/test.tsv where the passage "
             f"answers the question, then: python -m step3_rag evaluate --dataset {facts['out']}",
             soft_wrap=True,
         )
@@ -120,7 +120,7 @@ def show_report(facts: Mapping[str, Any], console: Console) -> None:
         )
         table.add_row(measure.title, *figures, measure.worse if row.get("regressed") else "")
     console.print(table)
-    console.print(f"{facts['calls']:,} calls, {facts['calls_before']:,} before", style="dim")
+    console.print(f"calls: {facts['calls']:,}, before: {facts['calls_before']:,}", style="dim")
 
 
 def _with_interval(

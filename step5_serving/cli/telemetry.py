@@ -47,7 +47,7 @@ def summary(since: Since = "24h", telemetry: Telemetry = TELEMETRY, as_json: Jso
     length = parse_since(since)
     with opened(telemetry) as store:
         found = summarize(store, length)
-    head = f"{found['calls']} calls and {found['errors']} errors in {since}"
+    head = f"in {since}: calls {found['calls']}, errors {found['errors']}"
     facts = {"command": "step5_serving summary", "headline": head, **found}
     emit(facts, show_summary, as_json=as_json)
 
@@ -66,7 +66,7 @@ def calls(
 
     with opened(telemetry) as store:
         found = list_calls(store, limit, low_confidence=low_confidence, error=error)
-    facts = {"command": "step5_serving calls", "headline": f"{len(found['calls'])} calls", **found}
+    facts = {"command": "step5_serving calls", "headline": f"calls: {len(found['calls'])}", **found}
     emit(facts, show_calls, as_json=as_json)
 
 
@@ -93,7 +93,7 @@ def prune(
     length = parse_since(older_than)
     with opened(telemetry) as store:
         deleted = store.prune(length)
-    line = f"{deleted:,} calls deleted"
+    line = f"calls deleted: {deleted:,}"
     facts = {"command": "step5_serving prune", "headline": line, "calls": deleted}
     emit(facts, lambda _facts, console: console.print(line), as_json=as_json)
 
@@ -115,7 +115,7 @@ def errors(
     length = parse_since(since)
     with opened(telemetry) as store:
         found = calls_to_review(store, length, limit)
-    head = f"{len(found)} questions to look at in {since}"
+    head = f"questions to look at in {since}: {len(found)}"
     facts: dict[str, Any] = {"command": "step5_serving errors", "headline": head, "calls": found}
     if out is not None:
         facts |= {"out": str(out), "set": write_set(found, out)}

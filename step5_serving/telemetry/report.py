@@ -91,7 +91,7 @@ def report(values: Window, before: Window, tolerance: float = 0.1) -> dict[str, 
     counts = {name: len(each["error"]) for name, each in {"calls": values, "calls_before": before}.items()}
     return {
         "command": "step5_serving report",
-        "headline": worse[0] if worse else f"{counts['calls']} calls, nothing is worse",
+        "headline": worse[0] if worse else f"calls: {counts['calls']}, nothing is worse",
         **counts,
         "worse": worse,
         "measures": rows,

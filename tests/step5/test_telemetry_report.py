@@ -92,7 +92,7 @@ def ago(n, **given):
 def test_the_exit_code_of_the_report_is_1_if_something_got_worse(run, tmp_path):
     record(str(tmp_path / "telemetry.db"), *ago(1, hours=30), *ago(1, hours=2))
     got = run("report")
-    assert (got.code, "Nothing is worse." in got.out, "50 calls, 50 before" in got.out) == (0, True, True)
+    assert (got.code, "Nothing is worse." in got.out, "calls: 50, before: 50" in got.out) == (0, True, True)
     record(str(tmp_path / "telemetry.db"), *ago(3, minutes=2))
     got = run("report", "--since", "1h", "--before", "24h")
     assert got.code == 1
@@ -127,7 +127,7 @@ def test_the_commands_print_what_was_stored(run, tmp_path):
     record(f"sqlite:///{tmp_path}/telemetry.db", first, *others)
     got = run("telemetry", "summary", "--since", "1h")
     assert got.code == 0, got.err
-    assert "4 calls, 3 errors (75.0%)" in got.out
+    assert "calls: 4, errors: 3 (75.0%)" in got.out
     assert f"0.30  {first.trace_id[:8]}  When does it renew?" in got.out
     got = run("telemetry", "calls", "--error")
     assert got.out.count("503 overloaded_error") == 3
@@ -142,4 +142,4 @@ def test_the_commands_print_what_was_stored(run, tmp_path):
         assert text in got.out
     facts = json.loads(run("telemetry", "show", first.trace_id, "--json").out)
     assert facts["prompt"]["text"].startswith("---")
-    assert run("telemetry", "prune", "--older-than", "1d").out.strip() == "0 calls deleted"
+    assert run("telemetry", "prune", "--older-than", "1d").out.strip() == "calls deleted: 0"
