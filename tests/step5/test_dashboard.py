@@ -80,7 +80,8 @@ def test_one_call_by_keyboard(look):
 NEWEST = """async () => {
   const { TimeChart } = await import("/pages/charts.js");
   const series = [{ name: "p50", color: "--c-main", format: String }];
-  const chart = new TimeChart({ title: "Latency", kind: "lines", unit: () => ["s", 1], series, summary: () => "" });
+  const given = { title: "Latency", kind: "lines", unit: () => ["s", 1], series, summary: () => "" };
+  const chart = new TimeChart(given);
   document.body.append(chart.element);
   const rows = [0, 10, 20].map((start) => ({ start: new Date(start), values: [start === 20 ? 7 : null] }));
   chart.update({ from: 0, to: 21, step: 10 }, rows);
