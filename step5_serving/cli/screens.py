@@ -74,7 +74,8 @@ def show_errors(facts: Mapping[str, Any], console: Console) -> None:
         made = facts["set"]
         console.print(
             f"{facts['out']}: questions {made['questions']}, passages {made['passages']}, "
-            f"zeros {made['judgements']}\nPut 1 in {facts['out']}/qrels/test.tsv where the passage "
+            f"judgements of 0: {made['judgements']}\n"
+            f"Put 1 in {facts['out']}/qrels/test.tsv where the passage "
             f"answers the question, then: python -m step3_rag evaluate --dataset {facts['out']}",
             soft_wrap=True,
         )
