@@ -60,7 +60,8 @@ async def query(query: Query, request: Request) -> dict[str, Any]:
     from step3_rag.pipeline import ChatError, Plan, ask
 
     state, began = request.app.state, time.perf_counter()
-    model, price = state.settings.model, lookup(state.settings.model).price
+    model = state.settings.model
+    price = None if state.settings.base_url else lookup(model).price  # unknown for your own server
     row: dict[str, Any] = dict.fromkeys(COLUMNS.split(", "))
     row |= {"at": time.time(), "question": query.question, "status": 200}
     try:
