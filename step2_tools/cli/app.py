@@ -41,7 +41,9 @@ Mcp = Annotated[
 ]
 AlertFile = Annotated[
     Path | None,
-    typer.Option("--alerts", metavar="FILE", help="Also offer the tool that saves price alerts here."),
+    typer.Option(
+        "--alerts", metavar="FILE", dir_okay=False, help="Also offer the tool that saves price alerts here."
+    ),
 ]
 Yes = Annotated[bool, typer.Option("--yes", help="Run tools that have effects without asking.")]
 Split = Literal["dev", "test", "fresh"]

@@ -117,18 +117,11 @@ def send_text(
 
 
 def _unconstrained(model: str, body: dict[str, Any], tools: Sequence[dict[str, Any]]) -> Reply:
-    """The embedded model's reply with its adapter, but without the grammar.
-
-    Raises:
-        UserError: the model is not embedded.
-    """
-    from shared import catalog
+    """The embedded model's reply with its adapter, but without the grammar."""
     from shared.config import load_settings
     from shared.embedded.backend import get_backend
     from shared.embedded.prompt import Conversation
 
-    if catalog.lookup(model).is_claude:
-        raise UserError("style 'native -grammar' is for the embedded model: choose another, or --model")
     backend = get_backend(load_settings(model=model))
     prompt = backend.engine.encode(Conversation(body, tools).render(backend.engine.tokenizer))
     generation = backend.engine.generate(prompt, MAX_TOKENS, adapter=True)

@@ -16,7 +16,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from shared import hardware, prompts
+from shared.catalog import lookup
 from shared.config import Settings
+from shared.errors import UserError
 from shared.stats import subset
 from step2_tools.evaluate import prompt_styles, results
 from step2_tools.evaluate.results import Outcome
@@ -47,11 +49,14 @@ def run(
         write_progress: called with a status text before each question.
 
     Raises:
-        UserError: a style is unknown, or the limit is below 1.
+        UserError: a style is unknown or not for this model, or the limit is below 1.
         anthropic.APIError, httpx2.TransportError: a request fails.
     """
     family = prompts.family_of(settings.model)
     styles = [prompt_styles.parse(name, family) for name in names or prompt_styles.DEFAULT]
+    served = settings.base_url or lookup(settings.model).is_claude
+    if served and not all(style.grammar for style in styles):
+        raise UserError("style 'native -grammar' is for the embedded model: choose another style or model")
     rows = subset(questions, limit, settings.seed)
     measured, summaries = {}, {}
     for style in styles:

@@ -56,6 +56,17 @@ def test_an_answer_that_breaks_off_is_not_asked_for_again(api, command, failure,
     assert len(api.requests) == 2
 
 
+def test_flags_that_cannot_work(api, refused, monkeypatch, tmp_path):
+    for name in ("ask", "chat"):
+        assert "'--alerts': file " in refused("step2_tools", name, "--alerts", str(tmp_path))
+    monkeypatch.setenv("ROADMAP_BASE_URL", "http://127.0.0.1:9")  # there, no grammar could be left out
+    line = refused(
+        "step2_tools", "evaluate", "--model", "tiny", "--style", "native", "--style", "native -grammar"
+    )
+    assert "is for the embedded model: choose another style" in line
+    assert not api.requests
+
+
 def test_a_server_that_hangs(refused, monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("ROADMAP_BASE_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
