@@ -113,9 +113,11 @@ def lookup(name: str) -> ModelSpec:
     path = os.path.expanduser(name)  # noqa: PTH111  (Path's methods raise on some names, these do not)
     if os.path.isdir(path):  # noqa: PTH112
         return ModelSpec(id=str(Path(path)), folder=Path(path))
+    if os.path.isfile(path):  # noqa: PTH113
+        raise UserError(f"model {name[:100]!r} is a file: name a folder with a model's files")
     if name.startswith((".", "/", "~", "\\")) or Path(name).is_absolute():
         raise UserError(f"model folder {name[:100]!r} does not exist")
-    if name.count("/") == 1:
+    if name.count("/") == 1 and all(name.split("/")):
         return ModelSpec(id=name, hub=Hub(name))
     near = difflib.get_close_matches(name.lower(), catalog(), n=1)
     hint = f"did you mean {near[0]}? " if near else ""

@@ -56,6 +56,8 @@ def test_lookup_takes_ids_folders_and_hub_names(tmp_path):
         ("", "unknown model ''"),
         ("./no/such/folder", "does not exist"),
         ("~nobody-here/x", "does not exist"),
+        (__file__, "is a file: name a folder"),
+        ("tiny/", "unknown model 'tiny/': did you mean tiny?"),
         ("x" * 300, "unknown model"),
     ],
 )
