@@ -121,6 +121,8 @@ def tokens(
     as_json: Json = False,
 ) -> None:
     """Show a text as the model reads it: tokens, ids and bytes."""
+    if languages and text != PROMPT:
+        raise UserError("--languages counts sentences of its own: leave out the text, or --languages")
     settings = settings_from_flags(smoke, model=model)
     from shared import models
     from step1_foundations.support.text import encode

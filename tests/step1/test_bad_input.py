@@ -22,6 +22,7 @@ PACKAGE = "step1_foundations"
         (["generate", "--seed", "9" * 23], "a whole number from 0 to 2**63 - 1"),
         (["generate", "--model", "claude-sonnet-5-5"], "runs at Anthropic"),
         (["genrate"], "Did you mean 'generate'?"),
+        (["tokens", "mine", "--languages"], "--languages counts sentences of its own: leave out the text"),
         (["next", "--top-k", "0"], "use 1 to 512"),
         (["embeddings", "--words", "dog,,cat"], "the word is empty"),
         (["attention", "one"], "tokens long: use 3 to 512"),

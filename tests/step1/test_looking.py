@@ -49,8 +49,9 @@ def test_the_bytes_of_the_pieces_are_the_bytes_of_the_text(tiny_cache, text):
 
 def test_tokens_are_counted_in_ten_languages(command):
     assert facts_of(command, "tokens", "a")["headline"] == "1 character, 1 token: 1.00 characters per token"
-    facts = facts_of(command, "tokens", "Hello world", "--languages")
+    facts = facts_of(command, "tokens", "Hello world")
     assert f"{11 / len(facts['tokens']):.2f} characters per token" in facts["headline"]
+    facts = facts_of(command, "tokens", "--languages")
     assert {row["kind"] for row in facts["languages"]} > {"English", "Thai", "Python"}
     assert all(0 < row["tokens"] <= row["bytes"] for row in facts["languages"])
 
