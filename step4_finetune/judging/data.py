@@ -5,7 +5,7 @@
     {"passage": "Either party may leave after 60 days.", "questions": [["How long is notice?", true], ...]}
 
 The passages are this project's own (passages/*.jsonl): each with three questions that it answers and three
-near misses, which share its topic and words but ask what it doesn't say. To these come *hard negatives*:
+that it doesn't, though they share its topic and words. To these come *hard negatives*:
 questions of the most similar other passages, by TF-IDF.
 
 In training, each question is a branch after its passage (train/branches.py):
