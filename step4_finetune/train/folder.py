@@ -12,6 +12,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from filelock import AcquireReturnProxy, FileLock, Timeout
+
 from shared.errors import UserError, reason
 from step4_finetune.train.recipe import Recipe, to_yaml
 
@@ -45,20 +47,28 @@ def check(out: Path, recipe: Recipe, on: dict[str, Any], *, fresh: bool = False)
     last_checkpoint(out / "checkpoints" / recipe.method)
 
 
-def begin(out: Path, recipe: Recipe, on: dict[str, Any], *, fresh: bool = False) -> None:
+def begin(out: Path, recipe: Recipe, on: dict[str, Any], *, fresh: bool = False) -> AcquireReturnProxy:
     """Write recipe, model and data before the first step; if `fresh`, remove the run in the folder first.
 
+    Other processes are kept out for as long as the context that it returns lasts.
+
     Raises:
-        UserError: the folder can't be written.
+        UserError: the folder can't be written, or another process trains in it.
     """
+    lock = FileLock(out / "checkpoints" / ".lock", timeout=0)
     try:
         if fresh and out.exists():
+            with lock:
+                pass  # nobody trains there
             shutil.rmtree(out)
-        (out / BEGUN).parent.mkdir(parents=True, exist_ok=True)
+        held = lock.acquire()  # makes the folders
         (out / "recipe.yaml").write_text(to_yaml(recipe), encoding="utf-8")
         (out / BEGUN).write_text(json.dumps(on), encoding="utf-8")
+    except Timeout:
+        raise UserError(f"another process is training in {out}: wait for it, or name another --out") from None
     except OSError as error:
         raise UserError(f"{out} cannot be written: {reason(error)}") from None
+    return held
 
 
 def last_checkpoint(folder: Path) -> str | None:

@@ -27,6 +27,7 @@ from shared.errors import UserError
 from shared.models import load_tokenizer
 from shared.models.device import settings_for_batch
 from shared.progress import count_bar
+from shared.words import count
 from step4_finetune.models import invocation, merge
 from step4_finetune.train import branches, callbacks, folder, peft_setup, trainers
 from step4_finetune.train.malloc import keep_memory
@@ -92,11 +93,11 @@ def run(
         if data.start:
             peft_setup.load_weights(model, data.start)
         parameters, trainable = model.num_parameters(), model.num_parameters(only_trainable=True)
-        folder.begin(out, recipe, on, fresh=fresh)
-        print(f"system message: {data.system}", file=sys.stderr)  # says whose tone is trained
-        began = time.perf_counter()
-        job = trainers.Job(model, tokenizer, data, recipe, out / "checkpoints" / recipe.method, report_to)
-        model, history = _train(job, out.name)
+        with folder.begin(out, recipe, on, fresh=fresh):
+            print(f"system message: {data.system}", file=sys.stderr)  # says whose tone is trained
+            began = time.perf_counter()
+            job = trainers.Job(model, tokenizer, data, recipe, out / "checkpoints" / recipe.method, report_to)
+            model, history = _train(job, out.name)
         seconds = round(time.perf_counter() - began, 1)
         facts = {
             "command": "step4_finetune train",
@@ -174,7 +175,8 @@ def show(facts: dict[str, Any], console: Console) -> None:
     share = 100 * facts["trainable"] / facts["parameters"]
     console.print(
         f"{facts['trainable']:,} of {facts['parameters']:,} weights trained ({share:.2f} %), "
-        f"on {facts['rows']} rows" + (f" and {facts['pairs']} pairs" if facts["pairs"] else "")
+        f"on {count(facts['rows'], 'row')}"
+        + (f" and {count(facts['pairs'], 'pair')}" if facts["pairs"] else "")
     )
     console.print(
         f"{facts['recipe']['method']} {facts['seconds']:.0f} s; {facts['peak_memory_mb']:,} MB at most; "

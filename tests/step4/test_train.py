@@ -21,7 +21,7 @@ from step4_finetune.train.recipe import read_recipe
 from step4_finetune.train.training_data import prepare
 from tests.step4 import runs
 from tests.step4.made import good, spoilt
-from tests.step4.samples import GUIDE
+from tests.step4.samples import GUIDE, shown
 
 ADAPTER = "adapter_model.safetensors"
 
@@ -83,6 +83,7 @@ def test_facts_and_files_of_a_run(unbroken):
     assert facts["trainable"] == 16_384  # r 16 on the seven matrices of one layer
     assert facts["parameters"] == 106_816 + 16_384
     assert (facts["rows"], facts["pairs"], facts["recipe"]["seed"]) == (6, 6, 0)
+    assert "on 1 row and 6 pairs\n" in shown(training.show, {**facts, "rows": 1})
     assert set(facts["versions"]) == {"torch", "transformers", "peft", "trl", "datasets"}
     rows = log_of(out)
     assert [row["step"] for row in rows] == [1, 2, 3, 4]
@@ -184,6 +185,16 @@ def test_existing_files_are_not_overwritten(unbroken, tmp_path):
         with pytest.raises(UserError, match="is not empty and holds no run"):
             runs.train(tmp_path / name, fresh=True)
     assert (tmp_path / "photos" / "cat.jpg").exists()
+
+
+def test_a_folder_takes_one_run_at_a_time(tmp_path):
+    out, recipe = tmp_path / "run", read_recipe("default")
+    with folder.begin(out, recipe, {}):
+        for fresh in (False, True):
+            with pytest.raises(UserError, match="another process is training in"):
+                folder.begin(out, recipe, {}, fresh=fresh)
+    with folder.begin(out, recipe, {}, fresh=True):
+        assert (out / "recipe.yaml").exists()
 
 
 def test_fresh_removes_a_run_only_when_the_new_one_begins(unbroken):
