@@ -11,6 +11,7 @@ The loss itself is in dpo_loss.py. For real training use `train --method dpo`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ import torch
 from shared import models
 from shared.config import Settings
 from shared.errors import UserError
+from shared.words import count
 from step4_finetune.by_hand.dpo_loss import dpo, encode, log_probs, pull
 from step4_finetune.data.rows import Row
 from step4_finetune.models.quiet import quiet_peft
@@ -45,8 +47,8 @@ def run(
     Raises:
         UserError: there are no pairs, or a number is not allowed.
     """
-    if pairs < 1 or steps < 0 or beta <= 0:
-        raise UserError("dpo needs 1 pair or more, 0 steps or more, and a beta above 0")
+    if pairs < 1 or steps < 0 or not 0 < beta < math.inf:
+        raise UserError("dpo needs 1 pair or more, 0 steps or more, and a finite beta above 0")
     rows = [row for row in rows if row.rejected is not None][:pairs]
     if not rows:
         raise UserError("the rows have no pairs: DPO needs the columns prompt, chosen, rejected")
@@ -76,7 +78,7 @@ def run(
 
     return {
         "command": "step4_finetune dpo",
-        "headline": f"{steps} steps on {n} pairs: loss {losses[0]:.4f} to {losses[-1]:.4f}",
+        "headline": f"{count(steps, 'step')} on {count(n, 'pair')}: loss {losses[0]:.4f} to {losses[-1]:.4f}",
         "model": settings.model,
         "beta": beta,
         "steps": steps,
@@ -115,7 +117,9 @@ def show(facts: dict[str, Any], console: Console) -> None:
             side = pair[kind]
             own = [f"{side['reference']:.1f}", f"{side['policy']:.1f}", f"{side['reward']:+.3f}"]
             table.add_row(name, kind, *own, *more)
-    console.print(f"after {facts['steps']} steps of DPO by hand, beta {facts['beta']:g}\n", style="bold")
+    console.print(
+        f"after {count(facts['steps'], 'step')} of DPO by hand, beta {facts['beta']:g}\n", style="bold"
+    )
     console.print(table)
     console.print(
         "\nreward = beta (log p - log p_ref); margin = reward of chosen - of rejected; "

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from shared.cli import Json, Model, Seed, Smoke, emit, new_app, settings_from_flags
+from shared.errors import UserError
 from step4_finetune.cli.flags import Data, GuideFile, guide_if_any
 
 if TYPE_CHECKING:
@@ -91,8 +92,9 @@ def build(
     seed: Seed = None,
     form: Annotated[Literal["sft", "dpo"], typer.Option("--format", help="TRL's format.")] = "sft",
     shares: Annotated[
-        str, typer.Option(help="For rows without a split: percent for train, dev and test.")
-    ] = "80,10,10",
+        str | None,
+        typer.Option(help="For rows without a split: percent for train, dev, test. (default: 80,10,10)"),
+    ] = None,
     force: Force = False,
     limit_tokens: LimitTokens = 512,
     data: Data = None,
@@ -102,6 +104,8 @@ def build(
     as_json: Json = False,
 ) -> None:
     """Write training files, one per split: rows in TRL's formats, tool calls, or passages to judge."""
+    if what != "rows" and (data or guide or form != "sft" or shares):
+        raise UserError(f"build {what} takes no --data, --guide, --format or --shares: they are for rows")
     settings = settings_from_flags(smoke, model=model, seed=seed)
     if what == "tools":
         from step4_finetune.toolcalls.build import run as build_tools
@@ -115,7 +119,7 @@ def build(
         from shared.models import load_tokenizer
         from step4_finetune.data import trl_files
 
-        rows, source = _rows(data, _shares(shares))
+        rows, source = _rows(data, _shares(shares) if shares else None)
         its_guide = guide_if_any(data, guide)
         facts = trl_files.run(
             rows,
@@ -176,8 +180,6 @@ def _rows(data: str | None, shares: tuple[float, float, float] | None = None) ->
 
 def _shares(text: str) -> tuple[float, float, float]:
     """`70,15,15` as shares of 1."""
-    from shared.errors import UserError
-
     try:
         train, dev, test = (float(each) / 100 for each in text.split(","))
     except ValueError:

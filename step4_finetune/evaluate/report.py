@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shared.errors import UserError
+from shared.words import count
 from step4_finetune.tone.scores import SHARES
 
 if TYPE_CHECKING:
@@ -68,8 +69,8 @@ def show(facts: Mapping[str, Any], console: Console) -> None:
         console.print(f"{system['name']}:", style="bold")
         console.print(f"{system['replies'][0]['text']}\n")
     console.print(
-        f"{facts['company']}, {facts['split']}: {facts['n']} messages; read and written: tokens a reply; "
-        f"{facts['model']}; {facts['machine']}",
+        f"{facts['company']}, {facts['split']}: {count(facts['n'], 'message')}; "
+        f"read and written: tokens a reply; {facts['model']}; {facts['machine']}",
         soft_wrap=True,
     )
 

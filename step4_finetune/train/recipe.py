@@ -157,7 +157,8 @@ def read_recipe(name: str | Path = "default", **changes: Any) -> Recipe:
     try:
         return Recipe.model_validate({"name": path.stem, **found, **changes})
     except ValidationError as error:
-        raise UserError(f"{path}: {_first(error)}") from None
+        where = "--" if error.errors()[0]["loc"][0] in changes else f"{path}: "
+        raise UserError(f"{where}{_first(error)}") from None
 
 
 def _first(error: ValidationError) -> str:

@@ -155,6 +155,7 @@ def test_the_tables_on_the_screen_and_the_files(scripted, tmp_path):
     assert f"1 of {facts['models']['tone']['asked']} " in text
     assert BASE in text
     assert "Northwind Care, test: 2 messages" in text
+    assert "Northwind Care, test: 1 message;" in shown(report.show, {**facts, "n": 1})
     report.write(facts, folder := tmp_path / "out" / "report")
     assert {path.name for path in folder.iterdir()} == {"evaluate.json", "replies.csv"}
     with (folder / "replies.csv").open() as file:

@@ -100,10 +100,11 @@ def test_the_command_moves_the_margin(file):
         moved = [pair[kind]["policy"] - pair[kind]["reference"] for kind in ("chosen", "rejected")]
         assert pair["margin"] == pytest.approx(0.1 * (moved[0] - moved[1]), abs=1e-4)
         assert pair["loss"] == pytest.approx(-math.log(1 / (1 + math.exp(-pair["margin"]))), abs=1e-5)
-    assert "row-0" in shown(lesson.show, facts)
+    assert "row-0" in (text := shown(lesson.show, {**facts, "steps": 1}))
+    assert text.startswith("after 1 step of DPO")
 
 
-@pytest.mark.parametrize("options", [{"pairs": 0}, {"steps": -1}, {"beta": 0}, {}])
+@pytest.mark.parametrize("options", [{"pairs": 0}, {"steps": -1}, {"beta": 0}, {"beta": math.nan}, {}])
 def test_numbers_and_rows_that_do_not_work_are_refused(file, options):
     rows = [replace(row, rejected=row.rejected if options else None) for row in read_rows(file)]
     with pytest.raises(UserError, match="beta above 0" if options else "prompt, chosen, rejected"):
