@@ -78,7 +78,6 @@ class Loader:
     def _load(self) -> Opened:
         """Load everything, in a thread, and use it once, so that the first question is not slower."""
         from shared.chat.errors import with_timeouts
-        from step3_rag.pipeline import Plan, ask
         from step3_rag.service import open_service
         from step5_serving.rag.sharing import ReadWriteLock, SharedRetriever
 
@@ -86,7 +85,7 @@ class Loader:
         try:
             service = open_service(self.settings, config.index, config.store, config.store_address)
             retriever = SharedRetriever.of(service)
-            ask(retriever, WARM_UP, Plan(threshold=1.0, abstain=False))  # also rewrites and quotes
+            retriever.search(WARM_UP)
             with contextlib.suppress(UserError):  # `ready` and each question will report it
                 self.engine.warm_up()
             client = with_timeouts(self.engine.client(), max(1.0, config.timeout_s))

@@ -9,7 +9,6 @@ import pytest
 
 from shared import prompts
 from shared.errors import UserError
-from step3_rag import pipeline
 from step3_rag.answer import read
 from step3_rag.pipeline import Plan, ask
 from step5_serving.errors import ApiError
@@ -94,16 +93,6 @@ def test_a_quote_is_that_of_step_3_and_uses_no_tokens(rag):
     assert [text for kind, text in heard if kind == "delta"] == [got.text]
     assert (got.input_tokens, got.output_tokens, got.prompt, got.model) == (0, 0, None, "quote")
     assert not made.api.requests
-
-
-def test_the_first_question_finds_everything_loaded(rag, monkeypatch):
-    """Step 3 was asked once, with rewriting and a quote: what it imports and caches takes seconds."""
-    outcomes = []
-    monkeypatch.setattr(pipeline, "ask", lambda *args, real=pipeline.ask: outcomes.append(real(*args)))
-    asyncio.run(rag().answerer.opened())
-    [outcome] = outcomes
-    assert len(outcome.reflection.attempts) > 1
-    assert "[1]" in outcome.answer.text
 
 
 def test_an_abstention_asks_no_model(rag):
