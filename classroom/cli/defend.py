@@ -27,7 +27,7 @@ def defend(
     from classroom.gradebook.defend import defend as ask
     from shared.progress import spinner
 
-    seed = secrets.randbelow(1 << 31) if seed is None else seed
+    seed = secrets.randbelow(1 << 53) if seed is None else seed
     with spinner(f"running {submission.name}"):
         text = ask(submission, step, seed, isolation).to_markdown()
     if out is None:

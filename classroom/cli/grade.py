@@ -56,7 +56,7 @@ def grade(
     if isolation is not None:
         chosen(isolation)
     must_be_there(submission)
-    seed = secrets.randbelow(1 << 31) if seed is None else seed
+    seed = secrets.randbelow(1 << 53) if seed is None else seed
     tests = [mark.test for task in grading.assignment_of(step).tasks for mark in task.exercise.marks]
     if unknown := set(only or []) - set(tests):
         raise UserError(f"there is no test {min(unknown)!r}; {step} has {', '.join(tests)}")

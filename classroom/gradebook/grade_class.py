@@ -112,7 +112,7 @@ def run(options: ClassOptions) -> Class:
 def _seed(options: ClassOptions, assignment: Assignment) -> int:
     """The seed of the class: the option, else the one that was drawn for the first run."""
     path = options.home / "class.json"
-    seed = secrets.randbelow(1 << 31)
+    seed = secrets.randbelow(1 << 53)
     if path.exists():
         try:
             told = json.loads(path.read_text("utf-8"))

@@ -143,6 +143,12 @@ leave(20) if sys.argv[5:] else out.write_text(json.dumps({**slow.to_dict(), "see
     assert stand_in() == []
 
 
+def test_the_seed_of_a_class_is_too_long_to_be_tried_out(tmp_path, stand_in, monkeypatch):
+    monkeypatch.setattr(class_run.secrets, "randbelow", lambda end: end - 1)
+    hand_in(tmp_path / "in", ada="leave(20)")
+    assert run(options(tmp_path)).seed == 2**53 - 1  # the largest that every reader of JSON keeps
+
+
 def test_a_process_that_is_ended_takes_its_children_along(tmp_path):
     pids = tmp_path / "pids"
     program = textwrap.dedent(f"""
