@@ -129,11 +129,14 @@ def show(facts: Mapping[str, Any], console: Console) -> None:
 
 
 def _notes(facts: Mapping[str, Any]) -> list[str]:
+    from classroom.gradebook.attempts import LATE
+
     notes = [f"nobody solved {each}" for each in facts["nobody_solved"]]
     notes += [f"to be looked at by hand: {key}: {why}" for key, why in facts["by_hand"].items()]
     if facts["late"] is not None:
         notes.append(f"late: {_some(facts['late'])}")
     for key, what in (
+        ("late_in_canvas", LATE),
         ("time_unknown", "the time of handing in is unknown"),
         ("ignored", "no submissions"),
         ("unknown_extensions", "extensions of learners who handed nothing in"),

@@ -30,9 +30,10 @@ from shared.errors import UserError
 HIDDEN = (".", "__MACOSX")  # names that begin so are no submissions
 ARCHIVES = (".zip", ".tar.gz", ".tgz", ".tar")
 NUMBERED = re.compile(r"(?P<name>.+)-(?P<number>\d{1,3})")
-CANVAS = re.compile(r"(?P<name>[^_]+)(?:_LATE)?_(?P<id>\d+)_\d+_.+")
+CANVAS = re.compile(r"(?P<name>[^_]+)(?P<late>_LATE)?_(?P<id>\d+)_\d+_.+")
 MOODLE = re.compile(r"(?P<name>.+)_(?P<id>\d+)_assignsubmission_file_?.*")
 MOST = 20  # attempts of a learner that are graded: the last ones
+LATE = "late, as Canvas says"
 LONG_AGO = datetime.fromtimestamp(0, UTC)
 
 
@@ -105,11 +106,11 @@ def _stem(path: Path) -> str:
 
 def _by_name(path: Path, stems: set[str]) -> Attempt:
     """The attempt that an entry stands for; `stems` are the names of all."""
-    name, number, canvas_id, moodle_id = _stem(path), 1, "", ""
+    name, number, canvas_id, moodle_id, notes = _stem(path), 1, "", "", ()
     if moodle := MOODLE.fullmatch(name):
         name, moodle_id = moodle["name"], moodle["id"]
     elif canvas := CANVAS.fullmatch(name):
-        name, canvas_id = canvas["name"], canvas["id"]
+        name, canvas_id, notes = canvas["name"], canvas["id"], (LATE,) if canvas["late"] else ()
     elif (numbered := NUMBERED.fullmatch(name)) and numbered["name"] in stems:
         name, number = numbered["name"], int(numbered["number"])
     if path.is_dir():
@@ -117,7 +118,7 @@ def _by_name(path: Path, stems: set[str]) -> Attempt:
         if len(entries) == 1 and not entries[0].is_dir() and _may_be_one(entries[0]):
             path = entries[0]
     plain = harmless(" ".join(name.split()), 100) or "unnamed"
-    return Attempt(plain, number, path, canvas_id=canvas_id, moodle_id=moodle_id)
+    return Attempt(plain, number, path, canvas_id=canvas_id, moodle_id=moodle_id, notes=notes)
 
 
 def _dated(attempt: Attempt) -> Attempt:
@@ -125,7 +126,7 @@ def _dated(attempt: Attempt) -> Attempt:
     submitted = take(attempt.path).newest
     future = submitted is not None and submitted > datetime.now(UTC) + timedelta(days=1)
     notes = ("the dates of its files lie in the future",) if future else ()
-    return replace(attempt, submitted=submitted, notes=notes)
+    return replace(attempt, submitted=submitted, notes=attempt.notes + notes)
 
 
 def _distinct(attempts: list[Attempt]) -> list[Attempt]:

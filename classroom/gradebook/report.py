@@ -9,6 +9,7 @@ from typing import Any
 
 from classroom.assignment.spec import sources, stripped
 from classroom.gradebook import feedback, similarity, statistics, table
+from classroom.gradebook.attempts import LATE
 from classroom.gradebook.grade_class import Class
 from classroom.gradebook.table import Graded, counted_attempts
 from classroom.grading.result import Result, write_whole
@@ -85,6 +86,7 @@ def _facts(
         "learners": len({each.attempt.name for each in graded}),
         "graded_now": sum(each.again for each in graded),
         "late": [each.attempt.key for each in graded if each.late] if has_deadline else None,
+        "late_in_canvas": [each.attempt.key for each in graded if LATE in each.attempt.notes],
         "time_unknown": [each.attempt.key for each in graded if each.attempt.submitted is None]
         if has_deadline
         else None,

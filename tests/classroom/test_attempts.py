@@ -175,3 +175,4 @@ def test_the_numbers_of_moodle_and_canvas_are_kept(tmp_path):
     laid(tmp_path, "Ada Lovelace_77_assignsubmission_file_/", "lovelaceada_LATE_123_456_work.zip")
     ada, lovelace = find(tmp_path).attempts
     assert (ada.moodle_id, lovelace.canvas_id) == ("77", "123")
+    assert (ada.notes, lovelace.notes) == ((), (attempts.LATE,))

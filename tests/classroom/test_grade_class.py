@@ -387,7 +387,10 @@ def test_a_real_class(tmp_path, command):
     a = assignment("step3")
     reference, starter = sources([a.step]), stripped([a.step])
     for name in a.files:
-        for learner, content in (("ada", reference[name].read_bytes()), ("bob-2", starter[name])):
+        for learner, content in (
+            ("ada_LATE_1_2_work", reference[name].read_bytes()),
+            ("bob-2", starter[name]),
+        ):
             path = tmp_path / "in" / learner / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
@@ -398,12 +401,13 @@ def test_a_real_class(tmp_path, command):
     assert (facts["attempts"], facts["learners"], facts["graded_now"], facts["by_hand"]) == (3, 2, 3, {})
     assert facts["ignored"] == ["readme.txt"]
     assert facts["nobody_solved"] == []
-    assert facts["late"] == ["ada", "bob-2"]
+    assert (facts["late"], facts["late_in_canvas"]) == (["ada", "bob-2"], ["ada"])
     assert facts["time_unknown"] == ["bob"]
     home = tmp_path / "in-graded"
     assert {path.name for path in (home / "feedback").iterdir()} == {"ada.md", "bob.md", "bob-2.md"}
     table = {row["file"]: row for row in csv.DictReader((home / "class.csv").open())}
-    assert {file: row["score"] for file, row in table.items()} == {"ada": "100", "bob.zip": "0", "bob-2": "0"}
+    scores = {row["name"] + row["attempt"]: row["score"] for row in table.values()}
+    assert scores == {"ada1": "100", "bob1": "0", "bob2": "0"}
     assert table["bob.zip"]["notes"].startswith("nothing could be read: a damaged archive")
     assert len({json.loads(path.read_text())["seed"] for path in (home / "results").iterdir()}) == 1
     canvas = list(csv.reader((home / "canvas.csv").open()))
