@@ -7,8 +7,8 @@
     | 3.1 Fusion by ranks | 3 of 10 | partial |
 
 Expected values are shown for public tests only, whatever the result holds. What the submission printed is
-shown if all tests are public: else it may have printed the inputs of hidden ones. Notes, the seed and the
-isolation are for instructors.
+shown if all tests are public: else it may have printed the inputs of hidden ones. The seed, the isolation and
+notes are for instructors, but for the note that nothing could be read.
 
 Text of a submission is bounded, cleaned once more by `harmless`, and set as code, where Markdown, HTML and
 GitHub's mentions mean nothing; a fence is longer than any in the text. The rubric's own words are escaped.
@@ -37,6 +37,7 @@ def render(result: Result) -> str:
     if who := line(result.submission):
         blocks.append(f"Submission: {code(who)}, graded {escaped(result.started)}")
     blocks.append(_table(result))
+    blocks += [escaped(note) for note in result.notes if note.startswith("nothing could be read: ")]
     wrong = [item for item in result.items if item.status != "passed"]
     if result.items and not wrong:
         blocks.append("All tests passed.")

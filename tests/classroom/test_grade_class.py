@@ -409,6 +409,7 @@ def test_a_real_class(tmp_path, command):
     scores = {row["name"] + row["attempt"]: row["score"] for row in table.values()}
     assert scores == {"ada1": "100", "bob1": "0", "bob2": "0"}
     assert table["bob.zip"]["notes"].startswith("nothing could be read: a damaged archive")
+    assert "\n\nnothing could be read: a damaged archive" in (home / "feedback" / "bob.md").read_text()
     assert len({json.loads(path.read_text())["seed"] for path in (home / "results").iterdir()}) == 1
     canvas = list(csv.reader((home / "canvas.csv").open()))
     points = [("Points Possible", "100"), ("ada", "100"), ("bob", "0")]
