@@ -49,7 +49,8 @@ def run(page: Path, submission: Path, isolation: str | None = None) -> dict[str,
         with page.open("rb") as file:
             told = read(file.read(MAX_PAGE).decode())
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{page} can't be read: {reason(error)}") from None
+        why = error.strerror if isinstance(error, OSError) else reason(error)
+        raise UserError(f"{page} can't be read: {why}") from None
     assignment = assignment_of(told["step"])
     intake = take(submission, assignment.files)
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in intake.files.items()}

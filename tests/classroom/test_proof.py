@@ -78,3 +78,8 @@ def test_what_is_no_page_is_refused(tmp_path, text):
     (tmp_path / "proof.md").write_text(text)
     with pytest.raises(UserError, match="not a page that `proof` made"):
         verify.run(tmp_path / "proof.md", tmp_path)
+
+
+def test_a_page_that_is_missing_is_one_clear_line(tmp_path):
+    with pytest.raises(UserError, match=r"none\.md can't be read: No such file or directory$"):
+        verify.run(tmp_path / "none.md", tmp_path)
