@@ -146,6 +146,7 @@ def search(service: Service, question: str, options: Options, route: bool) -> di
                 "chunk": each.id,
                 "document": each.document,
                 "place": each.source,
+                "superseded": each.superseded,
                 "score": list(found.places(each.id).values())[-1]["score"],
                 "text": each.text,
                 "stages": found.places(each.id),

@@ -83,7 +83,7 @@ def show_search(facts: Mapping[str, Any], console: Console, *, explain: bool) ->
     if not results:
         console.print("nothing found")
     for number, each in enumerate(results, 1):
-        place = clean(each["place"])
+        place = clean(each["place"]) + (" (superseded)" if each["superseded"] else "")
         console.print(f"[{number}] {place}  ({each['score']:.3f})", style="bold", soft_wrap=True)
         text = " ".join(clean(each["text"]).split())
         console.print(f"    {text[:EXCERPT].rstrip()}{' …' if len(text) > EXCERPT else ''}", soft_wrap=True)

@@ -103,6 +103,15 @@ def test_search_explains_every_stage(read_only, command):
     assert facts["routed_to"] is None
 
 
+def test_a_superseded_passage_is_last_and_says_so(home, command, tmp_path):
+    write(tmp_path / "documents", {"old.md": "---\nsuperseded: true\n---\nThe kettle.\n"})
+    command("step3_rag", "ingest", "documents")
+    lines = command("step3_rag", "search", "kettle", "--k", "9").out.splitlines()
+    shown = [line for line in lines if line.startswith("[")]
+    assert ["(superseded)" in line for line in shown] == [False] * (len(shown) - 1) + [True]
+    assert shown[-1].startswith(f"[{len(shown)}] old.md (superseded)  (")
+
+
 def test_several_collections(read_only, command):
     flags = ("--collection", "handbook", "--collection", "contracts")
     facts = json.loads(command("step3_rag", "search", "the", *flags, "--json").out)
