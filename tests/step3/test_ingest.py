@@ -57,6 +57,11 @@ def test_the_embedder_reads_a_chunk_under_its_title_and_headings(index, tmp_path
     assert index.chunks(Snapshot(index).ids.tolist())[1].text.startswith("It renews")
 
 
+def test_the_indexs_own_files_are_no_documents(index, tmp_path):
+    report = bring_in(index, write(tmp_path, {"a.md": "A line.", "index/b.md": "Another."}))
+    assert (report.new, report.passed_over) == (["a.md"], {})
+
+
 def test_pages_and_headings_are_kept(index, tmp_path):
     class Book:
         key, name, collection = "book", "book.pdf", "c"
