@@ -116,6 +116,8 @@ def run(app: typer.Typer, prog: str, args: list[str] | None = None) -> None:
         if full or isinstance(cause, BrokenPipeError):  # `head` or `less` closed the pipe
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the rest of the output would fail, too
             code = _fail(os.strerror(errno.ENOSPC)) if full else 0
+        elif isinstance(error, PermissionError) and error.filename:
+            code = _fail(f"{error.filename}: {error.strerror}")
         elif isinstance(error, OSError):
             raise
     except Exception as error:

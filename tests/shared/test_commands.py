@@ -76,6 +76,8 @@ def app():
     def search(query: str):
         if query == "offline":
             raise anthropic.APIConnectionError(request=httpx2.Request("POST", "http://localhost"))
+        if query == "shut":
+            raise PermissionError(13, "Permission denied", "a.md")
         import no_such_package  # noqa: F401
 
     return made
@@ -89,6 +91,7 @@ def app():
         (["--loud", "hot\udcff"], "ask hot? True\n", ""),
         (["serch"], "", "error: No such command 'serch'."),
         (["search", "x"], "", "error: no_such_package is not installed: run pip install"),
+        (["search", "shut"], "", "error: a.md: Permission denied\n"),
         (["search", "offline"], "", "error: the API can't be reached (no connection): is it running"),
     ],
 )
