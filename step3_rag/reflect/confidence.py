@@ -62,8 +62,8 @@ def signals(found: SearchResult) -> dict[str, float]:
 
 
 def ranking_signals(found: SearchResult, retriever: Retriever) -> dict[str, float]:
-    """The signals of a search with any options; a search that left out stages is run again with all."""
-    if not set(NEEDED) <= found.stages.keys():
+    """The signals of a search with any options; one that found something without all stages is run again."""
+    if found.order and not set(NEEDED) <= found.stages.keys():
         found = retriever.search(found.query, replace(found.options, use=("bm25", "dense"), rerank="maxsim"))
     return signals(found)
 
@@ -88,7 +88,7 @@ def _logit(probability: float) -> float:
 
 def _ranked(found: SearchResult, stage: str) -> dict[str, float]:
     """Documents with the score of their best chunk at a stage, best first; if there are FEW, chunks."""
-    few, scores = len(set(found.documents.values())) < FEW, found.stages[stage]
+    few, scores = len(set(found.documents.values())) < FEW, found.stages.get(stage, {})
     best: dict[str, float] = {}
     for chunk in ranked(scores):
         best.setdefault(str(chunk) if few else found.documents[chunk], scores[chunk])

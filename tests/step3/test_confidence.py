@@ -65,6 +65,13 @@ def test_a_search_without_a_stage_has_a_confidence_too(retriever, options):
     assert 0 < confidence.confidence(found, retriever) < 1
 
 
+def test_a_search_that_found_nothing_has_not_the_confidence_of_another(retriever):
+    nothing = retriever.search("zorkle", Options(use=("bm25",)))
+    assert not nothing.best
+    assert set(ranking_signals(nothing, retriever).values()) == {0.0}
+    assert 0 < confidence.confidence(nothing, retriever) < 0.2
+
+
 FITTED = Fitted(Weights({"lead": 0.0}, 0.0), Weights({"judge": 1.0}, 0.0))
 
 
