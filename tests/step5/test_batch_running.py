@@ -112,17 +112,21 @@ def test_sequences_move_together_when_most_slots_are_empty(make, endless):
     assert moved == "".join(engine.generate(engine.encode("Row 11"), 200))
 
 
-def test_no_memory_for_a_long_one_ends_that_one_and_the_loop_goes_on(make, monkeypatch, alone):
+@pytest.mark.parametrize("most", [512, 0])
+def test_no_memory_for_a_long_one_ends_that_one_and_the_loop_goes_on(make, monkeypatch, alone, most):
+    """With 0 places, there is not even memory for an empty cache."""
     engine, resize = make(), KVCache.resize
 
     def fails(self, slots, places, held):
-        if places > 512:
+        if places > most:
             raise MemoryError("no room")
         resize(self, slots, places, held)
 
     monkeypatch.setattr(KVCache, "resize", fails)
     with pytest.raises(MemoryError):
         list(engine.generate([7] * 600, 3))
+    until(lambda: engine.core._thread is None)
+    most = 512
     assert write(engine, SENTENCES[0]) == alone(SENTENCES[0])
 
 

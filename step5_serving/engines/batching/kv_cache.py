@@ -11,6 +11,7 @@ takes as many as it needs; with slots, one long sequence makes all slots long.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import mmap
 
@@ -32,10 +33,11 @@ class KVCache:
         self.clear(slots)
 
     def clear(self, slots: int) -> None:
-        """Empty it, as at the start."""
+        """Empty it, as at the start; if there is no memory for that, the next sequence asks for it again."""
         self.layers.clear()
         self.slots = self.places = 0
-        self.resize(slots, min(FIRST, self.context), [])
+        with contextlib.suppress(MemoryError, OSError):
+            self.resize(slots, min(FIRST, self.context), [])
 
     def resize(self, slots: int, places: int, held: list[int]) -> None:
         """Change the number of slots and places; `held`: how many places of the first slots to keep."""
