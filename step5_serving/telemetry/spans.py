@@ -62,7 +62,8 @@ class Spans:
             UserError: the endpoint is not an address.
         """
         try:
-            _ = otlp and server_address(otlp)
+            if otlp is not None:
+                server_address(otlp)
         except ValueError:
             text = f"--otlp {otlp!r:.80} is not an address: use one like http://127.0.0.1:6006"
             raise UserError(text) from None

@@ -83,6 +83,7 @@ def test_typos_end_in_one_line(bad, line):
         ),
         ("--otlp localhost", "is not an address: use one like http://127.0.0.1:6006"),
         ("--otlp http://[", "--otlp 'http://[' is not an address"),
+        ("--otlp=", "--otlp '' is not an address"),
         ("--otlp http://127.0.0.1:x", "is not an address"),
         ("--otlp-content", "--otlp-content needs a receiver: name it with --otlp"),
         ("--burst 4", "--burst needs --rate: a burst is what may exceed it"),
