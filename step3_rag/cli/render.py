@@ -132,8 +132,7 @@ def show_agent(facts: Mapping[str, Any], console: Console) -> None:
 
 def show_ingest(facts: Mapping[str, Any], console: Console) -> None:
     """Print what was ingested, and what was not and why."""
-    kept = ((facts["documents"], "document"), (facts["chunks"], "chunk"))
-    total = ", ".join(f"{n} {what}{'s' * (n != 1)}" for n, what in kept)
+    total = f"{count(facts['documents'], 'document')}, {count(facts['chunks'], 'chunk')}"
     counts = ", ".join(f"{len(facts[name])} {name}" for name in ("new", "changed", "removed"))
     console.print(
         f"{total} in {facts['index']}: {counts}, {facts['unchanged']} unchanged; {facts['seconds']:.1f} s",

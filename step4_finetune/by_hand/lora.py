@@ -30,9 +30,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 TEXT = "Dear member, we have moved the visit of the plumber to Tuesday."
-TOLERANCE = (
-    1e-4  # the largest difference that counts as the same, of an output as a share of the row's largest
-)
+# The largest difference that counts as the same. Those of outputs are shares of the row's largest value.
+TOLERANCE = 1e-4
 
 
 @dataclass
