@@ -172,9 +172,15 @@ def diff_prompts(
 
 @app.command()
 def evaluate(
-    split: Annotated[Split, typer.Option(help="Split of the labelled questions.")] = "dev",
+    split: Annotated[Split | None, typer.Option(help="Split of our questions. Default: dev.")] = None,
     style: Annotated[
         list[str] | None, typer.Option(help="Prompt style; repeat it for several. Default: all.")
+    ] = None,
+    bfcl_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--bfcl", metavar="FILE", help="Questions of the package bfcl-eval, with their own tools."
+        ),
     ] = None,
     limit: Limit = None,
     model: Model = None,
@@ -183,13 +189,16 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Measure how often the model calls the right tools, in several prompt styles."""
+    if bfcl_file and split:
+        raise UserError("--bfcl has its own questions: leave out --split")
     settings = _settings(smoke, model=model, seed=seed)
     limit = 6 if smoke and limit is None else limit
     from step2_tools.cli import tables
-    from step2_tools.evaluate import questions
+    from step2_tools.evaluate import bfcl, questions
     from step2_tools.evaluate import run as evaluation
 
-    rows, tools = questions.read(split), _tool_definitions()
+    rows = bfcl.read(bfcl_file) if bfcl_file else questions.read(split or "dev")
+    tools = _tool_definitions()
     with _client_and_progress(settings, silent=as_json) as (client, progress):
         facts = evaluation.run(settings, client, tools, rows, style, limit, progress)
     emit(facts, tables.show_evaluate, as_json=as_json)

@@ -42,8 +42,8 @@ def run(
     """Ask every question in every style, and measure how often the calls are right.
 
     Args:
-        tools: the definitions of the assistant's tools.
-        questions: labelled questions from `questions.read`.
+        tools: the definitions of the assistant's tools, for questions without `tools` of their own.
+        questions: labelled questions from `questions.read` or `bfcl.read`.
         names: the styles (prompt_styles.py); the default ones if None.
         limit: use only this many questions, drawn with the settings' seed.
         write_progress: called with a status text before each question.
@@ -95,8 +95,9 @@ def measure(
     outcomes = []
     for number, row in enumerate(rows, 1):
         write_progress(f"{style.name} {number}/{len(rows)}")
+        offered = row.get("tools", tools)
         start = time.perf_counter()
-        reply = prompt_styles.ask(client, model, style, row["question"], tools)
+        reply = prompt_styles.ask(client, model, style, row["question"], offered)
         seconds = time.perf_counter() - start
-        outcomes.append(Outcome(row, reply, score(reply.calls, row["calls"], tools), seconds))
+        outcomes.append(Outcome(row, reply, score(reply.calls, row["calls"], offered), seconds))
     return outcomes

@@ -178,6 +178,14 @@ def test_an_unknown_style(name, why):
 # --- measuring -------------------------------------------------------------------------------------------
 
 
+def test_a_question_may_have_tools_of_its_own(api, evaluated):
+    api.enqueue("", [("get_weather", {"city": "Oslo"})])
+    row = {**QUESTIONS[0], "tools": [{**TOOLS[0], "name": "forecast"}]}
+    facts = evaluated("native", questions=[row])
+    assert [tool["name"] for tool in api.requests[0]["tools"]] == ["forecast"]
+    assert facts["styles"]["native"]["valid"]["hits"] == 0
+
+
 def test_shares_with_intervals_for_each_style_and_kind(api, evaluated):
     for i, row in enumerate(QUESTIONS):  # native: all right but the first
         city = "Rome" if i == 0 else "Oslo"
