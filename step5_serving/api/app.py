@@ -1,6 +1,6 @@
 """The FastAPI app around one Service: routes, error handlers, middleware.
 
-    app = create_app(Config(), ScriptedAnswerer(), recorder)
+    app = create_app(Service(Config(), ScriptedAnswerer(), recorder))
 
 Nothing heavy happens before the server listens: a task that starts with the app loads the index, the
 embedder and the model, and /readyz says when they are there. A question that comes earlier waits.
@@ -12,25 +12,16 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
 
 from fastapi import Depends, FastAPI
 from fastapi.security import APIKeyHeader, HTTPBearer
 
 from step5_serving.addresses import is_loopback
-from step5_serving.api.keys import Keys
 from step5_serving.api.replies import ERRORS, HANDLERS
 from step5_serving.api.routes import documents, feedback, health, pages, query, telemetry
 from step5_serving.api.security import SecurityMiddleware
 from step5_serving.api.service import Service
-from step5_serving.config import Config
-from step5_serving.seam import Answerer
 from step5_serving.telemetry.metrics import Metrics
-from step5_serving.telemetry.prices import Budget
-from step5_serving.telemetry.writer import Recorder
-
-if TYPE_CHECKING:
-    from step5_serving.telemetry.spans import Spans
 
 log = logging.getLogger(__name__)
 WATCH_S = 5.0  # seconds between two health checks
@@ -46,17 +37,9 @@ Every error is one line: `{"error": {"type": ..., "message": ...}}`.
 """.strip()
 
 
-def create_app(
-    config: Config,
-    answerer: Answerer,
-    recorder: Recorder,
-    keys: Keys | None = None,
-    budget: Budget | None = None,
-    spans: Spans | None = None,
-) -> FastAPI:
-    """An app of the given parts; server.py makes them from a Config."""
-    keys = Keys(config.keys) if keys is None else keys  # one without keys is false
-    service = Service(config, answerer, recorder, keys, budget, spans)
+def create_app(service: Service) -> FastAPI:
+    """The app of a service; server.py makes it from a Config."""
+    config = service.config
     app = FastAPI(
         title="step5_serving",
         description=DESCRIPTION,

@@ -38,11 +38,6 @@ class Limit(NamedTuple):
     bytes: int
     seconds: float  # until all of it has arrived
 
-    def refusal(self) -> ApiError:
-        """The error for a longer body."""
-        message = f"the body is too large: {self.bytes:,} bytes are allowed here"
-        return ApiError(413, "request_too_large", message)
-
 
 INGEST = Limit(64 * MIB, 300)
 QUESTION = Limit(64 * 1024, 15)  # of all other paths: a question has 2,000 characters
@@ -110,13 +105,12 @@ class SecurityMiddleware:
             await send(message)
 
         limit = INGEST if scope["path"] == "/ingest" else QUESTION
-        length = given.get(b"content-length", b"0")
+        length = given.get(b"content-length", b"")
         refusal = self._check(scope, given)
-        if refusal is None and length.isdigit() and int(length) > limit.bytes:
-            refusal = limit.refusal()
         if refusal is None:
             try:
-                await self.app(scope, _limited(receive, limit), send_with_headers)
+                limited = _limited(receive, limit, int(length) if length.isdigit() else 0)
+                await self.app(scope, limited, send_with_headers)
             except Exception:
                 # A bug: all of it goes to the log, one line to the caller. A reply under way is broken off.
                 logging.getLogger(__name__).exception("request %s failed", request_id)
@@ -124,9 +118,7 @@ class SecurityMiddleware:
                     raise
                 refusal = internal(request_id)
         if refusal is not None:
-            headers = {"connection": "close"} if refusal.status == 413 else {}
-            response = JSONResponse(refusal.body(), refusal.status, headers)
-            await response(scope, receive, send_with_headers)
+            await JSONResponse(refusal.body(), refusal.status)(scope, receive, send_with_headers)
 
     def _check(self, scope: Scope, given: dict[bytes, bytes]) -> ApiError | None:
         """Why the request is refused: a wrong Host, a proxy without keys, a page from elsewhere; or None."""
@@ -156,17 +148,20 @@ def internal(request_id: str) -> ApiError:
     return ApiError(500, "api_error", f"internal error: the server's log has it under {request_id}")
 
 
-def _limited(receive: Receive, limit: Limit) -> Receive:
-    """`receive` within the limit: a chunked body doesn't say in advance how long it is, or when it ends.
+def _limited(receive: Receive, limit: Limit, length: int) -> Receive:
+    """`receive` within the limit; `length`: of the body, as its header says (a chunked body has none).
 
     It raises Starlette's HTTPException (413 or 408), which passes through FastAPI.
     """
     read, ended, deadline = 0, False, asyncio.get_running_loop().time() + limit.seconds
+    too_large = HTTPException(413, f"the body is too large: {limit.bytes:,} bytes are allowed here")
 
     async def receive_some() -> Message:
         nonlocal read, ended
         if ended:
             return await receive()
+        if length > limit.bytes:
+            raise too_large
         try:
             async with asyncio.timeout_at(deadline):
                 message = await receive()
@@ -175,7 +170,7 @@ def _limited(receive: Receive, limit: Limit) -> Receive:
         if message["type"] == "http.request":
             read, ended = read + len(message.get("body", b"")), not message.get("more_body", False)
             if read > limit.bytes:
-                raise HTTPException(413, limit.refusal().message)
+                raise too_large
         return message
 
     return receive_some

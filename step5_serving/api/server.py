@@ -78,6 +78,7 @@ def make_app(config: Config, keys: Keys) -> FastAPI:
         # Before other imports, because an engine's process loads its model meanwhile.
         answerer = make_answerer(config, on_error)
         from step5_serving.api.app import create_app
+        from step5_serving.api.service import Service
         from step5_serving.telemetry.prices import Budget, price_of
         from step5_serving.telemetry.writer import Recorder
 
@@ -90,7 +91,7 @@ def make_app(config: Config, keys: Keys) -> FastAPI:
         spans = _make_spans(config)
         recorder = Recorder.from_url(config.telemetry, redact=config.redact)
         budget = None if limit is None else Budget(limit, recorder.store)
-        app = create_app(config, answerer, recorder, keys, budget, spans)
+        app = create_app(Service(config, answerer, recorder, keys, budget, spans))
         on_error.pop_all()
     return app
 
@@ -119,16 +120,17 @@ def make_answerer(config: Config, on_error: contextlib.ExitStack) -> Answerer:
 
         return ScriptedAnswerer()
     from step5_serving.engines.choice import resolve
-    from step5_serving.rag.loading import check_index, prompts_folder
+    from step5_serving.rag.loading import check_index
 
     check_index(config)
     engine = resolve(config.engine, config.model, config.options, **config.flags)
     on_error.callback(engine.close)
     from shared.prompts import family_of
+    from step3_rag import PROMPTS
     from step5_serving.rag.answers import RagAnswerer
     from step5_serving.telemetry.versions import Versions
 
-    versions = Versions.of(prompts_folder(), "answer", family_of(engine.model), config.prompts)
+    versions = Versions.of(PROMPTS, "answer", family_of(engine.model), config.prompts)
     return RagAnswerer(config, engine, versions)
 
 

@@ -2,7 +2,7 @@
 
     key -> rate -> budget -> turn in the queue -> answer -> row in the database -> reply
 
-    service = Service(Config(...), ScriptedAnswerer(), recorder, keys)
+    service = Service(Config(...), ScriptedAnswerer(), recorder)
     reply = await service.query(Query(question="When does it renew?"), key_id, Trace.from_header(None))
 
 The routes turn HTTP into calls of this class. Each call has its row before its reply, whatever happened to
@@ -47,13 +47,14 @@ class Service:
         config: Config,
         answerer: Answerer,
         recorder: Recorder,
-        keys: Keys,
+        keys: Keys | None = None,
         budget: Budget | None = None,
         spans: Spans | None = None,
     ) -> None:
-        self.config, self.answerer, self.recorder, self.keys = config, answerer, recorder, keys
+        self.config, self.answerer, self.recorder = config, answerer, recorder
         self.budget, self.spans = budget, spans
-        self.admission, self.access = Admission(config.running, config.waiting), Access(config, keys)
+        self.keys = Keys(config.keys) if keys is None else keys  # one without keys is false
+        self.admission, self.access = Admission(config.running, config.waiting), Access(config, self.keys)
         self.observers: list[Callable[[Call], None]] = [spans.export] if spans else []  # and metrics
         self.draining = False
         self.changes: set[asyncio.Future[Any]] = set()  # of the documents, in progress

@@ -126,8 +126,9 @@ def _start(name: str, settings: Settings, stack: ExitStack) -> tuple[str, Ask]:
         raise UserError(f"--engine {name} is not measured here: every token would be paid for")
     engine.warm_up()
     client = engine.client().with_options(max_retries=0, timeout=TIMEOUT_S)
-    greedy = {"temperature": 0.0}  # no parameter of the SDK's; our engines are greedy, and refuse it
-    more: Body = {"model": engine.model} if engine.process else {"model": engine.model, "extra_body": greedy}
+    more: Body = {"model": engine.model}
+    if engine.name in (*choice.SERVERS, "server"):  # our engines are greedy, and refuse a temperature
+        more["extra_body"] = {"temperature": 0.0}  # no parameter of the SDK's
 
     def answer(body: Body) -> Iterator[int]:
         return ask(client, body | more)

@@ -6,7 +6,7 @@
     llamacpp    its GGUF by llama.cpp's own server (llamacpp.py)
     lock        transformers behind a lock, one token of one request at a time: a baseline for `bench`
 
-The service starts it as a child process (process.py). Any client of the Messages API can use it.
+The service starts it as a child process (engine.py). Any client of the Messages API can use it.
 """
 
 from __future__ import annotations

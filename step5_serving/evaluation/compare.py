@@ -52,9 +52,9 @@ def pair_of(a: int, b: int, folder: Path | None = None) -> tuple[Prompt, Prompt]
     Raises:
         UserError: one of them does not exist, or both say the same.
     """
-    from step5_serving.rag.loading import prompts_folder
+    from step3_rag import PROMPTS
 
-    folder = folder or prompts_folder()
+    folder = folder or PROMPTS
     pair = prompts.load(folder, PROMPT, a), prompts.load(folder, PROMPT, b)
     if pair[0].sha256 == pair[1].sha256:
         raise UserError(f"versions {a} and {b} of {PROMPT} say the same: choose two that differ")

@@ -47,10 +47,11 @@ def run(
         UserError: it can't be made again, or engine, model or index can't be had.
         ApiError: the model can't be reached.
     """
+    from step3_rag import PROMPTS
     from step5_serving.config import Config
     from step5_serving.engines import choice
     from step5_serving.rag.answers import RagAnswerer
-    from step5_serving.rag.loading import check_index, prompts_folder
+    from step5_serving.rag.loading import check_index
     from step5_serving.telemetry.versions import Versions
 
     check(row)
@@ -66,7 +67,7 @@ def run(
     reader = "quote" if quoted else "chat"
     config = Config(engine=serving.name, model=serving.model, index=index, reader=reader, running=1)
     check_index(config)
-    versions = Versions.of(prompts_folder(), "answer")
+    versions = Versions.of(PROMPTS, "answer")
     answerer = RagAnswerer(config, serving, versions)
 
     async def again() -> tuple[Answered, list[str]]:

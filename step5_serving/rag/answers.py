@@ -99,24 +99,21 @@ class RagAnswerer:
         from step3_rag.options import check_question
         from step3_rag.pipeline import ChatError, ask
 
-        found: Retrieved | None = None
         with contextlib.ExitStack() as reading, unavailable_on_error():
             reading.enter_context(opened.lock.reading())
             question, plan = check_question(query.question), self._plan(opened, query)
             client = self.calls.watch(opened.client, stopped) if plan.needs_chat else None
 
             def on_found(reflection: Any, sources: list[Any]) -> None:
-                nonlocal found
                 reading.close()
-                found = retrieved(reflection, sources)
-                tell(found)
+                tell(retrieved(reflection, sources))
 
             try:
                 outcome = ask(opened.retriever, question, plan, client, self.model, write, on_found)
             except ChatError as error:
-                found = found or retrieved(error.reflection, error.sources)
+                found = retrieved(error.reflection, error.sources)
                 raise model_error(error.cause, self.serving.settings, found) from None
-        assert found is not None
+        found = retrieved(outcome.reflection, outcome.sources)
         abstained = not found.sources or (outcome.reflection.verdict == "abstain" and plan.abstain)
         answered = self._answered(outcome.answer, plan, found, wrote=plan.reader == "chat" and not abstained)
         rerank = sum(each.rerank_ms or 0.0 for each in found.attempts)

@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from shared.config import Settings
@@ -23,13 +22,6 @@ from step5_serving.rag.cancelling import ModelCalls
 SILENT_S = 60.0  # without a byte from the model, while calls wait for it: it is stuck
 RETRY_S = 2.0  # seconds between attempts to load, and between two checks of the servers behind this one
 WARM_UP = "What are the terms of renewal?"
-
-
-def prompts_folder() -> Path:
-    """Step 3's prompts, found without its slow imports."""
-    import step3_rag
-
-    return Path(step3_rag.__file__).with_name("prompts")
 
 
 def check_index(config: Config) -> None:

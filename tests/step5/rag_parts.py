@@ -8,10 +8,9 @@ import pytest
 
 from shared.config import load_settings
 from shared.errors import UserError
-from step3_rag import service
+from step3_rag import PROMPTS, service
 from step5_serving.config import Config
 from step5_serving.rag.answers import RagAnswerer
-from step5_serving.rag.loading import prompts_folder
 from step5_serving.telemetry.versions import Versions
 from tests.scripted import ScriptedMessages
 from tests.step3.conftest import FakeEmbedder, made_once  # noqa: F401  (a fixture)
@@ -66,7 +65,7 @@ def rag(index_home, fake_embedder):
     def make(client=None, **config):
         serving = FakeServing(client)
         given = {**ALWAYS, "index": index_home, "running": 4, **config}
-        versions = Versions.of(prompts_folder(), "answer")
+        versions = Versions.of(PROMPTS, "answer")
         answerer = RagAnswerer(Config(engine="scripted", **given), serving, versions)
         made.append(answerer)
         return SimpleNamespace(answerer=answerer, serving=serving, api=serving.api, home=index_home)

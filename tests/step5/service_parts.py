@@ -11,6 +11,7 @@ import uvicorn
 
 from step5_serving.addresses import address_of, listen
 from step5_serving.api.app import create_app
+from step5_serving.api.service import Service
 from step5_serving.config import Config
 from step5_serving.errors import TelemetryDown
 from step5_serving.rag.scripted import ScriptedAnswerer
@@ -46,7 +47,7 @@ def app_of(answerer=None, recorder=None, keys=None, library=None, budget=None, s
     answerer = answerer or ScriptedAnswerer()
     if library:
         answerer.library = library
-    return create_app(config, answerer, recorder or ListRecorder(), keys, budget, spans)
+    return create_app(Service(config, answerer, recorder or ListRecorder(), keys, budget, spans))
 
 
 def client_of(app, **options):

@@ -18,6 +18,7 @@ import yaml
 import step5_serving
 from step5_serving.api import server
 from step5_serving.api.app import create_app
+from step5_serving.api.service import Service
 from step5_serving.cli import serve as commands_serve
 from step5_serving.config import Config
 from step5_serving.rag.scripted import ScriptedAnswerer
@@ -97,7 +98,7 @@ def test_pods_do_not_run_as_root_and_have_limits(name):
 def test_probes_ask_routes_that_exist():
     probes = {name: API[f"{name}Probe"]["httpGet"] for name in ("startup", "readiness", "liveness")}
     assert {each["path"] for each in probes.values()} <= set(
-        create_app(Config(), ScriptedAnswerer(), ListRecorder()).openapi()["paths"]
+        create_app(Service(Config(), ScriptedAnswerer(), ListRecorder())).openapi()["paths"]
     )
     assert probes["liveness"]["path"] == "/healthz"  # an engine that is down must not restart workers
     assert probes["readiness"]["path"] == "/readyz"

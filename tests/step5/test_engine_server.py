@@ -18,9 +18,9 @@ from shared.embedded import stream as events
 from shared.embedded.backend import Backend
 from shared.errors import UserError
 from step5_serving.config import Options
-from step5_serving.engines import process
 from step5_serving.engines.__main__ import backend_of, main
 from step5_serving.engines.choice import resolve, start
+from step5_serving.engines.engine import EngineProcess, _environment
 from step5_serving.engines.server import create_app
 from tests.shared.fake_engine import FakeEngine
 from tests.step5.batch_parts import until
@@ -165,18 +165,18 @@ def test_many_at_once_get_their_own_answer(torch):
 
 
 def test_one_that_is_frozen_is_noticed_and_one_that_is_killed_starts_again(torch, monkeypatch, caplog):
-    monkeypatch.setattr(process, "HEALTH_S", 1.0)
-    first = psutil.Process(torch.process.pid)
+    monkeypatch.setattr("step5_serving.engines.engine.HEALTH_S", 1.0)
+    first = psutil.Process(torch._child.pid)
     first.suspend()
     assert "does not answer" in torch.trouble()
     first.resume()
     until(lambda: torch.trouble() is None, 20)
     first.kill()
-    until(lambda: torch.process.pid != first.pid)
+    until(lambda: torch._child.pid != first.pid)
     assert torch.trouble() in ("the engine torch is starting", None) or "starts again" in torch.trouble()
     until(lambda: torch.trouble() is None, 60)
     assert torch.client().messages.create(**HELLO).usage.output_tokens == 12
-    last = torch.process.pid
+    last = torch._child.pid
     torch.close()
     until(lambda: has_ended(last), 15)
     assert [each.message for each in caplog.records if "ended" in each.message] == [
@@ -187,8 +187,8 @@ def test_one_that_is_frozen_is_noticed_and_one_that_is_killed_starts_again(torch
 STARTS_ONE = """
 from shared.config import load_settings
 from step5_serving.config import Options
-from step5_serving.engines.process import EngineProcess
-print(EngineProcess("torch", load_settings(model="tiny"), Options()).pid, flush=True)
+from step5_serving.engines.engine import EngineProcess
+print(EngineProcess("torch", load_settings(model="tiny"), Options())._child.pid, flush=True)
 input()
 """
 
@@ -213,7 +213,7 @@ def test_an_engine_is_watched_though_nobody_reads_what_it_says(monkeypatch):
     closed = io.StringIO()
     closed.close()
     monkeypatch.setattr(sys, "stderr", closed)
-    engine = object.__new__(process.EngineProcess)
+    engine = object.__new__(EngineProcess)
     with subprocess.Popen([sys.executable, "-c", says], stderr=subprocess.PIPE) as engine._child:
         assert engine._forward_stderr() == "no weights"
 
@@ -221,6 +221,4 @@ def test_an_engine_is_watched_though_nobody_reads_what_it_says(monkeypatch):
 def test_keys_stay_with_the_service(of_tiny, monkeypatch):
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-secret")
     monkeypatch.setenv("ROADMAP_BASE_URL_KEY", "other-secret")
-    assert not [
-        value for value in process._environment(load_settings(model="tiny")).values() if "secret" in value
-    ]
+    assert not [value for value in _environment(load_settings(model="tiny")).values() if "secret" in value]

@@ -5,9 +5,10 @@ import pytest
 from shared.config import load_settings
 from shared.errors import UserError
 from step5_serving.config import Options
-from step5_serving.engines import choice, process
+from step5_serving.engines import choice
 from step5_serving.engines.__main__ import backend_of
 from step5_serving.engines.choice import resolve
+from step5_serving.engines.engine import _flags
 from tests.step5.stand_in_engine import WORDS, StandInEngine
 
 HELLO = {"max_tokens": 12, "messages": [{"role": "user", "content": "Hello there"}]}
@@ -67,7 +68,7 @@ def test_what_can_not_run_here_is_one_line(monkeypatch, engine, model, options, 
 def test_claude(monkeypatch):
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-none")
     engine = resolve("claude-opus-5-5")
-    assert (engine.name, engine.model, engine.process) == ("claude", "claude-opus-5-5", None)
+    assert (engine.name, engine.model) == ("claude", "claude-opus-5-5")
     assert engine.client().api_key == "sk-none"
     assert resolve("claude").model == "claude-sonnet-5-5"
 
@@ -97,7 +98,7 @@ def test_a_server_that_lists_no_models(server, reply):
 def test_options_reach_the_batcher():
     settings = load_settings(model="tiny")
     flags = ["--model=tiny", "--rows=3", "--lookup=0", "--quantize=int8", "--no-prefix-cache"]
-    assert process._flags(settings, Options(3, "int8", False, 0)) == flags
+    assert _flags(settings, Options(3, "int8", False, 0)) == flags
     for prefix_cache, lookup in ((False, 0), (True, 5)):
         engine = backend_of("torch", settings, Options(2, None, prefix_cache, lookup)).engine
         scheduler = engine.core.scheduler

@@ -30,7 +30,7 @@ def test_it_answers_streams_and_lets_nobody_in():
     engine = start("llamacpp", load_settings(), Options(2))
     try:
         engine.warm_up()
-        assert httpx.post(f"{engine.process.address}/v1/messages", json={}).status_code == 401
+        assert httpx.post(f"{engine.settings.base_url}/v1/messages", json={}).status_code == 401
         client = engine.client()
         asked = {"model": engine.model, "max_tokens": 40}
         question = [{"role": "user", "content": "What is the capital of France?"}]

@@ -9,6 +9,7 @@ from starlette.testclient import TestClient
 
 from step5_serving.api.app import create_app
 from step5_serving.api.routes.pages import FOLDER
+from step5_serving.api.service import Service
 from step5_serving.config import Config
 from step5_serving.rag import scripted
 from step5_serving.rag.scripted import ScriptedAnswerer
@@ -411,7 +412,7 @@ def test_from_a_question_to_its_row_on_the_dashboard(look, tmp_path):
     """With an answerer that needs no model."""
     recorder = Recorder.from_url(f"sqlite:///{tmp_path / 'telemetry.db'}")
     config = Config(keys=tmp_path / "keys.json")
-    with listening(create_app(config, ScriptedAnswerer(pace=0.02), recorder)) as address:
+    with listening(create_app(Service(config, ScriptedAnswerer(pace=0.02), recorder))) as address:
         page = look("/", at=address)
         ask(page, "How long is the notice period?")
         page.locator("#facts .id").wait_for()

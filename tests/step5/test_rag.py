@@ -9,11 +9,12 @@ import pytest
 
 from shared import prompts
 from shared.errors import UserError
+from step3_rag import PROMPTS
 from step3_rag.answer import read
 from step3_rag.pipeline import Plan, ask
 from step5_serving.errors import ApiError
 from step5_serving.rag import loading
-from step5_serving.rag.loading import check_index, prompts_folder
+from step5_serving.rag.loading import check_index
 from step5_serving.seam import Query
 from tests.step5.rag_parts import NOTICE
 from tests.step5.service_parts import eventually, in_loop
@@ -78,7 +79,7 @@ def test_the_requested_version_of_the_prompt_is_sent(rag):
         made.api.enqueue("60 days [1].")
         got, _ = answer(made, asked(prompt_version=version))
         assert got.prompt.version == version
-        assert made.api.requests[-1]["system"] == prompts.load(prompts_folder(), "answer", version).system
+        assert made.api.requests[-1]["system"] == prompts.load(PROMPTS, "answer", version).system
     with pytest.raises(ApiError, match="prompt_version 9 does not exist: there are 1, 2") as refused:
         answer(made, asked(prompt_version=9))
     assert refused.value.status == 404

@@ -9,11 +9,11 @@ from types import SimpleNamespace
 import pytest
 
 from shared.errors import UserError
+from step3_rag import PROMPTS
 from step3_rag.answer.context import joined
 from step5_serving.config import Config
 from step5_serving.evaluation import replay
 from step5_serving.rag.answers import RagAnswerer
-from step5_serving.rag.loading import prompts_folder
 from step5_serving.rag.scripted import ScriptedAnswerer
 from step5_serving.seam import Answered, Query
 from step5_serving.telemetry.call import Call
@@ -112,7 +112,7 @@ def asked(home, monkeypatch, tmp_path, run):
     monkeypatch.setattr("step5_serving.engines.choice.resolve", lambda *_: serving)
 
     async def answer(query, config):
-        versions = Versions.of(prompts_folder(), "answer")
+        versions = Versions.of(PROMPTS, "answer")
         answerer = RagAnswerer(config, serving, versions)
         try:
             return await answerer.answer(query)

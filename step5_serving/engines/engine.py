@@ -1,12 +1,12 @@
-"""One of our engines as a child process: restarted when it ends, stopped with the service.
+"""An engine: a server that speaks the Messages API, or one of ours as a child process.
 
-    process = EngineProcess("torch", settings, Options())     # begins to load
-    process.wait_until_ready()
-    anthropic.Anthropic(base_url=process.address, api_key=process.key)
-    process.close()
+    engine = EngineProcess("torch", settings, Options())     # begins to load
+    engine.warm_up()
+    engine.client().messages.create(model=engine.model, max_tokens=9, messages=[...])
+    engine.close()
 
-The child ends when its standard input is closed, which happens however this process ends, so none is left
-behind. A restarted child listens at the same port.
+A child that ends is restarted at the same port. It ends when its standard input is closed, which happens
+however this process ends, so none is left behind.
 """
 
 from __future__ import annotations
@@ -19,48 +19,91 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import httpx2
 
+from shared.chat import client as chat
 from shared.config import PREFIX, Settings
-from shared.errors import UserError
+from shared.errors import UserError, reason
 from step5_serving.addresses import address_of, listen
 from step5_serving.config import Options
+
+if TYPE_CHECKING:
+    import anthropic
 
 log = logging.getLogger(__name__)
 
 COMMAND = [sys.executable, "-m", "step5_serving.engines"]
 SECRETS = {"anthropic_api_key", "base_url", "base_url_key"}  # the child needs none of them
-HEALTH_S = 5.0  # time for the engine to answer /health, and to end
+START = {"vllm": "vllm serve MODEL", "ollama": "ollama serve"}
+HEALTH_S = 5.0  # time for a server to answer, and for our engine to end
 POLL_S = 0.05
 QUICK_S, LONGEST_PAUSE_S = 30.0, 30.0  # if it ends sooner, the pause before the next start doubles
 
 
-class EngineProcess:
+@dataclass
+class Engine:
+    """One engine; its address is in the settings' `base_url`, except for Claude's."""
+
+    name: str
+    settings: Settings
+
+    @property
+    def model(self) -> str:
+        """As requests must name it."""
+        return self.settings.model
+
+    def client(self) -> anthropic.Anthropic:
+        """A client of the SDK; raises UserError for Claude without a key."""
+        return chat.chat_client(settings=self.settings)
+
+    def trouble(self) -> str | None:
+        """Why it would not answer now, or None."""
+        try:
+            if self.settings.base_url:
+                list_models(self.settings)
+        except UserError as error:
+            return str(error)
+        return None
+
+    def warm_up(self) -> None:
+        """Wait until it can answer; raises UserError if it can't."""
+        if trouble := self.trouble():
+            raise UserError(trouble)
+
+    def close(self) -> None:
+        """Stop it if it was started here; answers that are being generated break off."""
+
+
+class EngineProcess(Engine):
     """One engine; the child process may change, the address stays."""
 
     def __init__(self, name: str, settings: Settings, options: Options) -> None:
-        self.name, self.key = name, secrets.token_urlsafe()
+        self._key = secrets.token_urlsafe()
         with contextlib.closing(listen("127.0.0.1", 0)) as free:
-            self.address = address_of(free)
-        port = self.address.rsplit(":", 1)[1]
+            address = address_of(free)
+        port = address.rsplit(":", 1)[1]
         self._command = [*COMMAND, "--child", "--engine", name, "--port", port, *_flags(settings, options)]
-        self._environment = _environment(settings) | {f"{PREFIX}BASE_URL_KEY": self.key}
+        self._environment = _environment(settings) | {f"{PREFIX}BASE_URL_KEY": self._key}
+        super().__init__(name, settings.model_copy(update={"base_url": address, "base_url_key": None}))
         self._starting = f"the engine {name} is starting"
         self._ended: str | None = None  # why the last child ended, until the next one is ready
         self._closed, self._changing = threading.Event(), threading.Lock()
         self._child = self._start()
         threading.Thread(target=self._watch, name="engine", daemon=True).start()
 
-    @property
-    def pid(self) -> int:
-        return self._child.pid
+    def client(self) -> anthropic.Anthropic:
+        import anthropic
+
+        http = anthropic.DefaultHttpxClient(trust_env=False)  # no proxy between this process and its child
+        return anthropic.Anthropic(base_url=self.settings.base_url, api_key=self._key, http_client=http)
 
     def trouble(self) -> str | None:
-        """Why it can't answer now, or None."""
         try:
-            reply = httpx2.get(f"{self.address}/health", timeout=HEALTH_S, trust_env=False)
+            reply = httpx2.get(f"{self.settings.base_url}/health", timeout=HEALTH_S, trust_env=False)
         except httpx2.TimeoutException:
             return f"the engine {self.name} does not answer: it hangs, or was stopped"
         except httpx2.TransportError:
@@ -70,19 +113,13 @@ class EngineProcess:
         self._ended = None
         return None
 
-    def wait_until_ready(self) -> None:
-        """Wait while it loads.
-
-        Raises:
-            UserError: the model can't be had, or the process ended.
-        """
-        while trouble := self.trouble():
-            if trouble != self._starting:
-                raise UserError(trouble)
+    def warm_up(self) -> None:
+        while (trouble := self.trouble()) == self._starting:
             time.sleep(POLL_S)
+        if trouble:
+            raise UserError(trouble)
 
     def close(self) -> None:
-        """Stop the process; answers that are being generated break off."""
         with self._changing:
             self._closed.set()
             child = self._child
@@ -136,6 +173,28 @@ class EngineProcess:
                 with contextlib.suppress(OSError, ValueError):  # ours may be closed: the engine goes on
                     sys.stderr.write(text)
         return error
+
+
+def list_models(settings: Settings, engine: str | None = None) -> list[str]:
+    """The models of a server, from its /v1/models.
+
+    Raises:
+        UserError: it doesn't answer, or not with a list of models.
+    """
+    address, key = settings.base_url, settings.base_url_key
+    secret = key.get_secret_value() if key else ""
+    headers = {"x-api-key": secret, "authorization": f"Bearer {secret}"} if key else {}
+    try:
+        reply = httpx2.get(f"{address}/v1/models", headers=headers, timeout=HEALTH_S).raise_for_status()
+        names = [str(each["id"]) for each in reply.json()["data"]]
+    except httpx2.TransportError as error:
+        hint = f" (start it: {START[engine]})" if engine in START else ""
+        raise UserError(f"nobody answers at {address}{hint}: {reason(error)}") from None
+    except (httpx2.HTTPStatusError, ValueError, KeyError, TypeError):
+        names = []
+    if not names:
+        raise UserError(f"{address}/v1/models lists no models: name one (--model)")
+    return names
 
 
 def _flags(settings: Settings, options: Options) -> list[str]:
