@@ -82,9 +82,9 @@ def run(options: ClassOptions) -> Class:
     import filelock
 
     assignment = assignment_of(options.step)
-    if options.extensions and not options.deadline:
+    if options.extensions and options.deadline is None:
         raise UserError("--extensions moves a deadline: name that with --deadline")
-    deadline = deadlines.parse(options.deadline) if options.deadline else None
+    deadline = None if options.deadline is None else deadlines.parse(options.deadline)
     due = deadlines.Deadlines(deadline, assignment.number, options.extensions)
     if options.home.resolve() == options.folder.resolve():
         raise UserError(f"{options.home} holds the submissions: name another --out")
