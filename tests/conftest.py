@@ -36,8 +36,7 @@ def for_long(what):
 # Files whose tests take most of the minutes: real servers, sandboxes and whole gradings.
 SLOW = {
     "classroom": "assign demo forgeries grade grade_class guesses hostile isolation isolation_life "
-    "isolation_user learner proof references rubric_step1 rubric_step2 rubric_step3 rubric_step4 "
-    "rubric_step5 rubrics similarity submission",
+    "isolation_user learner proof rubrics similarity submission",
     "shared": "weights",
     "step1": "bench",
     "step2": "mcp",

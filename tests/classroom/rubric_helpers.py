@@ -78,17 +78,17 @@ class Plain:
         self._log.close()
 
 
-def places_of(wrong: Wrong) -> Places:
+def places_of(wrong: Wrong, ours: tuple[str, ...] = OURS) -> Places:
     """Every name that our modules have for what is wrong."""
     found: Places = []
     modules = {target: importlib.import_module(target.partition(":")[0]) for target in wrong}
-    loaded = [module for known, module in list(sys.modules.items()) if known.startswith(OURS)]
+    loaded = [module for known, module in list(sys.modules.items()) if known.startswith(ours)]
     for target, other in wrong.items():
         holder: Any = modules[target]
         *outer, name = target.partition(":")[2].split(".")
         for each in outer:
             holder = getattr(holder, each)
-        right = vars(holder)[name]
+        right = holder.__code__ if name == "__code__" else inspect.getattr_static(holder, name, None)
         found.append((holder, name, right, other))
         if callable(right):
             names = [(each, key) for each in loaded for key, value in vars(each).items() if value is right]
@@ -207,29 +207,34 @@ def of_reference(step: str, tree: Path = ROOT) -> Outcomes:
     """All tests of a step against a tree, by default this repository, in a plain worker."""
     remote = Remote(start=lambda: Plain(tree))
     try:
-        return _run(step, lambda _mark: remote)
+        return run(step, lambda _mark: remote)
     finally:
         remote.close()
 
 
 def of_wrong(step: str, wrong: Wrong, only: str | None = None) -> Outcomes:
     """The tests of a step, or of one exercise, against a submission that is wrong in these places."""
-    return _run(step, lambda _mark: Patched(wrong=wrong), only)
+    return run(step, lambda _mark: Patched(wrong=wrong), only)
 
 
 def of_learner(step: str) -> Outcomes:
     """The public tests as they run in a starter: recorded on the reference, then compared with that."""
     first = Local()
-    assert_all_pass(_run(step, lambda _mark: first, public_only=True))
+    assert_all_pass(run(step, lambda _mark: first, public_only=True))
     second = Local(recorded=json.loads(json.dumps(first.record)))
-    return _run(step, lambda _mark: second, public_only=True)
+    return run(step, lambda _mark: second, public_only=True)
 
 
-def _run(
-    step: str, open_: Callable[[Mark], Submission], only: str | None = None, public_only: bool = False
+def run(
+    step: str,
+    open_: Callable[[Mark], Submission],
+    only: str | None = None,
+    public_only: bool = False,
+    seed: int = 1,
 ) -> Outcomes:
+    """The tests of a step, or of one exercise, none of which may be broken."""
     tests = [test for test in rubric_tests(step, public_only) if only in (None, test.mark.id)]
-    outcomes = run_tests(tests, open_, 1, 1)
+    outcomes = run_tests(tests, open_, seed, seed)
     assert not [f"{each.mark.test}: {each.cause}" for each in outcomes if each.status == "broken"]
     return {each.mark.test: each for each in outcomes}
 

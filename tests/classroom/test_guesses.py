@@ -6,13 +6,11 @@ import json
 
 import pytest
 
-from classroom.assignment.rubric import rubric_tests
 from classroom.grading.calls import CallRecord, Raised, raised, reference_copy
-from classroom.grading.runner import run_tests
 from classroom.grading.submission import KEPT, Made
 from classroom.protocol import wire
 from shared.errors import UserError
-from tests.classroom.rubric_helpers import Patched, written
+from tests.classroom.rubric_helpers import Patched, assert_all_pass, of_wrong, run, written
 from tests.conftest import for_long
 
 STEPS = ["step3", *(pytest.param(f"step{n}", marks=for_long("other steps")) for n in (1, 2, 4, 5))]
@@ -47,11 +45,6 @@ GUESSES = [raise_any, zeros, first, second]
 GUESSES += [always(value) for value in (None, 0, 1.0, True, False, "", [], {}, ())]
 
 
-def run(step, submission, seed, only=None):
-    tests = [test for test in rubric_tests(step) if only in (None, test.mark.id)]
-    return run_tests(tests, lambda _mark: submission, seed, seed)
-
-
 class Replying(Patched):
     """A forged worker: whatever is asked of it, also by a driver, the reply is the same guess."""
 
@@ -74,14 +67,12 @@ class Replying(Patched):
 @pytest.mark.parametrize("step", STEPS)
 def test_no_guess_gets_a_point(step, guess):
     """Neither as the function that an exercise asks for, nor as the reply to every request."""
-    tasks = written(step)
-    outcomes = []
+    tasks, replying = written(step), Replying(GUESSES[guess])
+    outcomes = [*run(step, lambda _mark: replying).values()]
     for id in {*tasks.values()}:
         wrong = {target: GUESSES[guess] for target, of in tasks.items() if of == id}
-        outcomes += run(step, Patched(wrong=wrong), 5, id)
-    replies = run(step, Replying(GUESSES[guess]), 5)
-    assert [each.mark.test for each in [*outcomes, *replies] if each.score] == []
-    assert [each.mark.test for each in replies if each.status == "broken"] == []
+        outcomes += of_wrong(step, wrong, id).values()
+    assert [each.mark.test for each in outcomes if each.score] == []
 
 
 class Recording(Patched):
@@ -114,6 +105,6 @@ def test_what_is_expected_depends_on_the_seed(step):
     recordings = []
     for seed in (11, 22, 33):
         submission = Recording()
-        assert all(each.score for each in run(step, submission, seed))
+        assert_all_pass(run(step, lambda _mark, it=submission: it, seed=seed))
         recordings.append({test: json.dumps(each) for test, each in submission.by_test.items() if each})
     assert [test for test in recordings[0] if len({each[test] for each in recordings}) == 1] == []
