@@ -5,6 +5,7 @@ Runs in the sandbox (test_isolation.py puts it into the tree), so it imports the
 
 import contextlib
 import ctypes
+import fcntl
 import mmap
 import os
 import resource
@@ -190,15 +191,11 @@ def priority_of_user(_pid):
 
 
 def lease(path):
-    import fcntl
-
     with Path(path).open() as file:
         fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_RDLCK)
 
 
 def signal_of_file(_path):
-    import fcntl
-
     read, _ = os.pipe()
     fcntl.fcntl(read, fcntl.F_SETOWN, os.getpid())
 
@@ -375,12 +372,11 @@ def processes(count=400):
     return count
 
 
-def fork_bomb(sessions=False):
+def fork_bomb():
     until = time.monotonic() + 20
     while time.monotonic() < until:
         with contextlib.suppress(OSError):
-            if os.fork() == 0 and sessions:
-                os.setsid()
+            os.fork()
     return "survived"
 
 
@@ -420,29 +416,21 @@ def full_disk(size=512 << 20):
     return size
 
 
-def deleted_files(size=512 << 20):
+def deleted_files(hold=lambda file: file, size=512 << 20):
     kept = []
     for number in range(size >> 23):
         path = Path(f"part{number}")
-        kept.append(path.open("wb"))
-        kept[-1].write(bytes(8 << 20))
-        kept[-1].flush()
+        file = path.open("w+b")
+        file.write(bytes(8 << 20))
+        file.flush()
+        kept.append(hold(file))
         path.unlink()
     time.sleep(2)
     return size
 
 
-def mapped_files(size=512 << 20):
-    kept = []
-    for number in range(size >> 23):
-        path = Path(f"part{number}")
-        with path.open("w+b") as file:
-            file.write(bytes(8 << 20))
-            file.flush()
-            kept.append(mmap.mmap(file.fileno(), 4096))
-        path.unlink()
-    time.sleep(2)
-    return size
+def mapped_files():
+    return deleted_files(lambda file: mmap.mmap(file.fileno(), 4096))
 
 
 def deep_folders(depth=200):
@@ -465,26 +453,15 @@ def read_only_folder():
 # Staying
 
 
-def daemon(mark):
+def daemon(mark, kills_keeper=False):
     """Two forks, a session of its own, no signal heeded; says its mark in its name."""
+    keeper = os.getppid()
     if os.fork() == 0:
         with contextlib.suppress(OSError):
             os.setsid()
         if os.fork() == 0:
-            _stay(mark)
-        os._exit(0)
-    time.sleep(0.3)
-    return "started"
-
-
-def daemon_without_keeper(mark):
-    """The same, after the process above was killed."""
-    above = os.getppid()
-    if os.fork() == 0:
-        with contextlib.suppress(OSError):
-            os.setsid()
-        if os.fork() == 0:
-            os.kill(above, signal.SIGKILL)
+            if kills_keeper:
+                os.kill(keeper, signal.SIGKILL)
             _stay(mark)
         os._exit(0)
     time.sleep(0.5)

@@ -30,6 +30,17 @@ def zipped(at, files, name="ada.zip", method=zipfile.ZIP_DEFLATED):
     return path
 
 
+def tarred(at, name, mode, *entries):
+    """The honest files without fuse.py, and these entries."""
+    path = at.folder / name
+    with tarfile.open(path, mode) as archive:
+        for inside in NAMES[1:]:
+            archive.add(ROOT / inside, inside)
+        for entry in entries:
+            archive.addfile(entry)
+    return path
+
+
 def honest_files():
     return {name: reference(Path(name).stem) for name in NAMES}
 
@@ -157,11 +168,16 @@ def compiled_beside_the_source(at):
 # --- what is not a regular file ---------------------------------------------------------------------------
 
 
-@case(OTHERS, r"fuse\.py was refused: fuse\.py is a symbolic link", "not attempted")
-def symbolic_link_to_the_reference(at):
+def place_of_fuse(at):
+    """Where fuse.py would be, in an honest submission without it."""
     at.honest()
     (at.ada / FILES["fuse"]).unlink()
-    (at.ada / FILES["fuse"]).symlink_to(ROOT / FILES["fuse"])
+    return at.ada / FILES["fuse"]
+
+
+@case(OTHERS, r"fuse\.py was refused: fuse\.py is a symbolic link", "not attempted")
+def symbolic_link_to_the_reference(at):
+    place_of_fuse(at).symlink_to(ROOT / FILES["fuse"])
 
 
 @case("", r"was refused: step3_rag is a symbolic link", "not attempted")
@@ -172,23 +188,18 @@ def symbolic_link_to_its_folder(at):
 
 @case(OTHERS, r"fuse\.py was refused: it is not an ordinary file", "not attempted")
 def pipe_for_a_file(at):
-    at.honest()
-    (at.ada / FILES["fuse"]).unlink()
-    os.mkfifo(at.ada / FILES["fuse"])
+    os.mkfifo(place_of_fuse(at))
 
 
 @case(OTHERS, r"fuse\.py was refused: it is not an ordinary file", "not attempted")
 def socket_for_a_file(at):
-    at.honest()
-    (at.ada / FILES["fuse"]).unlink()
-    with contextlib.chdir(at.ada / "step3_rag" / "retrieve"), socket.socket(socket.AF_UNIX) as made:
+    with contextlib.chdir(place_of_fuse(at).parent), socket.socket(socket.AF_UNIX) as made:
         made.bind("fuse.py")  # names of sockets are short
 
 
 @case(OTHERS, r"fuse\.py was refused: it is not an ordinary file", "not attempted")
 def folder_for_a_file(at):
-    at.honest()
-    (at.ada / FILES["fuse"]).unlink()
+    place_of_fuse(at)
     at.write("step3_rag/retrieve/fuse.py/fuse.py", reference("fuse"))
 
 
@@ -271,27 +282,18 @@ def an_archive_with_a_wrong_sum(at):
 @case(OTHERS, r"fuse\.py was refused: it is a link", "not attempted")
 def links_in_a_tar(at):
     """A hard link to the reference, and a symbolic one beside it."""
-    path = at.folder / "ada.tar.gz"
-    with tarfile.open(path, "w:gz") as archive:
-        for name in NAMES[1:]:
-            _add(archive, name, reference(Path(name).stem).encode())
-        for name, kind in ((NAMES[0], tarfile.LNKTYPE), ("beside.py", tarfile.SYMTYPE)):
-            entry = tarfile.TarInfo(name)
-            entry.type, entry.linkname = kind, str(ROOT / NAMES[0])
-            archive.addfile(entry)
-    return path
+    entries = []
+    for name, kind in ((NAMES[0], tarfile.LNKTYPE), ("beside.py", tarfile.SYMTYPE)):
+        entries.append(tarfile.TarInfo(name))
+        entries[-1].type, entries[-1].linkname = kind, str(ROOT / NAMES[0])
+    return tarred(at, "ada.tar.gz", "w:gz", *entries)
 
 
 @case(OTHERS, r"fuse\.py was refused: it is not an ordinary file", "not attempted")
 def a_device_in_a_tar(at):
-    path = at.folder / "ada.tar"
-    with tarfile.open(path, "w") as archive:
-        for name in NAMES[1:]:
-            _add(archive, name, reference(Path(name).stem).encode())
-        entry = tarfile.TarInfo(NAMES[0])
-        entry.type, entry.devmajor, entry.devminor = tarfile.CHRTYPE, 1, 5  # /dev/zero
-        archive.addfile(entry)
-    return path
+    entry = tarfile.TarInfo(NAMES[0])
+    entry.type, entry.devmajor, entry.devminor = tarfile.CHRTYPE, 1, 5  # /dev/zero
+    return tarred(at, "ada.tar", "w", entry)
 
 
 @case("", r"nothing could be read: the archive holds more than 64 MiB", "not attempted")
@@ -313,9 +315,3 @@ def a_tar_of_names_for_names(at):
     path = at.folder / "ada.tar.gz"
     path.write_bytes(gzip.compress(inside.getvalue(), 1))
     return path
-
-
-def _add(archive, name, content):
-    entry = tarfile.TarInfo(name)
-    entry.size = len(content)
-    archive.addfile(entry, io.BytesIO(content))
