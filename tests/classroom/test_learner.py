@@ -1,24 +1,23 @@
 """A learner's commands in a starter, on a toy of four exercises and on step 3."""
 
-import hashlib
 import json
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from classroom.assignment.spec import assignment, classroom_files
-from classroom.handout.starter import FOR_LEARNERS, write
-from classroom.handout.starter import starter as made_of
+from classroom.assignment.markers import Place
+from classroom.assignment.rubric import Exercise, Mark
+from classroom.assignment.spec import Assignment, Task, assignment, classroom_files
+from classroom.grading.expected import Expected
+from classroom.handout import starter as handout
 from classroom.learner import __main__ as commands
 from classroom.learner import status
 from classroom.learner.folder import Starter
 from shared.cli import plain_console
-
-ROOT = Path(__file__).parents[2]
+from tests.conftest import ROOT
 
 GIVEN = '''"""Sums."""
 
@@ -49,85 +48,47 @@ class Sum:
 LAST = """def last(x):
     raise NotImplementedError("exercise 9.4: The last")
 """
-TESTS = """
-import pytest
-
-@pytest.mark.rubric("9.1", points=2, timeout=TIMEOUT, visibility="public")
-def test_double(submission, draw):
-    "Small numbers."
-    for x in (1, 2):
-        submission.check("step9_toy.sums:double", x)
-
-@pytest.mark.rubric("9.2", points=3, timeout=TIMEOUT, visibility="public")
-def test_add(submission, draw):
-    "Two numbers."
-    submission.check("step9_toy.sums:Sum.add", 1, 2)
-
-@pytest.mark.rubric("9.3", points=4, timeout=TIMEOUT, visibility="public")
-def test_all(submission, draw):
-    "A few numbers."
-    submission.make("step9_toy.sums:Sum").check("all", [1, 2])
-
-@pytest.mark.rubric("9.4", points=5, timeout=TIMEOUT, visibility="public")
-def test_last(submission, draw):
-    "Anything."
-    submission.check("step9_toy.last:last", 1)
+TASKS = [  # title, function, file, what the public test checks, and what it expects
+    ("Double", "double", "sums", 'for x in (1, 2): submission.check("step9_toy.sums:double", x)', [2, 4]),
+    ("Add", "Sum.add", "sums", 'submission.check("step9_toy.sums:Sum.add", 1, 2)', [3]),
+    ("All", "Sum.all", "sums", 'submission.make("step9_toy.sums:Sum").check("all", [1, 2])', [6]),
+    ("The last", "last", "last", 'submission.check("step9_toy.last:last", 1)', [1]),
+]
+TEST = """
+@pytest.mark.rubric("{id}", points={points}, timeout=0.5, visibility="public")
+def {name}(submission, draw):
+    "What it asks."
+    {check}
 """
-EXPECTED = {
-    "test_double": [{"value": 2}, {"value": 4}],
-    "test_add": [{"value": 3}],
-    "test_all": [{"value": 6}],
-    "test_last": [{"value": 1}],
-}
-DOUBLE, ADD = (
-    '    raise NotImplementedError("exercise 9.1: Double")',
-    '        raise NotImplementedError("exercise 9.2: Add")',
-)
+DOUBLE = '    raise NotImplementedError("exercise 9.1: Double")'
+ADD = '        raise NotImplementedError("exercise 9.2: Add")'
 ALL = '        raise NotImplementedError("exercise 9.3: All")'
-
-
-def exercise(number, title, function, points, test, file="step9_toy/sums.py"):
-    lines = [
-        {"points": points, "line": f"What {test} asks.", "visibility": "public", "test": test},
-        {"points": 10, "line": "More.", "visibility": "hidden", "test": f"{test}_more"},
-    ]
-    hints = [f"{title} {n}" for n in ("one", "two", "three")]
-    told = {"id": f"9.{number}", "title": title, "points": points + 10, "files": [file]}
-    return told | {"functions": [function], "hints": hints, "lines": lines}
 
 
 @pytest.fixture
 def toy(tmp_path):
     """A starter of four exercises in a folder with a space in its name; each test may take half a second."""
     root = tmp_path / "my toy"
-    files = classroom_files(*FOR_LEARNERS)
+    files = classroom_files(*handout.FOR_LEARNERS)
     files |= {f"shared/{name}.py": (ROOT / "shared" / f"{name}.py").read_bytes()
               for name in ("__init__", "cli", "errors", "masking", "progress")}  # fmt: skip
     files["classroom/__main__.py"] = files["classroom/learner/__main__.py"]
-    code = {"step9_toy/__init__.py": "", "step9_toy/sums.py": GIVEN, "step9_toy/last.py": LAST}
-    told = {
-        "schema": "classroom/assignment/v1",
-        "step": "step9_toy",
-        "title": "Step 9: toys",
-        "exercises": [
-            exercise(1, "Double", "double", 2, "test_double"),
-            exercise(2, "Add", "Sum.add", 3, "test_add"),
-            exercise(3, "All", "Sum.all", 4, "test_all"),
-            exercise(4, "The last", "last", 5, "test_last", "step9_toy/last.py"),
-        ],
-        "sha256": {name: hashlib.sha256(text.encode()).hexdigest() for name, text in code.items()},
-    }
-    texts = code | {
-        "classroom.json": json.dumps(told),
-        "classroom/rubrics/__init__.py": "",
-        "classroom/rubrics/step9_public.py": TESTS.replace("TIMEOUT", "0.5"),
-        "tests/expected.json": json.dumps(
-            {"schema": "classroom/expected/v1", "variant": 0, "tests": EXPECTED}
-        ),
-    }
-    for name, content in {**files, **{name: text.encode() for name, text in texts.items()}}.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_bytes(content)
+    files |= {"step9_toy/__init__.py": b"", "step9_toy/last.py": LAST.encode()}
+    files["step9_toy/sums.py"] = GIVEN.encode()
+    tests, expected, tasks = "import pytest\n", {}, []
+    for n, (title, function, file, check, values) in enumerate(TASKS, 1):
+        id, name = f"9.{n}", f"test_{function.rpartition('.')[2]}"
+        tests += TEST.format(id=id, points=n + 1, name=name, check=check)
+        expected[name] = [{"value": each} for each in values]
+        marks = [Mark(name, id, n + 1, 0.5, "public", f"What {name} asks.")]
+        marks.append(Mark(f"{name}_more", id, 10, line="More."))
+        exercise = Exercise(id, marks, title, tuple(f"{title} {each}" for each in ("one", "two", "three")))
+        tasks.append(Task(exercise, ((f"step9_toy/{file}.py", Place(id, title, function, 1, 2, "")),)))
+    files["classroom/rubrics/step9_public.py"] = tests.encode()
+    files["tests/expected.json"] = Expected(0, expected).to_json().encode()
+    made = Assignment("step9_toy", "Step 9: toys", (), "", tuple(tasks))
+    files[handout.MANIFEST] = handout._manifest(made, 0, files)
+    handout.write(files, root)
     return Starter.load(root)
 
 
@@ -314,7 +275,7 @@ def test_hints_come_one_by_one_and_are_remembered(toy, learner, command, refused
 def test_step_3_as_a_learner_has_it(tmp_path):
     """Untouched, then moved and solved in part."""
     root = tmp_path / "a starter"
-    write(made_of(assignment("step3"), 0), root)
+    handout.write(handout.starter(assignment("step3"), 0), root)
 
     def run(*args):
         command = [sys.executable, "-m", *args]
