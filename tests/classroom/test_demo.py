@@ -2,7 +2,6 @@
 
 import json
 import re
-import subprocess
 import sys
 from dataclasses import replace
 
@@ -13,7 +12,7 @@ from classroom.assignment.markers import places, strip
 from classroom.assignment.spec import assignment
 from classroom.cli import demo as shown
 from classroom.cli import levels
-from classroom.demo import demo, samples
+from classroom.demo import demo
 from classroom.demo.samples import LEARNERS, files_of, hand_in
 from classroom.gradebook import grade_class as class_run
 from classroom.grading import grade as grading
@@ -64,13 +63,12 @@ def test_eve_gets_nothing_in_a_sandbox(tmp_path, monkeypatch):
     level, safe = isolation.chosen(None)
     if not safe:
         pytest.skip("no sandbox on this machine")
-    quick = replace(A, tasks=tuple(each for each in A.tasks if each.id in ("3.1", "3.2", "3.3")))
-    monkeypatch.setattr(grading, "assignment_of", lambda _step: quick)
+    monkeypatch.setattr(grading, "PRELOAD", {})  # libraries that these exercises do not need
     begin = grading.Remote.begin
     monkeypatch.setattr(  # the endless loop need not have its 10 seconds
         grading.Remote, "begin", lambda self, mark: begin(self, replace(mark, timeout=min(mark.timeout, 1.5)))
     )
-    only = [mark.test for task in quick.tasks for mark in task.exercise.marks]
+    only = ["test_rrf_small", "test_scaled_small", "test_ndcg_small", "test_min_max_small"]
     submission = hand_in(EVE, files_of(EVE, A.files), tmp_path)
     result = grading.grade(submission, "step3", 1, isolation=level, only=only)
     assert result.score == 0
@@ -131,11 +129,7 @@ def test_levels_shows_what_works_here_and_what_it_does_not_stop(monkeypatch, cap
     assert all(what in printed for what in open_at("rlimits"))
 
 
-def test_the_commands_are_there_and_light(command):
-    heavy = ["numpy", "pytest", "torch", "jinja2", "pydantic", "matplotlib", "copydetect", "yaml"]
-    code = f"import sys, classroom.__main__; print(sorted({{*{heavy}}} & set(sys.modules)))"
-    got = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert got.stdout.strip() == "[]"
+def test_the_commands_are_there(command):
     words = set(command("classroom", "--help").out.split())
     assert {"assign", "defend", "demo", "grade", "grade-class", "levels", "verify"} <= words
 
@@ -143,14 +137,6 @@ def test_the_commands_are_there_and_light(command):
 def test_the_lesson_has_the_table_of_what_is_stopped():
     rows = [[what, *("stopped" if level in by else "**no**" for level in ALL)] for what, by in STOPS.items()]
     assert "\n".join(f"| {' | '.join(row)} |" for row in rows) in LESSON
-
-
-def test_samples_fit_the_step():
-    """Each piece of code belongs to a marked place, else a stub would be handed in instead."""
-    functions = {place.function.rpartition(".")[2] for task in A.tasks for _, place in task.places}
-    for learner in LEARNERS[1:]:
-        assert set(learner.code) <= functions, learner.name
-    assert samples.written("step3_rag/retrieve/fuse.py", {}).count(b"raise NotImplementedError") == 3
 
 
 def test_the_exercise_of_the_lesson_can_be_added():

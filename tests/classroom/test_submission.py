@@ -23,26 +23,8 @@ RIGHT += "        for rank, each in enumerate(sorted(scores, key=lambda each: -s
 RIGHT += "            fused[each] = fused.get(each, 0.0) + 1 / (k + rank)\n    return fused\n"
 
 
-def test_a_right_one_is_right(made_of):
-    remote = made_of(RIGHT)
-    got = remote.check(RRF, RANKINGS)
-    assert got == pytest.approx({"a": 1 / 61, "b": 1 / 62 + 1 / 61})
-    assert remote.check(RRF, RANKINGS, k=1)
-    assert [seen.verdict for seen in remote.calls] == ["ok", "ok"]
-    assert remote.calls[0].call == "rrf([{'a': 2.0, 'b': 1.0}, {'b': 3.0}])"
-
-
 def body(code: str) -> str:
     return "class Float(float): pass\ndef rrf(rankings, k=60):\n    " + code.replace("\n", "\n    ")
-
-
-def test_a_late_reply_is_not_taken_for_the_next(made_of):
-    remote = made_of("import time\ndef rrf(rankings, k=60):\n    time.sleep(k)\n    return k", timeout=0.5)
-    remote.call(RRF, [], k=0)
-    with pytest.raises(WorkerFailure, match="too long"):
-        remote.call(RRF, [], k=0.7)
-    remote.begin(mark())
-    assert remote.call(RRF, [], k=0.1) == 0.1
 
 
 CALLER = """

