@@ -1,10 +1,12 @@
-"""The app around the routes: health, errors of any route, OpenAPI, telemetry's routes, shutdown."""
+"""The app around the routes: health, its log, errors of any route, OpenAPI, telemetry's routes, shutdown."""
 
 import asyncio
 from types import SimpleNamespace
 
 import pytest
 
+from step5_serving.api import app as apps
+from step5_serving.errors import ApiError
 from step5_serving.rag.scripted import ScriptedAnswerer
 from step5_serving.telemetry.writer import Recorder
 from tests.step5.service_parts import (
@@ -13,6 +15,7 @@ from tests.step5.service_parts import (
     app_of,
     client_of,
     error_of,
+    eventually,
     get,
     in_loop,
     post,
@@ -34,14 +37,36 @@ def test_readyz_says_what_is_broken_and_healthz_that_the_process_lives(reason):
     assert get(app, "/healthz").json() == {"alive": True}
 
 
-def test_a_draining_service_is_not_ready_and_admits_no_call():
-    app = app_of()
-    app.state.service.drain()
-    assert get(app, "/readyz").json()["reason"] == "the server is stopping"
-    assert get(app, "/healthz").status_code == 200
-    got = post(app)
-    assert (got.status_code, got.headers["retry-after"]) == (503, "1")
-    assert "stopping" in error_of(got)[1]
+def test_a_part_that_breaks_is_logged_once_and_once_when_it_works_again(caplog):
+    answerer, recorder = ScriptedAnswerer(), ListRecorder()
+    app = app_of(answerer, recorder)
+    answerer.error = ApiError(503, "api_error", "the process of the model ended")
+    assert [post(app).status_code for _ in range(3)] == [503] * 3
+    answerer.error, recorder.trouble = None, "database or disk is full"
+    assert [post(app).status_code for _ in range(3)] == [503] * 3
+    assert get(app, "/readyz").status_code == 503
+    recorder.trouble = None
+    assert [post(app).status_code for _ in range(2)] == [200] * 2
+    assert caplog.messages == [
+        "model: the process of the model ended",
+        "model: works again",
+        "telemetry: database or disk is full",
+        "telemetry: works again",
+    ]
+
+
+@in_loop
+async def test_an_idle_server_notices_it_too(caplog, monkeypatch):
+    monkeypatch.setattr(apps, "WATCH_S", 0.01)
+    recorder = ListRecorder()
+    app = app_of(recorder=recorder)
+    async with app.router.lifespan_context(app):
+        recorder.trouble = "the database is gone"
+        await eventually(lambda: caplog.messages)
+        recorder.trouble = None
+        await eventually(lambda: len(caplog.messages) == 2)
+        await asyncio.sleep(0.05)
+    assert caplog.messages == ["telemetry: the database is gone", "telemetry: works again"]
 
 
 @pytest.mark.parametrize(

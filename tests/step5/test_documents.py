@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from filelock import FileLock
@@ -73,6 +74,10 @@ async def test_a_document_is_added_replaced_and_deleted(made):
         assert again.status_code == 404
         assert error_of(again) == ("not_found_error", f"there is no document {id}: see GET /documents")
 
+        from_folder = await client.post("/ingest", **text("supply.md", collection="contracts"))
+        assert from_folder.json()["changed"] == ["contracts/supply.md"]
+        assert len((await client.get("/documents")).json()["documents"]) == 5
+
 
 @in_loop
 async def test_the_documents_of_the_sample_cannot_be_changed(made, monkeypatch):
@@ -125,15 +130,6 @@ async def test_a_server_that_stops_waits_for_an_ingest_and_starts_no_other():
         assert (await first).status_code == 200
         await drained
     assert [call.status for call in serving.recorder.calls] == [503, 200]
-
-
-@in_loop
-async def test_an_upload_replaces_a_document_from_a_folder(made):
-    async with client_of(made.app) as client:
-        body = text("supply.md", "# Supply\n\nNotice is 61 days.", collection="contracts")
-        got = await client.post("/ingest", **body)
-        assert got.json()["changed"] == ["contracts/supply.md"]
-        assert len((await client.get("/documents")).json()["documents"]) == 5
 
 
 @in_loop
@@ -212,13 +208,14 @@ def test_a_question_sees_the_documents_before_or_after_a_change(made):
             f"# Part {i}\n\n{letter * 3} zebra {letter * 3} stripe {i}." for i in range(12)
         ).encode()
 
-    async def prepare():
-        await made.answerer.library.ingest([upload_of("zebra.md", None, version("a"))])
-        return await made.answerer.opened()
+    async def change(letters):
+        for letter in letters:
+            await made.answerer.library.ingest([upload_of("zebra.md", None, version(letter))])
 
-    opened, seen, stop = asyncio.run(prepare()), [], threading.Event()
+    asyncio.run(change("a"))
+    opened, seen, stop = asyncio.run(made.answerer.opened()), [], threading.Event()
 
-    def look():
+    def look(_number):
         while not stop.is_set():
             with opened.lock.reading():
                 found = opened.retriever.search("zebra stripe", Options(k=20))
@@ -230,20 +227,13 @@ def test_a_question_sees_the_documents_before_or_after_a_change(made):
             ]
             seen.append((letters, ids[0] == ids[1], len(texts)))
 
-    threads = [threading.Thread(target=look) for _ in range(3)]
-    for each in threads:
-        each.start()
-    try:
-
-        async def change():
-            for i in range(4):
-                await made.answerer.library.ingest([upload_of("zebra.md", None, version("ba"[i % 2]))])
-
-        asyncio.run(asyncio.wait_for(change(), 60))
-    finally:
-        stop.set()
-        for each in threads:
-            each.join(20)
+    with ThreadPoolExecutor(3) as pool:
+        looking = pool.map(look, range(3))
+        try:
+            asyncio.run(asyncio.wait_for(change("baba"), 60))
+        finally:
+            stop.set()
+        list(looking)
     assert len(seen) > 20
     assert {frozenset(letters) for letters, _, _ in seen} == {frozenset({"aaa"}), frozenset({"bbb"})}
     assert all(same for _, same, _ in seen)

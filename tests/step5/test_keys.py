@@ -86,14 +86,13 @@ def test_a_running_server_sees_a_new_key_within_a_second(path):
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
-        (lambda path: path.write_text('{"keys": ['), "is not a file of keys"),
         (lambda path: path.write_text(""), "is not a file of keys"),
         (lambda path: path.write_bytes(b"\xff\xfe"), "is not a file of keys"),
         (lambda path: (path.unlink(), path.mkdir()), "cannot read the keys"),
         (lambda path: path.unlink(), "is gone"),
     ],
 )
-def test_a_damaged_file_refuses_everybody_until_it_is_repaired(path, spoil, said):
+def test_a_damaged_file_refuses_everybody_until_it_is_repaired(path, spoil, said, caplog):
     now = [0.0]
     keys = Keys(path, clock=lambda: now[0])
     _, text = keys.add("alice", ["ask"])
@@ -104,6 +103,8 @@ def test_a_damaged_file_refuses_everybody_until_it_is_repaired(path, spoil, said
     assert got.status_code == 503
     assert error_of(got) == ("api_error", "the server can't read its keys: try again later")
     assert post(app).status_code == 503
+    assert [get(app, "/readyz").status_code for _ in range(2)] == [503] * 2
+    assert caplog.messages == [f"keys: {keys.trouble}"]
     assert said in keys.trouble
     path.rmdir() if path.is_dir() else path.unlink(missing_ok=True)
     path.write_bytes(content)

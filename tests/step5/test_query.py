@@ -43,7 +43,8 @@ def test_a_reply_says_how_the_answer_came_about_and_its_row_says_the_same():
 
     [call] = calls_of(app)
     assert (call.route, call.status, call.error_type) == ("query", 200, None)
-    assert (call.trace_id, call.question, call.answer) == (body["trace_id"], ASKED["question"], ANSWER)
+    assert (call.trace_id, call.span_id) == (body["trace_id"], body["span_id"])
+    assert (call.question, call.answer) == (ASKED["question"], ANSWER)
     assert (call.sources, call.attempts[0]["took"]) == ([asdict(SOURCE)], True)
     assert (call.input_tokens, call.output_tokens, call.finish_reason) == (164, 18, "end_turn")
     assert (call.retrieve_ms, call.rerank_ms, call.generate_ms) == (4.0, 1.5, 20.0)

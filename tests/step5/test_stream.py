@@ -75,9 +75,6 @@ def test_a_refusal_before_the_first_event_has_its_status():
     assert got.status_code == 404
     assert "does not exist" in error_of(got)[1]
     assert post(app_of(), STREAM, json={}).status_code == 400
-    app = app_of(running=1, waiting=0)
-    app.state.service.admission.running = 1
-    assert post(app, STREAM).status_code == 503
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,11 @@ from datetime import timedelta
 
 import pytest
 
-from shared.errors import UserError
 from step5_serving.api.keys import Keys
 from step5_serving.errors import TelemetryDown
 from step5_serving.rag.scripted import ScriptedAnswerer
 from step5_serving.telemetry import owner
 from step5_serving.telemetry.call import Call
-from step5_serving.telemetry.metrics import Metrics
 from step5_serving.telemetry.reading import list_calls, show_call
 from step5_serving.telemetry.store import Store
 from step5_serving.telemetry.summary import summarize
@@ -152,29 +150,6 @@ def test_other_refusals_are_counted_by_route_and_status(refused, tmp_path):
     assert counted == [f'rag_refusals_total{{route="{route}",status="{status}"}} 1.0']
 
 
-# --- one trace, several calls ----------------------------------------------------------------------------
-
-
-def test_two_calls_of_a_trace_have_different_span_ids(tmp_path):
-    url = str(tmp_path / "telemetry.db")
-    first = call_of(trace_id=TRACE, answer="One.", span_id="1" * 16)
-    second = call_of(trace_id=TRACE, answer="Two.", span_id="2" * 16)
-    record(url, first)
-    record(url, second)
-    store = Store.open(url)
-    assert show_call(store, "1111")["answer"] == "One."
-    assert show_call(store, "2" * 16)["answer"] == "Two."
-    with pytest.raises(UserError, match=f"holds 2 calls: name one by its span id, {'1' * 16}, {'2' * 16}"):
-        show_call(store, TRACE)
-
-
-def test_the_reply_names_the_call(tmp_path):
-    app = app_of()
-    bodies = [post(app, headers=TRACEPARENT).json() for _ in range(2)]
-    assert bodies[0]["trace_id"] == bodies[1]["trace_id"] == TRACE
-    assert [each.span_id for each in calls_of(app)] == [each["span_id"] for each in bodies]
-
-
 # --- values that no database takes -------------------------------------------------------------------------
 
 
@@ -218,6 +193,3 @@ def test_a_refused_call_costs_nothing():
     assert post(app, json={**ASKED, "prompt_version": 99}).status_code == 404
     [call] = calls_of(app)
     assert call.cost_usd == 0.0
-    metrics = Metrics()
-    metrics.observe(call)
-    assert b"rag_cost_unknown_calls_total 0.0" in metrics.page()
