@@ -14,13 +14,9 @@ from tests.conftest import ROOT
 from tests.step5.telemetry_parts import call_of
 
 
-def read(metrics):
-    """Samples by name and labels."""
-    return {
-        (sample.name, *sorted(sample.labels.values())): sample.value
-        for family in text_string_to_metric_families(metrics.page().decode())
-        for sample in family.samples
-    }
+def samples_of(metrics):
+    families = text_string_to_metric_families(metrics.page().decode())
+    return [sample for family in families for sample in family.samples]
 
 
 def test_calls_are_counted():
@@ -30,7 +26,7 @@ def test_calls_are_counted():
     metrics.observe(
         call_of(status=503, error_type="overloaded_error", total_ms=0.1, cost_usd=0.0, input_tokens=None)
     )
-    got = read(metrics)
+    got = {(each.name, *sorted(each.labels.values())): each.value for each in samples_of(metrics)}
     assert got["rag_calls_total", "2xx", "query"] == 2
     assert got["rag_calls_total", "5xx", "query"] == 1
     assert got["rag_errors_total", "overloaded_error"] == 1
@@ -54,11 +50,7 @@ def test_alerts_ask_for_what_the_page_has():
     metrics = Metrics()
     metrics.observe(call_of(cost_usd=0.25))
     metrics.observe(call_of(status=503))
-    samples = [
-        sample
-        for family in text_string_to_metric_families(metrics.page().decode())
-        for sample in family.samples
-    ]
+    samples = samples_of(metrics)
     [group] = yaml.safe_load(ALERTS.read_text())["groups"]
     assert [rule["alert"] for rule in group["rules"]] == [
         "RagAvailability",

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import re
-from dataclasses import asdict
 from types import SimpleNamespace
 
 import pytest
@@ -16,12 +15,13 @@ from step5_serving.evaluation import replay
 from step5_serving.rag.answers import RagAnswerer
 from step5_serving.rag.scripted import ScriptedAnswerer
 from step5_serving.seam import Answered, Query
-from step5_serving.telemetry.call import Call
 from step5_serving.telemetry.reading import show_call
 from step5_serving.telemetry.store import Store
 from step5_serving.telemetry.versions import Versions
+from step5_serving.telemetry.writer import Recorder
 from tests.step3.conftest import bring_in, write
-from tests.step5.rag_parts import FakeServing
+from tests.step5.rag_parts import ALWAYS, FakeServing
+from tests.step5.service_parts import app_of, client_of
 from tests.step5.telemetry_parts import PROMPT, call_of, record, sha, source_of
 
 
@@ -106,46 +106,25 @@ def test_what_differs_is_told(tmp_path):
 
 @pytest.fixture
 def asked(home, monkeypatch, tmp_path, run):
-    """Ask the five documents once, by a reader; the row is stored, and replays go to the same script."""
+    """`ask` gets an answer from the service, on the five documents; replays go to the same script."""
     serving, address = FakeServing(), f"sqlite:///{tmp_path}/telemetry.db"
     api, serving.name = serving.api, "torch"
     monkeypatch.setattr("step5_serving.engines.choice.resolve", lambda *_: serving)
 
-    async def answer(query, config):
-        versions = Versions.of(PROMPTS, "answer")
-        answerer = RagAnswerer(config, serving, versions)
-        try:
-            return await answerer.answer(query)
-        finally:
-            await answerer.close()
+    async def post(app):
+        async with app.router.lifespan_context(app), client_of(app) as client:
+            return await client.post("/query", json={"question": "When does the contract renew?"})
 
     def ask(text, reader="chat"):
         if reader == "chat":
             api.enqueue(text)
-        question = "When does the contract renew?"
-        config = Config(engine="scripted", index=home, reader=reader, threshold=0)
-        answered = asyncio.run(answer(Query(question=question), config))
-        prompt = (
-            {f"prompt_{name}": each for name, each in asdict(answered.prompt).items()}
-            if answered.prompt
-            else {}
-        )
-        same = ("model", "engine", "input_tokens", "output_tokens", "parameters")
-        call = Call(
-            "query",
-            200,
-            question=question,
-            answer=answered.text,
-            sources=[asdict(each) for each in answered.sources],
-            generate_ms=answered.latency_ms["generate"],
-            **{name: getattr(answered, name) for name in same},
-            **prompt,
-        )
-        record(address, call)
-        return call
+        config = Config(engine="scripted", index=home, reader=reader, **ALWAYS)
+        answerer = RagAnswerer(config, serving, Versions.of(PROMPTS, "answer"))
+        app = app_of(answerer, Recorder.from_url(address), reader=reader)
+        return asyncio.run(post(app)).json()["trace_id"]
 
-    def replay_it(call, *args, index=home):
-        return run("replay", call.trace_id[:10], "--telemetry", address, "--index", index, *args)
+    def replay_it(trace_id, *args, index=home):
+        return run("replay", trace_id[:10], "--telemetry", address, "--index", index, *args)
 
     return SimpleNamespace(ask=ask, api=api, address=address, replay=replay_it)
 

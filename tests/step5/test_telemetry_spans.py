@@ -1,15 +1,17 @@
 """Spans: the tree of a call, and how it is sent by OTLP."""
 
-import gzip
-import http.server
-import threading
+import contextlib
 from types import SimpleNamespace
 
 import pytest
+from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.routing import Route
 
 from shared.errors import UserError
 from step5_serving.api import server
 from step5_serving.config import Config
+from tests.step5.service_parts import listening
 from tests.step5.telemetry_parts import call_of, source_of
 
 spans = pytest.importorskip("step5_serving.telemetry.spans", reason="pip install 'llm-roadmap[tracing]'")
@@ -114,47 +116,26 @@ def test_an_error_of_the_service_is_an_error_of_the_span(status, is_error):
 # --- over OTLP ------------------------------------------------------------------------------------------
 
 
-class Receiver:
-    """An OTLP endpoint over HTTP: decodes the protobuf that comes to /v1/traces."""
+@contextlib.contextmanager
+def receiving():
+    """An OTLP endpoint over HTTP; gives its address, and the spans and services that have come."""
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-    def __init__(self):
-        self.spans, self.services = [], []
+    got = SimpleNamespace(spans=[], services=[])
 
-    def __enter__(self):
-        from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+    async def traces(request):
+        for resource in ExportTraceServiceRequest.FromString(await request.body()).resource_spans:
+            got.services.append(str(resource.resource))
+            got.spans += [span for scope in resource.scope_spans for span in scope.spans]
+        return Response()
 
-        receiver = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_POST(self):
-                body = self.rfile.read(int(self.headers["content-length"]))
-                if self.headers.get("content-encoding") == "gzip":
-                    body = gzip.decompress(body)
-                assert self.path == "/v1/traces"
-                for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
-                    receiver.services.append(str(resource.resource))
-                    for scope in resource.scope_spans:
-                        receiver.spans += scope.spans
-                self.send_response(200)
-                self.send_header("content-length", "0")
-                self.end_headers()
-
-            def log_message(self, *_):
-                pass
-
-        self._http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._http.server_port}"
-        threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True).start()
-        return self
-
-    def __exit__(self, *_):
-        self._http.shutdown()
-        self._http.server_close()
+    with listening(Starlette(routes=[Route("/v1/traces", traces, methods=["POST"])])) as got.url:
+        yield got
 
 
 def test_spans_arrive_with_the_ids_of_the_call_and_a_broken_call_stops_no_other(caplog):
     call = call_of(attempts=ATTEMPTS)
-    with Receiver() as receiver:
+    with receiving() as receiver:
         sender = spans.Spans(receiver.url)
         sender.export(call_of(trace_id="no hex"))
         sender.export(call)
@@ -187,7 +168,7 @@ def test_spans_are_off_by_default_turned_on_by_a_variable_and_redacted(monkeypat
     assert server._make_spans(Config()) is None
     with pytest.raises(UserError, match="is not an address"):
         server._make_spans(Config(otlp="localhost:6006"))
-    with Receiver() as receiver:
+    with receiving() as receiver:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url)
         sender = server._make_spans(Config(redact=True, otlp_content=True))
         sender.export(call_of(question="I am ann@example.com"))

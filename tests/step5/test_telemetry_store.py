@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import sqlite3
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
 from datetime import timedelta
 
@@ -78,6 +79,11 @@ def test_the_beginning_of_a_trace_id_is_enough(database):
     record(database, call_of(trace_id="ab12" + "1" * 28))
     with pytest.raises(UserError, match="several calls"):
         show_call(store, "ab12")
+    for span_id in ("1" * 16, "2" * 16):
+        record(database, call_of(trace_id="c" * 32, span_id=span_id))
+    with pytest.raises(UserError, match=f"holds 2 calls: name one by its span id, {'1' * 16}, {'2' * 16}"):
+        show_call(store, "c" * 32)
+    assert show_call(store, "2222")["span_id"] == "2" * 16
 
 
 def test_prune_deletes_older_calls_with_their_texts(database, monkeypatch):
@@ -133,20 +139,8 @@ def test_another_format_is_refused(database):
 
 
 def test_several_workers_may_start_at_once(database):
-    failed = []
-
-    def start():
-        try:
-            Store.open(database, create=True).close()
-        except Exception as error:
-            failed.append(error)
-
-    threads = [threading.Thread(target=start) for _ in range(8)]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join()
-    assert not failed
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: Store.open(database, create=True).close(), range(8)))
 
 
 # --- when it can't be written ---------------------------------------------------------------------------
@@ -213,19 +207,20 @@ def test_a_deleted_file_is_made_anew(file, capsys):
     assert "was deleted; a new one is made" in capsys.readouterr().err
 
 
-def test_rows_written_while_the_file_is_deleted_are_refused(file, monkeypatch):
+def test_rows_are_refused_if_the_file_is_deleted_while_it_is_opened_or_written(file, monkeypatch):
     def late(call):
         file.unlink(missing_ok=True)
         return body_row(call)
 
     async def work(recorder):
-        with pytest.raises(TelemetryDown, match="was deleted while it was written to"):
-            await recorder.record(call_of())
-        monkeypatch.undo()
+        for place, name, instead in ((recorder.store, "_file_id", lambda: None), (writer, "body_row", late)):
+            with monkeypatch.context() as patched:
+                patched.setattr(place, name, instead)
+                with pytest.raises(TelemetryDown, match="was deleted while it was written to"):
+                    await recorder.record(call_of())
         await recorder.record(call_of())
 
     body_row = writer.body_row
-    monkeypatch.setattr(writer, "body_row", late)
     assert writing(file, work) == 1
 
 
@@ -239,17 +234,6 @@ def test_a_row_does_not_wait_for_readers(file, monkeypatch):
             await recorder.record(call_of())
 
     assert writing(file, work) == 1
-
-
-def test_a_file_that_is_deleted_while_it_is_opened_is_not_written_to(file, monkeypatch):
-    async def work(recorder):
-        with monkeypatch.context() as patched:
-            patched.setattr(recorder.store, "_file_id", lambda: None)
-            with pytest.raises(TelemetryDown, match="was deleted while it was written to"):
-                await recorder.record(call_of())
-        await recorder.record(call_of())
-
-    assert writing(file, work) == 2
 
 
 def test_a_folder_that_vanished_and_comes_back(tmp_path):
