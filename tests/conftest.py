@@ -40,7 +40,7 @@ SLOW = {
     "shared": "weights",
     "step1": "bench",
     "step2": "mcp",
-    "step5": "bench dashboard engine_server faults faults_parts openapi pages server telemetry_kill workers",
+    "step5": "bench dashboard engine_server faults faults_parts openapi pages server telemetry_kill",
 }
 
 

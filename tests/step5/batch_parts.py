@@ -1,6 +1,5 @@
 """What the tests of the batcher share: the tiny model, engines, what one request at a time gives."""
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -100,9 +99,13 @@ def together(engine, asked, limit=40, **kwargs):
         return list(pool.map(lambda sentence: write(engine, sentence, limit, **kwargs), asked))
 
 
-def until(true, seconds=10):
-    """Wait for it."""
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.002)
+def count_tokens(engine):
+    """The number of tokens in each decode step of an engine, as they come."""
+    sizes, decode = [], engine.core._runner.decode
+
+    def counted(spans):
+        sizes.append(sum(len(ids) for _, _, ids in spans))
+        return decode(spans)
+
+    engine.core._runner.decode = counted
+    return sizes

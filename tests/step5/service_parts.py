@@ -5,6 +5,7 @@ import contextlib
 import functools
 import json
 import threading
+import time
 
 import httpx
 import uvicorn
@@ -103,6 +104,15 @@ def events_in(text):
         if lines:
             found.append((lines.get("event"), json.loads(lines["data"])))
     return found
+
+
+def until(condition, seconds=10.0):
+    """Wait until the condition holds; returns what it gave."""
+    end = time.monotonic() + seconds
+    while not (got := condition()):
+        assert time.monotonic() < end
+        time.sleep(0.005)
+    return got
 
 
 async def eventually(condition, seconds=5.0):

@@ -8,15 +8,9 @@ from typing import ClassVar
 import jsonschema
 import pytest
 
-from shared import models
-from shared.config import load_settings
-from step5_serving.config import Options
 from step5_serving.engines.batching import scheduler
-from step5_serving.engines.batching.engine import BatchEngine
-from step5_serving.engines.batching.llama import Llama
 from step5_serving.engines.batching.lookup import PromptLookup
-from step5_serving.engines.batching.weights import Weights
-from tests.step5.batch_parts import SCHEMA, SENTENCES, write
+from tests.step5.batch_parts import SCHEMA, SENTENCES, count_tokens, write
 
 ASKED = [*SENTENCES[:5], *(f"{first} {SENTENCES[4]}" for first in SENTENCES[:3])]
 
@@ -57,18 +51,6 @@ def both(make, monkeypatch):
         return found
 
     return ask
-
-
-def count_tokens(engine):
-    """The number of tokens in each decode step of an engine, as they come."""
-    sizes, decode = [], engine.core._runner.decode
-
-    def counted(spans):
-        sizes.append(sum(len(ids) for _, _, ids in spans))
-        return decode(spans)
-
-    engine.core._runner.decode = counted
-    return sizes
 
 
 def test_what_followed_the_last_tokens_in_the_prompt_is_proposed():
@@ -120,23 +102,3 @@ def test_proposals_take_the_room_that_a_step_has_left_and_none_when_off(make, mo
     sizes = count_tokens(engine)
     write(engine, ASKED[0] * 3)
     assert set(sizes) == {1}
-
-
-@pytest.mark.real
-def test_smollm2_in_float32_quotes_the_same_in_half_the_steps():
-    settings = load_settings(dtype="float32", device="cpu")
-    tokenizer, llama = models.load_tokenizer(settings=settings), Llama(Weights.read(settings))
-    passage = (
-        "The notice period is 90 days and begins on the first day of the month after the notice arrives."
-    )
-    prompt = f"<|im_start|>user\nRepeat this text word for word: {passage}<|im_end|>\n<|im_start|>assistant\n"
-    found = []
-    for lookup in (0, 8):
-        engine = BatchEngine(llama, tokenizer, Options(lookup=lookup))
-        sizes = count_tokens(engine)
-        found.append((write(engine, prompt, 40), len(sizes)))
-        engine.close()
-    (without, slow), (with_it, fast) = found
-    assert with_it == without
-    assert "90 days" in with_it[0]
-    assert fast <= slow / 2

@@ -9,7 +9,8 @@ from shared.embedded.guide import Guide
 from shared.embedded.wire import Refused
 from step5_serving.engines.batching.kv_cache import KVCache
 from step5_serving.engines.batching.sequence import Sequence
-from tests.step5.batch_parts import SCHEMA, SENTENCES, together, until, write
+from tests.step5.batch_parts import SCHEMA, SENTENCES, together, write
+from tests.step5.service_parts import until
 
 
 def test_a_newcomer_joins_while_others_decode(make, endless):

@@ -1,30 +1,32 @@
-"""Faults of the servers behind the service: the engine dies, hangs, breaks off; the vector store is gone.
+"""Faults of the servers behind the service: the engine dies or hangs; the vector store is gone.
 
-One server process with step 3's real code and the tiny embedder, a stand-in engine and a real Chroma server.
-Each fault has its error in time, and the service recovers without a restart.
+The service with step 3's real code and a fake embedder, a stand-in engine and a real Chroma server. Each
+fault has its error in time, and the service recovers without a restart.
 """
 
 import contextlib
+import shutil
 import socket
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from types import SimpleNamespace
 
 import httpx
 import pytest
 
-from shared.config import load_settings
-from step3_rag.cli import index
-from tests.step5.faults_process import Process
+from step3_rag import service
+from step5_serving.api import server
+from step5_serving.api.keys import Keys
+from step5_serving.config import Config
+from tests.step3.conftest import FakeEmbedder
+from tests.step5.rag_parts import ALWAYS
+from tests.step5.service_parts import ASKED, error_of, listening, until
 from tests.step5.stand_in_engine import WORDS, StandInEngine
 
 TIMEOUT = 2.0
-DOCUMENTS = {
-    "supply.md": "# Supply agreement\n\n## Renewal\n\nThe contract renews every year. Notice is 60 days.\n",
-    "leave.txt": "Employees have 30 days of leave. What is left in March is lost.\n",
-}
 
 
 class ChromaServer:
@@ -35,27 +37,19 @@ class ChromaServer:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
+        self.address = f"http://127.0.0.1:{self.port}"
         self.start()
-
-    @property
-    def address(self):
-        return f"http://127.0.0.1:{self.port}"
 
     def start(self):
         code = "import sys; from chromadb.cli.cli import app; sys.exit(app())"
         where = ["--path", self.folder, "--host", "127.0.0.1", "--port", str(self.port)]
-        self.popen = subprocess.Popen(
-            [sys.executable, "-c", code, "run", *where],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        end = time.monotonic() + 30
-        while time.monotonic() < end:
-            with contextlib.suppress(httpx.HTTPError):
-                if httpx.get(f"{self.address}/api/v2/heartbeat", trust_env=False).status_code == 200:
-                    return
-            time.sleep(0.1)
-        raise AssertionError("chroma run does not start")
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        self.popen = subprocess.Popen([sys.executable, "-c", code, "run", *where], **quiet)
+        until(self.beats, 30)
+
+    def beats(self):
+        with contextlib.suppress(httpx.HTTPError):
+            return httpx.get(f"{self.address}/api/v2/heartbeat", trust_env=False).status_code == 200
 
     def stop(self):
         self.popen.kill()
@@ -63,74 +57,61 @@ class ChromaServer:
 
 
 @pytest.fixture(scope="module")
-def parts(tmp_path_factory):
-    """The service and the two servers behind it."""
+def parts(tmp_path_factory, made_once, tiny_cache):
+    """A client of the service, and the two servers behind it."""
     folder = tmp_path_factory.mktemp("faults")
-    for name, text in DOCUMENTS.items():
-        (folder / "documents" / name).parent.mkdir(exist_ok=True)
-        (folder / "documents" / name).write_text(text)
-    environment = {
-        "ROADMAP_CACHE_DIR": str(folder / "cache"),
-        "ROADMAP_EMBEDDER": "tiny",
-        "ROADMAP_DEVICE": "cpu",
-        "ROADMAP_THREADS": "1",
-    }
     with contextlib.ExitStack() as stack:
+        patched = stack.enter_context(pytest.MonkeyPatch.context())
+        patched.setattr(service, "Embedder", lambda _settings: FakeEmbedder())
         chroma = ChromaServer(folder / "chroma")
         stack.callback(chroma.stop)
         engine = stack.enter_context(StandInEngine())
-        settings = load_settings(embedder="tiny", cache_dir=folder / "cache", device="cpu")
-        where = (folder / "index", None, 128, 32, "chroma", chroma.address)
-        index.run(settings, [folder / "documents"], *where)
-        config = {
-            "engine": engine.address,
-            "model": "stand-in",
-            "index": str(folder / "index"),
-            "store_address": chroma.address,
-            "threshold": 0.0,
-            "strategies": [],
-            "timeout_s": TIMEOUT,
-            "running": 3,
-            "waiting": 6,
-        }
-        service = stack.enter_context(Process(folder, config=config, environment=environment))
-        yield SimpleNamespace(service=service.ready(), engine=engine, chroma=chroma)
+        config = Config(
+            engine=engine.address,
+            model="stand-in",
+            flags={"cache_dir": tiny_cache, "judge_adapter": Path("none")},
+            index=shutil.copytree(made_once, folder / "index"),
+            store_address=chroma.address,
+            telemetry=str(folder / "telemetry.db"),
+            timeout_s=TIMEOUT,
+            running=3,
+            waiting=6,
+            **ALWAYS,
+        )
+        address = stack.enter_context(listening(server.make_app(config, Keys(folder / "keys.json"))))
+        client = stack.enter_context(httpx.Client(base_url=address, timeout=30, trust_env=False))
+        yield SimpleNamespace(client=client, engine=engine, chroma=chroma)
 
 
 @pytest.fixture
 def healthy(parts):
     """The parts, working before the test and after it."""
-    recovers(parts.service, 60)
+    recovers(parts.client, 60)
     yield parts
     parts.engine.mode = "answer"
     parts.engine.released.set()
     parts.engine.released.clear()
-    recovers(parts.service)
+    recovers(parts.client, 15)
 
 
-def recovers(service, seconds=15):
-    """Wait until it answers again."""
-    got = service.until(lambda: (r := service.ask()).status_code == 200 and r, seconds)
-    assert got, service.ask().text
-    assert got.json()["answer"] == WORDS
+def ask(client, path="/query"):
+    return client.post(path, json=ASKED)
 
 
-def refused(got, status, *words):
-    """Check that it is an error of one line with that status."""
-    assert got.status_code == status, got.text
-    message = got.json()["error"]["message"]
-    assert "\n" not in message
-    assert "Traceback" not in message
-    assert all(word in message for word in words), message
-    return message
+def recovers(client, seconds):
+    """Wait until it answers again, and says that it is ready."""
+    until(lambda: (got := ask(client)).status_code == 200 and got.json()["answer"] == WORDS, seconds)
+    until(lambda: client.get("/readyz").status_code == 200)
 
 
-def unready(service, reason):
-    """Wait until it is unready for that reason, and alive."""
-    got = service.until(lambda: (r := service.get("/readyz")).status_code == 503 and r, 10)
-    assert got
-    assert reason in got.json()["reason"]
-    assert service.get("/healthz").status_code == 200
+def is_down(client, part):
+    """Check that a question gets an error for now, and that the service is unready for that reason."""
+    got = ask(client)
+    assert (got.status_code, bool(got.headers["retry-after"])) == (503, True)
+    assert "Traceback" not in error_of(got)[1]
+    until(lambda: part in (client.get("/readyz").json()["reason"] or ""))
+    assert client.get("/healthz").status_code == 200
+    return error_of(got)[1]
 
 
 @pytest.mark.parametrize("mode", ["hang", "stall"])
@@ -139,53 +120,34 @@ def test_an_engine_that_hangs_blocks_nobody_for_longer_than_the_timeout(healthy,
     healthy.engine.mode = mode
     began = time.monotonic()
     with ThreadPoolExecutor(12) as pool:
-        got = list(pool.map(lambda _: healthy.service.ask(), range(12)))
+        got = list(pool.map(lambda _: ask(healthy.client), range(12)))
     assert TIMEOUT - 0.2 < time.monotonic() - began < TIMEOUT + 2
     statuses = [each.status_code for each in got]
     assert set(statuses) <= {503, 504}, statuses
     assert statuses.count(504) >= 3
     assert all(int(each.headers["retry-after"]) >= 1 for each in got if each.status_code == 503)
-    assert healthy.service.get("/healthz").status_code == 200
+    assert healthy.client.get("/healthz").status_code == 200
     healthy.engine.mode = "answer"
-    recovers(healthy.service, 5)  # no thread is still blocked
+    recovers(healthy.client, 5)  # no thread is still blocked
 
 
 def test_an_engine_that_is_gone(healthy):
     healthy.engine.stop()
     try:
-        got = healthy.service.ask()
-        refused(got, 503)
-        assert got.headers["retry-after"]
-        unready(healthy.service, "nobody answers")
+        is_down(healthy.client, "nobody answers")
     finally:
         healthy.engine.start()
-    recovers(healthy.service)
-    assert healthy.service.until(lambda: healthy.service.get("/readyz").status_code == 200, 10)
 
 
-@pytest.mark.parametrize(("mode", "status"), [("overloaded", 503), ("nonsense", 502)])
-def test_an_engine_that_answers_badly(healthy, mode, status):
-    healthy.engine.mode = mode
-    refused(healthy.service.ask(), status)
-    assert healthy.service.get("/telemetry/calls?limit=1").json()["calls"][0]["status"] == status
-
-
-def test_a_stream_that_breaks_ends_with_an_error_event(healthy):
-    healthy.engine.mode = "break"
-    got = healthy.service.ask(path="/query/stream")
-    assert got.status_code == 200
-    assert "event: retrieved" in got.text
-    assert got.text.rstrip().rsplit("\n\n", 1)[-1].startswith("event: error")
+def test_what_is_no_message_is_no_answer(healthy):
+    healthy.engine.mode = "nonsense"
+    assert ask(healthy.client).status_code == 502
+    assert healthy.client.get("/telemetry/calls?limit=1").json()["calls"][0]["status"] == 502
 
 
 def test_a_vector_store_that_is_gone_and_comes_back(healthy):
     healthy.chroma.stop()
     try:
-        got = healthy.service.ask()
-        refused(got, 503, "vector store")
-        assert got.headers["retry-after"]
-        unready(healthy.service, "vector store")
+        assert "vector store" in is_down(healthy.client, "vector store")
     finally:
         healthy.chroma.start()
-    recovers(healthy.service)
-    assert healthy.service.until(lambda: healthy.service.get("/readyz").status_code == 200, 10)

@@ -14,7 +14,9 @@ import pytest
 
 from step5_serving.telemetry.call import new_trace_id
 from step5_serving.telemetry.store import Store
-from tests.step5.faults_process import ASKED, Process
+from tests.conftest import for_long
+from tests.step5.faults_process import Process
+from tests.step5.service_parts import ASKED
 
 CLIENTS = 16
 
@@ -71,7 +73,7 @@ def killed(folder):
     return seen, rows
 
 
-@pytest.mark.parametrize("rounds", [1, pytest.param(20, marks=pytest.mark.real)])
+@pytest.mark.parametrize("rounds", [1, pytest.param(20, marks=for_long("20 rounds"))])
 def test_whatever_was_seen_has_its_row(tmp_path, rounds, record_property):
     answered = shown = broken_off = 0
     for number in range(rounds):
