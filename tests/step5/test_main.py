@@ -10,6 +10,7 @@ import typer
 
 from step5_serving.__main__ import app
 from step5_serving.api import server
+from step5_serving.cli import demo
 from tests.conftest import NO_NETWORK, ROOT
 
 COMMANDS = typer.main.get_command(app).commands
@@ -32,14 +33,6 @@ def bad(refused, monkeypatch):
 
 
 # --- help ---------------------------------------------------------------------------------------------
-
-
-def test_all_commands_are_there():
-    assert {"serve", "keys", "bench", "quantize", "replay", "compare", "report", "telemetry"} <= set(COMMANDS)
-    assert {"capacity", "demo"} <= set(COMMANDS)
-    assert set(COMMANDS["telemetry"].commands) == {"summary", "calls", "show", "prune"}
-    assert set(COMMANDS["evaluation"].commands) == {"errors"}
-    assert set(COMMANDS["keys"].commands) == {"add", "list", "remove"}
 
 
 @pytest.mark.parametrize("path", [path for path, _ in groups()], ids=" ".join)
@@ -120,20 +113,14 @@ def test_after_an_error_the_port_is_free(bad):
 # --- the demo -----------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def tiny_models(monkeypatch):
-    """What the command starts finds this code, not an installed copy of it."""
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), NO_NETWORK]))
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-
-
 @pytest.mark.slow
-def test_the_demo_starts_asks_looks_and_stops(command, tiny_models, tmp_path):
-    resource = pytest.importorskip("resource")
+def test_the_demo_starts_asks_looks_and_stops(command, monkeypatch, tmp_path):
+    """With an engine that needs no model; `shared demo --smoke` has the tiny one."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), NO_NETWORK]))  # it starts this tree's code
+    serving = demo.serving
+    monkeypatch.setattr(demo, "serving", lambda folder, _flags: serving(folder, ["--engine", "scripted"]))
     others = psutil.Process().children(recursive=True)
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     got = command("step5_serving", "demo", "--smoke", "--json")
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert got.code == 0, got
     facts = json.loads(got.out)
     assert facts["command"] == "step5_serving demo"
@@ -150,6 +137,3 @@ def test_the_demo_starts_asks_looks_and_stops(command, tiny_models, tmp_path):
     left = {*psutil.Process().children(recursive=True)} - {*others}
     assert [each.cmdline() for each in left] == []
     assert list(tmp_path.iterdir()) == []
-    # Not by the clock: others may be using the machine.
-    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    assert used < 60
