@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from classroom.handout import excerpts
+from shared.report import demo
 
 ROOT = Path(__file__).parents[1]
 CHAPTERS = sorted(ROOT.glob("step*/lessons/*.md"))
@@ -86,15 +87,25 @@ class Example:
 
     def run(self, folder: Path) -> subprocess.CompletedProcess[str]:
         """Run it as a reader would, in `folder`; `python` is this interpreter."""
-        return subprocess.run(
-            [sys.executable, "-m", *self.arguments],
-            stdin=subprocess.DEVNULL,  # a chat ends at once
-            capture_output=True,
-            text=True,
-            cwd=folder,
-            env={**os.environ, **self.settings},
-            timeout=LONGEST,
-        )
+        with tempfile.TemporaryDirectory() as outputs:
+            out, err = Path(outputs, "out"), Path(outputs, "err")
+            process = demo.context().Process(
+                target=_run, args=(self.arguments, self.settings, folder, out, err)
+            )
+            process.start()
+            process.join(LONGEST)
+            if process.exitcode is None:
+                process.kill()
+                raise TimeoutError(f"{self.command}: longer than {LONGEST} s")
+            texts = [path.read_text(encoding="utf-8") for path in (out, err)]
+        return subprocess.CompletedProcess(self.arguments, process.exitcode, *texts)
+
+
+def _run(arguments: list[str], settings: dict[str, str], folder: Path, *outputs: Path) -> None:
+    """Run a module in this process; what it and its children print goes to two files."""
+    for stream, path in enumerate(outputs, 1):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), stream)
+    demo.run_module(arguments, settings, folder)
 
 
 def examples(text: str, in_chapters: bool = False) -> list[Example]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from shared.steps import steps
 
 if TYPE_CHECKING:
+    from multiprocessing.context import ForkServerContext, SpawnContext
     from multiprocessing.process import BaseProcess
 
     from rich.console import Console
@@ -36,12 +37,7 @@ class Run:
 
 
 def run_all(folder: Path, console: Console, *, smoke: bool = False) -> list[Run]:
-    """Run every step's demo commands. A failing command doesn't stop the others, Ctrl-C does.
-
-    On Linux, commands are forks of a process that has already imported the large libraries.
-    """
-    context = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
-    context.set_forkserver_preload(PRELOAD)
+    """Run every step's demo commands. A failing command doesn't stop the others, Ctrl-C does."""
     runs: list[Run] = []
     for step in steps():
         for entry in step.demo():
@@ -50,7 +46,8 @@ def run_all(folder: Path, console: Console, *, smoke: bool = False) -> list[Run]
             console.print(f"$ python -m {step.package} {shlex.join(args)}", style="dim")
             sys.stdout.flush()
             began = time.time()
-            process = context.Process(target=_command, args=(step.package, args, folder, Path.cwd()))
+            settings = {"ROADMAP_REPORTS_DIR": str(folder)}
+            process = context().Process(target=run_module, args=([step.package, *args], settings, Path.cwd()))
             process.start()
             exit_code = _wait(process)
             records = (folder / step.package).glob("*.json")
@@ -62,12 +59,19 @@ def run_all(folder: Path, console: Console, *, smoke: bool = False) -> list[Run]
     return runs
 
 
-def _command(package: str, args: list[str], folder: Path, cwd: Path) -> None:
-    """Run `python -m package args` in this process."""
-    os.chdir(cwd)
-    os.environ["ROADMAP_REPORTS_DIR"] = str(folder)
-    sys.argv = [package, *args]
-    runpy.run_module(package, run_name="__main__", alter_sys=True)
+def context() -> ForkServerContext | SpawnContext:
+    """Starts processes; on Linux as forks of one that has already imported the large libraries."""
+    made = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
+    made.set_forkserver_preload(PRELOAD)
+    return made
+
+
+def run_module(arguments: list[str], settings: dict[str, str], folder: Path) -> None:
+    """Run `python -m arguments` in this process, in a folder and with these environment variables."""
+    os.chdir(folder)
+    os.environ.update(settings)
+    sys.argv = arguments
+    runpy.run_module(arguments[0], run_name="__main__", alter_sys=True)
 
 
 def _wait(process: BaseProcess) -> int:
