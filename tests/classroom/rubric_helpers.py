@@ -1,12 +1,11 @@
 """Run a step's rubric against the reference, and against submissions that are wrong in a known way.
 
     rrf = "step3_rag.retrieve.fuse:rrf"
-    of_reference("step3")                                     the reference, in a worker of its own
     of_learner("step3")                                       its public tests, as they run in a starter
     of_wrong("step3", {rrf: from_rank_0}, "3.1")              a function in the place of the right one
     lost("step3", (rrf, "ranked(scores), 1", "ranked(scores), 0"))       10: the points of its exercise
 
-The first three give the outcomes (see grading/runner.py) by the name of the test. A wrong function stands in
+The first two give the outcomes (see grading/runner.py) by the name of the test. A wrong function stands in
 for the right one wherever a step, `shared` or a driver holds it, as in a real submission, but only while the
 submission is called: the reference that it is compared with stays right. `Class.method` may be replaced, too,
 and so may a constant. A change is a function by its target, or target, old and new text of its source.
@@ -32,7 +31,6 @@ from typing import Any
 from classroom.assignment.rubric import Mark, rubric_tests
 from classroom.assignment.spec import assignment
 from classroom.grading.calls import Request, find, outcome
-from classroom.grading.remote import Remote
 from classroom.grading.runner import TestOutcome, run_tests
 from classroom.grading.submission import Here, Local, Made, Submission
 from classroom.isolation.place import worker_command
@@ -201,15 +199,6 @@ def stubs(step: str, ids: Container[str]) -> dict[str, Any]:
             stub = not_attempted(id)
             made[target] = property(stub) if isinstance(find(target), property) else stub
     return made
-
-
-def of_reference(step: str, tree: Path = ROOT) -> Outcomes:
-    """All tests of a step against a tree, by default this repository, in a plain worker."""
-    remote = Remote(start=lambda: Plain(tree))
-    try:
-        return run(step, lambda _mark: remote)
-    finally:
-        remote.close()
 
 
 def of_wrong(step: str, wrong: Wrong, only: str | None = None) -> Outcomes:

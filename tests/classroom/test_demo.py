@@ -17,12 +17,11 @@ from classroom.demo.samples import LEARNERS, files_of, hand_in
 from classroom.gradebook import grade_class as class_run
 from classroom.grading import grade as grading
 from classroom.grading.runner import run_tests
-from classroom.grading.tree import laid_out
 from classroom.handout.starter import MANIFEST
 from classroom.isolation import place
 from classroom.isolation.stops import ALL, STOPS, open_at
 from shared.errors import UserError
-from tests.classroom.rubric_helpers import Patched, of_reference
+from tests.classroom.rubric_helpers import Patched, Plain
 from tests.classroom.workers import rubric_of
 from tests.conftest import ROOT
 
@@ -36,27 +35,17 @@ json.dump(FULL.to_dict(), open(sys.argv[1], "w"))
 """
 
 
-def by_exercise(outcomes):
-    points = {}
-    for each in outcomes.values():
-        points[each.mark.id] = points.get(each.mark.id, 0) + each.score
-    return points
-
-
-def on_their_code(learner):
-    """The tests on a learner's files, without a sandbox: all but Eve's are harmless."""
-    with laid_out(A, files_of(learner, A.files)) as tree:
-        return of_reference("step3", tree=tree)
-
-
-def test_bela_and_dora_get_their_points():
-    outcomes = on_their_code(BELA)
-    assert by_exercise(outcomes) == {"3.1": 10, "3.2": 6, "3.3": 15, "3.4": 15, "3.5": 0, "3.6": 0, "3.7": 0}
-    assert outcomes["test_ndcg_of_grades_cut_at_k"].status == "failed"
-    assert {each.status for each in outcomes.values() if each.mark.id == "3.5"} == {"not attempted"}
-    outcomes = on_their_code(DORA)  # she loses one file and no other
-    assert by_exercise(outcomes) == {"3.1": 10, "3.2": 0, "3.3": 15, "3.4": 0, "3.5": 0, "3.6": 5, "3.7": 0}
-    assert all("SyntaxError" in each.cause for each in outcomes.values() if each.mark.id == "3.2")
+def test_bela_and_dora_get_their_points(tmp_path):
+    """Without a sandbox: all but Eve are harmless."""
+    bela, dora = (
+        grading.grade(hand_in(each, files_of(each, A.files), tmp_path), "step3", 1, open_worker=Plain).items
+        for each in (BELA, DORA)
+    )
+    assert [item.score for item in bela] == [10, 6, 15, 15, 0, 0, 0]
+    assert {test.name: test.status for test in bela[1].tests}["test_ndcg_of_grades_cut_at_k"] == "failed"
+    assert bela[4].status == "not attempted"
+    assert [item.score for item in dora] == [10, 0, 15, 0, 0, 5, 0]  # she loses one file and no other
+    assert all("SyntaxError" in test.cause for test in dora[1].tests)
 
 
 def test_eve_gets_nothing_in_a_sandbox(tmp_path, monkeypatch):
