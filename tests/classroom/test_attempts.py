@@ -1,18 +1,17 @@
 """Who handed in which attempt, when, and whether that was late."""
 
-import os
-import tarfile
 import time
-import zipfile
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
+from classroom.demo.samples import Learner, hand_in
 from classroom.gradebook import attempts, deadline
 from classroom.gradebook.attempts import find
 from classroom.intake.take import take
 from shared.errors import UserError
 
+KINDS = {"/": "", ".zip": "zip", ".tar.gz": "gztar"}
 NOON = datetime(2025, 11, 30, 12, 0, 0, tzinfo=UTC)
 
 
@@ -21,19 +20,10 @@ def laid(folder, *names, when=NOON):
     for name in names:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        if name.endswith("/"):
-            (path / "step3_rag" / "retrieve").mkdir(parents=True)
-            file = path / "step3_rag" / "retrieve" / "fuse.py"
-            file.write_text("x = 1")
-            os.utime(file, (when.timestamp(), when.timestamp()))
-        elif name.endswith(".zip"):
-            with zipfile.ZipFile(path, "w") as archive:
-                archive.writestr(zipfile.ZipInfo("fuse.py", when.astimezone().timetuple()[:6]), "x = 1")
-        elif name.endswith(".tar.gz"):
-            with tarfile.open(path, "w:gz") as archive:
-                info = tarfile.TarInfo("fuse.py")
-                info.mtime = int(when.timestamp())
-                archive.addfile(info)
+        ending = next((each for each in KINDS if name.endswith(each)), "")
+        if ending:
+            learner = Learner(name.removesuffix(ending), "", KINDS[ending], when.isoformat(), None)
+            hand_in(learner, {"step3_rag/retrieve/fuse.py": b"x = 1"}, folder)
         else:
             path.write_text("no submission")
     return folder

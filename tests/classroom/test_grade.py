@@ -2,7 +2,6 @@
 
 import json
 import time
-from types import SimpleNamespace
 
 import pytest
 
@@ -187,20 +186,20 @@ def graded_command(graded, monkeypatch, tmp_path, command):
         monkeypatch.setattr(grading, "grade", lambda *_, **__: result)
         return command("classroom", "grade", str(tmp_path / "ada"), "--step", "step3", *args)
 
-    return SimpleNamespace(run=run, result=result)
+    return run
 
 
 def test_the_command_shows_and_writes(graded_command, tmp_path):
-    got = graded_command.run()
+    got = graded_command()
     assert got.code == 0
     assert "ada: 15 of 15 points" in got.out
     assert "NOT SAFE" in got.out
-    assert json.loads(graded_command.run("--json").out)["score"] == 15
+    assert json.loads(graded_command("--json").out)["score"] == 15
     out = tmp_path / "result.json"
-    got = graded_command.run("--out", str(out))
+    got = graded_command("--out", str(out))
     assert got.out.endswith(f"written to {out}\n")
     assert json.loads(out.read_text())["schema"] == "classroom/result/v1"
-    graded_command.run("--out", str(tmp_path / "report.md"))
+    graded_command("--out", str(tmp_path / "report.md"))
     assert (tmp_path / "report.md").read_text().startswith("# step3")
 
 

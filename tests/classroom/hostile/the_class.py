@@ -54,13 +54,13 @@ class World:
 
     top: Path  # of this grader: everything that it makes
     listening: socket.socket
-    canaries: dict[str, Path]
+    canaries: list[Path]
     boxes: list[Box] = field(default_factory=list)
     token: str = field(default_factory=lambda: f"mark-{secrets.token_hex(6)}")
 
     def set_up(self, folder: Path) -> None:
         """Make canaries and another submission. All users may write to them: only a sandbox stops that."""
-        for path in (*self.canaries.values(), folder / "eve" / "fuse.py"):
+        for path in (*self.canaries, folder / "eve" / "fuse.py"):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(SECRET)
             path.chmod(0o666)
@@ -70,7 +70,7 @@ class World:
     def facts(self, folder: Path, name: str) -> dict[str, Any]:
         """All that an attacker may want to know."""
         return {
-            "canaries": [*map(str, self.canaries.values()), str(folder / "eve" / "fuse.py")],
+            "canaries": [*map(str, self.canaries), str(folder / "eve" / "fuse.py")],
             "grader": os.getpid(),
             "root": str(ROOT),
             "home": os.environ["HOME"],
@@ -81,7 +81,7 @@ class World:
 
     def state(self, folder: Path) -> dict[str, str]:
         """What must not change: canaries and the files beside them, the submission, the repository's step."""
-        roots = [folder, *{path.parent for path in self.canaries.values()}]
+        roots = [folder, *{path.parent for path in self.canaries}]
         paths = {each for root in roots for each in (root, *root.rglob("*"))}
         paths |= {*(ROOT / "step3_rag").glob("*.py"), *(ROOT / "classroom" / "rubrics").glob("*.py")}
         return {str(path): _told(path) for path in paths}
@@ -116,13 +116,10 @@ def _told(path: Path) -> str:
         facts = path.lstat()
     except OSError as error:
         return type(error).__name__
-    content = b""
-    if stat.S_ISREG(facts.st_mode):
-        content = path.read_bytes()
-    elif stat.S_ISLNK(facts.st_mode):
-        content = os.fsencode(os.readlink(path))  # noqa: PTH115
-    changed = facts.st_mtime_ns if stat.S_ISREG(facts.st_mode) else 0
-    return f"{facts.st_mode:o} {facts.st_uid} {changed} {hashlib.sha256(content).hexdigest()[:16]}"
+    is_file = stat.S_ISREG(facts.st_mode)
+    link = os.readlink(path) if stat.S_ISLNK(facts.st_mode) else ""  # noqa: PTH115
+    content = hashlib.sha256(path.read_bytes()).hexdigest()[:16] if is_file else link
+    return f"{facts.st_mode:o} {facts.st_uid} {facts.st_mtime_ns if is_file else 0} {content}"
 
 
 @contextlib.contextmanager
@@ -136,11 +133,7 @@ def world() -> Iterator[World]:
         stack.callback(shutil.rmtree, in_repository, ignore_errors=True)
         for folder in (home / ".ssh", in_repository, top / "tmp", top / "work", top / "beside"):
             folder.mkdir(parents=True)
-        canaries = {
-            "home": home / ".ssh" / "id_ed25519",
-            "repository": in_repository / "canary",
-            "tmp": top / "beside" / "canary",
-        }
+        canaries = [home / ".ssh" / "id_ed25519", in_repository / "canary", top / "beside" / "canary"]
         for folder in (top, home, top / "tmp", top / "work"):
             folder.chmod(0o777)
         os.environ.update(HOME=str(home), TMPDIR=str(top / "tmp"), ANTHROPIC_API_KEY=SECRET)
