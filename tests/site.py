@@ -30,14 +30,6 @@ SECTIONS = {
     "5 Serving": "step5_serving",
 }
 MORE = ["GLOSSARY.md", "classroom/README.md", "CONTRIBUTING.md", "CHANGELOG.md"]
-LANGUAGES = {
-    ".py": "python",
-    ".toml": "toml",
-    ".yaml": "yaml",
-    ".yml": "yaml",
-    ".json": "json",
-    ".html": "html",
-}
 LONGEST = 300  # lines of a linked file that its page shows
 MERMAID = "mermaid@12"  # as Zensical's theme expects
 SCRIPT = "assets/mermaid.min.js"
@@ -146,8 +138,7 @@ def code(source: Path, root: Path) -> str:
     lines = source.read_text(encoding="utf-8", errors="replace").splitlines()
     more = f"\n{len(lines) - LONGEST} more lines are in the file.\n" if len(lines) > LONGEST else ""
     shown = "\n".join(lines[:LONGEST])
-    language = LANGUAGES.get(source.suffix, "text")
-    return f"# {source.relative_to(root).as_posix()}\n\n`````{language}\n{shown}\n`````\n{more}"
+    return f"# {source.relative_to(root).as_posix()}\n\n`````{source.suffix[1:]}\n{shown}\n`````\n{more}"
 
 
 def listing(folder: Path, root: Path) -> str:
@@ -167,45 +158,34 @@ def title(page: Path) -> str:
 
 def settings(root: Path) -> str:
     """Zensical's configuration: navigation from the files, light and dark, nothing from other hosts."""
-    sections: list[dict[str, object]] = [{"Start": "index.md"}]
+    nav: list[dict[str, object]] = [{"Start": "index.md"}]
     for name, folder in SECTIONS.items():
-        entries = [page_of(each, root).as_posix() for each in chapters(root / folder)]
-        titles = ["Overview", *(title(each) for each in chapters(root / folder)[1:])]
-        sections.append({name: [{key: page} for key, page in zip(titles, entries, strict=True)]})
+        overview, *rest = chapters(root / folder)
+        entries = {"Overview": overview, **{title(each): each for each in rest}}
+        nav.append({name: [{key: page_of(each, root).as_posix()} for key, each in entries.items()]})
     more = [root / each for each in MORE if (root / each).exists()]
-    sections += [{title(each): page_of(each, root).as_posix()} for each in more]
-    nav = ",\n  ".join(_inline(each) for each in sections)
-    palettes = "".join(
-        f'\n[[project.theme.palette]]\nmedia = "(prefers-color-scheme: {media})"\nscheme = "{scheme}"\n'
-        f'toggle.icon = "lucide/{icon}"\ntoggle.name = "{name}"\n'
-        for media, scheme, icon, name in (
-            ("light", "default", "sun", "Dark mode"),
-            ("dark", "slate", "moon", "Light mode"),
-        )
-    )
-    return f"""[project]
-site_name = "The LLM-engineer roadmap"
-docs_dir = "pages"
-site_dir = "site"
-use_directory_urls = false
-extra_javascript = ["{SCRIPT}"]
-nav = [
-  {nav},
-]
-
-[project.theme]
-font = false
-features = ["navigation.footer", "navigation.indexes", "content.code.copy", "search.highlight"]
-{palettes}"""
+    nav += [{title(each): page_of(each, root).as_posix()} for each in more]
+    project = {
+        "site_name": "The LLM-engineer roadmap",
+        "docs_dir": "pages",
+        "site_dir": "site",
+        "use_directory_urls": False,
+        "extra_javascript": [SCRIPT],
+        "nav": nav,
+        "theme": {
+            "font": False,
+            "features": ["navigation.footer", "navigation.indexes", "content.code.copy", "search.highlight"],
+            "palette": [palette("light", "default", "sun"), palette("dark", "slate", "moon")],
+        },
+    }
+    inline = json.dumps(project, separators=(", ", " = "), ensure_ascii=False)  # JSON's values are TOML's
+    return f"project = {inline}\n"
 
 
-def _inline(value: object) -> str:
-    """A value as inline TOML."""
-    if isinstance(value, dict):
-        return "{ " + ", ".join(f"{json.dumps(key)} = {_inline(each)}" for key, each in value.items()) + " }"
-    if isinstance(value, list):
-        return "[" + ", ".join(_inline(each) for each in value) + "]"
-    return json.dumps(value)
+def palette(media: str, scheme: str, icon: str) -> dict[str, object]:
+    """The colours for people who prefer a light or a dark page, and the button that leads to the others."""
+    toggle = {"icon": f"lucide/{icon}", "name": "Dark mode" if media == "light" else "Light mode"}
+    return {"media": f"(prefers-color-scheme: {media})", "scheme": scheme, "toggle": toggle}
 
 
 if __name__ == "__main__":
