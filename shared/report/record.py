@@ -33,12 +33,13 @@ def record(facts: dict[str, Any]) -> None:
     """
     from shared.config import load_settings  # imports pydantic, which --help does without
 
+    package, name = facts["command"].split(" ")
+    headline = facts["headline"]
     folder = load_settings().reports_dir
     if folder is None:
         return
     from shared import hardware
 
-    package, name = facts["command"].split(" ")
     question, picture = facts.get("question"), facts.get("picture")
     suffix = f"-{hashlib.sha256(question.encode()).hexdigest()[:8]}" if question else ""
     path = ensure_writable(folder / package / f"{name}{suffix}.json")
@@ -46,7 +47,7 @@ def record(facts: dict[str, Any]) -> None:
         "package": package,
         "name": name,
         "command": shlex.join(["python", "-m", package, *sys.argv[1:]]),
-        "headline": facts["headline"],
+        "headline": headline,
         "seconds": round(time.time() - psutil.Process().create_time(), 1),
         "machine": hardware.describe(),
         "picture": os.path.relpath(picture, path.parent) if picture else None,

@@ -58,11 +58,6 @@ def test_a_full_disk_ends_in_one_line():
     assert (got.returncode, got.stderr) == (2, "error: No space left on device\n")
 
 
-@pytest.mark.parametrize("args", [["nonsense"], ["demo", "--smok"]])
-def test_typos_end_in_one_line(refused, args):
-    assert "--help" in refused("shared", *args)
-
-
 @pytest.fixture
 def app():
     """An app whose command `ask` may be left out."""
@@ -89,7 +84,8 @@ def app():
         ([], "ask nothing False\n", ""),
         (["Is it hot?"], "ask Is it hot? False\n", ""),
         (["--loud", "hot\udcff"], "ask hot? True\n", ""),
-        (["serch"], "", "error: No such command 'serch'."),
+        (["serch"], "", "error: No such command 'serch'. Did you mean 'search'? (see app --help)\n"),
+        (["search", "x", "--lod"], "", "error: No such option: --lod (see app --help)\n"),
         (["search", "x"], "", "error: no_such_package is not installed: run pip install"),
         (["search", "shut"], "", "error: a.md: Permission denied\n"),
         (["search", "offline"], "", "error: the API can't be reached (no connection): is it running"),
@@ -193,17 +189,11 @@ def test_the_demo_fills_the_page_and_stops_at_ctrl_c_only(command, monkeypatch, 
 
 
 @pytest.mark.real
-@pytest.mark.parametrize(
-    "flags", [["--smoke"], pytest.param([], marks=for_long("the whole demo takes five minutes"))]
-)
-def test_the_demo_runs_every_step(tmp_path, flags):
+@for_long("five minutes, and each command has tests of its own")
+def test_the_demo_runs_every_step(tmp_path):
     """What `make demo` runs after its set-up."""
-    got = subprocess.run(
-        [sys.executable, "-m", "shared", "demo", "--out", "out", *flags],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-    )
+    args = [sys.executable, "-m", "shared", "demo", "--out", "out"]
+    got = subprocess.run(args, capture_output=True, text=True)
     assert got.returncode == 0, got.stdout + got.stderr
     table = got.stdout[got.stdout.index("what ran") :]
     titles = [run["title"] for step in steps.steps() for run in step.demo()]
