@@ -1,12 +1,7 @@
-"""Stand-ins at the edge of the network: wheels for pip to find on disk, and a hub on loopback."""
+"""Wheels for pip to find on disk, in place of PyPI."""
 
 import hashlib
-import http.server
-import json
-import threading
 import zipfile
-from contextlib import contextmanager
-from urllib.parse import unquote
 
 from shared.catalog import Hub, ModelSpec, Wheel
 
@@ -46,57 +41,3 @@ def main():
     print(weights.ensure("fake"))
 run(app, "child", [])
 """
-
-
-@contextmanager
-def hub_on_loopback(repo, files, sent=None):
-    """A server that answers the hub's calls for one repository (name -> bytes); yields its address.
-
-    `sent`: it closes the connection after so many bytes of a file, whatever it promised.
-    """
-    commit = "0" * 40
-    siblings = [{"rfilename": name} for name in files]
-    tree = [
-        {"type": "file", "path": name, "size": len(data), "oid": hashlib.sha1(data).hexdigest()}
-        for name, data in files.items()
-    ]
-    about = {
-        f"/api/models/{repo}/revision": {"id": repo, "sha": commit, "siblings": siblings},
-        f"/api/models/{repo}/tree": tree,
-    }
-
-    class Hub(http.server.BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self):
-            path = unquote(self.path.split("?")[0])
-            file = files.get(path.removeprefix(f"/{repo}/resolve/{commit}/"))
-            answer = next((each for start, each in about.items() if path.startswith(start)), None)
-            if file is not None:
-                self.reply(200, file, ETag=f'"{hashlib.sha1(file).hexdigest()}"', X_Repo_Commit=commit)
-            elif answer is not None:
-                self.reply(200, json.dumps(answer).encode(), Content_Type="application/json")
-            else:
-                self.reply(404, b"", X_Error_Code="RepoNotFound")
-
-        do_HEAD = do_GET
-
-        def reply(self, status, content, **headers):
-            self.send_response(status)
-            for name, value in {"Content-Length": str(len(content)), **headers}.items():
-                self.send_header(name.replace("_", "-"), value)
-            self.end_headers()
-            self.close_connection = sent is not None and "ETag" in headers
-            if self.command == "GET":
-                self.wfile.write(content[:sent] if self.close_connection else content)
-
-        def log_message(self, *args):
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
