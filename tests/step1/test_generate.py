@@ -1,8 +1,8 @@
 import json
 import os
-import signal
 import subprocess
 import sys
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -138,16 +138,13 @@ def test_the_command_prints_text_and_counts_or_json(command):
     assert facts["input_tokens"] + facts["output_tokens"] <= 2048  # it ends where the context ends
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is sent in another way there")
-def test_ctrl_c_in_the_terminal_keeps_the_text_and_ends_cleanly():
-    args = [sys.executable, "-u", "-m", "step1_foundations", "Hello", "--smoke", "--max-new-tokens", "2000"]
-    process = subprocess.Popen(args, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    first = process.stdout.read(20)  # it writes
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert err.decode().split() == ["stopped"]
-    assert "stopped by Ctrl-C" in (first + out).decode()
+def test_ctrl_c_keeps_the_text_and_ends_cleanly(command, monkeypatch):
+    pressed = Mock(side_effect=[41, 42, 43, KeyboardInterrupt])
+    monkeypatch.setattr("step1_foundations.generate.choose", pressed)
+    got = command("step1_foundations", "Hello", "--smoke")
+    assert (got.code, got.err) == (130, "\nstopped\n")
+    assert got.out.startswith(models.load_tokenizer("tiny").decode([41, 42, 43]))
+    assert "stopped by Ctrl-C" in got.out
 
 
 @pytest.mark.real

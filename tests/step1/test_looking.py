@@ -163,8 +163,9 @@ def test_weights_look_back_only_and_add_up_to_1(command):
 # --- block and logit lens ---------------------------------------------------------------------------------
 
 
-def test_the_block_by_hand_is_the_models_own(command):
-    facts = facts_of(command, "block", TEXT)
+@pytest.mark.parametrize("text", [TEXT * 10, "猫睡在温暖的屋顶上", "a"])
+def test_the_block_by_hand_is_the_models_own(command, text):
+    facts = facts_of(command, "block", text)
     assert facts["matches"]
     assert max(*facts["blocks"], facts["logits"]) < 1e-5
     assert len(facts["blocks"]) == 2
@@ -243,11 +244,3 @@ def test_the_stream_ends_in_the_logits_and_the_lens_reads_them(command, monkeypa
 def test_wordpiece_tokens_are_shown_without_their_markers():
     pieces = tokens.split(models.load_tokenizer(load_settings().embedder), "straße unaffable")
     assert not any(token.piece.startswith(("#", "\\x")) for token in pieces)
-
-
-@pytest.mark.real
-@pytest.mark.parametrize("text", [TEXT * 10, "猫睡在温暖的屋顶上", "a"])
-def test_real_blocks_are_the_models_own(command, text):
-    facts = json.loads(command("step1_foundations", "block", text, "--json").out)
-    assert facts["matches"]
-    assert len(facts["blocks"]) == 30
