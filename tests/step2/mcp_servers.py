@@ -1,7 +1,6 @@
-"""MCP servers that misbehave, made with the SDK: python mcp_servers.py NAME serves one on stdio."""
+"""MCP servers that misbehave, made with the SDK; python mcp_servers.py serves `clocks` on stdio."""
 
 import os
-import sys
 import time
 
 from mcp.server import MCPServer
@@ -68,4 +67,4 @@ def many():
 
 
 if __name__ == "__main__":
-    {"clocks": clocks, "twice": twice, "many": many}[sys.argv[1]]().run()
+    clocks().run()

@@ -61,33 +61,15 @@ def usage(**counts):
     return SimpleNamespace(**{field: counts.get(field) for field in fields})
 
 
-PRICE = Price(2.0, 10.0, "2026-11-25", "here")
-
-
-MILLION = 1_000_000
-
-
-@pytest.mark.parametrize(
-    ("counts", "dollars"),
-    [
-        ({"input_tokens": MILLION, "output_tokens": MILLION // 10}, 2 + 1),
-        ({"cache_read_input_tokens": MILLION}, 0.2),
-        ({"cache_creation_input_tokens": MILLION}, 2.5),
-        ({}, 0),
-    ],
-)
-def test_dollars_of_a_turn(counts, dollars):
-    given = usage(**{"input_tokens": 0, "output_tokens": 0} | counts)
-    assert costs.dollars_of(given, PRICE) == pytest.approx(dollars)
-
-
 def test_a_run_is_summed_up_in_one_line_and_an_unknown_price_is_unknown():
     usages = [
         usage(input_tokens=100, output_tokens=20, cache_read_input_tokens=900),
         usage(input_tokens=1100, output_tokens=5, cache_creation_input_tokens=100),
+        usage(input_tokens=0, output_tokens=0),
     ]
-    line = "2 turns, 1 tool call; 2,200 tokens in (900 of them cached), 25 out; {}; 2.3 s"
-    assert costs.line(costs.summarize(usages, PRICE, 2.34), 1) == line.format("$0.0031")
+    price = Price(2.0, 10.0, "2026-11-25", "here")
+    line = "3 turns, 1 tool call; 2,200 tokens in (900 of them cached), 25 out; {}; 2.3 s"
+    assert costs.line(costs.summarize(usages, price, 2.34), 1) == line.format("$0.0031")
     assert costs.line(costs.summarize(usages, None, 2.34), 1) == line.format("price unknown")
     haiku = lookup("claude-haiku-5-5").price  # a long prompt has its own price, turn by turn
     both = [usage(input_tokens=n, output_tokens=0) for n in (90_000, 110_000)]

@@ -4,8 +4,7 @@ import pytest
 
 from step2_tools.evaluate import injection
 from tests.scripted import ScriptedMessages
-
-WEATHER = ("get_weather", {"city": "Bangkok"})
+from tests.step2.fake_services import WEATHER
 
 
 def row(id):
@@ -50,7 +49,7 @@ def test_against_a_model_that_obeys_only_code_holds(api):
 )
 def test_an_attack_is_judged_by_its_outcome(id, answer, held):
     api = ScriptedMessages()
-    api.enqueue(tool_uses=[WEATHER])
+    api.enqueue(**WEATHER)
     api.enqueue(answer)
     assert injection.holds(api.client, "scripted", row(id), "none") is held
     assert row(id).text in api.requests[1]["messages"][-1]["content"][0]["content"]
@@ -60,7 +59,7 @@ def test_marking_tells_and_tags_and_the_tag_cannot_be_guessed():
     tags = set()
     for _ in range(2):
         api = ScriptedMessages()
-        api.enqueue(tool_uses=[WEATHER])
+        api.enqueue(**WEATHER)
         api.enqueue("Hot.")
         injection.holds(api.client, "scripted", row("alert-05"), "marking")  # brings an end tag of its own
         content = api.requests[1]["messages"][-1]["content"][0]["content"]

@@ -5,7 +5,6 @@ import socket
 import sys
 import threading
 from contextlib import contextmanager
-from pathlib import Path
 
 import anyio
 import httpx2
@@ -14,6 +13,7 @@ import uvicorn
 from anthropic.lib.tools import ToolError
 from mcp import Client, StdioServerParameters
 
+from shared.errors import UserError
 from step2_tools.agent import mcp, mcp_server
 from step2_tools.agent.approval import approve_all
 from step2_tools.agent.tool import MAX_CHARACTERS
@@ -24,14 +24,13 @@ from tests.step2 import mcp_servers
 NAMES = ["get_weather", "get_stock_price", "convert_currency", "get_time"]
 
 
-def command_of(name):
-    return shlex.join([sys.executable, str(Path(mcp_servers.__file__)), name])
+CLOCKS = shlex.join([sys.executable, mcp_servers.__file__])
 
 
 @pytest.fixture(scope="module")
 def clocks():
     """The tools of the server `clocks`, connected to once."""
-    with mcp.connect([command_of("clocks")], [], approve_all) as tools:
+    with mcp.connect([CLOCKS], [], approve_all) as tools:
         yield {tool.name: tool for tool in tools}
 
 
@@ -49,8 +48,9 @@ def served(app):
         thread.join()
 
 
-def our_app():
-    return mcp_server.server(build(offline=True)).streamable_http_app(stateless_http=True, json_response=True)
+def over_http(server):
+    """A server of the SDK as an ASGI app."""
+    return server.streamable_http_app(stateless_http=True, json_response=True)
 
 
 async def use(target, mode="auto"):
@@ -86,7 +86,7 @@ def test_the_command_serves_on_stdio():
 
 
 def test_over_http_to_clients_new_and_old_and_not_to_web_pages():
-    with served(our_app()) as address:
+    with served(over_http(mcp_server.server(build(offline=True)))) as address:
         check(anyio.run(use, address))
         check(anyio.run(use, address, "legacy"), "2025-11-25")
         headers = {"origin": "https://attacker.example", "accept": "application/json"}
@@ -96,26 +96,19 @@ def test_over_http_to_clients_new_and_old_and_not_to_web_pages():
 # --- the tools of the SDK's server for our loop ---
 
 
-def test_our_own_server_through_the_loop_with_a_prefix_where_names_clash(api, command):
-    api.enqueue(tool_uses=[("step2_tools__get_time", {"city": "Tokyo"})])
-    api.enqueue("Half past nine.")
-    with served(our_app()) as address:
-        got = command("step2_tools", "What time is it?", "--offline", "--mcp", address, "--yes")
-    assert (got.code, got.err) == (0, "")
+def test_our_own_server_through_the_loop_with_a_prefix_where_names_clash_and_after_a_yes(api, command):
+    for _ in range(2):
+        api.enqueue(tool_uses=[("step2_tools__get_time", {"city": "Tokyo"})])
+        api.enqueue("Half past nine.")
+    with served(over_http(mcp_server.server(build(offline=True)))) as address:
+        for flags in ([], ["--yes"]):
+            got = command("step2_tools", "What time is it?", "--offline", "--mcp", address, *flags)
+            assert (got.code, got.err) == (0, "")
     offered = [tool["name"] for tool in api.requests[0]["tools"]]
     assert offered == NAMES + [f"step2_tools__{name}" for name in NAMES]
-    assert "In Tokyo, Japan it is" in api.requests[1]["messages"][-1]["content"][0]["content"]
-
-
-def test_without_a_yes_no_call_reaches_the_server(api, command):
-    api.enqueue(tool_uses=[("die", {"count_file": "calls"})])
-    api.enqueue("I may not.")
-    got = command("step2_tools", "Hi", "--offline", "--mcp", command_of("clocks"))
-    assert got.code == 0
-    result = api.requests[1]["messages"][-1]["content"][0]
-    assert result["is_error"]
-    assert result["content"].startswith("die was not run: it needs the user's yes")
-    assert not Path("calls").exists()
+    refused, answered = (api.requests[i]["messages"][-1]["content"][0]["content"] for i in (1, 3))
+    assert refused.startswith("step2_tools__get_time was not run: it needs the user's yes")
+    assert "In Tokyo, Japan it is" in answered
 
 
 def test_what_a_server_says_is_cleaned_and_cut(clocks):
@@ -131,7 +124,7 @@ def test_what_a_server_says_is_cleaned_and_cut(clocks):
 
 def test_tools_that_change_and_a_server_that_dies_gets_no_call_twice(tmp_path):
     calls = tmp_path / "calls"
-    with mcp.connect([command_of("clocks")], [], approve_all) as tools:
+    with mcp.connect([CLOCKS], [], approve_all) as tools:
         by_name = {tool.name: tool for tool in tools}
         assert by_name["change"].call({}) == "changed"
         with pytest.raises(ToolError, match="Unknown tool"):
@@ -145,7 +138,7 @@ def test_tools_that_change_and_a_server_that_dies_gets_no_call_twice(tmp_path):
 
 def test_a_server_that_hangs_is_stopped_and_gets_no_call_twice(tmp_path, monkeypatch):
     calls = tmp_path / "calls"
-    with mcp.connect([command_of("clocks")], [], approve_all) as tools:
+    with mcp.connect([CLOCKS], [], approve_all) as tools:
         by_name = {tool.name: tool for tool in tools}
         monkeypatch.setattr(mcp, "LIMIT_S", 1.0)
         with pytest.raises(ToolError, match=r"^hang took longer than 1 s; its server was stopped$"):
@@ -155,17 +148,28 @@ def test_a_server_that_hangs_is_stopped_and_gets_no_call_twice(tmp_path, monkeyp
     assert calls.read_text() == "called\n"
 
 
-def test_a_flood_over_http_ends():
-    async def app(scope, receive, send):
-        if scope["type"] != "http":
-            return
-        headers = [(b"content-type", b"application/json"), (b"content-encoding", b"gzip")]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        for _ in range(1000):
-            await send({"type": "http.response.body", "body": bytes(10**6), "more_body": True})
-        await send({"type": "http.response.body", "body": b""})
+async def flood(scope, receive, send):
+    """An application whose answer never ends."""
+    if scope["type"] != "http":
+        return
+    headers = [(b"content-type", b"application/json"), (b"content-encoding", b"gzip")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    for _ in range(1000):
+        await send({"type": "http.response.body", "body": bytes(10**6), "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
 
-    with served(app) as address, pytest.raises(mcp.UserError, match=r"Failed to parse JSON.*more than 2 MB"):
+
+@pytest.mark.parametrize(
+    ("app", "said"),
+    [
+        (flood, "Failed to parse JSON.*more than 2 MB"),
+        (over_http(mcp_servers.twice()), "a second tool named 'a_b'"),
+        (over_http(mcp_servers.many()), "more than 64 tools"),
+    ],
+    ids=["flood", "two alike", "too many"],
+)
+def test_a_server_over_http_that_cannot_be_used_is_named(app, said):
+    with served(app) as address, pytest.raises(UserError, match=rf"cannot be used: .*{said}"):
         mcp.connect([address], [], approve_all).__enter__()
 
 
@@ -176,11 +180,9 @@ def test_a_flood_over_http_ends():
         ("'unclosed", "No closing quotation"),
         ("true", "the server has ended; run it by hand"),
         ("http://user:secret@127.0.0.1:1/mcp?key=secret", "All connection attempts failed"),
-        (command_of("twice"), "a second tool named 'a_b'"),
-        (command_of("many"), "more than 64 tools"),
         ("yes", "no answer within 2 s"),
     ],
-    ids=["unknown", "unclosed", "ends", "unreachable", "two alike", "too many", "silent"],
+    ids=["unknown", "unclosed", "ends", "unreachable", "silent"],
 )
 def test_a_server_that_cannot_be_used_is_named(refused, api, monkeypatch, address, said):
     if address == "yes":

@@ -1,4 +1,3 @@
-import json
 import threading
 import time
 import unicodedata
@@ -9,7 +8,7 @@ from anthropic.lib.tools import ToolError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from step2_tools.agent.tool import MAX_CHARACTERS, FunctionTool, result, sanitize
+from step2_tools.agent.tool import MAX_CHARACTERS, FunctionTool, sanitize
 from tests.step2.fake_services import refusal
 
 
@@ -135,15 +134,3 @@ def test_plain_text_is_always_printable_short_and_stable(text, limit):
     assert not {unicodedata.category(char) for char in line} & {"Cc", "Cf", "Cs", "Zl", "Zp"}
     assert sanitize(line, limit) == line
     line.encode()
-
-
-def test_a_result_begins_with_its_sentence_and_says_when_it_is_sample_data():
-    assert json.loads(result("It rains.", {"rain": 1}, "sky")) == {
-        "summary": "It rains.",
-        "rain": 1,
-        "source": "sky",
-    }
-    sample = json.loads(result("It rains.", {"rain": 1}, "sky", "2026-11-20"))
-    assert sample["summary"] == "It rains (sample data of 2026-11-20)."
-    assert sample["source"] == "sample data, not measured, in the shape of: sky"
-    assert (sample["sample"], sample["sample_date"]) == (True, "2026-11-20")
