@@ -34,15 +34,8 @@ def test_the_default_claude_is_one_that_the_sdk_lists_and_does_not_retire():
     assert default("claude").is_claude
 
 
-def test_cost_is_per_million_tokens_and_long_prompts_may_cost_more():
-    haiku = lookup("claude-haiku-5-5").price
-    assert haiku.cost(1_000, 1_000) == pytest.approx(0.0006)
-    assert haiku.cost(200_000, 0) == pytest.approx(0.1)
-    assert lookup("tiny").price is None  # unknown is unknown, not 0
-
-
 def test_lookup_takes_ids_folders_and_hub_names(tmp_path):
-    assert lookup("tiny").random
+    assert (lookup("tiny").random, lookup("tiny").price) == (True, None)
     assert lookup(str(tmp_path)).folder == tmp_path
     assert lookup("some-org/some-model").hub.repo == "some-org/some-model"
     assert lookup("claude-that-is-newer-than-this-file").price is None

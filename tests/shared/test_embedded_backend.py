@@ -173,7 +173,11 @@ def test_the_models_calls_are_the_answer():
 
 def test_where_no_tool_fits_the_text_is_that_of_a_request_without_tools():
     with_tools, without = fake_backend("Hello"), fake_backend("Hello")
-    reply, bare = ask(with_tools, user("Hi"), tools=[TOOL]), ask(without, user("Hi"))
+    cached = {"cache_control": {"type": "ephemeral"}}  # changes nothing, nor does what comes with it
+    tools = [{**TOOL, **cached, "type": "custom", "strict": True}]
+    hi = user({**text("Hi"), **cached, "citations": None})
+    reply = ask(with_tools, hi, tools=tools, output_config={"format": None}, **cached)
+    bare = ask(without, user("Hi"))
     assert said(reply) == said(bare) == "Hello"
     assert with_tools.engine.asked == without.engine.asked
     assert not with_tools.engine.asked[0]["adapter"]
@@ -264,19 +268,6 @@ def test_a_schema_is_given_to_the_engine_and_a_text_that_was_cut_says_so():
     assert fake.engine.asked[0]["schema"] == ONE_TEXT["format"]["schema"]
     cut = ask(fake_backend('{"answer": ', '"Hi"}'), user("Hi"), output_config=ONE_TEXT, max_tokens=1)
     assert (said(cut), cut["stop_reason"]) == ('{"answer": ', "max_tokens")
-
-
-def test_what_changes_nothing_is_accepted():
-    cached = {"type": "ephemeral"}
-    reply = ask(
-        fake_backend("Hello"),
-        user({**text("Hi"), "cache_control": cached, "citations": None}),
-        cache_control=cached,
-        output_config={"format": None},
-        tools=[{**TOOL, "cache_control": cached, "type": "custom", "strict": True}],
-        tool_choice={"type": "auto"},
-    )
-    assert said(reply) == "Hello"
 
 
 def test_a_backend_is_made_once_and_loads_lazily():

@@ -25,11 +25,6 @@ def engine(loaded):
     return TransformersEngine(loaded.model, loaded.tokenizer)
 
 
-def plain(engine, monkeypatch):
-    monkeypatch.setattr(on_transformers, "PENALTY", 1.0)
-    return engine
-
-
 def write(engine, text, limit=40, **kwargs):
     answer = engine.generate(engine.encode(text), limit, **kwargs)
     return "".join(answer), answer
@@ -40,7 +35,8 @@ def write(engine, text, limit=40, **kwargs):
 
 @pytest.mark.parametrize("sentence", SENTENCES)
 def test_greedy_is_what_transformers_generate_writes(engine, monkeypatch, sentence):
-    text, answer = write(plain(engine, monkeypatch), sentence, 60)
+    monkeypatch.setattr(on_transformers, "PENALTY", 1.0)
+    text, answer = write(engine, sentence, 60)
     ids = torch.tensor([engine.encode(sentence)])
     whole = engine.model.generate(
         ids,
