@@ -22,17 +22,6 @@ from anthropic.types import Message
 from shared.embedded import wire
 
 URL = "http://scripted.invalid"
-KINDS = {
-    400: "invalid_request_error",
-    401: "authentication_error",
-    403: "permission_error",
-    404: "not_found_error",
-    413: "request_too_large",
-    429: "rate_limit_error",
-    500: "api_error",
-    529: "overloaded_error",
-}
-
 PLAIN = {"status": 200, "error": None, "headers": {}, "sse_cut": None, "hang": False, "refused": False}
 
 
@@ -117,10 +106,9 @@ class ScriptedMessages:
 
     def _next(self, request):
         body = json.loads(request.content)
-        counting = request.url.path.endswith("/count_tokens")
-        if request.url.path not in ("/v1/messages", "/v1/messages/count_tokens"):
-            raise WireError(f"the Messages API has no {request.url.path}")
-        problem = wire.validate_request(body, count_tokens=counting)
+        if request.url.path != "/v1/messages":
+            raise WireError(f"this double has no {request.url.path}")
+        problem = wire.validate_request(body)
         if problem:
             raise WireError(f"the API would refuse this request: {problem}")
         with self._lock:
@@ -139,11 +127,8 @@ def _response(request, step):
     if step["hang"] and step["sse_cut"] is None:
         raise httpx2.ReadTimeout("timed out", request=request)
     if step["status"] != 200:
-        wrong = {"type": KINDS.get(step["status"], "api_error"), "message": step["error"] or "scripted"}
+        wrong = {"type": "api_error", "message": step["error"] or "scripted"}  # the SDK goes by the status
         return httpx2.Response(step["status"], headers=headers, json={"type": "error", "error": wrong})
-    if request.url.path.endswith("/count_tokens"):
-        tokens = step["message"]["usage"]["input_tokens"]
-        return httpx2.Response(200, headers=headers, json={"input_tokens": tokens})
     if body.get("stream"):
         headers = {"content-type": "text/event-stream", **headers}
         return httpx2.Response(200, headers=headers, stream=_Events(step))

@@ -150,28 +150,21 @@ def listing(folder: Path, root: Path) -> str:
     return f"# {folder.relative_to(root).as_posix()}\n\n" + "\n".join(rows) + "\n"
 
 
-def title(page: Path) -> str:
-    """The heading of a Markdown file."""
-    heading = re.search(r"^# (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
-    return heading[1] if heading else page.stem
-
-
 def settings(root: Path) -> str:
     """Zensical's configuration: navigation from the files, light and dark, nothing from other hosts."""
-    nav: list[dict[str, object]] = [{"Start": "index.md"}]
-    for name, folder in SECTIONS.items():
-        overview, *rest = chapters(root / folder)
-        entries = {"Overview": overview, **{title(each): each for each in rest}}
-        nav.append({name: [{key: page_of(each, root).as_posix()} for key, each in entries.items()]})
-    more = [root / each for each in MORE if (root / each).exists()]
-    nav += [{title(each): page_of(each, root).as_posix()} for each in more]
+
+    def listed(sources: list[Path]) -> list[str]:
+        return [page_of(each, root).as_posix() for each in sources]
+
+    sections = [{name: listed(chapters(root / folder))} for name, folder in SECTIONS.items()]
+    more = listed([root / each for each in MORE if (root / each).exists()])
     project = {
         "site_name": "The LLM-engineer roadmap",
         "docs_dir": "pages",
         "site_dir": "site",
         "use_directory_urls": False,
         "extra_javascript": [SCRIPT],
-        "nav": nav,
+        "nav": [{"Start": "index.md"}, *sections, *more],
         "theme": {
             "font": False,
             "features": ["navigation.footer", "navigation.indexes", "content.code.copy", "search.highlight"],

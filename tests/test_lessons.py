@@ -172,6 +172,6 @@ def test_make_knows_every_target_that_the_lessons_name():
     targets = set(re.findall(r"\bmake ([a-z]+(?:-[a-z]+)?)\b(?=[`\s]*(?:`|#|  ))", text))
     assert {"demo", "classroom-demo", "test", "lint", "docs", "bench"} <= targets
     learners = (ROOT / "classroom" / "handout" / "templates" / "Makefile.jinja").read_text(encoding="utf-8")
-    for target in targets - set(re.findall(r"^([a-z-]+):", learners, flags=re.MULTILINE)):
-        got = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True)
-        assert got.returncode == 0, got.stderr
+    ours = targets - set(re.findall(r"^([a-z-]+):", learners, flags=re.MULTILINE))
+    got = subprocess.run(["make", "-n", *ours], cwd=ROOT, capture_output=True, text=True)
+    assert got.returncode == 0, got.stderr
