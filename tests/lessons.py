@@ -29,12 +29,8 @@ from shared.report import demo
 
 ROOT = Path(__file__).parents[1]
 CHAPTERS = sorted(ROOT.glob("step*/lessons/*.md"))
-LESSONS = [
-    ROOT / "README.md",
-    *sorted(ROOT.glob("step*/README.md")),
-    *CHAPTERS,
-    ROOT / "classroom" / "README.md",
-]
+OF_STEPS = [*sorted(ROOT.glob("step*/README.md")), *CHAPTERS]
+LESSONS = [ROOT / "README.md", *OF_STEPS, ROOT / "classroom" / "README.md"]
 GOALS = re.compile(r"(<!-- goals: (step\d) -->\n).*?(<!-- end -->)", re.DOTALL)
 LONGEST = 1800  # seconds of a command; one that never ends, such as a server, is an error
 # What differs from run to run or from machine to machine: such lines are not compared.
@@ -48,7 +44,7 @@ class Example:
 
     command: str
     output: str
-    in_chapters: bool = False  # of a step that has chapters: run in float32, compared line by line
+    of_step: bool = False  # run in float32, compared line by line
 
     @property
     def words(self) -> list[str]:
@@ -72,7 +68,7 @@ class Example:
     @property
     def settings(self) -> dict[str, str]:
         """Environment variables: those of the lesson's terminal, and those before the command."""
-        precise = {"ROADMAP_DTYPE": "float32"} if self.in_chapters and not self.is_long else {}
+        precise = {"ROADMAP_DTYPE": "float32"} if self.of_step and not self.is_long else {}
         own = dict(word.split("=", 1) for word in self.words if re.match(r"[A-Z_]+=", word))
         # As in an activated environment: a command may name another `python -m ...` that it starts.
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
@@ -108,13 +104,13 @@ def _run(arguments: list[str], settings: dict[str, str], folder: Path, *outputs:
     demo.run_module(arguments, settings, folder)
 
 
-def examples(text: str, in_chapters: bool = False) -> list[Example]:
-    """Every command of the console blocks of a lesson, in order."""
+def examples(text: str, path: Path) -> list[Example]:
+    """Every command of the console blocks in a lesson's text, in order."""
     found = []
     for block in BLOCK.findall(text):
         for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
             command, _, output = part.partition("\n")
-            found.append(Example(command, output, in_chapters))
+            found.append(Example(command, output, path in OF_STEPS))
     return found
 
 
@@ -130,11 +126,6 @@ def shorten(new: str, old: str) -> str:
     if "..." not in lines:
         return new
     return "\n".join([*new.splitlines()[: lines.index("...")], "..."]) + "\n"
-
-
-def has_chapters(path: Path) -> bool:
-    """Whether the lesson belongs to a step that is written as chapters."""
-    return path.parent.name == "lessons" or (path.parent / "lessons").is_dir()
 
 
 def step_of(path: Path) -> Path:
@@ -161,7 +152,7 @@ def renew(path: Path, word: str = "") -> None:
 
     def block(match: re.Match[str]) -> str:
         parts = []
-        for example in examples(match[0], has_chapters(path)):
+        for example in examples(match[0], path):
             if word not in example.command:
                 parts.append(f"$ {example.command}\n{example.output}")
                 continue

@@ -13,25 +13,13 @@ from rich.console import Console
 
 from classroom.assignment.spec import assignment
 from classroom.handout import excerpts
-from tests.lessons import (
-    BLOCK,
-    CHAPTERS,
-    LESSONS,
-    ROOT,
-    TIMING,
-    Example,
-    examples,
-    fill_in,
-    has_chapters,
-    shorten,
-    tidy,
-)
+from tests.lessons import BLOCK, CHAPTERS, LESSONS, ROOT, TIMING, Example, examples, fill_in, shorten, tidy
 
 TEXTS = {path: path.read_text(encoding="utf-8") for path in LESSONS}
 EXAMPLES = [
     pytest.param(example, id=f"{path.parent.name}: {example.command}")
     for path, text in TEXTS.items()
-    for example in examples(text, has_chapters(path))
+    for example in examples(text, path)
     if not example.is_long  # the tests of the step run the same on less
 ]
 SHOWN = {example.values[0].command for example in EXAMPLES}
@@ -55,7 +43,7 @@ def test_commands_of_the_lessons_run_and_print_what_is_shown(example, tmp_path):
     got = example.run(tmp_path)
     assert got.returncode == 0, got.stderr
     printed = shorten(tidy(got.stdout), example.output)
-    if example.in_chapters:
+    if example.of_step:
         assert lines_of(printed) == lines_of(example.output)
     else:
         # The classroom's commands: what a sandbox can stop depends on the system, so half of the lines must
@@ -65,7 +53,7 @@ def test_commands_of_the_lessons_run_and_print_what_is_shown(example, tmp_path):
         assert same >= 0.5 * len(shape(printed)), printed
 
 
-@pytest.mark.parametrize("path", [path for path in LESSONS if has_chapters(path)], ids=lambda path: path.name)
+@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.name)
 def test_code_and_goals_are_those_of_the_modules_and_rubrics(path):
     assert fill_in(path, TEXTS[path]) == TEXTS[path], "run make docs"
 
@@ -89,7 +77,7 @@ def test_a_picture_shows_the_results_of_the_table_beside_it():
         console = Console(width=100, highlight=False, markup=False, no_color=True)
         with console.capture() as capture:
             getattr(tables, f"show_{path.stem.replace('-', '_')}")(results, console)
-        shown = [example.output for chapter in CHAPTERS for example in examples(TEXTS[chapter])]
+        shown = [example.output for chapter in CHAPTERS for example in examples(TEXTS[chapter], chapter)]
         assert tidy(capture.get()) in shown, path.name
         found += 1
     assert found == 3

@@ -188,3 +188,17 @@ def test_nothing_leaves_the_machine(monkeypatch):
         pieces = list(open_stream.text_stream)
     assert len(pieces) > 3
     assert "".join(pieces) == message.content[0].text
+
+
+@pytest.mark.real
+def test_the_real_model_answers_quietly_and_ends_its_turn(capfd):
+    client, model = chat.chat_client(), load_settings().model
+    question = {"role": "user", "content": "What is the capital of France?"}
+    capfd.readouterr()
+    answer, again = (
+        client.messages.create(model=model, max_tokens=100, messages=[question]) for _ in range(2)
+    )
+    assert "Paris" in answer.content[0].text
+    assert (answer.stop_reason, answer.usage.output_tokens) == ("end_turn", 7)
+    assert again.usage.cache_read_input_tokens > 10
+    assert capfd.readouterr() == ("", "")

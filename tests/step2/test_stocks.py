@@ -2,25 +2,18 @@ import httpx2
 import pytest
 
 from step2_tools.agent.tool import FunctionTool
+from step2_tools.tools import samples
+from step2_tools.tools.stocks import CHART as URL
 from step2_tools.tools.stocks import Stocks
 from tests.step2.fake_services import facts, refusal, service
 
 
 def chart(**changed):
-    """As Yahoo's chart endpoint answers; the price is of 20 November, 16:00 in New York."""
-    meta = {
-        "currency": "USD",
-        "symbol": "AAPL",
-        "fullExchangeName": "NasdaqGS",
-        "instrumentType": "EQUITY",
-        "regularMarketTime": 1795208400,
-        "gmtoffset": -18000,
-        "regularMarketPrice": 231.25,
-        "chartPreviousClose": 230.0,
-        "longName": "Apple Inc.",
-        **changed,
-    }
-    return {"chart": {"result": [{"meta": meta, "timestamp": [1], "indicators": {}}], "error": None}}
+    """The sample data's answer for Apple, with other prices; they are of 20 November, 16:00 in New York."""
+    answer = samples.transport().handle_request(httpx2.Request("GET", f"{URL}AAPL")).json()
+    meta = answer["chart"]["result"][0]["meta"]
+    meta |= {"regularMarketPrice": 231.25, "chartPreviousClose": 230.0, **changed}
+    return answer
 
 
 def hits(*symbols, kind="EQUITY"):

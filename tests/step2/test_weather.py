@@ -4,7 +4,8 @@ import httpx2
 import pytest
 
 from step2_tools.agent.tool import FunctionTool
-from step2_tools.tools.weather import Weather
+from step2_tools.tools import samples
+from step2_tools.tools.weather import URL, Weather
 from tests.step2.fake_services import facts, refusal, service
 
 
@@ -19,27 +20,12 @@ def found(*places):
 
 
 def forecast(**changed):
-    """From Friday, 20 November, as Open-Meteo answers."""
-    current = {
-        "time": "2026-11-20T23:45",
-        "temperature_2m": 30.6,
-        "apparent_temperature": 34.2,
-        "relative_humidity_2m": 66,
-        "weather_code": 2,
-        "wind_speed_10m": 8.2,
-    }
-    daily = {
-        "time": [f"2026-11-{day}" for day in range(20, 27)],
-        "weather_code": [2, 61, 95, 0, 3, 71, 45],
-        "temperature_2m_max": [33.4, 32.0, 31.0, 30.0, 29.0, -1.6, 27.0],
-        "temperature_2m_min": [25.4, 24.6, 23.0, 22.0, 21.0, -9.5, 19.0],
-        "precipitation_sum": [0.0, 2.54, 20.0, 0.0, 0.0, 5.0, None],
-        "precipitation_probability_max": [10, 60, 90, 0, 5, 80, None],
-        "wind_speed_10m_max": [14.4, 16.1, 30.0, 9.0, 9.0, 9.0, None],
-    }
+    """The sample data's answer for Bangkok, from Friday, 20 November."""
+    request = httpx2.Request("GET", f"{URL}?latitude=13.75&longitude=100.5")
+    answer = samples.transport().handle_request(request).json()
     for key, value in changed.items():
-        (current if key in current else daily)[key] = value
-    return {"timezone": "Asia/Bangkok", "current": current, "daily": daily}
+        answer["current" if key in answer["current"] else "daily"][key] = value
+    return answer
 
 
 def weather(geocoder, sky=None, **given):
@@ -56,25 +42,25 @@ def refused(geocoder, sky=None, **given):
 def test_today_is_said_in_one_sentence_and_in_numbers():
     result, _ = weather(found(place()))
     assert result == {
-        "summary": "In Bangkok, Thailand it is 31 °C now, partly cloudy, humidity 66 %, wind 8 km/h; "
-        "today 25 to 33 °C, partly cloudy, 10 % chance of rain, wind up to 14 km/h.",
+        "summary": "In Bangkok, Thailand it is 32 °C now, clear sky, humidity 66 %, wind 15 km/h; "
+        "today 25 to 34 °C, clear sky, 14 % chance of rain, wind up to 26 km/h.",
         "place": "Bangkok, Thailand",
         "country": "Thailand",
         "date": "2026-11-20",
         "now": {
-            "local_time": "2026-11-20T23:45",
-            "temperature": 31,
-            "feels_like": 34,
+            "local_time": "2026-11-20T19:00",
+            "temperature": 32,
+            "feels_like": 33,
             "humidity_percent": 66,
-            "sky": "partly cloudy",
-            "wind": 8,
+            "sky": "clear sky",
+            "wind": 15,
         },
-        "sky": "partly cloudy",
+        "sky": "clear sky",
         "low": 25,
-        "high": 33,
+        "high": 34,
         "rain": 0.0,
-        "chance_of_rain_percent": 10,
-        "wind_up_to": 14,
+        "chance_of_rain_percent": 14,
+        "wind_up_to": 26,
         "units": {"temperature": "°C", "wind": "km/h", "rain": "mm"},
         "source": "Weather data by Open-Meteo.com (CC BY 4.0)",
     }
@@ -91,21 +77,21 @@ def test_the_services_are_asked_as_documented():
 
 
 def test_another_day_is_a_forecast_with_its_date():
-    result, _ = weather(found(place()), day="tomorrow")
+    result, _ = weather(found(place()), day="sunday")
     assert result["summary"] == (
-        "In Bangkok, Thailand on Saturday, 21 November it will be 25 to 32 °C, light rain, "
-        "60 % chance of rain, wind up to 16 km/h."
+        "In Bangkok, Thailand on Sunday, 22 November it will be 25 to 34 °C, light rain showers, "
+        "90 % chance of rain, wind up to 24 km/h."
     )
     assert "now" not in result
-    assert result["date"] == "2026-11-21"
+    assert result["date"] == "2026-11-22"
 
 
 def test_fahrenheit_brings_miles_and_inches():
-    result, _ = weather(found(place()), day="tomorrow", unit="fahrenheit")
-    assert (result["low"], result["high"], result["wind_up_to"], result["rain"]) == (76, 90, 10, 0.1)
+    result, _ = weather(found(place()), day="sunday", unit="fahrenheit")
+    assert (result["low"], result["high"], result["wind_up_to"], result["rain"]) == (77, 94, 15, 0.09)
     assert result["units"] == {"temperature": "°F", "wind": "mph", "rain": "inch"}
-    assert "76 to 90 °F" in result["summary"]
-    assert "up to 10 mph" in result["summary"]
+    assert "77 to 94 °F" in result["summary"]
+    assert "up to 15 mph" in result["summary"]
 
 
 @pytest.mark.parametrize("day", ["this weekend", "next week", "demain", "2026-11-25", ""])
@@ -131,8 +117,9 @@ def test_unknown_values_are_left_out_and_an_unknown_code_is_shown():
     result, _ = weather(found(place()), forecast(weather_code=42, relative_humidity_2m=None))
     assert result["now"]["sky"] == "weather code 42"
     assert "humidity" not in result["summary"]
-    result, _ = weather(found(place()), day="thursday")
-    assert result["summary"].endswith("19 to 27 °C, fog.")
+    unknown = ("precipitation_sum", "precipitation_probability_max", "wind_speed_10m_max")
+    result, _ = weather(found(place()), forecast(**dict.fromkeys(unknown, [None] * 8)), day="thursday")
+    assert result["summary"].endswith("23 to 33 °C, mainly clear.")
     assert result["rain"] is result["chance_of_rain_percent"] is result["wind_up_to"] is None
 
 
