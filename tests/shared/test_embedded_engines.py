@@ -1,6 +1,7 @@
 """The text engines: what they write, where they stop, and what they keep from call to call."""
 
 from concurrent.futures import ThreadPoolExecutor
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -74,12 +75,8 @@ def test_an_answer_that_repeats_itself_is_ended(engine, monkeypatch):
 def script(engine, monkeypatch, text):
     """Let the model say these words, whatever it thinks; then it ends its turn."""
     ids = [*engine.encode(text), engine.tokenizer.eos_token_id]
-    say = iter(ids)
-
-    def forward(read, guessed, past):
-        return [torch.nn.functional.one_hot(torch.tensor(next(say)), 512).float()]
-
-    monkeypatch.setattr(engine, "_forward", forward)
+    logits = [[row] for row in torch.nn.functional.one_hot(torch.tensor(ids), 512).float()]
+    monkeypatch.setattr(engine, "_forward", Mock(side_effect=logits))
     return len(ids) - 1
 
 

@@ -1,4 +1,4 @@
-"""The SDK's client over the embedded transport, with a scripted engine behind it."""
+"""The SDK's client: over the embedded transport, with a scripted engine behind it, and for other servers."""
 
 import json
 
@@ -188,6 +188,37 @@ def test_nothing_leaves_the_machine(monkeypatch):
         pieces = list(open_stream.text_stream)
     assert len(pieces) > 3
     assert "".join(pieces) == message.content[0].text
+
+
+@pytest.mark.parametrize(
+    ("model", "why"),
+    [
+        ("claude-sonnet-5-5", "set ANTHROPIC_API_KEY, or choose a local model"),
+        ("tinny", "unknown model 'tinny': did you mean tiny"),
+        ("all-minilm-l6-v2", "all-minilm-l6-v2 can't chat"),
+    ],
+)
+def test_a_model_that_cannot_be_asked_is_refused_at_once(model, why):
+    with pytest.raises(UserError, match=why):
+        chat.chat_client(model)
+
+
+def test_claude_with_a_key_is_the_real_api_wherever_the_environment_points(monkeypatch):
+    monkeypatch.setenv("ANTHROPIC_API_KEY", " sk-test ")
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", "http://127.0.0.1:9")
+    made = chat.chat_client(load_settings().claude_model)
+    assert (made.api_key, made.base_url.host) == ("sk-test", "api.anthropic.com")
+
+
+def test_a_server_of_ones_own_gets_its_own_key_or_none(monkeypatch):
+    """The user's key is for Anthropic only."""
+    monkeypatch.setenv("ROADMAP_BASE_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-very-secret")
+    for key in ("not-needed", "its-own"):
+        made = chat.chat_client("any-name")
+        assert (made.api_key, str(made.base_url)) == (key, "http://127.0.0.1:9")
+        assert "very-secret" not in str(made.default_headers)
+        monkeypatch.setenv("ROADMAP_BASE_URL_KEY", "its-own")
 
 
 @pytest.mark.real

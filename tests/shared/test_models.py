@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from shared import hardware, models
-from shared.chat import client as chat
 from shared.config import load_settings
 from shared.errors import UserError
 from shared.models import device, tiny, weights
@@ -114,40 +113,3 @@ def test_a_local_folder_loads_like_an_id_and_the_dtype_is_as_asked():
     assert by_id.dtype == by_folder.dtype == torch.float16
     vectors = models.load_embedder(load_settings(embedder="tiny")).encode(["one", "two"])
     assert vectors.shape == (2, 64)
-
-
-# --- the chat client --------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("model", "why"),
-    [
-        ("claude-sonnet-5-5", "set ANTHROPIC_API_KEY, or choose a local model"),
-        ("tinny", "unknown model 'tinny': did you mean tiny"),
-        ("all-minilm-l6-v2", "all-minilm-l6-v2 can't chat"),
-    ],
-)
-def test_a_model_that_cannot_be_asked_is_refused_at_once(model, why):
-    pytest.importorskip("anthropic")
-    with pytest.raises(UserError, match=why):
-        chat.chat_client(model)
-
-
-def test_claude_with_a_key_is_the_real_api_wherever_the_environment_points(monkeypatch):
-    pytest.importorskip("anthropic")
-    monkeypatch.setenv("ANTHROPIC_API_KEY", " sk-test ")
-    monkeypatch.setenv("ANTHROPIC_BASE_URL", "http://127.0.0.1:9")
-    made = chat.chat_client(load_settings().claude_model)
-    assert (made.api_key, made.base_url.host) == ("sk-test", "api.anthropic.com")
-
-
-def test_a_server_of_ones_own_gets_its_own_key_or_none(monkeypatch):
-    """The user's key is for Anthropic only."""
-    pytest.importorskip("anthropic")
-    monkeypatch.setenv("ROADMAP_BASE_URL", "http://127.0.0.1:9")
-    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-very-secret")
-    for key in ("not-needed", "its-own"):
-        made = chat.chat_client("any-name")
-        assert (made.api_key, str(made.base_url)) == (key, "http://127.0.0.1:9")
-        assert "very-secret" not in str(made.default_headers)
-        monkeypatch.setenv("ROADMAP_BASE_URL_KEY", "its-own")

@@ -1,6 +1,5 @@
 """The filters agree with the logits processors of transformers, on any logits."""
 
-import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,7 +10,6 @@ from transformers import (
     TopPLogitsWarper,
 )
 
-from shared.errors import UserError
 from step1_foundations.sampling import Sampling, choose, keep_top_k, keep_top_p, penalize_repetition
 
 SIZE = 50
@@ -53,11 +51,3 @@ def test_the_whole_chain_draws_what_transformers_would_draw(values, temperature,
     drawn = torch.multinomial(expected.softmax(-1), 1, generator=torch.Generator().manual_seed(seed))
     sampling = Sampling(temperature, k, p)
     assert choose(values, torch.tensor([0]), sampling, torch.Generator().manual_seed(seed)) == int(drawn)
-
-
-@pytest.mark.parametrize(
-    "wrong", [{"temperature": float("nan")}, {"top_k": -1}, {"top_p": 1.1}, {"repetition_penalty": 0}]
-)
-def test_a_wrong_setting_says_what_is_allowed(wrong):
-    with pytest.raises(UserError, match="is not allowed: use"):
-        Sampling(**wrong)

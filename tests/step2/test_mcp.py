@@ -179,13 +179,13 @@ def test_a_server_over_http_that_cannot_be_used_is_named(app, said):
         ("'unclosed", "No closing quotation"),
         ("true", "the server has ended; run it by hand"),
         ("http://user:secret@127.0.0.1:1/mcp?key=secret", "All connection attempts failed"),
-        ("yes", "no answer within 2 s"),
+        ("yes", "no answer within 1 s"),
     ],
     ids=["unknown", "unclosed", "ends", "unreachable", "silent"],
 )
 def test_a_server_that_cannot_be_used_is_named(refused, api, monkeypatch, address, said):
     if address == "yes":
-        monkeypatch.setattr(mcp, "LIMIT_S", 2.0)
+        monkeypatch.setattr(mcp, "LIMIT_S", 1.0)
     error = refused("step2_tools", "Hi", "--offline", "--mcp", address)
     assert "cannot be used: " in error
     assert said in error
