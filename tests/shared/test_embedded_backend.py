@@ -132,12 +132,6 @@ def test_what_the_model_reads(messages, options, part):
     assert not fake.engine.asked_calls
 
 
-def test_a_prompt_that_fills_the_context_is_refused():
-    fake = fake_backend("ok", context=20)
-    with pytest.raises(Refused, match=r"^prompt is too long: \d+ tokens > 19 maximum$"):
-        ask(fake, user("Hello " * 50))
-
-
 def test_a_model_whose_chat_template_is_missing_or_refuses_a_role_says_so():
     fake = fake_backend("ok")
     fake.engine.tokenizer.chat_template = None
