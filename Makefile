@@ -29,7 +29,7 @@ classroom-demo: $(VENV)/.installed  ## for instructors: from an assignment to a 
 test: lint  ## everything that CI checks: lint, types, layers, all tests
 	@ROADMAP_HUB=false $(PY) -m shared weights || echo "no weights: the tests on real models will say so"
 	@$(PY) -m pytest -m "not real" -n auto --dist loadfile
-	@$(PY) -m pytest -m real -n 2 --dist loadfile
+	@$(PY) -m pytest -m real -n 2 --dist worksteal
 
 test-fast: $(VENV)/.installed  ## the tests on the tiny model, without real servers and gradings
 	@$(PY) -m pytest -m "not real and not slow" -n auto --dist loadfile
