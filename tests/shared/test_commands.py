@@ -1,5 +1,6 @@
 """The command lines: settings, demo, report page, and what all commands have in common."""
 
+import importlib
 import json
 import os
 import re
@@ -24,6 +25,21 @@ PACKAGES = ["shared", "classroom", *(step.package for step in steps.steps())]
 @pytest.mark.parametrize("args", [[package, "--help"] for package in PACKAGES] + [["shared"]])
 def test_help(command, args):
     assert "Usage" in command(*args).out
+
+
+def every_command(group, words=()):
+    for name, each in group.commands.items():
+        inner = hasattr(each, "commands")
+        yield from every_command(each, (*words, name)) if inner else [((*words, name), each)]
+
+
+@pytest.mark.parametrize("package", [*PACKAGES, "classroom"])
+def test_every_command_and_every_flag_has_help(command, package):
+    app = importlib.import_module(f"{package}.__main__").app
+    for words, each in every_command(typer.main.get_command(app)):
+        got = command(package, *words, "--help")
+        assert (got.code, each.help.split(".")[0][:40] in " ".join(got.out.split())) == (0, True), words
+        assert [flag.name for flag in each.params if not flag.help] == [], words
 
 
 def test_the_command_lines_import_nothing_heavy():

@@ -255,27 +255,3 @@ def test_ctrl_c_keeps_a_checkpoint_says_how_to_resume_and_resumes(tmp_path):
     assert (checkpoint / "trainer_state.json").exists()
     steps = sum('"loss"' in each for each in log.read_text().splitlines())  # not those of the dev rows
     assert json.loads((checkpoint / "trainer_state.json").read_text())["global_step"] == steps
-
-
-# --- help, the demo ---------------------------------------------------------------------------------------
-
-
-def groups():
-    for name, each in COMMANDS.items():
-        yield from (
-            (((name, inner), command) for inner, command in each.commands.items())
-            if hasattr(each, "commands")
-            else [((name,), each)]
-        )
-
-
-@pytest.mark.parametrize("path", [path for path, _ in groups()], ids=" ".join)
-def test_every_command_and_every_flag_has_help(finetune, path):
-    each = dict(groups())[path]
-    got = finetune(*path, "--help")
-    assert got.code == 0
-    assert "Usage: " in got.out
-    assert each.help
-    assert each.help.split(".")[0][:40] in " ".join(got.out.split())
-    for parameter in each.params:
-        assert getattr(parameter, "help", None), (path, parameter.name)

@@ -1,4 +1,4 @@
-"""The command line: help, typos, what `serve` refuses, and the demo."""
+"""The command line: typos, what `serve` refuses, and the demo."""
 
 import json
 import os
@@ -6,21 +6,10 @@ import socket
 
 import psutil
 import pytest
-import typer
 
-from step5_serving.__main__ import app
 from step5_serving.api import server
 from step5_serving.cli import demo
 from tests.conftest import NO_NETWORK, ROOT
-
-COMMANDS = typer.main.get_command(app).commands
-
-
-def groups():
-    """Every command by its words."""
-    for name, each in COMMANDS.items():
-        inner = getattr(each, "commands", None)
-        yield from (((name, one), command) for one, command in inner.items()) if inner else [((name,), each)]
 
 
 @pytest.fixture
@@ -30,21 +19,6 @@ def bad(refused, monkeypatch):
 
     monkeypatch.setattr(server, "run", served)
     return lambda *args: refused("step5_serving", *map(str, args))
-
-
-# --- help ---------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("path", [path for path, _ in groups()], ids=" ".join)
-def test_every_command_and_every_flag_has_help(command, path):
-    each = dict(groups())[path]
-    got = command("step5_serving", *path, "--help")
-    assert got.code == 0
-    assert "Usage: " in got.out
-    assert each.help
-    assert each.help.split(".")[0][:40] in " ".join(got.out.split())
-    for parameter in each.params:
-        assert getattr(parameter, "help", None), (path, parameter.name)
 
 
 # --- errors -------------------------------------------------------------------------------------------
@@ -115,7 +89,7 @@ def test_after_an_error_the_port_is_free(bad):
 
 @pytest.mark.slow
 def test_the_demo_starts_asks_looks_and_stops(command, monkeypatch, tmp_path):
-    """With an engine that needs no model; `shared demo --smoke` has the tiny one."""
+    """With an engine that needs no model; `demo --smoke` runs with the commands of the lessons."""
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), NO_NETWORK]))  # it starts this tree's code
     serving = demo.serving
     monkeypatch.setattr(demo, "serving", lambda folder, _flags: serving(folder, ["--engine", "scripted"]))
