@@ -123,9 +123,9 @@ async def eventually(condition, seconds=5.0):
 
 
 @contextlib.contextmanager
-def listening(app):
-    """Run an app with uvicorn in a thread, at a free port; gives its address."""
-    with contextlib.closing(listen("127.0.0.1", 0)) as place:
+def listening(app, port=0):
+    """Run an app with uvicorn in a thread, at a port (0: a free one); gives its address."""
+    with contextlib.closing(listen("127.0.0.1", port)) as place:
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, ws="none"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [place]}, daemon=True)
         thread.start()

@@ -1,16 +1,20 @@
-"""An engine that fails on demand: it answers, hangs, dies, breaks off, or sends pings for ever.
+"""An engine that fails on demand: it answers, hangs, sends nonsense, stalls, or sends pings for ever.
 
 with StandInEngine() as engine:
     engine.mode = "hang"
     engine.stop(); engine.start()       # at the same port
 """
 
-import json
+import asyncio
 import threading
-import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from shared.embedded.endpoint import encode_event
 from tests.scripted import events
+from tests.step5.service_parts import listening
 
 WORDS = "It renews every year [1]."
 MESSAGE = {
@@ -29,98 +33,57 @@ class StandInEngine:
     """Speaks the Messages API on loopback; `mode` says what happens to the next requests."""
 
     def __init__(self):
-        self.mode, self.asked, self.port = "answer", 0, 0
+        self.mode, self.port = "answer", 0
         self.models = (200, {"data": [{"id": "stand-in"}]})  # status and body of /v1/models
         self.headers = {}  # of the last request for the models
         self.released = threading.Event()  # lets hanging requests go on
         self.left = threading.Event()  # a client has closed its connection too early
-        self.start()
-
-    @property
-    def address(self):
-        return f"http://127.0.0.1:{self.port}"
+        routes = [Route("/v1/models", self._list), Route("/v1/messages", self._answer, methods=["POST"])]
+        self._app = Starlette(routes=routes)
 
     def start(self):
         """Listen, at the same port as before."""
-        engine = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def log_message(self, *_):
-                pass
-
-            def do_GET(self):
-                engine.headers = dict(self.headers)
-                self._json(*engine.models)
-
-            def do_POST(self):
-                body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-                engine.asked += 1
-                try:
-                    self._answer(body, engine.mode)
-                except OSError:
-                    engine.left.set()
-
-            def _answer(self, body, mode):
-                if mode == "hang":
-                    engine.released.wait(30)
-                    self.close_connection = True
-                elif mode == "overloaded":
-                    wrong = {"type": "overloaded_error", "message": "too much"}
-                    self._json(529, {"type": "error", "error": wrong})
-                elif mode == "nonsense":
-                    self._json(200, {"hello": "world"})
-                elif not body.get("stream"):
-                    self._json(200, MESSAGE)
-                else:
-                    self._stream(mode)
-
-            def _stream(self, mode):
-                self.send_response(200)
-                self.send_header("content-type", "text/event-stream")
-                self.send_header("connection", "close")
-                self.end_headers()
-                self.close_connection = True
-                for event in list(events(MESSAGE))[: 3 if mode in ("break", "stall", "pings") else None]:
-                    self._event(event)
-                end = time.monotonic() + 30
-                while mode in ("stall", "pings") and time.monotonic() < end:
-                    if engine.released.wait(0.1):
-                        break
-                    if mode == "pings":
-                        self._event({"type": "ping"})
-
-            def _event(self, event):
-                self.wfile.write(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode())
-                self.wfile.flush()
-
-            def _json(self, status, body):
-                content = body if isinstance(body, bytes) else json.dumps(body).encode()
-                self.send_response(status)
-                self.send_header("content-type", "application/json")
-                self.send_header("content-length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content)
-
-        class Server(ThreadingHTTPServer):
-            allow_reuse_address = True
-            daemon_threads = True
-            request_queue_size = 128
-
-        self.released = threading.Event()
-        self._server = Server(("127.0.0.1", self.port), Handler)
-        self.port = self._server.server_address[1]
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+        self.released.clear()
+        self._listening = listening(self._app, self.port)
+        self.address = self._listening.__enter__()
+        self.port = int(self.address.rsplit(":", 1)[1])
 
     def stop(self):
         """Stop listening, and release what hangs."""
         self.released.set()
-        self._server.shutdown()
-        self._server.server_close()
+        self._listening.__exit__(None, None, None)
 
     def __enter__(self):
+        self.start()
         return self
 
     def __exit__(self, *_):
         self.stop()
+
+    async def _list(self, request):
+        self.headers = request.headers
+        status, body = self.models
+        return Response(body, status) if isinstance(body, bytes) else JSONResponse(body, status)
+
+    async def _answer(self, request):
+        body = await request.json()
+        while self.mode == "hang" and not self.released.is_set():
+            await asyncio.sleep(0.1)
+        if self.mode == "nonsense":
+            return JSONResponse({"hello": "world"})
+        if not body.get("stream"):
+            return JSONResponse(MESSAGE)
+        return StreamingResponse(self._events(), media_type="text/event-stream")
+
+    async def _events(self):
+        stops = self.mode in ("stall", "pings")
+        try:
+            for event in list(events(MESSAGE))[: 3 if stops else None]:
+                yield encode_event(event)
+            while stops and not self.released.is_set():
+                await asyncio.sleep(0.1)
+                if self.mode == "pings":
+                    yield encode_event({"type": "ping"})
+        except asyncio.CancelledError:
+            self.left.set()
+            raise

@@ -1,13 +1,11 @@
 """Shared by the tests of telemetry: made-up calls, and a Postgres server."""
 
 import asyncio
-import contextlib
 import hashlib
 import os
 import shutil
 import subprocess
 import tempfile
-import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -124,40 +122,34 @@ def postgres_server():
     home = Path(tempfile.mkdtemp(prefix="pg"))
     if options:
         os.chown(home, options["user"], options["group"])
-    with contextlib.ExitStack() as stack:
-        stack.callback(shutil.rmtree, home, ignore_errors=True)
-        data, log = home / "data", stack.enter_context((home / "log").open("wb"))
-        made = [where / "initdb", "-D", data, "-U", "tester", "-A", "trust", "-E", "UTF8", "--no-sync"]
-        subprocess.run([*made, "--locale=C"], check=True, stdout=log, stderr=log, cwd=home, **options)
-        server = PostgresServer(where, home, log, options)
+    server = PostgresServer(where, home, options)
+    try:
+        server.run("initdb", "-U", "tester", "-A", "trust", "-E", "UTF8", "--no-sync", "--locale=C")
         server.start()
-        stack.callback(server.stop)
         yield server
+        server.stop()
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
 
 
 class PostgresServer:
-    """The server's process, which tests can stop and start."""
+    """A server that tests can stop and start."""
 
-    def __init__(self, where, home, log, options):
-        self.where, self.home, self.log, self.options = where, home, log, options
+    def __init__(self, where, home, options):
+        self.where, self.home, self.options = where, home, options
         self.url = f"postgresql+psycopg://tester@/postgres?host={home}"
 
+    def run(self, program, *args):
+        command = [self.where / program, "-D", self.home / "data", *args]
+        with (self.home / "log").open("a") as log:
+            subprocess.run(command, check=True, stdout=log, stderr=log, cwd=self.home, **self.options)
+
     def start(self):
-        flags = ["-D", self.home / "data", "-k", self.home, "-c", "listen_addresses=", "-c", "fsync=off"]
-        self.process = subprocess.Popen(
-            [self.where / "postgres", *flags], stdout=self.log, stderr=self.log, cwd=self.home, **self.options
-        )
-        for _ in range(200):
-            with contextlib.suppress(Exception), self.connect() as connection:
-                connection.execute("SELECT 1")
-                return
-            time.sleep(0.05)
-        pytest.fail(f"Postgres does not start: {(self.home / 'log').read_text()[-500:]}")
+        flags = f"-k {self.home} -c listen_addresses= -c fsync=off"
+        self.run("pg_ctl", "start", "-w", "-o", flags)
 
     def stop(self):
-        self.process.terminate()
-        self.process.send_signal(2)  # also ends open sessions
-        self.process.wait(20)
+        self.run("pg_ctl", "stop", "-m", "fast")  # also ends open sessions
 
     def connect(self):
         import psycopg

@@ -1,8 +1,8 @@
 """The load generator and the bench: whose times, which requests, and what the table makes of them."""
 
+import contextlib
 import io
 import json
-import os
 import time
 from collections import Counter
 
@@ -16,7 +16,10 @@ from step5_serving.bench import engines as bench
 from step5_serving.bench.load import Run, Timed, ask, closed_loop, open_loop
 from step5_serving.bench.prompts import COPY, Prompts
 from step5_serving.cli import bench_view
-from tests.conftest import NO_NETWORK, ROOT
+from step5_serving.engines.__main__ import backend_of
+from step5_serving.engines.engine import Engine
+from step5_serving.engines.server import create_app
+from tests.step5.service_parts import listening
 from tests.step5.stand_in_engine import StandInEngine
 
 
@@ -140,9 +143,14 @@ def test_ratios_are_taken_within_a_round():
 
 
 def test_bench_compares_engines_in_turns(command, tmp_path, monkeypatch):
-    """One engine that is started for it, and a server."""
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(ROOT), NO_NETWORK)))  # engines run this tree's code
-    with StandInEngine() as server:
+    """One engine that is started for it, in this process, and a server."""
+
+    def start(name, settings, options):
+        address = stack.enter_context(listening(create_app(backend_of(name, settings, options))))
+        return Engine(name, settings.model_copy(update={"base_url": address}))
+
+    monkeypatch.setattr(bench.choice, "start", start)
+    with contextlib.ExitStack() as stack, StandInEngine() as server:
         flags = ["--engine", "lock", "--engine", server.address, "--rate", "50"]
         got = command("step5_serving", "bench", "--smoke", *flags, "--out", str(tmp_path / "b.png"), "--json")
     facts, address = json.loads(got.out), server.address.removeprefix("http://")

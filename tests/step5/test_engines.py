@@ -84,8 +84,8 @@ def test_a_server_is_asked_for_its_models_unless_one_is_named(server, monkeypatc
     monkeypatch.setenv("ROADMAP_MODEL", "smollm2:135m")  # the settings' model, where the server has it
     monkeypatch.setenv("ROADMAP_BASE_URL_KEY", "secret")
     assert resolve(server.address).model == "smollm2:135m"
-    headers = {name.lower(): value for name, value in server.headers.items()}
-    assert (headers["x-api-key"], headers["authorization"]) == ("secret", "Bearer secret")
+    assert server.headers["x-api-key"] == "secret"
+    assert server.headers["authorization"] == "Bearer secret"
 
 
 @pytest.mark.parametrize("reply", [(404, {}), (200, b"<html>"), (200, {"data": [{}]}), (200, {"data": []})])
