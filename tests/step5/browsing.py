@@ -49,7 +49,7 @@ def stand_in():
 @pytest.fixture
 def script(stand_in):
     """What the stand-in does, as it is at first."""
-    stand_in.script.reset()
+    stand_in.script.__init__()
     return stand_in.script
 
 

@@ -5,22 +5,22 @@ import functools
 import json
 import random
 import tempfile
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
-from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse, StreamingResponse
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.base import BaseHTTPMiddleware
+from starlette.responses import JSONResponse, StreamingResponse
+from starlette.routing import Mount, Route
 
-from step5_serving.api.replies import reply
-from step5_serving.api.routes import pages
-from step5_serving.api.security import SecurityMiddleware
-from step5_serving.errors import ApiError
 from step5_serving.telemetry.call import now
-from step5_serving.telemetry.reading import list_calls, show_call
+from step5_serving.telemetry.reading import list_calls
 from step5_serving.telemetry.store import Store
-from step5_serving.telemetry.summary import parse_since, summarize
+from step5_serving.telemetry.summary import summarize
 from step5_serving.telemetry.writer import write_rows
+from tests.step5.service_parts import ListRecorder, app_of
 from tests.step5.telemetry_parts import call_of, sha, source_of
 
 SAMPLE = Path(__file__).parents[2] / "step3_rag" / "sample" / "documents"
@@ -77,7 +77,7 @@ def call_facts(**changes):
 
 @dataclass
 class Script:
-    """What the stand-in does; tests change it, `reset` takes it back."""
+    """What the stand-in does; tests change it."""
 
     pieces: list[str] = field(default_factory=lambda: [f"{word} " for word in ANSWER.split()])
     facts: dict = field(default_factory=call_facts)
@@ -91,11 +91,6 @@ class Script:
     cancelled: int = 0
     feedback: list[dict] = field(default_factory=list)
     looks: int = 0  # at the summary
-
-    def reset(self):
-        fresh = Script()
-        for each in fields(self):
-            setattr(self, each.name, getattr(fresh, each.name))
 
 
 def made_up(n=60):
@@ -126,15 +121,16 @@ def made_up(n=60):
 
 
 @functools.cache
-def store():
-    """A database of these calls."""
+def store(n=60):
+    """A database of so many of these calls."""
     made = Store.open(f"{tempfile.mkdtemp(prefix='pages')}/telemetry.db", create=True)
-    write_rows(made, list(made_up()))
+    if n:
+        write_rows(made, list(made_up(n)))
     return made
 
 
-def summary(since="24h", at=AT):
-    return summarize(store(), parse_since(since), at)
+def summary():
+    return summarize(store(), timedelta(days=1))
 
 
 def rows():
@@ -142,31 +138,23 @@ def rows():
 
 
 def make_app(script):
-    app = FastAPI()
-    app.add_middleware(SecurityMiddleware, names=None)  # the service's own headers
-    app.include_router(pages.router)
-    app.mount("/pages", pages.files)
+    """The service, except for questions, feedback and documents."""
+    recorder = ListRecorder()
 
-    @app.middleware("http")
     async def guard(request, call_next):
         is_page = request.url.path == "/" or request.url.path.startswith(("/pages", "/dashboard", "/favicon"))
         if script.key and not is_page and request.headers.get("Authorization") != f"Bearer {script.key}":
             return error(401, "authentication_error", "no key, or one that is not known")
+        script.looks += request.url.path == "/telemetry/summary"
+        recorder.store = store() if script.has_calls else store(0)
         return await call_next(request)
 
-    @app.exception_handler(ApiError)
-    async def refused(_request: Request, refusal: ApiError):
-        return JSONResponse(refusal.body(), refusal.status)
-
-    @app.get("/documents")
-    async def documents():
+    async def documents(_request):
         names = sorted(str(path.relative_to(SAMPLE)) for path in SAMPLE.rglob("*.*"))
-        return {
-            "documents": [{"id": i, "name": n, "collection": n.split("/")[0]} for i, n in enumerate(names, 1)]
-        }
+        rows = [{"id": i, "name": n, "collection": n.split("/")[0]} for i, n in enumerate(names, 1)]
+        return JSONResponse({"documents": rows})
 
-    @app.post("/query/stream")
-    async def stream(request: Request):
+    async def stream(request):
         script.asked.append(await request.json())
         if script.fail:
             (status, message, seconds), script.fail = script.fail, None
@@ -174,29 +162,17 @@ def make_app(script):
             return error(status, "...", message, headers) if message else JSONResponse(None, status)
         return StreamingResponse(events(script), media_type="text/event-stream")
 
-    @app.post("/feedback")
-    async def feedback(request: Request):
+    async def feedback(request):
         script.feedback.append(await request.json())
-        return {"stored": True}
+        return JSONResponse({"stored": True})
 
-    @app.get("/telemetry/summary")
-    async def telemetry(since: str = "24h"):
-        script.looks += 1
-        return reply(summary(since) if script.has_calls else summary(since, AT - timedelta(days=30)))
-
-    @app.get("/telemetry/calls")
-    async def calls(
-        limit: int = 20, before: int | None = None, low_confidence: bool = False, error: bool = False
-    ):
-        found = list_calls(store(), limit, before, low_confidence=low_confidence, error=error)
-        return reply(found if script.has_calls else {"calls": [], "next": None})
-
-    @app.get("/telemetry/calls/{trace_id}")
-    async def call(trace_id: str):
-        found = show_call(store(), trace_id)
-        return reply(found) if found else error(404, "not_found_error", "no such call")
-
-    return app
+    routes = [
+        Route("/documents", documents),
+        Route("/query/stream", stream, methods=["POST"]),
+        Route("/feedback", feedback, methods=["POST"]),
+        Mount("/", app_of(recorder=recorder)),
+    ]
+    return Starlette(routes=routes, middleware=[Middleware(BaseHTTPMiddleware, dispatch=guard)])
 
 
 def error(status, kind, message, headers=None):

@@ -17,13 +17,10 @@ import yaml
 
 import step5_serving
 from step5_serving.api import server
-from step5_serving.api.app import create_app
-from step5_serving.api.service import Service
 from step5_serving.cli import serve as commands_serve
 from step5_serving.config import Config
-from step5_serving.rag.scripted import ScriptedAnswerer
 from tests.conftest import ROOT
-from tests.step5.service_parts import ListRecorder
+from tests.step5.service_parts import app_of
 
 STEP = Path(step5_serving.__file__).parent
 DEPLOY = STEP / "deploy"
@@ -97,9 +94,7 @@ def test_pods_do_not_run_as_root_and_have_limits(name):
 
 def test_probes_ask_routes_that_exist():
     probes = {name: API[f"{name}Probe"]["httpGet"] for name in ("startup", "readiness", "liveness")}
-    assert {each["path"] for each in probes.values()} <= set(
-        create_app(Service(Config(), ScriptedAnswerer(), ListRecorder())).openapi()["paths"]
-    )
+    assert {each["path"] for each in probes.values()} <= set(app_of().openapi()["paths"])
     assert probes["liveness"]["path"] == "/healthz"  # an engine that is down must not restart workers
     assert probes["readiness"]["path"] == "/readyz"
     assert {each["port"] for each in probes.values()} == {"http"}
@@ -197,10 +192,8 @@ def test_the_image_by_hadolint():
     assert got.returncode == 0, got.stdout
 
 
-def test_commands_have_flags_that_exist_and_links_lead_somewhere():
+def test_commands_have_flags_that_exist():
     text = (STEP / "deployment.md").read_text().replace("\\\n", " ")
-    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", text):
-        assert (STEP / target).exists(), target
     commands = [each.split("`")[0] for each in re.findall(r"python -m step5_serving serve(.*)", text)]
     assert len(commands) >= 4
     assert API["args"][0] == SERVICES["api"]["command"][0] == "serve"

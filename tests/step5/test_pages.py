@@ -5,26 +5,16 @@ import json
 import re
 
 import pytest
-from starlette.testclient import TestClient
 
-from step5_serving.api.app import create_app
 from step5_serving.api.routes.pages import FOLDER
-from step5_serving.api.service import Service
-from step5_serving.config import Config
 from step5_serving.rag import scripted
 from step5_serving.rag.scripted import ScriptedAnswerer
 from step5_serving.telemetry.writer import Recorder
-from tests.step5 import pages_service
 from tests.step5.browsing import until
 from tests.step5.pages_service import ANSWER, QUESTION, call_facts
-from tests.step5.service_parts import listening
+from tests.step5.service_parts import app_of, get, listening
 
 # --- files ----------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def client():
-    return TestClient(pages_service.make_app(pages_service.Script()))
 
 
 @pytest.mark.parametrize(
@@ -38,13 +28,12 @@ def client():
         ("/favicon.ico", "image/svg+xml"),
     ],
 )
-def test_files_come_with_their_type_and_only_once(client, path, kind):
-    got = client.get(path)
+def test_files_come_with_their_type_and_only_once(path, kind):
+    got = get(app_of(), path)
     assert got.status_code == 200
     assert got.headers["content-type"] == kind
     assert got.headers["cache-control"] == "no-cache"
-    tag = got.headers["etag"]
-    again = client.get(path, headers={"If-None-Match": tag})
+    again = get(app_of(), path, headers={"If-None-Match": got.headers["etag"]})
     assert (again.status_code, again.content) == (304, b"")
 
 
@@ -411,8 +400,7 @@ def test_pages_in_light_and_dark_on_a_narrow_screen(look, script, dark):
 def test_from_a_question_to_its_row_on_the_dashboard(look, tmp_path):
     """With an answerer that needs no model."""
     recorder = Recorder.from_url(f"sqlite:///{tmp_path / 'telemetry.db'}")
-    config = Config(keys=tmp_path / "keys.json")
-    with listening(create_app(Service(config, ScriptedAnswerer(pace=0.02), recorder))) as address:
+    with listening(app_of(ScriptedAnswerer(pace=0.02), recorder)) as address:
         page = look("/", at=address)
         ask(page, "How long is the notice period?")
         page.locator("#facts .id").wait_for()

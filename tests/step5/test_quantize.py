@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from shared import hardware
-from shared.config import load_settings
 from step5_serving.bench import quantize
 from step5_serving.engines.batching import linear
 
@@ -15,13 +14,8 @@ TEXT = list(range(5, 60))
 
 
 @pytest.fixture(scope="module")
-def settings(tiny_cache):
-    return load_settings(model="tiny", device="cpu", threads=1, cache_dir=tiny_cache, hub=False)
-
-
-@pytest.fixture(scope="module")
-def reference(settings):
-    return quantize.load("fp32", settings)
+def reference(tiny_settings):
+    return quantize.load("fp32", tiny_settings)
 
 
 @pytest.mark.skipif(
@@ -66,10 +60,10 @@ def test_the_reference_has_the_perplexity_and_the_size_that_transformers_gives(r
 
 
 @pytest.mark.parametrize("way", ["bf16", "int8", "bnb int8", "nf4"])
-def test_fewer_bits_take_less_memory_and_stay_near(way, settings, reference):
+def test_fewer_bits_take_less_memory_and_stay_near(way, tiny_settings, reference):
     if way in quantize.BITSANDBYTES and not importlib.util.find_spec("bitsandbytes"):
         pytest.skip("pip install .[bitsandbytes]")
-    model = quantize.load(way, settings)
+    model = quantize.load(way, tiny_settings)
     assert quantize.weight_bytes(model) < 0.8 * quantize.weight_bytes(reference)
     assert quantize.perplexity(model, TEXT) == pytest.approx(quantize.perplexity(reference, TEXT), rel=0.6)
     _, [answer] = quantize.answer_all(model, [TEXT], 5, [0])
