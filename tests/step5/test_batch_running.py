@@ -13,16 +13,6 @@ from tests.step5.batch_parts import SCHEMA, SENTENCES, together, write
 from tests.step5.service_parts import until
 
 
-def test_a_newcomer_joins_while_others_decode(make, endless):
-    engine = endless(make())
-    long = engine.generate(engine.encode("Once"), 1500)
-    next(long)
-    assert write(engine, "The sea", 5)[2] == 5
-    assert len(engine.core.scheduler.running) == 1  # the long one is still running
-    long.close()
-    until(lambda: len(engine.core.scheduler.running) == 0)
-
-
 def test_closing_or_dropping_a_text_frees_its_slot(make, endless):
     engine = endless(make(1))
     for end in (lambda text: text.close(), lambda text: None):
@@ -76,7 +66,7 @@ def test_the_queue_is_bounded(make, endless):
     until(lambda: len(engine.core.scheduler.waiting) == 0)
 
 
-def test_a_long_prompt_does_not_stop_the_others(make, endless):
+def test_one_with_a_long_prompt_joins_and_does_not_stop_the_others(make, endless):
     engine = endless(make(chunk=8))
     decoding = engine.generate(engine.encode("Once"), 1000)
     next(decoding)

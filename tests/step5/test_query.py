@@ -55,25 +55,6 @@ def test_a_reply_says_how_the_answer_came_about_and_its_row_says_the_same():
     assert call.prompt_text == "Answer from the sources, version 1."
 
 
-@in_loop
-async def test_the_row_is_written_before_the_reply_is_sent():
-    recorder, written = ListRecorder(), asyncio.Event()
-    record = recorder.record
-
-    async def slow(call):
-        await written.wait()
-        await record(call)
-
-    recorder.record = slow
-    async with client_of(app_of(recorder=recorder)) as client:
-        asking = asyncio.ensure_future(client.post("/query", json=ASKED))
-        await asyncio.sleep(0.05)
-        assert not asking.done()
-        written.set()
-        assert (await asking).status_code == 200
-    assert len(recorder.calls) == 1
-
-
 def test_without_a_row_there_is_no_answer():
     recorder = ListRecorder()
     recorder.trouble = "the disk is full"
@@ -222,8 +203,9 @@ async def test_a_call_that_takes_too_long_is_a_504_and_its_work_stops():
     assert call.total_ms >= 50
 
 
+@pytest.mark.parametrize("path", ["/query", "/query/stream"])
 @in_loop
-async def test_a_waiting_caller_that_leaves_frees_its_place():
+async def test_a_waiting_caller_that_leaves_frees_its_place(path):
     answerer = ScriptedAnswerer(gate=asyncio.Event())
     app = app_of(answerer, running=1, waiting=1)
     admission = app.state.service.admission
@@ -234,7 +216,7 @@ async def test_a_waiting_caller_that_leaves_frees_its_place():
     async with client_of(app) as client:
         first = asyncio.ensure_future(client.post("/query", json=ASKED))
         await eventually(lambda: answerer.running)
-        await ask_by_asgi(app, "/query", ignore, begun=lambda: admission.waiting)
+        await ask_by_asgi(app, path, ignore, begun=lambda: admission.waiting)
         assert admission.waiting == 0
         answerer.gate.set()
         assert (await first).status_code == 200

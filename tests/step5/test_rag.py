@@ -8,13 +8,11 @@ import anthropic
 import pytest
 
 from shared import prompts
-from shared.errors import UserError
 from step3_rag import PROMPTS
 from step3_rag.answer import read
 from step3_rag.pipeline import Plan, ask
 from step5_serving.errors import ApiError
 from step5_serving.rag import loading
-from step5_serving.rag.loading import check_index
 from step5_serving.seam import Query
 from tests.step5.rag_parts import NOTICE
 from tests.step5.service_parts import eventually, in_loop
@@ -268,11 +266,6 @@ async def test_a_caller_that_leaves_does_not_stop_the_loading(rag):
     await asyncio.sleep(0.01)
     first.cancel()
     assert (await second).text
-
-
-def test_a_named_index_must_exist(rag, tmp_path):
-    with pytest.raises(UserError, match="no index in"):
-        check_index(rag(index=tmp_path).answerer.config)
 
 
 def test_the_evaluator_of_step_3_is_used_and_timed(rag, monkeypatch):

@@ -1,16 +1,14 @@
 """The service as its command starts it, on the sample corpus and the real models: every part together."""
 
-import contextlib
 import subprocess
 import sys
-import time
 
 import httpx
 import pytest
 
 from step3_rag import SAMPLE
 from tests.conftest import AS_STARTED, NO_NETWORK, OWN_PLACES, ROOT
-from tests.step5.service_parts import events_in
+from tests.step5.service_parts import events_in, until
 
 pytestmark = pytest.mark.real
 QUESTION = {"question": "What are the contract renewal terms?"}
@@ -33,7 +31,7 @@ def served(tmp_path_factory, real_weights):
     assert line.startswith("listening on "), line + process.stderr.read()
     url = line.split()[2]
     try:
-        _until_ready(url)
+        until(lambda: httpx.get(f"{url}/readyz", timeout=120).is_success, 120)
         yield url
     finally:
         process.terminate()
@@ -41,16 +39,6 @@ def served(tmp_path_factory, real_weights):
     assert process.returncode == 0
     assert said.splitlines()[-1] == "stopped"
     assert "Traceback" not in said
-
-
-def _until_ready(url):
-    for _ in range(600):
-        with contextlib.suppress(httpx.TransportError):
-            got = httpx.get(f"{url}/readyz")
-            if got.status_code == 200:
-                return
-        time.sleep(0.2)
-    raise AssertionError(got.text)
 
 
 def test_a_quote_is_right_and_names_its_source(served):

@@ -73,12 +73,6 @@ def test_card_numbers_are_found_however_they_are_grouped(digits, between):
     assert redact(f"pay by {grouped} please") == "pay by [card] please"
 
 
-@hypothesis.given(st.text(alphabet="+(0123456789 ./-)@ab", max_size=300))
-def test_a_second_pass_changes_nothing(text):
-    once = redact(text)
-    assert redact(once) == once
-
-
 @pytest.mark.parametrize(
     "text", ["1 " * 1000, "a@" * 1000, "+1-" * 700, "1" * 2000, "AA11 " * 400, "a." * 1000]
 )
