@@ -198,11 +198,10 @@ def test_a_model_that_cannot_be_had_is_said_in_the_words_of_the_engine(tiny_sett
     closed.close()
     monkeypatch.setattr(sys, "stderr", closed)
     monkeypatch.setattr("step5_serving.engines.engine.COMMAND", [sys.executable, "-c", says])
-    with (
-        contextlib.closing(start("torch", tiny_settings, Options())) as engine,
-        pytest.raises(UserError, match=r"^no weights$"),
-    ):
-        engine.warm_up()
+    with contextlib.closing(start("torch", tiny_settings, Options())) as engine:
+        until(lambda: engine.trouble() == "no weights")
+        with pytest.raises(UserError, match=r"^no weights$"):
+            engine.warm_up()
 
 
 def test_keys_stay_with_the_service(tiny_settings, monkeypatch):
