@@ -73,6 +73,7 @@ def test_one_with_a_long_prompt_joins_and_does_not_stop_the_others(make, endless
     [sequence] = engine.core.scheduler.running
     before = len(sequence.output)
     list(engine.generate([5] * 400, 1))
+    assert sequence in engine.core.scheduler.running
     assert len(sequence.output) - before >= 400 / 8 - 1
     decoding.close()
 
