@@ -26,7 +26,8 @@ def test_ctrl_c_ends_the_whole_benchmark(monkeypatch):
         bench.generate_by_hand(load_causal_lm("tiny"), torch.tensor([[5]]))
 
 
-def test_bench_reports_ratios_and_bounds(command):
+def test_bench_reports_ratios_and_bounds(command, monkeypatch):
+    monkeypatch.setattr(bench, "NEW_TOKENS", 16)
     facts = json.loads(command("step1_foundations", "bench", "--smoke", "--json").out)
     for kind in ("loops", "int8"):
         for spread in (facts[kind][name] for name in ("first", "second", "ratio")):

@@ -150,11 +150,11 @@ def test_ctrl_c_keeps_the_text_and_ends_cleanly(command, monkeypatch):
 @pytest.mark.real
 def test_greedy_is_that_of_model_generate_on_the_real_model():
     tokenizer, model = models.load_tokenizer(), models.load_causal_lm()
-    for chat in (True, False):
-        ids = encode(tokenizer, "Explain what a transformer is:", chat=chat)
-        assert by_hand(model, ids, 40) == library(model, ids, 40)
-        penalized = by_hand(model, ids, 30, Sampling(repetition_penalty=1.3))
-        assert penalized == library(model, ids, 30, repetition_penalty=1.3)
+    ids = encode(tokenizer, "Explain what a transformer is:", chat=True)
+    assert by_hand(model, ids, 40) == library(model, ids, 40)
+    ids = encode(tokenizer, "The sea was calm")
+    penalized = by_hand(model, ids, 30, Sampling(repetition_penalty=1.3))
+    assert penalized == library(model, ids, 30, repetition_penalty=1.3)
     quantize_int8(model)
     ids = encode(tokenizer, "What is the capital of France?", chat=True)
     assert "Paris" in tokenizer.decode(by_hand(model, ids, 20))

@@ -35,8 +35,9 @@ def weather(geocoder, sky=None, **given):
 
 
 def refused(geocoder, sky=None, **given):
-    api, _ = service(geocoder, forecast() if sky is None else sky)
-    return refusal(FunctionTool(Weather(api).get_weather).call, {"city": "Bangkok", **given})
+    """The line with which the call is refused, and the requests that were made."""
+    api, seen = service(geocoder, forecast() if sky is None else sky)
+    return refusal(FunctionTool(Weather(api).get_weather).call, {"city": "Bangkok", **given}), seen
 
 
 def test_today_is_said_in_one_sentence_and_in_numbers():
@@ -96,8 +97,7 @@ def test_fahrenheit_brings_miles_and_inches():
 
 @pytest.mark.parametrize("day", ["this weekend", "next week", "demain", "2026-11-25", ""])
 def test_a_day_that_cannot_be_served_is_refused_with_those_that_can(day):
-    api, seen = service(found(place()), forecast())
-    line = refusal(FunctionTool(Weather(api).get_weather).call, {"city": "Bangkok", "day": day})
+    line, seen = refused(found(place()), day=day)
     assert line.startswith(f"day = {json.dumps(day)} is not allowed: it must be 'today', 'tomorrow'")
     assert line.endswith("or 'sunday'")
     assert not seen
@@ -131,7 +131,7 @@ def test_unknown_values_are_left_out_and_an_unknown_code_is_shown():
     ],
 )
 def test_a_forecast_that_cannot_be_used_is_one_clear_line(sky, words):
-    assert words in refused(found(place()), sky)
+    assert words in refused(found(place()), sky)[0]
 
 
 # --- which city is meant -------------------------------------------------------------------------------
@@ -164,10 +164,9 @@ def test_a_state_or_country_picks(city):
 
 
 def test_a_state_without_such_a_city_is_an_error_that_says_where_there_are_some():
-    assert refused(found(*PARIS), city="Paris, Narnia") == (
-        "no Paris in Narnia; there is Paris, Île-de-France, France; Paris, Texas, United States; "
-        "Paris, Ontario, Canada"
-    )
+    line, _ = refused(found(*PARIS), city="Paris, Narnia")
+    there = "Paris, Île-de-France, France; Paris, Texas, United States; Paris, Ontario, Canada"
+    assert line == f"no Paris in Narnia; there is {there}"
 
 
 def test_the_largest_of_many_places_is_taken_and_said():
@@ -188,8 +187,5 @@ def test_an_injected_instruction_in_a_name_stays_short_harmless_data():
 
 @pytest.mark.parametrize("city", ["", "   ", ",", "x" * 101, "\x00\u200b"])
 def test_an_invalid_name_is_refused_without_a_request(city):
-    api, seen = service(found(place()))
-    assert refusal(Weather(api).get_weather, city) == (
-        "city must be the name of one city, of 1 to 100 characters"
-    )
-    assert not seen
+    line, seen = refused(found(place()), city=city)
+    assert (line, seen) == ("city must be the name of one city, of 1 to 100 characters", [])
