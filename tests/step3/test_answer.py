@@ -325,19 +325,6 @@ def test_abstaining_needs_no_chat_model(retriever, monkeypatch):
     assert outcome.sources  # what came nearest can be shown
 
 
-@pytest.mark.parametrize("failure", [{"refused": True}, {"text": "Half an", "sse_cut": 4}])
-def test_what_was_found_survives_a_chat_model_that_fails(retriever, failure, monkeypatch):
-    monkeypatch.setattr("anthropic._base_client.INITIAL_RETRY_DELAY", 0.0)
-    api = ScriptedMessages()
-    for _ in range(3):
-        api.enqueue(**failure)
-    plan = pipeline.Plan(reader="chat", **ALWAYS)
-    with pytest.raises(pipeline.ChatError) as failed:
-        pipeline.ask(retriever, "Notice is 60 days", plan, api.client, "scripted")
-    assert "60 days" in failed.value.sources[0].text
-    assert failed.value.reflection.verdict == "answer"
-
-
 def test_an_excerpt_shows_the_quoted_sentence_under_its_own_heading():
     """A review found the first heading and the beginning of the passage, whatever was quoted."""
     text = "## Damage\nPay for it.\n## Keys\nThe **deposit** for a key is EUR 20.\n- Lost keys cost 40."

@@ -229,14 +229,15 @@ def test_the_holder_of_the_lock_may_be_done_before_its_id_is_read(tmp_path, monk
 
 
 @pytest.mark.parametrize(
-    ("flags", "said", "failure", "why"),
+    ("flags", "said", "failure", "why", "attempts"),
     [
-        (("--reader", "chat"), 0.9, {"refused": True}, "can't be reached"),
-        (("--strategies", "chat"), 0.1, {"status": 529}, "the server is overloaded (529)"),
+        (("--reader", "chat"), 0.9, {"refused": True}, "can't be reached", ["question"]),
+        (("--reader", "chat"), 0.9, {"text": "Half an", "sse_cut": 4}, "broke off in the middle", ["question"]),
+        (("--strategies", "spelling,chat"), 0.1, {"status": 529}, "overloaded (529)", ["question", "spelling"]),
     ],
 )
 def test_a_chat_model_that_is_down_leaves_what_was_found(
-    read_only, command, monkeypatch, flags, said, failure, why
+    read_only, command, monkeypatch, flags, said, failure, why, attempts
 ):
     monkeypatch.setattr("anthropic._base_client.INITIAL_RETRY_DELAY", 0.0)
     monkeypatch.setattr("step3_rag.reflect.reflect.confidence", lambda *_: said)
@@ -244,14 +245,15 @@ def test_a_chat_model_that_is_down_leaves_what_was_found(
     monkeypatch.setattr("shared.chat.client.chat_client", lambda *_args, **_more: api.client)
     for _ in range(6):
         api.enqueue(**failure)
-    got = command("step3_rag", "ask", "kettle in the kitchen", *flags)
+    got = command("step3_rag", "ask", "ketttle in the kitchen", *flags)
     assert (got.code, got.err) == (3, "")
     assert "No answer, but this was found. smollm2-135m-instruct: " in got.out
     assert why in got.out
     assert "[1] notes.md" in got.out
-    got = command("step3_rag", "ask", "kettle in the kitchen", *flags, "--json")
+    got = command("step3_rag", "ask", "ketttle in the kitchen", *flags, "--json")
     assert (got.code, got.err) == (3, "")
     facts = json.loads(got.out)
     assert why in facts["error"]
     assert facts["answer"] is None
+    assert [each["strategy"] for each in facts["attempts"]] == attempts
     assert any("kettle" in each["text"] for each in facts["sources"])

@@ -6,13 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from step3_rag import pipeline as answer
 from step3_rag.evaluate import rewrites
 from step3_rag.reflect import reflect as lesson
 from step3_rag.reflect.reflect import MARGIN, THRESHOLD, Attempt, better, reflect
 from step3_rag.reflect.rewrite import OFFLINE, STRATEGIES, correct_spelling, parts_of, rewrite
 from step3_rag.retrieve.search import Options, SearchResult
-from tests.scripted import ScriptedMessages
 
 QUESTION = "What is the notiice of the supply agrement?"
 
@@ -155,22 +153,6 @@ def test_the_kept_attempt_is_never_less_confident_than_the_first(said):
     best = better(attempts)
     assert best.rank >= attempts[0].rank
     assert all(each.rank <= best.rank + MARGIN for each in attempts)
-
-
-# --- the chat model in it ---------------------------------------------------------------------------------
-
-
-def test_if_the_chat_model_fails_in_a_strategy_the_other_results_remain(retriever, sure, monkeypatch):
-    monkeypatch.setattr("anthropic._base_client.INITIAL_RETRY_DELAY", 0.0)
-    sure({})
-    api = ScriptedMessages()
-    for _ in range(3):
-        api.enqueue(refused=True)
-    plan = answer.Plan(strategies=("spelling", "chat"))
-    with pytest.raises(answer.ChatError) as failed:
-        answer.ask(retriever, QUESTION, plan, api.client, "scripted")
-    assert [each.strategy for each in failed.value.reflection.attempts] == ["question", "spelling"]
-    assert failed.value.sources
 
 
 # --- the measurement --------------------------------------------------------------------------------------
