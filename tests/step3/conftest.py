@@ -1,5 +1,6 @@
 """A fake embedder, a few documents, and an index of them."""
 
+import contextlib
 import json
 import zlib
 from functools import cache
@@ -99,6 +100,12 @@ def texts_of(index):
     for chunk in index.chunks(snapshot.ids.tolist()):
         found.setdefault(chunk.document, []).append(chunk.text)
     return found
+
+
+def names(home):
+    """The documents of the index in a folder."""
+    with contextlib.closing(Index.open(home, {})) as index:
+        return [row["name"] for row in index.documents()]
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """From passages to an answer: sources within a budget, both readers, citations, injected instructions."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -180,38 +182,28 @@ SOURCES = [
 ]
 
 
-def cited(text):
-    return [(each.sentence, each.numbers, each.is_supported) for each in read.check(text, SOURCES)]
-
-
 @pytest.mark.parametrize(
-    "text",
+    ("text", "numbers"),
     [
-        "Notice is 60 days [1]. A sensor is EUR 412 [2].",
-        "Notice is 60 days. [1] A sensor is EUR 412. [2]",
-        "Notice is 60 days [1].\n\nA sensor is EUR 412. [2]\n",
+        ("Notice is 60 days [1]. A sensor is EUR 412 [2].", [(1,), (2,)]),
+        ("Notice is 60 days. [1] A sensor is EUR 412. [2]", [(1,), (2,)]),
+        ("Notice is 60 days [1].\n\nA sensor is EUR 412. [2]\n", [(1,), (2,)]),
+        ("[1] Notice is 60 days. [2] A sensor is EUR 412.", [(1,), (2,)]),
+        ("- Notice is 60 days [1]\n- A sensor is EUR 412 [2]", [(1,), (2,)]),
+        ("Notice is 60 days. A sensor is EUR 412. [2]", [(), (2,)]),  # not that of the sentence beside it
+        ("Notice is 60 days [1]. A sensor is EUR 412.", [(1,), ()]),
+        ("Notice is 60 days. [2] says a sensor is EUR 412.", [(), (2,)]),
+        ("Notice is 60 days for a sensor [1][2].", [(1, 2)]),
+        ("Notice is 60 days for a sensor [2, 1].", [(2, 1)]),
+        ("Notice is 60 days for a sensor. [1][2]", [(1, 2)]),
+        ("Notice is 60 days for a sensor.[1], [2]", [(1, 2)]),
     ],
 )
-def test_each_sentence_has_its_own_citation_before_or_after_the_full_stop(text):
-    assert cited(text) == [("Notice is 60 days.", (1,), True), ("A sensor is EUR 412.", (2,), True)]
-
-
-@pytest.mark.parametrize("marks", ["[1][2].", "[2, 1].", ". [1][2]", ".[1], [2]"])
-def test_several_citations_of_a_sentence(marks):
-    text = f"Notice is 60 days for a sensor{marks if marks[0] == '.' else ' ' + marks}"
-    ((_, numbers, supported),) = cited(text)
-    assert (sorted(numbers), supported) == ([1, 2], True)
-
-
-def test_a_citation_is_not_that_of_the_sentence_beside_it():
-    assert cited("Notice is 60 days. A sensor is EUR 412. [2]") == [
-        ("Notice is 60 days.", (), False),
-        ("A sensor is EUR 412.", (2,), True),
-    ]
-    assert cited("Notice is 60 days [1]. A sensor is EUR 412.")[1] == ("A sensor is EUR 412.", (), False)
-    assert cited("Notice is 60 days. [2] says a sensor is EUR 412.")[0][1:] == ((), False)
-    assert [each[1] for each in cited("[1] Notice is 60 days. [2] A sensor is EUR 412.")] == [(1,), (2,)]
-    assert [each[1] for each in cited("- Notice is 60 days [1]\n- A sensor is EUR 412 [2]")] == [(1,), (2,)]
+def test_each_sentence_has_its_own_citations(text, numbers):
+    found = read.check(text, SOURCES)
+    assert [each.numbers for each in found] == numbers
+    assert [each.is_supported for each in found] == [bool(each) for each in numbers]
+    assert all(each.sentence in re.sub(r" ?\[[\d, ]+\]", "", text) for each in found)
 
 
 @pytest.mark.parametrize(

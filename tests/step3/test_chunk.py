@@ -37,9 +37,6 @@ def passages(text, **sizes):
     return [text[start:end] for start, end in chunk(text, word_spans, **sizes)]
 
 
-# --- properties -------------------------------------------------------------------------------------------
-
-
 def with_space_before(text):
     """As tokenizers that count the space before a word as its part."""
     ends = [end for _, end in word_spans(text)]
@@ -84,9 +81,6 @@ def test_no_text_takes_more_than_linear_time(text):
     began = time.process_time()
     chunk(text, word_spans)
     assert time.process_time() - began < 2  # where it is quadratic, minutes
-
-
-# --- borders ----------------------------------------------------------------------------------------------
 
 
 def test_nothing_makes_no_chunk():

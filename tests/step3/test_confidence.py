@@ -25,28 +25,16 @@ def made_up(n, weights=(4.0, -0.5), bias=-4.5, seed=0):
     return [{"a": a, "b": b} for a, b in rows.tolist()], good.tolist()
 
 
-def found_by(stages, documents):
-    found = SearchResult("q", Options(), stages=stages, documents=documents, rare_match=0.5)
-    found.order = list(documents)
-    return found
-
-
-# --- signals ----------------------------------------------------------------------------------------------
-
-
 def test_the_signals_of_rankings():
     """Ten documents of one chunk each, and a second chunk of the first."""
     documents = {i: f"d{i}" for i in range(10)} | {10: "d0"}
-    found = found_by(
-        {
-            "bm25": {0: 10.0, 10: 9.0, 1: 8.0, 2: 6.0, 3: 5.0, 4: 4.0},
-            "dense": {1: 0.9, 0: 0.8, 2: 0.7, 5: 0.6, 6: 0.5, 7: 0.4},
-            "maxsim": {0: 0.9, 1: 0.8, 2: 0.7},
-            "rerank": {0: 1.0, 1: 0.7, 10: 0.9},
-        },
-        documents,
-    )
-    given = signals(found)
+    stages = {
+        "bm25": {0: 10.0, 10: 9.0, 1: 8.0, 2: 6.0, 3: 5.0, 4: 4.0},
+        "dense": {1: 0.9, 0: 0.8, 2: 0.7, 5: 0.6, 6: 0.5, 7: 0.4},
+        "maxsim": {0: 0.9, 1: 0.8, 2: 0.7},
+        "rerank": {0: 1.0, 1: 0.7, 10: 0.9},
+    }
+    given = signals(SearchResult("q", Options(), stages=stages, documents=documents, rare_match=0.5))
     assert tuple(given) == NAMES
     shared = [0, 2, 3, 3, 3, 3, 3, 3, 3, 3]  # documents in common among the first 1 to 10
     assert given["overlap"] == pytest.approx(np.mean([n / (i + 1) for i, n in enumerate(shared)]))
@@ -123,9 +111,6 @@ def test_a_fit_finds_the_weights_that_made_the_data():
     assert weights.bias == pytest.approx(-4.5, rel=0.1)
 
 
-# --- the measurement --------------------------------------------------------------------------------------
-
-
 def a_collection(name, seed, **weights):
     given, good = made_up(300, seed=seed, **weights)
     return calibrate.Collection(name, given, [0.0] * 300, good)
@@ -150,8 +135,6 @@ def test_a_good_search_finds_the_quoted_passage_not_another_of_its_document(retr
     assert not is_good(Question(**asked, quotes=("zebras graze on moonlit steel",)), found)
     assert not is_good(Question("q", "", {}), found)
 
-
-# --- the command ------------------------------------------------------------------------------------------
 
 QUESTIONS = {
     "q1": ("notice of the supply contract", ["contracts/supply.md"]),

@@ -43,9 +43,6 @@ def refusal(name, split=None):
     return str(refused.value)
 
 
-# --- a folder ---------------------------------------------------------------------------------------------
-
-
 def test_a_folder_in_the_layout_of_beir(folder):
     data = read(folder)
     assert data.name == "beir"
@@ -100,9 +97,6 @@ def test_no_such_collection(folder):
     (folder / "queries.jsonl").unlink()
     assert refusal(folder) == f"cannot read {folder / 'queries.jsonl'}: No such file or directory"
     assert refusal("nowhere") == "--dataset nowhere: use sample, or a folder in BEIR's layout"
-
-
-# --- the sample -------------------------------------------------------------------------------------------
 
 
 def test_every_judgement_of_the_sample_is_true():

@@ -22,9 +22,6 @@ QUESTIONS = [
 ]
 
 
-# --- the search -------------------------------------------------------------------------------------------
-
-
 def test_the_table_is_the_mean_of_the_questions_with_something_relevant(retriever):
     outcomes = retrieval.ask(retriever, QUESTIONS, Options())
     table = retrieval.summary(outcomes)
@@ -75,9 +72,6 @@ def test_the_command_measures_a_folder_but_not_its_answers(beir, command, refuse
     facts = json.loads(command(*args, "--json").out)
     assert (facts["dataset"], facts["n"], facts["documents"]) == ("beir", 2, 5)
     assert "beir has no reference answers" in refused(*args, "--answers")
-
-
-# --- the answers ------------------------------------------------------------------------------------------
 
 
 def judged(question, text, *, documents=(), cites=(), right=False, low=False, supported=True):
@@ -133,9 +127,6 @@ def test_an_answer_has_a_reference_word_by_word(answer, reference, right):
     assert answers.has_reference(answer, reference) is right
 
 
-# --- chunk sizes ------------------------------------------------------------------------------------------
-
-
 def test_a_context_contains_an_answer_if_it_has_all_its_quotes():
     asked = Question("q", "?", {"d": 1}, quotes=("Notice is 60 days", "EUR 412 | a | piece"))
     texts = ["The notice is 60 days.", "A piece is EUR 412, a bargain."]
@@ -147,9 +138,6 @@ def test_a_context_contains_an_answer_if_it_has_all_its_quotes():
     plain = Question("q", "?", {"d": 1, "x": 0})  # x was judged: it is not relevant
     assert sweep.contains_answer(plain, [other, one])
     assert not sweep.contains_answer(plain, [other])
-
-
-# --- on the real model ------------------------------------------------------------------------------------
 
 
 @pytest.mark.real

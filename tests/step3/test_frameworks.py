@@ -2,11 +2,11 @@
 
 import asyncio
 import json
+from importlib import import_module
 
 import pytest
 
-from step3_rag.frameworks import langchain_lcel, langgraph_rag
-from step3_rag.frameworks.parts import Parts
+from step3_rag.frameworks import langchain_lcel, parts
 from step3_rag.retrieve.search import Options
 from tests.scripted import ScriptedMessages
 
@@ -19,19 +19,12 @@ QUERIES = [
 ]
 
 
-@pytest.fixture(scope="module")
-def llamaindex():
-    pytest.importorskip("llama_index.core", reason="without the extra llamaindex")
-    from step3_rag.frameworks import llamaindex
-
-    return llamaindex
-
-
-@pytest.fixture(params=["langchain", "langgraph", "llamaindex"])
+@pytest.fixture(params=parts.MODULES)
 def framework(request):
-    """The module of each framework."""
-    modules = {"langchain": langchain_lcel, "langgraph": langgraph_rag}
-    return modules.get(request.param) or request.getfixturevalue("llamaindex")
+    """The name of each framework."""
+    if request.param == "llamaindex":
+        pytest.importorskip("llama_index.core", reason="without the extra llamaindex")
+    return request.param
 
 
 def best(retriever, query):
@@ -39,10 +32,11 @@ def best(retriever, query):
 
 
 def test_every_framework_finds_what_our_pipeline_finds_and_embeds_only_the_query(retriever, framework):
+    search = import_module(f"step3_rag.frameworks.{parts.MODULES[framework]}").search
     for query in QUERIES:
-        assert framework.search(retriever, query, 3) == best(retriever, query)
+        assert search(retriever, query, 3) == best(retriever, query)
     retriever.embedder.embedded.clear()
-    framework.search(retriever, QUERIES[0], 3)
+    search(retriever, QUERIES[0], 3)
     assert retriever.embedder.embedded == QUERIES[:1]
 
 
@@ -54,14 +48,14 @@ def test_many_queries_at_once_in_threads_get_their_own_vectors(retriever):
     ]
 
 
-def test_llamaindex_keeps_chunks_of_the_same_text_apart(retriever, llamaindex):
+def test_llamaindex_keeps_chunks_of_the_same_text_apart(retriever):
+    pytest.importorskip("llama_index.core", reason="without the extra llamaindex")
+    from step3_rag.frameworks import llamaindex
+
     ids = retriever.snapshot.ids[:2].tolist()
-    one, other = llamaindex.nodes_of(Parts(retriever), dict.fromkeys(ids, 1.0))
+    one, other = llamaindex.nodes_of(parts.Parts(retriever), dict.fromkeys(ids, 1.0))
     other.node.text = one.node.text
     assert one.node.hash != other.node.hash
-
-
-# --- answers ------------------------------------------------------------------------------------------
 
 
 def test_langchain_answers_by_our_client_over_numbered_sources(retriever):
@@ -81,19 +75,13 @@ def test_langchain_answers_by_our_client_over_numbered_sources(retriever):
         asyncio.run(langchain_lcel.chat_model(api.client, "scripted").ainvoke("kettle"))
 
 
-# --- the command ------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", ["langchain", "langgraph", "llamaindex"])
-def test_each_framework_gives_the_answer_of_the_pipeline(read_only, command, name):
-    if name == "llamaindex":
-        pytest.importorskip("llama_index.core")
+def test_each_framework_gives_the_answer_of_the_pipeline(read_only, command, framework):
     args = ("step3_rag", "how long is the notice?", "--reader", "quote", "--json")
     ours = json.loads(command(*args, "--threshold", "0").out)
-    theirs = json.loads(command(*args, "--framework", name).out)
+    theirs = json.loads(command(*args, "--framework", framework).out)
     assert theirs["answer"] == ours["answer"]
     assert [each["text"] for each in theirs["sources"]] == [each["text"] for each in ours["sources"]]
-    assert (theirs["framework"], theirs["confidence"]) == (name, None)
+    assert (theirs["framework"], theirs["confidence"]) == (framework, None)
 
 
 def test_flags_that_a_framework_would_ignore_are_refused(read_only, refused):

@@ -85,20 +85,11 @@ def test_rules_extract_roles(graph):
     assert not targets("products/hebe.md", "supplier")
 
 
-@pytest.mark.parametrize(
-    ("question", "documents"),
-    [
-        (
-            "Which contracts share a supplier with KH-2024-07?",
-            ["contracts/valves.md", "contracts/cleaning.txt"],
-        ),
-        ("Which contracts share a vendor with Sparrow Services?", ["contracts/cleaning.txt"]),
-    ],
-)
-def test_who_shares_a_supplier(graph, question, documents):
-    found = lesson.related(graph, *lesson.asks_to_share(graph, question))
-    assert [each.document for each in found] == documents
-    assert all(each.chunks for each in found)
+def test_who_shares_a_supplier(graph):
+    asked = lesson.asks_to_share(graph, "Which contracts share a vendor with Sparrow Services?")
+    (found,) = lesson.related(graph, *asked)
+    assert found.document == "contracts/cleaning.txt"
+    assert found.chunks
 
 
 def test_entity_linking(graph):

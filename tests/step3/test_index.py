@@ -18,9 +18,6 @@ def opened(folder):
     return Index.open(folder, FACTS)
 
 
-# --- opening ----------------------------------------------------------------------------------------------
-
-
 def test_an_index_that_does_not_exist(tmp_path):
     with pytest.raises(UserError, match="nowhere: make one with `python -m step3_rag ingest PATH`"):
         opened(tmp_path / "nowhere")
@@ -34,18 +31,12 @@ def emptied(file):
     db.close()
 
 
-def overwritten(file):
-    contents = bytearray(file.read_bytes())
-    contents[100:5000] = os.urandom(4900)
-    file.write_bytes(contents)
-
-
 def a_folder(file):
     file.unlink()
     file.mkdir()
 
 
-@pytest.mark.parametrize("damage", [emptied, overwritten, a_folder])
+@pytest.mark.parametrize("damage", [emptied, a_folder])
 def test_a_damaged_index_says_so(index, documents, damage):
     bring_in(index, documents)
     folder = index.folder
@@ -75,9 +66,6 @@ def test_an_index_without_the_newer_tables_opens(built):
     assert texts_of(index) == before
     assert not any(row["superseded"] for row in index.documents())
     index.close()
-
-
-# --- reading ----------------------------------------------------------------------------------------------
 
 
 def test_incomplete_documents_are_invisible(built):
@@ -110,9 +98,6 @@ def test_a_rebuild_that_fails_changes_nothing_and_is_invisible_to_readers(built,
         update.rebuild(built.folder, FACTS, FakeEmbedder(), update.Sizes(), [documents], None)
     assert (texts_of(built), built.generation) == (before, generation)
     reader.close()
-
-
-# --- the snapshot -----------------------------------------------------------------------------------------
 
 
 def test_a_snapshot_survives_an_ingest(built, documents):

@@ -15,8 +15,6 @@ from step3_rag.retrieve.fuse import min_max, ranked, rrf, scaled
 from step3_rag.retrieve.sparse import Sparse
 from tests.step3.conftest import FakeEmbedder
 
-# --- fusion -----------------------------------------------------------------------------------------------
-
 
 def test_rrf_by_hand():
     fused = rrf([{"a": 9.1, "b": 3.0}, {"b": 0.8, "c": 0.7}])
@@ -34,8 +32,6 @@ def test_min_max_by_hand():
     with pytest.raises(ValueError, match="zip"):
         min_max([{"a": 1.0}], [0.5, 0.5])
 
-
-# --- measures ---------------------------------------------------------------------------------------------
 
 DOCS = [f"d{number}" for number in range(150)]
 
@@ -58,9 +54,6 @@ def test_the_measures_equal_those_of_trec_eval(ranking, qrels):
     assert ours["MRR@10"] == pytest.approx(theirs["recip_rank"], abs=1e-9)
     assert ours["hit@5"] == (metrics.mrr(ranking, qrels, 5) > 0)
     assert all(0 <= value <= 1 for value in ours.values())
-
-
-# --- late interaction -------------------------------------------------------------------------------------
 
 
 def unit(rng, n, dim=8):
@@ -101,9 +94,6 @@ def test_rare_match_uses_only_the_rarest_words():
     assert rerank.rare_match(query, other.token_vectors[:0], weights) == 0
     assert rerank.rare_match(query_of(query.token_vectors[:0]), same.token_vectors, weights[:0]) == 0
     assert rerank.rare_match(query, same.token_vectors, 0 * weights) == 0
-
-
-# --- keywords ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

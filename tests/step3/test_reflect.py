@@ -13,6 +13,7 @@ from step3_rag.reflect.rewrite import OFFLINE, STRATEGIES, correct_spelling, par
 from step3_rag.retrieve.search import Options, SearchResult
 
 QUESTION = "What is the notiice of the supply agrement?"
+CORRECTED = "What is the notice of the supply agreement?"
 
 
 @pytest.fixture
@@ -34,9 +35,6 @@ def scripted(*answers):
         return left.pop(0)
 
     return chat, turns
-
-
-# --- the strategies ---------------------------------------------------------------------------------------
 
 
 def test_spelling_correction_keeps_codes_short_words_and_other_words():
@@ -87,20 +85,8 @@ def test_the_chat_model_writes_a_query(retriever, strategy, prompt, query):
         assert rewrite(strategy, QUESTION, found, retriever, chat) is None  # it repeated the question
 
 
-# --- the graph --------------------------------------------------------------------------------------------
-
-
-def test_a_confident_search_is_the_only_one(retriever, sure):
-    sure({QUESTION: 0.9})
-    got = reflect(retriever, QUESTION, Options(), OFFLINE)
-    assert got.path == ["retrieve (question)", "judge 0.90", "answer"]
-    assert got.verdict == "answer"
-    assert got.attempts == [got.best]
-
-
-def test_a_better_attempt_is_kept_and_ends_the_search(retriever, sure):
-    better_query = "What is the notice of the supply agreement?"
-    sure({better_query: 0.9})
+def test_the_path_names_every_step(retriever, sure):
+    sure({CORRECTED: 0.9})
     got = reflect(retriever, QUESTION, Options(), ("spelling", "meaning"))
     assert got.path == [
         "retrieve (question)",
@@ -110,41 +96,41 @@ def test_a_better_attempt_is_kept_and_ends_the_search(retriever, sure):
         "judge 0.90",
         "answer",
     ]
-    assert (got.best.strategy, got.best.query) == ("spelling", better_query)
+    assert (got.best.strategy, got.best.query) == ("spelling", CORRECTED)
 
 
-def test_a_bad_rewrite_can_not_replace_the_first_search(retriever, sure):
-    sure({QUESTION: 0.4, "zebra": 0.05, f"{QUESTION} zebra": 0.45})
-    chat, turns = scripted("zebra", "zebra")
-    got = reflect(retriever, QUESTION, Options(), ("chat", "hyde"), chat=chat)
-    assert [each.query for each in got.attempts] == [QUESTION, "zebra", f"{QUESTION} zebra"]
-    assert got.best is got.attempts[0]  # 0.45 is not better by the margin
-    assert got.verdict == "abstain"
-    assert len(turns) == 2
-
-
-def test_an_attempt_that_passes_the_threshold_counts_though_it_is_only_a_little_better(retriever, sure):
-    sure({"What is the notice of the supply agreement?": 0.89}, other=0.8)
-    got = reflect(retriever, QUESTION, Options(), ("spelling",), 0.85)
-    assert (got.verdict, got.best.strategy) == ("answer", "spelling")
-    low = reflect(retriever, QUESTION, Options(), ("spelling",), 0.95)
-    assert (low.verdict, low.best.strategy) == ("abstain", "question")
-
-
-def test_every_strategy_is_tried_once_at_most(retriever, sure):
-    sure({})
+@pytest.mark.parametrize(
+    ("said", "strategies", "tried", "best", "verdict"),
+    [
+        ({QUESTION: 0.9}, OFFLINE, [], "question", "answer"),  # the first is enough
+        ({QUESTION: THRESHOLD - 0.0001}, (), [], "question", "abstain"),
+        ({QUESTION: THRESHOLD}, (), [], "question", "answer"),
+        # A rewrite that is worse, or better by less than the margin, does not replace the first search.
+        (
+            {QUESTION: 0.4, "one": 0.05, f"{QUESTION} two": 0.45},
+            ("chat", "hyde"),
+            ["chat", "hyde"],
+            "question",
+            "abstain",
+        ),
+        (
+            {QUESTION: 0.6, CORRECTED: 0.69},
+            ("spelling",),
+            ["spelling"],
+            "spelling",
+            "answer",
+        ),  # it may answer
+        # Each strategy once at most; "conversation" has nothing before the question.
+        ({}, (*STRATEGIES, *STRATEGIES[:3]), ["spelling", "meaning", "chat", "hyde"], "question", "abstain"),
+    ],
+)
+def test_which_searches_are_made_and_which_is_kept(retriever, sure, said, strategies, tried, best, verdict):
+    sure(said)
     chat, turns = scripted("one", "two")
-    got = reflect(retriever, QUESTION, Options(), (*STRATEGIES, *STRATEGIES[:3]), chat=chat)
-    tried = [each.strategy for each in got.attempts]
-    assert tried == ["question", "spelling", "meaning", "chat", "hyde"]
-    assert got.path[-1] == "abstain"
-    assert len(turns) == 2
-
-
-@pytest.mark.parametrize(("said", "verdict"), [(THRESHOLD - 0.0001, "abstain"), (THRESHOLD, "answer")])
-def test_it_abstains_below_the_threshold(retriever, sure, said, verdict):
-    sure({"zebra": said})
-    assert reflect(retriever, "zebra", Options()).verdict == verdict
+    got = reflect(retriever, QUESTION, Options(), strategies, chat=chat)
+    assert [each.strategy for each in got.attempts] == ["question", *tried]
+    assert (got.best.strategy, got.verdict) == (best, verdict)
+    assert len(turns) == len({"chat", "hyde"} & set(tried))
 
 
 @given(st.lists(st.none() | st.floats(0, 1), min_size=1, max_size=8))
@@ -153,9 +139,6 @@ def test_the_kept_attempt_is_never_less_confident_than_the_first(said):
     best = better(attempts)
     assert best.rank >= attempts[0].rank
     assert all(each.rank <= best.rank + MARGIN for each in attempts)
-
-
-# --- the measurement --------------------------------------------------------------------------------------
 
 
 def test_every_strategy_is_measured_where_the_first_search_was_low(beir, monkeypatch, command):

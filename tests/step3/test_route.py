@@ -19,9 +19,6 @@ def on_circle(*degrees):
 ROUTER = Router({"east": on_circle(0, 20), "north": on_circle(90), "west": on_circle(180)}, margin=0.1)
 
 
-# --- the router -------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("degrees", "collections"),
     [
@@ -59,9 +56,6 @@ def test_a_router_knows_the_collections_of_an_index(retriever):
         assert next(iter(router.nearness(vector))) == chunk.collection
 
 
-# --- the command ------------------------------------------------------------------------------------------
-
-
 def test_the_command_shows_what_was_searched(read_only, command, refused, monkeypatch):
     monkeypatch.setattr(route, "MARGIN", 0.0)
     monkeypatch.setattr("step3_rag.reflect.route.confidence", lambda *_: 0.9)
@@ -73,9 +67,6 @@ def test_the_command_shows_what_was_searched(read_only, command, refused, monkey
     assert "searched all collections; confidence" in command("step3_rag", *args).out
     line = refused("step3_rag", *args, "--collection", "handbook")
     assert "--route chooses the collections itself: leave out --collection" in line
-
-
-# --- the measurement --------------------------------------------------------------------------------------
 
 
 @pytest.mark.real
