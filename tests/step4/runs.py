@@ -1,6 +1,7 @@
 """Small runs on the tiny model: what the tests of training and evaluation share."""
 
 import gc
+import signal
 from contextlib import contextmanager
 from unittest import mock
 
@@ -65,3 +66,15 @@ def train(out, chosen=None, its_lesson=None, picture=False, **more):
     draw = training.callbacks.draw if picture else lambda _history, path: path.write_bytes(b"")
     with mock.patch.object(training.callbacks, "draw", draw):
         return training.run(settings(), chosen or recipe(), its_lesson or lesson(), out, **more)
+
+
+def press_ctrl_c(monkeypatch, step):
+    """Interrupt training after this step."""
+    plain = training.callbacks.TrainingCallback.on_step_end
+
+    def on_step_end(self, args, state, control, **more):
+        if state.global_step == step:
+            signal.raise_signal(signal.SIGINT)
+        plain(self, args, state, control, **more)
+
+    monkeypatch.setattr(training.callbacks.TrainingCallback, "on_step_end", on_step_end)

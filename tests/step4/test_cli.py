@@ -1,12 +1,7 @@
 """The commands: that each runs, what it prints for people and for programs, and what it refuses."""
 
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 import tomllib
 from pathlib import Path
 
@@ -22,7 +17,6 @@ from tests.conftest import ROOT
 from tests.step4 import runs
 from tests.step4.made import as_file, good
 
-OWN = ("--data", "mine.jsonl", "--guide", str(SAMPLE_GUIDE))
 COMMANDS = typer.main.get_command(app).commands
 GUIDE = """\
 company: Harbour Books
@@ -53,23 +47,23 @@ def bad(refused):
     return lambda *args: refused("step4_finetune", *map(str, args))
 
 
-# --- every command, on the tiny model ---------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     "line",
     [
         "train --out new --seed 3",
         "evaluate --adapter TUNED --baselines base",
-        "chat hello --adapter TUNED --max-new-tokens 4",
+        "chat hello --adapter . --adapter TUNED --max-new-tokens 4",
         "export TUNED --out exported --gguf f16 --model tiny",
         "lora",
         "dpo --pairs 2 --steps 1",
         "evaluator",
     ],
 )
-def test_every_command_runs_on_the_tiny_model_and_gives_facts(finetune, tuned, tmp_path, line):
-    shutil.copytree(tuned, tmp_path / "tone")
+def test_every_command_runs_on_the_tiny_model_and_gives_facts(finetune, tuned, tmp_path, monkeypatch, line):
+    for name in ("tone", "base"):
+        shutil.copytree(tuned, tmp_path / name)
+    if line.startswith("chat"):
+        monkeypatch.chdir("base")
     args = line.replace("TUNED", str(tmp_path / "tone")).split()
     smoke = ["--smoke"] if any(each.name == "smoke" for each in COMMANDS[args[0]].params) else []
     got = finetune(*args, *smoke, "--json")
@@ -79,13 +73,23 @@ def test_every_command_runs_on_the_tiny_model_and_gives_facts(finetune, tuned, t
     assert facts["headline"]
     assert "\n" not in facts["headline"]
     if args[0] == "chat":
-        assert list(facts["answered"][0]["replies"]) == ["base", "tone"]
+        assert list(facts["answered"][0]["replies"]) == ["base", f"{tmp_path.name}/base", "tone"]
     if args[0] == "train":
         assert json.loads(Path("new/run.json").read_text())["recipe"]["seed"] == 3
         assert got.err.startswith("system message: You answer members of Northwind Care.\n")
         again = finetune(*args, *smoke)
         assert "finished run: name another --out, or take --fresh" in again.err
         assert "on 2 rows" in finetune(*args, *smoke, "--fresh", "--limit", "2").out
+
+
+@pytest.mark.parametrize("task", ["tools", "judge"])
+def test_the_data_of_other_tasks_are_built_and_trained_on(finetune, task):
+    assert finetune("data", "build", task, "--out", "data", "--smoke").code == 0
+    got = finetune(
+        "train", "--recipe", task, "--data", "data/train.jsonl", "--out", "run", "--smoke", "--json"
+    )
+    assert (got.code, json.loads(got.out)["rows"]) == (0, 4)
+    assert Path("run/adapter_model.safetensors").is_file()
 
 
 def test_chat_gives_the_notes_with_each_message(finetune, monkeypatch):
@@ -100,30 +104,6 @@ def test_chat_gives_the_notes_with_each_message(finetune, monkeypatch):
     assert got.code == 0, got
     notes = "\n\nNotes:\n- price: 5\n- ask: none"
     assert [prompt[-1]["content"] for prompt in asked] == [f"How much?{notes}", f"And now?{notes}"]
-
-
-def test_chat_shows_runs_of_the_same_name_and_the_folder_that_it_runs_in(
-    finetune, tuned, tmp_path, monkeypatch
-):
-    for name in ("a", "b"):
-        shutil.copytree(tuned, tmp_path / name / "base")
-    monkeypatch.chdir(tmp_path / "a" / "base")
-    got = finetune(
-        "chat",
-        "hi",
-        "--adapter",
-        ".",
-        "--adapter",
-        "../../b/base",
-        "--max-new-tokens",
-        1,
-        "--smoke",
-        "--json",
-    )
-    assert list(json.loads(got.out)["answered"][0]["replies"]) == ["base", "a/base", "b/base"]
-
-
-# --- another company --------------------------------------------------------------------------------------
 
 
 def others(path):
@@ -158,24 +138,18 @@ def test_another_guide_and_data_go_all_the_way(finetune, tmp_path):
     assert set(facts["systems"][0]["rules"]) == {"ahoy", "bye", "short"}
 
 
-# --- bad input: one line, exit code 2, nothing lost -------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("data", "guide", "says"),
     [
-        ("", GUIDE, "has no rows"),
-        ('{"prompt": "a", "completion": "b", "split": "test"}\n', GUIDE, "no rows in the split train"),
-        (
-            '{"prompt": "a", "completion": "b", "split": "train"}\n',
-            GUIDE,
-            "no row has a rejected reply, which DPO",
-        ),
-        ('{"prompt": "a", "completion": "b", "split": "train"}\n', "company: X\nrules: []\n", "has no rules"),
+        ([], GUIDE, "has no rows"),
+        ([{"split": "test"}], GUIDE, "no rows in the split train"),
+        ([{"split": "train"}], GUIDE, "no row has a rejected reply, which DPO"),
+        ([{"split": "train"}], "company: X\nrules: []\n", "has no rules"),
     ],
 )
 def test_data_and_guides_without_training_rows_are_refused(bad, tmp_path, data, guide, says):
-    (tmp_path / "mine.jsonl").write_text(data)
+    rows = [{"prompt": "a", "completion": "b", **row} for row in data]
+    (tmp_path / "mine.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (tmp_path / "mine.yaml").write_text(guide)
     own = ("--smoke", "--guide", "mine.yaml")
     assert says in bad("train", "--out", "run", "--method", "dpo", "--data", "mine.jsonl", *own)
@@ -203,6 +177,8 @@ def test_data_and_guides_without_training_rows_are_refused(bad, tmp_path, data, 
         ),
         ("train --out run --recipe judge --guide x.yaml", "task judge trains by sft, without --guide"),
         ("train --out run --recipe judge --from x", "task judge trains by sft, without --guide and --from"),
+        ("guard", "guard takes a text to look at, or --measure, and not both"),
+        ("guard zzz --measure", "guard takes a text to look at, or --measure, and not both"),
         ("guard --measure --adapter nowhere", "guard --measure takes no text, --note or --adapter"),
         ("guard --measure --note x", "guard --measure takes no text, --note or --adapter"),
         ("evaluate --adapter nowhere", "there is no run in nowhere: `python -m step4_finetune train"),
@@ -222,36 +198,15 @@ def test_a_reporter_that_is_not_installed_names_its_extra(bad, monkeypatch):
         assert name in extras
 
 
-# --- Ctrl-C -----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.real  # no weights, but a process of its own
-@pytest.mark.skipif(os.name == "nt", reason="no SIGINT for a child there")
-def test_ctrl_c_keeps_a_checkpoint_says_how_to_resume_and_resumes(tmp_path):
+def test_ctrl_c_keeps_a_checkpoint_says_how_to_resume_and_resumes(finetune, tmp_path, monkeypatch):
     as_file(tmp_path / "mine.jsonl", good())
-    (tmp_path / "long.yaml").write_text(
-        "lora: {last_layers: 1}\nmax_length: 2048\nsft: {epochs: 500, batch_size: 4, replay: 0}\n"
-    )
-    line = [sys.executable, "-m", "step4_finetune", "train", "--model", "tiny", "--recipe", "long.yaml"]
-    line += [*OWN, "--out", "run", "--threads", "1"]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ["PYTHONPATH"]])}
-    child = subprocess.Popen(line, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    log = tmp_path / "run" / "log.jsonl"
-    end = time.monotonic() + 120
-    checkpoints = tmp_path / "run" / "checkpoints" / "sft"
-    while child.poll() is None and time.monotonic() < end and not list(checkpoints.glob("checkpoint-*")):
-        time.sleep(0.05)
-    child.send_signal(signal.SIGINT)
-    out, err = child.communicate(timeout=60)
-    assert child.returncode == 130, err
-    assert out == ""
-    assert "Traceback" not in err
-    said = err.splitlines()
-    assert said[-1] == "stopped"
-    assert any(
-        "of 1000 of sft, with a checkpoint in" in each and "same command continues" in each for each in said
-    )
-    checkpoint = max(checkpoints.glob("checkpoint-*"), key=lambda path: path.stat().st_mtime)
-    assert (checkpoint / "trainer_state.json").exists()
-    steps = sum('"loss"' in each for each in log.read_text().splitlines())  # not those of the dev rows
-    assert json.loads((checkpoint / "trainer_state.json").read_text())["global_step"] == steps
+    line = ("train", "--data", "mine.jsonl", "--guide", SAMPLE_GUIDE, "--out", "run", "--smoke")
+    with monkeypatch.context() as patch:
+        runs.press_ctrl_c(patch, step=1)
+        got = finetune(*line)
+    assert (got.code, got.out) == (130, "")
+    assert "stopped at step 1 of 2 of sft, with a checkpoint in run/checkpoints/sft: the same comm" in got.err
+    assert got.err.endswith("\nstopped\n")
+    got = finetune(*line, "--json")
+    assert (got.code, json.loads(got.out)["rows"]) == (0, 4)
+    assert (tmp_path / "run" / "log.jsonl").read_text().count('"loss"') == 2

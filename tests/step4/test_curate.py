@@ -130,9 +130,6 @@ def test_what_a_check_finds(name):
     assert found.severity == severity
 
 
-# --- style ------------------------------------------------------------------------------------------------
-
-
 def pair(chosen, rejected):
     return Row("1", ({"role": "user", "content": "?"},), "word " * chosen, "word " * rejected)
 
@@ -173,9 +170,6 @@ def test_templates_are_found_despite_other_topics_and_numbers():
     }
     assert (found.number, found.severity) == (4, WARNING)
     assert style.templates([*rows[:3], *ROWS]).severity == OK  # three times are allowed
-
-
-# --- tokens -----------------------------------------------------------------------------------------------
 
 
 def test_tokens_over_the_limit(tokenizer):
@@ -252,32 +246,6 @@ def test_without_presidio_it_is_unknown(monkeypatch):
     found = personal.personal_data([spoilt(ROWS[0], "Mail ann.lee@example.org")])
     assert (found.number, found.severity) == (None, WARNING)
     assert "pip install" in found.advice
-
-
-# --- the report -------------------------------------------------------------------------------------------
-
-
-@needs_presidio
-def test_the_report_counts_and_names(tokenizer):
-    rows = [
-        *ROWS,
-        spoilt(ROWS[2], id="twice"),
-        spoilt(ROWS[9], "Is anybody there?", id="noise", chosen="Hi!"),
-    ]
-    facts = curate.report(rows, curate.run_checks(rows, GUIDE, tokenizer), GUIDE, "bad.jsonl")
-    found = {each["check"]: each for each in facts["findings"]}
-    assert {name for name, each in found.items() if each["severity"] == ERROR} == {
-        "duplicates",
-        "label noise",
-    }
-    assert [row["id"] for row in found["label noise"]["rows"]] == ["noise"]
-    assert (facts["errors"], facts["rows"], facts["pairs"]) == (2, 12, 12)
-    assert facts["headline"].startswith("2 errors, ")
-    assert facts["splits"] == {"train": 7, "dev": 2, "test": 3}
-    text = shown(curate.show, facts)
-    assert re.search(r"^label noise +error +1  12  rows", text, re.MULTILINE)
-    assert "\nerror: duplicates\n  twice: as boiler-3: Could someone come and do" in text
-    assert "→ keep one of them" in text
 
 
 def test_checks_without_their_columns_are_not_checked(tokenizer):

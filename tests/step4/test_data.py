@@ -31,9 +31,6 @@ def refusal(source):
     return str(refused.value)
 
 
-# --- formats ----------------------------------------------------------------------------------------------
-
-
 def test_conversations(file):
     said = [{"role": "assistant", "content": "Yes."}]
     pair = {"chosen": said, "rejected": [{"role": "assistant", "content": "yep"}]}
@@ -123,9 +120,6 @@ def test_the_fingerprint_is_of_the_texts():
     assert fingerprint([replace(row, notes=("until: 5",))]) != fingerprint([row])
 
 
-# --- splits -----------------------------------------------------------------------------------------------
-
-
 def test_rows_without_a_split_are_divided_by_topic(file):
     topics = [f"topic {n // 2}" for n in range(600)]  # two rows each
     jsonl(file, *({"prompt": str(n), "completion": "x", "topic": each} for n, each in enumerate(topics)))
@@ -136,8 +130,6 @@ def test_rows_without_a_split_are_divided_by_topic(file):
     assert all(30 <= counts[split] <= 90 for split in ("dev", "test"))
     assert read_rows(file) == rows  # the same each time
 
-
-# --- what is wrong, by its line ---------------------------------------------------------------------------
 
 GOOD = '{"prompt": "a", "completion": "b", "split": "train"}\n'
 

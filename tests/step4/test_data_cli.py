@@ -34,9 +34,6 @@ def own(file):
     return ("--data", file, "--guide", GUIDE)
 
 
-# --- show -------------------------------------------------------------------------------------------------
-
-
 def test_show_sets_the_replies_side_by_side(data, file):
     got = data("show", *own(file), "--topic", "Boiler", "--limit", "1")
     assert got.code == 0
@@ -55,9 +52,6 @@ def test_show_lists_what_there_is(wrong, file):
     assert "ids are like kettle-1" in said
 
 
-# --- check ------------------------------------------------------------------------------------------------
-
-
 def test_check_of_good_rows_and_of_warnings(data, file):
     as_file(file, rows := [spoilt(row, breaks=("we",)) for row in ROWS])
     got = data("check", *own(file), "--smoke")
@@ -68,19 +62,23 @@ def test_check_of_good_rows_and_of_warnings(data, file):
 
 
 def test_check_of_bad_rows_names_them_and_exits_1(data, file):
-    facts = spoilt(ROWS[8], rejected=ROWS[8].chosen.replace("14.90", "19.40"), breaks=("facts",))
+    false = spoilt(ROWS[8], rejected=ROWS[8].chosen.replace("14.90", "19.40"), breaks=("facts",))
     untrue = spoilt(ROWS[1], chosen=ROWS[1].chosen.replace("K2207", "K2208"))
-    as_file(file, [spoilt(ROWS[0], chosen=NOISY), untrue, *ROWS[2:8], facts, ROWS[9]])
+    as_file(file, [spoilt(ROWS[0], chosen=NOISY), untrue, *ROWS[2:8], false, ROWS[9]])
     got = data("check", *own(file), "--smoke", "--json")
     assert got.code == 1
-    found = {each["check"]: each["rows"] for each in json.loads(got.out)["findings"]}
+    facts = json.loads(got.out)
+    assert (facts["errors"], facts["rows"], facts["pairs"]) == (1, 10, 10)
+    assert facts["headline"].startswith("1 error, ")
+    assert facts["splits"] == {"train": 6, "dev": 2, "test": 2}
+    found = {each["check"]: each["rows"] for each in facts["findings"]}
     said = "chosen breaks no_hedging (might)"
     assert found["label noise"] == [{"id": "kettle-1", "row": 1, "example": said}]
     assert [row["id"] for row in found["fidelity"]] == ["kettle-2"]
     assert found["named breaks"] == []
-
-
-# --- build ------------------------------------------------------------------------------------------------
+    text = data("check", *own(file), "--smoke").out
+    assert re.search(r"^label noise +error +1  10  rows", text, re.MULTILINE)
+    assert f"\nerror: label noise\n  kettle-1: {said}\n  → " in text
 
 
 @pytest.mark.parametrize("form", ["sft", "dpo"])
@@ -153,9 +151,6 @@ def test_build_keeps_existing_files(wrong, data, file, tmp_path):
     assert (tmp_path / "built" / "dev.jsonl").read_text() == "mine"
     assert data(*args, "--force").code == 0
     assert (tmp_path / "built" / "dev.jsonl").read_text() != "mine"
-
-
-# --- distill ----------------------------------------------------------------------------------------------
 
 
 def test_distill_with_the_embedded_model(data, tmp_path):

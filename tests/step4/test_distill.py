@@ -134,9 +134,6 @@ def test_other_files_are_left_alone(api, out):
     assert out.read_text() == '{"text": "a novel"}\n'
 
 
-# --- messages ---------------------------------------------------------------------------------------------
-
-
 def test_messages_of_a_text_file_and_of_json_lines(tmp_path):
     (tmp_path / "asked.txt").write_text("Is it open?\n\n  my door is stuck \n", encoding="utf-8")
     first, second = distill.read_messages(tmp_path / "asked.txt")

@@ -143,9 +143,6 @@ def test_runs_of_the_same_name_get_their_parents(tmp_path):
     assert [each.name for each in twice] == ["base", "tone"]
 
 
-# --- what is shown and written ----------------------------------------------------------------------------
-
-
 def test_the_tables_on_the_screen_and_the_files(scripted, tmp_path):
     facts = scripted()
     text = shown(report.show, facts)
@@ -163,9 +160,6 @@ def test_the_tables_on_the_screen_and_the_files(scripted, tmp_path):
     assert len(rows) == 8
     assert (rows[0]["reply"], rows[0]["faithful"], rows[-1]["faithful"]) == (BASE, "False", "True")
     assert json.loads((folder / "evaluate.json").read_text())["n"] == 2
-
-
-# --- the tiny model, and the real one ---------------------------------------------------------------------
 
 
 @pytest.mark.real

@@ -12,8 +12,6 @@ def found(body, *notes, message="", greeting="Dear member,"):
     return check(reply(body, greeting), notes, message, GUIDE.company)
 
 
-# --- missing, added ---------------------------------------------------------------------------------------
-
 REFUND, WHEN = "decision: refund approved", "when: within five working days"
 PARTS = "parts: valve, hose, clamp, washer, pump"
 GLASS = "glass delivered broken at 10:30 by van"
@@ -74,9 +72,6 @@ def test_the_greeting_may_use_a_name_of_the_notes():
     assert found(body, note, "member: Ms Okafor").missing == ("member: Ms Okafor", "okafor")
 
 
-# --- turned -----------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("note", "wrong", "right"),
     [
@@ -104,9 +99,6 @@ def test_swapped_facts_are_turned():
     assert found("The plumber comes on Friday. The parcel arrives on Monday.", *notes).turned == notes
 
 
-# --- numbers and names ------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("one", "other"),
     [
@@ -130,9 +122,6 @@ def test_different_numbers(one, other):
 def test_names():
     assert facts("Please ask Ms Okafor’s office at Mill Lane. I may know.") == {"okafor", "mill", "lane"}
     assert facts("You may come in May") == {"may"}
-
-
-# --- the sample -------------------------------------------------------------------------------------------
 
 
 def test_the_samples_labels_are_right():

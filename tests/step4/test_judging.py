@@ -3,7 +3,6 @@
 import json
 
 import pytest
-import torch
 
 from shared.config import load_settings
 from shared.embedded.adapter import Adapter
@@ -75,24 +74,6 @@ def test_only_the_answer_is_learnt(file):
     assert text == passage_text("Rent is due monthly.") + question_text("When is rent due?")
 
 
-def test_a_branch_is_read_as_the_judge_reads_the_pair(file):
-    """The logits behind a question in a row of branches are those of passage and question alone."""
-    tokenizer = load_tokenizer("tiny")
-    alone, branched = (load_causal_lm("tiny", dtype="float32") for _ in range(2))
-    lesson = JudgeData.read(file)
-    row = lesson.tokens(tokenizer)[0]
-    collate = lesson.collator(branched, 0)
-    batch = collate([{**row, "labels": row["input_ids"]}])
-    with torch.inference_mode():
-        logits = branched(**{name: value for name, value in batch.items() if name != "labels"}).logits[0]
-    at = sum(row["seq_lengths"][:2]) - 2  # in front of the first answer
-    pair = passage_text("Rent is due monthly.") + question_text("When is rent due?")
-    ids = torch.tensor([tokenizer.encode(pair, add_special_tokens=False)])
-    with torch.inference_mode():
-        expected = alone(ids).logits[0, -1]
-    torch.testing.assert_close(logits[at], expected, rtol=1e-3, atol=1e-4)
-
-
 @pytest.mark.parametrize("text", [None, "", '{"passage": "x"}', '{"passage": "x", "questions": [["y", 1]]}'])
 def test_other_files_are_refused_in_one_line(tmp_path, text):
     path = tmp_path / "x.jsonl"
@@ -101,17 +82,6 @@ def test_other_files_are_refused_in_one_line(tmp_path, text):
     with pytest.raises(UserError, match="data build judge") as error:
         JudgeData.read(path)
     assert "\n" not in str(error.value)
-
-
-def test_the_recipe_trains_on_the_tiny_model(tmp_path, command, file):
-    got = command(
-        "step4_finetune", "train", "--recipe", "judge", "--data", str(file), "--out", "run", "--smoke"
-    )
-    assert got.code == 0, got.err
-    assert (tmp_path / "run" / "adapter_model.safetensors").is_file()
-
-
-# --- the judge itself ---------------------------------------------------------------------------------
 
 
 def test_a_judgement_does_not_depend_on_the_batch():

@@ -145,14 +145,3 @@ def test_an_error_while_writing_leaves_nothing(settings, run, tmp_path, monkeypa
     with pytest.raises(UserError, match="No space left"):
         merge.save(settings, run, tmp_path / "tone")
     assert [each.name for each in tmp_path.iterdir()] == ["run"]
-
-
-@pytest.mark.real
-def test_real_merged_answers_as_base_plus_adapter(tmp_path):
-    settings = load_settings(dtype="float32")
-    expected = train(tmp_path / "run", model=settings.model)
-    model = merge.merged(settings, tmp_path / "run")
-    with torch.no_grad():
-        logits = model(IDS).logits
-    torch.testing.assert_close(logits, expected, atol=2e-2, rtol=1e-3)
-    assert (logits.argmax(-1) == expected.argmax(-1)).all()

@@ -7,16 +7,10 @@ from shared.config import load_settings
 from shared.errors import UserError
 from step4_finetune.train import qlora
 
-bitsandbytes = pytest.importorskip("bitsandbytes", reason="pip install .[bitsandbytes]")
+functional = pytest.importorskip("bitsandbytes.functional", reason="pip install .[bitsandbytes]")
 
 ROWS = torch.arange(5, 69).view(2, 32)
 BATCH = {"input_ids": ROWS, "labels": ROWS}
-
-
-def has_trap():
-    from bitsandbytes.functional import has_avx512bf16
-
-    return has_avx512bf16()
 
 
 def adapted(targets=("q_proj", "v_proj"), **flags):
@@ -44,7 +38,7 @@ def test_linear_layers_are_in_four_bits_and_the_rest_is_not():
     assert not any(each.requires_grad for each in model.parameters())
 
 
-@pytest.mark.skipif("not has_trap()", reason="needs avx512_bf16")
+@pytest.mark.skipif(not functional.has_avx512bf16(), reason="needs avx512_bf16")
 def test_without_the_switch_nothing_is_learnt():
     model = adapted(trap=True)
     look(model)

@@ -27,9 +27,6 @@ def learnt(each, tokenizer):
     return ids[before:]
 
 
-# --- tokens -----------------------------------------------------------------------------------------------
-
-
 def test_only_finished_replay_ends_with_the_end_token(tokenizer):
     end = tokenizer.eos_token_id
     assert learnt(QUESTION, tokenizer).count(end) == 1
@@ -55,9 +52,6 @@ def test_real_shipped_replay_is_tokenised_so():
         markers = set(ids) & set(tokenizer.all_special_ids)
         assert bool(markers) == (each.kind != "text")
         assert len(ids) <= Recipe().max_length
-
-
-# --- what there is ----------------------------------------------------------------------------------------
 
 
 def test_the_shipped_replay_has_every_prompt_in_order():

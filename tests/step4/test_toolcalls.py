@@ -54,9 +54,6 @@ def messages(rows):
     return [message for row in rows for branch in row["branches"] for message in branch]
 
 
-# --- wordings -------------------------------------------------------------------------------------------
-
-
 def test_a_wording_gives_its_question_and_its_calls():
     wording = "we sit outside at {restaurant}, {guests} of us | seating=terrace"
     question, calls = fill(TABLE, *TABLE.ask(wording), random.Random(0))
@@ -73,9 +70,6 @@ def test_values_copied_from_a_lower_case_question_are_lower_case():
         "four at chez nous",
         [{"restaurant": "chez nous", "guests": 4, "seating": "terrace"}],
     )
-
-
-# --- what is composed -----------------------------------------------------------------------------------
 
 
 def test_every_call_fits_the_schema_of_an_offered_tool(rows):
@@ -128,9 +122,6 @@ def test_a_file_without_conversations_is_refused(tmp_path, text, says):
         ToolData.read(tmp_path / "none.jsonl")
 
 
-# --- what is learnt -------------------------------------------------------------------------------------
-
-
 def test_training_text_equals_the_embedded_models(rows, tokenizer):
     """Training and serving write the same text, token by token."""
     for row in rows[:20]:
@@ -164,16 +155,3 @@ def test_branches_are_read_as_if_each_stood_alone(tokenizer):
     together = model(**batch).logits[0]
     for at, branch, alone in zip((3, 5), branches, alones, strict=True):
         torch.testing.assert_close(together[at : at + len(branch)], alone[3:], rtol=1e-4, atol=1e-4)
-
-
-def test_train_by_the_recipe_tools(command, tmp_path):
-    command("step4_finetune", "data", "build", "tools", "--out", str(tmp_path / "data"), "--smoke")
-    out = tmp_path / "run"
-    facts = json.loads(
-        command(
-            "step4_finetune", "train", "--recipe", "tools", "--smoke", "--json",
-            "--data", str(tmp_path / "data" / "train.jsonl"), "--out", str(out),
-        ).out
-    )  # fmt: skip
-    assert facts["rows"] == 4
-    assert (out / "adapter_model.safetensors").is_file()

@@ -14,7 +14,7 @@ from shared.errors import UserError
 from shared.models import load_causal_lm, load_tokenizer
 from step4_finetune.data.trl_files import to_trl
 from step4_finetune.models import merge
-from step4_finetune.train import callbacks, folder, peft_setup, preflight
+from step4_finetune.train import folder, peft_setup, preflight
 from step4_finetune.train import run as training
 from step4_finetune.train.length_sampler import LengthGroupedSampler
 from step4_finetune.train.recipe import read_recipe
@@ -131,24 +131,12 @@ def test_only_an_adapter_of_the_same_base_and_shape_is_trained_further(unbroken,
 # --- stopped, and on again --------------------------------------------------------------------------------
 
 
-def stop_at(monkeypatch, step):
-    """As Ctrl-C does: stop after this step, once."""
-    plain = callbacks.TrainingCallback.on_step_end
-
-    def on_step_end(self, args, state, control, **more):
-        if state.global_step == step:
-            self.stopped = True
-        plain(self, args, state, control, **more)
-
-    monkeypatch.setattr(callbacks.TrainingCallback, "on_step_end", on_step_end)
-
-
 def test_a_stopped_run_resumes_with_the_same_data_only_and_ends_as_an_unbroken_one(
     unbroken, tmp_path, monkeypatch
 ):
     out, same = tmp_path / "run", runs.lesson()
     with monkeypatch.context() as patch:
-        stop_at(patch, 1)  # in the middle of an epoch
+        runs.press_ctrl_c(patch, step=1)  # in the middle of an epoch
         with pytest.raises(training.Stopped, match=r"step 1 of 4 of sft.*same command continues"):
             runs.train(out)
     assert not (out / "run.json").exists()
@@ -197,35 +185,37 @@ def test_a_folder_takes_one_run_at_a_time(tmp_path):
         assert (out / "recipe.yaml").exists()
 
 
-def test_fresh_removes_a_run_only_when_the_new_one_begins(unbroken):
-    out, _ = unbroken
-    start = dataclasses.replace(runs.lesson(), start=out)
-    for recipe, lesson, says in (
-        (runs.recipe(max_length=64), runs.lesson(), "over max_length 64"),
-        (runs.recipe(lora={"targets": ["c_attn"]}), runs.lesson(), "has no c_attn"),
-        (None, start, "--fresh would remove .*, which --from names: name another --out"),
-    ):
-        with pytest.raises(UserError, match=says):
-            runs.train(out, recipe, lesson, fresh=True)
-    assert adapter(out)
-
-
 # --- what cannot be trained -------------------------------------------------------------------------------
 
 
-def test_a_refused_run_writes_nothing(tmp_path, monkeypatch):
-    with pytest.raises(
-        UserError, match=r"6 rows are over max_length 64 tokens \(kettle-1, .*max_length: \d+"
-    ):
-        runs.train(tmp_path / "run", runs.recipe(max_length=64))
-    with pytest.raises(UserError, match="1 row is over max_length 64 tokens"):
-        runs.train(tmp_path / "run", runs.recipe(max_length=64), runs.lesson(1))
-    with pytest.raises(UserError, match=r"the model has no c_attn: use some of down_proj, gate_proj"):
-        runs.train(tmp_path / "run", runs.recipe(lora={"targets": ["c_attn"]}))
+@pytest.mark.parametrize(
+    ("recipe", "n", "says"),
+    [
+        ({"max_length": 64}, 6, r"6 rows are over max_length 64 tokens \(kettle-1, .*max_length: \d+"),
+        ({"max_length": 64}, 1, "1 row is over max_length 64 tokens"),
+        ({"lora": {"targets": ["c_attn"]}}, 6, "the model has no c_attn: use some of down_proj, gate_proj"),
+    ],
+)
+def test_a_refused_run_writes_nothing_and_removes_nothing(unbroken, tmp_path, recipe, n, says):
+    with pytest.raises(UserError, match=says):
+        runs.train(tmp_path / "run", runs.recipe(**recipe), runs.lesson(n))
+    assert not (tmp_path / "run").exists()
+    with pytest.raises(UserError, match=says):
+        runs.train(unbroken[0], runs.recipe(**recipe), runs.lesson(n), fresh=True)
+    assert adapter(unbroken[0])
+
+
+def test_fresh_does_not_remove_what_from_names(unbroken):
+    data = dataclasses.replace(runs.lesson(), start=unbroken[0])
+    with pytest.raises(UserError, match=r"--fresh would remove .*, which --from names: name another --out"):
+        runs.train(unbroken[0], None, data, fresh=True)
+    assert adapter(unbroken[0])
+
+
+def test_training_takes_one_process(tmp_path, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(UserError, match="takes one process and one GPU here: start it without torchrun"):
         runs.train(tmp_path / "run")
-    assert not (tmp_path / "run").exists()
 
 
 def no_gradient(each, name):
