@@ -1,7 +1,6 @@
 """Attackers on the real rubrics, many in one worker: what one of them changes is put back for the next.
 
-    with Forger() as forger:
-        forger.points("1.5", "patch('step1_foundations.block:rope', lambda x, base: x)")
+    Forger("step1").outcomes("1.5", "patch('step1_foundations.block:rope', lambda x, base: x)")
 
 An attack is code that runs in the submission's own process, before a test calls anything. What the exercise
 asks for stands there as a stub; the attack may `patch` whatever it likes: drivers, the worker, libraries.
@@ -11,7 +10,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any
 
 from classroom.assignment.rubric import Mark, rubric_tests
 from classroom.assignment.spec import PRELOAD, assignment
@@ -29,15 +28,9 @@ class Forger:
     def __init__(self, step: str) -> None:
         self.step = step
         preload = PRELOAD.get(assignment(step).step, ())
-        self.remote = Remote(start=lambda: Plain(), preload=preload)
+        self.remote = Remote(start=Plain, preload=preload)
         self.tests = rubric_tests(step)
         self.solutions = written(step)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self.remote.close()
 
     def outcomes(self, id: str, code: str, seed: int = 7, stub: bool = True) -> list[TestOutcome]:
         """How the tests of an exercise end."""

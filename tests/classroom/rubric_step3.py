@@ -52,11 +52,9 @@ def chunk_by_runs(text, tokens_of, size=128, overlap=32):
         if unit.is_section and last and length(last) >= size // 2:
             runs.append([])
         elif length(last) + own > size:
-            kept = []
-            for one in reversed(last):
-                if length([one, *kept]) > overlap or length([one, *kept]) + own > size:
-                    break
-                kept.insert(0, one)
+            kept = [*last]
+            while kept and length(kept) > min(overlap, size - own):
+                kept.pop(0)
             runs.append(kept)
         runs[-1].append(unit)
     return [(tokens[run[0].first][0], tokens[run[-1].end - 1][1]) for run in runs if run]

@@ -12,9 +12,10 @@ STEPS = ("step1", "step2", "step3", "step4", "step5")
 @pytest.fixture(scope="module", params=STEPS)
 def forger(request):
     """One worker for all attacks on a step."""
-    with Forger(request.param) as made:
-        made.remote.warm()
-        yield made
+    made = Forger(request.param)
+    made.remote.warm()
+    yield made
+    made.remote.close()
 
 
 def test_no_attack_is_worth_more_than_it_deserves(forger, monkeypatch):

@@ -39,9 +39,9 @@ def folder(tmp_path):
     return made
 
 
-def zipped(path, entries, **options):
+def zipped(path, entries):
     """A zip of (name or ZipInfo, contents)."""
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, **options) as archive:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in entries:
             archive.writestr(name, content)
     return path

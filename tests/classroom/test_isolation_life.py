@@ -134,14 +134,8 @@ os.write(box.stdin, json.dumps(request).encode() + b"\\n")
 print(box._place.scratch.parent, flush=True)
 time.sleep(60)
 """
-    grader = subprocess.Popen(
-        [sys.executable, "-c", code],
-        cwd=ROOT,
-        env={"PATH": os.environ["PATH"]},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    with grader:
+    command, env = [sys.executable, "-c", code], {"PATH": os.environ["PATH"]}
+    with subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True) as grader:
         folder = Path(grader.stdout.readline().strip())
         assert folder.is_dir()
         assert wait_for(lambda: alive(mark), 20)

@@ -19,6 +19,7 @@ from classroom.isolation.place import closed_to_others
 from tests.conftest import ROOT
 
 USER = 1000
+QUICK = {"PYTHONDONTWRITEBYTECODE": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 RUNS_AS_ROOT = pytest.mark.skipif(
     not hasattr(os, "geteuid") or os.geteuid() != 0, reason="not root: test_isolation.py is this test"
 )
@@ -61,7 +62,7 @@ def test_an_ordinary_user_stops_what_the_table_says(environment):
     done = subprocess.run(
         [*command, "tests/classroom/test_isolation.py", "-k", f"sandlock and ({attacks})"],
         cwd=ROOT,
-        env={"PATH": "/usr/bin:/bin", "HOME": str(home), "TMPDIR": str(home), "PYTHONDONTWRITEBYTECODE": "1"},
+        env={"PATH": "/usr/bin:/bin", "HOME": str(home), "TMPDIR": str(home), **QUICK},
         capture_output=True,
         text=True,
         user=USER,

@@ -109,7 +109,6 @@ class Attack:
     """One attacker. `make` gives the text of its file, or the path of its whole submission."""
 
     name: str
-    kind: str  # the file that it stands in
     cause: str
     make: Callable[[At], str | Path | None]
     status: str | None = None
@@ -125,14 +124,13 @@ class Attack:
 ATTACKS: dict[str, Attack] = {}
 
 
-def case(earns: str, cause: str, status: str | None = None) -> Callable[[Any], Any]:
+def case(earns: str, cause: str, status: str | None = None, name: str = "") -> Callable[[Any], Any]:
     """Put a function into the corpus that writes a whole submission; `earns` are exercises."""
 
     def add(make: Callable[[At], Path | None]) -> Callable[[At], Path | None]:
-        name, kind = make.__name__, make.__module__.rpartition(".")[2]
-        exercises = earns.split()
-        others = "3.5" in exercises
-        ATTACKS[name] = Attack(name, kind, cause, make, status, "3.1" in exercises, others)
+        right, others = ("3.1" in earns.split(), "3.5" in earns.split())
+        known_as = name or make.__name__
+        ATTACKS[known_as] = Attack(known_as, cause, make, status, right, others)
         return make
 
     return add
@@ -175,7 +173,7 @@ def _load(file: Path) -> None:
         of = "chunk" if "chunk" in told else told.get("of", "rrf")
         make = partial(written, told)
         stops = tuple(told.get("stops", ()))
-        ATTACKS[name] = Attack(name, file.stem, told["cause"], make, of=of, stops=stops, **fields)
+        ATTACKS[name] = Attack(name, told["cause"], make, of=of, stops=stops, **fields)
 
 
 for each in sorted(HERE.glob("*.toml")):

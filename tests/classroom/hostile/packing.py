@@ -9,6 +9,7 @@ import struct
 import tarfile
 import zipfile
 import zlib
+from functools import partial
 from pathlib import Path
 
 from tests.classroom.hostile.corpus import EVERY, FILES, OTHERS, ROOT, WRONG, case, reference, starter
@@ -64,16 +65,12 @@ ODD = {  # fuse.py, and the expected cause
 }
 
 
-def _odd(name, fuse, cause):
-    def make(at):
-        at.honest(fuse)
-
-    make.__name__ = name
-    case(OTHERS if cause else EVERY, cause)(make)
+def odd(fuse, at):
+    at.honest(fuse)
 
 
-for each, (fuse, cause) in ODD.items():
-    _odd(each, fuse, cause)
+for name, (fuse, cause) in ODD.items():
+    case(OTHERS if cause else EVERY, cause, name=name)(partial(odd, fuse))
 
 
 @case("", r"^exercise 3\.1: ", "not attempted")
@@ -136,18 +133,14 @@ UNASKED = {  # SHOUT stands for code that would leave its mark, were it run by t
 }
 
 
-def _unasked(name, files):
-    def make(at):
-        wrong(at)
-        for path, content in files.items():
-            at.write(path, content.replace("CANARIES", repr(at.facts["canaries"])))
-
-    make.__name__ = name
-    case(OTHERS, r"is missing|too much", "failed")(make)
+def unasked(files, at):
+    wrong(at)
+    for path, content in files.items():
+        at.write(path, content.replace("CANARIES", repr(at.facts["canaries"])))
 
 
-for each, files in UNASKED.items():
-    _unasked(each, files)
+for name, files in UNASKED.items():
+    case(OTHERS, r"is missing|too much", "failed", name)(partial(unasked, files))
 
 
 @case(OTHERS, r"is missing|too much", "failed")
