@@ -18,13 +18,8 @@ def test_charts_show_what_the_summary_says(look):
     page = ready(look("/dashboard"))
     told = summary()
     assert page.locator(".chart h2").all_inner_texts() == TITLES
-    tiles = dict(
-        zip(
-            page.locator("#tiles dt").all_inner_texts(),
-            page.locator("#tiles dd").all_inner_texts(),
-            strict=True,
-        )
-    )
+    names, figures = (page.locator(f"#tiles {tag}").all_inner_texts() for tag in ("dt", "dd"))
+    tiles = dict(zip(names, figures, strict=True))
     assert tiles["Calls"].split("\n") == ["60", f"{told['abstained']} abstained · 0 refused"]
     assert tiles["Cost"].split("\n") == [f"${told['cost_usd']:.2f}", "unknown for 9"]
     assert tiles["Latency p95"].split("\n")[0] == f"{told['latency_ms']['total']['p95'] / 1000:.1f} s"

@@ -5,7 +5,6 @@ import io
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 
 import anthropic
 import httpx
@@ -141,17 +140,6 @@ def test_it_answers_as_the_model_in_this_process(torch, tiny_settings):
         assert (said.stop_reason, said.stop_sequence) == (here["stop_reason"], here["stop_sequence"])
         assert said.usage.output_tokens == here["usage"]["output_tokens"]
     backend.close()
-
-
-def test_many_at_once_get_their_own_answer(torch):
-    client = torch.client()
-
-    def ask(number):
-        return client.messages.create(**{**HELLO, "messages": [{"role": "user", "content": f"No {number}"}]})
-
-    one_by_one = [ask(number).content for number in range(12)]
-    with ThreadPoolExecutor(12) as pool:
-        assert [each.content for each in pool.map(ask, range(12))] == one_by_one
 
 
 def test_one_that_is_frozen_is_noticed_and_one_that_is_killed_starts_again(torch, monkeypatch, caplog):

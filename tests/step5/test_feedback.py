@@ -13,7 +13,7 @@ from step5_serving.telemetry.reading import calls_to_review, show_call
 from step5_serving.telemetry.store import Store
 from step5_serving.telemetry.summary import parse_since
 from step5_serving.telemetry.writer import Recorder
-from tests.step5.service_parts import ASKED, app_of, client_of, error_of, in_loop
+from tests.step5.service_parts import ASKED, app_of, client_of, error_of, in_loop, post
 from tests.step5.telemetry_parts import call_of, record, source_of
 
 WEEK = parse_since("7d")
@@ -61,14 +61,11 @@ async def test_only_the_key_that_asked_gives_feedback_and_may_change_it(service)
         ({"trace_id": "f" * 32, "comment": "x" * 2001}, 400, "comment"),
     ],
 )
-@in_loop
-async def test_malformed_feedback_is_refused(tmp_path, body, status, said):
-    recorder = Recorder.from_url(f"sqlite:///{tmp_path}/t.db")
-    async with client_of(app_of(recorder=recorder)) as client:
-        got = await client.post("/feedback", json=body)
+def test_malformed_feedback_is_refused(tmp_path, body, status, said):
+    app = app_of(recorder=Recorder.from_url(f"sqlite:///{tmp_path}/t.db"))
+    got = post(app, "/feedback", json=body)
     assert got.status_code == status
     assert said in error_of(got)[1]
-    await recorder.close()
 
 
 def test_feedback_on_one_of_two_calls_of_a_trace(database):

@@ -74,7 +74,7 @@ def killed(folder):
 
 
 @pytest.mark.parametrize("rounds", [1, pytest.param(20, marks=for_long("20 rounds"))])
-def test_whatever_was_seen_has_its_row(tmp_path, rounds, record_property):
+def test_whatever_was_seen_has_its_row(tmp_path, rounds):
     answered = shown = broken_off = 0
     for number in range(rounds):
         seen, rows = killed(tmp_path)  # one file: a later round finds what an earlier one left

@@ -1,15 +1,13 @@
 """Personal data in questions and answers: what is masked, and what stays."""
 
-import asyncio
-
 import hypothesis
 import pytest
 from hypothesis import strategies as st
 
 from step5_serving.telemetry.reading import show_call
 from step5_serving.telemetry.redact import redact
-from step5_serving.telemetry.writer import Recorder
-from tests.step5.telemetry_parts import call_of, source_of
+from step5_serving.telemetry.store import Store
+from tests.step5.telemetry_parts import call_of, record, source_of
 
 TAKEN = [
     ("write to ann.b+c@mail.example.co.uk, please", "write to [e-mail], please"),
@@ -94,15 +92,8 @@ def test_redaction_can_be_switched_on(tmp_path, on):
         attempts=[{"query": text}],
         parameters={"user": text, "stop": [text], "k": 3},
     )
-
-    async def write():
-        recorder = Recorder.from_url(f"sqlite:///{tmp_path}/telemetry.db", redact=on)
-        await recorder.record(call)
-        found = show_call(recorder.store, call.trace_id)
-        await recorder.close()
-        return found
-
-    found = asyncio.run(write())
+    record(f"{tmp_path}/telemetry.db", call, redact=on)
+    found = show_call(Store.open(f"{tmp_path}/telemetry.db"), call.trace_id)
     kept = "my address is [e-mail]" if on else text
     assert (found["question"], found["answer"], found["attempts"][0]["query"]) == (kept, kept, kept)
     assert found["parameters"] == {"user": kept, "stop": [kept], "k": 3}
