@@ -190,6 +190,7 @@ def test_the_demo_fills_the_page_and_stops_at_ctrl_c_only(command, monkeypatch, 
     runs = [f'[[run]]\ntitle = "{arg}"\nargs = ["{arg}"]\n' for arg in ("1", "works", "0", "130", "never")]
     (step.folder / "demo.toml").write_text("".join(runs))
     monkeypatch.setattr(demo, "steps", lambda: [step])
+    monkeypatch.setattr(demo, "PRELOAD", [])  # the fake step needs no large library
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / ".env").write_text("ROADMAP_REPORTS_DIR=elsewhere")  # --out wins
 
