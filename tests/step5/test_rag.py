@@ -23,7 +23,7 @@ def asked(question=NOTICE, **fields):
     return Query(question=question, **fields)
 
 
-def answer(rag, query=None, **given):
+def answer(rag, query=None):
     """One answer, with what was told and written."""
     heard = []
 
