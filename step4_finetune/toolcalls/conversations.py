@@ -22,15 +22,8 @@ from typing import Any
 from step4_finetune.toolcalls.domains import Tool, fill, pick
 from step4_finetune.toolcalls.material import Material, Offered, Question
 from step4_finetune.toolcalls.results import result_of
-from step4_finetune.toolcalls.wording import in_lower_case, misspelt, repeats, starts_plain
+from step4_finetune.toolcalls.wording import in_lower_case, misspelt, repeats
 
-DECLINED = (
-    "I can't look that up with the tools that I have.",
-    "None of my tools can do that.",
-    "You're welcome!",
-    "Sure, ask me anything.",
-    "I can't help with that, but ask me something else.",
-)
 KINDS = {
     "call": 38, "many": 11, "joined": 17, "both": 9, "follow": 8, "other": 10, "never": 12, "chat": 7,
 }  # fmt: skip
@@ -110,7 +103,11 @@ class Composer:
         messages = [{"role": "user", "content": question.text}, *self._answered(question, 0)]
         if chance.random() < 0.12:
             if not question.calls:  # a history holds texts, not `[]`
-                messages[1] = {"role": "assistant", "content": chance.choice(DECLINED), "given": True}
+                messages[1] = {
+                    "role": "assistant",
+                    "content": chance.choice(self.material.declined),
+                    "given": True,
+                }
             second = self._question(question)
             messages += [{"role": "user", "content": second.text}, *self._answered(second, 1)]
         return messages
@@ -187,7 +184,8 @@ class Composer:
         bare = not a.endswith(("?", ".", "!")) or self.chance.random() < 0.4
         if join["lower"]:
             a = a.rstrip("?.!") if bare else a
-            b = b[:1].lower() + b[1:] if starts_plain(b) else b
+            plain = b.split(" ", 1)[0].rstrip(",'’") in self.material.openings
+            b = b[:1].lower() + b[1:] if plain else b
         elif a[-1:] not in "?.!":
             a += self.chance.choice((".", "?", ",", ""))
         return Question(join["text"].replace("{a}", a).replace("{b}", b), first.calls + second.calls)
@@ -249,7 +247,7 @@ class Composer:
             name, given = offered.call(arguments)
             use = {"type": "tool_use", "id": f"toolu_{number}_{at}", "name": name, "input": given}
             calls.append(use)
-            result, answer, failed = result_of(offered.tool, arguments, chance)
+            result, answer, failed = result_of(offered.tool, arguments, self.material, chance)
             block = {"type": "tool_result", "tool_use_id": use["id"], "content": result}
             results.append(block | ({"is_error": True} if failed else {}))
             said.append(answer)

@@ -17,6 +17,7 @@
       answers: ["Your table at {restaurant} is booked for {time}, the code is {code}."]
 
 A value is the text that people write, and the call's value after `=>` where it differs: "four => 4".
+CSafeLoader is eight times faster than the one in Python.
 """
 
 from __future__ import annotations
@@ -33,20 +34,6 @@ import yaml
 
 FOLDER = Path(__file__).with_name("domains")
 SLOT = re.compile(r"\{(\*?)([A-Za-z_]\w*)\}")
-
-
-class Loader(yaml.CSafeLoader):  # eight times faster than the one in Python
-    """YAML 1.2's plain values: `on` and `no` are texts, and so are 19:30 and 2026-05-14."""
-
-
-Loader.yaml_implicit_resolvers = {}
-for _tag, _pattern, _first in (
-    ("bool", r"^(?:true|false)$", "tf"),
-    ("null", r"^(?:~|null)$", "~n"),
-    ("int", r"^-?(?:0|[1-9][0-9]*)$", "-0123456789"),
-    ("float", r"^-?[0-9]+\.[0-9]+(?:e[-+]?[0-9]+)?$", "-0123456789"),
-):
-    Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), list(_first))
 
 
 @dataclass(frozen=True)
@@ -133,7 +120,7 @@ def _value(text: str, type_: str) -> Any:
 def read_tools() -> dict[str, list[Tool]]:
     """The tools by domain, in the order of the file names."""
     return {
-        path.stem: [Tool.of(row) for row in yaml.load(path.read_text(encoding="utf-8"), Loader)]
+        path.stem: [Tool.of(row) for row in yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader)]
         for path in sorted(FOLDER.glob("*.yaml"))
     }
 

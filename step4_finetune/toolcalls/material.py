@@ -11,19 +11,6 @@ import yaml
 from step4_finetune.toolcalls.domains import Tool, read_tools
 
 HERE = Path(__file__).parent
-# Domains with similar tools: a question for one may fit a tool of another.
-RELATED = [
-    {"assistant", "weather_variants", "markets_variants", "units_money_maths", "nature_cars_pets"},
-    {"statistics", "geometry_maths", "physics", "units_money_maths", "code_devops", "chemistry_biology"},
-    {"calendar_mail", "notes_reminders", "company_hr", "media", "smart_home"},
-    {"search", "company_hr", "law_news_education", "books_films_music", "history_geography"},
-    {"shopping", "orders_support", "banking_property", "restaurants_food"},
-    {"flights_trains", "hotels_cars", "maps_traffic", "restaurants_food", "nature_cars_pets"},
-    {"restaurants_food", "nutrition_health"},
-    {"history_geography", "books_films_music", "sports_games", "maps_traffic"},
-    {"language_text", "media", "notes_reminders", "calendar_mail"},
-    {"search", "orders_support", "banking_property", "law_news_education", "nutrition_health"},
-]
 
 
 @dataclass(frozen=True)
@@ -36,6 +23,11 @@ class Material:
     before: list[str]
     after: list[str]
     joins: list[dict[str, Any]]
+    declined: list[str]
+    errors: list[str]
+    failed: list[str]
+    openings: list[str]
+    related: list[list[str]]
     both: list[dict[str, Any]]
 
     @classmethod
@@ -52,7 +44,7 @@ class Material:
 
     def unrelated(self, names: set[str]) -> list[str]:
         """The domains whose questions no tool of the domains `names` can answer."""
-        near = names.union(*(group for group in RELATED if group & names))
+        near = names.union(*(group for group in self.related if names.intersection(group)))
         return [name for name in self.domains if name not in near]
 
 

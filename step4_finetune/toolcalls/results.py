@@ -7,26 +7,21 @@ import random
 from typing import Any
 
 from step4_finetune.toolcalls.domains import SLOT, Tool
+from step4_finetune.toolcalls.material import Material
 
-ERRORS = (
-    "the service did not answer in time; try again",
-    "no match was found for {value!r}",
-    "{value!r} is not known: check the spelling",
-    "the daily limit is reached",
-    "the service is not available at the moment",
-)
-FAILED = ("That did not work: {error}.", "I could not look that up: {error}.", "Sorry, no result: {error}.")
 SENTENCES = ("summary", "summary", "summary", "message", "answer", "text")  # names of a field with a sentence
 
 
-def result_of(tool: Tool, arguments: dict[str, Any], chance: random.Random) -> tuple[str, str, bool]:
+def result_of(
+    tool: Tool, arguments: dict[str, Any], material: Material, chance: random.Random
+) -> tuple[str, str, bool]:
     """The result of a call, the model's answer to it, and whether the call failed."""
     if not tool.answers or not tool.results:
         return "", "", False
     if chance.random() < 0.08:
         value = next((each for each in arguments.values() if isinstance(each, str)), "the request")
-        error = chance.choice(ERRORS).format(value=value)
-        return error, chance.choice(FAILED).format(error=error), True
+        error = chance.choice(material.errors).format(value=value)
+        return error, chance.choice(material.failed).format(error=error), True
     facts = {name: chance.choice(values) for name, values in tool.results.items()}
     known = {name: in_words(value) for name, value in {**arguments, **facts}.items()}
     able = [text for text in tool.answers if all(match[2] in known for match in SLOT.finditer(text))]

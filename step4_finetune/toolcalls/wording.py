@@ -14,23 +14,6 @@ def repeats(call: dict[str, Any]) -> bool:
     return len(set(texts)) < len(texts)
 
 
-def starts_plain(text: str) -> bool:
-    """Whether the first word may lose its capital: it is no name, `I` or abbreviation."""
-    word = text.split(" ", 1)[0].rstrip(",'’")
-    return word in OPENINGS
-
-
-# fmt: off
-OPENINGS = frozenset({
-    "What", "What's", "How", "Is", "Are", "Will", "Would", "Could", "Can", "Should", "Do", "Does", "Did",
-    "Which", "When", "Where", "Who", "Why", "Please", "Tell", "Give", "Show", "Get", "Find", "Check",
-    "Book", "Set", "Turn", "Look", "Compare", "Convert", "Calculate", "Work", "Need", "Any", "Has",
-    "Have", "Let", "Add", "Send", "Play", "Search", "Translate", "Create", "Make", "Put", "Remind",
-    "Start", "Stop", "Open", "Close", "Order", "Track", "List",
-})
-# fmt: on
-
-
 def in_lower_case(tool: Tool, text: str, calls: list[dict[str, Any]]) -> tuple[str, list[dict[str, Any]]]:
     """The question in lower case, and so are the values that the calls copy from it."""
 
