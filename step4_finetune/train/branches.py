@@ -5,7 +5,7 @@
     branch 2 "hello" -> []                       sees the prefix and itself, at positions P, P + 1, ...
 
 One row for each question would repeat the prefix, a third of the text, and in plain packing a branch would
-see those before it. Here attention is computed branch by branch, as if each stood alone behind the prefix.
+see those before it. Here the attention mask and the positions are as if each stood alone behind the prefix.
 """
 
 from __future__ import annotations
@@ -13,9 +13,8 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 Part = list[tuple[list[int], bool]]  # a prefix or a branch, in pieces: tokens, and whether they count
-NAME = "branches"  # of this attention in transformers
 IGNORED = -100  # a label that the loss ignores
 
 
@@ -100,11 +98,6 @@ class BranchData(ABC):
         """The tokens of each row, by its number."""
         return {str(at): len(row["input_ids"]) for at, row in enumerate(self.tokens(tokenizer))}
 
-    def collator(self, model: Any, pad: int) -> Callable[[Sequence[Any]], dict[str, torch.Tensor]]:
-        """A function that makes batches; sets the model's attention to branches."""
-        use_branches(model)
-        return partial(collate, pad=pad)
-
 
 def fingerprint(rows: Iterable[Row]) -> str:
     """A short hash of rows, kept with what was trained on them."""
@@ -115,66 +108,21 @@ def fingerprint(rows: Iterable[Row]) -> str:
 
 
 def collate(rows: Sequence[dict[str, Any]], pad: int) -> dict[str, torch.Tensor]:
-    """A batch. `input_ids`, `labels`, `position_ids`: (rows, T). `attention_mask`: (rows, 1, 1, parts).
+    """A batch. `input_ids`, `labels`, `position_ids`: (rows, T); `attention_mask`: (rows, 1, T, T).
 
-    transformers passes a mask of four dimensions on to the attention unchanged: ours holds the lengths of
-    each row's prefix and branches.
+    The mask is True where a token (third dimension) sees another. transformers passes a mask of four
+    dimensions on to the attention unchanged.
     """
     shape = (len(rows), max(len(row["input_ids"]) for row in rows))
     ids, labels = torch.full(shape, pad), torch.full(shape, IGNORED)
     positions = torch.zeros(shape, dtype=torch.long)
-    lengths = torch.zeros(len(rows), 1, 1, max(len(row["seq_lengths"]) for row in rows), dtype=torch.long)
+    parts = torch.full(shape, -1)  # 0: the prefix; 1, 2 ...: the branches; -1: padding
     for at, row in enumerate(rows):
         n, (prefix, *branches) = len(row["input_ids"]), row["seq_lengths"]
         ids[at, :n], labels[at, :n] = torch.tensor(row["input_ids"]), torch.tensor(row["labels"])
         each_at = [torch.arange(prefix), *(prefix + torch.arange(m) for m in branches)]
         positions[at, :n] = torch.cat(each_at)
-        lengths[at, 0, 0, : 1 + len(branches)] = torch.tensor([prefix, *branches])
-    return {"input_ids": ids, "labels": labels, "position_ids": positions, "attention_mask": lengths}
-
-
-def attend(
-    _layer: Any,
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    attention_mask: torch.Tensor,
-    scaling: float | None = None,
-    **_rest: Any,
-) -> tuple[torch.Tensor, None]:
-    """Attention of a prefix and its branches, with transformers' signature; no dropout.
-
-    query: (rows, heads, T, dim); key, value: (rows, key-value heads, T, dim); attention_mask: lengths, as
-    `collate` gives them. Returns (rows, T, heads, dim), with zeros for padding.
-    """
-    shared_by = query.shape[1] // key.shape[1]
-    key, value = (each.repeat_interleave(shared_by, dim=1) for each in (key, value))
-    rows = []
-    for q, k, v, lengths in zip(query, key, value, attention_mask[:, 0, 0].tolist(), strict=True):
-        first = lengths[0]
-        parts = [_one(q[:, :first], k[:, :first], v[:, :first], scaling)]
-        start = first
-        for n in filter(None, lengths[1:]):
-            own = slice(start, start + n)
-            keys, values = (torch.cat([each[:, :first], each[:, own]], dim=1) for each in (k, v))
-            parts.append(_one(q[:, own], keys, values, scaling))
-            start += n
-        parts.append(q.new_zeros(q.shape[0], q.shape[1] - start, q.shape[2]))
-        rows.append(torch.cat(parts, dim=1))
-    return torch.stack(rows).transpose(1, 2).contiguous(), None
-
-
-def _one(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scaling: float | None) -> torch.Tensor:
-    """Causal attention of the last tokens of k: q (heads, n, dim), k and v (heads, m, dim) with m >= n."""
-    n, m = q.shape[1], k.shape[1]
-    later = torch.ones(n, m, dtype=torch.bool, device=q.device).triu(m - n + 1)
-    scores = (q * (scaling or q.shape[-1] ** -0.5)) @ k.transpose(1, 2)
-    return scores.masked_fill(later, float("-inf")).softmax(-1) @ v
-
-
-def use_branches(model: Any) -> None:
-    """Set the model's attention to branches, for every batch from now on."""
-    from transformers import AttentionInterface
-
-    AttentionInterface.register(NAME, attend)
-    model.set_attn_implementation(NAME)
+        parts[at, :n] = torch.cat([torch.full_like(each, part) for part, each in enumerate(each_at)])
+    one, other = parts[:, None, :, None], parts[:, None, None, :]
+    seen = ((one == other) | (other == 0)).tril()  # the own branch and the prefix, nothing later
+    return {"input_ids": ids, "labels": labels, "position_ids": positions, "attention_mask": seen}

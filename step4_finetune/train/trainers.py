@@ -13,19 +13,19 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from step4_finetune.models.quiet import quiet_peft
 from step4_finetune.train import rewards
+from step4_finetune.train.branches import BranchData, collate
 from step4_finetune.train.length_sampler import LengthGroupedSampler
 from step4_finetune.train.recipe import Recipe, Stage
 from step4_finetune.train.training_data import TrainingData
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
-
-    from step4_finetune.train.branches import BranchData
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,11 @@ def sft(job: Job) -> Any:
     """TRL's SFTTrainer; the loss counts the replies' tokens only."""
     datasets, trl = quiet_trl()
     stage, data = job.recipe.sft, job.data
-    dev = data.dev_tokens(job.tokenizer) if isinstance(data, TrainingData) else []
+    dev, collator = [], None  # None: TRL's own
+    if isinstance(data, TrainingData):
+        dev = data.dev_tokens(job.tokenizer)
+    else:
+        collator = partial(collate, pad=job.tokenizer.pad_token_id)
     args = job.config(
         trl.SFTConfig,
         stage,
@@ -95,7 +99,7 @@ def sft(job: Job) -> Any:
         args=args,
         train_dataset=datasets.Dataset.from_list(data.tokens(job.tokenizer)),
         eval_dataset=datasets.Dataset.from_list(dev) if dev else None,
-        data_collator=data.collator(job.model, int(job.tokenizer.pad_token_id)),  # type: ignore[arg-type]
+        data_collator=collator,
         **job.parts(),
     )
     lengths = [len(ids) for ids in trainer.train_dataset["input_ids"]]

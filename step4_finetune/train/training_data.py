@@ -67,9 +67,6 @@ class TrainingData:
                 found[row.id] = max(n, found.get(row.id, 0))
         return found
 
-    def collator(self, _model: Any, _pad: int) -> None:
-        """None: TRL's own collator."""
-
     def preferences(self) -> list[dict[str, Any]]:
         """For DPO, in TRL's conversational preference format."""
         return [to_trl(row, self.system, "dpo") for row in self.pairs]
@@ -102,7 +99,7 @@ def prepare(
         raise UserError(f"row {blank[0]} has no reply: `data check` names all of these")
     if start:
         if recipe.tuning == "full":
-            raise UserError("--from continues with an adapter: use --tuning lora or qlora")
+            raise UserError("--from continues with an adapter: its recipe needs tuning lora or qlora")
         merge.check(settings, start)
     if recipe.method == "sft":
         examples = replay(settings, recipe.replay, own_rows=own_rows)
@@ -113,6 +110,6 @@ def prepare(
     pairs = [row for row in train if row.rejected]
     if not pairs:
         raise UserError(
-            "no row has a rejected reply, which DPO needs: use --method sft, or add a column rejected"
+            "no row has a rejected reply, which DPO needs: take another recipe, or add a column rejected"
         )
     return TrainingData(train, guide.system, pairs=pairs, start=start)

@@ -18,7 +18,7 @@ from step4_finetune.toolcalls.domains import Tool, fill, read_tools
 from step4_finetune.toolcalls.material import Material
 from step4_finetune.toolcalls.training_data import ToolData
 from step4_finetune.toolcalls.wording import in_lower_case
-from step4_finetune.train.branches import collate, use_branches
+from step4_finetune.train.branches import collate
 
 TABLE = Tool.of(
     {
@@ -151,7 +151,6 @@ def test_branches_are_read_as_if_each_stood_alone(tokenizer):
     batch = collate([row, other], pad=0)
     batch.pop("labels")
     alones = [model(torch.tensor([prefix + branch])).logits[0] for branch in branches]
-    use_branches(model)
     together = model(**batch).logits[0]
     for at, branch, alone in zip((3, 5), branches, alones, strict=True):
         torch.testing.assert_close(together[at : at + len(branch)], alone[3:], rtol=1e-4, atol=1e-4)
