@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from shared.config import Settings
 from shared.errors import UserError
@@ -20,9 +20,6 @@ from step4_finetune.data.rows import Message, with_notes
 from step4_finetune.models.generate import replies
 from step4_finetune.models.merge import load_tuned, named
 from step4_finetune.tone.rules import Guide, broken
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 LONGEST = 2000  # characters of a message
 AGAIN = 0.7  # temperature of further attempts
@@ -81,12 +78,3 @@ def generator(settings: Settings, adapter: Path, guide: Guide) -> Callable[[list
         return replies(model, tokenizer, [prompt], temperature=AGAIN if again else 0.0)[0].text
 
     return generate
-
-
-def show(facts: dict[str, Any], console: Console) -> None:
-    """The replies to each message, and the rules that each breaks."""
-    for answer in facts["answered"]:
-        for name, reply in answer["replies"].items():
-            breaks = f"; breaks {', '.join(reply['breaks'])}" if reply["breaks"] else ""
-            console.print(f"{name} ({reply['tokens']} tokens{breaks})", style="bold")
-            console.print(f"{reply['reply']}\n")

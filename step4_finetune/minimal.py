@@ -19,7 +19,7 @@ from shared.models import load_causal_lm, load_tokenizer
 from shared.models.device import settings_for_batch
 from step4_finetune.data.rows import GUIDE, SAMPLE, read_rows
 from step4_finetune.tone.guide import read_guide
-from step4_finetune.tone.rules import adherence
+from step4_finetune.tone.scores import score
 
 HELD_OUT = 8  # messages to score on
 
@@ -35,7 +35,7 @@ def main(rows: int = 200, epochs: float = 1.0) -> None:
     model, tokenizer = load_causal_lm(settings=settings), load_tokenizer(settings=settings)
     train, held_out = read_rows(SAMPLE, "train")[:rows], read_rows(SAMPLE, "dev")[:HELD_OUT]
 
-    def score(model: Any) -> tuple[float, str]:
+    def measure(model: Any) -> tuple[float, str]:
         """The mean share of rules that replies to the held-out messages keep, and the first reply."""
         texts = []
         for row in held_out:
@@ -45,9 +45,9 @@ def main(rows: int = 200, epochs: float = 1.0) -> None:
                 out = model.generate(**inputs, max_new_tokens=120, do_sample=False)
             reply = out[0, inputs["input_ids"].shape[1] :]
             texts.append(str(tokenizer.decode(reply, skip_special_tokens=True)))
-        return sum(adherence(each, guide) for each in texts) / len(texts), texts[0]
+        return sum(score(each, guide).adherence for each in texts) / len(texts), texts[0]
 
-    before, _ = score(model)
+    before, _ = measure(model)
     examples = [
         {
             "prompt": row.with_system(guide.system),
@@ -76,7 +76,7 @@ def main(rows: int = 200, epochs: float = 1.0) -> None:
             peft_config=LoraConfig(r=16, lora_alpha=32, target_modules=["q_proj", "v_proj"]),
         )
         trainer.train()
-    after, example = score(trainer.model)
+    after, example = measure(trainer.model)
     print(
         f"rules kept: {before:.2f} before, {after:.2f} after, on {len(held_out)} unseen messages\n\n{example}"
     )

@@ -6,14 +6,14 @@
                      rejected      -83.7  -84.6  -0.088
     ...
 
-The loss itself is in dpo_loss.py. For real training use `train --method dpo`.
+The loss itself is in dpo_loss.py. For real training use `train --recipe dpo`.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
@@ -26,9 +26,6 @@ from step4_finetune.data.rows import Row
 from step4_finetune.models.quiet import quiet_peft
 from step4_finetune.train.peft_setup import lora_config
 from step4_finetune.train.recipe import Lora, Recipe
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 LAST_LAYERS = 10  # with adapters; enough to see the effect of the loss
 LEARNING_RATE = 2e-4
@@ -103,27 +100,3 @@ def adapted(model: Any, seed: int) -> Any:
     torch.manual_seed(seed)
     recipe = Recipe(lora=Lora(last_layers=LAST_LAYERS))
     return quiet_peft().get_peft_model(model, lora_config(model, recipe))
-
-
-def show(facts: dict[str, Any], console: Console) -> None:
-    """Log-probabilities, margin and loss of each pair."""
-    from shared.cli import plain_table
-
-    heads = ("log p_ref", "log p", "reward", "margin", "loss", "pull")
-    table = plain_table("pair", "reply", *heads, right=heads)
-    for pair in facts["pairs"]:
-        both = [f"{pair['margin']:+.3f}", f"{pair['loss']:.4f}", f"{pair['pull']:.4f}"]
-        for kind, name, more in (("chosen", pair["id"], both), ("rejected", "", [])):
-            side = pair[kind]
-            own = [f"{side['reference']:.1f}", f"{side['policy']:.1f}", f"{side['reward']:+.3f}"]
-            table.add_row(name, kind, *own, *more)
-    console.print(
-        f"after {count(facts['steps'], 'step')} of DPO by hand, beta {facts['beta']:g}\n", style="bold"
-    )
-    console.print(table)
-    console.print(
-        "\nreward = beta (log p - log p_ref); margin = reward of chosen - of rejected; "
-        "loss = -log sigmoid(margin); pull = beta sigmoid(-margin), up on chosen, down on rejected\n"
-        f"loss, step by step: {' '.join(f'{loss:.4f}' for loss in facts['losses'])}",
-        soft_wrap=True,
-    )

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -25,9 +25,6 @@ from shared.config import Settings
 from shared.errors import UserError
 from step4_finetune.models.quiet import quiet_peft
 from step4_finetune.train.recipe import LINEAR
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 TEXT = "Dear member, we have moved the visit of the plumber to Tuesday."
 # The largest difference that counts as the same. Those of outputs are shares of the row's largest value.
@@ -154,25 +151,3 @@ def compare(
     }
     shapes = {name: list(each.shape) for name, each in tensors.items()}
     return shapes, {name: float(each.abs().max()) for name, each in differences.items()}
-
-
-def show(facts: dict[str, Any], console: Console) -> None:
-    """The shapes, the counts and the proof."""
-    from shared.cli import plain_table
-
-    rows = [(name, " x ".join(map(str, shape))) for name, shape in facts["shapes"].items()]
-    console.print(plain_table(facts["matrix"], "shape", rows=rows))
-    apart = facts["differences"]
-    console.print(
-        f"\n{facts['lora']:,} trained weights (A and B, r={facts['r']}) instead of {facts['full']:,} (W): "
-        f"{facts['lora'] / facts['full']:.1%}; while B is zero, outputs don't change "
-        f"({apart['at start']:.1g}), then by up to {apart['learnt']:.2g}",
-        soft_wrap=True,
-    )
-    verdict, colour = ("the same", "green") if facts["proved"] else ("not the same", "bold red")
-    console.print(
-        f"{verdict}: by hand and by PEFT at most {apart['by hand']:.1g} apart, merged and unmerged "
-        f"{apart['merged']:.1g}, the merged matrices {apart['matrix']:.1g} (allowed {TOLERANCE:g})",
-        style=colour,
-        soft_wrap=True,
-    )

@@ -1,11 +1,4 @@
-"""Step 4: teach a small model a company's tone, and prove it.
-
-    python -m step4_finetune train --out runs/tone                 half an hour on one core
-    python -m step4_finetune evaluate --adapter runs/tone          better than prompting? what broke?
-    python -m step4_finetune chat "it leaks" --adapter runs/tone   base and tuned, side by side
-
-Heavy libraries are imported inside the commands, so that --help answers at once.
-"""
+"""The commands. Heavy libraries are imported inside them, so that --help answers at once."""
 
 from __future__ import annotations
 
@@ -16,8 +9,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from shared.cli import Device, Dtype, Json, Model, Seed, Smoke, Threads, emit, new_app, settings_from_flags
-from step4_finetune.cli import data
+from shared.cli import Json, Model, Seed, Smoke, emit, new_app, settings_from_flags
+from step4_finetune.cli import data, show
 from step4_finetune.cli.flags import Data, GuideFile, read
 
 app = new_app("Step 4: fine-tuning and alignment. A company's tone, taught to a small model and measured.")
@@ -42,12 +35,6 @@ Start = Annotated[
 def train(
     out: Annotated[Path, typer.Option("--out", help="Folder of the run.")],
     recipe: Annotated[str, typer.Option(help="Name of a recipe, or a YAML file.")] = "default",
-    method: Annotated[
-        Literal["sft", "dpo", "grpo"] | None, typer.Option(help="Default: the recipe's.")
-    ] = None,
-    tuning: Annotated[
-        Literal["lora", "qlora", "full"] | None, typer.Option(help="Default: the recipe's.")
-    ] = None,
     data: Data = None,
     guide: GuideFile = None,
     report_to: Annotated[
@@ -57,9 +44,6 @@ def train(
     start: Start = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Remove an earlier run in --out first.")] = False,
     model: Model = None,
-    device: Device = None,
-    dtype: Dtype = None,
-    threads: Threads = None,
     seed: Seed = None,
     smoke: Smoke = False,
     as_json: Json = False,
@@ -76,11 +60,8 @@ def train(
         from step4_finetune.train import run as training
         from step4_finetune.train.training_data import prepare
 
-        settings = settings_from_flags(
-            smoke, model=model, device=device, dtype=dtype, threads=threads, seed=seed
-        )
-        changes = {"method": method, "tuning": tuning, "seed": seed}
-        chosen = recipes.read_recipe(recipe, **{k: v for k, v in changes.items() if v is not None})
+        settings = settings_from_flags(smoke, model=model, seed=seed)
+        chosen = recipes.read_recipe(recipe, seed)
         if smoke:
             chosen, limit = recipes.smoke(chosen), limit or 4
         readers: dict[str, Any] = {"tools": ToolData, "judge": JudgeData}
@@ -98,7 +79,7 @@ def train(
                     file=sys.stderr,
                 )
         facts = training.run(settings, chosen, prepared, out, report_to, fresh=fresh)
-    emit(facts, training.show, as_json=as_json)
+    emit(facts, show.train, as_json=as_json)
 
 
 @app.command()
@@ -114,9 +95,6 @@ def evaluate(
     general: General = None,
     out: Annotated[Path | None, typer.Option("--out", help="Folder for the figures and the replies.")] = None,
     model: Model = None,
-    device: Device = None,
-    dtype: Dtype = None,
-    threads: Threads = None,
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
@@ -124,7 +102,7 @@ def evaluate(
     from step4_finetune.evaluate import report
     from step4_finetune.evaluate import run as evaluation
 
-    settings = settings_from_flags(smoke, model=model, device=device, dtype=dtype, threads=threads)
+    settings = settings_from_flags(smoke, model=model)
     rows, its_guide = read(data, guide)
     facts = evaluation.run(
         settings,
@@ -137,7 +115,7 @@ def evaluate(
         general_file=general,
     )
     report.write(facts, out)
-    emit(facts, report.show, as_json=as_json)
+    emit(facts, show.evaluation, as_json=as_json)
 
 
 @app.command()
@@ -157,7 +135,7 @@ def chat(
     settings = settings_from_flags(smoke, model=model)
     its_guide = read(None, guide)[1]
     facts = talking.run(settings, its_guide, messages, note or [], adapter or [], max_new_tokens)
-    emit(facts, talking.show, as_json=as_json)
+    emit(facts, show.chat, as_json=as_json)
 
 
 @app.command()
@@ -190,7 +168,7 @@ def guard(
 
         generate = generator(settings, adapter, its_guide)
     facts = command.run(its_guide, rows, text, notes=note or [], generate=generate)
-    emit(facts, command.show, as_json=as_json)
+    emit(facts, show.guard, as_json=as_json)
 
 
 @app.command()
@@ -210,7 +188,7 @@ def export(
     formats = [each.strip() for each in gguf.split(",") if each.strip()]
     system = read(None, guide)[1].system
     facts = files.run(settings_from_flags(model=model), adapter, out, system, formats)
-    emit(facts, files.show, as_json=as_json)
+    emit(facts, show.export, as_json=as_json)
 
 
 @app.command()
@@ -228,7 +206,7 @@ def lora(
     from step4_finetune.by_hand import lora as lesson
 
     facts = lesson.run(settings_from_flags(smoke, model=model, seed=seed), layer, target, r, alpha)
-    emit(facts, lesson.show, as_json=as_json)
+    emit(facts, show.lora, as_json=as_json)
     if not facts["proved"]:
         raise typer.Exit(1)
 
@@ -253,7 +231,7 @@ def dpo(
     settings = settings_from_flags(smoke, model=model, seed=seed)
     rows, its_guide = read(data, guide)
     facts = lesson.run(settings, rows, its_guide.system, pairs, beta, steps)
-    emit(facts, lesson.show, as_json=as_json)
+    emit(facts, show.dpo, as_json=as_json)
 
 
 @app.command()
@@ -270,4 +248,4 @@ def evaluator(
     from step4_finetune.tone.guide import read_guide
 
     facts = validate.run(validate.read_labelled(labelled or LABELLED), read_guide(guide or GUIDE))
-    emit(facts, validate.show, as_json=as_json)
+    emit(facts, show.evaluator, as_json=as_json)

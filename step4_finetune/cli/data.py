@@ -13,17 +13,16 @@ exit 2    an error that the user can correct
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from shared.cli import Json, Model, Seed, Smoke, emit, new_app, settings_from_flags
 from shared.errors import UserError
+from step4_finetune.cli import show_data
 from step4_finetune.cli.flags import Data, GuideFile, guide_if_any
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from step4_finetune.data.rows import Row
 
 app = new_app("Show, check, build and distill training rows.")
@@ -51,11 +50,11 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Show rows, chosen beside rejected, with the rules that each breaks."""
-    from step4_finetune.cli import show_rows
+    from step4_finetune.data.select import select
 
     rows, source = _rows(data)
-    facts = show_rows.run(rows, guide_if_any(data, guide), source, split, topic, row_id, limit)
-    emit(facts, show_rows.show, as_json=as_json)
+    facts = select(rows, guide_if_any(data, guide), source, split, topic, row_id, limit)
+    emit(facts, show_data.rows, as_json=as_json)
 
 
 @app.command()
@@ -76,7 +75,7 @@ def check(
     its_guide, tokenizer = guide_if_any(data, guide), load_tokenizer(settings=settings)
     findings = curate.run_checks(rows, its_guide, tokenizer, limit_tokens)
     facts = curate.report(rows, findings, its_guide, source)
-    emit(facts, curate.show, as_json=as_json)
+    emit(facts, show_data.check, as_json=as_json)
     if facts["errors"]:
         raise typer.Exit(1)
 
@@ -131,21 +130,7 @@ def build(
             force=force,
             source=source,
         )
-    emit(facts, _show_splits, as_json=as_json)
-
-
-def _show_splits(facts: dict[str, Any], console: Console) -> None:
-    """One line a split."""
-    from shared.cli import plain_table
-
-    splits = facts["splits"]
-    counted = [name for name, each in splits["train"].items() if isinstance(each, int)]
-    rows = [
-        [split, *(f"{value:,}" if isinstance(value, int) else value for value in each.values())]
-        for split, each in splits.items()
-    ]
-    console.print(plain_table("split", *splits["train"], rows=rows, right=counted))
-    console.print(f"\n{facts['headline']}", soft_wrap=True)
+    emit(facts, show_data.splits, as_json=as_json)
 
 
 @app.command()
@@ -168,7 +153,7 @@ def distill(
     settings = settings_from_flags(smoke, model=model, seed=seed)
     rows = lesson.read_messages(messages) if messages else read_rows(data or SAMPLE, "train")
     facts = lesson.run(rows, read_guide(guide or GUIDE), settings, out, requests=requests)
-    emit(facts, lesson.show, as_json=as_json)
+    emit(facts, show_data.distill, as_json=as_json)
 
 
 def _rows(data: str | None, shares: tuple[float, float, float] | None = None) -> tuple[list[Row], str]:

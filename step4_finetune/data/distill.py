@@ -32,7 +32,6 @@ from step4_finetune.tone.scores import score
 
 if TYPE_CHECKING:
     from anthropic.types import MessageParam
-    from rich.console import Console
 
 PROMPTS = Path(__file__).parents[1] / "prompts"
 MAX_TOKENS = 500
@@ -181,20 +180,3 @@ def _answered(path: Path) -> Iterator[str]:
         if "message" not in row and "prompt" not in row:
             raise UserError(f"{path}:{number} is not a row of an earlier run: name another file with --out")
         yield prompt_text(row_of({**row, "chosen": "", "rejected": None}, f"{path}:{number}", number))
-
-
-def show(facts: Mapping[str, Any], console: Console) -> None:
-    """How many replies were kept, why others were not, and what it cost."""
-    lines = [facts["headline"]]
-    if facts["why"]:
-        lines.append("filtered: " + ", ".join(f"{why} {n}" for why, n in facts["why"].items()))
-    if facts["not_asked"]:
-        lines.append(
-            f"{facts['not_asked']} messages not asked: the budget of requests is used up; "
-            "the same command continues with them"
-        )
-    lines.append(f"{facts['input_tokens']} tokens read, {facts['output_tokens']} written")
-    lines += [
-        f"{what}: {facts[key]}" for what, key in (("kept", "out"), ("filtered", "filtered_out")) if facts[key]
-    ]
-    console.print("\n".join(lines), soft_wrap=True)

@@ -18,11 +18,10 @@ import torch
 from step4_finetune.data.questions import GENERAL, Question
 from step4_finetune.models.generate import replies
 from step4_finetune.tone import text
+from step4_finetune.tone.rules import Guide
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
-
-    from step4_finetune.tone.rules import Guide
 
 TEXT = GENERAL.with_name("general_text.txt")
 ANSWER_TOKENS = 64

@@ -12,17 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from shared import hardware, stats
 from shared.errors import UserError
 from step4_finetune.data.files import read_jsonl, require_texts
+from step4_finetune.tone.rules import Guide
 from step4_finetune.tone.scores import score
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from step4_finetune.tone.rules import Guide
 
 
 def run(rows: Sequence[Mapping[str, Any]], guide: Guide) -> dict[str, Any]:
@@ -60,7 +56,12 @@ def measure(rows: Sequence[Mapping[str, Any]], guide: Guide) -> list[dict[str, A
 
 
 def _measured(name: str, pairs: Sequence[tuple[bool, bool]]) -> dict[str, Any]:
-    """Counts, precision, recall and kappa of (verdict, label) pairs; shares of nothing are None."""
+    """Counts, precision, recall and Cohen's kappa of (verdict, label) pairs.
+
+    Shares of nothing are None, and so is kappa where all verdicts and labels are the same.
+    """
+    from sklearn.metrics import cohen_kappa_score
+
     said, broken = sum(verdict for verdict, _ in pairs), sum(label for _, label in pairs)
     right = sum(verdict and label for verdict, label in pairs)
     found: dict[str, Any] = {
@@ -73,24 +74,8 @@ def _measured(name: str, pairs: Sequence[tuple[bool, bool]]) -> dict[str, Any]:
     for share, of in (("precision", said), ("recall", broken)):
         found[share] = right / of if of else None
         found[f"{share}_interval"] = list(stats.wilson(right, of)) if of else None
-    return {**found, "kappa": kappa(pairs)}
-
-
-def kappa(pairs: Sequence[tuple[bool, bool]]) -> float | None:
-    """Cohen's kappa (1960): agreement beyond chance, 1 if full, 0 if no more than chance gives.
-
-    None without pairs, or where all verdicts and labels are the same.
-
-    >>> kappa([(True, True), (True, False), (False, False), (False, False)])
-    0.5
-    """
-    n = len(pairs)
-    if not n:
-        return None
-    observed = sum(a == b for a, b in pairs) / n
-    first, second = sum(a for a, _ in pairs) / n, sum(b for _, b in pairs) / n
-    chance = first * second + (1 - first) * (1 - second)
-    return (observed - chance) / (1 - chance) if chance < 1 else None
+    differ = len({value for pair in pairs for value in pair}) > 1
+    return {**found, "kappa": float(cohen_kappa_score(*zip(*pairs, strict=True))) if differ else None}
 
 
 def read_labelled(path: Path) -> list[dict[str, Any]]:
@@ -106,24 +91,3 @@ def read_labelled(path: Path) -> list[dict[str, Any]]:
     if not rows:
         raise UserError(f"{path} has no rows")
     return rows
-
-
-def show(facts: Mapping[str, Any], console: Console) -> None:
-    """One line for each verdict."""
-    from shared.cli import plain_table
-
-    heads = ("n", "said", "right", "missed", "precision", "recall", "kappa")
-    rows = [
-        [
-            each["name"],
-            *(str(each[name]) for name in ("n", "said", "right", "missed")),
-            *(_share(each[name], each[f"{name}_interval"]) for name in ("precision", "recall")),
-            "-" if each["kappa"] is None else f"{each['kappa']:.2f}",
-        ]
-        for each in facts["verdicts"]
-    ]
-    console.print(plain_table("verdict", *heads, rows=rows, right=heads))
-
-
-def _share(share: float | None, interval: Sequence[float] | None) -> str:
-    return f"{share:.2f} [{interval[0]:.2f}, {interval[1]:.2f}]" if interval else "-"

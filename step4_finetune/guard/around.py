@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from shared.errors import UserError
 from step4_finetune.data.curate.personal import Personal, redact
@@ -21,9 +20,7 @@ from step4_finetune.data.rows import Message, with_notes
 from step4_finetune.guard import injection
 from step4_finetune.guard.reply import wrong
 from step4_finetune.tone import rules, text
-
-if TYPE_CHECKING:
-    from step4_finetune.tone.rules import Guide
+from step4_finetune.tone.rules import Guide
 
 MESSAGE_WORDS = 300
 LONG_WORD = 10  # characters; a longer average is no prose

@@ -11,19 +11,15 @@ The ready-made reply goes out:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from shared import hardware
 from step4_finetune.data.rows import Row, with_notes
 from step4_finetune.guard import measure
 from step4_finetune.guard.around import Generate, blocked, check_input, fallbacks, guarded
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from step4_finetune.tone.rules import Guide
+from step4_finetune.tone.rules import Guide
 
 
 def run(
@@ -60,21 +56,3 @@ def run(
         }
     machine = hardware.describe()
     return {"command": "step4_finetune guard", "headline": headline, **facts, "machine": machine}
-
-
-def show(facts: Mapping[str, Any], console: Console) -> None:
-    """The rates, or the findings and the reply."""
-    if "rates" in facts:
-        measure.show(facts, console)
-        return
-    for each in facts["findings"]:
-        attempt = f" (attempt {each['attempt']})" if each["attempt"] else ""
-        line = f"{each['side']:6}  {each['check']:9}  {each['action']:10}  {each['seen']}{attempt}"
-        console.print(line, soft_wrap=True)
-    if not facts["findings"]:
-        console.print("No check objects.")
-    if facts.get("for_the_model"):
-        console.print(f"\nThe model is asked:\n\n{facts['for_the_model']}", soft_wrap=True)
-    if facts["reply"]:
-        why = "The ready-made reply goes out:" if facts["fallback"] else "The member gets:"
-        console.print(f"\n{why}\n\n{facts['reply']}", soft_wrap=True)

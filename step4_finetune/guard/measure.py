@@ -12,8 +12,8 @@ alarms of all checks together on messages and chosen replies.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from shared.stats import wilson
 from step4_finetune.data.curate.finding import replies
@@ -23,11 +23,7 @@ from step4_finetune.data.rows import FACTS, SAMPLE, Row
 from step4_finetune.guard import injection
 from step4_finetune.guard.around import INPUT, OUTPUT, check_input
 from step4_finetune.guard.reply import leaked, too_short_or_long, wrong
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from step4_finetune.tone.rules import Guide
+from step4_finetune.tone.rules import Guide
 
 SETS = SAMPLE.with_name("guard")
 CLEAN = {"injection": "clean", "length": "fine", "leak": "clean"}  # the label of a good text
@@ -89,26 +85,3 @@ def rates(check: str, side: str, split: str, outcomes: Outcomes) -> dict[str, An
         found[rate] = sum(caught) / len(caught) if caught else None
         found[interval] = wilson(sum(caught), len(caught)) if caught else None
     return found
-
-
-def show(facts: Mapping[str, Any], console: Console) -> None:
-    """The rates as a table."""
-    from shared.cli import plain_table
-
-    heads = ("caught", "95 %", "false alarms", "95 %")
-    rows = []
-    for row in facts["rates"]:
-        caught = _of(row["caught"], row["bad"], row["catch_95"])
-        alarms = _of(row["false_alarms"], row["clean"], row["false_positive_95"])
-        rows.append([row["check"], row["side"], row["split"], *caught, *alarms])
-    console.print(plain_table("check", "side", "split", *heads, rows=rows, right=heads))
-    console.print(
-        "\nThe patterns were made on dev. One person wrote dev and test: in texts by other people, "
-        "the checks may catch less. "
-        f"{facts['machine']}",
-        soft_wrap=True,
-    )
-
-
-def _of(hits: int, n: int, interval: Sequence[float] | None) -> tuple[str, str]:
-    return (f"{hits}/{n}", f"{interval[0]:.2f}-{interval[1]:.2f}") if interval else ("-", "-")

@@ -10,14 +10,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from step4_finetune.data.curate.finding import short
 from step4_finetune.tone import fidelity, rules, text
+from step4_finetune.tone.rules import Guide
 from step4_finetune.tone.scores import problems
-
-if TYPE_CHECKING:
-    from step4_finetune.tone.rules import Guide
 
 IN_A_ROW = 5  # words of the instructions; shorter runs occur by chance
 QUOTED = re.compile(r"[\"“]([^\"”\n]{2,}(?:\n[^\"”]*)?)[\"”]")

@@ -127,7 +127,7 @@ def named(adapters: Sequence[Path], taken: Collection[str]) -> dict[str, Path]:
 def merged(settings: Settings, adapter: Path, dtype: str | None = None) -> PreTrainedModel:
     """The base with the adapter added, in eval mode: a plain transformers model of `dtype` (the settings').
 
-    The folder of a run that trained every weight (`--tuning full`) is loaded as it is.
+    The folder of a run that trained every weight (`tuning: full`) is loaded as it is.
 
     Raises:
         UserError: as in `check`; the adapter doesn't fit.

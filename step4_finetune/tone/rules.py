@@ -168,22 +168,6 @@ def word_pattern(phrase: str) -> str:
     ### END SOLUTION
 
 
-def scores(reply: str, guide: Guide) -> dict[str, bool]:
-    """Whether the reply keeps each rule, by rule id."""
-    parts = guide.parts(reply)
-    return {rule.id: rule.allows(parts) for rule in guide.rules}
-
-
-def broken(reply: str, guide: Guide) -> tuple[str, ...]:
-    """The ids of the rules that a reply breaks, in the guide's order."""
-    return tuple(rule_id for rule_id, kept in scores(reply, guide).items() if not kept)
-
-
-def adherence(reply: str, guide: Guide) -> float:
-    """Share of the rules that a reply keeps, 0 to 1."""
-    return sum(scores(reply, guide).values()) / len(guide.rules)
-
-
 def reasons(reply: str, guide: Guide) -> dict[str, str]:
     """Why a reply breaks rules, by rule id, for people: what it has and should not, or what is missing."""
     parts = guide.parts(reply)
@@ -192,3 +176,8 @@ def reasons(reply: str, guide: Guide) -> dict[str, str]:
         for rule in guide.rules
         if not rule.allows(parts)
     }
+
+
+def broken(reply: str, guide: Guide) -> tuple[str, ...]:
+    """The ids of the rules that a reply breaks, in the guide's order."""
+    return tuple(reasons(reply, guide))

@@ -11,13 +11,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from step4_finetune.tone import fidelity, text
-
-if TYPE_CHECKING:
-    from step4_finetune.tone.fidelity import Fidelity
-    from step4_finetune.tone.rules import Guide
+from step4_finetune.tone.fidelity import Fidelity
+from step4_finetune.tone.rules import Guide
 
 LOOP = 4  # words; a reply that repeats a run of so many OFTEN times is looping
 OFTEN = 3

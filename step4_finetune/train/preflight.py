@@ -87,7 +87,7 @@ def in_one_line(out: Path) -> Iterator[None]:
         if no_memory or any(each in str(error) for each in NO_MEMORY_SAID):
             raise UserError(
                 "out of memory: take a smaller batch_size with more accumulate, shorter rows, fewer "
-                "lora.last_layers or, for the weights, --tuning qlora; checkpoints are kept"
+                "lora.last_layers or, for the weights, --recipe qlora; checkpoints are kept"
             ) from None
         not_writable = getattr(error, "errno", None) in NOT_WRITABLE
         if not_writable or any(each in str(error) for each in NO_SPACE_SAID):

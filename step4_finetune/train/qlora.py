@@ -38,12 +38,10 @@ def load_in_4bit(settings: Settings) -> PreTrainedModel:
         UserError: bitsandbytes is not installed, or doesn't support the device.
     """
     if find_spec("bitsandbytes") is None:
-        raise UserError(
-            "--tuning qlora needs bitsandbytes: pip install .[bitsandbytes], or use --tuning lora"
-        )
+        raise UserError("QLoRA needs bitsandbytes: pip install .[bitsandbytes], or take another recipe")
     device = choose_device(settings.device)
     if device not in ("cpu", "cuda"):
-        raise UserError(f"--tuning qlora runs on cpu and cuda, not on {device}: use --tuning lora there")
+        raise UserError(f"QLoRA runs on cpu and cuda, not on {device}: take another recipe there")
     quiet_peft()
     from transformers import BitsAndBytesConfig
 

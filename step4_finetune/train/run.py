@@ -1,6 +1,6 @@
 """Train by a recipe: SFT, DPO or GRPO.
 
-    python -m step4_finetune train --method sft --out runs/tone
+    python -m step4_finetune train --out runs/tone
 
 The result is a folder: the adapter in PEFT's format, `recipe.yaml` with every default, `run.json` (seed,
 hashes of the data, versions, seconds, memory), `log.jsonl` and `loss.png`. Ctrl-C writes a checkpoint, and
@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from shared import hardware
 from shared.config import Settings
@@ -27,16 +27,12 @@ from shared.errors import UserError
 from shared.models import load_tokenizer
 from shared.models.device import settings_for_batch
 from shared.progress import count_bar
-from shared.words import count
 from step4_finetune.models import invocation, merge
 from step4_finetune.train import branches, callbacks, folder, peft_setup, trainers
 from step4_finetune.train.malloc import keep_memory
 from step4_finetune.train.preflight import check_lengths, check_means, in_one_line, report_places
 from step4_finetune.train.recipe import Recipe
 from step4_finetune.train.training_data import TrainingData
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 TRAINERS: dict[str, Callable[[trainers.Job], Any]] = {
     "sft": trainers.sft,
@@ -168,17 +164,3 @@ def stop_on_ctrl_c(callback: callbacks.TrainingCallback) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def show(facts: dict[str, Any], console: Console) -> None:
-    """How much was trained, and what it cost."""
-    share = 100 * facts["trainable"] / facts["parameters"]
-    console.print(
-        f"{facts['trainable']:,} of {facts['parameters']:,} weights trained ({share:.2f} %), "
-        f"on {count(facts['rows'], 'row')}"
-        + (f" and {count(facts['pairs'], 'pair')}" if facts["pairs"] else "")
-    )
-    console.print(
-        f"{facts['recipe']['method']} {facts['seconds']:.0f} s; {facts['peak_memory_mb']:,} MB at most; "
-        f"{facts['dtype']}; {facts['machine']}"
-    )

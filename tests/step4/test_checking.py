@@ -5,7 +5,7 @@ import pytest
 from shared.errors import UserError
 from step4_finetune.data.rows import LABELLED
 from step4_finetune.evaluate import validate
-from step4_finetune.tone import rules
+from step4_finetune.tone.scores import score
 from tests.step4.samples import BODY, GUIDE, reply
 
 NOTES = ["plan: inspected by a technician", "cost: repaired under your cover", "ask: serial number"]
@@ -57,19 +57,12 @@ def test_the_evaluator_on_the_labelled_sample():
     wrong = set()
     for row in rows:
         parts = GUIDE.parts(row["reply"])
-        found = rules.scores(row["reply"], GUIDE)
+        found = score(row["reply"], GUIDE).rules
         for rule in GUIDE.rules:
             counted = row.get("breaks") is not None and not (rule.only_forbids and parts.is_empty)
             if counted and found[rule.id] == (rule.id in row["breaks"]):
                 wrong.add((row["id"], rule.id))
     assert wrong == MISJUDGED
-
-
-def test_kappa_by_hand():
-    # Cohen's example in the form of a table: 20 both yes, 5 and 10 apart, 15 both no: (.70 - .50) / (1 - .50)
-    pairs = [(True, True)] * 20 + [(True, False)] * 5 + [(False, True)] * 10 + [(False, False)] * 15
-    assert validate.kappa(pairs) == pytest.approx(0.4)
-    assert validate.kappa([(True, True)] * 3) is validate.kappa([]) is None
 
 
 def test_wrong_labels(tmp_path):

@@ -126,8 +126,8 @@ def test_another_guide_and_data_go_all_the_way(finetune, tmp_path):
     checked = finetune("data", "check", *own)
     assert checked.code in (0, 1), checked
     assert json.loads(checked.out)["rows"] == 40
-    for method, start in (("sft", ()), ("dpo", ("--from", "sft")), ("grpo", ("--from", "sft"))):
-        trained = finetune("train", "--method", method, *start, "--out", method, *own)
+    for recipe, start in (("default", ()), ("dpo", ("--from", "default")), ("grpo", ("--from", "default"))):
+        trained = finetune("train", "--recipe", recipe, *start, "--out", recipe, *own)
         assert trained.code == 0, trained
         assert json.loads(trained.out)["rows"] == 4
     got = finetune("evaluate", "--adapter", "dpo", "--baselines", "few-shot", *own)
@@ -152,7 +152,7 @@ def test_data_and_guides_without_training_rows_are_refused(bad, tmp_path, data, 
     (tmp_path / "mine.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (tmp_path / "mine.yaml").write_text(guide)
     own = ("--smoke", "--guide", "mine.yaml")
-    assert says in bad("train", "--out", "run", "--method", "dpo", "--data", "mine.jsonl", *own)
+    assert says in bad("train", "--out", "run", "--recipe", "dpo", "--data", "mine.jsonl", *own)
     if guide != GUIDE:
         assert says in bad("evaluate", *own)
         assert says in bad("chat", "hi", *own)
@@ -163,18 +163,12 @@ def test_data_and_guides_without_training_rows_are_refused(bad, tmp_path, data, 
     ("line", "says"),
     [
         ("train --out run --recipe nowhere", "there is no recipe nowhere: use"),
-        ("train --out run --method sft+dpo", "'sft+dpo' is not one of 'sft', 'dpo', 'grpo'"),
         ("train --out run --limit 0", "--limit"),
         ("train --out run --seed -1", "is not allowed: use a whole number from 0"),
         ("train --out run --seed 99999999999", "error: --seed is 99999999999: should be less than"),
         ("train --out run --data nowhere.jsonl --guide nowhere.yaml", "there is no file nowhere.jsonl"),
         ("train --out run --data mine.jsonl", "mine.jsonl needs the guide of its tone: name it with --guide"),
         ("train --out run --recipe gpu", "GPU recipe on a CPU: gpu would take days here"),
-        ("train --out run --device cuda", "device cuda is not on this machine"),
-        (
-            "train --out run --recipe tools --method dpo",
-            "task tools trains by sft, without --guide and --from",
-        ),
         ("train --out run --recipe judge --guide x.yaml", "task judge trains by sft, without --guide"),
         ("train --out run --recipe judge --from x", "task judge trains by sft, without --guide and --from"),
         ("guard", "guard takes a text to look at, or --measure, and not both"),

@@ -6,6 +6,7 @@ import pytest
 
 from shared.errors import UserError
 from shared.models import load_tokenizer
+from step4_finetune.cli import show_data
 from step4_finetune.data import curate
 from step4_finetune.data.curate import duplicates, labels, personal, schema, style
 from step4_finetune.data.curate.finding import ERROR, OK, UNCHECKED, WARNING
@@ -260,6 +261,6 @@ def test_checks_without_their_columns_are_not_checked(tokenizer):
     }
     findings = curate.run_checks(bare)
     assert "label noise" in {each.check for each in findings if each.severity == UNCHECKED}
-    text = shown(curate.show, curate.report(bare, findings))
+    text = shown(show_data.check, curate.report(bare, findings))
     assert re.search(r"^length bias +not checked +no pairs *$", text, re.MULTILINE)
     assert "no guide: label noise not checked; name one with --guide\n" in text

@@ -7,6 +7,7 @@ import pytest
 
 from shared.errors import UserError
 from shared.stats import wilson
+from step4_finetune.cli import show
 from step4_finetune.data.rows import SAMPLE, read_rows, with_notes
 from step4_finetune.evaluate import report, systems
 from step4_finetune.evaluate import run as evaluation
@@ -117,7 +118,7 @@ def test_without_notes_fidelity_is_unknown_and_shown_so(scripted, tmp_path):
         assert each["faithful"] is each["both"] is None
         assert each["all_rules"]["n"] == 2
     assert {each["measure"] for each in facts["differences"]} == {"adherence", "all_rules"}
-    head, rows = report.tables(facts)[0]
+    head, rows = show.tables(facts)[0]
     assert [row[head.index("faithful")] for row in rows] == ["-"] * 4
     report.write(facts, tmp_path / "report")
 
@@ -145,14 +146,14 @@ def test_runs_of_the_same_name_get_their_parents(tmp_path):
 
 def test_the_tables_on_the_screen_and_the_files(scripted, tmp_path):
     facts = scripted()
-    text = shown(report.show, facts)
+    text = shown(show.evaluation, facts)
     for expected in ("adherence", "few-shot", "0% (0-66)", "100% (34-100)", "tone over base", "+1.00"):
         assert expected in text
     assert "11.0 (1.10)" in text
     assert f"1 of {facts['models']['tone']['asked']} " in text
     assert BASE in text
     assert "Northwind Care, test: 2 messages" in text
-    assert "Northwind Care, test: 1 message;" in shown(report.show, {**facts, "n": 1})
+    assert "Northwind Care, test: 1 message;" in shown(show.evaluation, {**facts, "n": 1})
     report.write(facts, folder := tmp_path / "out" / "report")
     assert {path.name for path in folder.iterdir()} == {"evaluate.json", "replies.csv"}
     with (folder / "replies.csv").open() as file:

@@ -9,6 +9,7 @@ import torch
 from shared import models
 from shared.config import load_settings
 from shared.errors import UserError
+from step4_finetune.cli import show
 from step4_finetune.export import files
 from step4_finetune.models import merge
 from tests.step4.samples import shown
@@ -44,7 +45,7 @@ def test_all_forms_are_written_with_their_commands(settings, run, tmp_path):
     for part in twice:
         assert str(tmp_path / "my tone") in " ".join(shlex.split(part["run"])[-1:]), part
     assert all(part["bytes"] > 0 for part in facts["parts"])
-    said = shown(files.show, facts)
+    said = shown(show.export, facts)
     assert "ollama create tone -f" in said
     assert "vllm serve tiny --enable-lora --max-lora-rank 8" in said
 
@@ -53,7 +54,7 @@ def test_a_fully_trained_model_has_no_adapter_to_export(settings, tmp_path):
     models.load_causal_lm("tiny", dtype="float32").save_pretrained(tmp_path / "run")
     facts = files.run(settings, tmp_path / "run", tmp_path / "tone", formats=["q8_0"])
     assert [part["what"] for part in facts["parts"]] == ["merged model", "GGUF, q8_0"]
-    assert "adapter" not in shown(files.show, facts)
+    assert "adapter" not in shown(show.export, facts)
 
 
 @pytest.mark.parametrize(

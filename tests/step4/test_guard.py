@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from shared.errors import UserError
+from step4_finetune.cli import show
 from step4_finetune.cli.app import guard
 from step4_finetune.data.curate.personal import recognizers, redact
 from step4_finetune.data.rows import GUIDE as GUIDE_FILE
@@ -287,7 +288,7 @@ def test_rates_by_hand():
 
 @needs_presidio
 def test_the_command_answers_with_a_model():
-    text = shown(command.show, command.run(GUIDE, good(), "zzz", generate=Model(CHATTY, GOOD)))
+    text = shown(show.guard, command.run(GUIDE, good(), "zzz", generate=Model(CHATTY, GOOD)))
     assert "(attempt 1)" in text
     assert f"The member gets:\n\n{GOOD}" in text
 
@@ -319,7 +320,7 @@ def test_the_command_line(capsys, tmp_path, text, said):
 def test_the_rates_on_the_sample():
     facts = command.run(GUIDE, read_rows(SAMPLE))
     assert len(facts["rates"]) == 16
-    assert "injection         input   dev" in shown(command.show, facts)
+    assert "injection         input   dev" in shown(show.guard, facts)
     for row in facts["rates"]:
         if row["catch_rate"] is not None:
             assert row["catch_95"][1] > 0.7, row

@@ -8,7 +8,7 @@ from shared import models
 from shared.config import load_settings
 from shared.errors import UserError
 from step4_finetune.by_hand import lora
-from step4_finetune.cli import app
+from step4_finetune.cli import app, show
 from tests.step4.samples import shown
 
 
@@ -27,7 +27,7 @@ def test_by_hand_is_what_peft_computes(target, r, alpha):
     out, into = facts["shapes"]["W"]
     assert (facts["shapes"]["A"], facts["shapes"]["B"]) == ([r, into], [out, r])
     assert (facts["full"], facts["lora"]) == (out * into, r * (out + into))
-    said = shown(lora.show, facts)
+    said = shown(show.lora, facts)
     assert f"{out} x {into}" in said
     assert "the same: by hand and by PEFT at most" in said
 
@@ -58,7 +58,7 @@ def test_the_proof_fails_when_a_part_is_wrong(monkeypatch, wrong):
     monkeypatch.setattr(lora.Lora, wrong, lambda self, *args: right(self, *args) * 1.01)
     facts = facts_of()
     assert not facts["proved"]
-    assert "not the same" in shown(lora.show, facts)
+    assert "not the same" in shown(show.lora, facts)
     with pytest.raises(typer.Exit) as ended:
         app.lora(smoke=True)
     assert ended.value.exit_code == 1

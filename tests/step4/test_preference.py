@@ -12,6 +12,7 @@ from shared.config import load_settings
 from shared.errors import UserError
 from step4_finetune.by_hand import dpo as lesson
 from step4_finetune.by_hand.dpo_loss import dpo, encode, log_probs, pull
+from step4_finetune.cli import show
 from step4_finetune.data.rows import read_rows
 from step4_finetune.train.trainers import quiet_trl
 from step4_finetune.train.training_data import TrainingData
@@ -100,7 +101,7 @@ def test_the_command_moves_the_margin(file):
         moved = [pair[kind]["policy"] - pair[kind]["reference"] for kind in ("chosen", "rejected")]
         assert pair["margin"] == pytest.approx(0.1 * (moved[0] - moved[1]), abs=1e-4)
         assert pair["loss"] == pytest.approx(-math.log(1 / (1 + math.exp(-pair["margin"]))), abs=1e-5)
-    assert "row-0" in (text := shown(lesson.show, {**facts, "steps": 1}))
+    assert "row-0" in (text := shown(show.dpo, {**facts, "steps": 1}))
     assert text.startswith("after 1 step of DPO")
 
 

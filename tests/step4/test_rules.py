@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from step4_finetune.tone import rules, text
+from step4_finetune.tone.scores import score
 from tests.step4.samples import BODY, GUIDE, reply
 
 KEPT = [
@@ -59,8 +60,8 @@ BROKEN = [
 @pytest.mark.parametrize(("text", "broken"), [*((each, "") for each in KEPT), *BROKEN])
 def test_the_rules_that_a_reply_breaks(text, broken):
     assert rules.broken(text, GUIDE) == tuple(broken.split())
-    assert list(rules.reasons(text, GUIDE)) == broken.split()
-    assert rules.adherence(text, GUIDE) == pytest.approx(1 - len(broken.split()) / 11)
+    assert score(text, GUIDE).broken == broken.split()
+    assert score(text, GUIDE).adherence == pytest.approx(1 - len(broken.split()) / 11)
 
 
 @pytest.mark.parametrize("text", ["", " \n", reply(""), reply("."), "Dear member,", reply("Thank you.")])
@@ -162,7 +163,7 @@ def test_capitals_are_shouting_only():
 @settings(max_examples=40)
 @given(st.text(max_size=300))
 def test_any_text_can_be_measured(given):
-    assert 0 <= rules.adherence(given, GUIDE) <= 1
+    assert 0 <= score(given, GUIDE).adherence <= 1
     parts = GUIDE.parts(given)
     assert len(parts.greeting) + len(parts.body) + len(parts.sign_off) <= len(parts.reply)
     assert " ".join(parts.sentences).split() == " ".join(text.sentences(parts.body)).split()

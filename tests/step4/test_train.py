@@ -12,6 +12,7 @@ from trl.trainer import utils as trl_utils
 
 from shared.errors import UserError
 from shared.models import load_causal_lm, load_tokenizer
+from step4_finetune.cli import show
 from step4_finetune.data.trl_files import to_trl
 from step4_finetune.models import merge
 from step4_finetune.train import folder, peft_setup, preflight
@@ -83,7 +84,7 @@ def test_facts_and_files_of_a_run(unbroken):
     assert facts["trainable"] == 16_384  # r 16 on the seven matrices of one layer
     assert facts["parameters"] == 106_816 + 16_384
     assert (facts["rows"], facts["pairs"], facts["recipe"]["seed"]) == (6, 6, 0)
-    assert "on 1 row and 6 pairs\n" in shown(training.show, {**facts, "rows": 1})
+    assert "on 1 row and 6 pairs\n" in shown(show.train, {**facts, "rows": 1})
     assert set(facts["versions"]) == {"torch", "transformers", "peft", "trl", "datasets"}
     rows = log_of(out)
     assert [row["step"] for row in rows] == [1, 2, 3, 4]
@@ -123,7 +124,9 @@ def test_only_an_adapter_of_the_same_base_and_shape_is_trained_further(unbroken,
     config.write_text(config.read_text().replace('"tiny"', '"org/other"'))
     with pytest.raises(UserError, match="was trained on org/other, not on tiny"):
         prepare(runs.settings(), shallow, good(), GUIDE, start=tmp_path / "start")
-    with pytest.raises(UserError, match="--from continues with an adapter: use --tuning lora or qlora"):
+    with pytest.raises(
+        UserError, match="--from continues with an adapter: its recipe needs tuning lora or qlora"
+    ):
         prepare(runs.settings(), runs.recipe(tuning="full"), good(), GUIDE, start=unbroken[0])
     assert not (tmp_path / "other").exists()
 

@@ -8,6 +8,6 @@ schema: form and length. duplicates: copies and leakage. labels: guide and notes
 personal: personal data.
 """
 
-from step4_finetune.data.curate.checks import report, run_checks, show
+from step4_finetune.data.curate.checks import report, run_checks
 
-__all__ = ["report", "run_checks", "show"]
+__all__ = ["report", "run_checks"]

@@ -14,24 +14,17 @@ reply answers its message is for a reader to say.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from shared.errors import UserError
 from shared.progress import stage_bar
 from step4_finetune.data.curate import duplicates, labels, personal, schema, style
-from step4_finetune.data.curate.finding import ERROR, UNCHECKED, WARNING, Finding, unchecked
+from step4_finetune.data.curate.finding import ERROR, WARNING, Finding, unchecked
 from step4_finetune.data.rows import SPLITS, Row, fingerprint
 from step4_finetune.tone import rules
 from step4_finetune.tone.rules import Guide
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-EXAMPLES = 3  # shown of each finding
-NAMED = 12  # row ids shown at most
-COLOURS = {UNCHECKED: "dim", WARNING: "yellow", ERROR: "bold red"}
 
 
 def run_checks(
@@ -94,46 +87,3 @@ def report(
         "warnings": levels[WARNING],
         "findings": [each.as_dict() for each in findings],
     }
-
-
-def show(facts: Mapping[str, Any], console: Console) -> None:
-    """One line a check; then the examples, the rows and the advice of those that found something."""
-    from shared.cli import plain_table
-
-    table = plain_table("check", "", "found", "of", "what", right=("found", "of"))
-    for each in facts["findings"]:
-        number = "" if each["number"] is None else f"{each['number']:g}"
-        of = "" if each["of"] is None else str(each["of"])
-        colour = COLOURS.get(each["severity"], "")
-        table.add_row(each["check"], each["severity"], number, of, each["unit"], style=colour)
-    console.print(table)
-    for each in facts["findings"]:
-        if each["severity"] in (WARNING, ERROR):
-            console.print(f"\n{each['severity']}: {each['check']}", style=COLOURS[each["severity"]])
-            console.print("\n".join(f"  {line}" for line in _details(each)), soft_wrap=True)
-    splits = ", ".join(f"{n} {split}" for split, n in facts["splits"].items())
-    console.print(
-        f"\n{facts['headline']} ({splits}; {facts['pairs']} with a rejected reply) of {facts['data']}, "
-        f"fingerprint {facts['fingerprint']}",
-        soft_wrap=True,
-    )
-    if facts["guide"] is None:
-        console.print("no guide: label noise not checked; name one with --guide")
-
-
-def _details(finding: Mapping[str, Any]) -> list[str]:
-    """Some examples with their rows, the ids of the other rows, and the advice."""
-    ids_of: dict[str, list[str]] = {}
-    for row in finding["rows"]:
-        ids_of.setdefault(row["example"], []).append(row["id"])
-    lines = [f"{_first(ids)}: {example}" for example, ids in list(ids_of.items())[:EXAMPLES]]
-    shown = {each for ids in list(ids_of.values())[:EXAMPLES] for each in ids}
-    if others := [each["id"] for each in finding["rows"] if each["id"] not in shown]:
-        lines.append(f"also {_first(list(dict.fromkeys(others)))}")
-    return [*lines, f"→ {finding['advice']}"]
-
-
-def _first(ids: Sequence[str]) -> str:
-    """The first NAMED ids, and how many more there are."""
-    rest = f" and {len(ids) - NAMED} more" if len(ids) > NAMED else ""
-    return ", ".join(ids[:NAMED]) + rest

