@@ -3,7 +3,7 @@
     python -m step4_finetune data show --topic "hedge trimmer"
     python -m step4_finetune data check --data mine.jsonl --guide mine.yaml
     python -m step4_finetune data build --format dpo --out data/
-    python -m step4_finetune data distill --messages messages.txt --model claude-sonnet-5-5
+    python -m step4_finetune data distill --data messages.txt --model claude-sonnet-5-5
 
 exit 0    it worked; for check: nothing worse than warnings
 exit 1    check found errors in the rows
@@ -13,26 +13,19 @@ exit 2    an error that the user can correct
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from shared.cli import Json, Model, Seed, Smoke, emit, new_app, settings_from_flags
 from shared.errors import UserError
 from step4_finetune.cli import show_data
-from step4_finetune.cli.flags import Data, GuideFile, guide_if_any
-
-if TYPE_CHECKING:
-    from step4_finetune.data.rows import Row
+from step4_finetune.cli.flags import Data, GuideFile, read_any
 
 app = new_app("Show, check, build and distill training rows.")
 
 LimitTokens = Annotated[int, typer.Option(min=1, help="Largest number of tokens in a conversation.")]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite existing files.")]
-Messages = Annotated[
-    Path | None,
-    typer.Option(help="Messages to answer: .txt (one per line), .jsonl or .csv; default: train."),
-]
 DistilledOut = Annotated[
     Path,
     typer.Option("--out", help="Append rows to this file (.jsonl); messages that are in it are skipped."),
@@ -52,8 +45,7 @@ def show(
     """Show rows, chosen beside rejected, with the rules that each breaks."""
     from step4_finetune.data.select import select
 
-    rows, source = _rows(data)
-    facts = select(rows, guide_if_any(data, guide), source, split, topic, row_id, limit)
+    facts = select(*read_any(data, guide), data or "the sample", split, topic, row_id, limit)
     emit(facts, show_data.rows, as_json=as_json)
 
 
@@ -71,10 +63,9 @@ def check(
     from step4_finetune.data import curate
 
     settings = settings_from_flags(smoke, model=model)
-    rows, source = _rows(data)
-    its_guide, tokenizer = guide_if_any(data, guide), load_tokenizer(settings=settings)
-    findings = curate.run_checks(rows, its_guide, tokenizer, limit_tokens)
-    facts = curate.report(rows, findings, its_guide, source)
+    rows, its_guide = read_any(data, guide)
+    findings = curate.run_checks(rows, its_guide, load_tokenizer(settings=settings), limit_tokens)
+    facts = curate.report(rows, findings, its_guide, data or "the sample")
     emit(facts, show_data.check, as_json=as_json)
     if facts["errors"]:
         raise typer.Exit(1)
@@ -118,8 +109,7 @@ def build(
         from shared.models import load_tokenizer
         from step4_finetune.data import trl_files
 
-        rows, source = _rows(data, _shares(shares) if shares else None)
-        its_guide = guide_if_any(data, guide)
+        rows, its_guide = read_any(data, guide, _shares(shares) if shares else None)
         facts = trl_files.run(
             rows,
             its_guide.system if its_guide else "",
@@ -128,14 +118,13 @@ def build(
             tokenizer=load_tokenizer(settings=settings),
             limit=limit_tokens,
             force=force,
-            source=source,
+            source=data or "the sample",
         )
     emit(facts, show_data.splits, as_json=as_json)
 
 
 @app.command()
 def distill(
-    messages: Messages = None,
     out: DistilledOut = Path("distilled.jsonl"),
     requests: Annotated[int, typer.Option(min=1, help="Largest number of requests to the model.")] = 100,
     data: Data = None,
@@ -151,16 +140,9 @@ def distill(
     from step4_finetune.tone.guide import read_guide
 
     settings = settings_from_flags(smoke, model=model, seed=seed)
-    rows = lesson.read_messages(messages) if messages else read_rows(data or SAMPLE, "train")
+    rows = lesson.read_messages(Path(data)) if data else read_rows(SAMPLE, "train")
     facts = lesson.run(rows, read_guide(guide or GUIDE), settings, out, requests=requests)
     emit(facts, show_data.distill, as_json=as_json)
-
-
-def _rows(data: str | None, shares: tuple[float, float, float] | None = None) -> tuple[list[Row], str]:
-    """The rows of the flag, or the sample's, and their name for messages."""
-    from step4_finetune.data.rows import SAMPLE, SHARES, read_rows
-
-    return read_rows(data or SAMPLE, shares=shares or SHARES), data or "the sample"
 
 
 def _shares(text: str) -> tuple[float, float, float]:

@@ -20,17 +20,19 @@ GuideFile = Annotated[
 def read(data: str | None, guide: Path | None) -> tuple[list[Row], Guide]:
     """The rows and the guide, by default the sample's; other rows need their own guide."""
     from shared.errors import UserError
-    from step4_finetune.data.rows import GUIDE, SAMPLE, read_rows
-    from step4_finetune.tone.guide import read_guide
 
-    if data and not guide:
+    rows, its_guide = read_any(data, guide)
+    if its_guide is None:
         raise UserError(f"{data} needs the guide of its tone: name it with --guide")
-    return read_rows(data or SAMPLE), read_guide(guide or GUIDE)
+    return rows, its_guide
 
 
-def guide_if_any(data: str | None, guide: Path | None) -> Guide | None:
-    """The guide of the flag, or the sample's for the sample; none for other rows."""
-    from step4_finetune.data.rows import GUIDE
+def read_any(
+    data: str | None, guide: Path | None, shares: tuple[float, float, float] | None = None
+) -> tuple[list[Row], Guide | None]:
+    """The same, but other rows may have no guide; `shares` divide rows without a split."""
+    from step4_finetune.data.rows import GUIDE, SAMPLE, SHARES, read_rows
     from step4_finetune.tone.guide import read_guide
 
-    return None if data and not guide else read_guide(guide or GUIDE)
+    rows = read_rows(data or SAMPLE, shares=shares or SHARES)
+    return rows, None if data and not guide else read_guide(guide or GUIDE)

@@ -39,9 +39,9 @@ ATTEMPTS = 2  # at a reply
 
 
 def read_messages(path: Path) -> list[Row]:
-    """Messages to answer: a text file with one a line, or JSON lines or CSV with message or prompt.
+    """Messages to answer: a text file with one a line, or the rows of train in JSON lines or CSV.
 
-    Other columns (topic, notes ...) are kept; replies are not.
+    Other columns (topic, notes ...) are kept; replies are not, and may be missing.
 
     Raises:
         UserError: the file is missing, or holds no messages.
@@ -53,7 +53,8 @@ def read_messages(path: Path) -> list[Row]:
         )
     else:
         raws = raw_rows(path)
-    rows = [row_of({**raw, "chosen": ""}, f"{path}:{number}", number) for number, raw in raws]
+    every = [row_of({**raw, "chosen": ""}, f"{path}:{number}", number) for number, raw in raws]
+    rows = [row for row in every if row.split in ("", "train")]
     if not rows:
         raise UserError(f"{path} has no messages: write one a line")
     return rows

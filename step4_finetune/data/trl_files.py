@@ -75,10 +75,6 @@ def run(
         "headline": f"{len(used)} rows for {form}"
         + (f", {left_out} without a rejected reply left out" if left_out else "")
         + f"; system message: {system or 'none'}",
-        "data": source,
-        "format": form,
-        "system": system,
         "fingerprint": fingerprint(used),
-        "left_out": left_out,
         "splits": splits,
     }

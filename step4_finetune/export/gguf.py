@@ -99,7 +99,7 @@ def add_tokenizer(writer: Any, folder: Path, size: int) -> None:
     Raises:
         UserError: it is not a byte-level BPE that llama.cpp has a name for.
     """
-    from transformers import AutoTokenizer
+    import gguf
 
     found = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
     model, cut = found["model"], found.get("pre_tokenizer") or {"type": None}
@@ -119,15 +119,10 @@ def add_tokenizer(writer: Any, folder: Path, size: int) -> None:
             for each in range(size)
         ]
     )
-    writer.add_token_merges([each if isinstance(each, str) else " ".join(each) for each in model["merges"]])
-    tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    for kind in ("bos", "eos", "unk", "pad"):
-        if (token := getattr(tokenizer, f"{kind}_token_id")) is not None:
-            getattr(writer, f"add_{kind}_token_id")(token)
     writer.add_add_bos_token(False)
     writer.add_add_space_prefix(False)
-    if tokenizer.chat_template:
-        writer.add_chat_template(tokenizer.chat_template)
+    # Merges, special tokens, and the chat template.
+    gguf.SpecialVocab(folder, load_merges=True).add_to_gguf(writer, quiet=True)
 
 
 def add_tensors(writer: Any, folder: Path, config: dict[str, Any], number_format: str) -> None:

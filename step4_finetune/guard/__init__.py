@@ -1,9 +1,5 @@
 """Guardrails: checks around generation, each with measured rates.
 
-    >>> got = guarded(generate, "Where is my parcel?", read_guide(GUIDE))
-    >>> got.reply, got.findings, got.attempts, got.fallback
-    ('Dear member, ...', (), 1, False)
-
 injection checks messages, reply checks replies (length, leak of the instructions, facts, tone), and personal
 data is masked in both (data/curate/personal.py). around puts the checks around a model. measure reports what
 each catches, and its false alarms: turning away a member with a broken boiler does harm.

@@ -78,6 +78,7 @@ FUNCTION = """a an the and or but if so as at by for from in into of off on onto
 EMPTY = frozenset(f"{FUNCTION} {POLITE}".split())
 
 KINDS = ("missing", "added", "turned")
+_stem = cache(Stemmer.Stemmer("english").stemWord)
 
 
 @dataclass(frozen=True)
@@ -158,16 +159,6 @@ def stems(passage: str) -> set[str]:
     """The stems of the content words: no function words, no polite ones, no numbers."""
     low = (word.lower() for word in re.findall(r"[^\W\d_][\w’'-]*", passage))
     return {_stem(word) for word in low if len(word) > 2 and word not in EMPTY and word not in NUMBER_WORDS}
-
-
-@cache
-def _stem(word: str) -> str:
-    return _stemmer().stemWord(word)
-
-
-@cache
-def _stemmer() -> Stemmer.Stemmer:
-    return Stemmer.Stemmer("english")
 
 
 def _content(note: str) -> set[str]:

@@ -14,7 +14,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import version
@@ -34,11 +34,6 @@ from step4_finetune.train.preflight import check_lengths, check_means, in_one_li
 from step4_finetune.train.recipe import Recipe
 from step4_finetune.train.training_data import TrainingData
 
-TRAINERS: dict[str, Callable[[trainers.Job], Any]] = {
-    "sft": trainers.sft,
-    "dpo": trainers.dpo,
-    "grpo": trainers.grpo,
-}
 LIBRARIES = ("torch", "transformers", "peft", "trl", "datasets")
 
 
@@ -136,7 +131,7 @@ def _train(job: trainers.Job, name: str) -> tuple[Any, list[dict[str, float]]]:
     with count_bar(f"training {name}") as bar:
         callback = callbacks.TrainingCallback(method, bar)
         with stop_on_ctrl_c(callback):
-            trainer = TRAINERS[method](replace(job, callbacks=[callback]))
+            trainer = trainers.TRAINERS[method](replace(job, callbacks=[callback]))
             if not callback.stopped:
                 trainer.train(resume_from_checkpoint=start)
     state = trainer.state

@@ -144,6 +144,9 @@ def grpo(job: Job) -> Any:
     return silent(trl.GRPOTrainer(reward_funcs=rewarded_by, args=args, train_dataset=rows, **job.parts()))
 
 
+TRAINERS = {"sft": sft, "dpo": dpo, "grpo": grpo}
+
+
 def silent(trainer: Any) -> Any:
     """The trainer without the callback that prints every log to stdout."""
     from transformers import PrinterCallback

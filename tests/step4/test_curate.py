@@ -27,9 +27,8 @@ def test_good_rows_have_nothing_wrong(tokenizer):
     findings = curate.run_checks(ROWS, GUIDE, tokenizer)
     assert [(each.check, each.severity) for each in findings if each.severity != OK] == [
         ("named breaks", UNCHECKED),  # the rows have no such column
-        ("rule names", UNCHECKED),
     ]
-    assert len({each.check for each in findings}) == len(findings) == 14
+    assert len({each.check for each in findings}) == len(findings) == 13
 
 
 @pytest.mark.parametrize(
@@ -82,12 +81,6 @@ FOUND = {
         [*ROWS, spoilt(ROWS[0], "The lid will not close", id="torn", split="test")],
         ERROR,
         [("kettle-1", "kettle: in train and test"), ("kettle-2", "kettle: in train and test")],
-    ),
-    "rule names": (
-        lambda rows: labels.rule_names(rows, {"we", "no_contractions"}),
-        [spoilt(ROWS[0], breaks=("no_contraction", "facts")), spoilt(ROWS[3], breaks=("we",)), ROWS[1]],
-        ERROR,
-        [("kettle-1", "breaks names no_contraction, which is no rule of the guide")],
     ),
     "fidelity": (
         lambda rows: labels.faithful(rows, GUIDE.company),
@@ -257,7 +250,6 @@ def test_checks_without_their_columns_are_not_checked(tokenizer):
         "length bias": "no pairs",
         "fidelity": "no notes",
         "named breaks": "no breaks named",
-        "rule names": "no breaks named",
     }
     findings = curate.run_checks(bare)
     assert "label noise" in {each.check for each in findings if each.severity == UNCHECKED}

@@ -55,7 +55,6 @@ def run_checks(
         broken = cache(lambda reply: rules.reasons(reply, guide))
         checks["labels"] = lambda: labels.label_noise(rows, broken)
         checks["named breaks"] = lambda: labels.named_breaks(rows, broken)
-        checks["rule names"] = lambda: labels.rule_names(rows, {rule.id for rule in guide.rules})
     if tokenizer is not None:
         checks["tokens"] = lambda: schema.too_long(rows, tokenizer, system, limit)
     findings = []

@@ -5,7 +5,7 @@ DPO trusts the labels: a chosen reply that breaks a rule teaches the model to br
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from step4_finetune.data.curate.finding import ERROR, WARNING, Case, Finding, of_cases, unchecked
 from step4_finetune.data.rows import FACTS, Row
@@ -62,20 +62,6 @@ def named_breaks(rows: Sequence[Row], broken: Broken) -> Finding:
             cases.append(Case(at, rows[at].id, "rejected " + "; ".join(parts)))
     ### END SOLUTION
     return of_cases("named breaks", cases, len(labelled), WARNING, "correct the column breaks")
-
-
-def rule_names(rows: Sequence[Row], known: Collection[str]) -> Finding:
-    """Rows whose `breaks` name a rule that the guide doesn't have."""
-    cases = [
-        Case(at, row.id, f"breaks names {each}, which is no rule of the guide")
-        for at, row in enumerate(rows)
-        for each in row.breaks or ()
-        if each != FACTS and each not in known
-    ]
-    labelled = sum(row.breaks is not None for row in rows)
-    if not labelled:
-        return unchecked("rule names", "no breaks named")
-    return of_cases("rule names", cases, labelled, ERROR, "write the rule's id as the guide does")
 
 
 def faithful(rows: Sequence[Row], company: str = "") -> Finding:
