@@ -11,17 +11,15 @@ import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from step4_finetune.data.questions import GENERAL, Question
 from step4_finetune.models.generate import replies
 from step4_finetune.tone import text
 from step4_finetune.tone.rules import Guide
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 TEXT = GENERAL.with_name("general_text.txt")
 ANSWER_TOKENS = 64

@@ -12,16 +12,13 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
-from transformers import DynamicCache
+from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerFast
 
 from step4_finetune.data.rows import Message
 from step4_finetune.models.chat import common_prefix, prompt_ids
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 SHORTEST_PREFIX = 64  # tokens that are worth a forward pass of their own
 

@@ -19,10 +19,9 @@ import random
 from functools import reduce
 from typing import Any
 
-from step4_finetune.toolcalls.domains import Tool, fill, pick
+from step4_finetune.toolcalls.domains import Tool, fill, in_lower_case, misspelt, pick, repeats
 from step4_finetune.toolcalls.material import Material, Offered, Question
 from step4_finetune.toolcalls.results import result_of
-from step4_finetune.toolcalls.wording import in_lower_case, misspelt, repeats
 
 KINDS = {
     "call": 38, "many": 11, "joined": 17, "both": 9, "follow": 8, "other": 10, "never": 12, "chat": 7,

@@ -8,17 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from transformers import PreTrainedTokenizerFast
 
 from shared.config import Settings
 from shared.errors import UserError, reason
+from step4_finetune.train.branches import BranchData
 from step4_finetune.train.recipe import Recipe
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerFast
-
-    from step4_finetune.train.branches import BranchData
-    from step4_finetune.train.training_data import TrainingData
+from step4_finetune.train.training_data import TrainingData
 
 NOT_WRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.ENOTDIR)
 NO_SPACE_SAID = ("os error 28", "os error 27", "file write failed", "No space left")  # safetensors, torch

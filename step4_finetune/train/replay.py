@@ -16,7 +16,8 @@ import json
 import random
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from transformers import PreTrainedTokenizerFast
 
 from shared.catalog import default
 from shared.config import Settings
@@ -24,9 +25,6 @@ from step4_finetune.data.files import read_jsonl, write_rows
 from step4_finetune.data.questions import read_questions
 from step4_finetune.data.rows import GENERAL, SAMPLE, read_rows
 from step4_finetune.models.chat import conversation_ids, prompt_ids
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerFast
 
 FILE = GENERAL.with_name("replay.jsonl")
 OPENERS = GENERAL.with_name("openers.txt")

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from transformers import PreTrainedTokenizerFast
 
 from shared.config import Settings
 from shared.errors import UserError
@@ -16,9 +18,6 @@ from step4_finetune.models.chat import conversation_ids
 from step4_finetune.tone.rules import Guide
 from step4_finetune.train.recipe import Recipe
 from step4_finetune.train.replay import Replay, replay
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerFast
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,9 @@ from shared.embedded.prompt import Conversation
 from shared.errors import UserError
 from step4_finetune.toolcalls import build
 from step4_finetune.toolcalls.conversations import compose
-from step4_finetune.toolcalls.domains import Tool, fill, read_tools
+from step4_finetune.toolcalls.domains import Tool, fill, in_lower_case, read_tools
 from step4_finetune.toolcalls.material import Material
 from step4_finetune.toolcalls.training_data import ToolData
-from step4_finetune.toolcalls.wording import in_lower_case
 from step4_finetune.train.branches import collate
 
 TABLE = Tool.of(
