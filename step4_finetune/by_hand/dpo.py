@@ -1,11 +1,5 @@
 """A few steps of DPO by hand on a few pairs: log-probabilities, margins and losses.
 
-    $ python -m step4_finetune dpo
-    pair             reply     log p_ref  log p  reward  margin    loss    pull
-    hedge-trimmer-1  chosen        -75.8  -76.2  -0.041  +0.047  0.6700  0.0488
-                     rejected      -83.7  -84.6  -0.088
-    ...
-
 The loss itself is in dpo_loss.py. For real training use `train --recipe dpo`.
 """
 

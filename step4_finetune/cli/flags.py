@@ -21,9 +21,10 @@ def read(data: str | None, guide: Path | None) -> tuple[list[Row], Guide]:
     """The rows and the guide, by default the sample's; other rows need their own guide."""
     from shared.errors import UserError
 
-    rows, its_guide = read_any(data, guide)
-    if its_guide is None:
+    if data and not guide:
         raise UserError(f"{data} needs the guide of its tone: name it with --guide")
+    rows, its_guide = read_any(data, guide)
+    assert its_guide
     return rows, its_guide
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -40,6 +41,14 @@ def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         if not isinstance(found, dict):
             raise UserError(f"{path}:{number} is not a JSON object: one object a line")
         yield number, found
+
+
+def digest(values: Iterable[Any], *, sort_keys: bool = False) -> str:
+    """A short hash of JSON values, kept with what was trained on them."""
+    sha = hashlib.sha256()
+    for each in values:
+        sha.update(json.dumps(each, ensure_ascii=False, sort_keys=sort_keys).encode())
+    return sha.hexdigest()[:12]
 
 
 def require_texts(row: Mapping[str, Any], names: Sequence[str], where: str) -> None:

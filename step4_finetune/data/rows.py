@@ -32,7 +32,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.errors import UserError, reason
-from step4_finetune.data.files import read_jsonl, read_text
+from step4_finetune.data.files import digest, read_jsonl, read_text
 
 SAMPLE = Path(__file__).parents[1] / "sample" / "rows.jsonl"
 GUIDE = SAMPLE.with_name("guide.yaml")
@@ -218,9 +218,5 @@ def _divided(rows: Sequence[Row], shares: tuple[float, float, float]) -> list[Ro
 
 
 def fingerprint(rows: Iterable[Row]) -> str:
-    """A short hash of the rows' texts, saved with what was trained on them."""
-    digest = hashlib.sha256()
-    for row in rows:
-        known = [row.prompt, row.chosen, row.rejected, *([row.notes] if row.notes else [])]
-        digest.update(json.dumps(known, ensure_ascii=False).encode())
-    return digest.hexdigest()[:12]
+    """A short hash of the rows' texts."""
+    return digest([row.prompt, row.chosen, row.rejected, *filter(None, [row.notes])] for row in rows)

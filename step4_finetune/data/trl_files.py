@@ -1,9 +1,4 @@
-"""The rows as files for TRL's trainers, one for each split.
-
-    $ python -m step4_finetune data build --format dpo --out data/
-    split  rows  topics  fingerprint   file
-    train   752      90  9178948058ad  data/train.jsonl
-    ...
+"""The rows as files for TRL's trainers, one for each split (`data build`).
 
 Rows that can't be trained on are refused: empty replies, equal replies, conversations that are too long.
 """

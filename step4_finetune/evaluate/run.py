@@ -2,14 +2,6 @@
 
     python -m step4_finetune evaluate --adapter runs/tone
 
-    system    adherence  all rules  faithful  both   ...
-    base           0.70   0% ...
-    few-shot       0.91  52% ...
-    tone           1.00 100% ...
-    cost of it  read  written  s a reply
-    few-shot     702       61        3.7
-    tone          92       49        0.9
-
 Every system answers every message of the split once, greedily, and a program judges rules and fidelity
 (tone/). Differences are paired over the same messages. Leak, right answers and perplexity (forgetting.py)
 are measured once for each model, and for an activated adapter also after merging.

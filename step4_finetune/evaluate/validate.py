@@ -1,9 +1,5 @@
 """The evaluator evaluated: its verdicts on replies that were labelled by hand.
 
-    verdict     n  said  right  missed          precision             recall  kappa
-    greeting  140     7      7       2  1.00 [0.65, 1.00]  0.78 [0.45, 0.94]   0.87
-    ...
-
 A labelled row has a message, its notes, a reply, the rules that it breaks (`breaks`), and whether it is
 `faithful`. Empty replies don't count for rules that only forbid, which they break by definition.
 """

@@ -1,8 +1,5 @@
 """Catch rate and false-alarm rate of each check on labelled sets, with intervals.
 
-    check      side    split  caught         95 %   false alarms         95 %
-    injection  input   test    20/20  0.84-1.00           0/20  0.00-0.16
-
 The sets in sample/guard were written by hand, half dev, half test, and the patterns by looking at dev only.
 One person wrote both halves, so test resembles dev; in texts by other people, the checks may catch less. Tone
 and facts are measured on the rows (rejected replies should be caught, chosen ones not), and so are the false

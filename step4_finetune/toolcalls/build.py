@@ -1,11 +1,8 @@
 """Write conversations with tool calls for training and development.
 
     $ python -m step4_finetune data build tools --out data/tools
-    split  rows   calls  no call   domains
-    train 2,000  ...
-    dev      50  ...       domains that train never sees
 
-The same seed writes the same files.
+Dev has domains that train never sees. The same seed writes the same files.
 """
 
 from __future__ import annotations

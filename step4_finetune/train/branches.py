@@ -10,8 +10,6 @@ see those before it. Here the attention mask and the positions are as if each st
 
 from __future__ import annotations
 
-import hashlib
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -22,7 +20,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import torch
 
 from shared.errors import UserError
-from step4_finetune.data.files import read_jsonl
+from step4_finetune.data.files import digest, read_jsonl
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -100,11 +98,8 @@ class BranchData(ABC):
 
 
 def fingerprint(rows: Iterable[Row]) -> str:
-    """A short hash of rows, kept with what was trained on them."""
-    digest = hashlib.sha256()
-    for row in rows:
-        digest.update(json.dumps(row, ensure_ascii=False, sort_keys=True).encode())
-    return digest.hexdigest()[:12]
+    """A short hash of rows."""
+    return digest(rows, sort_keys=True)
 
 
 def collate(rows: Sequence[dict[str, Any]], pad: int) -> dict[str, torch.Tensor]:

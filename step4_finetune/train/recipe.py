@@ -28,11 +28,6 @@ REPLAY = 120  # examples, unless the adapter is activated
 # The matrices of a Llama layer.
 LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 
-# A company's replies, calling tools (toolcalls/), or judging passages (judging/).
-Task = Literal["tone", "tools", "judge"]
-Method = Literal["sft", "dpo", "grpo"]
-Tuning = Literal["lora", "qlora", "full"]
-
 
 class Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -105,9 +100,10 @@ class Recipe(Part):
 
     name: str = "default"
     about: str = ""
-    task: Task = "tone"
-    method: Method = "sft"
-    tuning: Tuning = "lora"
+    # A company's replies, calling tools (toolcalls/), or judging passages (judging/).
+    task: Literal["tone", "tools", "judge"] = "tone"
+    method: Literal["sft", "dpo", "grpo"] = "sft"
+    tuning: Literal["lora", "qlora", "full"] = "lora"
     lora: Lora = Lora()
     sft: Sft = Sft()
     dpo: Dpo = Dpo()

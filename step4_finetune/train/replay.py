@@ -86,12 +86,10 @@ def write(settings: Settings, path: Path = FILE) -> None:
     asked = prompts()
     chats = [[{"role": "user", "content": prompt}] for kind, prompt in asked if kind != "text"]
     openers = [prompt for kind, prompt in asked if kind == "text"]
-    with count_bar("replay: what the base model says", len(asked)) as progress:
-        answers = iter(
-            replies(model, tokenizer, chats, TOKENS, progress=lambda done, _: progress(done, len(asked)))
-        )
+    with count_bar("replay: what the base model says") as progress:
+        answers = iter(replies(model, tokenizer, chats, TOKENS, progress=progress))
         torch.manual_seed(0)
-        texts = iter(replies(model, tokenizer, openers, TOKENS, temperature=1.0))
+        texts = iter(replies(model, tokenizer, openers, TOKENS, temperature=1.0, progress=progress))
     found = []
     for kind, prompt in asked:
         reply = next(texts if kind == "text" else answers)

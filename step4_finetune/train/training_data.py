@@ -59,12 +59,11 @@ class TrainingData:
 
     def lengths(self, tokenizer: PreTrainedTokenizerFast) -> dict[str, int]:
         """The tokens of each row's conversation with its longer reply, by the row's id."""
-        found: dict[str, int] = {}
-        for row in self.rows:
-            for text in filter(None, (row.chosen, row.rejected)):
-                n = len(conversation_ids(tokenizer, row.with_system(self.system), text)[0])
-                found[row.id] = max(n, found.get(row.id, 0))
-        return found
+
+        def length(row: Row, reply: str) -> int:
+            return len(conversation_ids(tokenizer, row.with_system(self.system), reply)[0])
+
+        return {row.id: max(length(row, row.chosen), length(row, row.rejected or "")) for row in self.rows}
 
     def preferences(self) -> list[dict[str, Any]]:
         """For DPO, in TRL's conversational preference format."""

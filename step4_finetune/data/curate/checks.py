@@ -1,11 +1,4 @@
-"""All checks of a set of rows in one table.
-
-    $ python -m step4_finetune data check
-    check                           found   of  what
-    schema                 ok           0  886  rows
-    duplicates             ok           0  886  rows
-    ...
-    length bias            ok       0.991       times rejected (95% 0.99-0.99)
+"""All checks of a set of rows, as `data check` runs them.
 
 A check whose columns the rows lack (topics, pairs, notes) is `not checked`, which is no failure. Whether a
 reply answers its message is for a reader to say.
