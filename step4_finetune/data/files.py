@@ -24,11 +24,11 @@ def read_text(path: Path) -> str:
         raise UserError(f"{path} cannot be read as UTF-8 text: {why}") from None
 
 
-def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def read_jsonl(path: Path, texts: Sequence[str] = ()) -> Iterator[tuple[int, dict[str, Any]]]:
     """Line numbers and objects. Only line feeds end a line, since texts may hold U+2028 and the like.
 
     Raises:
-        UserError: as in `read_text`, or a line is not a JSON object.
+        UserError: as in `read_text`, or a line is not a JSON object, or one of `texts` in it is no text.
     """
     for number, line in enumerate(read_text(path).split("\n"), 1):
         if not line.strip():
@@ -40,6 +40,8 @@ def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             raise UserError(f"{path}:{number} is not JSON ({why}): one object a line") from None
         if not isinstance(found, dict):
             raise UserError(f"{path}:{number} is not a JSON object: one object a line")
+        if wrong := [name for name in texts if not isinstance(found.get(name), str)]:
+            raise UserError(f"{path}:{number}: {wrong[0]} must be a text; a line holds {', '.join(texts)}")
         yield number, found
 
 
@@ -49,16 +51,6 @@ def digest(values: Iterable[Any], *, sort_keys: bool = False) -> str:
     for each in values:
         sha.update(json.dumps(each, ensure_ascii=False, sort_keys=sort_keys).encode())
     return sha.hexdigest()[:12]
-
-
-def require_texts(row: Mapping[str, Any], names: Sequence[str], where: str) -> None:
-    """Check that the columns `names` of a row hold texts.
-
-    Raises:
-        UserError: one doesn't; `where` is the row's place.
-    """
-    if wrong := [name for name in names if not isinstance(row.get(name), str)]:
-        raise UserError(f"{where}: {wrong[0]} must be a text; a line holds {', '.join(names)}")
 
 
 def split_files(out: Path, splits: Iterable[str], *, force: bool) -> dict[str, Path]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from step4_finetune.data.files import read_jsonl, require_texts
+from step4_finetune.data.files import read_jsonl
 from step4_finetune.data.rows import GENERAL
 
 
@@ -23,9 +23,5 @@ def read_questions(split: str, path: Path = GENERAL) -> list[Question]:
     Raises:
         UserError: the file can't be read, or a line of it is no question.
     """
-    found = []
-    for number, row in read_jsonl(path):
-        require_texts({"answer": "", **row}, ("prompt", "answer"), f"{path}:{number}")
-        if row.get("split", split) == split:
-            found.append(Question(row["prompt"], row.get("answer", "")))
-    return found
+    rows = [row for _, row in read_jsonl(path, ("prompt",)) if row.get("split", split) == split]
+    return [Question(row["prompt"], str(row.get("answer") or "")) for row in rows]

@@ -12,7 +12,7 @@ from typing import Any
 
 from shared import hardware, stats
 from shared.errors import UserError
-from step4_finetune.data.files import read_jsonl, require_texts
+from step4_finetune.data.files import read_jsonl
 from step4_finetune.tone.rules import Guide
 from step4_finetune.tone.scores import score
 
@@ -80,10 +80,7 @@ def read_labelled(path: Path) -> list[dict[str, Any]]:
     Raises:
         UserError: it can't be read or is empty, or a row lacks a message or reply.
     """
-    rows = []
-    for number, row in read_jsonl(path):
-        require_texts(row, ("message", "reply"), f"{path}:{number}")
-        rows.append(row)
+    rows = [row for _, row in read_jsonl(path, ("message", "reply"))]
     if not rows:
         raise UserError(f"{path} has no rows")
     return rows

@@ -126,8 +126,8 @@ def check_input(message: str, allowed: str = "") -> tuple[str, list[Finding]]:
         return "", [Finding("length", INPUT, seen, "block")]  # too long even for the patterns
     message, found = redact(message, allowed)
     findings = [_masked(INPUT, each, 0) for each in found]
-    if attempt := injection.find(message):
-        findings.append(Finding("injection", INPUT, f"{attempt.family}: {attempt.seen}", "block"))
+    if order := injection.find(message):
+        findings.append(Finding("injection", INPUT, order, "block"))
     return message, findings
 
 

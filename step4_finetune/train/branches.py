@@ -13,6 +13,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -21,6 +22,7 @@ import torch
 
 from shared.errors import UserError
 from step4_finetune.data.files import digest, read_jsonl
+from step4_finetune.train.training_data import TrainingData
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -31,17 +33,13 @@ IGNORED = -100  # a label that the loss ignores
 
 
 @dataclass(frozen=True)
-class BranchData(ABC):
-    """Training rows of a prefix and branches, with the same interface as TrainingData."""
+class BranchData(TrainingData, ABC):
+    """Training rows of a prefix and branches."""
 
     recipe: ClassVar[str]  # its name, also in `data build NAME`
     holds: ClassVar[str]  # what such a file holds, for errors
-    system: ClassVar[str] = "the row's own"
-    replay: ClassVar[tuple[()]] = ()
-    pairs: ClassVar[tuple[()]] = ()
-    start: ClassVar[None] = None
 
-    rows: Sequence[Row]
+    rows: Sequence[Any]
 
     @classmethod
     def read(cls, path: Path, limit: int | None = None) -> Self:
@@ -60,7 +58,7 @@ class BranchData(ABC):
             fits = False
         if not fits:
             raise UserError(f"{path} holds no {cls.holds}: {wanted}")
-        return cls(rows)
+        return cls(rows, system="the row's own")
 
     @staticmethod
     @abstractmethod
@@ -95,6 +93,10 @@ class BranchData(ABC):
     def lengths(self, tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
         """The tokens of each row, by its number."""
         return {str(at): len(row["input_ids"]) for at, row in enumerate(self.tokens(tokenizer))}
+
+    def collator(self, _pad: int) -> Any:
+        """Batches with a mask of their branches."""
+        return partial(collate, pad=_pad)
 
 
 def fingerprint(rows: Iterable[Row]) -> str:

@@ -13,7 +13,6 @@ from transformers import PreTrainedTokenizerFast
 
 from shared.config import Settings
 from shared.errors import UserError, reason
-from step4_finetune.train.branches import BranchData
 from step4_finetune.train.recipe import Recipe
 from step4_finetune.train.training_data import TrainingData
 
@@ -52,7 +51,7 @@ def report_places(out: Path, report_to: str) -> None:
         os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(out / "tensorboard"))
 
 
-def check_lengths(tokenizer: PreTrainedTokenizerFast, data: TrainingData | BranchData, limit: int) -> None:
+def check_lengths(tokenizer: PreTrainedTokenizerFast, data: TrainingData, limit: int) -> None:
     """Check that no row is longer than the recipe's `max_length`: trainers would cut off its sign-off.
 
     Raises:

@@ -44,7 +44,7 @@ class Stopped(KeyboardInterrupt):
 def run(
     settings: Settings,
     recipe: Recipe,
-    data: TrainingData | branches.BranchData,
+    data: TrainingData,
     out: Path,
     report_to: str = "none",
     *,
@@ -72,7 +72,7 @@ def run(
     tokenizer = load_tokenizer(settings=settings)
     check_lengths(tokenizer, data, recipe.max_length)
     invocation_tokens = None
-    if recipe.activated and isinstance(data, TrainingData):
+    if recipe.activated:
         prompts = [row.with_system(data.system) for row in data.rows]
         invocation_tokens = invocation.invocation_tokens(tokenizer, prompts)
     if settings.dtype == "auto":

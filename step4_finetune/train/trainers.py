@@ -13,7 +13,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,6 @@ from transformers import PreTrainedTokenizerFast
 
 from step4_finetune.models.quiet import quiet_peft
 from step4_finetune.train import rewards
-from step4_finetune.train.branches import BranchData, collate
 from step4_finetune.train.length_sampler import LengthGroupedSampler
 from step4_finetune.train.recipe import Recipe, Stage
 from step4_finetune.train.training_data import TrainingData
@@ -33,7 +31,7 @@ class Job:
 
     model: Any
     tokenizer: PreTrainedTokenizerFast
-    data: TrainingData | BranchData
+    data: TrainingData
     recipe: Recipe
     out: Path
     report_to: str = "none"
@@ -81,11 +79,7 @@ def sft(job: Job) -> Any:
     """TRL's SFTTrainer; the loss counts the replies' tokens only."""
     datasets, trl = quiet_trl()
     stage, data = job.recipe.sft, job.data
-    dev, collator = [], None  # None: TRL's own
-    if isinstance(data, TrainingData):
-        dev = data.dev_tokens(job.tokenizer)
-    else:
-        collator = partial(collate, pad=job.tokenizer.pad_token_id)
+    dev = data.dev_tokens(job.tokenizer)
     args = job.config(
         trl.SFTConfig,
         stage,
@@ -98,7 +92,7 @@ def sft(job: Job) -> Any:
         args=args,
         train_dataset=datasets.Dataset.from_list(data.tokens(job.tokenizer)),
         eval_dataset=datasets.Dataset.from_list(dev) if dev else None,
-        data_collator=collator,
+        data_collator=data.collator(int(job.tokenizer.pad_token_id)),  # type: ignore[arg-type]
         **job.parts(),
     )
     lengths = [len(ids) for ids in trainer.train_dataset["input_ids"]]
@@ -110,7 +104,6 @@ def sft(job: Job) -> Any:
 def dpo(job: Job) -> Any:
     """TRL's DPOTrainer; the reference is the starting model, its log-probabilities computed beforehand."""
     datasets, trl = quiet_trl()
-    assert isinstance(job.data, TrainingData)
     job.model.eval()  # the reference without dropout; the trainer switches back
     args = job.config(
         trl.DPOConfig,
@@ -126,7 +119,6 @@ def dpo(job: Job) -> Any:
 def grpo(job: Job) -> Any:
     """TRL's GRPOTrainer, with the tone's rules and fidelity as rewards (rewards.py)."""
     datasets, trl = quiet_trl()
-    assert isinstance(job.data, TrainingData)
     assert job.data.guide
     stage, guide = job.recipe.grpo, job.data.guide
     args = job.config(

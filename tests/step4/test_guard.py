@@ -93,7 +93,7 @@ def test_without_presidio_the_guard_refuses_to_run(monkeypatch):
     ],
 )
 def test_injection_is_found(text, family):
-    assert injection.find(text).family == family
+    assert injection.find(text).partition(":")[0] == family
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_injection_is_found(text, family):
     ],
 )
 def test_messages_about_rules_and_systems_are_no_injection(text):
-    assert injection.find(text) is None
+    assert not injection.find(text)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_messages_about_rules_and_systems_are_no_injection(text):
 )
 def test_long_texts_are_fast(text):
     start = time.process_time()
-    assert injection.find(text) is None
+    assert not injection.find(text)
     assert time.process_time() - start < 5
 
 
