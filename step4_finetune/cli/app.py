@@ -99,7 +99,6 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Compare base, prompted and tuned models on tone, fidelity, leak and perplexity, with intervals."""
-    from step4_finetune.evaluate import report
     from step4_finetune.evaluate import run as evaluation
 
     settings = settings_from_flags(smoke, model=model)
@@ -114,7 +113,7 @@ def evaluate(
         limit=limit or (3 if smoke else None),
         general_file=general,
     )
-    report.write(facts, out)
+    evaluation.write(facts, out)
     emit(facts, show.evaluation, as_json=as_json)
 
 

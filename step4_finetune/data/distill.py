@@ -16,7 +16,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from shared import prompts
 from shared.config import Settings
@@ -29,9 +29,6 @@ from step4_finetune.data.rows import Row, raw_rows, row_of, with_notes
 from step4_finetune.tone import rules
 from step4_finetune.tone.rules import Guide
 from step4_finetune.tone.scores import score
-
-if TYPE_CHECKING:
-    from anthropic.types import MessageParam
 
 PROMPTS = Path(__file__).parents[1] / "prompts"
 MAX_TOKENS = 500
@@ -121,24 +118,23 @@ class Teacher:
         """A reply to the row's message, and its faults: none if it can be used."""
         from shared.chat.errors import one_line_errors
 
-        asked = f"<message>\n{with_notes(prompt_text(row), row.notes)}\n</message>"
-        first: MessageParam = {"role": "user", "content": asked}
-        turns: list[MessageParam] = [first]
+        message = with_notes(prompt_text(row), row.notes)
+        turns: list[Any] = [{"role": "user", "content": f"<message>\n{message}\n</message>"}]
         reply, wrong = "", ["not asked"]
         for _ in range(min(ATTEMPTS, self.budget - self.used["requests"])):
             self.used["requests"] += 1
             with one_line_errors(self.settings.model, self.settings):
-                message = self.client.messages.create(
+                got = self.client.messages.create(
                     model=self.settings.model, max_tokens=MAX_TOKENS, system=self.system, messages=turns
                 )
-            self.used["input_tokens"] += message.usage.input_tokens
-            self.used["output_tokens"] += message.usage.output_tokens
-            reply = "".join(block.text for block in message.content if block.type == "text").strip()
-            wrong = faults(reply, str(message.stop_reason), row, self.guide)
+            self.used["input_tokens"] += got.usage.input_tokens
+            self.used["output_tokens"] += got.usage.output_tokens
+            reply = "".join(block.text for block in got.content if block.type == "text").strip()
+            wrong = faults(reply, str(got.stop_reason), row, self.guide)
             if not wrong or not reply:
                 break
-            answer: MessageParam = {"role": "assistant", "content": reply}
-            turns = [first, answer, {"role": "user", "content": feedback(reply, self.guide, wrong)}]
+            turns.append({"role": "assistant", "content": reply})
+            turns.append({"role": "user", "content": feedback(reply, self.guide, wrong)})
         return reply, wrong
 
 

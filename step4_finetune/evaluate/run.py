@@ -9,6 +9,8 @@ are measured once for each model, and for an activated adapter also after mergin
 
 from __future__ import annotations
 
+import csv
+import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -165,3 +167,27 @@ def differences(found: Sequence[Mapping[str, Any]], topics: Sequence[str | None]
                 }
             )
     return rows
+
+
+def write(facts: Mapping[str, Any], folder: Path | None = None) -> None:
+    """Write evaluate.json and replies.csv into `folder`, by default in the reports folder.
+
+    Raises:
+        UserError: the folder can't be written.
+    """
+    from shared.report.record import picture_path
+
+    folder = folder or picture_path("step4_finetune", "evaluate", None).parent / "evaluate"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        whole = json.dumps(facts, ensure_ascii=False, indent=1)
+        (folder / "evaluate.json").write_text(whole, encoding="utf-8")
+        with (folder / "replies.csv").open("w", encoding="utf-8", newline="") as file:
+            writer, judged = csv.writer(file), ["adherence", *SHARES]
+            writer.writerow(["id", "system", *judged, "reply"])
+            for system in facts["systems"]:
+                for message, reply in zip(facts["messages"], system["replies"], strict=True):
+                    values = [*(reply[name] for name in judged), reply["text"]]
+                    writer.writerow([message["id"], system["name"], *values])
+    except OSError as error:
+        raise UserError(f"{folder} cannot be written: {error.strerror}") from None

@@ -21,7 +21,6 @@ from typing import Any
 
 from step4_finetune.toolcalls.domains import Tool, fill, in_lower_case, misspelt, pick, repeats
 from step4_finetune.toolcalls.material import Material, Offered, Question
-from step4_finetune.toolcalls.results import result_of
 
 KINDS = {
     "call": 38, "many": 11, "joined": 17, "both": 9, "follow": 8, "other": 10, "never": 12, "chat": 7,
@@ -246,7 +245,7 @@ class Composer:
             name, given = offered.call(arguments)
             use = {"type": "tool_use", "id": f"toolu_{number}_{at}", "name": name, "input": given}
             calls.append(use)
-            result, answer, failed = result_of(offered.tool, arguments, self.material, chance)
+            result, answer, failed = self.material.result(offered.tool, arguments, chance)
             block = {"type": "tool_result", "tool_use_id": use["id"], "content": result}
             results.append(block | ({"is_error": True} if failed else {}))
             said.append(answer)

@@ -9,8 +9,8 @@ from shared.errors import UserError
 from shared.stats import wilson
 from step4_finetune.cli import show
 from step4_finetune.data.rows import SAMPLE, read_rows, with_notes
-from step4_finetune.evaluate import report, systems
 from step4_finetune.evaluate import run as evaluation
+from step4_finetune.evaluate import systems
 from step4_finetune.models.generate import Reply
 from step4_finetune.train.recipe import Recipe
 from step4_finetune.train.training_data import TrainingData
@@ -120,7 +120,7 @@ def test_without_notes_fidelity_is_unknown_and_shown_so(scripted, tmp_path):
     assert {each["measure"] for each in facts["differences"]} == {"adherence", "all_rules"}
     head, rows = show.tables(facts)[0]
     assert [row[head.index("faithful")] for row in rows] == ["-"] * 4
-    report.write(facts, tmp_path / "report")
+    evaluation.write(facts, tmp_path / "report")
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_the_tables_on_the_screen_and_the_files(scripted, tmp_path):
     assert BASE in text
     assert "Northwind Care, test: 2 messages" in text
     assert "Northwind Care, test: 1 message;" in shown(show.evaluation, {**facts, "n": 1})
-    report.write(facts, folder := tmp_path / "out" / "report")
+    evaluation.write(facts, folder := tmp_path / "out" / "report")
     assert {path.name for path in folder.iterdir()} == {"evaluate.json", "replies.csv"}
     with (folder / "replies.csv").open() as file:
         rows = list(csv.DictReader(file))
