@@ -18,7 +18,6 @@ HOST, PORT = "127.0.0.1", 8000
 KEYS = Path("serving-keys.json")
 TELEMETRY = "sqlite:///telemetry.db"
 SCRIPTED = "scripted"  # an engine without a model: fixed answers, to measure the API itself
-READERS = ("chat", "quote")
 
 
 @dataclass(frozen=True)

@@ -145,12 +145,6 @@ class Answerer(Protocol):
         """
         ...
 
-    async def again(
-        self, query: Query, sources: list[Source], prompt: PromptRef | None, parameters: dict[str, Any]
-    ) -> Answered:
-        """Only the generation, from given passages and a given prompt (None: quote), for replays."""
-        ...
-
     def pick(self, trace_id: str) -> int | None:
         """The prompt version for a trace; None if there is no choice."""
         ...

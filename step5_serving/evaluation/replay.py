@@ -13,24 +13,29 @@ prompt's file still says the same, is reported, but does not change the replay.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import re
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from shared.config import load_settings
 from shared.errors import UserError
-from step5_serving.config import READERS, Options
-from step5_serving.seam import Answered, Answerer, PromptRef, Query, Source
+from step5_serving.config import Options
+from step5_serving.seam import Answered, PromptRef, Source
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from step3_rag.service import Service
+    from step5_serving.engines.engine import Engine
 
 PLACEHOLDERS = re.compile(r"\[(?:e-mail|telephone|card|IBAN|secret)\]")
 LONGEST_RUN = 40  # chunks of a document that a passage may have been joined from
 SIDE = ("input_tokens", "output_tokens", "finish_reason", "model", "engine")
 SAME, CHANGED, GONE = "same", "changed", "gone"  # what happened to a passage in the index
+TIMEOUT_S = 600.0
 UNNAMED = ("server", "step3_rag", "scripted")  # engines of calls whose address is not stored
 
 
@@ -45,53 +50,80 @@ def run(
 
     Raises:
         UserError: it can't be made again, or engine, model or index can't be had.
-        ApiError: the model can't be reached.
     """
     from step3_rag import PROMPTS
-    from step5_serving.config import Config
-    from step5_serving.engines import choice
-    from step5_serving.rag.answers import RagAnswerer
-    from step5_serving.rag.loading import check_index
+    from step3_rag.service import open_service
     from step5_serving.telemetry.versions import Versions
 
-    check(row)
-    quoted, quantize = row["prompt"] is None, None
-    if engine is None and not quoted:
+    _, prompt = check(row)
+    if prompt is None and (engine or model):
+        raise UserError("the call was answered by a quote, without a model: leave out --engine and --model")
+    serving = _engine_of(row, engine, model) if prompt else None
+    try:
+        service = open_service(serving.settings if serving else load_settings(), index)
+        answered = replay(row, service, serving)
+        found = states(service.index, row["sources"])
+    finally:
+        if serving:
+            serving.close()
+    now = Versions.of(PROMPTS, "answer").known.get(prompt.version) if prompt else None
+    return compared(row, answered, found, now.sha256 if now else None)
+
+
+def _engine_of(row: Mapping[str, Any], engine: str | None, model: str | None) -> Engine:
+    """The engine of these flags; without them, the one that answered the call, with its options."""
+    from step5_serving.engines import choice
+
+    quantize = None
+    if engine is None:
         engine, quantize = row["engine"], row["parameters"].get("quantize")
         if engine in UNNAMED:
             raise UserError(f"the call was answered by a {engine}: name its address with --engine")
         model = model or row["model"]
         if engine == "claude":  # there, the engine's name is the model's
             engine, model = model, None
-    serving = choice.resolve(engine, model, Options(quantize=quantize))
-    reader = "quote" if quoted else "chat"
-    config = Config(engine=serving.name, model=serving.model, index=index, reader=reader, running=1)
-    check_index(config)
-    versions = Versions.of(PROMPTS, "answer")
-    answerer = RagAnswerer(config, serving, versions)
-
-    async def again() -> tuple[Answered, list[str]]:
-        try:
-            answered = await replay(row, answerer)
-            opened = await answerer.opened()
-            return answered, states(opened.retriever.index, row["sources"])
-        finally:
-            await answerer.close()
-
-    answered, found = asyncio.run(again())
-    now = None if quoted else versions.known.get(row["prompt"]["version"])
-    return compared(row, answered, found, now.sha256 if now else None)
+    return choice.resolve(engine, model, Options(quantize=quantize))
 
 
-async def replay(row: Mapping[str, Any], answerer: Answerer) -> Answered:
-    """Answer the call of a row again; raises as `run`."""
+def replay(row: Mapping[str, Any], service: Service, engine: Engine | None) -> Answered:
+    """Answer the call of a row again, by its reader: the engine's model, or a quote if there is no engine.
+
+    Raises:
+        UserError: it can't be made again, or the model can't be asked.
+    """
+    from shared.chat.errors import one_line_errors, with_timeouts
+    from step3_rag.answer import read
+    from step3_rag.answer.context import Source as Passage
+    from step3_rag.options import check_question
+    from step5_serving.telemetry.versions import from_ref
+
     sources, prompt = check(row)
-    parameters = dict(row["parameters"])
-    known = {name: parameters[name] for name in ("collection", "k") if parameters.get(name) is not None}
-    reader = parameters.get("reader")
-    question = " ".join(row["question"].split())  # as step 3 reads it
-    query = Query(question=question, reader=reader if reader in READERS else "auto", **known)
-    return await answerer.again(query, sources, prompt, parameters)
+    question = check_question(row["question"])
+    passages = [Passage(each.number, each.document, each.place, each.text, (each.chunk,)) for each in sources]
+    retriever, began = service.retriever, time.perf_counter()
+    if not passages or row["parameters"].get("verdict") == "abstain":
+        answer = read.Answer(read.UNKNOWN)
+    elif engine is None or prompt is None:
+        used = next((each for each in row["attempts"] if each["took"]), {"strategy": "question"})
+        question = used["query"] if used["strategy"] == "spelling" else question  # as in step 3
+        answer = read.quote(question, passages, retriever.embedder, retriever.rarity)
+    else:
+        engine.warm_up()
+        client, began = with_timeouts(engine.client(), TIMEOUT_S), time.perf_counter()
+        with one_line_errors(engine.model, engine.settings):
+            answer = read.chat(client, engine.model, question, passages, prompt=from_ref(prompt))
+        if answer.stop_reason is None:  # the connection was closed in the middle
+            raise UserError(f"{engine.model}: it broke off its answer: try again")
+    wrote = answer.stop_reason is not None  # else no model read anything
+    return Answered(
+        text=answer.text,
+        input_tokens=answer.input_tokens if wrote else 0,
+        output_tokens=answer.output_tokens if wrote else 0,
+        latency_ms={"generate": 1000 * (time.perf_counter() - began)},
+        model=engine.model if engine else "quote",
+        engine=engine.name if engine else "step3_rag",
+        finish_reason=answer.stop_reason,
+    )
 
 
 def check(row: Mapping[str, Any]) -> tuple[list[Source], PromptRef | None]:

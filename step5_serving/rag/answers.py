@@ -13,13 +13,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
-
-import httpx2
 
 from step5_serving.config import Config
 from step5_serving.engines.choice import Engine
@@ -27,8 +24,8 @@ from step5_serving.errors import ApiError, not_found
 from step5_serving.rag.cancelling import ModelCalls, Stopped
 from step5_serving.rag.loading import Loader, Opened
 from step5_serving.rag.wording import model_error, retrieved, unavailable_on_error
-from step5_serving.seam import Answered, PromptRef, Query, Retrieved, Source, Tell, Write, nothing
-from step5_serving.telemetry.versions import Versions, from_ref, to_ref
+from step5_serving.seam import Answered, Query, Retrieved, Tell, Write, nothing
+from step5_serving.telemetry.versions import Versions, to_ref
 
 
 class RagAnswerer:
@@ -57,36 +54,21 @@ class RagAnswerer:
         await asyncio.to_thread(self.serving.close)
 
     async def answer(self, query: Query, write: Write = nothing, tell: Tell = nothing) -> Answered:
-        opened, loop = await self.opened(), asyncio.get_running_loop()
+        opened, loop, stopped = await self.opened(), asyncio.get_running_loop(), threading.Event()
 
-        def work(stopped: threading.Event) -> Answered:
-            def in_loop(function: Callable[[Any], None]) -> Callable[[Any], None]:
-                """Call the function in the event loop's thread; raise Stopped if nobody waits any more."""
+        def in_loop(function: Callable[[Any], None]) -> Callable[[Any], None]:
+            """Call the function in the event loop's thread; raise Stopped if nobody waits any more."""
 
-                def call(item: Any) -> None:
-                    if stopped.is_set():
-                        raise Stopped
-                    loop.call_soon_threadsafe(function, item)
+            def call(item: Any) -> None:
+                if stopped.is_set():
+                    raise Stopped
+                loop.call_soon_threadsafe(function, item)
 
-                return call
+            return call
 
-            return self._ask(opened, stopped, query, in_loop(write), in_loop(tell))
-
-        return await self._in_thread(work)
-
-    async def again(
-        self, query: Query, sources: list[Source], prompt: PromptRef | None, parameters: dict[str, Any]
-    ) -> Answered:
-        opened = await self.opened()
-        return await self._in_thread(
-            lambda stopped: self._read(opened, stopped, query.question, sources, prompt, parameters)
-        )
-
-    async def _in_thread(self, work: Callable[[threading.Event], Answered]) -> Answered:
-        """Run it in a thread; the event is set when nobody waits any more."""
-        stopped = threading.Event()
+        work = partial(self._ask, opened, stopped, query, in_loop(write), in_loop(tell))
         try:
-            return await asyncio.get_running_loop().run_in_executor(self.threads, work, stopped)
+            return await loop.run_in_executor(self.threads, work)
         finally:
             stopped.set()
 
@@ -114,84 +96,42 @@ class RagAnswerer:
                 found = retrieved(error.reflection, error.sources)
                 raise model_error(error.cause, self.serving.settings, found) from None
         found = retrieved(outcome.reflection, outcome.sources)
+        return self._answered(outcome, plan, found)
+
+    def _answered(self, outcome: Any, plan: Any, found: Retrieved) -> Answered:
+        """The outcome of step 3; raises ApiError if the model broke off its answer."""
+        answer, reads = outcome.answer, plan.reader == "chat"
         abstained = not found.sources or (outcome.reflection.verdict == "abstain" and plan.abstain)
-        answered = self._answered(outcome.answer, plan, found, wrote=plan.reader == "chat" and not abstained)
-        rerank = sum(each.rerank_ms or 0.0 for each in found.attempts)
-        answered.latency_ms = {
-            "retrieve": 1000 * outcome.seconds["search"] - rerank,  # with the evaluator and rewriting
-            "rerank": rerank,
-            "generate": 1000 * outcome.seconds["answer"],
-        }
-        answered.parameters = {**self._parameters(plan), "verdict": outcome.reflection.verdict}
-        rewriting = outcome.rewriting  # tokens of the model during the search
-        answered.input_tokens = _sum(answered.input_tokens, rewriting.input_tokens)
-        answered.output_tokens = _sum(answered.output_tokens, rewriting.output_tokens)
-        if rewriting.input_tokens != 0:  # then even a quote costs what the model costs
-            answered.parameters["rewriting_tokens"] = [rewriting.input_tokens, rewriting.output_tokens]
-            answered.model = self.model
-        return answered
-
-    def _read(
-        self,
-        opened: Opened,
-        stopped: threading.Event,
-        question: str,
-        sources: list[Source],
-        prompt: PromptRef | None,
-        parameters: dict[str, Any],
-    ) -> Answered:
-        """The reader alone, on given passages."""
-        import anthropic
-
-        from step3_rag.answer import read
-        from step3_rag.answer.context import Source as Passage
-        from step3_rag.pipeline import Plan
-
-        passages = [
-            Passage(each.number, each.document, each.place, each.text, (each.chunk,)) for each in sources
-        ]
-        plan = Plan(reader="chat" if prompt else "quote", prompt=from_ref(prompt) if prompt else None)
-        abstained = not passages or parameters.get("verdict") == "abstain"
-        began = time.perf_counter()
-        with unavailable_on_error():
-            if abstained:
-                answer = read.Answer(read.UNKNOWN)
-            elif prompt is None:
-                answer = read.quote(question, passages, opened.retriever.embedder, opened.retriever.rarity)
-            else:
-                client = self.calls.watch(opened.client, stopped)
-                try:
-                    answer = read.chat(client, self.model, question, passages, prompt=plan.prompt)
-                except (anthropic.AnthropicError, httpx2.TransportError) as error:
-                    raise model_error(error, self.serving.settings, None) from None
-        wrote = prompt is not None and not abstained
-        answered = self._answered(answer, plan, Retrieved(sources=sources), wrote=wrote)
-        answered.latency_ms = {"generate": 1000 * (time.perf_counter() - began)}
-        answered.parameters, answered.prompt = parameters, prompt
-        return answered
-
-    def _answered(self, answer: Any, plan: Any, found: Retrieved, *, wrote: bool) -> Answered:
-        """A reader's answer; `wrote` says whether the chat model wrote it (else 0 tokens were used).
-
-        Raises:
-            ApiError: the model broke off.
-        """
+        wrote = reads and not abstained
         if wrote and answer.stop_reason is None:  # the connection was closed in the middle
             message = f"{self.model}: it broke off its answer: ask again"
             raise ApiError(502, "api_error", message, retrieved=found)
-        chat = plan.reader == "chat"
+        parameters = {**self._parameters(plan), "verdict": outcome.reflection.verdict}
+        usage = outcome.rewriting  # tokens of the model during the search
+        rewrote = usage.input_tokens != 0
+        if rewrote:
+            parameters["rewriting_tokens"] = [usage.input_tokens, usage.output_tokens]
+        if wrote:
+            usage.add(answer)
+        rerank = sum(each.rerank_ms or 0.0 for each in found.attempts)
         return Answered(
             text=answer.text,
             abstained=answer.is_unknown,
             sources=found.sources,
             confidence=found.confidence,
             attempts=found.attempts,
-            input_tokens=answer.input_tokens if wrote else 0,
-            output_tokens=answer.output_tokens if wrote else 0,
-            prompt=to_ref(plan.prompt) if chat else None,
-            model=self.model if chat else "quote",
-            engine=self.engine if chat else "step3_rag",
+            input_tokens=usage.input_tokens,
+            output_tokens=usage.output_tokens,
+            latency_ms={
+                "retrieve": 1000 * outcome.seconds["search"] - rerank,  # with the evaluator and rewriting
+                "rerank": rerank,
+                "generate": 1000 * outcome.seconds["answer"],
+            },
+            prompt=to_ref(plan.prompt) if reads else None,
+            model=self.model if reads or rewrote else "quote",  # for its price
+            engine=self.engine if reads else "step3_rag",
             finish_reason=answer.stop_reason,
+            parameters=parameters,
         )
 
     def _parameters(self, plan: Any) -> dict[str, Any]:
@@ -240,8 +180,3 @@ class RagAnswerer:
             known = ", ".join(map(str, sorted(self.versions.known)))
             raise not_found(f"prompt_version {version} does not exist: there are {known}")
         return self.versions.known[version]
-
-
-def _sum(one: int | None, other: int | None) -> int | None:
-    """The sum of two counts; None if one of them is unknown."""
-    return None if one is None or other is None else one + other

@@ -104,13 +104,6 @@ class ScriptedAnswerer:
             parameters={"k": query.k, "collection": query.collection, "reader": "chat"},
         )
 
-    async def again(
-        self, query: Query, sources: list[Source], prompt: PromptRef | None, parameters: dict[str, Any]
-    ) -> Answered:
-        answered = await self.answer(query.model_copy(update={"prompt_version": None}))
-        answered.sources, answered.prompt, answered.parameters = sources, prompt, parameters
-        return answered
-
     def pick(self, trace_id: str) -> int | None:  # noqa: ARG002
         return None
 

@@ -185,28 +185,6 @@ async def test_concurrent_answers_are_the_same_as_single_ones(rag):
             assert (got.text, got.sources, got.confidence) == (same.text, same.sources, same.confidence)
 
 
-def test_a_replay_sends_the_same_request(rag):
-    made = rag()
-    made.api.enqueue("60 days [1].")
-    first, _ = answer(made, asked(prompt_version=2))
-    made.api.enqueue("Sixty days [1].")
-
-    def again(*given):
-        return asyncio.run(made.answerer.again(asked(), *given))
-
-    second = again(first.sources, first.prompt, {**first.parameters, "more": 1})
-    assert second.text == "Sixty days [1]."
-    assert made.api.requests[0] == made.api.requests[1]
-    assert (second.prompt, second.parameters["more"]) == (first.prompt, 1)
-    quoted, _ = answer(made, asked(reader="quote"))
-    assert again(quoted.sources, None, quoted.parameters).text == quoted.text
-    abstained = again(first.sources, first.prompt, {"verdict": "abstain"})
-    assert (abstained.text, abstained.input_tokens) == (read.UNKNOWN, 0)
-    made.api.enqueue(status=500)
-    with pytest.raises(ApiError):
-        again(first.sources, first.prompt, {})
-
-
 # --- loading -----------------------------------------------------------------------------------------------
 
 

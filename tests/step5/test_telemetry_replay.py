@@ -13,7 +13,6 @@ from step3_rag.answer.context import joined
 from step5_serving.config import Config
 from step5_serving.evaluation import replay
 from step5_serving.rag.answers import RagAnswerer
-from step5_serving.rag.scripted import ScriptedAnswerer
 from step5_serving.seam import Answered, Query
 from step5_serving.telemetry.reading import show_call
 from step5_serving.telemetry.store import Store
@@ -25,6 +24,9 @@ from tests.step5.service_parts import app_of, client_of
 from tests.step5.telemetry_parts import PROMPT, call_of, record, sha, source_of
 
 
+QUESTION = "When  does the\ncontract renew?"
+
+
 def row_of(tmp_path, **given):
     address = f"sqlite:///{tmp_path}/telemetry.db"
     call = call_of(**given)
@@ -33,24 +35,6 @@ def row_of(tmp_path, **given):
 
 
 # --- the parts ------------------------------------------------------------------------------------------
-
-
-def test_the_same_question_passages_prompt_and_parameters_go_in(tmp_path):
-    row = row_of(
-        tmp_path, question="When  does\nit renew?", parameters={"k": 3, "reader": "chat", "collection": "c"}
-    )
-    seen = {}
-
-    class Answerer(ScriptedAnswerer):
-        async def again(self, query, sources, prompt, parameters):
-            seen.update(query=query, sources=sources, prompt=prompt, parameters=parameters)
-            return Answered(text="x")
-
-    asyncio.run(replay.replay(row, Answerer()))
-    assert seen["query"] == Query(question="When does it renew?", k=3, collection="c", reader="chat")
-    assert [each.text for each in seen["sources"]] == ["It renews every two years."]
-    assert (seen["prompt"].sha256, seen["prompt"].text) == (sha(PROMPT), PROMPT)
-    assert seen["parameters"] == row["parameters"]
 
 
 @pytest.mark.parametrize(
@@ -113,7 +97,7 @@ def asked(home, monkeypatch, tmp_path, run):
 
     async def post(app):
         async with app.router.lifespan_context(app), client_of(app) as client:
-            return await client.post("/query", json={"question": "When does the contract renew?"})
+            return await client.post("/query", json={"question": QUESTION})
 
     def ask(text, reader="chat"):
         if reader == "chat":
@@ -157,8 +141,28 @@ def test_a_changed_document_is_reported_and_the_old_passage_used(asked, document
     assert "60 days" in str(asked.api.requests[1]["messages"])
 
 
-def test_a_quote_needs_no_model(asked):
-    got = asked.replay(asked.ask("", reader="quote"))
+def test_a_quote_needs_no_model(asked, monkeypatch):
+    call = asked.ask("", reader="quote")
+    monkeypatch.setattr("step5_serving.engines.choice.resolve", None)
+    got = asked.replay(call)
+    assert got.code == 0, got
+    assert not asked.api.requests
+
+
+def test_a_quote_is_for_the_question_as_step_3_spelt_it(asked):
+    row = show_call(Store.open(asked.address), asked.ask("", reader="quote"))
+    tried = [{"strategy": "question", "query": "Oslo servers", "took": False}]
+    tried += [{"strategy": "spelling", "query": QUESTION, "took": True}]
+    same = {name: row[name] for name in ("answer", "sources", "parameters", "model", "engine")}
+    misspelt = call_of(question="Oslo servers", attempts=tried, prompt_id=None, **same)
+    record(asked.address, misspelt)
+    assert asked.replay(misspelt.trace_id).code == 0
+
+
+def test_where_the_call_abstained_no_model_is_asked(asked):
+    call = call_of(answer="I don't know.", parameters={"verdict": "abstain"})
+    record(asked.address, call)
+    got = asked.replay(call.trace_id)
     assert got.code == 0, got
     assert not asked.api.requests
 
@@ -171,6 +175,7 @@ def test_errors_are_one_line(asked, run):
         (run("replay", "xyz", "--telemetry", asked.address), "is not a trace id"),
         (asked.replay(call, index="nowhere"), "no index in nowhere"),
         (asked.replay(call), "too long for me"),
+        (asked.replay(asked.ask("", "quote"), "--model", "tiny"), "leave out --engine and --model"),
     ]:
         assert (got.code, got.err.count("\n"), got.out) == (2, 1, "")
         assert said in got.err
