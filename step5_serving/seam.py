@@ -135,18 +135,17 @@ class Answerer(Protocol):
         """The documents (rag/library.py), or None."""
         ...
 
-    async def answer(self, query: Query, write: Write = nothing, tell: Tell = nothing) -> Answered:
+    async def answer(
+        self, query: Query, write: Write = nothing, tell: Tell = nothing, trace_id: str = ""
+    ) -> Answered:
         """Answer; `tell` gets the search result, then `write` the text in pieces, both in the loop's thread.
 
-        Cancelling the task stops the model at the next token.
+        The trace id decides the prompt's version if the query names none. Cancelling the task stops the model
+        at the next token.
 
         Raises:
             ApiError: it can't be answered.
         """
-        ...
-
-    def pick(self, trace_id: str) -> int | None:
-        """The prompt version for a trace; None if there is no choice."""
         ...
 
     async def ready(self) -> str | None:

@@ -78,10 +78,6 @@ class Service:
         """
         call, began = self._new_call("query", key_id, trace), time.perf_counter()
         call.question = query.question
-        if self.config.reader == "quote" and query.reader == "auto":
-            query = query.model_copy(update={"reader": "quote"})
-        if query.prompt_version is None and query.reader != "quote":
-            query = query.model_copy(update={"prompt_version": self.answerer.pick(trace.id)})
 
         def write_timed(text: str) -> None:
             if call.first_token_ms is None:
@@ -90,7 +86,7 @@ class Service:
 
         async with self._recorded(call, began, stream):
             async with self._turn(call, began):
-                answered = await self.answerer.answer(query, write_timed, tell)
+                answered = await self.answerer.answer(query, write_timed, tell, trace.id)
             fill_answer(call, answered)
         return reply_of(answered, call)
 

@@ -27,7 +27,7 @@ from shared.models import weights
 from shared.progress import count_bar
 from shared.stats import nearest_rank
 from step5_serving.bench.load import Ask, Body, Run, ask, closed_loop, open_loop
-from step5_serving.bench.prompts import KINDS, Prompts
+from step5_serving.bench.prompts import Prompts
 from step5_serving.config import Options
 from step5_serving.engines import choice
 
@@ -58,21 +58,13 @@ class Plan:
     ask: str = "open"  # which prompts (prompts.py)
 
     def __post_init__(self) -> None:
-        """Refuse what can't be measured.
-
-        Raises:
-            UserError: a value that is not allowed.
-        """
+        """Raise UserError for a load that can't be measured."""
         if not self.users and not self.rates:
             raise UserError("there is no load to measure: use --users or --rate")
         if any(not 1 <= each <= MAX_USERS for each in self.users):
             raise UserError(f"--users {','.join(map(str, self.users))}: use numbers from 1 to {MAX_USERS}")
         if any(not 0 < each <= 1000 for each in self.rates):
             raise UserError("--rate is a number of requests a second: use more than 0, up to 1000")
-        if len(set(self.engines)) < len(self.engines):
-            raise UserError("an --engine is named twice")
-        if self.ask not in KINDS:
-            raise UserError(f"--ask {self.ask} is not known: use {', '.join(KINDS)}")
 
 
 def run(settings: Settings, plan: Plan) -> dict[str, Any]:
@@ -156,11 +148,7 @@ def _measure(engines: dict[str, Ask], plan: Plan, prompts: Prompts, seed: int) -
 
 
 def _checked(name: str, run: Run) -> Run:
-    """The run, unless every request failed.
-
-    Raises:
-        UserError: they did.
-    """
+    """The run; raises UserError if every request failed."""
     errors = [each.error for each in run.requests if each.error]
     if errors and len(errors) == len(run.requests):
         raise UserError(f"{name} answers nothing: {errors[0]}")

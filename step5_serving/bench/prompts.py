@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 READING = Path(__file__).parents[1] / "sample" / "reading.txt"
 GO_ON = "Go on with this text, at length:\n\n"
 COPY = "Repeat this text word for word: "
-KINDS = ("open", "rag", "quote")
 QUESTIONS = ("What is this about?", "Where does it take place?", "Who is named in it?", "What happens first?")
 
 

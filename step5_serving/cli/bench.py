@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -24,7 +24,7 @@ def bench(
         ),
     ] = None,
     ask: Annotated[
-        str,
+        Literal["open", "rag", "quote"],
         typer.Option(help="open (long texts), rag (questions on repeated sources), quote (copy a source)."),
     ] = "open",
     users: Annotated[str, typer.Option(help="Users at once (closed loop), separated by commas.")] = "1,4,8",
@@ -45,7 +45,7 @@ def bench(
 
     settings = settings_from_flags(smoke, model=model, threads=threads)
     plan = work.Plan(
-        tuple(engine or ENGINES),
+        tuple(dict.fromkeys(engine or ENGINES)),
         (1, 2) if smoke else _numbers("users", users, int),
         _numbers("rate", rate),
         1 if smoke else rounds,

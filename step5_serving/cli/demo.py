@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from shared.cli import Json, Model, Smoke, emit, new_app, settings_from_flags
 from shared.errors import UserError
+from step5_serving.addresses import address_of, listen
 
 if TYPE_CHECKING:
     import httpx2
@@ -82,23 +83,22 @@ def serving(folder: Path, flags: list[str]) -> Iterator[httpx2.Client]:
     import httpx2
 
     log = folder / "log"
-    command = [sys.executable, "-m", "step5_serving", "serve", "--port", "0"]
+    with contextlib.closing(listen("127.0.0.1", 0)) as free:
+        address = address_of(free)
+    command = [sys.executable, "-m", "step5_serving", "serve", "--port", address.rsplit(":", 1)[1]]
     command += ["--telemetry", str(folder / "telemetry.db"), *flags]
-    with log.open("w") as file, httpx2.Client(timeout=ANSWER_S, trust_env=False) as client:
+    with log.open("w") as file, httpx2.Client(base_url=address, timeout=ANSWER_S, trust_env=False) as client:
         server = subprocess.Popen(command, stdout=file, stderr=file)
         try:
             end, ready = time.monotonic() + START_S, False
             while not ready:
                 time.sleep(0.05)
-                lines = log.read_text(errors="replace").splitlines()
                 if server.poll() is not None or time.monotonic() > end:
-                    last = next((line for line in reversed(lines) if line.strip()), "it said nothing")
+                    lines = reversed(log.read_text(errors="replace").splitlines())
+                    last = next(filter(str.strip, lines), "it said nothing")
                     raise UserError(f"the server did not start: {last.removeprefix('error: ')}")
-                for line in lines:
-                    if line.startswith("listening on "):
-                        client.base_url = line.split()[2]
-                        with contextlib.suppress(httpx2.TransportError):  # it is busy, or has just ended
-                            ready = client.get("/readyz").is_success
+                with contextlib.suppress(httpx2.TransportError):  # it does not listen yet
+                    ready = client.get("/readyz").is_success
             yield client
         finally:
             server.send_signal(signal.SIGTERM)  # lets it finish running calls

@@ -46,14 +46,16 @@ class RagAnswerer:
 
         return Library(self.loader)
 
-    def pick(self, trace_id: str) -> int | None:
-        return self.versions.pick(trace_id)
-
     async def close(self) -> None:
         self.threads.shutdown(wait=False)
         await asyncio.to_thread(self.serving.close)
 
-    async def answer(self, query: Query, write: Write = nothing, tell: Tell = nothing) -> Answered:
+    async def answer(
+        self, query: Query, write: Write = nothing, tell: Tell = nothing, trace_id: str = ""
+    ) -> Answered:
+        query = query.model_copy(
+            update={"prompt_version": query.prompt_version or self.versions.pick(trace_id)}
+        )
         opened, loop, stopped = await self.opened(), asyncio.get_running_loop(), threading.Event()
 
         def in_loop(function: Callable[[Any], None]) -> Callable[[Any], None]:
@@ -173,9 +175,7 @@ class RagAnswerer:
         )
 
     def _prompt(self, version: int | None) -> Any:
-        """The version that the service picked; without one, that with the largest share."""
-        if version is None:
-            version = max(self.versions.shares, key=lambda each: self.versions.shares[each])
+        """The prompt of that version; raises ApiError if there is none."""
         if version not in self.versions.known:
             known = ", ".join(map(str, sorted(self.versions.known)))
             raise not_found(f"prompt_version {version} does not exist: there are {known}")

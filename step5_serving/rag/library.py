@@ -16,7 +16,7 @@ import hashlib
 import re
 import sqlite3
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -123,15 +123,17 @@ class Library:
         Raises:
             ApiError: none of them can be read, or another process changes the index.
         """
-        opened = await self._loader.opened()
-        async with self._changing:
-            return await asyncio.shield(asyncio.to_thread(self._ingest, opened, uploads))
+        return await self._change(self._ingest, uploads)
 
     async def remove(self, id: int) -> dict[str, Any]:
         """Remove a document and return its row; raises ApiError if there is none with this id."""
+        return await self._change(self._remove, id)
+
+    async def _change(self, work: Callable[[Opened, Any], dict[str, Any]], what: Any) -> dict[str, Any]:
+        """Run the work in a thread. It goes on when its caller leaves."""
         opened = await self._loader.opened()
         async with self._changing:
-            return await asyncio.shield(asyncio.to_thread(self._remove, opened, id))
+            return await asyncio.shield(asyncio.to_thread(work, opened, what))
 
     def _ingest(self, opened: Opened, uploads: Sequence[Upload]) -> dict[str, Any]:
         with self._writing(opened) as index:

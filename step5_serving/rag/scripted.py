@@ -59,7 +59,13 @@ class ScriptedAnswerer:
     is_closed: bool = False
     library: Any = None
 
-    async def answer(self, query: Query, write: Write = nothing, tell: Tell = nothing) -> Answered:
+    async def answer(
+        self,
+        query: Query,
+        write: Write = nothing,
+        tell: Tell = nothing,
+        trace_id: str = "",  # noqa: ARG002
+    ) -> Answered:
         self.asked.append(query)
         self.running += 1
         try:
@@ -103,9 +109,6 @@ class ScriptedAnswerer:
             finish_reason="end_turn",
             parameters={"k": query.k, "collection": query.collection, "reader": "chat"},
         )
-
-    def pick(self, trace_id: str) -> int | None:  # noqa: ARG002
-        return None
 
     async def ready(self) -> str | None:
         return self.not_ready

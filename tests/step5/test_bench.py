@@ -177,10 +177,9 @@ def test_bench_compares_engines_in_turns(command, tmp_path, monkeypatch):
         ("--users ,", "use --users or --rate"),
         ("--rate -1", "use more than 0"),
         ("--rounds 0", "--rounds"),
-        ("--engine torch --engine torch", "named twice"),
         ("--engine nonsense", "--engine nonsense is not known"),
         ("--engine claude-opus-5-5", "would be paid for"),
-        ("--ask nonsense", "--ask nonsense is not known: use open, rag, quote"),
+        ("--ask nonsense", "'nonsense' is not one of 'open', 'rag', 'quote'"),
         ("--out b.jpg", "ends in .png"),
     ],
 )
