@@ -39,7 +39,6 @@ class ApiError(Exception):
     ) -> None:
         self.status, self.type, self.message = status, type, masked(" ".join(message.split()))
         self.retry_after, self.retrieved = retry_after, retrieved
-        self.key_id: str | None = None  # of the caller, if known
         self.has_row = False  # in telemetry, or its writing failed
         super().__init__(self.message)
 

@@ -29,6 +29,7 @@ from shared.errors import UserError, reason
 from step5_serving.api.rates import Rates
 from step5_serving.config import KEYS, Config
 from step5_serving.errors import ApiError, unavailable
+from step5_serving.telemetry.call import Caller
 
 SCOPES = ("ask", "operate")
 PREFIX = "s5_"
@@ -156,33 +157,32 @@ class Access:
         self._wants_keys = self._wants_keys or len(self.keys) > 0
         return self._wants_keys
 
-    def caller(self, headers: Mapping[str, str], host: str | None, scope: str) -> str | None:
+    def key_of(self, headers: Mapping[str, str], scope: str) -> str | None:
         """The id of the request's key; None if no key is needed.
 
         Raises:
-            ApiError: no valid key (401), a key without that scope (403), too many requests (429), or the key
-                file can't be read (503).
+            ApiError: no valid key (401), a key without that scope (403), or the key file can't be read (503).
         """
-        key_id = None
-        if self.wants_keys:
-            scheme, _, bearer = headers.get("authorization", "").partition(" ")
-            text = headers.get("x-api-key") or (bearer if scheme.lower() == "bearer" else "")
-            key = self.keys.find(text.strip()) if text else None
-            if self.keys.trouble:
-                raise unavailable("the server can't read its keys: try again later", 5)
-            if key is None:
-                raise ApiError(401, "authentication_error", UNKNOWN_KEY)
-            if scope not in key.scopes:
-                message = f"this key is for {' and '.join(key.scopes)}, and this needs {scope}"
-                raise ApiError(403, "permission_error", message)
-            key_id = key.id
-        if self.rates and (wait := self.rates.take(key_id or host or "")):
+        if not self.wants_keys:
+            return None
+        scheme, _, bearer = headers.get("authorization", "").partition(" ")
+        text = headers.get("x-api-key") or (bearer if scheme.lower() == "bearer" else "")
+        key = self.keys.find(text.strip()) if text else None
+        if self.keys.trouble:
+            raise unavailable("the server can't read its keys: try again later", 5)
+        if key is None:
+            raise ApiError(401, "authentication_error", UNKNOWN_KEY)
+        if scope not in key.scopes:
+            message = f"this key is for {' and '.join(key.scopes)}, and this needs {scope}"
+            raise ApiError(403, "permission_error", message)
+        return key.id
+
+    def check_rate(self, caller: Caller) -> None:
+        """Count a request of this caller; raises ApiError (429) if it is one too many."""
+        if self.rates and (wait := self.rates.take(caller.key_id or caller.host)):
             allowed = f"{self.rates.per_second:g} requests a second are allowed, {self.rates.burst:g} at once"
             message = f"{allowed}: try again in {wait:.1f} s"
-            refusal = ApiError(429, "rate_limit_error", message, retry_after=int(wait) + 1)
-            refusal.key_id = key_id
-            raise refusal
-        return key_id
+            raise ApiError(429, "rate_limit_error", message, retry_after=int(wait) + 1)
 
 
 def _hash(text: str) -> str:

@@ -2,7 +2,7 @@
 
 @router.post("/query")
 async def query(request: Request) -> Response:
-    key_id = caller_of(request, "ask")
+    caller = caller_of(request, "ask")
     return reply({"answer": "..."})
 """
 
@@ -21,10 +21,8 @@ from step5_serving.api.security import internal
 from step5_serving.api.service import GONE, Service
 from step5_serving.connections import ClientGone
 from step5_serving.errors import ApiError, bad_request
-from step5_serving.telemetry.call import Trace
+from step5_serving.telemetry.call import Caller, Trace
 
-QUESTIONS = ("/query", "/query/stream")
-CROWDED = ("rate_limit_error", "overloaded_error")  # refusals that have a row: there was no room
 TYPES = {
     404: "not_found_error",
     405: "invalid_request_error",
@@ -58,15 +56,14 @@ def service_of(request: Request) -> Service:
     return service
 
 
-def caller_of(request: Request, scope: str) -> str | None:
-    """The id of the caller's key, or None; raises ApiError if the caller may not do this, or not so often."""
-    client = request.client
-    return service_of(request).access.caller(request.headers, client.host if client else None, scope)
-
-
-def trace_of(request: Request) -> Trace:
-    """The caller's trace, or a new one."""
-    return Trace.from_header(request.headers.get("traceparent"))
+def caller_of(request: Request, scope: str, *, is_question: bool = False) -> Caller:
+    """Who calls; raises ApiError if the caller may not do this, or not so often (questions: service.py)."""
+    access, trace = service_of(request).access, Trace.from_header(request.headers.get("traceparent"))
+    host = request.client.host if request.client else ""
+    caller = Caller(access.key_of(request.headers, scope), host, trace)
+    if not is_question:
+        access.check_rate(caller)
+    return caller
 
 
 def reply(data: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
@@ -78,7 +75,7 @@ def reply(data: Any, status: int = 200, headers: dict[str, str] | None = None) -
 
 
 async def handle_error(request: Request, error: Exception) -> Response:
-    """Turn any error into a reply; a question that was refused for lack of room gets a row."""
+    """Turn any error into a reply."""
     headers = dict[str, str]()
     match error:
         case ClientGone():
@@ -93,8 +90,6 @@ async def handle_error(request: Request, error: Exception) -> Response:
             refusal, headers = _from_http(request, error), dict(error.headers or {})
         case _:  # a bug, which SecurityMiddleware logs
             refusal = internal(request.state.request_id)
-    if refusal.type in CROWDED and not refusal.has_row and request.url.path in QUESTIONS:
-        await service_of(request).record_refusal(refusal, refusal.key_id, trace_of(request))
     request.state.has_row = refusal.has_row
     if refusal.retry_after is not None:
         headers["retry-after"] = str(refusal.retry_after)

@@ -3,7 +3,7 @@
     key -> rate -> budget -> turn in the queue -> answer -> row in the database -> reply
 
     service = Service(Config(...), ScriptedAnswerer(), recorder)
-    reply = await service.query(Query(question="When does it renew?"), key_id, Trace.from_header(None))
+    reply = await service.query(Query(question="When does it renew?"), caller)
 
 The routes turn HTTP into calls of this class. Each call has its row before its reply, whatever happened to
 it: answered, refused because there is no room, failed, timed out, abandoned by the caller. A stream sends
@@ -27,7 +27,7 @@ from step5_serving.api.security import internal
 from step5_serving.config import Config
 from step5_serving.errors import ApiError, overloaded
 from step5_serving.seam import Answerer, Query, Tell, Write, nothing
-from step5_serving.telemetry.call import CHANGES, Call, Trace
+from step5_serving.telemetry.call import CHANGES, Call, Caller
 from step5_serving.telemetry.prices import Budget
 from step5_serving.telemetry.writer import Recorder
 
@@ -65,28 +65,30 @@ class Service:
     async def query(
         self,
         query: Query,
-        key_id: str | None,
-        trace: Trace,
+        caller: Caller,
         write: Write = nothing,
         tell: Tell = nothing,
         stream: bool = False,
     ) -> Reply:
-        """Answer a question; with `stream`, its row is opened before anything is written or told.
+        """Answer a question; for a `stream`, its row is opened before anything is written or told.
 
         Raises:
             ApiError: it can't be answered, or the row could not be written.
         """
-        call, began = self._new_call("query", key_id, trace), time.perf_counter()
-        call.question = query.question
+        call, began = self._new_call("query", query.question, caller), time.perf_counter()
 
         def write_timed(text: str) -> None:
             if call.first_token_ms is None:
                 call.first_token_ms = _ms_since(began)
             write(text)
 
-        async with self._recorded(call, began, stream):
+        async with self._recorded(call, began):
+            self.access.check_rate(caller)
+            if stream:
+                self.admission.check()  # a stream that is refused needs no opening row
+                await self.recorder.open(call)
             async with self._turn(call, began):
-                answered = await self.answerer.answer(query, write_timed, tell, trace.id)
+                answered = await self.answerer.answer(query, write_timed, tell, call.trace_id)
             fill_answer(call, answered)
         return reply_of(answered, call)
 
@@ -94,8 +96,7 @@ class Service:
         self,
         route: str,
         what: str,
-        key_id: str | None,
-        trace: Trace,
+        caller: Caller,
         work: Callable[[], Coroutine[Any, Any, Any]],
     ) -> Any:
         """Change the documents; a server that stops waits for it.
@@ -107,8 +108,8 @@ class Service:
         Raises:
             ApiError: what `work` raises; or the server is stopping, or the row could not be written.
         """
-        call, began = self._new_call(route, key_id, trace), time.perf_counter()
-        call.question, call.model, call.engine, call.cost_usd = what, None, None, 0.0
+        call, began = self._new_call(route, what, caller), time.perf_counter()
+        call.model, call.engine, call.cost_usd = None, None, 0.0
         async with self._recorded(call, began):
             if self.admission.closed:
                 raise overloaded(self.admission.closed, 1)
@@ -117,15 +118,10 @@ class Service:
             task.add_done_callback(self.changes.discard)
             return await asyncio.shield(task)
 
-    async def record_refusal(self, refusal: ApiError, key_id: str | None, trace: Trace) -> None:
-        """Write the row of a question that was refused before it started: too many requests, no room."""
-        with contextlib.suppress(ApiError):
-            async with self._recorded(self._new_call("query", key_id, trace), time.perf_counter()):
-                raise refusal
-
-    def _new_call(self, route: str, key_id: str | None, trace: Trace) -> Call:
-        known = {"key_id": key_id, "model": self.answerer.model, "engine": self.answerer.engine}
-        return Call(route, 200, trace_id=trace.id, parent_span_id=trace.parent, **known)
+    def _new_call(self, route: str, what: str, caller: Caller) -> Call:
+        known = {"key_id": caller.key_id, "model": self.answerer.model, "engine": self.answerer.engine}
+        id, parent = caller.trace.id, caller.trace.parent
+        return Call(route, 200, trace_id=id, parent_span_id=parent, question=what, **known)
 
     @contextlib.asynccontextmanager
     async def _turn(self, call: Call, began: float) -> AsyncIterator[None]:
@@ -145,8 +141,8 @@ class Service:
             ) from None
 
     @contextlib.asynccontextmanager
-    async def _recorded(self, call: Call, began: float, stream: bool = False) -> AsyncIterator[None]:
-        """Write the call's row after the `with`, whatever happens inside; for a stream also one before it.
+    async def _recorded(self, call: Call, began: float) -> AsyncIterator[None]:
+        """Write the call's row after the `with`, whatever happens inside.
 
         Raises:
             ApiError: what was raised inside, or the row could not be written.
@@ -154,9 +150,6 @@ class Service:
         raised: BaseException | None = None
         part = "documents" if call.route in CHANGES else "model"
         try:
-            if stream:
-                self.admission.check()  # a stream that is refused needs no opening row
-                await self.recorder.open(call)
             yield
             self.log_state(part, None)
         except asyncio.CancelledError as gone:

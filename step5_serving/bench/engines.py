@@ -159,7 +159,6 @@ def _row(engine: str, kind: str, value: float, runs: Sequence[Run]) -> dict[str,
     """The figures of one engine at one load, over all rounds."""
     requests = [each for run in runs for each in run.requests]
     answered = [each for each in requests if not each.error]
-    speeds = [run.tokens_per_second for run in runs]
 
     def milliseconds(name: str, percent: int) -> float | None:
         seconds = nearest_rank([s for each in answered if (s := getattr(each, name)) is not None], percent)
@@ -168,9 +167,7 @@ def _row(engine: str, kind: str, value: float, runs: Sequence[Run]) -> dict[str,
     return {
         "engine": engine,
         kind: int(value) if kind == "users" else value,
-        "tokens_per_second": round(median(speeds), 1),
-        "slowest": round(min(speeds), 1),
-        "fastest": round(max(speeds), 1),
+        "tokens_per_second": round(median(run.tokens_per_second for run in runs), 1),
         "first_ms_p50": milliseconds("first", 50),
         "first_ms_p95": milliseconds("first", 95),
         "token_ms_p50": milliseconds("per_token", 50),

@@ -15,7 +15,7 @@ import random
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 CHANGES = ("ingest", "delete")  # routes that change the documents; their rows say who did it
 STAGES = ("queue", "retrieve", "rerank", "generate")  # of a call, in this order
@@ -50,6 +50,14 @@ class Trace:
         if found and found[1].strip("0") and found[2].strip("0"):
             return cls(found[1], found[2])
         return cls(new_trace_id())
+
+
+class Caller(NamedTuple):
+    """Who sent a request, from where, in which trace."""
+
+    key_id: str | None
+    host: str
+    trace: Trace
 
 
 def now() -> datetime:

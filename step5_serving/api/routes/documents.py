@@ -17,7 +17,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Request, Response
 from starlette.datastructures import UploadFile
 
-from step5_serving.api.replies import caller_of, reply, service_of, trace_of
+from step5_serving.api.replies import caller_of, reply, service_of
 from step5_serving.errors import ApiError, bad_request, not_found
 
 router = APIRouter(tags=["documents"])
@@ -48,19 +48,17 @@ async def ingest(request: Request) -> Response:
 
     The reply has the names that are `new` or `changed`, the number `unchanged`, and why others `failed`.
     """
-    key_id, library = caller_of(request, "operate"), _library(request)
+    caller, library = caller_of(request, "operate"), _library(request)
     uploads = await _files(request)
     names = ", ".join(each.name for each in uploads)
-    change = service_of(request).change
-    return reply(await change("ingest", names, key_id, trace_of(request), partial(library.ingest, uploads)))
+    return reply(await service_of(request).change("ingest", names, caller, partial(library.ingest, uploads)))
 
 
 @router.delete("/documents/{id}")
 async def delete(request: Request, id: Annotated[int, Path(ge=0, le=LARGEST_ID)]) -> Response:
     """Delete a document; the reply describes it."""
-    key_id, library = caller_of(request, "operate"), _library(request)
-    change = service_of(request).change
-    return reply(await change("delete", str(id), key_id, trace_of(request), partial(library.remove, id)))
+    caller, library = caller_of(request, "operate"), _library(request)
+    return reply(await service_of(request).change("delete", str(id), caller, partial(library.remove, id)))
 
 
 def _library(request: Request) -> Any:

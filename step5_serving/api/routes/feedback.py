@@ -45,7 +45,7 @@ class Feedback(BaseModel):
 @router.post("/feedback")
 async def feedback(body: Feedback, request: Request) -> Response:
     """Store feedback on an answer; it replaces earlier feedback."""
-    key_id, recorder = caller_of(request, "ask"), request.app.state.service.recorder
+    key_id, recorder = caller_of(request, "ask").key_id, request.app.state.service.recorder
     given = (body.trace_id, body.thumb, body.comment)
     options = {"key_id": key_id, "redact": recorder.redact}
     stored = await asyncio.to_thread(save_feedback, recorder.store, *given, **options)

@@ -22,7 +22,7 @@ from fastapi import APIRouter, Request, Response
 
 from step5_serving.api import live
 from step5_serving.api.live import event
-from step5_serving.api.replies import caller_of, reply, service_of, trace_of
+from step5_serving.api.replies import caller_of, reply, service_of
 from step5_serving.api.response import Reply
 from step5_serving.connections import while_connected
 from step5_serving.seam import Query, Retrieved
@@ -33,8 +33,7 @@ router = APIRouter(tags=["questions"])
 @router.post("/query", response_model=Reply)
 async def query(query: Query, request: Request) -> Response:
     """Answer a question from the documents."""
-    service, key_id = service_of(request), caller_of(request, "ask")
-    answering = service.query(query, key_id, trace_of(request))
+    answering = service_of(request).query(query, caller_of(request, "ask", is_question=True))
     answered = await while_connected(request.receive, answering)
     return reply(answered, headers={"x-trace-id": answered.trace_id})
 
@@ -51,7 +50,7 @@ async def query(query: Query, request: Request) -> Response:
 )
 async def stream(query: Query, request: Request) -> Response:
     """Answer a question, streaming the text while it is written."""
-    service, key_id, trace = service_of(request), caller_of(request, "ask"), trace_of(request)
+    service, caller = service_of(request), caller_of(request, "ask", is_question=True)
 
     async def work(put: Callable[[bytes], None]) -> bytes:
         def write(text: str) -> None:
@@ -60,6 +59,6 @@ async def stream(query: Query, request: Request) -> Response:
         def tell(found: Retrieved) -> None:
             put(event("retrieved", found))
 
-        return event("done", await service.query(query, key_id, trace, write, tell, stream=True))
+        return event("done", await service.query(query, caller, write, tell, stream=True))
 
     return await while_connected(request.receive, live.stream(work))
