@@ -18,12 +18,13 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, partial
 from typing import Any
 
+from shared.errors import UserError
 from step5_serving.config import Config
 from step5_serving.engines.choice import Engine
-from step5_serving.errors import ApiError, not_found
+from step5_serving.errors import ApiError, not_found, unavailable
 from step5_serving.rag.cancelling import ModelCalls, Stopped
-from step5_serving.rag.loading import Loader, Opened
-from step5_serving.rag.wording import model_error, retrieved, unavailable_on_error
+from step5_serving.rag.loading import Loader
+from step5_serving.rag.wording import model_error, retrieved
 from step5_serving.seam import Answered, Query, Retrieved, Tell, Write, nothing
 from step5_serving.telemetry.versions import Versions, to_ref
 
@@ -37,7 +38,7 @@ class RagAnswerer:
         self.threads = ThreadPoolExecutor(config.running, "answering")
         self.calls = ModelCalls()
         self.loader = Loader(config, engine, self.calls)
-        self.opened, self.ready = self.loader.opened, self.loader.ready
+        self.retriever, self.ready = self.loader.retriever, self.loader.ready
 
     @cached_property
     def library(self) -> Any:
@@ -56,7 +57,7 @@ class RagAnswerer:
         query = query.model_copy(
             update={"prompt_version": query.prompt_version or self.versions.pick(trace_id)}
         )
-        opened, loop, stopped = await self.opened(), asyncio.get_running_loop(), threading.Event()
+        retriever, loop, stopped = await self.retriever(), asyncio.get_running_loop(), threading.Event()
 
         def in_loop(function: Callable[[Any], None]) -> Callable[[Any], None]:
             """Call the function in the event loop's thread; raise Stopped if nobody waits any more."""
@@ -68,7 +69,7 @@ class RagAnswerer:
 
             return call
 
-        work = partial(self._ask, opened, stopped, query, in_loop(write), in_loop(tell))
+        work = partial(self._ask, retriever, stopped, query, in_loop(write), in_loop(tell))
         try:
             return await loop.run_in_executor(self.threads, work)
         finally:
@@ -77,26 +78,28 @@ class RagAnswerer:
     # --- in a thread --------------------------------------------------------------------------------------
 
     def _ask(
-        self, opened: Opened, stopped: threading.Event, query: Query, write: Write, tell: Tell
+        self, retriever: Any, stopped: threading.Event, query: Query, write: Write, tell: Tell
     ) -> Answered:
         """Step 3's `ask`. The index is locked for the search, not while the model writes."""
         from step3_rag.options import check_question
         from step3_rag.pipeline import ChatError, ask
 
-        with contextlib.ExitStack() as reading, unavailable_on_error():
-            reading.enter_context(opened.lock.reading())
-            question, plan = check_question(query.question), self._plan(opened, query)
-            client = self.calls.watch(opened.client, stopped) if plan.needs_chat else None
+        with contextlib.ExitStack() as reading:
+            reading.enter_context(retriever.lock.reading())
 
             def on_found(reflection: Any, sources: list[Any]) -> None:
                 reading.close()
                 tell(retrieved(reflection, sources))
 
             try:
-                outcome = ask(opened.retriever, question, plan, client, self.model, write, on_found)
+                question, plan = check_question(query.question), self._plan(retriever, query)
+                client = self.calls.watch(self.loader.client, stopped) if plan.needs_chat else None
+                outcome = ask(retriever, question, plan, client, self.model, write, on_found)
             except ChatError as error:
                 found = retrieved(error.reflection, error.sources)
                 raise model_error(error.cause, self.serving.settings, found) from None
+            except UserError as error:  # the vector store is gone, or the index damaged
+                raise unavailable(str(error), 5) from None
         found = retrieved(outcome.reflection, outcome.sources)
         return self._answered(outcome, plan, found)
 
@@ -152,15 +155,15 @@ class RagAnswerer:
             **({"quantize": quantize} if quantize else {}),
         }
 
-    def _plan(self, opened: Opened, query: Query) -> Any:
+    def _plan(self, retriever: Any, query: Query) -> Any:
         """Step 3's plan for a query; raises ApiError if its collection or prompt version does not exist."""
         from step3_rag.pipeline import DEFAULT_STRATEGIES, Plan
         from step3_rag.reflect.reflect import THRESHOLD
         from step3_rag.retrieve.search import Options
 
-        _ = opened.retriever.snapshot  # brings `collections` up to date
-        if query.collection is not None and query.collection not in opened.retriever.collections:
-            known = ", ".join(sorted(opened.retriever.collections)) or "none"
+        _ = retriever.snapshot  # brings `collections` up to date
+        if query.collection is not None and query.collection not in retriever.collections:
+            known = ", ".join(sorted(retriever.collections)) or "none"
             raise not_found(f"collection {query.collection!r} is not in the index: it has {known}")
         reader = self.config.reader if query.reader == "auto" else query.reader
         threshold = THRESHOLD if self.config.threshold is None else self.config.threshold

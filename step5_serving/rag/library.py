@@ -28,7 +28,8 @@ from step3_rag.ingest.index import Index
 from step3_rag.ingest.sources import DEFAULT_COLLECTION, Report
 from step3_rag.stores import vector_store
 from step5_serving.errors import bad_request, not_found, overloaded, unavailable
-from step5_serving.rag.loading import Loader, Opened
+from step5_serving.rag.loading import Loader
+from step5_serving.rag.sharing import SharedRetriever
 
 NAME = re.compile(r"[^\x00-\x1f\x7f\\]{1,200}")
 PUBLIC = ("id", "name", "collection", "title", "sha256", "size", "chunks")
@@ -113,8 +114,8 @@ class Library:
 
     async def documents(self) -> list[dict[str, Any]]:
         """Every document: id, name, collection, title, sha256, size, chunks."""
-        opened = await self._loader.opened()
-        rows = await asyncio.to_thread(lambda: opened.retriever.index.documents())
+        retriever = await self._loader.retriever()
+        rows = await asyncio.to_thread(lambda: retriever.index.documents())
         return [_public(row) for row in rows]
 
     async def ingest(self, uploads: Sequence[Upload]) -> dict[str, Any]:
@@ -129,55 +130,57 @@ class Library:
         """Remove a document and return its row; raises ApiError if there is none with this id."""
         return await self._change(self._remove, id)
 
-    async def _change(self, work: Callable[[Opened, Any], dict[str, Any]], what: Any) -> dict[str, Any]:
+    async def _change(
+        self, work: Callable[[SharedRetriever, Any], dict[str, Any]], what: Any
+    ) -> dict[str, Any]:
         """Run the work in a thread. It goes on when its caller leaves."""
-        opened = await self._loader.opened()
+        retriever = await self._loader.retriever()
         async with self._changing:
-            return await asyncio.shield(asyncio.to_thread(work, opened, what))
+            return await asyncio.shield(asyncio.to_thread(work, retriever, what))
 
-    def _ingest(self, opened: Opened, uploads: Sequence[Upload]) -> dict[str, Any]:
-        with self._writing(opened) as index:
+    def _ingest(self, retriever: SharedRetriever, uploads: Sequence[Upload]) -> dict[str, Any]:
+        with self._writing(retriever) as index:
             known = {row["name"]: row["path"] for row in index.documents()}
             sources = [replace(each, known_as=known.get(each.name)) for each in uploads]
             facts = index.facts
             sizes = update.Sizes(facts["chunk_size"], facts["chunk_overlap"])
-            report = update.ingest(index, sources, opened.retriever.embedder, sizes, Report())
+            report = update.ingest(index, sources, retriever.embedder, sizes, Report())
             if report.failed and len(report.failed) == len(uploads):
                 name, why = next(iter(report.failed.items()))
                 raise bad_request(f"{name}: {why}")
-            with opened.lock.writing():
+            with retriever.lock.writing():
                 index.show()
-                self._update_store(opened, index)
+                self._update_store(retriever, index)
             names = {each.name for each in sources}
             rows = [row for row in index.documents() if row["name"] in names]
         counts = {name: getattr(report, name) for name in ("new", "changed", "unchanged", "failed")}
         return {**counts, "documents": [_public(row) for row in rows]}
 
-    def _remove(self, opened: Opened, id: int) -> dict[str, Any]:
-        with self._writing(opened) as index:
+    def _remove(self, retriever: SharedRetriever, id: int) -> dict[str, Any]:
+        with self._writing(retriever) as index:
             row = next((row for row in index.documents() if row["id"] == id), None)
             if row is None:
                 raise not_found(f"there is no document {id}: see GET /documents")
-            with opened.lock.writing():
+            with retriever.lock.writing():
                 index.remove([id])
-                self._update_store(opened, index)
+                self._update_store(retriever, index)
         return _public(row)
 
-    def _update_store(self, opened: Opened, index: Index) -> None:
+    def _update_store(self, retriever: SharedRetriever, index: Index) -> None:
         """Bring the vector store and the shared snapshot up to date; the caller holds the write lock."""
-        vector_store.sync(index, opened.retriever.store)
-        _ = opened.retriever.snapshot
+        vector_store.sync(index, retriever.store)
+        _ = retriever.snapshot
 
     @contextlib.contextmanager
-    def _writing(self, opened: Opened) -> Iterator[_HiddenIndex]:
+    def _writing(self, retriever: SharedRetriever) -> Iterator[_HiddenIndex]:
         """The index with a connection of its own and its process lock.
 
         Raises:
             ApiError: another process writes, the disk can't be written, or it is the sample's index, which is
                 made again from its files at each start.
         """
-        folder = opened.retriever.index.folder
-        if folder == service.sample_home(self._loader.settings):
+        folder = retriever.index.folder
+        if folder == service.sample_home(self._loader.engine.settings):
             raise bad_request(
                 "the sample's documents can't be changed: make an index of your own with "
                 "`python -m step3_rag ingest PATH`, then start the server again"

@@ -1,7 +1,7 @@
 """Loads the index and the model when they are first needed, and again if that failed.
 
 loader = Loader(config, engine, calls)
-opened = await loader.opened()      # a retriever, its lock, a client
+retriever = await loader.retriever()      # a SharedRetriever
 """
 
 from __future__ import annotations
@@ -9,10 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from dataclasses import dataclass
 from typing import Any
 
-from shared.config import Settings
 from shared.errors import UserError
 from step5_serving.config import Config
 from step5_serving.engines.choice import Engine
@@ -33,30 +31,22 @@ def check_index(config: Config) -> None:
         )
 
 
-@dataclass
-class Opened:
-    """What an answer needs."""
-
-    retriever: Any  # SharedRetriever
-    lock: Any  # ReadWriteLock
-    client: Any  # anthropic.Anthropic
-
-
 class Loader:
     """Loads what answers need, once."""
 
     def __init__(self, config: Config, engine: Engine, calls: ModelCalls) -> None:
         self.config, self.engine, self._calls = config, engine, calls
-        self._loading: asyncio.Future[Opened] | None = None
+        self.client: Any = None  # of the engine, once it is loaded
+        self._loading: asyncio.Future[Any] | None = None
         self._tried_at = self._checked_at = 0.0
         self._trouble: str | None = None  # at the last check of the servers behind this one
 
-    @property
-    def settings(self) -> Settings:
-        return self.engine.settings
+    async def retriever(self) -> Any:
+        """The index's SharedRetriever, once the model is loaded, too.
 
-    async def opened(self) -> Opened:
-        """Index and model; raises ApiError if they can't be opened, which is tried again every RETRY_S."""
+        Raises:
+            ApiError: they can't be opened, which is tried again every RETRY_S.
+        """
         loading = self._loading
         failed = loading is not None and loading.done() and loading.exception() is not None
         if loading is None or (failed and time.monotonic() - self._tried_at > RETRY_S):
@@ -67,44 +57,43 @@ class Loader:
         except UserError as error:
             raise unavailable(str(error), 2) from None
 
-    def _load(self) -> Opened:
+    def _load(self) -> Any:
         """Load everything, in a thread, and use it once, so that the first question is not slower."""
         from shared.chat.errors import with_timeouts
         from step3_rag.service import open_service
-        from step5_serving.rag.sharing import ReadWriteLock, SharedRetriever
+        from step5_serving.rag.sharing import SharedRetriever
 
-        config = self.config
+        config, settings = self.config, self.engine.settings
         try:
-            service = open_service(self.settings, config.index, config.store, config.store_address)
+            service = open_service(settings, config.index, config.store, config.store_address)
             retriever = SharedRetriever.of(service)
             retriever.search(WARM_UP)
             with contextlib.suppress(UserError):  # `ready` and each question will report it
                 self.engine.warm_up()
-            client = with_timeouts(self.engine.client(), max(1.0, config.timeout_s))
+            self.client = with_timeouts(self.engine.client(), max(1.0, config.timeout_s))
         finally:
             self._tried_at = time.monotonic()
-        return Opened(retriever, ReadWriteLock(), client)
+        return retriever
 
     async def ready(self) -> str | None:
         """None, or what can't be opened, is stuck or does not answer."""
         try:
-            opened = await self.opened()
+            retriever = await self.retriever()
         except ApiError as refusal:
             return refusal.message
         if (silence := self._calls.silence()) > SILENT_S:
             return f"the engine {self.engine.name} has sent nothing for {silence:.0f} s, though calls wait"
         if time.monotonic() - self._checked_at > RETRY_S:
             self._checked_at = time.monotonic()
-            self._trouble = await asyncio.to_thread(self._check_servers, opened)
+            self._trouble = await asyncio.to_thread(self._check_servers, retriever)
         return self._trouble
 
-    def _check_servers(self, opened: Opened) -> str | None:
+    def _check_servers(self, retriever: Any) -> str | None:
         """Why the vector store's server or the engine does not answer; None if both do."""
         try:
             if self.config.store_address:
-                store = opened.retriever.store
-                with store.one_line_errors():
-                    store.count()
+                with retriever.store.one_line_errors():
+                    retriever.store.count()
             return None if self.config.reader == "quote" else self.engine.trouble()
         except UserError as error:
             return str(error)

@@ -1,8 +1,8 @@
 """One index for many threads, and changes that become visible all at once.
 
     retriever = SharedRetriever.of(service)
-    with lock.reading(): retriever.search(...)        # any number of threads
-    with lock.writing(): index.finish(...)            # alone
+    with retriever.lock.reading(): retriever.search(...)        # any number of threads
+    with retriever.lock.writing(): index.finish(...)            # alone
 
 How step 3's parts are shared:
 
@@ -82,6 +82,7 @@ class SharedRetriever(Retriever):
     def __init__(self, index: Index, store: Any, embedder: Embedder, evaluator: Evaluator | None) -> None:
         super().__init__(index, store, embedder, evaluator)
         self.collections: frozenset[str] = frozenset()
+        self.lock = ReadWriteLock()
         self._making = threading.Lock()
         self._searching = threading.BoundedSemaphore(max(1, hardware.cores()))
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-from collections.abc import Iterator
 from typing import Any
 
 import httpx2
 
 from shared.config import Settings
 from shared.errors import UserError
-from step5_serving.errors import ApiError, unavailable
+from step5_serving.errors import ApiError
 from step5_serving.seam import Attempt, Retrieved, Source
 
 RERANK = ("maxsim", "scorer", "rerank")  # stages of a search; the others are retrieval
@@ -41,7 +39,7 @@ def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
 
 
-def model_error(error: Exception, settings: Settings, found: Retrieved | None) -> ApiError:
+def model_error(error: Exception, settings: Settings, found: Retrieved) -> ApiError:
     """The error for a caller when the chat model fails."""
     import anthropic
 
@@ -59,12 +57,3 @@ def model_error(error: Exception, settings: Settings, found: Retrieved | None) -
     if isinstance(error, anthropic.APIStatusError) and error.status_code in (429, 503, 529):
         return ApiError(503, "overloaded_error", message, retry_after=5, retrieved=found)
     return ApiError(502, "api_error", message, retrieved=found)
-
-
-@contextlib.contextmanager
-def unavailable_on_error() -> Iterator[None]:
-    """Turn a UserError of step 3 (vector store gone, index damaged) into a 503."""
-    try:
-        yield
-    except UserError as error:
-        raise unavailable(str(error), 5) from None

@@ -213,12 +213,12 @@ def test_a_question_sees_the_documents_before_or_after_a_change(made):
             await made.answerer.library.ingest([upload_of("zebra.md", None, version(letter))])
 
     asyncio.run(change("a"))
-    opened, seen, stop = asyncio.run(made.answerer.opened()), [], threading.Event()
+    retriever, seen, stop = asyncio.run(made.answerer.retriever()), [], threading.Event()
 
     def look(_number):
         while not stop.is_set():
-            with opened.lock.reading():
-                found = opened.retriever.search("zebra stripe", Options(k=20))
+            with retriever.lock.reading():
+                found = retriever.search("zebra stripe", Options(k=20))
             texts = [each.text for each in found.best if each.document == "zebra.md"]
             letters = {text.split("zebra")[0].split()[-1] for text in texts}
             ids = [
@@ -267,24 +267,24 @@ async def test_an_index_works_after_the_vector_store_failed(made, monkeypatch):
         assert (await ask(client, "When does the parrot sing?"))["answer"]
         monkeypatch.setattr(vector_store, "sync", sync)
         assert (await client.post("/ingest", **text("owls.md", "# Owls\n\nThey hunt."))).status_code == 200
-    opened = await made.answerer.opened()
+    retriever = await made.answerer.retriever()
     index = Index.open(made.home, {})
-    assert vector_store.is_current(index, opened.retriever.store)
+    assert vector_store.is_current(index, retriever.store)
     index.close()
 
 
 @in_loop
 async def test_an_ingest_that_fails_leaves_nothing(made, monkeypatch):
-    opened = await made.answerer.opened()
-    encode = opened.retriever.embedder.encode
+    retriever = await made.answerer.retriever()
+    encode = retriever.embedder.encode
 
     def broken(texts, *args):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(opened.retriever.embedder, "encode", broken)
+    monkeypatch.setattr(retriever.embedder, "encode", broken)
     with pytest.raises(ApiError, match=r"cannot write to the index: .*No space left"):
         await made.answerer.library.ingest([upload_of("parrot.md", None, b"# Parrot\n\nIt sings.")])
-    monkeypatch.setattr(opened.retriever.embedder, "encode", encode)
+    monkeypatch.setattr(retriever.embedder, "encode", encode)
     index = Index.open(made.home, {})
     assert index.db.execute("SELECT count(*) FROM documents").fetchone() == (5,)
     index.close()

@@ -86,7 +86,7 @@ def test_the_requested_version_of_the_prompt_is_sent(rag):
 def test_a_quote_is_that_of_step_3_and_uses_no_tokens(rag):
     made = rag()
     got, heard = answer(made, asked(reader="quote"))
-    retriever = asyncio.run(made.answerer.opened()).retriever
+    retriever = asyncio.run(made.answerer.retriever())
     same = ask(retriever, NOTICE, Plan(strategies=(), threshold=0.0, abstain=False))
     assert got.text == same.answer.text
     assert [text for kind, text in heard if kind == "delta"] == [got.text]
