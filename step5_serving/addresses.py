@@ -25,11 +25,7 @@ def is_loopback(host: str) -> bool:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A listening socket.
-
-    Raises:
-        UserError: the port is taken or not allowed, or the host is not an address of this machine.
-    """
+    """A listening socket; raises UserError if the port is taken, or the host is not of this machine."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE

@@ -32,11 +32,6 @@ class Options:
     waiting: int = 256  # sequences in the queue
     places: int = 2048  # of the KV cache per row: 47 MB for SmolLM2-135M in bfloat16, once used
 
-    @property
-    def tokens(self) -> int:
-        """Places in the whole KV cache."""
-        return self.rows * self.places
-
 
 @dataclass(frozen=True)
 class Config:

@@ -42,11 +42,7 @@ LAST_S = 2  # for connections to close once no call runs any more
 
 
 def serve(config: Config, say: Callable[[str], None] = lambda line: print(line, file=sys.stderr)) -> None:
-    """Serve until a signal comes; ends the process.
-
-    Raises:
-        UserError: something in the Config is wrong or missing: the port, index, engine, telemetry or keys.
-    """
+    """Serve until a signal comes; ends the process. Raises UserError for what is wrong in the Config."""
     keys = Keys(config.keys)
     check_host(config, keys)
     with contextlib.closing(listen(config.host, config.port)) as listening:
@@ -69,11 +65,7 @@ def check_host(config: Config, keys: Keys) -> None:
 
 
 def make_app(config: Config, keys: Keys) -> FastAPI:
-    """The app with all its parts; the model is loaded later.
-
-    Raises:
-        UserError: the engine, index, prompts or telemetry can't be had.
-    """
+    """The app with all its parts, except for the model; raises UserError if one can't be had."""
     with contextlib.ExitStack() as on_error:  # closes what was started, if a later part fails
         # Before other imports, because an engine's process loads its model meanwhile.
         answerer = make_answerer(config, on_error)

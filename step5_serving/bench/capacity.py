@@ -42,11 +42,7 @@ class Machine:
 
     @classmethod
     def read(cls, path: Path) -> Machine:
-        """From a file with the output of `bench --json`.
-
-        Raises:
-            UserError: it can't be read, or holds something else.
-        """
+        """From a file with the output of `bench --json`; raises UserError if it holds something else."""
         try:
             facts = json.loads(path.read_text(encoding="utf-8"))
             best = max(facts["rows"], key=lambda row: row["tokens_per_second"])

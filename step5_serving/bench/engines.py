@@ -30,6 +30,7 @@ from step5_serving.bench.load import Ask, Body, Run, ask, closed_loop, open_loop
 from step5_serving.bench.prompts import Prompts
 from step5_serving.config import Options
 from step5_serving.engines import choice
+from step5_serving.engines.engine import Engine, EngineProcess
 
 MAX_USERS = 64
 SECONDS = 20.0  # of a round: an open loop lasts so long; a closed loop sends nothing afterwards
@@ -68,11 +69,7 @@ class Plan:
 
 
 def run(settings: Settings, plan: Plan) -> dict[str, Any]:
-    """Measure every engine of the plan.
-
-    Raises:
-        UserError: an engine can't be had, or every request failed.
-    """
+    """Measure every engine of the plan; raises UserError if one can't be had, or answers nothing."""
     idle = hardware.idle_cores(0.5)
     with ExitStack() as stack:
         engines = dict(_start(name, settings, stack) for name in plan.engines)
@@ -108,7 +105,7 @@ def load_of(row: dict[str, Any]) -> str:
 def _start(name: str, settings: Settings, stack: ExitStack) -> tuple[str, Ask]:
     """Start an engine (of `serve --engine`, TORCH, or `lock`): its name in the table, and how to ask it."""
     if name == "lock":
-        engine = choice.start("lock", settings, Options())
+        engine: Engine = EngineProcess("lock", settings, Options())
     elif name in TORCH:
         engine = choice.resolve("torch", options=TORCH[name], settings=settings)
     else:

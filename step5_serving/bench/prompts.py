@@ -47,11 +47,7 @@ class Prompts:
             self._request["system"] = str(prompts.render(loaded)["system"])
 
     def next(self, n: int) -> list[Body]:
-        """The next `n` requests.
-
-        Raises:
-            UserError: `input_tokens` have no room for a text.
-        """
+        """The next `n` requests; raises UserError if `input_tokens` have no room for a text."""
         contents: list[str] = []
         while len(contents) < n:
             contents += self._about_next_text()

@@ -77,11 +77,6 @@ def _ours(engine: str, settings: Settings, options: Options) -> Engine:
         raise UserError(f"--engine {engine} can't run {settings.model}: choose a chat model with weights")
     if engine == "llamacpp" and find_spec("xllamacpp") is None:
         raise UserError("engine llamacpp is not installed: pip install .[llamacpp]")
-    return start(engine, settings, options)
-
-
-def start(engine: str, settings: Settings, options: Options) -> Engine:
-    """Start one of our engines in a process of its own. Besides OURS there is `lock`, for `bench`."""
     return EngineProcess(engine, settings, options)
 
 

@@ -176,11 +176,7 @@ class EngineProcess(Engine):
 
 
 def list_models(settings: Settings, engine: str | None = None) -> list[str]:
-    """The models of a server, from its /v1/models.
-
-    Raises:
-        UserError: it doesn't answer, or not with a list of models.
-    """
+    """The models of a server, from its /v1/models; raises UserError if it lists none."""
     address, key = settings.base_url, settings.base_url_key
     secret = key.get_secret_value() if key else ""
     headers = {"x-api-key": secret, "authorization": f"Bearer {secret}"} if key else {}

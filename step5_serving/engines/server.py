@@ -44,11 +44,7 @@ KEEP_ALIVE_S = 75  # longer than clients keep idle connections, so that none is 
 
 
 def serve(backend: Backend, port: int) -> uvicorn.Server:
-    """Load the model, then answer requests in the background.
-
-    Raises:
-        UserError: the model can't be had, or the port.
-    """
+    """Load the model, then answer in the background; raises UserError if model or port can't be had."""
     with ThreadPoolExecutor(1) as loading:  # a thread that ends, so that torch frees what it keeps for it
         loading.submit(backend.warm_up).result()
     app, listening = create_app(backend), listen(HOST, port)

@@ -47,11 +47,7 @@ MEASURES = {
 
 
 def pair_of(a: int, b: int, folder: Path | None = None) -> tuple[Prompt, Prompt]:
-    """Two versions of the answer's prompt, of step 3 or of a folder.
-
-    Raises:
-        UserError: one of them does not exist, or both say the same.
-    """
+    """Two versions of the answer's prompt; raises UserError if one does not exist, or both say the same."""
     from step3_rag import PROMPTS
 
     folder = folder or PROMPTS

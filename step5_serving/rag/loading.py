@@ -42,11 +42,7 @@ class Loader:
         self._trouble: str | None = None  # at the last check of the servers behind this one
 
     async def retriever(self) -> Any:
-        """The index's SharedRetriever, once the model is loaded, too.
-
-        Raises:
-            ApiError: they can't be opened, which is tried again every RETRY_S.
-        """
+        """The index's SharedRetriever, once the model is loaded, too; raises ApiError if that failed."""
         loading = self._loading
         failed = loading is not None and loading.done() and loading.exception() is not None
         if loading is None or (failed and time.monotonic() - self._tried_at > RETRY_S):

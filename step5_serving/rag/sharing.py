@@ -100,9 +100,6 @@ class SharedRetriever(Retriever):
     @property
     def snapshot(self) -> Snapshot:
         """The chunks of the current index, the same for all threads."""
-        known = self._snapshot
-        if known is not None and known.generation == self.index.generation:
-            return known
         with self._making:
             known = self._snapshot
             if known is None or known.generation != self.index.generation:

@@ -17,11 +17,7 @@ import psutil
 
 
 def owner_of(pid: int) -> str:
-    """The owner string of a process on this machine.
-
-    Raises:
-        OSError, psutil.Error: there is no such process, or its start time can't be read.
-    """
+    """The owner string of a process here; raises OSError or psutil.Error if there is no such process."""
     if Path("/proc/self/stat").exists():  # ticks since boot, which setting the clock doesn't change
         began = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
     else:

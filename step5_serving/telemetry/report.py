@@ -63,11 +63,7 @@ MEASURES = (
 
 
 def window(store: Store, since: timedelta, end: datetime) -> dict[str, list[float]]:
-    """The values of the latest calls of the period `since` before `end`, by column.
-
-    Raises:
-        TelemetryDown: the database can't be read.
-    """
+    """The values of the latest calls of the period `since` before `end`, by column."""
     began = c.started_us.between(microseconds(end - since), microseconds(end) - 1)
     [rows] = store.read(sa.select(*COLUMNS.values()).where(began).order_by(c.id.desc()).limit(MOST))
     return {

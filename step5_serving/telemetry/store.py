@@ -106,11 +106,7 @@ class Store:
     # --- reading and writing ------------------------------------------------------------------------------
 
     def read(self, *statements: Any) -> list[Sequence[Any]]:
-        """The rows of each statement, all from one snapshot.
-
-        Raises:
-            TelemetryDown: the database can't be read now.
-        """
+        """The rows of each statement, all from one snapshot; raises TelemetryDown if that fails."""
         level = {"isolation_level": "REPEATABLE READ"} if self.file is None else {}
         self._close_stale()
         try:
@@ -179,11 +175,7 @@ class Store:
             return connection.execute(lost.values(**values)).rowcount
 
     def prune(self, older_than: timedelta) -> int:
-        """Delete older calls with their texts; returns how many. A SQLite file keeps its size.
-
-        Raises:
-            UserError: the database is locked, or can't be written.
-        """
+        """Delete older calls with their texts; returns how many. Raises UserError if it is locked."""
         old = calls.c.started_us < microseconds(now() - older_than)
         some = sa.delete(calls).where(calls.c.id.in_(sa.select(calls.c.id).where(old).limit(STEP)))
         deleted = 0

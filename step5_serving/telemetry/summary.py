@@ -71,11 +71,7 @@ def parse_since(text: str) -> timedelta:
 
 
 def summarize(store: Store, since: timedelta, at: datetime | None = None) -> dict[str, Any]:
-    """The summary of the time `since` until `at` (default: now), from one snapshot of the database.
-
-    Raises:
-        TelemetryDown: the database can't be read.
-    """
+    """The summary of the time `since` until `at` (default: now), from one snapshot of the database."""
     end = microseconds(at or now())
     begin = end - round(since.total_seconds() * 1e6)
     width = 1_000_000 * _width(since.total_seconds())

@@ -29,11 +29,7 @@ def to_ref(prompt: prompts.Prompt) -> PromptRef:
 
 
 def from_ref(ref: PromptRef) -> prompts.Prompt:
-    """The prompt that a call stored, whatever its file says today.
-
-    Raises:
-        UserError: the text is not a prompt, or does not have the stored hash.
-    """
+    """The prompt that a call stored; raises UserError if its text does not have the stored hash."""
     prompt = prompts.parse(ref.text, Path(ref.label))
     if prompt.sha256 != ref.sha256:
         raise UserError(
@@ -68,11 +64,7 @@ class Versions:
 
 
 def parse_split(text: str, known: Collection[int]) -> dict[int, int]:
-    """`1:90,2:10` as shares by version; a single version gets all.
-
-    Raises:
-        UserError: it is not a split, or names unknown versions.
-    """
+    """`1:90,2:10` as shares by version, one version gets all; raises UserError if a version is unknown."""
     parts = [part.partition(":") for part in text.split(",")] if SPLIT.fullmatch(text) else []
     shares = {int(version): int(share or 1) for version, _, share in parts}
     if len(shares) < len(parts) or not any(shares.values()):

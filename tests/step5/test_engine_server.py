@@ -18,8 +18,8 @@ from shared.embedded.backend import Backend
 from shared.errors import UserError
 from step5_serving.config import Options
 from step5_serving.engines.__main__ import backend_of, main
-from step5_serving.engines.choice import resolve, start
-from step5_serving.engines.engine import _environment
+from step5_serving.engines.choice import resolve
+from step5_serving.engines.engine import EngineProcess, _environment
 from step5_serving.engines.server import create_app
 from tests.shared.fake_engine import FakeEngine
 from tests.step5.service_parts import listening, until
@@ -186,7 +186,7 @@ def test_a_model_that_cannot_be_had_is_said_in_the_words_of_the_engine(tiny_sett
     closed.close()
     monkeypatch.setattr(sys, "stderr", closed)
     monkeypatch.setattr("step5_serving.engines.engine.COMMAND", [sys.executable, "-c", says])
-    with contextlib.closing(start("torch", tiny_settings, Options())) as engine:
+    with contextlib.closing(EngineProcess("torch", tiny_settings, Options())) as engine:
         until(lambda: engine.trouble() == "no weights")
         with pytest.raises(UserError, match=r"^no weights$"):
             engine.warm_up()

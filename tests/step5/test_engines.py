@@ -24,7 +24,9 @@ def server():
 
 def test_without_a_flag_the_settings_decide(monkeypatch, server):
     started = []
-    monkeypatch.setattr(choice, "start", lambda name, settings, _options: started.append((name, settings)))
+    monkeypatch.setattr(
+        choice, "EngineProcess", lambda name, settings, _options: started.append((name, settings))
+    )
     resolve(model="tiny")
     resolve("auto", "tiny")
     monkeypatch.setenv("ROADMAP_BASE_URL", server.address)

@@ -7,7 +7,7 @@ from shared.config import load_settings
 from shared.errors import UserError
 from shared.models import weights
 from step5_serving.config import Options
-from step5_serving.engines.choice import start
+from step5_serving.engines.engine import EngineProcess
 from step5_serving.engines.llamacpp import serve_gguf
 
 pytest.importorskip("xllamacpp", reason="the extra llamacpp is not installed")
@@ -27,7 +27,7 @@ def test_without_a_gguf_or_with_a_damaged_one(tmp_path):
 
 @pytest.mark.real
 def test_it_answers_streams_and_lets_nobody_in():
-    engine = start("llamacpp", load_settings(), Options(2))
+    engine = EngineProcess("llamacpp", load_settings(), Options(2))
     try:
         engine.warm_up()
         assert httpx.post(f"{engine.settings.base_url}/v1/messages", json={}).status_code == 401

@@ -38,11 +38,7 @@ class EngineCore:
     # --- from any thread ---
 
     def add(self, sequence: Sequence) -> None:
-        """Queue a sequence.
-
-        Raises:
-            Refused: too many wait already, or the engine was closed (status 529, as in the API).
-        """
+        """Queue a sequence; raises Refused (529) if too many wait, or the engine was closed."""
         waiting, limit = self.scheduler.waiting, self.scheduler.options.waiting
         with self._lock:
             if self._closed:

@@ -169,7 +169,7 @@ class Scheduler:
         """Give it a slot if there is room. For a long sequence there are fewer, longer slots."""
         longest = max(each.longest for each in [*self.running, sequence])
         places = min(max(FIRST, 1 << (longest - 1).bit_length()), self.cache.context)
-        slots = min(self.options.rows, max(1, self.options.tokens // places))
+        slots = min(self.options.rows, max(1, self.options.rows * self.options.places // places))
         if len(self.running) >= slots:
             return False
         if longest > self.cache.places or len(self.running) == self.cache.slots:

@@ -57,21 +57,13 @@ class Weights:
         return cls(config, tensors, choose_dtype(settings.dtype), ends)
 
     def get(self, *names: str) -> Tensor:
-        """A tensor in `dtype`, or several concatenated along the first dimension.
-
-        Raises:
-            KeyError: one is missing.
-        """
+        """A tensor in `dtype`, or several, concatenated along the first dimension; KeyError without one."""
         found = [self.tensors[name] for name in names]
         return (found[0] if len(found) == 1 else torch.cat(found)).to(self.dtype)
 
 
 def checked(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration, with `rope_theta` at the top level as in older files.
-
-    Raises:
-        UserError: the model is not supported.
-    """
+    """The configuration, with `rope_theta` at the top level; raises UserError if it is not supported."""
     rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
     kind, has_bias = config.get("model_type"), config.get("attention_bias") or config.get("mlp_bias")
     is_plain = (rope.get("rope_type") or rope.get("type") or "default") == "default" and not has_bias
