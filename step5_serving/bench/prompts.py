@@ -83,5 +83,4 @@ class Prompts:
         turns = [{"role": "user", "content": content}]
         if system := self._request.get("system"):
             turns.insert(0, {"role": "system", "content": system})
-        text = self._tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-        return len(self._tokenizer.encode(str(text), add_special_tokens=False))
+        return len(self._tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=False))

@@ -71,7 +71,8 @@ def run(
     idle = hardware.idle_cores(0.5)
     tokenizer: Any = models.load_tokenizer(settings=settings)
     text = tokenizer.encode(READING.read_text(encoding="utf-8"), add_special_tokens=False)[:read]
-    prompts = [_prompt(tokenizer, each) for each in QUESTIONS[:questions]]
+    asked = [[{"role": "user", "content": each}] for each in QUESTIONS[:questions]]
+    prompts = tokenizer.apply_chat_template(asked, add_generation_prompt=True, return_dict=False)
     rows: list[dict[str, Any]] = []
     ways = ["fp32", *(way for way in ways if way != "fp32")]
     reference: list[list[int]] = []
@@ -205,10 +206,3 @@ def answer_all(
         seconds += max(0.0, whole - to_first)
         written += max(0, len(answer) - 1)
     return written / seconds if seconds else None, answers
-
-
-def _prompt(tokenizer: Any, question: str) -> list[int]:
-    turns = [{"role": "user", "content": question}]
-    text = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-    ids: list[int] = tokenizer.encode(text, add_special_tokens=False)
-    return ids
