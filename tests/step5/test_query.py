@@ -10,7 +10,6 @@ from step5_serving.rag.scripted import ANSWER, SOURCE, TEXT, ScriptedAnswerer
 from step5_serving.seam import Retrieved
 from step5_serving.telemetry.call import Trace, now
 from step5_serving.telemetry.prices import Budget
-from step5_serving.telemetry.versions import Versions
 from tests.step5.service_parts import (
     ASKED,
     ListRecorder,
@@ -156,28 +155,16 @@ def test_a_malformed_trace_is_replaced(wrong):
     assert trace.parent is None
 
 
-def test_the_trace_decides_the_version_of_the_prompt(tmp_path):
-    for version in (1, 2):
-        text = f"---\nid: answer\nversion: {version}\nfamily: any\n---\n# system\n\nVersion {version}.\n"
-        (tmp_path / f"answer.{version}.md").write_text(text)
-    versions = Versions.of(tmp_path, "answer", None, "1:50,2:50")
-    answerer = ScriptedAnswerer()
-    answerer.pick = versions.pick
-    app = app_of(answerer)
-    for _ in range(12):
-        body = post(app).json()
-        assert body["prompt_version"].startswith(f"answer/{versions.pick(body['trace_id'])}@")
-    assert {call.prompt_version for call in calls_of(app)} == {1, 2}
-    assert post(app, json={**ASKED, "prompt_version": 2}).json()["prompt_version"].startswith("answer/2@")
-    post(app, json={**ASKED, "reader": "quote"})
-    assert answerer.asked[-1].prompt_version is None  # a quote has no prompt
+def test_the_trace_id_of_a_call_decides_the_version_of_its_prompt():
+    class Picking(ScriptedAnswerer):
+        async def answer(self, query, write, tell, trace_id):
+            version = 1 + int(trace_id, 16) % 2
+            return await super().answer(query.model_copy(update={"prompt_version": version}), write, tell)
 
-
-def test_a_server_with_reader_quote_quotes_by_default():
-    app = app_of(reader="quote")
-    post(app)
-    post(app, json={**ASKED, "reader": "chat"})
-    assert [query.reader for query in app.state.service.answerer.asked] == ["quote", "chat"]
+    app = app_of(Picking())
+    for last in "01":
+        trace = {"traceparent": f"00-{'a' * 31}{last}-{'b' * 16}-01"}
+        assert post(app, headers=trace).json()["prompt_version"].startswith(f"answer/{1 + int(last)}@")
 
 
 def test_a_spent_budget_refuses_calls():

@@ -14,6 +14,7 @@ from step3_rag.pipeline import Plan, ask
 from step5_serving.errors import ApiError
 from step5_serving.rag import loading
 from step5_serving.seam import Query
+from step5_serving.telemetry.versions import Versions
 from tests.step5.rag_parts import NOTICE
 from tests.step5.service_parts import eventually, in_loop
 from tests.step5.stand_in_engine import StandInEngine
@@ -157,6 +158,15 @@ def engine():
     with StandInEngine() as engine:
         engine.client = anthropic.Anthropic(api_key="x", base_url=engine.address)
         yield engine
+
+
+def test_the_trace_decides_the_version_of_the_prompt(rag):
+    made = rag()
+    made.answerer.versions = versions = Versions.of(PROMPTS, "answer", None, "1:50,2:50")
+    for trace in "abcdef":
+        made.api.enqueue("60 days [1].")
+        got = asyncio.run(made.answerer.answer(asked(), trace_id=trace))
+        assert got.prompt.version == versions.pick(trace)
 
 
 @in_loop
