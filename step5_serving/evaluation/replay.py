@@ -100,13 +100,13 @@ def replay(row: Mapping[str, Any], service: Service, engine: Engine | None) -> A
     sources, prompt = check(row)
     question = check_question(row["question"])
     passages = [Passage(each.number, each.document, each.place, each.text, (each.chunk,)) for each in sources]
-    retriever, began = service.retriever, time.perf_counter()
+    began = time.perf_counter()
     if not passages or row["parameters"].get("verdict") == "abstain":
         answer = read.Answer(read.UNKNOWN)
     elif engine is None or prompt is None:
-        used = next((each for each in row["attempts"] if each["took"]), {"strategy": "question"})
+        used = next((each for each in row["attempts"] if each.get("took")), {"strategy": "question"})
         question = used["query"] if used["strategy"] == "spelling" else question  # as in step 3
-        answer = read.quote(question, passages, retriever.embedder, retriever.rarity)
+        answer = read.quote(question, passages, service.embedder, service.retriever.rarity)
     else:
         engine.warm_up()
         client, began = with_timeouts(engine.client(), TIMEOUT_S), time.perf_counter()
