@@ -154,10 +154,7 @@ def _make_server(config: Config, app: FastAPI) -> Any:
                 self.should_exit = self.force_exit = True
                 return
             service.drain()
-            asyncio.get_running_loop().call_soon_threadsafe(self._start_draining)
-
-        def _start_draining(self) -> None:
-            self._draining = asyncio.ensure_future(self._drain())
+            self._draining = asyncio.run_coroutine_threadsafe(self._drain(), asyncio.get_running_loop())
 
         async def _drain(self) -> None:
             try:
