@@ -13,7 +13,7 @@ from step3_rag.answer.context import joined
 from step5_serving.config import Config
 from step5_serving.evaluation import replay
 from step5_serving.rag.answers import RagAnswerer
-from step5_serving.seam import Answered, Query
+from step5_serving.seam import Answered
 from step5_serving.telemetry.reading import show_call
 from step5_serving.telemetry.store import Store
 from step5_serving.telemetry.versions import Versions
@@ -22,7 +22,6 @@ from tests.step3.conftest import bring_in, write
 from tests.step5.rag_parts import ALWAYS, FakeServing
 from tests.step5.service_parts import app_of, client_of
 from tests.step5.telemetry_parts import PROMPT, call_of, record, sha, source_of
-
 
 QUESTION = "When  does the\ncontract renew?"
 
