@@ -18,6 +18,8 @@ from fastapi import APIRouter, Request, Response
 from fastapi.staticfiles import StaticFiles
 
 FOLDER = Path(__file__).parents[2] / "pages"
+# Browsers request /favicon.ico for replies that name no other icon.
+PAGES = {"/": "index.html", "/dashboard": "dashboard.html", "/favicon.ico": "favicon.svg"}
 
 
 class Pages(StaticFiles):
@@ -33,19 +35,10 @@ files = Pages(directory=FOLDER)
 router = APIRouter(include_in_schema=False)
 
 
-@router.api_route("/", methods=["GET", "HEAD"])
-async def ask(request: Request) -> Response:
-    """The page to ask on."""
-    return await files.get_response("index.html", request.scope)
+async def page(request: Request) -> Response:
+    """One of the PAGES."""
+    return await files.get_response(PAGES[request.scope["route"].path], request.scope)
 
 
-@router.api_route("/dashboard", methods=["GET", "HEAD"])
-async def dashboard(request: Request) -> Response:
-    """The dashboard."""
-    return await files.get_response("dashboard.html", request.scope)
-
-
-@router.api_route("/favicon.ico", methods=["GET", "HEAD"])
-async def favicon(request: Request) -> Response:
-    """Browsers request it for replies that name no other icon."""
-    return await files.get_response("favicon.svg", request.scope)
+for path in PAGES:
+    router.add_api_route(path, page, methods=["GET", "HEAD"])
