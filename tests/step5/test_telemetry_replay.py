@@ -149,7 +149,8 @@ def test_a_quote_needs_no_model(asked, monkeypatch):
 
 
 def test_a_quote_is_for_the_question_as_step_3_spelt_it(asked):
-    row = show_call(Store.open(asked.address), asked.ask("", reader="quote"))
+    asked_for = asked.ask("", reader="quote")
+    row = show_call(Store.open(asked.address), asked_for)
     tried = [{"strategy": "question", "query": "Oslo servers", "took": False}]
     tried += [{"strategy": "spelling", "query": QUESTION, "took": True}]
     same = {name: row[name] for name in ("answer", "sources", "parameters", "model", "engine")}
