@@ -20,7 +20,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shared.config import load_settings
 from shared.errors import UserError
 from step5_serving.config import Options
 from step5_serving.seam import Answered, PromptRef, Source
@@ -51,6 +50,7 @@ def run(
     Raises:
         UserError: it can't be made again, or engine, model or index can't be had.
     """
+    from shared.config import load_settings
     from step3_rag import PROMPTS
     from step3_rag.service import open_service
     from step5_serving.telemetry.versions import Versions
