@@ -142,11 +142,7 @@ class Service:
 
     @contextlib.asynccontextmanager
     async def _recorded(self, call: Call, began: float) -> AsyncIterator[None]:
-        """Write the call's row after the `with`, whatever happens inside.
-
-        Raises:
-            ApiError: what was raised inside, or the row could not be written.
-        """
+        """Write the call's row after the `with`; raises what was raised inside, or that there is no row."""
         raised: BaseException | None = None
         part = "documents" if call.route in CHANGES else "model"
         try:

@@ -95,9 +95,6 @@ def calls_to_review(store: Store, since: timedelta, limit: int = 100) -> list[di
     """Calls that were disliked, had low confidence or abstained, with their `reasons`; disliked ones first.
 
     Each question appears once.
-
-    Raises:
-        TelemetryDown: the database can't be read.
     """
     reasons = {
         "disliked": feedback.c.thumb == -1,
