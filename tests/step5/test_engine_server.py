@@ -146,6 +146,7 @@ def test_one_that_is_frozen_is_noticed_and_one_that_is_killed_starts_again(torch
     monkeypatch.setattr("step5_serving.engines.engine.HEALTH_S", 1.0)
     first = psutil.Process(torch._child.pid)
     first.suspend()
+    until(lambda: first.status() == psutil.STATUS_STOPPED)
     assert "does not answer" in torch.trouble()
     first.resume()
     until(lambda: torch.trouble() is None, 20)
