@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,6 +19,33 @@ class Chunk:
 
     text: str
     number: int
+
+
+class Caller:
+    """A caller at an Admission: a coroutine without an event loop, so nothing happens between two steps."""
+
+    future: Any = None  # that it waits for
+
+    def __init__(self, admission: Any, method: str) -> None:
+        self._coroutine = getattr(admission, method)()
+
+    def step(self, cancel: bool) -> tuple[str, Any]:
+        """Go on until it waits, or is done; with `cancel`, it is told that its task was cancelled."""
+        asyncio._set_running_loop(_loop())
+        call = self._coroutine
+        try:
+            self.future = call.throw(asyncio.CancelledError()) if cancel else call.send(None)
+        except StopIteration as end:
+            return "done", end.value
+        finally:
+            asyncio._set_running_loop(None)
+        return "waits", None
+
+
+@cache
+def _loop() -> asyncio.AbstractEventLoop:
+    """An event loop that never runs: futures must belong to one."""
+    return asyncio.new_event_loop()
 
 
 def measured(keys: int) -> sa.Table:

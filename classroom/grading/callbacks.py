@@ -17,17 +17,16 @@ import inspect
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial, wraps
 from typing import Any
 
 from classroom.protocol import wire
 
 PATIENCE = 5.0  # seconds that a meeting waits for the calls that have not come
 PAUSE = 0.02  # seconds between two answers of a meeting, so that their order can be seen
-POLL = 0.002
+MOST_HELD = 100  # answers that are waited for
 MOST_ENTRIES = 20_000  # of a log
-ALONE = "the others have not asked"
 
 
 class WorkerFailure(Exception):
@@ -40,26 +39,6 @@ class WorkerFailure(Exception):
 
 class Interrupted(KeyboardInterrupt):
     """Ctrl-C in a function of a test: the submission gets a KeyboardInterrupt, and the grader goes on."""
-
-
-@dataclass
-class Later:
-    """An answer that is held back until it is `ready`; after PATIENCE it is a TimeoutError instead."""
-
-    ready: Callable[[], bool]
-    value: Any
-    until: float = field(default_factory=lambda: time.monotonic() + PATIENCE)
-
-    def late(self) -> bool:
-        return time.monotonic() > self.until
-
-    def wait(self) -> Any:
-        """Wait for the answer: for a caller in this process, in a thread of its own."""
-        while not self.ready():
-            if self.late():
-                raise TimeoutError(ALONE)
-            time.sleep(POLL)
-        return self.value
 
 
 def of_grader(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -75,18 +54,6 @@ def of_grader(function: Callable[..., Any]) -> Callable[..., Any]:
     if any(each.default is not each.empty or each.kind is each.VAR_KEYWORD for each in parameters):
         raise TypeError(f"{function} has defaults, which a submission could overwrite")
     return function
-
-
-def here(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function for callers in this process: it waits for an answer that is held back."""
-    of_grader(function)
-
-    @wraps(function)
-    def ask(*args: Any, **kwargs: Any) -> Any:
-        got = function(*args, **kwargs)
-        return got.wait() if isinstance(got, Later) else got
-
-    return ask
 
 
 @dataclass
@@ -133,6 +100,7 @@ class Functions:
 
     given: dict[int, Callable[..., Any]] = field(default_factory=dict)
     passed: int = 0
+    _threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(MOST_HELD))
 
     def add(self, function: Callable[..., Any]) -> int:
         """Give a function to the submission; returns its number."""
@@ -140,8 +108,8 @@ class Functions:
         self.given[self.passed] = of_grader(function)
         return self.passed
 
-    def answer(self, request: dict[str, Any]) -> dict[str, Any] | Later:
-        """Call a function; returns its answer as it travels.
+    def answer(self, request: dict[str, Any]) -> dict[str, Any] | Future[Any]:
+        """Call a function: its answer as it travels, or that of a `Job` as a future.
 
         Raises:
             WorkerFailure: the request is invalid.
@@ -155,19 +123,21 @@ class Functions:
             kwargs = {str(name): wire.decode(each) for name, each in request["kwargs"].items()}
         except (KeyError, TypeError, ValueError, AttributeError):
             raise WorkerFailure("it called back with an invalid value") from None
-        try:
-            got = self.given[number](*args, **kwargs)
-        except WorkerFailure:
-            raise
-        except (Exception, Interrupted) as error:  # the test's own way to let a callback fail
-            return {"raised": packed_error(error)}
-        return got if isinstance(got, Later) else {"value": wire.encode(got)}
+        function = self.given[number]
+        if isinstance(function, Job):
+            return self._threads.submit(function, *args, **kwargs)
+        return answered(lambda: function(*args, **kwargs))
 
-    def held(self, later: Later) -> dict[str, Any] | None:
-        """The answer that was held back, or None while it has to wait."""
-        if later.ready():
-            return {"value": wire.encode(later.value)}
-        return {"raised": packed_error(TimeoutError(ALONE))} if later.late() else None
+
+def answered(call: Callable[[], Any]) -> dict[str, Any]:
+    """What a call gives or raises, as it travels."""
+    try:
+        got = call()
+    except WorkerFailure:
+        raise
+    except (Exception, Interrupted) as error:  # the test's own way to let a callback fail
+        return {"raised": packed_error(error)}
+    return {"value": wire.encode(got)}
 
 
 def packed_error(error: BaseException) -> dict[str, Any]:
@@ -182,22 +152,29 @@ class Meeting:
     """Functions without arguments that answer once all of them were called, one by one in `order`."""
 
     def __init__(self, answers: Sequence[Any], order: Sequence[int] | None = None) -> None:
-        self._answers, self._order = list(answers), list(range(len(answers)) if order is None else order)
+        self.answers, self.order = list(answers), list(range(len(answers)) if order is None else order)
         self.asked = Log(ordered=False)
-        self._complete = 0.0
-        self._lock = threading.Lock()
+        self.jobs = [Job(self, i) for i in range(len(answers))]
+        self.news = threading.Condition()
 
-    @property
-    def jobs(self) -> list[Callable[[], Any]]:
-        """A function for each answer."""
-        return [partial(self._job, i) for i in range(len(self._answers))]
+    def is_complete(self) -> bool:
+        """Whether all were called."""
+        return len({job for [job] in self.asked.entries}) == len(self.answers)
 
-    def _job(self, i: int) -> Later:
-        with self._lock:
-            self.asked.add(i)
-            if not self._complete and len({job for [job] in self.asked.entries}) == len(self._answers):
-                self._complete = time.monotonic()
-        return Later(partial(self._turn, i), self._answers[i])
 
-    def _turn(self, i: int) -> bool:
-        return bool(self._complete) and time.monotonic() >= self._complete + PAUSE * self._order.index(i)
+@dataclass(frozen=True)
+class Job:
+    """A function of a meeting. It waits for the others, so it needs a thread of its own."""
+
+    meeting: Meeting
+    number: int
+
+    def __call__(self) -> Any:
+        meeting = self.meeting
+        with meeting.news:
+            meeting.asked.add(self.number)
+            meeting.news.notify_all()
+            if not meeting.news.wait_for(meeting.is_complete, PATIENCE):
+                raise TimeoutError("the others have not asked")
+        time.sleep(PAUSE * meeting.order.index(self.number))
+        return meeting.answers[self.number]

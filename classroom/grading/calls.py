@@ -15,7 +15,7 @@ import enum
 import re
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from classroom.grading import callbacks
@@ -82,9 +82,56 @@ class Comparison:
     asked: Log | None = None
     text: bool = False
 
+    @classmethod
+    def out_of(cls, kwargs: dict[str, Any]) -> Comparison:
+        """Take what is for the comparison out of the keyword arguments of a call."""
+        return cls(**{each.name: kwargs.pop(each.name) for each in fields(cls) if each.name in kwargs})
+
+
+class Callee:
+    """What a test can call: a submission, by `module:name`, or an object of it, by a path of attributes."""
+
+    of: Any  # the submission
+
+    @property
+    def made(self) -> Made | None:
+        """The object, if it is one."""
+        return self if isinstance(self, Made) else None
+
+    def call(self, name: str, /, *args: Any, **kwargs: Any) -> Any:
+        """The result as plain data. The reference's object does the same, so that both stay alike.
+
+        Raises:
+            Raised: the submission did.
+            WorkerFailure: its process is gone, or too late.
+        """
+        self.of.unchecked = True
+        request = Request("call", name, args, kwargs, self.made)
+        got = self.of.ask(request)
+        if self.made:
+            self.of.twin(lambda: outcome(lambda: on_reference(request)))
+        return got
+
+    def check(self, name: str, /, *args: Any, **kwargs: Any) -> Any:
+        """Call it, and the reference's with the same, and compare; returns the result.
+
+        Where the reference raises, the submission has to raise an exception of the same class, and with
+        `text` also with the same text. What the functions of the log `asked` were asked has to be the same,
+        too. Floats may be off by `rel` or `abs`.
+
+        Raises:
+            Wrong: they differ.
+        """
+        how = Comparison.out_of(kwargs)
+        return self.of.compare(Request("call", name, args, kwargs, self.made), how)
+
+    def make(self, name: str, /, *args: Any, asked: Log | None = None, **kwargs: Any) -> Made:
+        """The result of a call as an object, which stays there, and its counterpart of the reference."""
+        return self.of.kept(Request("make", name, args, kwargs, self.made), asked)
+
 
 @dataclass
-class Made:
+class Made(Callee):
     """An object of the submission: in the worker under a number, or `here`; `reference` is its counterpart.
 
     Names may be paths of attributes: `made.check("queue.count", 3)`.
@@ -96,53 +143,18 @@ class Made:
     here: Any = None
     reference: Any = None
 
-    def call(self, method: str, /, *args: Any, **kwargs: Any) -> Any:
-        """Call a method, and that of the reference's object, so that both stay alike."""
-        self.of.unchecked = True
-        request = Request("method", method, args, kwargs, self)
-        got = self.of.ask(request)
-        self.of.follow(request)
-        return got
-
-    def check(
-        self,
-        method: str,
-        /,
-        *args: Any,
-        rel: float = 1e-6,
-        abs: float = 1e-9,
-        asked: Log | None = None,
-        text: bool = False,
-        **kwargs: Any,
-    ) -> Any:
-        """Call a method of both, and compare; with `text`, also the texts of exceptions."""
-        request = Request("method", method, args, kwargs, self)
-        return self.of.compare(request, Comparison(rel, abs, asked, text))
-
     def get(self, name: str) -> Any:
         """An attribute."""
         self.of.unchecked = True
         return self.of.ask(Request("get", name, made=self))
 
-    def check_get(self, name: str, rel: float = 1e-6, abs: float = 1e-9) -> Any:
+    def check_get(self, name: str, **how: Any) -> Any:
         """An attribute of both, compared."""
-        return self.of.compare(Request("get", name, made=self), Comparison(rel, abs))
-
-    def keep(self, method: str, /, *args: Any, **kwargs: Any) -> Made:
-        """Call a method, and leave its result in the submission's process."""
-        return self.of.kept(Request("keep", method, args, kwargs, self))
+        return self.of.compare(Request("get", name, made=self), Comparison(**how))
 
     def part(self, name: str) -> Made:
         """An attribute, as an object."""
         return self.of.kept(Request("part", name, made=self))
-
-    def check_step(self, cancel: bool = False) -> Any:
-        """Advance this coroutine and its counterpart by one step, as an event loop would, and compare.
-
-        Returns what it waits for now (a Made), None where it is done, or the Raised that it ended with. With
-        `cancel`, its task was cancelled.
-        """
-        return self.of.compare(Request("step", "step", (cancel,), made=self), Comparison())
 
 
 def outcome(run: Callable[[], Any]) -> Any:
@@ -174,7 +186,7 @@ def reference_copy(value: Any) -> Any:
     if type(value) is dict:
         return {reference_copy(key): reference_copy(each) for key, each in value.items()}
     if callable(value) and not isinstance(value, type):
-        return callbacks.here(value)  # not copied: a copy of `clock.now` would have a clock of its own
+        return callbacks.of_grader(value)  # not copied: a copy of `clock.now` would have a clock of its own
     return copy.deepcopy(value)  # it may be changed in place, and is used twice
 
 
@@ -186,15 +198,15 @@ def _rebuilt(record: Record) -> Any:
             kind = find(record.type)
     if not isinstance(kind, type) or wire.name_of(kind) != record.type:
         raise Wrong(f"a {record.type[:100]} can't be an argument")
-    fields = {name: reference_copy(each) for name, each in record.fields.items()}
+    given = {name: reference_copy(each) for name, each in record.fields.items()}
     pydantic = sys.modules.get("pydantic")
     try:
         if issubclass(kind, enum.Enum):
-            return kind[fields["name"]]
+            return kind[given["name"]]
         if pydantic is not None and issubclass(kind, pydantic.BaseModel):
-            return kind.model_validate(fields)
+            return kind.model_validate(given)
         if dataclasses.is_dataclass(kind) or (issubclass(kind, tuple) and hasattr(kind, "_fields")):
-            return kind(**fields)
+            return kind(**given)
     except Exception as error:  # fields that this type doesn't have, or refuses
         raise Wrong(f"a {record.type[:100]} with other fields: {type(error).__name__}") from None
     raise Wrong(f"a {record.type[:100]} can't be an argument")
@@ -202,8 +214,6 @@ def _rebuilt(record: Record) -> Any:
 
 def perform(request: Request, value: Any) -> Any:
     """Do what is asked for in this process, with copies of the arguments; `value` is the object, if any."""
-    if request.do == "step":
-        return objects.step(value, *request.args)
     target = find(request.what) if request.made is None else objects.reach(value, request.what)
     if request.do in ("get", "part"):
         return target

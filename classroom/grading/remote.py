@@ -15,10 +15,11 @@ import math
 import secrets
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from classroom.grading.callbacks import POLL, Functions, Later
+from classroom.grading.callbacks import MOST_HELD, Functions, answered
 from classroom.grading.calls import (
     CallRecord,
     Fresh,
@@ -45,7 +46,7 @@ START_SECONDS = 60.0  # for the worker and its libraries
 IMPORT_SECONDS = 20.0  # for a module of the submission
 OUTPUT = 4_000  # characters that are kept of what was printed
 MAX_ASKED = 256 << 10  # bytes of one call to a function of the grader
-MAX_HELD = 100  # answers that are held back
+POLL = 0.002  # seconds between two looks at answers that are waited for
 
 
 class Unready(Exception):
@@ -110,8 +111,6 @@ class Remote(Submission):
             value = self._understood(reply)
             if request.do in KEPT:
                 return self._made(value, "" if made else request.what)
-            if request.do == "step" and type(value) is tuple and len(value) == 2 and value[0] == "waits":
-                return "waits", self._made(value[1], "future")
             return value
         except WorkerFailure as fault:
             self.calls[-1].verdict = str(fault)
@@ -258,24 +257,25 @@ class Remote(Submission):
     def _answer(self, id: str, deadline: float) -> dict[str, Any]:
         """The reply to a request; until it comes, callbacks are answered."""
         assert self._lines is not None
-        held: list[tuple[Any, Later]] = []
+        held: dict[Future[Any], Any] = {}  # answers that are waited for, and where they go
         deadline = min(deadline, self.until)
         try:
             while True:
                 while held and not self._lines.comes_within(POLL):
-                    held = [each for each in held if not self._answered(*each, deadline)]
+                    for done in [each for each in held if each.done()]:
+                        self._send({"ask": held.pop(done), **answered(done.result)}, deadline)
                     self._lines.in_time(deadline)
                 reply = self._lines.receive(deadline)
                 if reply.get("id") != id:
                     raise WorkerFailure("it sent a reply that nobody asked for")
                 if "callback" not in reply:
                     return reply
-                if self._lines.last > MAX_ASKED or len(held) > MAX_HELD:
+                if self._lines.last > MAX_ASKED or len(held) > MOST_HELD:
                     raise WorkerFailure("it called back with too much")
                 self.unchecked = True
                 answer = self._functions.answer(reply)
-                if isinstance(answer, Later):
-                    held.append((reply.get("ask"), answer))
+                if isinstance(answer, Future):
+                    held[answer] = reply.get("ask")
                 else:
                     self._send({"ask": reply.get("ask"), **answer}, deadline)
         except wire.Unsendable:
@@ -283,12 +283,6 @@ class Remote(Submission):
         except WorkerFailure:
             self.close()
             raise
-
-    def _answered(self, ask: Any, later: Later, deadline: float) -> bool:
-        answer = self._functions.held(later)
-        if answer is not None:
-            self._send({"ask": ask, **answer}, deadline)
-        return answer is not None
 
     def _fault(self, why: str) -> WorkerFailure:
         """A failure for which the worker was ended; the next call gets a fresh one."""

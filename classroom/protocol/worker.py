@@ -75,7 +75,7 @@ class Worker:
         try:
             value = self._do(request)
             keep = self._keep
-            if request["do"] in ("make", "keep", "part"):
+            if request["do"] in ("make", "part"):
                 return {"value": {"$": "object", "id": keep(value), "type": wire.name_of(type(value))}}
             encoded = wire.encode(value, keep)
             wire.to_line({"id": request["id"], "value": encoded})  # raises Unsendable if it is too large
@@ -88,20 +88,12 @@ class Worker:
     def _do(self, request: dict[str, Any]) -> Any:
         args = [self._rebuilt(each) for each in request.get("args", [])]
         kwargs = {name: self._rebuilt(each) for name, each in request.get("kwargs", {}).items()}
-        do = request["do"]
-        if do in ("make", "call"):
-            return objects.find(request["what"])(*args, **kwargs)
+        do, what = request["do"], request["what"]
         if do == "import":
-            return importlib.import_module(request["what"]) and None
-        made = self._objects[request["object"]]
-        if do == "step":
-            return objects.step(made, *args)
-        found = objects.reach(made, request["what"])
-        if do in ("get", "part"):
-            return found
-        if do in ("method", "keep"):
-            return found(*args, **kwargs)
-        raise ValueError(f"unknown request {do}")
+            return importlib.import_module(what) and None
+        number = request.get("object")
+        found = objects.reach(self._objects[number], what) if number else objects.find(what)
+        return found if do in ("get", "part") else found(*args, **kwargs)
 
     def _keep(self, value: Any) -> int:
         number = len(self._objects) + 1

@@ -143,7 +143,7 @@ def test_quantize_edges(submission, draw):
         zero = draw.randrange(4)
         weight[zero], whole[zero] = 0, 0
         expected = whole, (weight.abs().amax(dim=1) / 127).bfloat16()
-        kept = submission.make("torch:tensor", weight.tolist()).keep(dtype)
+        kept = submission.make("torch:tensor", weight.tolist()).make(dtype)
         for _ in range(2):  # the same matrix
             rounded, scale = submission.call(QUANTIZE, kept)
             assert bool(scale.isfinite().all()), "a scale is not finite"

@@ -48,7 +48,7 @@ def test_the_adapter_gets_gradients(submission, draw):
             fields[name] = submission.make("torch:tensor", fields[name].tolist(), requires_grad=True)
         layer = submission.make(LORA, **fields)
         x = submission.make("torch:tensor", draw.tensor(3, into).tolist())
-        layer.keep("forward", x).call("backward", draw.tensor(3, out))
+        layer.make("forward", x).call("backward", draw.tensor(3, out))
         for name in ("A.grad", "B.grad", "W"):
             layer.check_get(name, **NEAR)
         x.check("tolist")

@@ -56,10 +56,13 @@ class Callers:
     def __init__(self, submission: Submission, running: int, waiting: int, seconds: bool = False) -> None:
         # Of a test that ends early, some never come in.
         warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
-        self.seconds = seconds  # whether those are looked at that a refusal would name
+        self.submission, self.seconds = (
+            submission,
+            seconds,
+        )  # whether those are looked at that a refusal would name
         self.admission = submission.make("step5_serving.api.admission:Admission", running, waiting)
         self.calls: dict[str, Made] = {}
-        self.waits: dict[str, Made] = {}  # for a future
+        self.waiting: list[str] = []  # for a future
         self.ready: deque[str] = deque()
         self.cancelled: set[str] = set()
         self.inside: list[str] = []
@@ -83,7 +86,7 @@ class Callers:
             self.admission.check("retry_after")
 
     def _come(self, name: str, method: str = "_enter") -> None:
-        self.calls[name] = self.admission.keep(method)
+        self.calls[name] = self.submission.make(f"{DRIVERS}.step5:Caller", self.admission, method)
         self.ready.append(name)
 
     def _end(self, name: str) -> None:
@@ -96,9 +99,9 @@ class Callers:
             self.admission.check("_leave", seconds)
 
     def _cancel(self, name: str) -> None:
-        if name in self.waits and name not in self.ready:
-            self.waits[name].check("cancel")
-        if name in self.waits or name in self.ready:
+        if name in self.waiting and name not in self.ready:
+            self.calls[name].check("future.cancel")
+        if name in self.waiting or name in self.ready:
             self.cancelled.add(name)
 
     def _close(self, why: str) -> None:
@@ -106,19 +109,20 @@ class Callers:
 
     def _look(self) -> None:
         """Those whose future is done may go on, in order."""
-        for name, future in self.waits.items():
-            if name not in self.ready and future.check("done"):
+        for name in self.waiting:
+            if name not in self.ready and self.calls[name].check("future.done"):
                 self.ready.append(name)
 
     def _go_on(self, name: str) -> None:
-        self.waits.pop(name, None)
+        if name in self.waiting:
+            self.waiting.remove(name)
         cancel = name in self.cancelled
         self.cancelled.discard(name)
-        found = self.calls[name].check_step(cancel)
-        if isinstance(found, Made):
-            self.waits[name] = found
-        elif found is None and name not in self.ends:
-            self.inside.append(name)
+        match self.calls[name].check("step", cancel):
+            case ("waits", _):
+                self.waiting.append(name)
+            case ("done", _) if name not in self.ends:
+                self.inside.append(name)
 
     def come(self, *names: str) -> None:
         """All of these at the same moment."""

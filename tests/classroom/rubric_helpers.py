@@ -32,7 +32,7 @@ from classroom.assignment.rubric import Mark, rubric_tests
 from classroom.assignment.spec import assignment
 from classroom.grading.calls import Request, find, outcome
 from classroom.grading.runner import TestOutcome, run_tests
-from classroom.grading.submission import Here, Local, Made, Submission
+from classroom.grading.submission import Local, Made, Submission
 from classroom.isolation.place import worker_command
 
 ROOT = Path(__file__).parents[2]
@@ -107,7 +107,7 @@ def swapped(places: Places) -> Iterator[None]:
 
 
 @dataclass
-class Patched(Here):
+class Patched(Local):
     """The reference's own code in this process, but for what is wrong."""
 
     wrong: Wrong = field(default_factory=dict)
@@ -119,7 +119,8 @@ class Patched(Here):
         self.reveal = mark.visibility == "public"
 
     def ask(self, request: Request) -> Any:
-        return super().ask(replace(request, args=_here(request.args), kwargs=_here(request.kwargs)))
+        with self.changed():
+            return super().ask(replace(request, args=_here(request.args), kwargs=_here(request.kwargs)))
 
     def changed(self) -> contextlib.AbstractContextManager[None]:
         if self._loaded != len(sys.modules):
