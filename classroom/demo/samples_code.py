@@ -70,26 +70,10 @@ BELA = {
 }
 
 # Bela's, with other names.
-NAMES = {
-    "totals": "merged",
-    "position": "place",
-    "name": "key",
-    "index": "i",
-    "normal": "flat",
-    "result": "out",
-    "bottom": "smallest",
-    "width": "spread",
-    "found": "labels",
-    "document": "d",
-    "gain_of": "dcg",
-    "grades": "values",
-    "grade": "value",
-    "gain": "acc",
-    "ideal": "perfect",
-    "whole": "norm",
-    "tokens": "q",
-    "similar": "sims",
-}
+HIS = "totals position name index normal result bottom width found document gain_of grades grade gain "
+HIS += "ideal whole tokens similar"
+HERS = "merged place key i flat out smallest spread labels d dcg values value acc perfect norm q sims"
+NAMES = dict(zip(HIS.split(), HERS.split(), strict=True))
 CARMEN = {
     function: re.sub(r"\w+", lambda word: NAMES.get(word[0], word[0]), code)
     for function, code in BELA.items()

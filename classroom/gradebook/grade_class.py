@@ -216,8 +216,8 @@ def _grader(assignment: Assignment) -> str:
     """A hash of all code that a result depends on: the grader, the tests, the reference."""
     number, whole = assignment.number, hashlib.sha256()
     folders = ("assignment", "grading", "intake", "isolation", "protocol")
-    code = [f"{folder}/*.py" for folder in folders] + ["grading/words.txt", "rubrics/databases.py"]
-    files = classroom_files(*code, f"rubrics/{number}_*.py", f"drivers/{number}*.py")
+    code = [f"{folder}/*.py" for folder in folders]
+    files = classroom_files(*code, "grading/words.txt", f"rubrics/{number}_*.py", f"drivers/{number}*.py")
     files |= {name: path.read_bytes() for name, path in sources(assignment.packages).items()}
     for name, content in sorted(files.items()):
         whole.update(f"{name} {len(content)}\n".encode() + content)

@@ -21,9 +21,8 @@ from typing import Any
 from classroom.grading import callbacks
 from classroom.grading.callbacks import Interrupted, Log, WorkerFailure
 from classroom.grading.compare import short
-from classroom.protocol import objects, wire
-from classroom.protocol.objects import find
-from classroom.protocol.wire import Record, Unsendable
+from classroom.protocol import wire
+from classroom.protocol.wire import Record, Unsendable, find
 
 OURS = re.compile(r"(step\d+_\w+|shared|classroom\.drivers)(\.(?!__)\w+)*:(?!__)\w+(\.(?!__)\w+)*")
 RAISED = (Exception, Interrupted, asyncio.CancelledError)  # what code may raise, and be asked for
@@ -214,7 +213,7 @@ def _rebuilt(record: Record) -> Any:
 
 def perform(request: Request, value: Any) -> Any:
     """Do what is asked for in this process, with copies of the arguments; `value` is the object, if any."""
-    target = find(request.what) if request.made is None else objects.reach(value, request.what)
+    target = find(request.what) if request.made is None else wire.reach(value, request.what)
     if request.do in ("get", "part"):
         return target
     kwargs = {name: reference_copy(each) for name, each in request.kwargs.items()}

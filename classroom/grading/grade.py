@@ -20,7 +20,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from classroom.assignment.rubric import RubricError, rubric_tests
 from classroom.assignment.spec import PRELOAD, Assignment
@@ -33,17 +33,14 @@ from classroom.grading.runner import TestOutcome, run_tests
 from classroom.grading.tree import laid_out
 from classroom.intake.harmless import harmless
 from classroom.intake.take import Intake, take
+from classroom.isolation import open_worker
 from classroom.isolation.stops import open_at
 from shared.errors import UserError
-
-if TYPE_CHECKING:
-    from classroom.isolation.box import Box
 
 SECONDS = 120.0  # for all tests
 GRACE = 30.0  # seconds more, after which the grader itself must be stuck
 
 assignment_of = cache(read_assignment)
-OpenWorker = Callable[[Path], "Box"]
 
 
 def grade(
@@ -54,7 +51,6 @@ def grade(
     isolation: str | None = None,
     seconds: float = SECONDS,
     on_outcome: Callable[[TestOutcome], None] = lambda _outcome: None,
-    open_worker: OpenWorker | None = None,
     only: Collection[str] = (),
 ) -> Result:
     """Grade a folder or an archive.
@@ -65,7 +61,6 @@ def grade(
         isolation: the sandbox; the best that this machine has where it is None.
         seconds: for all tests together; tests without any time left count as timed out.
         on_outcome: is told how each test ended.
-        open_worker: opens a worker for a tree, in place of classroom.isolation.
         only: names of tests; the others are not run, and broken in the result. Empty: all are run.
 
     Raises:
@@ -87,8 +82,8 @@ def grade(
         on_outcome(outcome)
 
     with laid_out(assignment, intake.files) as tree:
-        start = open_worker or _sandbox(isolation)
-        remote = Remote(start=lambda: start(tree), preload=PRELOAD.get(assignment.step, ()), until=until)
+        preload = PRELOAD.get(assignment.step, ())
+        remote = Remote(start=lambda: open_worker(tree, isolation), preload=preload, until=until)
         try:
             remote.warm()
             with _alarm(seconds + GRACE), bounded():
@@ -118,12 +113,6 @@ def grade(
         output=harmless(remote.printed),
         versions=_versions(assignment.step),
     )
-
-
-def _sandbox(isolation: str | None) -> OpenWorker:
-    from classroom import isolation as sandboxes
-
-    return lambda tree: sandboxes.open_worker(tree, isolation)
 
 
 def _import_reference(assignment: Assignment) -> None:

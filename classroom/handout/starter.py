@@ -35,8 +35,7 @@ FOR_LEARNERS = [
     *("rubrics/__init__.py", "grading/__init__.py", "grading/callbacks.py", "grading/calls.py"),
     "grading/compare.py",
     *("grading/draw.py", "grading/expected.py", "grading/runner.py", "grading/submission.py"),
-    *("grading/words.txt", "protocol/__init__.py", "protocol/arrays.py", "protocol/objects.py"),
-    "protocol/wire.py",
+    *("grading/words.txt", "protocol/__init__.py", "protocol/arrays.py", "protocol/wire.py"),
 ]
 
 
@@ -70,10 +69,7 @@ def starter(a: Assignment, variant: int) -> dict[str, bytes]:
 
 def _classroom(a: Assignment) -> dict[str, bytes]:
     """The learner's part of this package, with the public tests and what they need."""
-    tests = [f"drivers/{a.number}*.py", f"rubrics/{a.number}_*.py"]
-    if a.number == "step5":
-        tests.append("rubrics/databases.py")
-    files = classroom_files(*FOR_LEARNERS, *tests)
+    files = classroom_files(*FOR_LEARNERS, f"drivers/{a.number}*.py", f"rubrics/{a.number}_*.py")
     files = {name: content for name, content in files.items() if "_hidden" not in name}
     files["classroom/__main__.py"] = files["classroom/learner/__main__.py"]
     return files

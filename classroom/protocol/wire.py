@@ -19,10 +19,12 @@ import base64
 import collections
 import dataclasses
 import enum
+import importlib
 import json
 import math
 import sys
 from collections.abc import Callable, Iterator
+from operator import attrgetter
 from typing import Any
 
 from classroom.protocol import arrays
@@ -68,6 +70,17 @@ class Reference:
 def name_of(kind: type) -> str:
     """`module:qualname` of a class."""
     return f"{kind.__module__}:{kind.__qualname__}"
+
+
+def find(target: str) -> Any:
+    """The object that `module:name.name` names. Never call it with a name that a submission gave."""
+    module, _, path = target.partition(":")
+    return reach(importlib.import_module(module), path)
+
+
+def reach(value: Any, path: str) -> Any:
+    """The value at a path of attributes, such as `c.ms`."""
+    return attrgetter(path)(value)
 
 
 def encode(value: Any, keep: Keep | None = None, depth: int = 0) -> Any:

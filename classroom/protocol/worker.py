@@ -25,7 +25,7 @@ if __name__ == "__main__":
     sys.dont_write_bytecode = True
     sys.path += sys.argv[1:]  # the standard library stays in front: nothing in the tree shadows it
 
-from classroom.protocol import objects, wire
+from classroom.protocol import wire
 
 
 class Worker:
@@ -92,7 +92,7 @@ class Worker:
         if do == "import":
             return importlib.import_module(what) and None
         number = request.get("object")
-        found = objects.reach(self._objects[number], what) if number else objects.find(what)
+        found = wire.reach(self._objects[number], what) if number else wire.find(what)
         return found if do in ("get", "part") else found(*args, **kwargs)
 
     def _keep(self, value: Any) -> int:
@@ -110,7 +110,7 @@ class Worker:
             return self._objects[encoded["id"]]
         if encoded["$"] == "callback":
             return self._callback(encoded["id"])
-        made, fields = objects.find(encoded["type"]), encoded["v"]
+        made, fields = wire.find(encoded["type"]), encoded["v"]
         if hasattr(made, "__members__"):
             return made[fields["name"]]
         return made.model_validate(fields) if hasattr(made, "model_validate") else made(**fields)
@@ -142,7 +142,7 @@ class Worker:
 def _raised(kind: str, args: list[Any]) -> BaseException:
     """The exception of a function of the grader. Its class may be unknown here, or need other arguments."""
     try:
-        return objects.find(kind)(*args)
+        return wire.find(kind)(*args)
     except Exception:
         return RuntimeError(": ".join([kind.rpartition(":")[2], *map(str, args)]))
 

@@ -15,7 +15,7 @@ from typing import Any
 from classroom.drivers.step5 import sql
 from classroom.grading.callbacks import Log
 from classroom.grading.submission import Fresh, Made, Submission
-from classroom.rubrics import databases
+from classroom.rubrics import step5_databases as databases
 
 DRIVERS = "classroom.drivers"
 COLUMNS = {

@@ -47,6 +47,7 @@ def test_scaled(submission, draw):
 def graded(tmp_path, monkeypatch):
     """graded(code, ...): the result of a retrieve/fuse.py under three small tests, without a sandbox."""
     monkeypatch.setattr(grading, "PRELOAD", {})
+    monkeypatch.setattr(grading, "open_worker", lambda tree, _level: Plain(tree))
     places = places_of(["step3_rag"])
 
     def run(code=None, timeout=10, more="", **options):
@@ -63,7 +64,7 @@ def graded(tmp_path, monkeypatch):
         folder.mkdir(parents=True, exist_ok=True)
         if code is not None:
             (folder / "fuse.py").write_text(code)
-        return grade(tmp_path / "ada", "step3", **{"seed": 1, "open_worker": Plain, **options})
+        return grade(tmp_path / "ada", "step3", **{"seed": 1, **options})
 
     return run
 
@@ -147,16 +148,17 @@ def test_inputs_come_from_the_seed_and_from_a_variant_that_was_given_out(graded,
     assert "says it is of variant 7" in other.notes[0]
 
 
-def test_a_fault_of_the_grader_is_noted_or_an_error_and_not_a_zero(graded, tmp_path):
+def test_a_fault_of_the_grader_is_noted_or_an_error_and_not_a_zero(graded, tmp_path, monkeypatch):
     result = graded(RIGHT + SCALED, more="raise KeyError('oh')")
     assert statuses(result)["test_scaled"] == "broken"
     assert "the test test_scaled is broken, a fault of the grader: KeyError: 'oh'" in result.notes
 
-    def refuse(_tree):
+    def refuse(_tree, _level):
         raise OSError("no room")
 
+    monkeypatch.setattr(grading, "open_worker", refuse)
     with pytest.raises(UserError, match="nothing was graded: OSError: no room"):
-        graded(RIGHT, open_worker=refuse)
+        graded(RIGHT)
     with pytest.raises(RubricError, match=r"broken.py: ModuleNotFoundError: No module named"):
         rubric_tests_in(tmp_path / "broken.py")
 

@@ -16,7 +16,7 @@ from classroom.assignment.rubric import rubric_tests
 from classroom.assignment.spec import assignment
 from classroom.grading.runner import run_tests
 from classroom.grading.submission import Local
-from classroom.rubrics.databases import NoDatabase, select
+from classroom.rubrics.step5_databases import NoDatabase, select
 from tests.classroom.rubric_helpers import (
     assert_all_pass,
     lost,

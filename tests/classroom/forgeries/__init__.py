@@ -37,7 +37,7 @@ def forgeries(step: str) -> list[Forgery]:
 # What no exercise knows of: the worker and the protocol themselves.
 EVERYWHERE = {
     "zeros for everything": "patch('classroom.protocol.wire:encode', lambda value, keep=None, depth=0: 0)",
-    "nothing is called": "patch('classroom.protocol.objects:reach', lambda value, path: lambda *args: None)",
+    "nothing is called": "patch('classroom.protocol.wire:reach', lambda value, path: lambda *args: None)",
     "what the grader holds is looked for": """
 import gc
 held = {type(each).__name__ for each in gc.get_objects()} & {"Made", "Meeting", "Draw", "Log", "Remote"}

@@ -239,13 +239,14 @@ def grade_together(
     grading.assignment_of = lambda _step: made  # type: ignore[assignment]
     grading.rubric_tests = lambda _step: tests  # type: ignore[assignment]
 
-    def opened(tree: Path) -> Box:
+    def opened(tree: Path, _level: str | None) -> Box:
         around.boxes.append(isolation.open_worker(tree, level))
         return around.boxes[-1]
 
+    grading.open_worker = opened
     before, result, found = around.state(folder), None, list[str]()
     try:
-        result = grading.grade(submission, "step3", SEED, seconds=900, open_worker=opened)
+        result = grading.grade(submission, "step3", SEED, seconds=900)
     except BaseException as error:
         found.append(f"the grader crashed: {type(error).__name__}: {error}")
     after = around.state(folder)
