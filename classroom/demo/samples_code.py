@@ -73,7 +73,7 @@ BELA = {
 HIS = "totals position name index normal result bottom width found document gain_of grades grade gain "
 HIS += "ideal whole tokens similar"
 HERS = "merged place key i flat out smallest spread labels d dcg values value acc perfect norm q sims"
-NAMES = dict(zip(HIS.split(), HERS.split(), strict=True))
+NAMES: dict[str, str] = dict(zip(HIS.split(), HERS.split(), strict=True))
 CARMEN = {
     function: re.sub(r"\w+", lambda word: NAMES.get(word[0], word[0]), code)
     for function, code in BELA.items()

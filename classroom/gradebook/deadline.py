@@ -32,46 +32,30 @@ def parse(text: str, what: str = "--deadline") -> datetime:
         ) from None
 
 
-class Deadlines:
-    """The deadline of each learner: that of the class, or an extended one."""
+def extended(path: Path, step: str) -> dict[str, datetime]:
+    """The extended deadlines of a step by learner, from a CSV file: learner, step, new deadline.
 
-    def __init__(self, deadline: datetime | None, step: str, extensions: Path | None = None) -> None:
-        """`extensions` is a CSV file: learner, step, new deadline; its first line may be a header.
+    A learner goes by the name in class.csv, here case-folded. The first line may be a header.
 
-        A learner goes by the name in class.csv.
-
-        Raises:
-            UserError: the file can't be read, or a line of it is wrong.
-        """
-        self._deadline = deadline
-        self._own: dict[str, datetime] = {}
-        self._used: set[str] = set()
-        for number, row in enumerate(_rows(extensions) if extensions else [], 1):
-            if not row or (number == 1 and row[0].strip().lower() == "learner"):
-                continue
-            where = f"{extensions}, line {number}:"
-            if len(row) != 3:
-                raise UserError(f"{where} learner, step, new deadline; not {len(row)} cells")
-            learner, for_step, when = (each.strip() for each in row)
-            if step in (for_step, f"step{for_step}"):
-                self._own[learner.casefold()] = parse(when, where)
-
-    def of(self, name: str) -> datetime | None:
-        """The deadline of the learner with this name."""
-        self._used.add(name.casefold())
-        return self._own.get(name.casefold(), self._deadline)
-
-    def unknown(self) -> list[str]:
-        """Learners with an extension who handed nothing in under that name."""
-        return sorted(set(self._own) - self._used)
-
-
-def _rows(path: Path) -> list[list[str]]:
+    Raises:
+        UserError: the file can't be read, or a line of it is wrong.
+    """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            return list(csv.reader(file))
+            rows = list(csv.reader(file))
     except (OSError, ValueError, csv.Error) as error:
         raise UserError(f"{path} can't be read: {reason(error)}") from None
+    found = {}
+    for number, row in enumerate(rows, 1):
+        if not row or (number == 1 and row[0].strip().lower() == "learner"):
+            continue
+        where = f"{path}, line {number}:"
+        if len(row) != 3:
+            raise UserError(f"{where} learner, step, new deadline; not {len(row)} cells")
+        learner, for_step, when = (each.strip() for each in row)
+        if step in (for_step, f"step{for_step}"):
+            found[learner.casefold()] = parse(when, where)
+    return found
 
 
 def seconds_late(submitted: datetime | None, deadline: datetime | None) -> int | None:

@@ -85,7 +85,7 @@ def run(options: ClassOptions) -> Class:
     if options.extensions and options.deadline is None:
         raise UserError("--extensions moves a deadline: name that with --deadline")
     deadline = None if options.deadline is None else deadlines.parse(options.deadline)
-    due = deadlines.Deadlines(deadline, assignment.number, options.extensions)
+    own = deadlines.extended(options.extensions, assignment.number) if options.extensions else {}
     if options.home.resolve() == options.folder.resolve():
         raise UserError(f"{options.home} holds the submissions: name another --out")
     found = find(options.folder, [options.home], options.attempts)
@@ -102,10 +102,10 @@ def run(options: ClassOptions) -> Class:
     except OSError as error:
         raise UserError(f"{options.home} can't be written to: {reason(error)}") from None
     for attempt in found.attempts:
-        late = deadlines.seconds_late(attempt.submitted, due.of(attempt.name))
+        late = deadlines.seconds_late(attempt.submitted, own.get(attempt.name.casefold(), deadline))
         result, is_new = results[attempt.key]
         made.graded.append(Graded(attempt, result, late, is_new))
-    made.unknown_extensions = due.unknown()
+    made.unknown_extensions = sorted(set(own) - {each.name.casefold() for each in found.attempts})
     return made
 
 

@@ -36,8 +36,6 @@ from classroom.grading.result import Item, Result, write_whole
 from classroom.intake.harmless import harmless
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
-BEFORE = ("name", "attempt", "file", "submitted", "late", "seconds late", "status", "score", "points")
-AFTER = ("isolation", "notes")
 CANVAS = ("Student", "ID", "SIS Login ID", "Section")
 MOODLE = ("Identifier", "Full name", "Email address", "Grade", "Maximum grade", "Last modified (grade)")
 Rows = list[list[object]]
@@ -88,7 +86,8 @@ def write(path: Path, rows: Iterable[Sequence[object]]) -> None:
 def rows(graded: Sequence[Graded]) -> Rows:
     """The header, and a row for each attempt."""
     ids = exercises(each.result for each in graded)
-    return [[*BEFORE, *ids, *AFTER], *(_row(each, ids) for each in graded)]
+    rows = [_row(each, ids) for each in graded]
+    return [[*rows[0]], *([*each.values()] for each in rows)]
 
 
 def exercises(results: Iterable[Result]) -> list[str]:
@@ -96,25 +95,25 @@ def exercises(results: Iterable[Result]) -> list[str]:
     return list(dict.fromkeys(item.id for result in results for item in result.items))
 
 
-def _row(graded: Graded, ids: Sequence[str]) -> list[object]:
+def _row(graded: Graded, ids: Sequence[str]) -> dict[str, object]:
     attempt, result = graded.attempt, graded.result
     items = {item.id: item for item in result.items}
-    scores = [None if id not in items or broken(items[id]) else items[id].score for id in ids]
+    scores = {id: None if id not in items or broken(items[id]) else items[id].score for id in ids}
     unsafe = ["unsafe isolation"] if result.isolation and not result.safe else []
-    return [
-        attempt.name,
-        attempt.number,
-        attempt.path.name,
-        attempt.submitted.astimezone().isoformat(timespec="seconds") if attempt.submitted else None,
-        None if graded.late is None else "yes" if graded.late else "no",
-        graded.late,
-        "by hand" if graded.by_hand else "graded",
-        None if graded.by_hand else result.score,
-        result.points,
-        *scores,
-        result.isolation,
-        "; ".join(dict.fromkeys([*attempt.notes, *unsafe, *result.notes])),
-    ]
+    return {
+        "name": attempt.name,
+        "attempt": attempt.number,
+        "file": attempt.path.name,
+        "submitted": attempt.submitted and attempt.submitted.astimezone().isoformat(timespec="seconds"),
+        "late": None if graded.late is None else "yes" if graded.late else "no",
+        "seconds late": graded.late,
+        "status": "by hand" if graded.by_hand else "graded",
+        "score": None if graded.by_hand else result.score,
+        "points": result.points,
+        **scores,
+        "isolation": result.isolation,
+        "notes": "; ".join(dict.fromkeys([*attempt.notes, *unsafe, *result.notes])),
+    }
 
 
 def canvas(counted: Sequence[Graded], title: str, points: int) -> Rows:

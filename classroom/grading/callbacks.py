@@ -37,6 +37,10 @@ class WorkerFailure(Exception):
         self.timed_out = timed_out
 
 
+class Unready(Exception):
+    """No worker can be started: a fault of the grader, which ends the grading."""
+
+
 class Interrupted(KeyboardInterrupt):
     """Ctrl-C in a function of a test: the submission gets a KeyboardInterrupt, and the grader goes on."""
 

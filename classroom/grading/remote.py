@@ -19,7 +19,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from classroom.grading.callbacks import MOST_HELD, Functions, answered
+from classroom.grading.callbacks import MOST_HELD, Functions, Unready, answered
 from classroom.grading.calls import (
     CallRecord,
     Fresh,
@@ -49,10 +49,6 @@ MAX_ASKED = 256 << 10  # bytes of one call to a function of the grader
 POLL = 0.002  # seconds between two looks at answers that are waited for
 
 
-class Unready(Exception):
-    """No worker can be started: a fault of the grader."""
-
-
 @dataclass
 class Remote(Submission):
     """A submission in a sandbox, which `start` opens; after a failure the next call gets a fresh one."""
@@ -63,7 +59,6 @@ class Remote(Submission):
     until: float = math.inf  # the same for everything
     level: str = ""  # of the sandbox
     safe: bool = False  # whether submitted code may run in it
-    unready: str = ""  # why no worker could be started
     printed: str = ""
     _was_ready: bool = False  # whether any worker was
     _box: Box | None = None
@@ -122,8 +117,6 @@ class Remote(Submission):
         Raises:
             Unready: it can't be started.
         """
-        if self.unready:
-            raise Unready(self.unready)
         if self._box is not None:
             return
         deadline = time.monotonic() + START_SECONDS
@@ -163,32 +156,25 @@ class Remote(Submission):
             raise fault
 
     def _started(self) -> None:
+        self.warm()
         try:
-            self.warm()
             while self._loading:
                 reply = self._answer(self._loading[0], time.monotonic() + START_SECONDS)
                 if "raised" in reply:
-                    raise self._not_started(f"a library can't be imported: {str(reply['raised'])[:300]}")
+                    raise WorkerFailure(f"a library can't be imported: {str(reply['raised'])[:300]}")
                 self._loading = self._loading[1:]
-            self._was_ready = True
         except WorkerFailure as fault:
             if time.monotonic() > self.until:
                 raise
-            wrong = self._not_started(str(fault))
-        except Unready as error:
-            wrong = error
-        else:
-            return
-        if not self._was_ready:
-            raise wrong
-        raise WorkerFailure(f"no fresh process could be started ({wrong})")
+            raise self._not_started(str(fault)) from None
+        self._was_ready = True
 
-    def _not_started(self, why: str) -> Unready:
-        """The first worker's Unready is final: later ones may suffer from what the first left behind."""
+    def _not_started(self, why: str) -> Unready | WorkerFailure:
+        """Only if no worker ever started, it is no fault of the submission's."""
         printed = f"; {self._box.output()[-300:].strip()}" if self._box is not None else ""
         self.close()
-        if not self._was_ready:
-            self.unready = f"{why}{printed}"
+        if self._was_ready:
+            return WorkerFailure(f"no fresh process could be started ({why}{printed})")
         return Unready(f"{why}{printed}")
 
     def _untimed(self, run: Callable[[], Any]) -> Any:

@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from classroom.assignment.rubric import Mark, RubricTest
+from classroom.grading.callbacks import Unready
 from classroom.grading.draw import Draw
 from classroom.grading.submission import CallRecord, Raised, Submission, WorkerFailure
 
@@ -82,7 +83,7 @@ def _run_test(test: RubricTest, submission: Submission, seeds: list[int | str]) 
     try:
         for seed in seeds:
             _run_once(test, submission, seed, hide=seed != seeds[0])
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Unready):
         raise
     except BaseException as error:  # SystemExit, where it is the learner's own process
         raised = error

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import resource
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -105,11 +106,7 @@ def _join(folder: str, name: str) -> str:
 
 
 def limit() -> None:
-    """Limit this process, as far as the system can: memory, processor time, and no file may be written."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return
+    """Limit this process: memory, processor time, and no file may be written."""
     limits = {"AS": MEMORY, "CPU": SECONDS, "FSIZE": 0, "CORE": 0, "NOFILE": 64}
     for name, value in limits.items():
         kind = getattr(resource, f"RLIMIT_{name}")

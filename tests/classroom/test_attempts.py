@@ -135,24 +135,24 @@ def test_of_many_attempts_the_last_are_read(tmp_path, monkeypatch):
 
 
 def test_an_extension_is_a_learners_own_deadline(tmp_path):
-    due = deadline.parse("2026-12-01T23:59+00:00")
     file = tmp_path / "extensions.csv"
     file.write_text(
         "learner,step,new deadline\nAda,step3,2026-12-05T23:59+00:00\nada,4,2027-01-01\nbob,3,2026-12-03\n"
     )
-    found = deadline.Deadlines(due, "step3", file)
-    assert found.of("ada") == deadline.parse("2026-12-05T23:59+00:00")
-    assert found.of("cleo") == due
-    assert found.unknown() == ["bob"]
+    found = deadline.extended(file, "step3")
+    assert found == {
+        "ada": deadline.parse("2026-12-05T23:59+00:00"),
+        "bob": deadline.parse("2026-12-03"),
+    }
     for text, words in (
         ("ada,3", "line 1: learner, step, new deadline"),
         ("ada,3,soon", "line 1: 'soon' is not a time"),
     ):
         file.write_text(text)
         with pytest.raises(UserError, match=words):
-            deadline.Deadlines(due, "step3", file)
+            deadline.extended(file, "step3")
     with pytest.raises(UserError, match="can't be read"):
-        deadline.Deadlines(due, "step3", tmp_path / "none.csv")
+        deadline.extended(tmp_path / "none.csv", "step3")
 
 
 def test_the_numbers_of_moodle_and_canvas_are_kept(tmp_path):
