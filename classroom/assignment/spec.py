@@ -9,7 +9,7 @@ The step's own code is the reference solution. `stripped` gives it without solut
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -121,14 +121,9 @@ def assignment(step: str) -> Assignment:
         raise UserError(f"exercise {min(wrong)} is {which}")
     texts = texts_of(package)
     tasks = tuple(Task(each, tuple(own[each.id])) for each in exercises)
-    return Assignment(
-        package, _title(package), tuple(texts.get("goals", ())), str(texts.get("hours", "")), tasks
-    )
-
-
-def _title(package: str) -> str:
     heading = re.search(r"^# (.+)$", (ROOT / package / "README.md").read_text("utf-8"), re.MULTILINE)
-    return heading[1] if heading else package
+    title, goals = heading[1] if heading else package, tuple(texts.get("goals", ()))
+    return Assignment(package, title, goals, str(texts.get("hours", "")), tasks)
 
 
 def places_of(packages: Iterable[str]) -> dict[str, list[tuple[str, Place]]]:
@@ -166,6 +161,14 @@ def stripped(packages: Iterable[str], only: str = "") -> dict[str, bytes]:
             content = markers.strip(content.decode(), name, only).encode()
         found[name] = content
     return found
+
+
+def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write files by their paths in the repository."""
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
 
 
 def classroom_files(*patterns: str) -> dict[str, bytes]:

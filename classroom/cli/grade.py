@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from classroom.grading.result import Result, Test
-    from classroom.grading.runner import TestOutcome
 
 STYLES = {"passed": "green", "partial": "yellow", "not attempted": "dim", "broken": "bold red"}
 CALLS = 2  # of a failed test that are shown
@@ -61,14 +61,11 @@ def grade(
     if unknown := set(only or []) - set(tests):
         raise UserError(f"there is no test {min(unknown)!r}; {step} has {', '.join(tests)}")
     with count_bar(f"grading {submission.name}", len(tests)) as update:
-        done: list[TestOutcome] = []
-
-        def on_outcome(outcome: TestOutcome) -> None:
-            done.append(outcome)
-            update(len(done), len(tests))
-
+        done = itertools.count(1)
         result = grading.grade(
-            submission, step, seed, variant or [0], isolation, seconds, on_outcome, only=only or []
+            *(submission, step, seed, variant or [0], isolation, seconds),
+            on_outcome=lambda _outcome: update(next(done), len(tests)),
+            only=only or [],
         )
     if out is not None:
         try:

@@ -22,7 +22,7 @@ from datetime import datetime
 from pathlib import Path
 
 from classroom.assignment.markers import places
-from classroom.assignment.spec import ROOT
+from classroom.assignment.spec import ROOT, write_files
 from classroom.demo import samples_code as code
 
 DEADLINE = "2026-11-20T23:59"
@@ -70,11 +70,9 @@ def hand_in(learner: Learner, files: Mapping[str, bytes], folder: Path) -> Path:
     """Put a learner's files into the folder of all submissions, with the date of handing in."""
     moment = datetime.fromisoformat(learner.when).timestamp()
     with tempfile.TemporaryDirectory() as own:
-        for name, content in files.items():
-            file = Path(own, name)
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(content)
-            os.utime(file, (moment, moment))
+        write_files(Path(own), files)
+        for name in files:
+            os.utime(Path(own, name), (moment, moment))
         path = folder / learner.name
         if learner.kind:
             return Path(shutil.make_archive(str(path), learner.kind, own))

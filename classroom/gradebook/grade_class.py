@@ -10,6 +10,7 @@ says so (every test `broken`), no score, and another try in the next run.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import secrets
@@ -27,7 +28,6 @@ from classroom.gradebook.jobs import Ended
 from classroom.gradebook.jobs import run as run_jobs
 from classroom.gradebook.table import Graded
 from classroom.grading.grade import GRACE, assignment_of
-from classroom.grading.memory import PER_JOB, jobs_that_fit
 from classroom.grading.result import Result, items_of, timed_out, with_second_try, write_whole
 from classroom.grading.runner import TestOutcome
 from classroom.intake.harmless import harmless
@@ -39,6 +39,7 @@ from shared.progress import count_bar, spinner
 
 SCHEMA = "classroom/class/v1"
 KEY = "class key"  # among the versions of a result
+PER_JOB = 3 << 30  # bytes: a sandbox may hold 2 GiB, and its grader needs the rest
 OVERHEAD = 60.0  # seconds for a grading process to start and to end, on a busy machine
 
 
@@ -139,6 +140,22 @@ def _jobs(options: ClassOptions) -> int:
             f"--jobs {options.jobs}: this machine's memory holds {fit} at a time, {PER_JOB >> 30} GiB each"
         )
     return options.jobs or min(cores(), fit)
+
+
+def jobs_that_fit(memory: int | None = None) -> int:
+    """How many submissions fit into memory at a time, with their graders."""
+    return max(1, (machine_memory() if memory is None else memory) // PER_JOB)
+
+
+def machine_memory() -> int:
+    """Bytes of this machine, or of the container where that has fewer."""
+    import psutil
+
+    found = psutil.virtual_memory().total
+    for name in ("memory.max", "memory/memory.limit_in_bytes"):
+        with contextlib.suppress(OSError, ValueError):
+            found = min(found, int(Path("/sys/fs/cgroup", name).read_text()))
+    return found
 
 
 def _results(made: Class, attempts: Sequence[Attempt]) -> dict[str, tuple[Result, bool]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from statistics import mean, median
 from typing import Any
 
@@ -43,7 +42,9 @@ def write(made: Class, take: str, title: str | None) -> dict[str, Any]:
         table.write(home / "moodle.csv", table.moodle(attempts, points))
         table.write(home / "statistics.csv", statistics.rows(exercises))
         statistics.picture(exercises, f"{title} ({len(results)} learners)", home / "statistics.png")
-        _write_feedback(made.graded, home / "feedback")
+        (home / "feedback").mkdir(exist_ok=True)
+        for each in made.graded:
+            write_whole(home / "feedback" / f"{each.attempt.key}.md", feedback.render(each.result))
         table.write(home / "similarity.csv", similar.rows())
     except OSError as error:
         raise UserError(f"{home} can't be written to: {reason(error)}") from None
@@ -60,12 +61,6 @@ def _compare(made: Class) -> similarity.Similar:
         {name: starter[name] for name in wanted},
         {name: reference[name].read_bytes() for name in wanted},
     )
-
-
-def _write_feedback(graded: Sequence[Graded], folder: Path) -> None:
-    folder.mkdir(exist_ok=True)
-    for each in graded:
-        write_whole(folder / f"{each.attempt.key}.md", feedback.render(each.result))
 
 
 def _facts(

@@ -14,6 +14,7 @@ import importlib
 import importlib.metadata
 import platform
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -26,7 +27,6 @@ from classroom.assignment.rubric import RubricError, rubric_tests
 from classroom.assignment.spec import PRELOAD, Assignment
 from classroom.assignment.spec import assignment as read_assignment
 from classroom.grading.calls import WorkerFailure
-from classroom.grading.memory import bounded
 from classroom.grading.remote import Remote, Unready
 from classroom.grading.result import Result, items_of
 from classroom.grading.runner import TestOutcome, run_tests
@@ -39,6 +39,7 @@ from shared.errors import UserError
 
 SECONDS = 120.0  # for all tests
 GRACE = 30.0  # seconds more, after which the grader itself must be stuck
+MEMORY = 4 << 30  # bytes that a grader may allocate after the tests begin
 
 assignment_of = cache(read_assignment)
 
@@ -158,6 +159,28 @@ def _alarm(seconds: float) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+@contextlib.contextmanager
+def bounded(more: int = MEMORY) -> Iterator[None]:
+    """Let this process allocate `more` bytes than now, on Linux; beyond that comes a MemoryError.
+
+    An answer of a submission may be an argument of the next call, and make the reference compute much.
+    """
+    if sys.platform != "linux":
+        yield
+        return
+    import resource
+
+    lines = Path("/proc/self/status").read_text().splitlines()
+    now = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmData:"))
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    limits = [each for each in (soft, hard, now + more) if each != resource.RLIM_INFINITY]
+    resource.setrlimit(resource.RLIMIT_DATA, (min(limits), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
 
 
 def _versions(step: str) -> dict[str, str]:

@@ -34,16 +34,17 @@ class Lines:
         spoke, _, _ = select.select([self._box.stdout], [], [], 0)
         return bool(spoke or self._rest or self._box.broken())
 
-    def comes_within(self, seconds: float) -> bool:
-        """Whether something can be received within this time."""
+    def comes_within(self, seconds: float, deadline: float) -> bool:
+        """Whether something can be received within this time.
+
+        Raises:
+            WorkerFailure: the deadline is over.
+        """
+        if not _left(deadline):
+            raise WorkerFailure("it took too long", timed_out=True)
         if self._rest or self._box.broken():
             return True
         return bool(select.select([self._box.stdout], [], [], seconds)[0])
-
-    def in_time(self, deadline: float) -> None:
-        """Raises WorkerFailure if no time is left."""
-        if not _left(deadline):
-            raise WorkerFailure("it took too long", timed_out=True)
 
     def send(self, message: dict[str, Any], deadline: float) -> None:
         """Send a message.

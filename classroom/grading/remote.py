@@ -247,10 +247,9 @@ class Remote(Submission):
         deadline = min(deadline, self.until)
         try:
             while True:
-                while held and not self._lines.comes_within(POLL):
+                while held and not self._lines.comes_within(POLL, deadline):
                     for done in [each for each in held if each.done()]:
                         self._send({"ask": held.pop(done), **answered(done.result)}, deadline)
-                    self._lines.in_time(deadline)
                 reply = self._lines.receive(deadline)
                 if reply.get("id") != id:
                     raise WorkerFailure("it sent a reply that nobody asked for")

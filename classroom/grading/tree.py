@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
-from classroom.assignment.spec import Assignment, classroom_files, packages_of, stripped
+from classroom.assignment.spec import Assignment, classroom_files, packages_of, stripped, write_files
 
 UNUSED = (".png", ".svg", ".safetensors", "README.md", "NOTES.md", "Dockerfile")  # no exercise needs them
 
@@ -36,10 +36,7 @@ def laid_out(assignment: Assignment, submitted: Mapping[str, bytes]) -> Iterator
     """A temporary folder with the tree of a submission. Others may read it: a sandbox may be another user."""
     with tempfile.TemporaryDirectory(prefix="classroom-", ignore_cleanup_errors=True) as folder:
         tree = Path(folder) / "tree"
-        for name, content in {**base(assignment.step), **submitted}.items():
-            path = tree / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
+        write_files(tree, {**base(assignment.step), **submitted})
         for path in (Path(folder), tree, *tree.rglob("*")):
             path.chmod(0o755 if path.is_dir() else 0o644)
         yield tree

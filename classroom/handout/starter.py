@@ -20,7 +20,7 @@ import tomllib
 from pathlib import Path, PurePosixPath
 
 from classroom.assignment.rubric import files_of
-from classroom.assignment.spec import ROOT, Assignment, classroom_files, stripped
+from classroom.assignment.spec import ROOT, Assignment, classroom_files, stripped, write_files
 from classroom.grading.expected import record
 from classroom.handout import excerpts, texts
 from shared.errors import UserError
@@ -120,10 +120,7 @@ def write(files: dict[str, bytes], out: Path, force: bool = False) -> None:
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as temporary:
             made = Path(temporary) / "made"
-            for name, content in files.items():
-                path = made / name
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(content)
+            write_files(made, files)
             before = Path(temporary) / "before"
             if out.exists():
                 out.rename(before)

@@ -12,7 +12,6 @@ import posixpath
 import re
 import tomllib
 from collections.abc import Container, Iterable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,24 +26,18 @@ LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\[\]]*\])*)\]\(([^()\s]+)\)")
 FENCE = re.compile(r"^( {0,3}```.*?^ {0,3}```[^\S\n]*$)", re.MULTILINE | re.DOTALL)
 EXAMPLES = 3  # of an exercise
 SHOWN = 160  # characters of a call or its result
-TEMPLATES = Path(__file__).with_name("templates")
-
-
-@cache
-def _environment() -> jinja2.Environment:
-    made = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
-        autoescape=False,  # our own Markdown, make and TOML
-    )
-    made.filters["toml"] = lambda value: json.dumps(value, ensure_ascii=False, indent=1)
-    return made
+TEMPLATES = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(Path(__file__).with_name("templates")),
+    undefined=jinja2.StrictUndefined,
+    keep_trailing_newline=True,
+    autoescape=False,  # our own Markdown, make and TOML
+)
+TEMPLATES.filters["toml"] = lambda value: json.dumps(value, ensure_ascii=False, indent=1)
 
 
 def render(template: str, **values: Any) -> bytes:
     """A text of the assignment, from its template."""
-    return _environment().get_template(f"{template}.jinja").render(**values).encode()
+    return TEMPLATES.get_template(f"{template}.jinja").render(**values).encode()
 
 
 def texts(a: Assignment, examples: dict[str, list[CallRecord]], tests: Iterable[str]) -> dict[str, bytes]:
@@ -61,9 +54,7 @@ def texts(a: Assignment, examples: dict[str, list[CallRecord]], tests: Iterable[
             points=sum(mark.points for mark in marks),
             public=sum(mark.points for mark in marks if mark.visibility == "public"),
         ),
-        "AGENTS.md": render("AGENTS.md", a=a),
-        "README.md": render("README.md", a=a),
-        "Makefile": render("Makefile", a=a),
+        **{name: render(name, a=a) for name in ("AGENTS.md", "README.md", "Makefile")},
         "pyproject.toml": _project(a),
         "tests/conftest.py": render("conftest.py", a=a),
         f"tests/test_{a.number}.py": render("test_public.py", files=list(tests), modules=modules),

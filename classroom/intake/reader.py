@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
-import resource
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -107,6 +106,8 @@ def _join(folder: str, name: str) -> str:
 
 def limit() -> None:
     """Limit this process: memory, processor time, and no file may be written."""
+    import resource  # not on Windows, where nothing is graded
+
     limits = {"AS": MEMORY, "CPU": SECONDS, "FSIZE": 0, "CORE": 0, "NOFILE": 64}
     for name, value in limits.items():
         kind = getattr(resource, f"RLIMIT_{name}")

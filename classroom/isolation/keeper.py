@@ -75,7 +75,8 @@ class Keeper:
         finally:
             self._end()
         if self._orphaned:
-            self._tidy()
+            with contextlib.suppress(OSError):
+                removing.remove(Path(self._spec["scratch"]).parent)
 
     def _until_it_ends(self) -> None:
         while not self._told_to_end:
@@ -136,10 +137,6 @@ class Keeper:
             except ChildProcessError:
                 return
             select.select([], [], [], 0.001)
-
-    def _tidy(self) -> None:
-        with contextlib.suppress(OSError):
-            removing.remove(Path(self._spec["scratch"]).parent)
 
     def _end_soon(self, *_: Any) -> None:
         self._told_to_end = True

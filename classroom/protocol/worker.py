@@ -19,6 +19,7 @@ import importlib
 import os
 import sys
 import threading
+import traceback
 from typing import Any
 
 if __name__ == "__main__":
@@ -153,12 +154,10 @@ def _described(error: BaseException) -> dict[str, Any]:
     with contextlib.suppress(BaseException):
         text = str(error)[:2000]
     with contextlib.suppress(BaseException):
-        trace = error.__traceback__
-        while trace is not None:
-            file = trace.tb_frame.f_code.co_filename
+        for frame, line in traceback.walk_tb(error.__traceback__):
+            file = frame.f_code.co_filename
             if "classroom/protocol/" not in file and not file.startswith("<"):
-                place = f"{os.path.basename(file)}:{trace.tb_lineno}"  # noqa: PTH119  (nothing imported late)
-            trace = trace.tb_next
+                place = f"{os.path.basename(file)}:{line}"  # noqa: PTH119  (nothing imported late)
     if isinstance(error, SyntaxError):
         with contextlib.suppress(BaseException):
             place = f"{os.path.basename(str(error.filename))}:{error.lineno}"  # noqa: PTH119

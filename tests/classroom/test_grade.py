@@ -7,8 +7,8 @@ import pytest
 
 from classroom.assignment.rubric import Exercise, RubricError, rubric_tests_in
 from classroom.assignment.spec import Assignment, Task, places_of
+from classroom.gradebook.grade_class import jobs_that_fit
 from classroom.grading import grade as grading
-from classroom.grading import memory
 from classroom.grading.calls import WorkerFailure, outcome
 from classroom.grading.draw import Draw
 from classroom.grading.grade import grade
@@ -219,10 +219,10 @@ def test_the_command_refuses_what_it_cannot_do(refused, tmp_path):
 
 
 def test_the_memory_of_the_grader_is_bounded():
-    with pytest.raises(MemoryError), memory.bounded(256 << 20):
+    with pytest.raises(MemoryError), grading.bounded(256 << 20):
         bytearray(1 << 30)
     assert len(bytearray(1 << 30)) == 1 << 30
-    assert [memory.jobs_that_fit(gib << 30) for gib in (1, 8, 24)] == [1, 2, 8]
+    assert [jobs_that_fit(gib << 30) for gib in (1, 8, 24)] == [1, 2, 8]
 
 
 def test_no_time_and_no_memory_are_not_answers_of_the_reference():

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from classroom.assignment.rubric import Mark, RubricTest, mark_of
-from classroom.assignment.spec import classroom_files
+from classroom.assignment.spec import classroom_files, write_files
 
 
 def mark(timeout: float = 10, visibility: str = "hidden") -> Mark:
@@ -29,7 +29,5 @@ def tree(folder: Path, **modules: str) -> Path:
         f"step3_rag/{names.get(name, name)}.py": textwrap.dedent(code).encode()
         for name, code in {"__init__": "", "empty": "", **modules}.items()
     }
-    for name, content in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(content)
+    write_files(folder, files)
     return folder
