@@ -12,12 +12,14 @@ A second run grades only what has changed. No model, no weights and no network a
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from classroom.assignment.spec import assignment
+from classroom.demo.samples import DEADLINE, LEARNERS, files_of, hand_in
+from classroom.gradebook import grade_class, report
+from classroom.handout.starter import MANIFEST, starter, write
 from shared.errors import UserError, reason
-
-if TYPE_CHECKING:
-    from classroom.gradebook.grade_class import Class
+from shared.progress import spinner
 
 STEP, SEED = "step3", 3
 MARK = ".classroom-demo"  # marks a folder of the demo, which may be overwritten
@@ -38,12 +40,6 @@ def run(out: Path, isolation: str | None = None) -> dict[str, Any]:
     Raises:
         UserError: the folder is not the demo's or can't be written, or this is no clone of the repository.
     """
-    from classroom.assignment.spec import assignment
-    from classroom.demo.samples import DEADLINE, LEARNERS, files_of, hand_in
-    from classroom.gradebook import grade_class, report
-    from classroom.handout.starter import MANIFEST, starter, write
-    from shared.progress import spinner
-
     a = assignment(STEP)
     with spinner("making the assignment and five submissions"):
         files = starter(a, variant=0)
@@ -89,10 +85,8 @@ def _claim(out: Path) -> None:
         raise UserError(f"{out} can't be written: {reason(error)}") from None
 
 
-def _learners(made: Class) -> list[dict[str, Any]]:
+def _learners(made: grade_class.Class) -> list[dict[str, Any]]:
     """What each learner handed in, and the points for it."""
-    from classroom.demo.samples import LEARNERS
-
     stories = {each.name: each.story for each in LEARNERS}
     return [
         {

@@ -18,14 +18,12 @@ from pathlib import Path
 
 from classroom.assignment.spec import Task, stripped
 from classroom.gradebook.feedback import fenced
-from classroom.grading.calls import CallRecord
+from classroom.grading.calls import LONGEST
 from classroom.grading.grade import assignment_of, grade
 from classroom.grading.runner import TestOutcome
 from classroom.intake.harmless import harmless
 from classroom.intake.take import take
 from shared.errors import UserError
-
-LONGEST = 160  # characters of a call or its result
 
 
 @dataclass(frozen=True)
@@ -75,7 +73,7 @@ def defend(submission: Path, step: str, seed: int, isolation: str | None = None)
     for task in assignment.tasks:
         name = f"{task.id} {task.exercise.title}"
         calls = [call for each in outcomes if each.mark.id == task.id for call in each.calls]
-        if told := [call for call in calls if _can_be_asked(call)]:
+        if told := [call for call in calls if call.is_whole and "NotImplementedError" not in call.got]:
             chosen = draw.choice(told)
             text = "What does your code give for this, and how does it come to that?"
             questions.append(Question(name, text, harmless(chosen.call), harmless(chosen.got)))
@@ -86,13 +84,6 @@ def defend(submission: Path, step: str, seed: int, isolation: str | None = None)
     if not questions:
         raise UserError(f"{intake.name} has solved nothing to ask about")
     return Page(intake.name, assignment.title, seed, tuple(questions))
-
-
-def _can_be_asked(call: CallRecord) -> bool:
-    """Whether a call and its result are values that fit on a line."""
-    short = all(len(text) <= LONGEST and "…" not in text for text in (call.call, call.got))
-    is_value = call.got != "nothing" and not call.got.startswith("<")
-    return short and is_value and "NotImplementedError" not in call.got
 
 
 def _own_lines(task: Task, starter: dict[str, bytes], files: dict[str, bytes]) -> list[tuple[str, str]]:

@@ -25,6 +25,7 @@ from classroom.protocol import wire
 from classroom.protocol.wire import Record, Unsendable, find
 
 OURS = re.compile(r"(step\d+_\w+|shared|classroom\.drivers)(\.(?!__)\w+)*:(?!__)\w+(\.(?!__)\w+)*")
+LONGEST = 160  # characters of a call or its result that can be shown whole
 RAISED = (Exception, Interrupted, asyncio.CancelledError)  # what code may raise, and be asked for
 
 
@@ -59,6 +60,12 @@ class CallRecord:
     got: str
     expected: str | None = None
     verdict: str = "ok"  # or the difference, or what went wrong
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it fits on a line and shows all that its result depends on: no object or earlier call."""
+        is_plain = re.fullmatch(r"\w+\([^<…]+", self.call) and re.fullmatch("(?!<|nothing$)[^…]*", self.got)
+        return bool(is_plain) and max(len(self.call), len(self.got)) <= LONGEST
 
 
 @dataclass(frozen=True)

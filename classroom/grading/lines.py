@@ -9,13 +9,11 @@ from __future__ import annotations
 import os
 import select
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from classroom.grading.callbacks import WorkerFailure
+from classroom.isolation.box import Box
 from classroom.protocol import wire
-
-if TYPE_CHECKING:
-    from classroom.isolation.box import Box
 
 MAX_SENT = 32 * wire.MAX_LINE  # bytes in one test: endless callbacks must not fill the grader's memory
 TICK = 0.2  # seconds between two looks at the limits

@@ -17,8 +17,9 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from classroom.assignment.rubric import Mark
 from classroom.grading.callbacks import MOST_HELD, Functions, Unready, answered
 from classroom.grading.calls import (
     CallRecord,
@@ -34,13 +35,10 @@ from classroom.grading.calls import (
 from classroom.grading.compare import short
 from classroom.grading.lines import Lines
 from classroom.grading.submission import KEPT, Submission
+from classroom.isolation.box import Box
 from classroom.protocol import wire
 from classroom.protocol.wire import Reference
 from shared.errors import UserError
-
-if TYPE_CHECKING:
-    from classroom.assignment.rubric import Mark
-    from classroom.isolation.box import Box
 
 START_SECONDS = 60.0  # for the worker and its libraries
 IMPORT_SECONDS = 20.0  # for a module of the submission

@@ -13,14 +13,12 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from classroom.assignment.rubric import Exercise, Mark
 from classroom.grading.calls import CallRecord
+from classroom.grading.runner import TestOutcome
 from classroom.intake.harmless import harmless
-
-if TYPE_CHECKING:
-    from classroom.assignment.rubric import Exercise, Mark
-    from classroom.grading.runner import TestOutcome
 
 SCHEMA = "classroom/result/v1"
 

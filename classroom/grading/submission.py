@@ -26,8 +26,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from classroom.assignment.rubric import Mark
 from classroom.grading.callbacks import Log, WorkerFailure
 from classroom.grading.calls import (
     RAISED,
@@ -46,9 +47,6 @@ from classroom.grading.calls import (
 )
 from classroom.grading.compare import difference, short
 from classroom.protocol import wire
-
-if TYPE_CHECKING:
-    from classroom.assignment.rubric import Mark
 
 __all__ = ["CallRecord", "Fresh", "Local", "Made", "Raised", "Submission", "WorkerFailure", "Wrong"]
 

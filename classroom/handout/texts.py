@@ -25,7 +25,6 @@ LEARNERS_NEED = {"pytest"}  # of the extra `classroom`: instructors need the res
 LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\[\]]*\])*)\]\(([^()\s]+)\)")
 FENCE = re.compile(r"^( {0,3}```.*?^ {0,3}```[^\S\n]*$)", re.MULTILINE | re.DOTALL)
 EXAMPLES = 3  # of an exercise
-SHOWN = 160  # characters of a call or its result
 TEMPLATES = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).with_name("templates")),
     undefined=jinja2.StrictUndefined,
@@ -63,15 +62,9 @@ def texts(a: Assignment, examples: dict[str, list[CallRecord]], tests: Iterable[
 
 def _shown(examples: list[CallRecord]) -> list[CallRecord]:
     """A few calls on a line each: one of each function before a second one of any."""
-    short = [each for each in examples if _is_whole(each)]
+    short = [each for each in examples if each.is_whole]
     first = {each.call.partition("(")[0]: each for each in reversed(short)}
     return [*reversed(first.values()), *(each for each in short if each not in first.values())][:EXAMPLES]
-
-
-def _is_whole(example: CallRecord) -> bool:
-    """Whether it shows all that its result depends on: no object, nor what was called before."""
-    is_plain = re.fullmatch(r"\w+\([^<…]+", example.call) and "…" not in example.got != "nothing"
-    return bool(is_plain) and max(len(example.call), len(example.got)) <= SHOWN
 
 
 def _anchor(task: Task) -> str:

@@ -24,6 +24,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from classroom.assignment.rubric import RubricError, RubricTest, rubric_tests
+from classroom.grading.expected import Expected
+from classroom.grading.runner import TestOutcome, run_tests
 from classroom.learner.folder import Exercise, Starter
 from shared.cli import plain_table
 from shared.errors import UserError
@@ -31,9 +34,6 @@ from shared.progress import spinner
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-    from classroom.assignment.rubric import RubricTest
-    from classroom.grading.expected import Expected
 
 PRINTED = 2000  # characters that are kept of what a test prints
 LINES = 10  # of these that are shown
@@ -74,9 +74,6 @@ def run(starter: Starter) -> dict[str, Any]:
 
 def _run_tests(starter: Starter) -> dict[str, Ended]:
     """How each test ended, by its name."""
-    from classroom.assignment.rubric import RubricError, rubric_tests
-    from classroom.grading.expected import Expected
-
     changed = [each for each in starter.exercises if not starter.untouched(each)]
     names = [line.test for each in changed for line in each.public]
     if not names:
@@ -100,8 +97,6 @@ def _run_tests(starter: Starter) -> dict[str, Ended]:
 
 def _run_test(root: Path, test: RubricTest, expected: Expected) -> Ended:
     """Run one test in its time."""
-    from classroom.grading.runner import TestOutcome, run_tests
-
     local, printed, late = expected.local(test.mark), Printed(), threading.Event()
 
     def interrupt() -> None:
