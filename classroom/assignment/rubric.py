@@ -156,6 +156,6 @@ def read(step: str) -> list[Exercise]:
             case {"title": str(title), "hints": [str(), str(), str()] as hints} if title:
                 each.title, each.hints = title, tuple(hints)
             case _:
-                file = f"{step.partition('_')[0]}.toml"
-                raise RubricError(f"exercise {each.id} has no title or no three hints in {file}")
+                number = step.partition("_")[0]
+                raise RubricError(f"exercise {each.id} has no title or no three hints in {number}.toml")
     return sorted(found.values(), key=lambda each: [int(part) for part in each.id.split(".")])

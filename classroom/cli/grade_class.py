@@ -1,16 +1,6 @@
 """The command `grade-class`: every submission of a folder, and everything that an instructor makes of them.
 
-    python -m classroom grade-class submissions --step step3 --deadline 2026-12-01T23:59
-
-    submissions-graded/class.csv          one row for each attempt
-                       canvas.csv         for Canvas's "Import grades"
-                       moodle.csv         for Moodle's "Upload grading worksheet"
-                       feedback/ada.md    to return
-                       statistics.csv  .png   similarity.csv
-                       results/ada.json   everything; what a second run need not grade again
-                       class.json         the step and the seed, the same for all
-
-How submissions must be named is in attempts.py.
+How submissions must be named is in gradebook/attempts.py, which files are made in the README ("5. Return").
 """
 
 from __future__ import annotations

@@ -1,12 +1,6 @@
-"""The command `levels`: which sandboxes this machine has, best first.
+"""The command `levels`: which sandboxes this machine has, best first. Each is tried (see isolation/).
 
-    python -m classroom levels
-
-    sandlock    safe      works; taken, unless --isolation names another
-    rlimits     NOT SAFE  works; went through when it was tried: solutions, writing, signals
-
-Each level is tried (see isolation/). What a level should stop is the table of isolation/stops.py; what went
-through in the trial here is shown beside the level.
+What a level should stop is the table of isolation/stops.py; what went through in the trial is shown, too.
 """
 
 from __future__ import annotations

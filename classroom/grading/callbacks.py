@@ -66,10 +66,11 @@ class Log:
 
     entries: list[list[Any]] = field(default_factory=list)
     ordered: bool = True
+    _told: int = 0
 
-    def since(self, place: int) -> list[list[Any]]:
-        """The entries from a place on."""
-        entries = self.entries[place:]
+    def news(self) -> list[list[Any]]:
+        """The entries since the last time."""
+        entries, self._told = self.entries[self._told :], len(self.entries)
         return entries if self.ordered else sorted(entries, key=repr)
 
     def add(self, *entry: Any) -> list[Any]:

@@ -33,9 +33,8 @@ class Expected:
 
     def to_json(self) -> str:
         told = {"schema": SCHEMA, "variant": self.variant, "tests": self.tests}
-        return (
-            json.dumps(told, ensure_ascii=False, separators=(",", ":")).replace('"test_', '\n"test_') + "\n"
-        )
+        text = json.dumps(told, ensure_ascii=False, separators=(",", ":"))
+        return text.replace('"test_', '\n"test_') + "\n"
 
     @classmethod
     def load(cls, path: Path) -> Expected:

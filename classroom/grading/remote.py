@@ -102,9 +102,11 @@ class Remote(Submission):
             }
             reply = self._answer(self._request(message, self.deadline), self.deadline)
             value = self._understood(reply)
-            if request.do in KEPT:
-                return self._made(value, "" if made else request.what)
-            return value
+            if request.do not in KEPT:
+                return value
+            if not isinstance(value, Reference):
+                raise self._fault("it answered with something that is not an object")
+            return Made(self, value.type[:100] if made else request.what, value.id)
         except WorkerFailure as fault:
             self.calls[-1].verdict = str(fault)
             raise
@@ -203,11 +205,6 @@ class Remote(Submission):
             seen.verdict = seen.got
             raise wrong
         return value
-
-    def _made(self, value: Any, type: str) -> Made:
-        if not isinstance(value, Reference):
-            raise self._fault("it answered with something that is not an object")
-        return Made(self, type or value.type[:100], value.id)
 
     def _encoded(self, value: Any) -> Any:
         if isinstance(value, Fresh):

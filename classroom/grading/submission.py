@@ -75,13 +75,13 @@ class Submission(Callee):
     def kept(self, request: Request, asked: Log | None = None) -> Made:
         """Do something whose result stays there, and the same with the reference."""
         log = asked or Log()
-        began = len(log.entries)
+        log.news()
         made = self.ask(request)
         assert isinstance(made, Made)
-        own, began = log.since(began), len(log.entries)
+        own = log.news()
         made.reference = self.twin(lambda: on_reference(request))
         if asked:
-            self.agree("what it asked for", own, lambda: log.since(began))
+            self.agree("what it asked for", own, log.news)
             self.calls.pop()
         return made
 
@@ -97,12 +97,12 @@ class Submission(Callee):
     def compare(self, request: Request, how: Comparison) -> Any:
         """Ask the submission and the reference, compare, and write down how it went."""
         log = how.asked or Log()
-        began = len(log.entries)
+        log.news()
         try:
             got: Any = self.ask(request)
         except Raised as error:
             got = error
-        own, began = log.since(began), len(log.entries)
+        own = log.news()
         try:
             expected = self.expected(lambda: on_reference(request), got)
         except Wrong as wrong:  # an argument that the submission made up
@@ -110,7 +110,7 @@ class Submission(Callee):
             raise
         self._judge(got, expected, how)
         if how.asked:
-            self.agree("what it asked for", own, lambda: log.since(began), rel=how.rel, abs=how.abs)
+            self.agree("what it asked for", own, log.news, rel=how.rel, abs=how.abs)
             self.calls.pop()
         return None if isinstance(got, Raised) else got
 
@@ -146,15 +146,12 @@ class Submission(Callee):
 
     def ask(self, request: Request) -> Any:
         """Have the submission do something: data, or a Made where an object stays there."""
-        raise NotImplementedError
 
     def expected(self, reference: Callable[[], Any], got: Any) -> Any:
         """What should have come."""
-        raise NotImplementedError
 
     def twin(self, reference: Callable[[], Any]) -> Any:
         """The reference's own object."""
-        raise NotImplementedError
 
 
 @dataclass

@@ -44,9 +44,9 @@ class Exercise:
     id: str
     title: str
     points: int
-    files: tuple[str, ...]
-    functions: tuple[str, ...]
-    hints: tuple[str, ...]
+    files: list[str]
+    functions: list[str]
+    hints: list[str]
     lines: tuple[Line, ...]
 
     @property
@@ -167,7 +167,4 @@ class Starter:
 
 
 def _exercise(told: dict[str, Any]) -> Exercise:
-    names = ("files", "functions", "hints")
-    lists = {name: tuple(map(str, told[name])) for name in names}
-    lines = tuple(Line(**each) for each in told["lines"])
-    return Exercise(told["id"], told["title"], told["points"], lines=lines, **lists)
+    return Exercise(**told | {"lines": tuple(Line(**each) for each in told["lines"])})
