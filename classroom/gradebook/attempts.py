@@ -75,11 +75,8 @@ def find(folder: Path, besides: Iterable[Path] = (), most: int = MOST) -> Found:
     submissions = [path for path in paths if _may_be_one(path)]
     if not submissions:
         raise UserError(f"{str(folder)!r} holds no submission, that is a folder, a .zip or a .tar.gz each")
-    ignored = [
-        f"{path.name} (a link)" if path.is_symlink() else path.name
-        for path in paths
-        if path not in submissions
-    ]
+    others = [path for path in paths if path not in submissions]
+    ignored = [f"{path.name} (a link)" if path.is_symlink() else path.name for path in others]
     stems = {_stem(path) for path in submissions}
     attempts = [_by_name(path, stems) for path in submissions]
     attempts.sort(key=lambda each: (each.name, each.number, each.path))

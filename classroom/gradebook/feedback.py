@@ -36,7 +36,11 @@ def render(result: Result) -> str:
     blocks = [f"# {escaped(result.step)}: {result.score} of {result.points} points"]
     if who := line(result.submission):
         blocks.append(f"Submission: {code(who)}, graded {escaped(result.started)}")
-    blocks.append(_table(result))
+    rows = [
+        f"| {_title(item)} | {item.score} of {item.points} | {escaped(item.status)} |"
+        for item in result.items
+    ]
+    blocks.append("\n".join(["| Exercise | Points | Status |", "| --- | ---: | --- |", *rows]))
     blocks += [escaped(note) for note in result.notes if note.startswith("nothing could be read: ")]
     wrong = [item for item in result.items if item.status != "passed"]
     if result.items and not wrong:
@@ -76,14 +80,6 @@ def fenced(text: str) -> str:
 
 def _longest_run(text: str) -> int:
     return max((len(run) for run in re.findall("`+", text)), default=0)
-
-
-def _table(result: Result) -> str:
-    rows = [
-        f"| {_title(item)} | {item.score} of {item.points} | {escaped(item.status)} |"
-        for item in result.items
-    ]
-    return "\n".join(["| Exercise | Points | Status |", "| --- | ---: | --- |", *rows])
 
 
 def _title(item: Item) -> str:

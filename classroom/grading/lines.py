@@ -92,8 +92,6 @@ class Lines:
     def _read(self) -> bytes:
         try:
             more = os.read(self._box.stdout, 1 << 16)
-        except BlockingIOError:
-            return b""
         except OSError:
             more = b""
         if not more:

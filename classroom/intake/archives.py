@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from classroom.intake.source import MAX_BYTES, MAX_ENTRIES, Missing, Refused, limited
+from classroom.intake.folders import MAX_BYTES, MAX_ENTRIES, Missing, Refused, limited
 
 MAX_ARCHIVE = 64 << 20  # bytes of the file; of a .tar.gz, also of the .tar inside
 MAX_HEADER = 64 << 10  # bytes of a tar's long names and other records: tarfile parses them in squared time

@@ -10,11 +10,30 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-from classroom.intake.source import MAX_BYTES, MAX_ENTRIES, Missing, Refused, limited
-
+MAX_BYTES = 1 << 20  # of a file
+MAX_ENTRIES = 5_000  # of an archive, and of a folder whose dates are read
 MAX_NAMES = 1_000  # of a folder that are looked at
 # No link is followed, and opening a pipe in place of a file does not block.
 FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+class Refused(Exception):
+    """A file is refused; the text says why."""
+
+
+class Missing(Refused):
+    """It is not there."""
+
+
+def limited(content: bytes) -> bytes:
+    """The contents, unless they are too large.
+
+    Raises:
+        Refused: they are.
+    """
+    if len(content) > MAX_BYTES:
+        raise Refused(f"it is larger than {MAX_BYTES:,} bytes")
+    return content
 
 
 class Folder:

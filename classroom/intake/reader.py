@@ -19,8 +19,7 @@ if __name__ == "__main__":
     sys.path.append(str(Path(__file__).parents[2]))
 
 from classroom.intake.archives import Archive, open_archive
-from classroom.intake.folders import Folder
-from classroom.intake.source import Missing, Refused
+from classroom.intake.folders import Folder, Missing, Refused
 
 NESTED = 3  # folders around a submission
 MANIFEST = "classroom.json"

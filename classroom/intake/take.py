@@ -30,8 +30,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from classroom.intake.folders import MAX_BYTES
 from classroom.intake.harmless import harmless
-from classroom.intake.source import MAX_BYTES
 from shared.errors import UserError
 
 MAX_NOTES = 30

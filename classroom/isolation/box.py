@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import signal
 import subprocess
 import threading
@@ -81,14 +82,10 @@ class Box:
 
     def why_ended(self) -> str:
         """Why it has closed its pipes, as text: exit code, signal, or limit."""
-        deadline = time.monotonic() + PATIENCE
-        while time.monotonic() < deadline:
-            self._hear()
-            if self._broken or self._ended is not None:
-                break
-            time.sleep(0.005)
-        if self._broken:
-            return self._broken
+        if self._broken is None and self._ended is None:
+            select.select([self._news], [], [], PATIENCE)
+        if broken := self.broken():
+            return broken
         if self._ended is None:
             return "it closed its pipes"
         return ended_in_words(self._ended, self._place.limits.cpu_seconds)

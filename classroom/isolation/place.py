@@ -24,7 +24,7 @@ from typing import Any
 import psutil
 
 from classroom.isolation import seccomp
-from classroom.isolation.limits import Limits, environment
+from classroom.isolation.limits import Limits
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]  # the repository, or the folder of the libraries
@@ -97,7 +97,6 @@ class Place:
             "forbidden": list(forbidden),
             "filter": base64.b64encode(seccomp.program(signals, modes)).decode(),
             "command": self.command,
-            "environment": environment(self.scratch),
         }
         return [str(python()), "-I", "-S", str(HERE / "start.py"), json.dumps(spec)]
 

@@ -47,7 +47,7 @@ def main() -> None:
         if spec["filter"]:
             refuse(base64.b64decode(spec["filter"]))
     os.chdir(spec["scratch"])  # its owner may, root without rights may not
-    os.execve(spec["command"][0], spec["command"], spec["environment"])
+    os.execv(spec["command"][0], spec["command"])
 
 
 def limit(rlimits: dict[str, int]) -> None:

@@ -17,7 +17,7 @@ import zipfile
 import pytest
 
 from classroom.intake import take as take_module
-from classroom.intake.source import MAX_BYTES
+from classroom.intake.folders import MAX_BYTES
 from classroom.intake.take import take
 from shared.errors import UserError
 from tests.conftest import ROOT
