@@ -1,14 +1,6 @@
-"""The classroom: make an assignment out of a step, and grade the submissions.
+"""The classroom: make an assignment out of a step, and grade the submissions. Each command is a file of cli/.
 
-    python -m classroom assign step3 --out assignment       a folder to hand out
-    python -m classroom assign step3 --check                proof that it can be solved and gives nothing away
-    python -m classroom grade submission.zip --step step3   one submission, in a sandbox, with hidden tests
-
-Each command is a file of cli/.
-
-exit 0    it worked: for grade, whatever the score
-exit 1    assign --check found something
-exit 2    something that the user can correct
+Exit codes are those of shared/cli.py; `grade` ends with 0 whatever the score.
 """
 
 from __future__ import annotations

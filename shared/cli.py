@@ -29,6 +29,8 @@ from shared.masking import masked
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+else:  # others take the name from here, since importing rich takes a while
+    Console = Any
 
 Model = Annotated[str | None, typer.Option("--model", help="Model id, folder, or hub id (org/name).")]
 Device = Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda or mps.")]

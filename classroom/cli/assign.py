@@ -5,17 +5,14 @@ from __future__ import annotations
 import dataclasses
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from classroom.cli.options import Isolation
-from shared.cli import Json, emit, plain_table
+from shared.cli import Console, Json, emit, plain_table
 from shared.errors import UserError
 from shared.progress import spinner, stage_bar
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 
 def assign(

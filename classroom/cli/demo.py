@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from classroom.cli.options import Isolation
-from shared.cli import Json, emit, plain_table
-
-if TYPE_CHECKING:
-    from rich.console import Console
+from shared.cli import Console, Json, emit, plain_table
 
 
 def demo(

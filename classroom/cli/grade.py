@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from classroom.cli.options import Isolation, Step, Variants
-from shared.cli import Json, plain_console, plain_table
+from shared.cli import Console, Json, plain_console, plain_table
 from shared.errors import UserError, reason
 from shared.progress import count_bar
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from classroom.grading.result import Result, Test
 
 STYLES = {"passed": "green", "partial": "yellow", "not attempted": "dim", "broken": "bold red"}

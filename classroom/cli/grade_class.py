@@ -9,15 +9,12 @@ import json
 import signal
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
 from classroom.cli.options import Isolation, Step, Variants
-from shared.cli import Json, plain_console, plain_table
-
-if TYPE_CHECKING:
-    from rich.console import Console
+from shared.cli import Console, Json, plain_console, plain_table
 
 
 def grade_class(

@@ -6,12 +6,9 @@ What a level should stop is the table of isolation/stops.py; what went through i
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from shared.cli import Json, plain_console
-
-if TYPE_CHECKING:
-    from rich.console import Console
+from shared.cli import Console, Json, plain_console
 
 STYLES = {"safe": "green", "NOT SAFE": "bold red"}
 

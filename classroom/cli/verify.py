@@ -8,16 +8,13 @@ from __future__ import annotations
 import hashlib
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from classroom.cli.options import Isolation
-from shared.cli import Json, emit
+from shared.cli import Console, Json, emit
 from shared.errors import UserError, reason
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 MAX_PAGE = 1 << 20  # bytes
 

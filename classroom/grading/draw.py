@@ -13,11 +13,7 @@ from __future__ import annotations
 import random
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import numpy as np
-    import torch
+from typing import Any
 
 
 @cache
@@ -45,15 +41,15 @@ class Draw(random.Random):
         """n words, some of them more than once."""
         return " ".join(self.choices(_lists()[0], k=n))
 
-    def array(self, *shape: int, scale: float = 1.0) -> np.ndarray:
-        """Normally distributed float32 numbers."""
+    def array(self, *shape: int, scale: float = 1.0) -> Any:
+        """An array of normally distributed float32 numbers."""
         import numpy as np
 
         made = np.random.default_rng(self.getrandbits(64)).normal(size=shape) * scale
         return np.asarray(made, np.float32)
 
-    def tensor(self, *shape: int, scale: float = 1.0) -> torch.Tensor:
-        """The same for torch."""
+    def tensor(self, *shape: int, scale: float = 1.0) -> Any:
+        """The same as a tensor."""
         import torch
 
         return torch.from_numpy(self.array(*shape, scale=scale))

@@ -13,10 +13,10 @@ import os
 import stat
 import tarfile
 import zipfile
-from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -75,10 +75,9 @@ class Archive:
     """Entries by their names, with the methods of `Folder`."""
 
     def __init__(self, entries: list[Entry]) -> None:
-        self._all = entries
-        names = [(each.name.replace("\\", "/").removeprefix("./"), each.read) for each in entries]
-        self._entries = dict(names)
-        self._count = Counter(name for name, _ in names)
+        self._entries: dict[str, list[Entry]] = {}
+        for each in entries:
+            self._entries.setdefault(each.name.replace("\\", "/").removeprefix("./"), []).append(each)
 
     def names(self, folder: str) -> tuple[list[str], list[str]]:
         start = f"{folder}/" if folder else ""
@@ -89,17 +88,19 @@ class Archive:
     def read(self, name: str) -> bytes:
         if name not in self._entries:
             raise Missing("it is not there")
-        if self._count[name] > 1:
-            raise Refused(f"it is in the archive {self._count[name]} times")
+        entries = self._entries[name]
+        if len(entries) > 1:
+            raise Refused(f"it is in the archive {len(entries)} times")
         try:
-            return limited(self._entries[name]())
+            return limited(entries[0].read())
         except Refused:
             raise
         except Exception as error:
             raise Refused(f"it is damaged ({type(error).__name__})") from None
 
     def dates(self) -> Iterator[float]:
-        return (entry.date for entry in self._all if entry.date is not None)
+        entries = chain(*self._entries.values())
+        return (entry.date for entry in entries if entry.date is not None)
 
 
 def _zip(content: bytes) -> list[Entry]:

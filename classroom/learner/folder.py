@@ -99,11 +99,10 @@ class Starter:
         Raises:
             UserError: there is none; the message lists those that exist.
         """
-        for each in self.exercises:
-            if each.id == id:
-                return each
-        known = ", ".join(each.id for each in self.exercises)
-        raise UserError(f"there is no exercise {id!r}; there are {known}")
+        known = {each.id: each for each in self.exercises}
+        if id not in known:
+            raise UserError(f"there is no exercise {id!r}; there are {', '.join(known)}")
+        return known[id]
 
     @property
     def files(self) -> list[str]:

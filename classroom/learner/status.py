@@ -22,18 +22,15 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from classroom.assignment.rubric import RubricError, RubricTest, rubric_tests
 from classroom.grading.expected import Expected
 from classroom.grading.runner import TestOutcome, run_tests
 from classroom.learner.folder import Exercise, Starter
-from shared.cli import plain_table
+from shared.cli import Console, plain_table
 from shared.errors import UserError
 from shared.progress import spinner
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 PRINTED = 2000  # characters that are kept of what a test prints
 LINES = 10  # of these that are shown
