@@ -50,7 +50,7 @@ def rlimits(place: Place) -> list[str]:
     """
     if sys.platform == "win32":
         raise Missing("Windows can't limit a process: use WSL, or Linux")
-    return place.first(modes=False)
+    return place.first()
 
 
 # Best first. Each gives the command that starts a sandbox.

@@ -62,12 +62,10 @@ def command(place: Place) -> list[str]:
     if closed and not may(DAC_READ_SEARCH):
         raise Missing(f"other users may not read {closed}, and root here has no right to let them")
     return place.first(
-        uid=place.uid,
         landlock=rules,
         forbidden=place.hidden(),
         read_all=bool(closed),
         signals=place.uid is not None or version >= SIGNALS_SINCE,
-        modes=place.uid is not None,
     )
 
 
