@@ -35,10 +35,11 @@ json.dump(FULL.to_dict(), open(sys.argv[1], "w"))
 """
 
 
-def test_bela_and_dora_get_their_points(tmp_path):
+def test_bela_and_dora_get_their_points(tmp_path, monkeypatch):
     """Without a sandbox: all but Eve are harmless."""
+    monkeypatch.setattr(grading, "open_worker", lambda tree, _level: Plain(tree))
     bela, dora = (
-        grading.grade(hand_in(each, files_of(each, A.files), tmp_path), "step3", 1, open_worker=Plain).items
+        grading.grade(hand_in(each, files_of(each, A.files), tmp_path), "step3", 1).items
         for each in (BELA, DORA)
     )
     assert [item.score for item in bela] == [10, 6, 15, 15, 0, 0, 0]
