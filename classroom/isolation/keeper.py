@@ -83,11 +83,11 @@ class Keeper:
             ready, _, _ = select.select([self._spec["lifeline"], self._awake], [], [], TICK)
             if self._awake in ready:
                 os.read(self._awake, 512)
+            self._orphaned = self._spec["lifeline"] in ready and not self._told_to_end
             if (ended := self._ended()) is not None:
                 self._say(f"ended {ended}")
                 break
-            if self._spec["lifeline"] in ready:
-                self._orphaned = not self._told_to_end
+            if self._orphaned:
                 break
             if broken := self._looked():
                 self._say(f"limit {broken}")

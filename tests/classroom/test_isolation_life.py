@@ -6,6 +6,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from classroom import isolation
@@ -142,6 +143,22 @@ time.sleep(60)
         grader.kill()
     assert wait_for(lambda: not alive(mark))
     assert wait_for(lambda: not folder.exists())
+
+
+def test_nothing_is_left_where_a_grader_and_its_worker_end_at_once(work):
+    box = open_worker(work / "tree", BEST)
+    keeper, folder = psutil.Process(box._keeper.pid), box._place.scratch.parent
+    assert wait_for(keeper.children, 20)
+    keeper.suspend()  # so that it will hear of both at the same time
+    null = os.open(os.devnull, os.O_WRONLY)
+    for pipe in (box.stdin, box._lifeline):
+        os.dup2(null, pipe)
+    assert wait_for(lambda: keeper.children()[0].status() == psutil.STATUS_ZOMBIE, 20)
+    keeper.resume()
+    assert wait_for(lambda: not folder.exists())
+    folder.mkdir()  # for `close`
+    box.close()
+    os.close(null)
 
 
 def test_it_ends_when_its_keeper_is_killed_from_outside(work):
