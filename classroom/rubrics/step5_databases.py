@@ -78,9 +78,8 @@ def tables(files: Any, columns: Mapping[str, Sequence[str]]) -> dict[str, list[l
     Args:
         files: the contents of the database's files by name: its own, and that of its log ("-wal").
     """
-    if type(files) is not dict or len(files) > 8:
-        raise NoDatabase("these are not files")
-    if not all(type(name) is str and type(content) is bytes for name, content in files.items()):
+    few = type(files) is dict and len(files) <= 8
+    if not few or not all(type(name) is str and type(each) is bytes for name, each in files.items()):
         raise NoDatabase("these are not files")
     main = next((name for name in files if name.endswith(".db")), None)
     if main is None:

@@ -2,9 +2,8 @@
 
 import pytest
 
-from classroom.rubrics.step5_batcher import Batcher
 from classroom.rubrics.step5_public import calls_of, prompt_of
-from classroom.rubrics.step5_scenes import Callers, WrittenBatches, check_takes, check_wake
+from classroom.rubrics.step5_scenes import Batcher, Callers, WrittenBatches, check_takes, check_wake
 
 
 @pytest.mark.rubric("5.6", points=3)

@@ -4,8 +4,14 @@ import hashlib
 
 import pytest
 
-from classroom.rubrics.step5_batcher import Batcher
-from classroom.rubrics.step5_scenes import Callers, Clock, WrittenBatches, check_percentiles, check_takes
+from classroom.rubrics.step5_scenes import (
+    Batcher,
+    Callers,
+    Clock,
+    WrittenBatches,
+    check_percentiles,
+    check_takes,
+)
 
 COST_OF, RATES = "step5_serving.telemetry.prices:cost_of", "step5_serving.api.rates:Rates"
 CHECK, STATE_OF = (f"step5_serving.evaluation.replay:{name}" for name in ("check", "state_of"))
