@@ -3,8 +3,6 @@
 Exit codes are those of shared/cli.py; `grade` ends with 0 whatever the score.
 """
 
-from __future__ import annotations
-
 import importlib
 
 from shared.cli import new_app, run

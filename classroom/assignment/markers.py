@@ -17,8 +17,6 @@ Markers are comments on lines of their own, inside a function, indented like its
 several places. Code after a place stays, and so do imports that only the solution needs.
 """
 
-from __future__ import annotations
-
 import ast
 import io
 import json

@@ -11,8 +11,6 @@ visibility    public            in the starter, everything is shown; graded on o
               hidden            points and what went wrong are shown, never what was expected
 """
 
-from __future__ import annotations
-
 import importlib
 import tomllib
 from collections.abc import Callable

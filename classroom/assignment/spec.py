@@ -6,8 +6,6 @@
 The step's own code is the reference solution. `stripped` gives it without solutions.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

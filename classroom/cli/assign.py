@@ -1,7 +1,5 @@
 """The command `assign`: make, prove, write, and say what was made."""
 
-from __future__ import annotations
-
 import dataclasses
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The command `defend`: questions about a learner's own code, for a talk; see gradebook/defend.py."""
 
-from __future__ import annotations
-
 import secrets
 from pathlib import Path
 from typing import Annotated

@@ -1,7 +1,5 @@
 """The command `demo`: a class of five, from the assignment to what goes back to them; see demo/demo.py."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, Any
 

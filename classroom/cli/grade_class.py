@@ -3,8 +3,6 @@
 How submissions must be named is in gradebook/attempts.py, which files are made in the README ("5. Return").
 """
 
-from __future__ import annotations
-
 import json
 import signal
 from collections.abc import Mapping

@@ -3,8 +3,6 @@
 What a level should stop is the table of isolation/stops.py; what went through in the trial is shown, too.
 """
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

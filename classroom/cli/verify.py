@@ -3,8 +3,6 @@
 python -m classroom verify proof.md ada.zip
 """
 
-from __future__ import annotations
-
 import hashlib
 import sys
 from pathlib import Path

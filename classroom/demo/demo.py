@@ -9,8 +9,6 @@
 A second run grades only what has changed. No model, no weights and no network are needed.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

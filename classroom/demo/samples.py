@@ -10,8 +10,6 @@ wrote nothing, so they stay valid when the step changes. Eve's code does no harm
 looks for files, and connects to an address that belongs to no machine.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

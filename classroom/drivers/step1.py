@@ -1,7 +1,5 @@
 """A stand-in for step 1: a model whose logits, and the number of whose cache, come from the grader."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any

@@ -3,8 +3,6 @@
 Self-reflection calls `confidence` and `rewrite` with its retriever; for this one they ask the grader.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import wraps
 from typing import Any

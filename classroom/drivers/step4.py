@@ -1,7 +1,5 @@
 """A stand-in for step 4: a model that is a table of logits."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

@@ -1,7 +1,5 @@
 """Stand-ins for step 5: the arguments of its functions that are not plain data."""
 
-from __future__ import annotations
-
 import asyncio
 from dataclasses import dataclass
 from functools import cache

@@ -1,7 +1,5 @@
 """Stand-ins for the batcher of step 5: the model and the receivers of texts are the grader's."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable, Sequence
 from itertools import chain

@@ -1,7 +1,5 @@
 """Stand-ins for the telemetry of step 5: a database in a folder, a queue and event loops of the grader's."""
 
-from __future__ import annotations
-
 import hashlib
 import tempfile
 from collections.abc import Callable, Mapping, Sequence

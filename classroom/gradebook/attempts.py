@@ -12,8 +12,6 @@ The time is the newest date of a file inside: a learner's own claim, and for a c
 cloning. Nothing is unpacked, and no link is followed.
 """
 
-from __future__ import annotations
-
 import hashlib
 import re
 import unicodedata

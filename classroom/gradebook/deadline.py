@@ -5,8 +5,6 @@
 150
 """
 
-from __future__ import annotations
-
 import csv
 import math
 from datetime import datetime, time

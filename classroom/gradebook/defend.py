@@ -8,8 +8,6 @@ its function returns for such an input, another why one of its lines is there. A
 page.
 """
 
-from __future__ import annotations
-
 import ast
 import random
 from collections.abc import Sequence

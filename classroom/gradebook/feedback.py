@@ -14,8 +14,6 @@ Text of a submission is bounded, cleaned once more by `harmless`, and set as cod
 GitHub's mentions mean nothing; a fence is longer than any in the text. The rubric's own words are escaped.
 """
 
-from __future__ import annotations
-
 import re
 from html import escape
 

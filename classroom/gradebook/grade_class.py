@@ -8,8 +8,6 @@ submission is done, so a run may be stopped at any time. A submission whose grad
 says so (every test `broken`), no score, and another try in the next run.
 """
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import json

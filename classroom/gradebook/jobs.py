@@ -7,8 +7,6 @@ A process that has used up its time is interrupted, then killed with everything 
 end with it. If the loop is left early, by Ctrl-C say, all of them are ended.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import signal

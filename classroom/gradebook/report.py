@@ -1,7 +1,5 @@
 """What comes of a graded class: the files in its folder, and the facts."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from statistics import mean, median
 from typing import Any

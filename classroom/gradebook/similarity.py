@@ -13,8 +13,6 @@ Alike is not copied: a short exercise has few right answers. Read the pairs befo
 The texts come from submissions, so they are compared in a process of its own with a time limit.
 """
 
-from __future__ import annotations
-
 import importlib.util
 import io
 import json

@@ -7,8 +7,6 @@ One attempt of each learner counts. Where the grader itself failed in an exercis
 that exercise, so n may differ.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass

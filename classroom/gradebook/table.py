@@ -23,8 +23,6 @@ Names and notes come from submissions. Spreadsheets take a cell that begins with
 such text gets an apostrophe in front (OWASP, "CSV Injection").
 """
 
-from __future__ import annotations
-
 import csv
 import io
 from collections.abc import Iterable, Sequence

@@ -11,8 +11,6 @@ Such calls are all that the grader sees of what a submission does: the next one 
 before, which nobody can know without having asked.
 """
 
-from __future__ import annotations
-
 import inspect
 import threading
 import time

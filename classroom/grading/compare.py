@@ -11,8 +11,6 @@
 Both sides have the grader's own types (see wire.py), so no method of a submission is ever called.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -8,8 +8,6 @@ A `Draw` is a random.Random with words, names and arrays. It depends only on the
 a new test changes no other.
 """
 
-from __future__ import annotations
-
 import random
 from functools import cache
 from pathlib import Path

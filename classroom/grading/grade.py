@@ -7,8 +7,6 @@ and a little for the rest. A fault of the grader (no sandbox, tests that can't b
 0 for the learner.
 """
 
-from __future__ import annotations
-
 import contextlib
 import importlib
 import importlib.metadata

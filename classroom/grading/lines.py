@@ -4,8 +4,6 @@ A worker may be slow, silent, gone, or talk for ever. Each of these is a `Worker
 none holds the grader longer than the deadline.
 """
 
-from __future__ import annotations
-
 import os
 import select
 import time

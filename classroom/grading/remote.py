@@ -9,8 +9,6 @@ submission's own: starting a worker, importing its modules and running the refer
 `until`. If no worker can be started at all, that is no wrong answer, but the grader's fault: `Unready`.
 """
 
-from __future__ import annotations
-
 import math
 import secrets
 import time

@@ -13,8 +13,6 @@ status, the cause, and each call that it made.
     broken           the test itself failed: a bug of the grader
 """
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Callable, Iterable

@@ -22,8 +22,6 @@ the same tests on the code in this process, with the expected values that were r
 was made.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any

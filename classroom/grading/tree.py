@@ -6,8 +6,6 @@ Nothing else of a submission is there. Of the grader there are the worker, the f
 step's drivers; nothing of the reference or the tests.
 """
 
-from __future__ import annotations
-
 import contextlib
 import tempfile
 from collections.abc import Iterator, Mapping

@@ -10,8 +10,6 @@ in it. `renew` fills the block below it. Of a docstring only the first line is s
 left out. An assignment renews its chapters from its own files, so that they show no solution.
 """
 
-from __future__ import annotations
-
 import ast
 import re
 import textwrap

@@ -10,8 +10,6 @@ A line of a solution is code, a comment or a line of a docstring between the mar
 characters, that occurs nowhere else in the step's code.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

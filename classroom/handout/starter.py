@@ -10,8 +10,6 @@
 file. The tests of this repository and the hidden tests are not in it.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import posixpath

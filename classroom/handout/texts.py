@@ -5,8 +5,6 @@
 Lessons are included without links to files that are not.
 """
 
-from __future__ import annotations
-
 import json
 import posixpath
 import re

@@ -1,7 +1,5 @@
 """A submission that is a folder on the disk. Used by reader.py, in its own process."""
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import os

@@ -1,7 +1,5 @@
 """Submitted text as harmless data: for terminals, CI runners and files."""
 
-from __future__ import annotations
-
 import re
 import unicodedata
 

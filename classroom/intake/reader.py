@@ -5,8 +5,6 @@
 The result goes to stdout as JSON: see take.py, which starts it. Whatever exceeds a limit ends it.
 """
 
-from __future__ import annotations
-
 import base64
 import contextlib
 import json

@@ -16,8 +16,6 @@ A separate process (reader.py) with limits on memory and time reads it, so that 
 parsed here.
 """
 
-from __future__ import annotations
-
 import base64
 import contextlib
 import json

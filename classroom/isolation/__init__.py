@@ -14,8 +14,6 @@ is in stops.py, and tests/classroom/test_isolation.py attacks all of it.
 Linux has both levels; macOS has only `rlimits`, which is not safe and was never run there. Windows has none.
 """
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import json

@@ -7,8 +7,6 @@
 the sandbox that can be found are killed from here.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

@@ -13,8 +13,6 @@ It ends the whole sandbox on SIGTERM, or when the process at the other end of th
 gone; then it also deletes that sandbox's folder. This file is trusted, and imports only files beside it.
 """
 
-from __future__ import annotations
-
 import contextlib
 import ctypes
 import json

@@ -8,8 +8,6 @@ is not limited, since torch reserves it without using it: RLIMIT_DATA counts wha
 and the watch counts what all of them together really hold.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

@@ -8,8 +8,6 @@ It may read Python, the libraries of this environment, and the tree; not the rep
 they are installed among the libraries: they are the solutions.
 """
 
-from __future__ import annotations
-
 import base64
 import json
 import os

@@ -6,8 +6,6 @@ FACTS is JSON: a port on which the grader listens, its pid, a file of the reposi
 answer is a line of JSON: the rows of `STOPS` (stops.py) that went through.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import socket

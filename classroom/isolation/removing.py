@@ -1,7 +1,5 @@
 """Deletes a folder in which a submission may have made anything. Used by keeper.py, too."""
 
-from __future__ import annotations
-
 import os
 import secrets
 from pathlib import Path

@@ -13,8 +13,6 @@ sandlock offers more. These parts were tried and are not used (0.9.0, Linux 6.18
   and priorities of the grader, and root keeps all rights. The filter and another user id stop these.
 """
 
-from __future__ import annotations
-
 import ctypes
 import importlib.util
 import platform

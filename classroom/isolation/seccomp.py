@@ -15,8 +15,6 @@ times of other files, these calls do nothing and report success, since `shutil.c
 Source: seccomp(2); numbers from the kernel's tables for x86-64 and arm64. Elsewhere there is no filter.
 """
 
-from __future__ import annotations
-
 import errno
 import platform
 import struct

@@ -7,8 +7,6 @@ alone: it runs before anything of a submission, with the standard library only (
 The kernel lets no process take back any of these steps.
 """
 
-from __future__ import annotations
-
 import base64
 import contextlib
 import ctypes

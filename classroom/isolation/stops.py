@@ -9,8 +9,6 @@ This holds on Linux on x86-64 or arm64. No level stops the use of a hole in the 
 attacks on itself.
 """
 
-from __future__ import annotations
-
 ALL = ("sandlock", "rlimits")
 SAFE = ALL[:1]
 

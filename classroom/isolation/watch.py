@@ -9,8 +9,6 @@ Processor time: of all processes together, also of those that ended. Disk: the s
 files that are still open or mapped. All is read from /proc: other systems show nothing.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import stat

@@ -12,8 +12,6 @@ exit 2    something you can correct
 exit 130  Ctrl-C
 """
 
-from __future__ import annotations
-
 import json
 import os
 import sys

@@ -6,8 +6,6 @@
 It proves nothing by itself: the instructor runs the files again. Hashes say which files those are.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import platform

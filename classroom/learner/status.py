@@ -7,8 +7,6 @@ its public tests pass; the hidden ones are with the instructor. The tests run in
 learner's own code, on the learner's own machine. One that takes too long is interrupted.
 """
 
-from __future__ import annotations
-
 import _thread
 import contextlib
 import importlib

@@ -7,8 +7,6 @@ Neither numpy nor torch is imported for other values. An array is built only aft
 header of 100 bytes can claim a petabyte.
 """
 
-from __future__ import annotations
-
 import base64
 import io
 import math

@@ -13,8 +13,6 @@ of float is not a float; only the dicts of `collections` count as dicts. For arr
 Only the other side, which may trust the grader, rebuilds classes by name: see worker.py.
 """
 
-from __future__ import annotations
-
 import base64
 import collections
 import dataclasses

@@ -12,8 +12,6 @@ reach everything in its process. So the grader trusts no reply, and never sends 
     {"ask": 1, "value": ...}                                   its answer; several may be waited for
 """
 
-from __future__ import annotations
-
 import contextlib
 import importlib
 import os

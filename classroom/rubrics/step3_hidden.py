@@ -1,7 +1,5 @@
 """Step 3, the hidden tests."""
 
-from __future__ import annotations
-
 import re
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Step 3, the public tests: each draws its inputs, so that a class can have its own."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from typing import Any

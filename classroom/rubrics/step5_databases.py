@@ -6,8 +6,6 @@
 Neither the SQL nor the bytes are trusted: a statement may only read and compute, for a bounded time.
 """
 
-from __future__ import annotations
-
 import sqlite3
 import struct
 import tempfile

@@ -4,8 +4,6 @@ The submission's functions are called one by one; everything else (who arrives, 
 the files) is decided and seen here.
 """
 
-from __future__ import annotations
-
 import warnings
 import zlib
 from collections import deque
