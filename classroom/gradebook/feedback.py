@@ -21,7 +21,6 @@ from classroom.grading.result import Item, Result, Test
 from classroom.intake.harmless import harmless
 
 SPECIAL = re.compile(r"([\\`*_\[\]<>#|~&$])")
-SIGNS = {True: "✓", False: "✗"}
 CALLS = 3  # of those that went wrong in a test
 CAUSE = 1_000  # characters
 VALUE = 300  # of a call, and of its result
@@ -87,7 +86,7 @@ def _title(item: Item) -> str:
 def _item(item: Item) -> list[str]:
     blocks = [f"## {_title(item)}: {item.score} of {item.points}"]
     for test in item.tests:
-        sign = SIGNS[test.status == "passed"]
+        sign = "✓" if test.status == "passed" else "✗"
         blocks.append(f"{sign} **{test.score}/{test.points}** {escaped(test.line)}")
         if test.status not in ("passed", "not attempted"):  # the table says that already
             blocks.append(_folded(f"What went wrong: {test.status}", _story(test)))

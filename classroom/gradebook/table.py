@@ -1,8 +1,5 @@
 """The tables of a class: a row for each attempt, and the files that Canvas and Moodle import.
 
-    name,attempt,file,submitted,late,seconds late,status,score,points,3.1,3.2,isolation,notes
-    ada,1,ada,2026-11-30T21:04:12+01:00,no,0,graded,93,100,10,12,sandlock,
-
     Student,ID,SIS Login ID,Section,Retrieval                   Canvas: Grades, Import
     Points Possible,,,,100
     Ada Lovelace,123,,,93

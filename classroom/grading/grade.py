@@ -13,22 +13,22 @@ import importlib.metadata
 import platform
 import signal
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from classroom.assignment.rubric import RubricError, rubric_tests
-from classroom.assignment.spec import PRELOAD, Assignment
+from classroom.assignment.spec import PRELOAD, Assignment, classroom_files, packages_of, stripped, write_files
 from classroom.assignment.spec import assignment as read_assignment
 from classroom.grading.calls import WorkerFailure
 from classroom.grading.remote import Remote, Unready
 from classroom.grading.result import Result, items_of
 from classroom.grading.runner import TestOutcome, run_tests
-from classroom.grading.tree import laid_out
 from classroom.intake.harmless import harmless
 from classroom.intake.take import Intake, take
 from classroom.isolation import open_worker
@@ -38,6 +38,7 @@ from shared.errors import UserError
 SECONDS = 120.0  # for all tests
 GRACE = 30.0  # seconds more, after which the grader itself must be stuck
 MEMORY = 4 << 30  # bytes that a grader may allocate after the tests begin
+UNUSED = (".png", ".svg", ".safetensors", "README.md", "NOTES.md", "Dockerfile")  # no exercise needs them
 
 assignment_of = cache(read_assignment)
 
@@ -112,6 +113,33 @@ def grade(
         output=harmless(remote.printed),
         versions=_versions(assignment.step),
     )
+
+
+@cache
+def base(step: str) -> dict[str, bytes]:
+    """The files that all submissions of a step have in common, made once in a process.
+
+    Of the grader there are the worker, the format of its messages, and the step's drivers; nothing of the
+    reference or the tests.
+    """
+    files = {
+        name: each
+        for name, each in stripped(packages_of(step)).items()
+        if not name.endswith(UNUSED) and "/lessons/" not in name  # a chapter may show a solution
+    }
+    drivers = f"drivers/{step.partition('_')[0]}*.py"
+    return files | classroom_files("protocol/*.py", "drivers/__init__.py", drivers)
+
+
+@contextlib.contextmanager
+def laid_out(assignment: Assignment, submitted: Mapping[str, bytes]) -> Iterator[Path]:
+    """A temporary folder with the tree of a submission. Others may read it: a sandbox may be another user."""
+    with tempfile.TemporaryDirectory(prefix="classroom-", ignore_cleanup_errors=True) as folder:
+        tree = Path(folder) / "tree"
+        write_files(tree, {**base(assignment.step), **submitted})
+        for path in (Path(folder), tree, *tree.rglob("*")):
+            path.chmod(0o755 if path.is_dir() else 0o644)
+        yield tree
 
 
 def _import_reference(assignment: Assignment) -> None:

@@ -18,18 +18,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from classroom.assignment.rubric import Mark
-from classroom.grading.callbacks import MOST_HELD, Functions, Unready, answered
-from classroom.grading.calls import (
-    CallRecord,
-    Fresh,
-    Made,
-    Raised,
-    Request,
-    WorkerFailure,
-    Wrong,
-    format_call,
-    outcome,
-)
+from classroom.grading.callbacks import MOST_HELD, Functions, Unready, WorkerFailure, answered
+from classroom.grading.calls import CallRecord, Fresh, Made, Raised, Request, Wrong, format_call, outcome
 from classroom.grading.compare import short
 from classroom.grading.lines import Lines
 from classroom.grading.submission import KEPT, Submission

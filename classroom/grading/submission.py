@@ -27,22 +27,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from classroom.assignment.rubric import Mark
+from classroom.grading import calls
 from classroom.grading.callbacks import Log, WorkerFailure
-from classroom.grading.calls import (
-    RAISED,
-    Callee,
-    CallRecord,
-    Comparison,
-    Fresh,
-    Made,
-    Raised,
-    Request,
-    Wrong,
-    format_call,
-    on_reference,
-    perform,
-    raised,
-)
+from classroom.grading.calls import Callee, CallRecord, Comparison, Fresh, Made, Raised, Request, Wrong
 from classroom.grading.compare import difference, short
 from classroom.protocol import wire
 
@@ -77,7 +64,7 @@ class Submission(Callee):
         made = self.ask(request)
         assert isinstance(made, Made)
         own = log.news()
-        made.reference = self.twin(lambda: on_reference(request))
+        made.reference = self.twin(lambda: calls.on_reference(request))
         if asked:
             self.agree("what it asked for", own, log.news)
             self.calls.pop()
@@ -102,7 +89,7 @@ class Submission(Callee):
             got = error
         own = log.news()
         try:
-            expected = self.expected(lambda: on_reference(request), got)
+            expected = self.expected(lambda: calls.on_reference(request), got)
         except Wrong as wrong:  # an argument that the submission made up
             self.calls[-1].verdict = str(wrong)
             raise
@@ -165,11 +152,11 @@ class Local(Submission):
     _place: int = 0
 
     def ask(self, request: Request) -> Any:
-        self.calls.append(CallRecord(format_call(request), "nothing"))
+        self.calls.append(CallRecord(calls.format_call(request), "nothing"))
         try:
-            value = perform(request, request.made and request.made.here)
-        except RAISED as error:
-            told = raised(error)
+            value = calls.perform(request, request.made and request.made.here)
+        except calls.RAISED as error:
+            told = calls.raised(error)
             self.calls[-1].got = self.calls[-1].verdict = f"raised {told}"
             raise told from error
         if request.do in KEPT:

@@ -4,14 +4,7 @@ import hashlib
 
 import pytest
 
-from classroom.rubrics.step5_scenes import (
-    Batcher,
-    Callers,
-    Clock,
-    WrittenBatches,
-    check_percentiles,
-    check_takes,
-)
+from classroom.rubrics import step5_scenes as scenes
 
 COST_OF, RATES = "step5_serving.telemetry.prices:cost_of", "step5_serving.api.rates:Rates"
 CHECK, STATE_OF = (f"step5_serving.evaluation.replay:{name}" for name in ("check", "state_of"))
@@ -34,7 +27,7 @@ def test_a_call_with_a_price_and_one_without(submission, draw):
 def test_a_burst_then_a_wait(submission, draw):
     """A burst is served at once; then the answer is how long to wait for the next token."""
     per_second, burst = draw.choice([0.5, 1.0, 2.0, 4.0]), float(draw.randint(1, 5))
-    limit = submission.make(RATES, per_second, burst, clock=Clock(draw.uniform(1, 1000)).read)
+    limit = submission.make(RATES, per_second, burst, clock=scenes.Clock(draw.uniform(1, 1000)).read)
     for _ in range(int(burst) + 2):
         limit.check("take", "ada")
 
@@ -43,7 +36,7 @@ def test_a_burst_then_a_wait(submission, draw):
 def test_percentiles_of_all_rows(submission, draw):
     """p50 and p95 of all values, for any number of them."""
     for n in (draw.randint(2, 9), draw.randint(10, 30), draw.randint(31, 60)):
-        check_percentiles(submission, [[1, draw.uniform(1, 900)] for _ in range(n)], 0)
+        scenes.check_percentiles(submission, [[1, draw.uniform(1, 900)] for _ in range(n)], 0)
 
 
 def sha_of(text):
@@ -91,7 +84,7 @@ def test_first_come_first_served(submission, draw):
     """N callers run, the others wait and get in first come, first served."""
     for running in (1, 2, 3):
         names = draw.names(draw.randint(5, 9))
-        callers, first = Callers(submission, running, 9), draw.randint(1, 4)
+        callers, first = scenes.Callers(submission, running, 9), draw.randint(1, 4)
         for name in names[:first]:
             callers.come(name)
         callers.come(*names[first:])
@@ -116,7 +109,7 @@ def calls_of(draw, n, **more):
 @pytest.mark.rubric("5.7", points=3, visibility="public")
 def test_a_batch_in_one_commit(submission, draw):
     """The rows and bodies of a batch are written in one commit; a running call's row is replaced."""
-    batches = WrittenBatches(submission)
+    batches = scenes.WrittenBatches(submission)
     for _ in range(3):
         given = calls_of(draw, draw.randint(1, 4))
         batches.write([{**draw.choice(given), "running": True}])
@@ -127,7 +120,7 @@ def test_a_batch_in_one_commit(submission, draw):
 def test_what_waits_is_taken_together(submission, draw):
     """Everything in the queue is one batch; it does not wait for more."""
     for n in (1, draw.randint(2, 5), draw.randint(6, 9)):
-        check_takes(submission, draw.words(n))
+        scenes.check_takes(submission, draw.words(n))
 
 
 def prompt_of(draw, n):
@@ -138,7 +131,7 @@ def prompt_of(draw, n):
 @pytest.mark.rubric("5.8", points=2, times=3, visibility="public")
 def test_a_prompt_is_read_in_chunks(submission, draw):
     """A long prompt is read in chunks, up to its last token."""
-    batcher = Batcher(submission, draw, 8, draw.randint(3, 9))
+    batcher = scenes.Batcher(submission, draw, 8, draw.randint(3, 9))
     batcher.sit(prompt_of(draw, draw.randint(10, 30)), 0)
     for _ in range(4):
         batcher.read()
@@ -148,4 +141,4 @@ def test_a_prompt_is_read_in_chunks(submission, draw):
 def test_some_texts(submission, draw):
     """Three texts at the same time in four slots: each is the same as if it were alone."""
     asked = [[prompt_of(draw, draw.randint(2, 20)), draw.randint(1, 9)] for _ in range(3)]
-    Batcher(submission, draw, 4, 8).play([asked])
+    scenes.Batcher(submission, draw, 4, 8).play([asked])

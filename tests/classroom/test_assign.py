@@ -17,9 +17,9 @@ from classroom.assignment import rubric
 from classroom.assignment.spec import Assignment, assignment, places_of
 from classroom.grading.calls import CallRecord
 from classroom.grading.expected import Expected, record
+from classroom.grading.grade import base
 from classroom.grading.result import Item, Result
 from classroom.grading.result import Test as Line
-from classroom.grading.tree import base
 from classroom.handout import prove
 from classroom.handout import starter as assign
 from classroom.handout import texts as handout
