@@ -165,11 +165,10 @@ def _results(made: Class, attempts: Sequence[Attempt]) -> dict[str, tuple[Result
     missing: dict[str, Attempt] = {}
     for attempt in attempts:
         kept = _read(folder / f"{attempt.key}.json")
-        by_hand = kept is not None and Graded(attempt, kept).by_hand
-        if kept is None or by_hand or kept.versions.get(KEY) != hashes[attempt.key]:
-            missing[attempt.key] = attempt
-        else:
+        if kept and not Graded(attempt, kept).by_hand and kept.versions.get(KEY) == hashes[attempt.key]:
             results[attempt.key] = (kept, False)
+        else:
+            missing[attempt.key] = attempt
     at_once = _jobs(made.options)
 
     def keep(key: str, result: Result) -> None:

@@ -69,6 +69,7 @@ def _facts(
 ) -> dict[str, Any]:
     graded, has_deadline = made.graded, made.options.deadline
     scores = [each.result.score for each in counted if not each.by_hand]
+    unknown = [each.attempt.key for each in graded if each.attempt.submitted is None]
     pairs = [dict(zip(similarity.HEADER, pair, strict=True)) for pair in similar.pairs[:PAIRS]]
     return {
         "step": made.assignment.step,
@@ -80,9 +81,7 @@ def _facts(
         "graded_now": sum(each.again for each in graded),
         "late": [each.attempt.key for each in graded if each.late] if has_deadline else None,
         "late_in_canvas": [each.attempt.key for each in graded if LATE in each.attempt.notes],
-        "time_unknown": [each.attempt.key for each in graded if each.attempt.submitted is None]
-        if has_deadline
-        else None,
+        "time_unknown": unknown if has_deadline else None,
         "by_hand": {each.attempt.key: _why(each.result) for each in graded if each.by_hand},
         "mean": round(mean(scores), 2) if scores else None,
         "median": median(scores) if scores else None,

@@ -5,11 +5,7 @@
     python -m classroom proof         a page with your points, which an instructor can recompute
 
 In a starter this file is `classroom/__main__.py`. It runs public tests only: the hidden ones are with your
-instructor.
-
-exit 0    it worked, whatever is solved
-exit 2    something you can correct
-exit 130  Ctrl-C
+instructor. Exit codes are those of shared/cli.py.
 """
 
 import json
