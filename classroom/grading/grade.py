@@ -8,7 +8,6 @@ and a little for the rest. A fault of the grader (no sandbox, tests that can't b
 """
 
 import contextlib
-import importlib
 import importlib.metadata
 import platform
 import signal
