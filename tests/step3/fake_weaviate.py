@@ -72,13 +72,8 @@ class Collection:
         return [self._result(ids[row], float(distances[row])) for row in best]
 
     def _result(self, one, distance):
-        values = self.objects[one][0].items()
-        fields = {
-            name: properties_pb2.Value(text_value=value)
-            if isinstance(value, str)
-            else properties_pb2.Value(int_value=int(value))
-            for name, value in values
-        }
+        """The one property that our store asks for: the chunk's number."""
+        fields = {"chunk": properties_pb2.Value(int_value=int(self.objects[one][0]["chunk"]))}
         return search_get_pb2.SearchResult(
             properties=search_get_pb2.PropertiesResult(
                 target_collection=self.schema["class"], non_ref_props=properties_pb2.Properties(fields=fields)

@@ -346,10 +346,11 @@ def test_after_a_kill_the_index_works_and_the_next_ingest_continues(tmp_path):
     assert [name for name in old if found[name] != before[name]] == ["a.md"]
     assert found["a.md"][0].startswith("# a.md\n\nNew")
     assert len(Snapshot(index).sparse.scores(["old"])) == len(Snapshot(index))
+    (folder / "b.md").unlink()  # half of it is in the index
     report = bring_in(index, folder)
-    assert (report.changed, report.unchanged) == (["b.md", "c.md"], 1)
+    assert (report.changed, report.removed, report.unchanged) == (["c.md"], ["b.md"], 1)
     found = texts_of(index)
-    assert all(len(found[name]) > 8 and "Old" not in "".join(found[name]) for name in old)
+    assert all(len(found[name]) > 8 and "Old" not in "".join(found[name]) for name in ("a.md", "c.md"))
     assert index.db.execute("SELECT count(*) FROM chunks").fetchone() == (len(Snapshot(index)),)
     index.close()
 
