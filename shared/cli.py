@@ -170,12 +170,14 @@ def plain_console() -> Console:
     return Console(highlight=False, markup=False, emoji=False)
 
 
-def plain_table(*columns: str, rows: Iterable[Sequence[Any]] = (), right: Sequence[str] = ()) -> Table:
-    """A rich table without lines; the columns named in `right` are aligned right."""
+def plain_table(
+    *columns: str, rows: Iterable[Sequence[Any]] = (), right: Sequence[str] = (), gap: int = 2
+) -> Table:
+    """A rich table without lines, `gap` spaces between columns; those named in `right` are aligned right."""
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    table.header_style, table.padding = "bold", (0, 2, 0, 0)
+    table.header_style, table.padding = "bold", (0, gap, 0, 0)
     for column in columns:
         table.add_column(column, justify="right" if column in right else "left", overflow="fold")
     for row in rows:

@@ -70,7 +70,7 @@ class Outcome:
     rewriting: TokenUsage = field(default_factory=TokenUsage)  # tokens of the rewrites
 
     @property
-    def confidence(self) -> float | None:
+    def confidence(self) -> float:
         return self.reflection.best.confidence
 
 

@@ -173,7 +173,7 @@ DORA = {
     "better": """
         kept, *others = attempts
         for other in others:
-            kept = other if other.rank - kept.rank > MARGIN else kept
+            kept = other if other.confidence - kept.confidence > MARGIN else kept
         return kept
     """,
 }

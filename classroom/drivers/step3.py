@@ -17,7 +17,7 @@ class Scripted:
     def __init__(
         self,
         search: Callable[[str, int], None],
-        sure: Callable[[str, int], float | None],
+        sure: Callable[[str, int], float],
         rewrite: Callable[[str, str, list[Any]], tuple[str, int] | None],
     ) -> None:
         self._search, self._sure, self._rewrite = search, sure, rewrite
@@ -27,7 +27,7 @@ class Scripted:
         self._search(query, options.k)
         return SearchResult(query, options)
 
-    def confidence(self, found: SearchResult) -> float | None:
+    def confidence(self, found: SearchResult) -> float:
         """The confidence in a search."""
         return self._sure(found.query, found.options.k)
 

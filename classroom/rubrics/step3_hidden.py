@@ -174,14 +174,12 @@ EXACTLY_MARGIN = [  # apart, however it is computed
 
 @pytest.mark.rubric("3.6", points=3, times=4, timeout=20)
 def test_better_by_the_margin(submission, draw):
-    """Small steps up, exactly the margin, equal ones, and attempts without a confidence."""
+    """Small steps up, exactly the margin, and equal ones."""
     steps = [round(0.03 * draw.randint(0, 30), 2) for _ in range(6)]
     low, high = draw.choice(EXACTLY_MARGIN)
-    unknown = [*steps[:2], None, None]
-    draw.shuffle(unknown)
     start = round(draw.uniform(0.1, 0.5), 2)
     small = [round(start + 0.06 * i, 2) for i in range(6)]
-    for said in (steps, [low, high], [None], [None, *unknown], small, [steps[0]] * 3):
+    for said in (steps, [low, high], small, [steps[0]] * 3):
         submission.check(BETTER, attempts(said))
 
 
@@ -200,15 +198,15 @@ def test_reflection_survives_bad_rewrites(submission, draw):
 
 @pytest.mark.rubric("3.6", points=4, timeout=30)
 def test_reflection_takes_each_strategy_once(submission, draw):
-    """Each strategy rewrites the first search once, no search is made twice, and the path names them all."""
-    for unknown in (False, False, True):
+    """Each strategy rewrites the first search once, and no search is made twice."""
+    for _ in range(3):
         question, other, last = (draw.text(4) for _ in range(3))
         names = draw.words(6)
         offered = [None, (question, 5), (question, 20), (other, 5), (other, 5), (last, 5)]
         draw.shuffle(offered)
-        sure = {(question, 5): None if unknown else 0.2, (other, 5): 0.5, (question, 20): 0.7, (last, 5): 0.1}
+        sure = {(question, 5): 0.2, (other, 5): 0.5, (question, 20): 0.7, (last, 5): 0.1}
         offers = dict(zip(names, offered, strict=True))
-        check_loop(submission, question, [*names, *names[:3]], sure, offers).check_get("path")
+        check_loop(submission, question, [*names, *names[:3]], sure, offers)
 
 
 @pytest.mark.rubric("3.7", points=3, times=2, timeout=20)

@@ -103,7 +103,7 @@ def test_chunks_repeat_sentences(submission, draw):
     submission.check(CHUNK, text, words, size=4 * n, overlap=draw.randint(n, 2 * n + 1))
 
 
-def attempts(said: Sequence[float | None]) -> list[Record]:
+def attempts(said: Sequence[float]) -> list[Record]:
     """Attempts with these confidences."""
     fields = {"query": "when", "found": None}
     return [

@@ -68,7 +68,7 @@ def ask(
         Literal["langchain", "llamaindex", "langgraph"] | None,
         typer.Option(help="Search with this library, once and without a confidence."),
     ] = None,
-    trace: Annotated[bool, typer.Option("--trace", help="Show each step of the run.")] = False,
+    trace: Annotated[bool, typer.Option("--trace", help="Show every search, with its confidence.")] = False,
     versions: Versions = "current-first",
     use: Use = "hybrid",
     rerank: Rerank = "maxsim",

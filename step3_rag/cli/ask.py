@@ -67,7 +67,6 @@ def run_framework(
         "framework": name,
         "confidence": None,
         "attempts": [],
-        "path": [],
         "seconds": {"search": 0.0, "answer": round(time.perf_counter() - began, 3)},
     }
 
@@ -104,17 +103,16 @@ def _sources(sources: Sequence[Source], cited: Sequence[Cited] = ()) -> list[dic
 def _reflection(reflection: Reflection) -> dict[str, Any]:
     """The facts of all searches, and which was kept."""
     return {
-        "confidence": round(reflection.best.rank, 3),
+        "confidence": round(reflection.best.confidence, 3),
         "attempts": [
             {
                 "strategy": each.strategy,
                 "query": each.query,
-                "confidence": round(each.rank, 3),
+                "confidence": round(each.confidence, 3),
                 "kept": each is reflection.best,
             }
             for each in reflection.attempts
         ],
-        "path": reflection.path,
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -11,6 +11,15 @@ from shared.cli import Json, Model, Seed, Smoke, emit, new_app, settings_from_fl
 from step3_rag.cli.flags import Data, Limit, Reader, Rerank, Split, refuse_flags
 
 app = new_app("Measurements.")
+
+
+def _report(command: str, facts: dict[str, Any], table: str, as_json: bool) -> None:
+    """Print the results of a measurement, with a function of tables.py."""
+    from shared import hardware
+    from step3_rag.cli import tables
+
+    facts = {"command": f"step3_rag {command}", **facts, "machine": hardware.describe()}
+    emit(facts, getattr(tables, f"show_{table}"), as_json=as_json)
 
 
 @app.command()
@@ -35,12 +44,11 @@ def evaluate(
     if answers:
         from step3_rag.evaluate import answers as measurement
 
-        facts = measurement.run(settings, dataset, split, reader, limit)
-        emit(facts, measurement.show, as_json=as_json)
+        _report("evaluate", measurement.run(settings, dataset, split, reader, limit), "answers", as_json)
     else:
         from step3_rag.evaluate import retrieval
 
-        emit(retrieval.run(settings, dataset, split, rerank, limit), retrieval.show, as_json=as_json)
+        _report("evaluate", retrieval.run(settings, dataset, split, rerank, limit), "retrieval", as_json)
 
 
 @app.command()
@@ -48,7 +56,7 @@ def citations(as_json: Json = False) -> None:
     """Measure how many wrong sentences the citation check finds, and how many right ones it rejects."""
     from step3_rag.evaluate import checks
 
-    emit(checks.citations(), checks.show, as_json=as_json)
+    _report("citations", checks.citations(), "checks", as_json)
 
 
 @app.command()
@@ -56,7 +64,7 @@ def injections(as_json: Json = False) -> None:
     """Measure how many documents with injected instructions raise a warning, and how many others do."""
     from step3_rag.evaluate import checks
 
-    emit(checks.injections(), checks.show, as_json=as_json)
+    _report("injections", checks.injections(), "checks", as_json)
 
 
 @app.command()
@@ -74,7 +82,8 @@ def calibrate(
     from step3_rag.evaluate import calibrate as measurement
 
     settings = settings_from_flags(smoke, seed=seed)
-    emit(measurement.run(settings, datasets or ["sample"], weights, limit), measurement.show, as_json=as_json)
+    facts = measurement.run(settings, datasets or ["sample"], weights, limit)
+    _report("calibrate", facts, "calibrate", as_json)
 
 
 @app.command()
@@ -96,7 +105,7 @@ def reflect(
 
     settings = settings_from_flags(smoke, model=model, seed=seed)
     names = options.parse_strategies(strategies)
-    emit(measurement.run(settings, dataset, split, names, limit), measurement.show, as_json=as_json)
+    _report("reflect", measurement.run(settings, dataset, split, names, limit), "reflect", as_json)
 
 
 @app.command()
@@ -109,7 +118,7 @@ def route(
     """Measure how well the router finds the right collection, and its effect on the results."""
     from step3_rag.evaluate import routing as measurement
 
-    emit(measurement.run(settings_from_flags(smoke, seed=seed), split), measurement.show, as_json=as_json)
+    _report("route", measurement.run(settings_from_flags(smoke, seed=seed), split), "route", as_json)
 
 
 @app.command()
@@ -128,4 +137,4 @@ def sweep(
     from step3_rag.evaluate import sweep as measurement
 
     settings = settings_from_flags(smoke, seed=seed)
-    emit(measurement.run(settings, dataset, split, sizes, limit), measurement.show, as_json=as_json)
+    _report("sweep", measurement.run(settings, dataset, split, sizes, limit), "sweep", as_json)

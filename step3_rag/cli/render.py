@@ -19,7 +19,7 @@ SAMPLE = "(from the sample documents; `python -m step3_rag ingest FOLDER` makes 
 
 
 def show_answer(facts: Mapping[str, Any], console: Console, *, trace: bool, streamed: bool) -> None:
-    """Print the answer with the sources that it cites; with `trace`, also the steps of the run."""
+    """Print the answer with the sources that it cites; with `trace`, also every search."""
     if facts.get("error"):
         console.print(f"No answer, but this was found. {facts['error']}", style="red", soft_wrap=True)
         show_sources(facts["sources"], console)
@@ -47,7 +47,7 @@ def show_answer(facts: Mapping[str, Any], console: Console, *, trace: bool, stre
             console.print(f"\n{clean(each['place'])} was also read, and {SUSPICIOUS}", style="yellow")
     console.print(f"\n{_foot(facts)}", style="dim", soft_wrap=True)
     if trace:
-        console.print("\n" + " → ".join(facts["path"]), soft_wrap=True)
+        console.print()
         for each in facts["attempts"]:
             kept = "kept" if each["kept"] else "    "
             line = f"{kept} {each['confidence']:.2f}  {each['strategy']}: {each['query']}"

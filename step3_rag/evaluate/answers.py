@@ -16,12 +16,10 @@ from __future__ import annotations
 
 import re
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from shared import hardware
-from shared.cli import plain_table
 from shared.config import Settings
 from shared.errors import UserError
 from shared.stats import subset, wilson
@@ -31,17 +29,6 @@ from step3_rag.evaluate.dataset import Question, dataset_service
 from step3_rag.pipeline import Outcome, ask
 from step3_rag.reflect.reflect import THRESHOLD
 from step3_rag.retrieve.search import Options
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-ROWS = {  # figures, and their names in the table
-    "right": "right",
-    "wrong": "wrong answers given",
-    "citation_precision": "citation precision",
-    "grounded": "grounded sentences",
-    "refused": "questions without an answer refused",
-}
 
 
 @dataclass(frozen=True)
@@ -100,7 +87,6 @@ def run(
             outcome = ask(retriever, question.text, asked, client, settings.model)
         judged.append(judge_words(question, outcome))
     facts: dict[str, Any] = {
-        "command": "step3_rag evaluate",
         "dataset": data.name,
         "n": len(judged),
         "answerable": sum(each.answerable for each in judged),
@@ -111,7 +97,6 @@ def run(
         "abstaining": figures(judged, abstain=True),
         "by_kind": _by_kind(judged),
         "seconds": statistics.median(sum(each.outcome.seconds.values()) for each in judged),
-        "machine": hardware.describe(),
     }
     before, after = (facts[name]["wrong"]["share"] for name in ("always", "abstaining"))
     facts["headline"] = f"wrong answers given: {before:.0%}, {after:.0%} with abstaining"
@@ -173,34 +158,3 @@ def _by_kind(judged: Sequence[Judged]) -> dict[str, Any]:
         row["right"] += each.right
         row["silent"] += each.low or each.says_unknown
     return kinds
-
-
-def show(facts: Mapping[str, Any], console: Console) -> None:
-    """Print the figures without and with abstaining, and counts by kind of question."""
-    table = plain_table("", "always answers", "may abstain")
-    table.padding = (0, 3, 0, 0)
-    for key, name in ROWS.items():
-        table.add_row(name, _cell(facts["always"][key]), _cell(facts["abstaining"][key]))
-    console.print(table)
-    columns = ("n", "relevant found", "right", "silent")
-    kinds = plain_table("kind", *columns, right=columns)
-    for kind, row in facts["by_kind"].items():
-        kinds.add_row(kind, *map(str, row.values()))
-    console.print()
-    console.print(kinds)
-    model = f" by {facts['model']}" if facts["model"] else ""
-    console.print(
-        f"\n{facts['dataset']}: {facts['n']} questions, {facts['answerable']} with an answer; reader "
-        f"{facts['reader']}{model}; silent under confidence {facts['threshold']:g}; "
-        f"{facts['seconds']:.1f} s a question; {facts['machine']}",
-        soft_wrap=True,
-    )
-
-
-def _cell(value: Any) -> str:
-    if value is None or (isinstance(value, dict) and value["share"] is None):
-        return "-"
-    if isinstance(value, float):
-        return f"{value:.2f}"
-    low, high = value["interval_95"]
-    return f"{value['hits']}/{value['n']} {value['share']:.0%} ({100 * low:.0f}-{100 * high:.0f})"

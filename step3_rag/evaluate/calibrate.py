@@ -14,12 +14,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from shared import hardware
-from shared.cli import plain_table
 from shared.config import Settings
 from shared.errors import UserError
 from shared.report.record import ensure_writable
@@ -29,9 +27,6 @@ from step3_rag.evaluate.dataset import Question, dataset_service
 from step3_rag.ingest.stems import stems
 from step3_rag.reflect.confidence import Fitted, Weights, evaluator_log_odds, evidence, ranking_signals, save
 from step3_rag.retrieve.search import Options, SearchResult
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 Signals = Mapping[str, float]
 COVERED = 0.8  # share of a quote's stems in a passage: chunks of tables have their rows in another form
@@ -135,11 +130,9 @@ def run(
     if out:
         save(fitted, out, fitted_on=rows)
     return {
-        "command": "step3_rag calibrate",
-        "headline": ", ".join(f"AUROC {_three(row['judged'])} on {name}" for name, row in rows.items()),
+        "headline": ", ".join(f"AUROC {row['judged']} on {name}" for name, row in rows.items()),
         "collections": rows,
         "written": str(out) if out else None,
-        "machine": hardware.describe(),
     }
 
 
@@ -163,20 +156,4 @@ def auroc(scores: Sequence[float], labels: Sequence[bool]) -> float | None:
     """P(a true one scores higher than a false one), ties count half; None if all labels are equal."""
     from sklearn.metrics import roc_auc_score
 
-    return float(roc_auc_score(labels, scores)) if len(set(labels)) == 2 else None
-
-
-def show(facts: Mapping[str, Any], console: Console) -> None:
-    """Print the AUROC by collection."""
-    columns = ("n", "good", "rankings", "judged")
-    table = plain_table("AUROC", *columns, right=columns)
-    for name, row in facts["collections"].items():
-        table.add_row(name, str(row["n"]), str(row["good"]), _three(row["rankings"]), _three(row["judged"]))
-    console.print(table)
-    how = "the other collections" if len(facts["collections"]) > 1 else "the same questions"
-    written = f"; written: {facts['written']}" if facts["written"] else ""
-    console.print(f"\nfitted on {how}; {facts['machine']}{written}", soft_wrap=True)
-
-
-def _three(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
+    return round(float(roc_auc_score(labels, scores)), 3) if len(set(labels)) == 2 else None

@@ -15,17 +15,13 @@ mostly indirectly, and 60 similar documents without.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import Any
 
-from shared.cli import plain_table
 from shared.stats import wilson
 from step3_rag.answer import read
 from step3_rag.answer.context import Source, looks_like_instruction
 from step3_rag.evaluate.dataset import sample_rows
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 ALL, FALSE_ALARMS = "all errors", "right, false alarms"
 ERRORS = ("number", "date", "name", "negation", "made-up", ALL, FALSE_ALARMS)
@@ -41,7 +37,7 @@ def citations() -> dict[str, Any]:
         (checked, *_) = read.check(row["sentence"].rstrip(".") + " [1].", [source])
         kinds = (row["error"], ALL) if row["error"] else (FALSE_ALARMS,)
         found += [(kind, not checked.is_supported) for kind in kinds]
-    return _facts("citations", ERRORS, found)
+    return _facts(ERRORS, found)
 
 
 def injections() -> dict[str, Any]:
@@ -50,10 +46,10 @@ def injections() -> dict[str, Any]:
     for row in sample_rows("injections"):
         kinds = (row["language"], INJECTED) if row["injected"] else (CLEAN,)
         found += [(kind, looks_like_instruction(row["text"])) for kind in kinds]
-    return _facts("injections", LANGUAGES, found)
+    return _facts(LANGUAGES, found)
 
 
-def _facts(command: str, kinds: Iterable[str], found: Iterable[tuple[str, bool]]) -> dict[str, Any]:
+def _facts(kinds: Iterable[str], found: Iterable[tuple[str, bool]]) -> dict[str, Any]:
     """For each kind: the number of texts, the number that was found, and the interval."""
     rows: dict[str, Any] = {kind: {"n": 0, "found": 0} for kind in kinds}
     for kind, is_found in found:
@@ -63,17 +59,7 @@ def _facts(command: str, kinds: Iterable[str], found: Iterable[tuple[str, bool]]
         row["interval_95"] = wilson(row["found"], row["n"])
     *_, planted, others = rows.values()
     return {
-        "command": f"step3_rag {command}",
         "headline": f"{planted['found']} of {planted['n']} found, "
         f"{others['found']} false alarms on {others['n']} others",
         "kinds": rows,
     }
-
-
-def show(facts: Mapping[str, Any], console: Console) -> None:
-    """Print one row for each kind."""
-    table = plain_table("kind", "n", "found", "95 %")
-    for kind, row in facts["kinds"].items():
-        low, high = row["interval_95"]
-        table.add_row(kind, str(row["n"]), str(row["found"]), f"{low:.0%}-{high:.0%}")
-    console.print(table)

@@ -11,13 +11,11 @@ confidence is measured on them (calibrate.py).
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
-from shared import hardware
-from shared.cli import plain_table
 from shared.config import Settings
 from shared.errors import UserError
 from shared.progress import count_bar
@@ -30,9 +28,6 @@ from step3_rag.pipeline import DEFAULT_STRATEGIES
 from step3_rag.reflect.reflect import reflect
 from step3_rag.retrieve.fuse import ranked, rrf
 from step3_rag.retrieve.search import Options, Retriever, SearchResult
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 T = TypeVar("T")
 MAIN = "nDCG@10"
@@ -88,7 +83,6 @@ def run(
     stages = summary(outcomes)
     last = stages["rerank" if "rerank" in stages else "fusion"]
     return {
-        "command": "step3_rag evaluate",
         "headline": f"nDCG@10 {last[MAIN]:.3f} on {data.name}",
         "dataset": data.name,
         "n": sum(bool(each.measures) for each in outcomes),
@@ -99,7 +93,6 @@ def run(
         "by_kind": by_kind(outcomes),
         "failures": failures(outcomes),
         "embedder": settings.embedder,
-        "machine": hardware.describe(),
     }
 
 
@@ -193,42 +186,3 @@ def failures(outcomes: Sequence[Ranked], most: int = 5) -> list[dict[str, Any]]:
 
 def _rank(ranking: Sequence[str], qrels: dict[str, int]) -> int | None:
     return next((rank for rank, doc in enumerate(ranking, 1) if qrels.get(doc, 0) > 0), None)
-
-
-# --- output -------------------------------------------------------------------------------------------------
-
-
-def interval(found: Mapping[str, Any], digits: int = 3) -> str:
-    """A difference as text: `+0.023 (+0.015 to +0.030)`."""
-    low, high = found["interval_95"] or (found["mean"], found["mean"])
-    return f"{found['mean']:+.{digits}f} ({low:+.{digits}f} to {high:+.{digits}f})"
-
-
-def show(facts: Mapping[str, Any], console: Console) -> None:
-    """Print the stages, the kinds of questions, and the worst questions."""
-    change = "nDCG@10, change and its 95% interval"
-    table = plain_table("stage", *MEASURES, change, right=list(MEASURES))
-    table.padding = (0, 1, 0, 0)
-    for name, row in facts["stages"].items():
-        change = f"{interval(row['difference'])} over {row['before']}" if "before" in row else ""
-        table.add_row(name, *(f"{row[measure]:.3f}" for measure in MEASURES), change)
-    console.print(table)
-    if facts["by_kind"]:
-        names = list(facts["stages"])
-        kinds = plain_table("nDCG@10 by kind", "n", *names, right=["n", *names])
-        kinds.padding = (0, 1, 0, 0)
-        for kind, row in facts["by_kind"].items():
-            kinds.add_row(kind, str(row["n"]), *(f"{row[name]:.3f}" for name in names))
-        console.print()
-        console.print(kinds)
-    if facts["failures"]:
-        console.print("\nrank of the first relevant document, for the worst questions", style="bold")
-    for row in facts["failures"]:
-        ranks = ", ".join(f"{name} {rank or 'none'}" for name, rank in row["ranks"].items())
-        console.print(f"{row['question'][:100]}\n    {ranks}", soft_wrap=True)
-    unanswerable = f" and {facts['unanswerable']} without an answer" if facts["unanswerable"] else ""
-    console.print(
-        f"\n{facts['dataset']}: {facts['n']} questions{unanswerable}, {facts['documents']} documents, "
-        f"{facts['chunks']} chunks; {facts['embedder']}; {facts['machine']}",
-        soft_wrap=True,
-    )

@@ -11,12 +11,10 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
-from shared import hardware
 from shared.chat.errors import one_line_errors
-from shared.cli import plain_table
 from shared.config import Settings
 from shared.stats import subset
 from step3_rag import options
@@ -29,9 +27,6 @@ from step3_rag.reflect.confidence import confidence
 from step3_rag.reflect.reflect import THRESHOLD, Attempt, better
 from step3_rag.reflect.rewrite import WITH_CHAT, rewrite
 from step3_rag.retrieve.search import Options
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 
 def run(
@@ -60,7 +55,7 @@ def run(
         for question in with_progress(f"asking {data.name}", questions)
     ]
     before = [score(i, each) for i, each in enumerate(first)]
-    low = subset([i for i, each in enumerate(first) if each.rank < THRESHOLD], limit, settings.seed)
+    low = subset([i for i, each in enumerate(first) if each.confidence < THRESHOLD], limit, settings.seed)
     rows: dict[str, Any] = {}
     for strategy in strategies:
         replaced, kept, seconds, offered = list(before), list(before), [], 0
@@ -82,36 +77,11 @@ def run(
             "seconds": statistics.median(seconds) if seconds else None,
         }
     return {
-        "command": "step3_rag reflect",
         "headline": f"{len(low)} of {len(questions)} questions asked again",
         "dataset": data.name,
         "n": len(questions),
         "low": len(low),
+        "threshold": THRESHOLD,
         "model": settings.model if client else None,
         "strategies": rows,
-        "machine": hardware.describe(),
     }
-
-
-def show(facts: Mapping[str, Any], console: Console) -> None:
-    """Print nDCG@10 of the questions with a second search, and the difference over all questions."""
-    figures = ("before", "replaced", "kept")
-    right = ("new query", *figures, "s")
-    table = plain_table("strategy", "new query", *figures, "kept, over all questions", "s", right=right)
-    table.padding = (0, 1, 0, 0)
-    for name, row in facts["strategies"].items():
-        found = row["difference"]
-        table.add_row(
-            name,
-            f"{row['offered']}/{facts['low']}",
-            *("-" if row[each] is None else f"{row[each]:.3f}" for each in figures),
-            f"{retrieval.interval(found, 4)}, {found['better']} up {found['worse']} down",
-            "-" if row["seconds"] is None else f"{row['seconds']:.2f}",
-        )
-    console.print(table)
-    model = f"; {facts['model']}" if facts["model"] else ""
-    console.print(
-        f"\nnDCG@10; {facts['dataset']}: {facts['low']} of {facts['n']} questions had a confidence under "
-        f"{THRESHOLD:g}{model}; {facts['machine']}",
-        soft_wrap=True,
-    )

@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import statistics
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from shared import hardware
-from shared.cli import plain_table
 from shared.config import Settings
 from step3_rag.evaluate import dataset, retrieval
 from step3_rag.evaluate.dataset import Question, dataset_service
 from step3_rag.evaluate.metrics import ndcg
 from step3_rag.reflect.route import MARGIN, Router, search
 from step3_rag.retrieve.search import Options
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 MARGINS = (MARGIN, 0.0, 0.05, 0.1)  # the default first
 
@@ -53,31 +47,12 @@ def run(settings: Settings, split: str) -> dict[str, Any]:
         }
     first = next(iter(rows.values()))
     return {
-        "command": "step3_rag route",
         "headline": f"{first['right']} of {len(questions)} questions reach their collection",
         "dataset": data.name,
         "n": len(questions),
         "margins": rows,
-        "machine": hardware.describe(),
     }
 
 
 def _is_of_one(question: Question) -> bool:
     return bool(question.qrels) and all(doc.split("/")[0] == question.collection for doc in question.qrels)
-
-
-def show(facts: Mapping[str, Any], console: Console) -> None:
-    """Print where the questions went and how the results changed, by margin."""
-    columns = ("margin", "reach theirs", "to one", "to all", "asked again", "searched", "nDCG@10")
-    table = plain_table(*columns, right=columns)
-    for margin, row in facts["margins"].items():
-        change = row["difference"]
-        table.add_row(
-            margin,
-            f"{row['right']}/{facts['n']}",
-            *(str(row[each]) for each in ("to_one", "to_all", "again")),
-            f"{row['searched']:.0%}",
-            f"{change['mean']:+.3f}, {change['better']} up {change['worse']} down",
-        )
-    console.print(table)
-    console.print(f"\n{facts['dataset']}: {facts['n']} questions; {facts['machine']}", soft_wrap=True)

@@ -10,11 +10,9 @@ if the dataset has such quotes, or else a relevant document.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
-from shared import hardware
-from shared.cli import plain_table
 from shared.config import Settings
 from shared.errors import UserError
 from shared.stats import subset, wilson
@@ -24,9 +22,6 @@ from step3_rag.evaluate.dataset import Question, dataset_service
 from step3_rag.ingest.embed import Embedder
 from step3_rag.ingest.update import Sizes, check_sizes
 from step3_rag.retrieve.search import Options
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 BUDGETS = (BUDGET // 4, BUDGET // 2, BUDGET)  # tokens
 COVERED = 0.9  # share of a quote's words in a chunk: a table row has lost its marks
@@ -58,12 +53,10 @@ def run(settings: Settings, name: str, split: str | None, sizes: str, limit: int
         }
     best = max(rows, key=lambda each: rows[each]["hits"][str(BUDGET)])
     return {
-        "command": "step3_rag sweep",
         "headline": f"{best} contains most answers at {BUDGET} tokens",
         "dataset": data.name,
         "n": len(questions),
         "sizes": rows,
-        "machine": hardware.describe(),
     }
 
 
@@ -86,19 +79,3 @@ def contains_answer(question: Question, sources: Sequence[Source]) -> bool:
     words = [set(re.findall(r"\w+", each.text.lower())) for each in sources]
     needed = [set(re.findall(r"\w+", quote.lower())) for quote in question.quotes]
     return all(any(len(quote & each) >= COVERED * len(quote) for each in words) for quote in needed if quote)
-
-
-def show(facts: Mapping[str, Any], console: Console) -> None:
-    """Print one row for each size."""
-    columns = ("size/overlap", "chunks", *(f"in {each} tokens" for each in BUDGETS), "95%")
-    table = plain_table(*columns, right=columns)
-    for name, row in facts["sizes"].items():
-        low, high = row["interval_95"]
-        shares = (f"{hits / facts['n']:.1%}" for hits in row["hits"].values())
-        table.add_row(name, str(row["chunks"]), *shares, f"{low:.1%}-{high:.1%}")
-    console.print(table)
-    console.print(
-        f"\nshare of {facts['n']} questions whose answer is in the passages; {facts['dataset']}; "
-        f"{facts['machine']}",
-        soft_wrap=True,
-    )

@@ -8,8 +8,8 @@
 
 From LangGraph come the state, the two parallel branches and the join that waits for both, and with them
 checkpoints, streaming of steps and a picture (`build(retriever).get_graph().draw_mermaid()`). LangGraph has
-no retrieval, so what happens in the nodes is ours. A pipeline without a loop needs no graph; the loop in
-reflect.py does.
+no retrieval, so what happens in the nodes is ours. A pipeline without a loop needs no graph; a loop like that
+of reflect.py could be one, with a conditional edge from `judge` to `rewrite`.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from tests.classroom.rubric_helpers import not_attempted
 RRF, SCALED, MIN_MAX = (f"step3_rag.retrieve.fuse:{name}" for name in ("rrf", "scaled", "min_max"))
 NDCG, MAXSIM = "step3_rag.evaluate.metrics:ndcg", "step3_rag.retrieve.rerank:late_interaction"
 CHUNK = "step3_rag.ingest.chunk:chunk"
-BETTER, BUILD = (f"step3_rag.reflect.reflect:{name}" for name in ("better", "build"))
+BETTER, REFLECT = (f"step3_rag.reflect.reflect:{name}" for name in ("better", "reflect"))
 BY_CITATION, CITED = "step3_rag.answer.read:_by_citation", "step3_rag.answer.read:_cited"
 
 
@@ -70,7 +70,11 @@ CHANGES = {
     "chunks as lists": (0, {CHUNK: chunk_by_runs}),
     "a margin by subtraction": (
         0,
-        (BETTER, "each.rank > best.rank + MARGIN", "each.rank - best.rank > MARGIN"),
+        (
+            BETTER,
+            "each.confidence > best.confidence + MARGIN",
+            "each.confidence - best.confidence > MARGIN",
+        ),
     ),
     "a sum of words": (
         0,
@@ -91,12 +95,14 @@ CHANGES = {
     "an overlap without room": (7, (CHUNK, "min(overlap, size - (end - first))", "overlap")),
     "an overlap over headings": (4, (CHUNK, *OVER_HEADINGS)),
     "each heading begins a chunk": (4, (CHUNK, "first - units[begin].first >= size // 2", "True")),
-    "the margin is enough": (3, (BETTER, "> best.rank", ">= best.rank")),
+    "the margin is enough": (3, (BETTER, "> best.confidence", ">= best.confidence")),
     "better by whatever": (6, (BETTER, " + MARGIN", "")),
-    "a confidence of None": (3, (BETTER, "each.rank > best.rank", "each.confidence > best.confidence")),
-    "confident, and yet asked again": (3, (BUILD, "and sure < threshold ", "")),
-    "rewritten from the latest": (7, (BUILD, 'left = state["attempts"][0]', 'left = state["attempts"][-1]')),
-    "searched twice": (4, (BUILD, "if other and other not in tried:", "if other:")),
+    "confident, and yet asked again": (3, (REFLECT, "better(attempts).confidence >= threshold:", "False:")),
+    "rewritten from the latest": (7, (REFLECT, "attempts[0].found", "attempts[-1].found")),
+    "searched twice": (
+        4,
+        (REFLECT, " and other not in [(each.query, each.found.options) for each in attempts]", ""),
+    ),
     "nothing after the full stop": (5, (BY_CITATION, "if not in_front:", "if False:")),
     "numbers twice": (3, (BY_CITATION, "numbers = tuple(dict.fromkeys(", "numbers = tuple(list(")),
     "one number a bracket": (6, (BY_CITATION, r're.findall(r"\d+", mark)', r're.findall(r"\d+", mark)[:1]')),
@@ -104,6 +110,6 @@ CHANGES = {
     "any source supports": (10, (CITED, SHARED, "known.values()")),
     "no words": (2, (CITED, " if own else 0.0", "")),
     "3.3 half done": (10, {MIN_MAX: not_attempted("3.3")}),
-    "3.6 half done": (10, {BUILD: not_attempted("3.6")}),
+    "3.6 half done": (10, {REFLECT: not_attempted("3.6")}),
     "3.7 half done": (15, {CITED: not_attempted("3.7")}),
 }
