@@ -122,15 +122,16 @@ def ask(
 
 def _ask_graph(question: str, index: Path | None, smoke: bool, as_json: bool) -> None:
     """Answer a question from the graph of names and relations."""
-    from step3_rag.cli import graph
+    from step3_rag.cli import ask as commands
+    from step3_rag.cli import render
     from step3_rag.options import check_question
     from step3_rag.service import open_service
 
     question = check_question(question)
     service = open_service(settings_from_flags(smoke), index)
-    facts = graph.ask(service, question)
+    facts = commands.ask_graph(service, question)
     _name_sample(service, as_json)
-    emit(facts, graph.show_ask, as_json=as_json)
+    emit(facts, render.show_shared, as_json=as_json)
 
 
 @app.command()

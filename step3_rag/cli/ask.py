@@ -1,4 +1,4 @@
-"""The commands `ask`, `search` and `agent`: the facts that they print, as text or JSON."""
+"""The commands `ask`, `search` and `agent`: the results that they print, as text or JSON."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from shared.errors import UserError
+from shared.progress import spinner
 from shared.words import count
 from step3_rag.answer.context import Source, excerpt
 from step3_rag.answer.read import Answer, Cited, tokens_read
@@ -182,4 +183,46 @@ def run_agent(service: Service, question: str) -> dict[str, Any]:
         "output_tokens": sum(each.output_tokens for each in done.usages),
         "model": settings.model,
         "seconds": round(time.perf_counter() - began, 2),
+    }
+
+
+def ask_graph(service: Service, question: str) -> dict[str, Any]:
+    """All documents that share a supplier or customer with the one that the question names.
+
+    Raises:
+        UserError: it is another kind of question, or the index is empty.
+    """
+    from step3_rag.graph.graph import asks_to_share, build, related
+
+    index = service.index
+    with spinner("looking for names and relations"):
+        graph = build(index)
+    asked = asks_to_share(graph, question)
+    if not asked:
+        raise UserError(
+            "--graph answers which documents share a supplier or a customer with one that the question "
+            "names: leave it out for other questions"
+        )
+    node, role = asked
+
+    def place(chunks: list[int], document: str) -> str:
+        """The place of the evidence, if possible in the document itself."""
+        found = sorted(index.chunks(chunks), key=lambda chunk: chunk.document != document)
+        return found[0].source if found else ""
+
+    found, of = related(graph, node, role), graph.label(node)
+    documents = list(dict.fromkeys(each.document for each in found))
+    return {
+        "command": "step3_rag ask",
+        "headline": f"{len(documents)} documents share a {role} with {of}",
+        "question": question,
+        "of": of,
+        "role": role,
+        "documents": documents,
+        "shared": [
+            asdict(each)
+            | {"title": graph.label(each.document), "source": place(each.chunks, each.document)}
+            | {"of_source": place(each.theirs, node)}
+            for each in found
+        ],
     }
