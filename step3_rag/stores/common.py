@@ -28,6 +28,7 @@ class ChunkStore(ABC):
 
     name: ClassVar[str]
     errors: ClassVar[tuple[type[Exception], ...]] = ()  # what the client raises when a request fails
+    batch: ClassVar[int] = 2000  # chunks that `upsert` and `delete` get at once, at most
     address: str | None
 
     @abstractmethod

@@ -25,7 +25,6 @@ from shared.errors import UserError
 from step3_rag.ingest.index import Chunk
 from step3_rag.stores import common
 
-BATCH = 200  # chunks in a request, which may have 2 MB and 1,000 chunks
 ADVICE = "copy the host of your index from Pinecone's console"
 
 
@@ -38,6 +37,7 @@ class Store(common.ChunkStore):
 
     name = "pinecone"
     errors = (PineconeException, urllib3.exceptions.HTTPError)
+    batch = 200  # a request may have 2 MB and 1,000 chunks
 
     def __init__(self, folder: Path, address: str | None) -> None:
         key = os.environ.get("PINECONE_API_KEY")
@@ -58,14 +58,11 @@ class Store(common.ChunkStore):
             (str(chunk.id), vector.tolist(), {**common.metadata_of(chunk), "text": chunk.text})
             for chunk, vector in zip(chunks, vectors, strict=True)
         ]
-        for start in range(0, len(rows), BATCH):
-            self.index.upsert(rows[start : start + BATCH], self.namespace, **_timeout())
+        self.index.upsert(rows, self.namespace, **_timeout())
 
     def delete(self, ids: Sequence[int]) -> None:
         with contextlib.suppress(NotFoundException):  # no namespace: nothing was ever added
-            for start in range(0, len(ids), BATCH):
-                batch = [str(each) for each in ids[start : start + BATCH]]
-                self.index.delete(batch, namespace=self.namespace, **_timeout())
+            self.index.delete([str(each) for each in ids], namespace=self.namespace, **_timeout())
 
     def nearest(self, vector: np.ndarray, k: int, collections: Sequence[str] = ()) -> dict[int, float]:
         among = common.in_collections(collections)

@@ -19,7 +19,6 @@ from step3_rag.ingest.index import Index
 from step3_rag.stores.common import ChunkStore
 
 NAMES = ("chroma", "faiss", "weaviate", "pinecone")
-BATCH = 2000  # Chroma takes 5,461 at most
 
 
 def open_store(name: str, folder: Path, address: str | None = None) -> ChunkStore:
@@ -83,11 +82,9 @@ def sync(index: Index, store: ChunkStore) -> None:
     generation, wanted = index.generation, _chunk_ids(index)
     with store.one_line_errors():
         held = store.ids()
-        if deleted := sorted(held - wanted):
-            store.delete(deleted)
-        missing = sorted(wanted - held)
-        for start in range(0, len(missing), BATCH):
-            batch = missing[start : start + BATCH]
+        for batch in _batches(held - wanted, store.batch):
+            store.delete(batch)
+        for batch in _batches(wanted - held, store.batch):
             store.upsert(index.chunks(batch), index.vectors(batch))
     index.db.execute(note, (key, generation))
 
@@ -111,6 +108,11 @@ def sync_copies(index: Index, *more: tuple[str, str | None]) -> dict[str, str]:
 def _key(name: str, address: str | None) -> str:
     """The name of a copy in the index, which may have several, on several servers."""
     return f"{name} {address.rstrip('/')}" if address else name
+
+
+def _batches(ids: set[int], size: int) -> list[list[int]]:
+    ordered = sorted(ids)
+    return [ordered[start : start + size] for start in range(0, len(ordered), size)]
 
 
 def _chunk_ids(index: Index) -> set[int]:

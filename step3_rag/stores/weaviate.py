@@ -30,7 +30,6 @@ from shared.errors import UserError
 from step3_rag.ingest.index import Chunk
 from step3_rag.stores import common
 
-BATCH = 500  # chunks a message
 HERE = "http://localhost:8080"
 CLOUD = "weaviate.cloud"  # here gRPC has its own host instead of a port
 ADVICE = "start one with `docker run -p 8080:8080 -p 50051:50051 cr.weaviate.io/semitechnologies/weaviate`"
@@ -41,6 +40,7 @@ class Store(common.ChunkStore):
 
     name = "weaviate"
     errors = (WeaviateBaseError, httpx.HTTPError, grpc.RpcError)
+    batch = 500
 
     def __init__(self, folder: Path, address: str | None) -> None:
         self.address = address
@@ -60,16 +60,13 @@ class Store(common.ChunkStore):
             )
             for chunk, vector in zip(chunks, vectors, strict=True)
         ]
-        for start in range(0, len(objects), BATCH):
-            reply = self.collection.data.insert_many(objects[start : start + BATCH])
-            if reply.has_errors:
-                first = next(iter(reply.errors.values()))
-                raise WeaviateBatchError(f"{len(reply.errors)} chunks refused: {first.message}")
+        reply = self.collection.data.insert_many(objects)
+        if reply.has_errors:
+            first = next(iter(reply.errors.values()))
+            raise WeaviateBatchError(f"{len(reply.errors)} chunks refused: {first.message}")
 
     def delete(self, ids: Sequence[int]) -> None:
-        uuids = [_uuid(each) for each in ids]
-        for start in range(0, len(uuids), BATCH):
-            self.collection.data.delete_many(Filter.by_id().contains_any(uuids[start : start + BATCH]))
+        self.collection.data.delete_many(Filter.by_id().contains_any([_uuid(each) for each in ids]))
 
     def nearest(self, vector: np.ndarray, k: int, collections: Sequence[str] = ()) -> dict[int, float]:
         found = self.collection.query.near_vector(

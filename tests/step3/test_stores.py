@@ -168,7 +168,7 @@ class TestContract:
         assert setup.store.nearest(query, 10, ["nobody's"]) == {}
 
     def test_follows_the_index_continues_after_a_kill_and_adds_what_was_lost(self, setup, monkeypatch):
-        monkeypatch.setattr(vector_store, "BATCH", 7)
+        monkeypatch.setattr(setup.store, "batch", 7)
         fill(setup.index, "a/one.md: 20", "a/two.md: 10")
         upsert, calls = setup.store.upsert, []
 
