@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shared.config import Settings
 from shared.errors import UserError
-from step3_rag.pipeline import DEFAULT_STRATEGIES, ChatError, Plan
+from step3_rag.pipeline import DEFAULT_STRATEGIES, Plan
 from step3_rag.reflect.rewrite import STRATEGIES
 from step3_rag.retrieve.rerank import cross_encoder_scorer
 from step3_rag.retrieve.search import Options
@@ -106,14 +105,3 @@ def make_client(settings: Settings) -> anthropic.Anthropic:
     from shared.chat.errors import with_timeouts
 
     return with_timeouts(chat_client(settings=settings))
-
-
-@contextlib.contextmanager
-def one_line_errors(settings: Settings) -> Iterator[None]:
-    """Turn a ChatError into a UserError that names the model, the failure, and what to do."""
-    try:
-        yield
-    except ChatError as error:
-        from shared.chat.errors import explain
-
-        raise UserError(f"{settings.model}: {explain(error.cause, settings)}") from None

@@ -85,6 +85,8 @@ def with_timeouts(
 def one_line_errors(model: str, settings: Settings) -> Iterator[None]:
     """Turn exceptions of the SDK and its transport into a `UserError`; others are not changed.
 
+    An exception that has one of these as its `cause` counts as that one.
+
     Raises:
         UserError: names the model, what happened and what to do.
     """
@@ -92,8 +94,11 @@ def one_line_errors(model: str, settings: Settings) -> Iterator[None]:
         yield
     except UserError:  # such as TimedOut: already one line
         raise
-    except (httpx2.TransportError, anthropic.AnthropicError) as error:
-        raise UserError(f"{model}: {explain(error, settings)}") from None
+    except Exception as error:
+        cause = getattr(error, "cause", error)
+        if not isinstance(cause, httpx2.TransportError | anthropic.AnthropicError):
+            raise
+        raise UserError(f"{model}: {explain(cause, settings)}") from None
 
 
 def explain(error: Exception, settings: Settings) -> str:

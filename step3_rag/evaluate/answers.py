@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from shared.chat.errors import one_line_errors
 from shared.config import Settings
 from shared.errors import UserError
 from shared.stats import subset, wilson
@@ -83,7 +84,7 @@ def run(
     questions = subset(data.questions, limit, settings.seed)
     for question in retrieval.with_progress(f"answering {data.name}", questions):
         asked = replace(plan, options=replace(plan.options, before=question.before))
-        with options.one_line_errors(settings):
+        with one_line_errors(settings.model, settings):
             outcome = ask(retriever, question.text, asked, client, settings.model)
         judged.append(judge_words(question, outcome))
     facts: dict[str, Any] = {

@@ -14,7 +14,6 @@ once, and has no confidence, so it never abstains.
 
 from __future__ import annotations
 
-import threading
 from functools import lru_cache
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -32,33 +31,28 @@ MODULES = {"langchain": "langchain_lcel", "llamaindex": "llamaindex", "langgraph
 
 
 class Parts(Retriever):
-    """A retriever's stages as functions, for several threads: frameworks run stages in parallel."""
+    """A retriever's stages as functions, which frameworks may run in parallel: they only read."""
 
     def __init__(self, retriever: Retriever) -> None:
         super().__init__(retriever.index, retriever.store, retriever.embedder)
-        self._lock = threading.Lock()
         # The query is embedded once for both dense search and MaxSim.
         self._encoded = lru_cache(maxsize=64)(lambda query: retriever.embedder.encode([query])[0])
 
     def bm25(self, query: str) -> Scores:
         """The chunks with the highest BM25 scores, best first."""
-        with self._lock:
-            return self._bm25(self.snapshot, query, DEFAULT)
+        return self._bm25(self.snapshot, query, DEFAULT)
 
     def dense(self, query: str) -> Scores:
         """The chunks nearest to the query in the vector store, with their cosines."""
-        with self._lock:
-            return self._dense(self.snapshot, self._encoded(query), DEFAULT)
+        return self._dense(self.snapshot, self._encoded(query), DEFAULT)
 
     def reranked(self, query: str, first: Scores) -> Scores:
         """The best of a first ranking, by MaxSim and that ranking's scores."""
-        with self._lock:
-            return self._fuse_again(first, self._closer(query, self._encoded(query), first, DEFAULT), DEFAULT)
+        return self._fuse_again(first, self._closer(query, self._encoded(query), first, DEFAULT), DEFAULT)
 
     def sources(self, ids: list[int]) -> list[Source]:
         """Chunks as the numbered sources of an answer."""
-        with self._lock:
-            return assemble(self.index.chunks(ids), self.embedder.count_tokens)
+        return assemble(self.index.chunks(ids), self.embedder.count_tokens)
 
 
 def ask(

@@ -169,7 +169,6 @@ def run(
     """
     from shared import hardware
     from shared.chat.errors import one_line_errors, with_timeouts
-    from step3_rag import options
     from step3_rag.evaluate import dataset as datasets
     from step3_rag.evaluate.retrieval import with_progress
 
@@ -180,7 +179,7 @@ def run(
     questions = subset(data.questions, limit, settings.seed)
     retriever = datasets.dataset_service(settings, data).retriever
     client = with_timeouts(engine.client(), TIMEOUT_S)
-    with options.one_line_errors(settings), one_line_errors(settings.model, settings):
+    with one_line_errors(settings.model, settings):
         asked = with_progress(f"answering {data.name} twice", questions)
         pairs = answer_pairs(retriever, asked, versions, client, settings.model, budget)
     found = figures(pairs, versions, settings.model)
