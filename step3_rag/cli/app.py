@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from shared.cli import Json, Model, Seed, Smoke, emit, new_app, settings_from_flags
+from shared.cli import Json, Model, Smoke, emit, new_app, settings_from_flags
 from step3_rag.cli import evaluate as measuring
 from step3_rag.cli.flags import (
     FOR_FRAMEWORKS,
@@ -76,7 +76,6 @@ def ask(
     store: Store = "chroma",
     address: Address = None,
     model: Model = None,
-    seed: Seed = None,
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
@@ -93,7 +92,7 @@ def ask(
     if framework:
         refuse_flags(context, FOR_FRAMEWORKS, "a framework's pipeline searches once, with the defaults")
     question = options.check_question(question)
-    settings = settings_from_flags(smoke, model=model, seed=seed)
+    settings = settings_from_flags(smoke, model=model)
     chosen = options.search_options(
         settings,
         rerank,
@@ -147,7 +146,6 @@ def search(
     index: IndexFolder = None,
     store: Store = "chroma",
     address: Address = None,
-    seed: Seed = None,
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
@@ -158,7 +156,7 @@ def search(
     from step3_rag.service import open_service
 
     question = options.check_question(question)
-    settings = settings_from_flags(smoke, seed=seed)
+    settings = settings_from_flags(smoke)
     collections = tuple(collection or ())
     chosen = options.search_options(settings, rerank, use, k=k, collections=collections, versions=versions)
     service = open_service(settings, index, store, address)
@@ -204,15 +202,13 @@ def ingest(
 def forget(
     names: Annotated[list[str], typer.Argument(help="Documents, by name or path.", show_default=False)],
     index: IndexFolder = None,
-    store: Store = "chroma",
-    address: Address = None,
     as_json: Json = False,
 ) -> None:
-    """Remove documents from the index; the files themselves stay."""
+    """Remove documents from the index and from all its vector stores; the files themselves stay."""
     from step3_rag.cli import index as commands
     from step3_rag.cli import render
 
-    facts = commands.forget(names, index, store, address)
+    facts = commands.forget(names, index)
     emit(facts, render.show_ingest, as_json=as_json)
 
 
@@ -236,7 +232,6 @@ def agent(
     question: Question = QUESTION,
     index: IndexFolder = None,
     model: Model = None,
-    seed: Seed = None,
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
@@ -247,7 +242,7 @@ def agent(
     from step3_rag.service import open_service
 
     question = options.check_question(question)
-    settings = settings_from_flags(smoke, model=model, seed=seed)
+    settings = settings_from_flags(smoke, model=model)
     service = open_service(settings, index)
     facts = commands.run_agent(service, question)
     _name_sample(service, as_json)

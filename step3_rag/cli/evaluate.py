@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from shared.cli import Json, Model, Seed, Smoke, emit, new_app, settings_from_flags
+from shared.cli import Json, Model, Smoke, emit, new_app, settings_from_flags
 from step3_rag.cli.flags import Data, Limit, Reader, Rerank, Split, refuse_flags
 
 app = new_app("Measurements.")
@@ -32,7 +32,6 @@ def evaluate(
     reader: Reader = "auto",
     rerank: Rerank = "maxsim",
     model: Model = None,
-    seed: Seed = None,
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
@@ -40,7 +39,7 @@ def evaluate(
     ignored = {"rerank"} if answers else {"reader", "model"}
     why = "--answers measures the default search" if answers else "only --answers uses a reader"
     refuse_flags(context, context.params.keys() - ignored, why)
-    settings = settings_from_flags(smoke, model=model, seed=seed)
+    settings = settings_from_flags(smoke, model=model)
     if answers:
         from step3_rag.evaluate import answers as measurement
 
@@ -74,14 +73,13 @@ def calibrate(
     ] = None,
     weights: Annotated[Path | None, typer.Option(help="Write the fitted weights to this file.")] = None,
     limit: Limit = None,
-    seed: Seed = None,
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
     """Fit the confidence to judged questions, and test it on collections that it has not seen."""
     from step3_rag.evaluate import calibrate as measurement
 
-    settings = settings_from_flags(smoke, seed=seed)
+    settings = settings_from_flags(smoke)
     facts = measurement.run(settings, datasets or ["sample"], weights, limit)
     _report("calibrate", facts, "calibrate", as_json)
 
@@ -95,7 +93,6 @@ def reflect(
     ] = "conversation,spelling,meaning",
     limit: Limit = None,
     model: Model = None,
-    seed: Seed = None,
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
@@ -103,7 +100,7 @@ def reflect(
     from step3_rag import options
     from step3_rag.evaluate import rewrites as measurement
 
-    settings = settings_from_flags(smoke, model=model, seed=seed)
+    settings = settings_from_flags(smoke, model=model)
     names = options.parse_strategies(strategies)
     _report("reflect", measurement.run(settings, dataset, split, names, limit), "reflect", as_json)
 
@@ -111,14 +108,13 @@ def reflect(
 @app.command()
 def route(
     split: Annotated[str, typer.Option(help="Split of the sample: dev or test.")] = "dev",
-    seed: Seed = None,
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
     """Measure how well the router finds the right collection, and its effect on the results."""
     from step3_rag.evaluate import routing as measurement
 
-    _report("route", measurement.run(settings_from_flags(smoke, seed=seed), split), "route", as_json)
+    _report("route", measurement.run(settings_from_flags(smoke), split), "route", as_json)
 
 
 @app.command()
@@ -129,12 +125,11 @@ def sweep(
         str, typer.Option(help="Chunk sizes and overlaps, e.g. 64/16,128/32.")
     ] = "64/16,128/32,192/48,254/0",
     limit: Limit = None,
-    seed: Seed = None,
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
     """Compare chunk sizes at the same number of source tokens."""
     from step3_rag.evaluate import sweep as measurement
 
-    settings = settings_from_flags(smoke, seed=seed)
+    settings = settings_from_flags(smoke)
     _report("sweep", measurement.run(settings, dataset, split, sizes, limit), "sweep", as_json)

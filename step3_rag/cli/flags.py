@@ -42,13 +42,13 @@ Split = Annotated[
         help="dev, test, kinds-dev, kinds-test or answers-test; for a folder, the name of its qrels file."
     ),
 ]
-Limit = Annotated[int | None, typer.Option(help="Use only this many questions, drawn by --seed.")]
+Limit = Annotated[int | None, typer.Option(help="Use only this many questions, drawn by ROADMAP_SEED.")]
 
 # The parameters of `ask` that apply to --graph, and those that apply to --framework.
 FOR_GRAPH = {"question", "graph", "index", "smoke", "as_json"}
 FOR_FRAMEWORKS = {
     *("question", "framework", "k", "reader", "index", "store", "address"),
-    *("model", "seed", "smoke", "as_json"),
+    *("model", "smoke", "as_json"),
 }
 
 

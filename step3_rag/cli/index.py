@@ -57,14 +57,13 @@ def run(
     return {**_facts(index, folder, report, began), "command": "step3_rag ingest"}
 
 
-def forget(names: Sequence[str], folder: Path | None, store: str, address: str | None) -> dict[str, Any]:
+def forget(names: Sequence[str], folder: Path | None) -> dict[str, Any]:
     """Remove documents, by name or path, from the index and from every vector store that has a copy.
 
     Raises:
         UserError: the index has no such document, or a copy can't be reached and still holds its text.
     """
     began, folder = time.perf_counter(), folder or HOME
-    vector_store.store_class(store)
     index = Index.open(folder, {})
     with update.locked(folder, spinner):
         rows = index.documents()
@@ -76,7 +75,7 @@ def forget(names: Sequence[str], folder: Path | None, store: str, address: str |
         for words in folder.glob("bm25-*"):  # texts in files of older versions
             shutil.rmtree(words)
         (folder / "entity-graph.json").unlink(missing_ok=True)
-        behind = vector_store.sync_copies(index, (store, address))
+        behind = vector_store.sync_copies(index)
     if behind:
         places = "; ".join(f"{where} ({why})" for where, why in behind.items())
         raise UserError(

@@ -89,19 +89,20 @@ def sync(index: Index, store: ChunkStore) -> None:
     index.db.execute(note, (key, generation))
 
 
-def sync_copies(index: Index, *more: tuple[str, str | None]) -> dict[str, str]:
-    """Sync every store that holds a copy, and `more` (name, address); the caller holds the index's lock.
+def sync_copies(index: Index) -> dict[str, str]:
+    """Sync Chroma and every other store that holds a copy; the caller holds the index's lock.
 
     Returns the copies that could not be synced, with the reason.
     """
     behind: dict[str, str] = {}
-    noted = [row[0].partition(" ") for row in index.rows("SELECT store FROM copies")]
-    for name, address in dict.fromkeys([*more, *((name, address or None) for name, _, address in noted)]):
+    noted = [row[0] for row in index.rows("SELECT store FROM copies")]
+    for copy in dict.fromkeys(["chroma", *noted]):
+        name, _, address = copy.partition(" ")
         if name != "faiss":  # it only exists in memory
             try:
-                sync(index, open_store(name, index.folder, address))
+                sync(index, open_store(name, index.folder, address or None))
             except UserError as error:
-                behind[_key(name, address)] = str(error)
+                behind[copy] = str(error)
     return behind
 
 
