@@ -60,12 +60,12 @@ def check(
 ) -> None:
     """Report every problem of the rows; exit code 1 if there are errors."""
     from shared.models import load_tokenizer
-    from step4_finetune.data import curate
+    from step4_finetune.data.curate import checks
 
     settings = settings_from_flags(smoke, model=model)
     rows, its_guide = read_any(data, guide)
-    findings = curate.run_checks(rows, its_guide, load_tokenizer(settings=settings), limit_tokens)
-    facts = curate.report(rows, findings, its_guide, data or "the sample")
+    findings = checks.run_checks(rows, its_guide, load_tokenizer(settings=settings), limit_tokens)
+    facts = checks.report(rows, findings, its_guide, data or "the sample")
     emit(facts, show_data.check, as_json=as_json)
     if facts["errors"]:
         raise typer.Exit(1)

@@ -4,7 +4,3 @@ injection checks messages, reply checks replies (length, leak of the instruction
 data is masked in both (data/curate/personal.py). around puts the checks around a model. measure reports what
 each catches, and its false alarms: turning away a member with a broken boiler does harm.
 """
-
-from step4_finetune.guard.around import Finding, Guarded, guarded
-
-__all__ = ["Finding", "Guarded", "guarded"]

@@ -42,6 +42,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -100,20 +101,15 @@ def guide_of(data: Any, source: str) -> Guide:
     ids = [rule.id for rule in rules]
     if twice := [each for each in ids if ids.count(each) > 1]:
         raise UserError(f"{source}: two rules have the id {twice[0]}: give one of them another")
-    of_reply = [check for rule in rules for check in rule.checks if check.where == "reply"]
+    checks = [check for rule in rules for check in rule.checks if check.where == "reply"]
     greetings, sign_offs = (
-        tuple(
-            each
-            for check in of_reply
-            if check.kind == kind
-            for each in sorted(check.values, key=len, reverse=True)
-        )
+        [sorted(check.values, key=len, reverse=True) for check in checks if check.kind == kind]
         for kind in TEXTS
     )
     if not isinstance(own := data.get("fallbacks") or {}, dict):
         raise UserError(f"{source}: fallbacks are replies by reason, such as reply: TEXT")
     fallbacks = {str(why): _text(own[why], f"{source}: fallbacks: {why}", "a reply") for why in own}
-    return Guide(company, system, tuple(rules), greetings, sign_offs, fallbacks)
+    return Guide(company, system, tuple(rules), (*chain(*greetings),), (*chain(*sign_offs),), fallbacks)
 
 
 def _rule(row: Any, at: str, source: str) -> Rule:

@@ -25,12 +25,13 @@ from __future__ import annotations
 import json
 import random
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import field
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic.dataclasses import dataclass
 
 FOLDER = Path(__file__).with_name("domains")
 SLOT = re.compile(r"\{(\*?)([A-Za-z_]\w*)\}")
@@ -82,13 +83,6 @@ class Tool:
     results: dict[str, list[Any]] = field(default_factory=dict)
     answers: list[str] = field(default_factory=list)
 
-    @classmethod
-    def of(cls, row: dict[str, Any]) -> Tool:
-        """A tool from an entry of a file."""
-        tool = cls(**row)
-        parameters: dict[str, Any] = tool.parameters
-        return replace(tool, parameters={name: Parameter(**each) for name, each in parameters.items()})
-
     @property
     def required(self) -> list[str]:
         """The required parameters."""
@@ -120,7 +114,7 @@ def _value(text: str, type_: str) -> Any:
 def read_tools() -> dict[str, list[Tool]]:
     """The tools by domain, in the order of the file names."""
     return {
-        path.stem: [Tool.of(row) for row in yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader)]
+        path.stem: [Tool(**row) for row in yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader)]
         for path in sorted(FOLDER.glob("*.yaml"))
     }
 

@@ -7,8 +7,7 @@ import pytest
 from shared.errors import UserError
 from shared.models import load_tokenizer
 from step4_finetune.cli import show_data
-from step4_finetune.data import curate
-from step4_finetune.data.curate import duplicates, labels, personal, schema, style
+from step4_finetune.data.curate import checks, duplicates, labels, personal, schema, style
 from step4_finetune.data.curate.finding import ERROR, OK, UNCHECKED, WARNING
 from step4_finetune.data.rows import Row
 from tests.step4.made import good, needs_presidio, spoilt
@@ -24,7 +23,7 @@ def tokenizer(tiny_cache):
 
 
 def test_good_rows_have_nothing_wrong(tokenizer):
-    findings = curate.run_checks(ROWS, GUIDE, tokenizer)
+    findings = checks.run_checks(ROWS, GUIDE, tokenizer)
     assert [(each.check, each.severity) for each in findings if each.severity != OK] == [
         ("named breaks", UNCHECKED),  # the rows have no such column
     ]
@@ -244,15 +243,15 @@ def test_without_presidio_it_is_unknown(monkeypatch):
 
 def test_checks_without_their_columns_are_not_checked(tokenizer):
     bare = [Row(row.id, row.prompt, row.chosen, split=row.split) for row in ROWS]
-    findings = curate.run_checks(bare, GUIDE, tokenizer)
+    findings = checks.run_checks(bare, GUIDE, tokenizer)
     assert {each.check: each.unit for each in findings if each.severity == UNCHECKED} == {
         "topics across splits": "no topics",
         "length bias": "no pairs",
         "fidelity": "no notes",
         "named breaks": "no breaks named",
     }
-    findings = curate.run_checks(bare)
+    findings = checks.run_checks(bare)
     assert "label noise" in {each.check for each in findings if each.severity == UNCHECKED}
-    text = shown(show_data.check, curate.report(bare, findings))
+    text = shown(show_data.check, checks.report(bare, findings))
     assert re.search(r"^length bias +not checked +no pairs *$", text, re.MULTILINE)
     assert "no guide: label noise not checked; name one with --guide\n" in text

@@ -13,8 +13,8 @@ from step4_finetune.cli.app import guard
 from step4_finetune.data.curate.personal import recognizers, redact
 from step4_finetune.data.rows import GUIDE as GUIDE_FILE
 from step4_finetune.data.rows import SAMPLE, read_rows, with_notes
-from step4_finetune.guard import Finding, around, command, guarded, injection, measure
-from step4_finetune.guard.around import BODIES, fallbacks
+from step4_finetune.guard import around, command, injection, measure
+from step4_finetune.guard.around import BODIES, Finding, fallbacks, guarded
 from step4_finetune.guard.reply import leaked, wrong
 from step4_finetune.tone.guide import guide_of
 from step4_finetune.tone.rules import broken

@@ -19,8 +19,8 @@ from step4_finetune.toolcalls.material import Material
 from step4_finetune.toolcalls.training_data import ToolData
 from step4_finetune.train.branches import collate
 
-TABLE = Tool.of(
-    {
+TABLE = Tool(
+    **{
         "name": "book_table",
         "about": ["Reserve a table."],
         "parameters": {

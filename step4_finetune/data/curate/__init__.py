@@ -7,7 +7,3 @@
 schema: form and length. duplicates: copies and leakage. labels: guide and notes. style: length and templates.
 personal: personal data.
 """
-
-from step4_finetune.data.curate.checks import report, run_checks
-
-__all__ = ["report", "run_checks"]
