@@ -35,6 +35,12 @@ Start = Annotated[
 def train(
     out: Annotated[Path, typer.Option("--out", help="Folder of the run.")],
     recipe: Annotated[str, typer.Option(help="Name of a recipe, or a YAML file.")] = "default",
+    method: Annotated[
+        Literal["sft", "dpo", "grpo"] | None, typer.Option(help="Default: the recipe's.")
+    ] = None,
+    tuning: Annotated[
+        Literal["lora", "qlora", "full"] | None, typer.Option(help="Default: the recipe's.")
+    ] = None,
     data: Data = None,
     guide: GuideFile = None,
     report_to: Annotated[
@@ -61,7 +67,8 @@ def train(
         from step4_finetune.train.training_data import prepare
 
         settings = settings_from_flags(smoke, model=model, seed=seed)
-        chosen = recipes.read_recipe(recipe, seed)
+        changes = {"method": method, "tuning": tuning, "seed": seed}
+        chosen = recipes.read_recipe(recipe, **{k: v for k, v in changes.items() if v is not None})
         if smoke:
             chosen, limit = recipes.smoke(chosen), limit or 4
         readers: dict[str, Any] = {"tools": ToolData, "judge": JudgeData}

@@ -137,8 +137,8 @@ class Recipe(Part):
         return self.model_copy(update={"sft": sft})
 
 
-def read_recipe(name: str | Path = "default", seed: int | None = None) -> Recipe:
-    """A recipe of this package by its name, or another one by its file; a `seed` overrides the file's.
+def read_recipe(name: str | Path = "default", **changes: Any) -> Recipe:
+    """A recipe of this package by its name, or another one by its file; `changes` override the file.
 
     Raises:
         UserError: there is no such recipe, it is not YAML, or a key or value is not allowed.
@@ -150,11 +150,10 @@ def read_recipe(name: str | Path = "default", seed: int | None = None) -> Recipe
     found = read_yaml(path) or {}
     if not isinstance(found, dict):
         raise UserError(f"{path} must hold keys and values, such as `method: sft`")
-    given = {} if seed is None else {"seed": seed}
     try:
-        return Recipe.model_validate({"name": path.stem, **found, **given})
+        return Recipe.model_validate({"name": path.stem, **found, **changes})
     except ValidationError as error:
-        where = "--" if error.errors()[0]["loc"][0] in given else f"{path}: "
+        where = "--" if error.errors()[0]["loc"][0] in changes else f"{path}: "
         raise UserError(f"{where}{_first(error)}") from None
 
 

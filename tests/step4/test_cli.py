@@ -126,8 +126,8 @@ def test_another_guide_and_data_go_all_the_way(finetune, tmp_path):
     checked = finetune("data", "check", *own)
     assert checked.code in (0, 1), checked
     assert json.loads(checked.out)["rows"] == 40
-    for recipe, start in (("default", ()), ("dpo", ("--from", "default")), ("grpo", ("--from", "default"))):
-        trained = finetune("train", "--recipe", recipe, *start, "--out", recipe, *own)
+    for method, start in (("sft", ()), ("dpo", ("--from", "sft")), ("grpo", ("--from", "sft"))):
+        trained = finetune("train", "--method", method, *start, "--out", method, *own)
         assert trained.code == 0, trained
         assert json.loads(trained.out)["rows"] == 4
     got = finetune("evaluate", "--adapter", "dpo", "--baselines", "few-shot", *own)
@@ -163,6 +163,8 @@ def test_data_and_guides_without_training_rows_are_refused(bad, tmp_path, data, 
     ("line", "says"),
     [
         ("train --out run --recipe nowhere", "there is no recipe nowhere: use"),
+        ("train --out run --method sft+dpo", "'sft+dpo' is not one of 'sft', 'dpo', 'grpo'"),
+        ("train --out run --recipe tools --method dpo", "task tools trains by sft, without --guide"),
         ("train --out run --limit 0", "--limit"),
         ("train --out run --seed -1", "is not allowed: use a whole number from 0"),
         ("train --out run --seed 99999999999", "error: --seed is 99999999999: should be less than"),

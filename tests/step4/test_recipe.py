@@ -28,8 +28,8 @@ def test_the_seed_of_the_roadmap_is_there_under_its_name():
 
 def test_missing_keys_take_defaults_and_flags_override(tmp_path):
     path = written(tmp_path, "method: dpo\nsft: {epochs: 7}\n")
-    found = read_recipe(path, seed=3)
-    assert (found.method, found.seed, found.sft.epochs) == ("dpo", 3, 7)
+    found = read_recipe(path, method="sft", seed=3)
+    assert (found.method, found.seed, found.sft.epochs) == ("sft", 3, 7)
     assert found.sft.batch_size == recipes.Sft().batch_size
     assert found.name == "mine"
 
