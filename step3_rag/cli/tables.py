@@ -22,17 +22,25 @@ ANSWERS = {  # figures, and their names in the table
 
 
 def show_retrieval(facts: Facts, console: Console) -> None:
-    """The stages, and the worst questions."""
+    """The stages, the kinds of questions, and the worst questions."""
+    stages, kinds = facts["stages"], facts["by_kind"]
     rows = [
         (
             name,
             *(f"{row[measure]:.3f}" for measure in MEASURES),
             f"{_change(row['difference'])} over {row['before']}" if "before" in row else "",
         )
-        for name, row in facts["stages"].items()
+        for name, row in stages.items()
     ]
     columns = ("stage", *MEASURES, "nDCG@10, change and its 95% interval")
     console.print(plain_table(*columns, rows=rows, right=list(MEASURES), gap=1))
+    if kinds:
+        rows = [
+            (kind, str(row["n"]), *(f"{row[name]:.3f}" for name in stages)) for kind, row in kinds.items()
+        ]
+        columns = ("n", *stages)
+        console.print()
+        console.print(plain_table("nDCG@10 by kind", *columns, rows=rows, right=columns, gap=1))
     if facts["failures"]:
         console.print("\nrank of the first relevant document, for the worst questions", style="bold")
     for row in facts["failures"]:

@@ -90,6 +90,7 @@ def run(
         "documents": len(data.sources),
         "chunks": len(retriever.snapshot),
         "stages": stages,
+        "by_kind": by_kind(outcomes),
         "failures": failures(outcomes),
         "embedder": settings.embedder,
     }
@@ -144,6 +145,19 @@ def summary(outcomes: Sequence[Ranked]) -> dict[str, Any]:
             row["difference"] = difference(values, [each[before][MAIN] for each in judged])
         table[name] = row
     return table
+
+
+def by_kind(outcomes: Sequence[Ranked]) -> dict[str, Any]:
+    """The main measure of every stage, by kind of question; empty if the questions have no kinds."""
+    groups: dict[str, list[Ranked]] = {}
+    for each in outcomes:
+        if each.measures and each.question.kind:
+            groups.setdefault(each.question.kind, []).append(each)
+    return {
+        kind: {"n": len(group)}
+        | {name: statistics.mean(each.measures[name][MAIN] for each in group) for name in group[0].measures}
+        for kind, group in groups.items()
+    }
 
 
 def difference(values: Sequence[float], others: Sequence[float]) -> dict[str, Any]:

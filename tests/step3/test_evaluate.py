@@ -40,6 +40,8 @@ def test_the_table_is_the_mean_of_the_questions_with_something_relevant(retrieve
         assert row["difference"]["better"] == sum(change > 1e-12 for change in changes)
     assert "before" not in table["bm25"]
     assert outcomes[3].measures == {}
+    kinds = retrieval.by_kind(outcomes)
+    assert {kind: row["n"] for kind, row in kinds.items()} == {"one": 2, "two": 1}
 
 
 def test_without_reranking_the_ranking_by_ranks_is_still_its_own(retriever):
