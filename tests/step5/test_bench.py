@@ -149,7 +149,7 @@ def test_bench_compares_engines_in_turns(command, tmp_path, monkeypatch):
         address = stack.enter_context(listening(create_app(backend_of(name, settings, options))))
         return Engine(name, settings.model_copy(update={"base_url": address}))
 
-    monkeypatch.setattr(bench.choice, "start", start)
+    monkeypatch.setattr(bench, "EngineProcess", start)
     with contextlib.ExitStack() as stack, StandInEngine() as server:
         flags = ["--engine", "lock", "--engine", server.address, "--rate", "50"]
         got = command("step5_serving", "bench", "--smoke", *flags, "--out", str(tmp_path / "b.png"), "--json")
