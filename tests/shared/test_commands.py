@@ -206,10 +206,10 @@ def test_the_demo_fills_the_page_and_stops_at_ctrl_c_only(command, monkeypatch, 
 
 
 @pytest.mark.real
-@for_long("five minutes, and each command has tests of its own")
-def test_the_demo_runs_every_step(tmp_path):
+@pytest.mark.parametrize("flags", [["--smoke"], pytest.param([], marks=for_long("the whole demo: minutes"))])
+def test_the_demo_runs_every_step(tmp_path, flags):
     """What `make demo` runs after its set-up."""
-    args = [sys.executable, "-m", "shared", "demo", "--out", "out"]
+    args = [sys.executable, "-m", "shared", "demo", "--out", "out", *flags]
     got = subprocess.run(args, capture_output=True, text=True)
     assert got.returncode == 0, got.stdout + got.stderr
     table = got.stdout[got.stdout.index("what ran") :]
