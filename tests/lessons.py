@@ -85,10 +85,7 @@ class Example:
         """Run it as a reader would, in `folder`; `python` is this interpreter."""
         with tempfile.TemporaryDirectory() as outputs:
             out, err = Path(outputs, "out"), Path(outputs, "err")
-            process = demo.context().Process(
-                target=_run, args=(self.arguments, self.settings, folder, out, err)
-            )
-            process.start()
+            process = demo.start(_run, self.arguments, {**os.environ, **self.settings}, folder, out, err)
             process.join(LONGEST)
             if process.exitcode is None:
                 process.kill()
@@ -97,11 +94,11 @@ class Example:
         return subprocess.CompletedProcess(self.arguments, process.exitcode, *texts)
 
 
-def _run(arguments: list[str], settings: dict[str, str], folder: Path, *outputs: Path) -> None:
+def _run(arguments: list[str], environment: dict[str, str], folder: Path, *outputs: Path) -> None:
     """Run a module in this process; what it and its children print goes to two files."""
     for stream, path in enumerate(outputs, 1):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), stream)
-    demo.run_module(arguments, settings, folder)
+    demo.run_module(arguments, environment, folder)
 
 
 def examples(text: str, path: Path) -> list[Example]:

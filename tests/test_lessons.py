@@ -13,6 +13,7 @@ from rich.console import Console
 
 from classroom.assignment.spec import assignment
 from classroom.handout import excerpts
+from shared.report import demo
 from tests.lessons import BLOCK, CHAPTERS, LESSONS, ROOT, TIMING, Example, examples, fill_in, shorten, tidy
 
 TEXTS = {path: path.read_text(encoding="utf-8") for path in LESSONS}
@@ -51,6 +52,15 @@ def test_commands_of_the_lessons_run_and_print_what_is_shown(example, tmp_path):
         assert len(printed.splitlines()) == len(example.output.splitlines()), printed
         same = sum(a == b for a, b in zip(shape(printed), shape(example.output), strict=True))
         assert same >= 0.5 * len(shape(printed)), printed
+
+
+def test_each_command_has_the_environment_of_its_start(monkeypatch, tmp_path):
+    monkeypatch.setattr(demo, "PRELOAD", [])  # the command needs no large library
+    for seed in ("71", "82"):
+        monkeypatch.setenv("ROADMAP_SEED", seed)
+        assert re.search(
+            rf"^seed +{seed} ", Example("python -m shared config", "").run(tmp_path).stdout, re.M
+        )
 
 
 @pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.name)

@@ -1,6 +1,5 @@
 """The command `defend`: questions about a learner's own code, for a talk; see gradebook/defend.py."""
 
-import secrets
 from pathlib import Path
 from typing import Annotated
 
@@ -23,9 +22,10 @@ def defend(
 ) -> None:
     """Write a page of questions about a learner's own code, answered by running it."""
     from classroom.gradebook.defend import defend as ask
+    from classroom.grading.draw import new_seed
     from shared.progress import spinner
 
-    seed = secrets.randbelow(1 << 53) if seed is None else seed
+    seed = new_seed() if seed is None else seed
     with spinner(f"running {submission.name}"):
         text = ask(submission, step, seed, isolation).to_markdown()
     if out is None:

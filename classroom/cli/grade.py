@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -45,6 +44,7 @@ def grade(
     """Grade one submission with the hidden tests, in a sandbox."""
     from classroom.gradebook import feedback
     from classroom.grading import grade as grading
+    from classroom.grading.draw import new_seed
     from classroom.grading.result import write_whole
     from classroom.intake.take import must_be_there
     from classroom.isolation import chosen
@@ -54,7 +54,7 @@ def grade(
     if isolation is not None:
         chosen(isolation)
     must_be_there(submission)
-    seed = secrets.randbelow(1 << 53) if seed is None else seed
+    seed = new_seed() if seed is None else seed
     tests = [mark.test for task in grading.assignment_of(step).tasks for mark in task.exercise.marks]
     if unknown := set(only or []) - set(tests):
         raise UserError(f"there is no test {min(unknown)!r}; {step} has {', '.join(tests)}")

@@ -11,7 +11,6 @@ says so (every test `broken`), no score, and another try in the next run.
 import contextlib
 import hashlib
 import json
-import secrets
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,6 +24,7 @@ from classroom.gradebook.attempts import MOST, Attempt, find
 from classroom.gradebook.jobs import Ended
 from classroom.gradebook.jobs import run as run_jobs
 from classroom.gradebook.table import Graded
+from classroom.grading.draw import new_seed
 from classroom.grading.grade import GRACE, assignment_of
 from classroom.grading.result import Result, items_of, timed_out, with_second_try, write_whole
 from classroom.grading.runner import TestOutcome
@@ -111,7 +111,7 @@ def run(options: ClassOptions) -> Class:
 def _seed(options: ClassOptions, assignment: Assignment) -> int:
     """The seed of the class: the option, else the one that was drawn for the first run."""
     path = options.home / "class.json"
-    seed = secrets.randbelow(1 << 53)
+    seed = new_seed()
     if path.exists():
         try:
             told = json.loads(path.read_text("utf-8"))

@@ -9,6 +9,7 @@ a new test changes no other.
 """
 
 import random
+import secrets
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,11 @@ def _lists() -> list[list[str]]:
     """Words in the first paragraph of words.txt, first names in the second."""
     text = Path(__file__).with_name("words.txt").read_text("utf-8")
     return [paragraph.split() for paragraph in text.split("\n\n")]
+
+
+def new_seed() -> int:
+    """A seed that nobody can guess; 53 bits, so that every reader of JSON keeps it exactly."""
+    return secrets.randbelow(1 << 53)
 
 
 class Draw(random.Random):

@@ -11,12 +11,12 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from shared.steps import steps
 
 if TYPE_CHECKING:
-    from multiprocessing.context import ForkServerContext, SpawnContext
+    from collections.abc import Callable, Mapping
     from multiprocessing.process import BaseProcess
 
     from rich.console import Console
@@ -46,9 +46,8 @@ def run_all(folder: Path, console: Console, *, smoke: bool = False) -> list[Run]
             console.print(f"$ python -m {step.package} {shlex.join(args)}", style="dim")
             sys.stdout.flush()
             began = time.time()
-            settings = {"ROADMAP_REPORTS_DIR": str(folder)}
-            process = context().Process(target=run_module, args=([step.package, *args], settings, Path.cwd()))
-            process.start()
+            environment = {**os.environ, "ROADMAP_REPORTS_DIR": str(folder)}
+            process = start(run_module, [step.package, *args], environment, Path.cwd())
             exit_code = _wait(process)
             records = (folder / step.package).glob("*.json")
             new = [path for path in records if path.stat().st_mtime >= began]
@@ -59,23 +58,26 @@ def run_all(folder: Path, console: Console, *, smoke: bool = False) -> list[Run]
     return runs
 
 
-def context() -> ForkServerContext | SpawnContext:
-    """Starts processes; on Linux as forks of one that has already imported the large libraries."""
-    made = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
-    made.set_forkserver_preload(PRELOAD)
-    return made
+def start(function: Callable[..., None], *args: Any) -> BaseProcess:
+    """Call a function in a new process; on Linux, in a fork of one that has imported the large libraries."""
+    context = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
+    context.set_forkserver_preload(PRELOAD)
+    process = context.Process(target=function, args=args)
+    process.start()
+    return process
 
 
-def run_module(arguments: list[str], settings: dict[str, str], folder: Path) -> None:
-    """Run `python -m arguments` in this process, in a folder and with these environment variables."""
+def run_module(arguments: list[str], environment: Mapping[str, str], folder: Path) -> None:
+    """Run `python -m arguments` in this process, in a folder and with these environment variables only."""
     os.chdir(folder)
-    os.environ.update(settings)
+    os.environ.clear()  # a fork has those of the process that it is made from
+    os.environ.update(environment)
     sys.argv = arguments
     runpy.run_module(arguments[0], run_name="__main__", alter_sys=True)
 
 
 def _wait(process: BaseProcess) -> int:
-    """The exit code; Ctrl-C went to the command, too, which may end by itself."""
+    """Wait for a command, and return its exit code. It gets Ctrl-C as well, and may end in its own way."""
     try:
         process.join()
     except KeyboardInterrupt:

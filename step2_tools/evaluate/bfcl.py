@@ -79,7 +79,7 @@ def _name(name: str) -> str:
 
 
 def json_schema(parameters: dict[str, Any]) -> dict[str, Any]:
-    """Their description of parameters as JSON Schema: types get its names, at every depth.
+    """Their description of parameters as JSON Schema: its names for the types, at every depth.
 
     >>> json_schema({"type": "dict", "properties": {"x": {"type": "float"}}})
     {'type': 'object', 'properties': {'x': {'type': 'number'}}}

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from shared.cli import Json, Model, Smoke, emit, new_app, settings_from_flags
+from step3_rag.cli import tables
 from step3_rag.cli.flags import Data, Limit, Reader, Rerank, Split, refuse_flags
 
 app = new_app("Measurements.")
 
 
-def _report(command: str, facts: dict[str, Any], table: str, as_json: bool) -> None:
-    """Print the results of a measurement, with a function of tables.py."""
+def _report(command: str, facts: dict[str, Any], show: Callable[..., None], as_json: bool) -> None:
+    """Print the results of a measurement."""
     from shared import hardware
-    from step3_rag.cli import tables
 
     facts = {"command": f"step3_rag {command}", **facts, "machine": hardware.describe()}
-    emit(facts, getattr(tables, f"show_{table}"), as_json=as_json)
+    emit(facts, show, as_json=as_json)
 
 
 @app.command()
@@ -43,11 +44,15 @@ def evaluate(
     if answers:
         from step3_rag.evaluate import answers as measurement
 
-        _report("evaluate", measurement.run(settings, dataset, split, reader, limit), "answers", as_json)
+        _report(
+            "evaluate", measurement.run(settings, dataset, split, reader, limit), tables.show_answers, as_json
+        )
     else:
         from step3_rag.evaluate import retrieval
 
-        _report("evaluate", retrieval.run(settings, dataset, split, rerank, limit), "retrieval", as_json)
+        _report(
+            "evaluate", retrieval.run(settings, dataset, split, rerank, limit), tables.show_retrieval, as_json
+        )
 
 
 @app.command()
@@ -55,7 +60,7 @@ def citations(as_json: Json = False) -> None:
     """Measure how many wrong sentences the citation check finds, and how many right ones it rejects."""
     from step3_rag.evaluate import checks
 
-    _report("citations", checks.citations(), "checks", as_json)
+    _report("citations", checks.citations(), tables.show_checks, as_json)
 
 
 @app.command()
@@ -63,7 +68,7 @@ def injections(as_json: Json = False) -> None:
     """Measure how many documents with injected instructions raise a warning, and how many others do."""
     from step3_rag.evaluate import checks
 
-    _report("injections", checks.injections(), "checks", as_json)
+    _report("injections", checks.injections(), tables.show_checks, as_json)
 
 
 @app.command()
@@ -81,7 +86,7 @@ def calibrate(
 
     settings = settings_from_flags(smoke)
     facts = measurement.run(settings, datasets or ["sample"], weights, limit)
-    _report("calibrate", facts, "calibrate", as_json)
+    _report("calibrate", facts, tables.show_calibrate, as_json)
 
 
 @app.command()
@@ -102,7 +107,7 @@ def reflect(
 
     settings = settings_from_flags(smoke, model=model)
     names = options.parse_strategies(strategies)
-    _report("reflect", measurement.run(settings, dataset, split, names, limit), "reflect", as_json)
+    _report("reflect", measurement.run(settings, dataset, split, names, limit), tables.show_reflect, as_json)
 
 
 @app.command()
@@ -114,7 +119,7 @@ def route(
     """Measure how well the router finds the right collection, and its effect on the results."""
     from step3_rag.evaluate import routing as measurement
 
-    _report("route", measurement.run(settings_from_flags(smoke), split), "route", as_json)
+    _report("route", measurement.run(settings_from_flags(smoke), split), tables.show_route, as_json)
 
 
 @app.command()
@@ -132,4 +137,4 @@ def sweep(
     from step3_rag.evaluate import sweep as measurement
 
     settings = settings_from_flags(smoke)
-    _report("sweep", measurement.run(settings, dataset, split, sizes, limit), "sweep", as_json)
+    _report("sweep", measurement.run(settings, dataset, split, sizes, limit), tables.show_sweep, as_json)

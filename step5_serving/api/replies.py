@@ -57,7 +57,10 @@ def service_of(request: Request) -> Service:
 
 
 def caller_of(request: Request, scope: str, *, is_question: bool = False) -> Caller:
-    """Who calls; raises ApiError if the caller may not do this, or not so often (questions: service.py)."""
+    """Who calls; raises ApiError if the caller may not do this, or not so often.
+
+    The rate of questions is checked by the service instead, which writes a row of each one that it refuses.
+    """
     access, trace = service_of(request).access, Trace.from_header(request.headers.get("traceparent"))
     host = request.client.host if request.client else ""
     caller = Caller(access.key_of(request.headers, scope), host, trace)

@@ -24,6 +24,7 @@ from classroom.gradebook import statistics, table
 from classroom.gradebook.attempts import Attempt
 from classroom.gradebook.grade_class import ClassOptions, run
 from classroom.gradebook.table import Graded
+from classroom.grading import draw
 from shared.errors import UserError
 from tests.classroom.results import BROKEN, FULL, NOT_ATTEMPTED, PARTIAL, RRF, SMALL, ended, item, passed
 from tests.conftest import ROOT
@@ -155,7 +156,7 @@ leave(20) if sys.argv[5:] else out.write_text(json.dumps({**slow.to_dict(), "see
 
 def test_only_what_changed_or_failed_is_graded_again_with_the_first_seed(tmp_path, stand_in, monkeypatch):
     below = iter((1, 2))
-    monkeypatch.setattr(class_run.secrets, "randbelow", lambda end: end - next(below))
+    monkeypatch.setattr(draw.secrets, "randbelow", lambda end: end - next(below))
     folder = hand_in(tmp_path / "in", ada="leave(20)", bob="sys.exit(3)", cleo="leave(13)")
     first = run(options(tmp_path))
     assert stand_in() == ["ada", "bob", "cleo"]
