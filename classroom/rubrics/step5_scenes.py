@@ -58,10 +58,8 @@ class Callers:
     def __init__(self, submission: Submission, running: int, waiting: int, seconds: bool = False) -> None:
         # Of a test that ends early, some never come in.
         warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
-        self.submission, self.seconds = (
-            submission,
-            seconds,
-        )  # whether those are looked at that a refusal would name
+        self.submission = submission
+        self.seconds = seconds  # compare those that a refusal would name, too
         self.admission = submission.make("step5_serving.api.admission:Admission", running, waiting)
         self.calls: dict[str, Made] = {}
         self.waiting: list[str] = []  # for a future
