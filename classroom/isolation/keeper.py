@@ -41,7 +41,7 @@ class Keeper:
         self._awake, wake = os.pipe()
         os.set_blocking(wake, False)
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
-        self._told_to_end = self._orphaned = False
+        self._told_to_end = False
         signal.signal(signal.SIGTERM, self._end_soon)
         signal.signal(signal.SIGCHLD, lambda *_: None)  # wakes
         self._watch = watch.Watch(os.getpid(), spec["limits"], spec["scratch"])
@@ -72,7 +72,7 @@ class Keeper:
             raise
         finally:
             self._end()
-        if self._orphaned:
+        if select.select([self._spec["lifeline"]], [], [], 0)[0] and not self._told_to_end:
             with contextlib.suppress(OSError):
                 removing.remove(Path(self._spec["scratch"]).parent)
 
@@ -81,11 +81,10 @@ class Keeper:
             ready, _, _ = select.select([self._spec["lifeline"], self._awake], [], [], TICK)
             if self._awake in ready:
                 os.read(self._awake, 512)
-            self._orphaned = self._spec["lifeline"] in ready and not self._told_to_end
             if (ended := self._ended()) is not None:
                 self._say(f"ended {ended}")
                 break
-            if self._orphaned:
+            if self._spec["lifeline"] in ready:
                 break
             if broken := self._looked():
                 self._say(f"limit {broken}")
