@@ -5,6 +5,9 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null && echo $$p && break; done)
 NO_PYTHON := no Python 3.11 to 3.14 here (for 3.15 there are no wheels of the tested numpy, scipy and others)
 
+# Python compiles what it imports and keeps that; pip would compile every library, for more than a minute.
+unexport PYTHONDONTWRITEBYTECODE
+
 VENV := .venv
 BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 PY := $(BIN)/python
@@ -64,7 +67,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@echo "Installing into $(VENV) (once, a minute or more)"
 	@$(PYTHON) -m venv $(VENV)
 	@$(PY) -m pip install --quiet --upgrade pip
-	@$(PY) -m pip install --quiet -c constraints.txt -e ".[$(EXTRAS)]"
+	@$(PY) -m pip install --quiet --no-compile -c constraints.txt -e ".[$(EXTRAS)]"
 	@touch $@
 
 $(VENV)/.weights: $(VENV)/.installed
