@@ -36,7 +36,6 @@ from step4_finetune.data.files import digest, read_jsonl, read_text
 
 SAMPLE = Path(__file__).parents[1] / "sample" / "rows.jsonl"
 GUIDE = SAMPLE.with_name("guide.yaml")
-GENERAL = SAMPLE.with_name("general.jsonl")
 LABELLED = SAMPLE.with_name("labelled.jsonl")
 SPLITS = ("train", "dev", "test")
 SHARES = (0.8, 0.1, 0.1)  # of the splits, where rows name none

@@ -10,19 +10,40 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from step4_finetune.data.questions import GENERAL, Question
+from step4_finetune.data.files import read_jsonl
+from step4_finetune.data.rows import SAMPLE
 from step4_finetune.models.generate import replies
 from step4_finetune.tone import text
 from step4_finetune.tone.rules import Guide
 
+GENERAL = SAMPLE.with_name("general.jsonl")
 TEXT = GENERAL.with_name("general_text.txt")
 ANSWER_TOKENS = 64
+
+
+@dataclass(frozen=True)
+class Question:
+    """One general question; `answer` is empty where none can be checked."""
+
+    prompt: str
+    answer: str = ""
+
+
+def read_questions(split: str, path: Path = GENERAL) -> list[Question]:
+    """The general questions of a split; of a file of your own all that name none.
+
+    Raises:
+        UserError: the file can't be read, or a line of it is no question.
+    """
+    rows = [row for _, row in read_jsonl(path, ("prompt",)) if row.get("split", split) == split]
+    return [Question(row["prompt"], str(row.get("answer") or "")) for row in rows]
 
 
 def leaks(reply: str, guide: Guide) -> bool:

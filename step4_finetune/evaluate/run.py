@@ -26,7 +26,6 @@ from shared.models import load_causal_lm, load_tokenizer
 from shared.models.device import settings_for_batch
 from shared.progress import stage_bar
 from shared.stats import bootstrap, wilson
-from step4_finetune.data.questions import GENERAL, read_questions
 from step4_finetune.data.rows import SPLITS, Row
 from step4_finetune.evaluate import forgetting
 from step4_finetune.evaluate.systems import System, systems
@@ -67,7 +66,7 @@ def run(
     settings = settings_for_batch(settings)
     tokenizer = load_tokenizer(settings=settings)
     which = "test" if split == "test" else "dev"
-    questions = read_questions(which, general_file or GENERAL)[:limit]
+    questions = forgetting.read_questions(which, general_file or forgetting.GENERAL)[:limit]
     if not questions:
         raise UserError(f"{general_file} has no questions for {which}: leave its column split out")
     for adapter in adapters:

@@ -5,15 +5,14 @@
                system message makes the difference
     text       the beginning of an ordinary sentence, and the base's continuation
 
-Activated adapters do without it by default (`Recipe.replay`). The examples of the default model are in
-`sample/replay.jsonl`; those of another model are written once, in some minutes, and cached.
+Activated adapters do without it by default (`Recipe.replay`). `sample/replay.jsonl` has the prompts, with the
+completions of the default model; those of another model are written once, in some minutes, and cached.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import random
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -22,14 +21,11 @@ from transformers import PreTrainedTokenizerFast
 from shared.catalog import default
 from shared.config import Settings
 from step4_finetune.data.files import read_jsonl, write_rows
-from step4_finetune.data.questions import read_questions
-from step4_finetune.data.rows import GENERAL, SAMPLE, read_rows
+from step4_finetune.data.rows import SAMPLE
 from step4_finetune.models.chat import conversation_ids, prompt_ids
 
-FILE = GENERAL.with_name("replay.jsonl")
-OPENERS = GENERAL.with_name("openers.txt")
+FILE = SAMPLE.with_name("replay.jsonl")
 TOKENS = 96  # of a completion, at most
-MESSAGES, EVERY = 60, 4  # of the train rows
 
 
 @dataclass(frozen=True)
@@ -65,16 +61,11 @@ def replay(settings: Settings, n: int, *, own_rows: bool = False) -> list[Replay
 
 
 def prompts() -> list[tuple[str, str]]:
-    """Kinds and prompts, shuffled."""
-    rows = read_rows(SAMPLE, "train")
-    found = [("question", each.prompt) for each in read_questions("train")]
-    found += [("message", row.message) for row in rows[1::EVERY][:MESSAGES]]
-    found += [("text", line) for line in OPENERS.read_text(encoding="utf-8").splitlines() if line]
-    random.Random(0).shuffle(found)
-    return found
+    """Kinds and prompts, in the order of the file."""
+    return [(row["kind"], row["prompt"]) for _, row in read_jsonl(FILE)]
 
 
-def write(settings: Settings, path: Path = FILE) -> None:
+def write(settings: Settings, path: Path) -> None:
     """Have the base model complete every prompt, and save the completions."""
     import torch
 

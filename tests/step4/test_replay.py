@@ -1,8 +1,11 @@
 """Replay: three kinds of the base's own, how each is tokenised, written once for another model."""
 
+from collections import Counter
+
 import pytest
 
 from shared.models import load_tokenizer
+from step4_finetune.data.rows import SAMPLE, read_rows
 from step4_finetune.train import replay
 from step4_finetune.train.recipe import Recipe
 from tests.step4 import runs
@@ -54,10 +57,12 @@ def test_real_shipped_replay_is_tokenised_so():
         assert len(ids) <= Recipe().max_length
 
 
-def test_the_shipped_replay_has_every_prompt_in_order():
+def test_the_shipped_replay_has_three_kinds_and_no_message_of_dev_or_test():
     found = replay.replay(runs.settings(model=None), 10_000)
     assert [(each.kind, each.prompt) for each in found] == replay.prompts()
-    assert len({each.prompt for each in found}) == len(found) == 240
+    assert Counter(each.kind for each in found) == {"question": 120, "message": 60, "text": 60}
+    messages = {row.message for row in read_rows(SAMPLE, "train")}
+    assert messages >= {each.prompt for each in found if each.kind == "message"}
     assert all(each.completion.strip() for each in found)
     assert not any(each.finished for each in found if each.kind == "text")
 
