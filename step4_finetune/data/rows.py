@@ -23,6 +23,7 @@ prompt where there is no topic: 80 % train, 10 % dev, 10 % test.
 from __future__ import annotations
 
 import csv
+import difflib
 import hashlib
 import io
 import json
@@ -37,6 +38,7 @@ from step4_finetune.data.files import digest, read_jsonl, read_text
 SAMPLE = Path(__file__).parents[1] / "sample" / "rows.jsonl"
 GUIDE = SAMPLE.with_name("guide.yaml")
 LABELLED = SAMPLE.with_name("labelled.jsonl")
+OPTIONAL = ("notes", "breaks", "rejected", "topic", "split")
 SPLITS = ("train", "dev", "test")
 SHARES = (0.8, 0.1, 0.1)  # of the splits, where rows name none
 FACTS = "facts"  # in `breaks`, beside the guide's rules: the rejected reply is not faithful
@@ -131,8 +133,12 @@ def row_of(raw: Mapping[str, Any], where: str, number: int) -> Row:
     """A row from its raw columns; `where` is its place in errors, `number` its id where it has none.
 
     Raises:
-        UserError: columns are missing or have wrong values.
+        UserError: columns are missing or misspelt, or have wrong values.
     """
+    for name in OPTIONAL:
+        near = () if name in raw else difflib.get_close_matches(name, map(str, raw), 1, cutoff=0.85)
+        if near:
+            raise UserError(f"{where} has a column {near[0]}: did you mean {name}?")
     prompt = raw.get("prompt", raw.get("message"))
     chosen = raw.get("chosen", raw.get("completion"))
     if prompt in (None, "") or chosen is None:

@@ -38,13 +38,15 @@ def systems(
     """The baselines by name, then the tuned models; equal folder names get their parent's name, too.
 
     Raises:
-        UserError: a baseline is unknown, or there is nothing to compare.
+        UserError: a baseline is unknown or lacks its examples, or there is nothing to compare.
     """
     if unknown := [name for name in names if name not in BASELINES]:
         raise UserError(f"there is no baseline {unknown[0]}: use some of {', '.join(BASELINES)}")
     if not names and not adapters:
         raise UserError(f"nothing to evaluate: name baselines ({', '.join(BASELINES)}) or an --adapter")
     shots = examples(train)
+    if "few-shot" in names and not shots:
+        raise UserError("few-shot takes its examples from rows of the split train, and --data has none")
 
     def base(row: Row) -> list[Message]:
         return row.with_system(guide.system)

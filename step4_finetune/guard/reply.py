@@ -24,7 +24,7 @@ REPLY_WORDS = 120  # of the body; the sample's are 70 at most
 def wrong(reply: str, guide: Guide, notes: Sequence[str] = (), message: str = "") -> list[tuple[str, str]]:
     """The checks that a reply fails, and what they found; the worst first."""
     parts = guide.parts(reply)
-    untrue = fidelity.check(reply, notes, message, guide.company).findings() if notes else []
+    untrue = fidelity.check(reply, notes, message, guide.own).findings() if notes else []
     off_tone = rules.reasons(reply, guide)
     found = {
         "length": too_short_or_long(parts, guide),

@@ -65,6 +65,7 @@ DONE = re.compile(
     r"\b(?:has|have|was|were) (?:\w+ )?(?:been |now )?\w+(?:ed|en|nt|id|de|ne|ut)\b|\b(?:done|already)\b",
     re.IGNORECASE,
 )
+SPEAKER = re.compile(r"i(?:[’'](?:m|d|ve|ll))?")
 CLAUSE = re.compile(r"[,;:.!?]\s|\s(?:and|but|so|because|while)\s")
 # Words that assert nothing: function words, and those of a polite reply.
 POLITE = """please thank thanks sorry regret apologise apology glad happy pleased welcome kind kindly
@@ -98,9 +99,9 @@ class Fidelity:
         return [(kind, each) for kind in KINDS for each in getattr(self, kind)]
 
 
-def check(reply: str, notes: Sequence[str], message: str = "", company: str = "") -> Fidelity:
-    """Check a reply against notes, message and the company's name."""
-    given = "\n".join([*notes, message, company])
+def check(reply: str, notes: Sequence[str], message: str = "", own: str = "") -> Fidelity:
+    """Check a reply against notes, message and what is the company's own: its name, greetings, sign-offs."""
+    given = "\n".join([*notes, message, own])
     reply_facts = facts(reply)
     said, known = reply_facts | _words(reply), facts(given) | _words(given)  # names may begin a sentence
     stems_said, stems_known = stems(reply), stems(given)
@@ -110,7 +111,10 @@ def check(reply: str, notes: Sequence[str], message: str = "", company: str = ""
     for note in notes:
         if _share(_content(note), stems_said) < TOLD:
             missing.append(note)
-        elif (clauses and _is_turned(note, clauses)) or _is_misplaced(note, sentences):
+        elif _is_misplaced(note, sentences) or (
+            # "rule: held, not paid" has a denial in one clause only, so the note alone doesn't show it.
+            _is_turned(note, clauses) and any(_is_turned(each, clauses) for each in _clauses(note))
+        ):
             turned.append(note)
     missing += sorted(facts("\n".join(notes)) - said)
     added = sorted(reply_facts - known)
@@ -134,7 +138,11 @@ def facts(passage: str) -> set[str]:
         if low in NUMBER_WORDS:
             found.add(NUMBER_WORDS[low])
         elif (low in DAYS and (low != "may" or (word[0].isupper() and not starts))) or (
-            word[0].isupper() and not starts and low not in EMPTY and low not in DAYS and low != "i"
+            word[0].isupper()
+            and not starts
+            and low not in EMPTY
+            and low not in DAYS
+            and not SPEAKER.fullmatch(low)
         ):
             found.add(low)
         starts = False
@@ -171,10 +179,16 @@ def _share(part: set[str], whole: set[str]) -> float:
     return len(part & whole) / len(part) if part else 1.0
 
 
+def _clauses(note: str) -> list[str]:
+    """The clauses of a note, each with its key: `rule: held` and `rule: not paid`."""
+    key, colon, value = note.rpartition(": ")
+    return [f"{key}{colon}{each}" for each in CLAUSE.split(value)]
+
+
 def _is_turned(note: str, clauses: Sequence[str]) -> bool:
-    """Whether the clause about a note differs from it by a negation or by its tense."""
+    """Whether the clause about (a clause of) a note differs from it by a negation or by its tense."""
     words = _content(note)
-    best = max(clauses, key=lambda clause: _share(words, stems(clause)))
+    best = max(clauses, key=lambda clause: _share(words, stems(clause)), default="")
     if _share(words, stems(best)) < ABOUT:
         return False
     if bool(NOT.search(note)) != bool(NOT.search(best)):

@@ -137,6 +137,11 @@ class Guide:
         """The greetings without a {name}, which only the company uses."""
         return tuple(each for each in self.greetings if "{name}" not in each)
 
+    @property
+    def own(self) -> str:
+        """The text that every reply may have: the company's name, greetings and sign-offs."""
+        return "\n".join([self.company, *self.greetings, *self.sign_offs])
+
     def parts(self, reply: str) -> text.Parts:
         """The parts of a reply, by this guide's greetings and sign-offs."""
         tidy = text.tidy(reply)

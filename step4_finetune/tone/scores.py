@@ -70,7 +70,7 @@ def score(reply: str, guide: Guide, notes: Sequence[str] = (), message: str = ""
     """Score one reply."""
     parts = guide.parts(reply)
     kept = {rule.id: rule.allows(parts) for rule in guide.rules}
-    found = fidelity.check(reply, notes, message, guide.company) if notes else None
+    found = fidelity.check(reply, notes, message, guide.own) if notes else None
     return Score(kept, found, problems(parts, guide.sign_offs))
 
 

@@ -44,7 +44,7 @@ def faithful(guide: Guide) -> Reward:
 
 
 def _share(reply: str, notes: Sequence[str], message: str, guide: Guide) -> float:
-    found = fidelity.check(reply, notes, message, guide.company)
+    found = fidelity.check(reply, notes, message, guide.own)
     return max(0.0, 1 - len(found.findings()) / 4)
 
 

@@ -139,6 +139,10 @@ GOOD = '{"prompt": "a", "completion": "b", "split": "train"}\n'
     [
         ("{prompt: 1}", "rows.jsonl:2 is not JSON (Expecting property name enclosed in double quotes)"),
         ('["a"]', "rows.jsonl:2 is not a JSON object: one object a line"),
+        (
+            '{"prompt": "a", "chosen": "b", "note": "c"}',
+            "rows.jsonl:2 has a column note: did you mean notes?",
+        ),
         ('{"text": "a", "label": 1}', "rows.jsonl:2 has the columns text, label: it needs prompt and "),
         ('{"prompt": "", "completion": "b"}', "rows.jsonl:2 has the columns prompt, completion: it needs"),
         ('{"prompt": [], "completion": "b"}', "rows.jsonl:2: prompt must be a text or a list of messages"),

@@ -129,6 +129,10 @@ def test_without_notes_fidelity_is_unknown_and_shown_so(scripted, tmp_path):
         ({"split": "validation"}, "no rows in the split validation: use one of train, dev, test"),
         ({"baselines": ["bas"]}, "there is no baseline bas: use some of base, guide, few-shot"),
         ({"baselines": [], "adapters": []}, "nothing to evaluate"),
+        (
+            {"rows": [row for row in good() if row.split == "test"]},
+            "few-shot takes its examples from rows of",
+        ),
     ],
 )
 def test_wrong_splits_and_systems_are_refused(scripted, changes, says):

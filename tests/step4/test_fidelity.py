@@ -1,10 +1,13 @@
 """Fidelity: what a reply leaves out of its notes, adds to them and turns around; and the sample's rows."""
 
+from dataclasses import replace
+
 import pytest
 
 from step4_finetune.data.rows import FACTS, SAMPLE, read_rows
 from step4_finetune.tone import rules
 from step4_finetune.tone.fidelity import Fidelity, check, facts
+from step4_finetune.tone.scores import score
 from tests.step4.samples import GUIDE, reply
 
 
@@ -85,6 +88,35 @@ def test_the_greeting_may_use_a_name_of_the_notes():
 def test_denials_and_plans(note, wrong, right):
     assert found(wrong, note) == Fidelity(turned=(note,))
     assert found(right, note).faithful
+
+
+@pytest.mark.parametrize(
+    ("note", "right"),
+    [
+        ("rule: odd payments are held, not paid", "Odd payments are held, not paid."),
+        ("answer: no, cash has its own limit", "No, cash has its own limit."),
+        ("checked: one payment, refused", "There was one payment, and it was refused."),
+    ],
+)
+def test_a_denial_in_one_clause_of_a_note(note, right):
+    assert found(right, note).faithful
+
+
+def test_a_denial_that_is_left_out_of_a_clause():
+    note = "rule: odd payments are held, not paid"
+    assert found("Odd payments are held, paid.", note).turned == (note,)
+
+
+def test_the_guides_own_phrases_are_not_added():
+    desk = replace(GUIDE, company="Merrow Bank", sign_offs=("At your service,\nThe Card Desk",))
+    text = "Dear member,\n\nThe refund is approved.\n\nAt your service,\nThe Card Desk"
+    assert score(text, desk, [REFUND]).faithful
+    assert score(text, replace(desk, sign_offs=()), [REFUND]).fidelity.added == ("card", "desk")
+
+
+@pytest.mark.parametrize("short", ["I've", "I’ll", "I'm", "I'd"])
+def test_short_forms_of_i_are_no_names(short):
+    assert facts(f"It is late, so {short} glad.") == set()
 
 
 def test_a_denial_in_another_clause_does_not_count():

@@ -30,7 +30,7 @@ def run_checks(
     """
     if not rows:
         raise UserError("there are no rows to check")
-    company, system = (guide.company, guide.system) if guide else ("", "")
+    own, system = (guide.own, guide.system) if guide else ("", "")
     checks: dict[str, Callable[[], Finding]] = {
         "form": lambda: schema.schema(rows),
         "copies": lambda: duplicates.duplicates(rows),
@@ -39,7 +39,7 @@ def run_checks(
         "topics": lambda: duplicates.topics_apart(rows),
         "templates": lambda: style.templates(rows),
         "lengths": lambda: style.length_bias(rows),
-        "fidelity": lambda: labels.faithful(rows, company),
+        "fidelity": lambda: labels.faithful(rows, own),
         "splits": lambda: schema.splits(rows),
         "personal data": lambda: personal.personal_data(rows),
         "labels": lambda: unchecked("label noise", "no guide"),

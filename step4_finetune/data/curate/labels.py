@@ -64,9 +64,9 @@ def named_breaks(rows: Sequence[Row], broken: Broken) -> Finding:
     return of_cases("named breaks", cases, len(labelled), WARNING, "correct the column breaks")
 
 
-def faithful(rows: Sequence[Row], company: str = "") -> Finding:
+def faithful(rows: Sequence[Row], own: str = "") -> Finding:
     """Chosen replies that are not faithful to their notes (tone/fidelity.py), and rejected ones that are,
-    although `breaks` names FACTS. Where no company is given, it is taken from the chosen reply's sign-off.
+    although `breaks` names FACTS. `own` is Guide.own; without a guide, the chosen reply's sign-off is taken.
     """
     labelled = [at for at, row in enumerate(rows) if row.notes and row.chosen.strip()]
     if not labelled:
@@ -74,13 +74,13 @@ def faithful(rows: Sequence[Row], company: str = "") -> Finding:
     cases = []
     for at in labelled:
         row = rows[at]
-        signed = company or text.take_apart(row.chosen).sign_off
-        found = fidelity.check(row.chosen, row.notes, row.message, signed)
+        known = own or text.take_apart(row.chosen).sign_off
+        found = fidelity.check(row.chosen, row.notes, row.message, known)
         wrong = [f"{kind} {each!r}" for kind, each in found.findings()]
         if wrong:
             cases.append(Case(at, row.id, f"chosen: {'; '.join(wrong)}"))
         other = row.rejected if FACTS in (row.breaks or ()) else None
-        if other and fidelity.check(other, row.notes, row.message, signed).faithful:
+        if other and fidelity.check(other, row.notes, row.message, known).faithful:
             cases.append(Case(at, row.id, "rejected is faithful, as far as the program sees"))
     advice = "say in the reply all that the notes say, with their words, and nothing else"
     return of_cases("fidelity", cases, len(labelled), WARNING, advice)
