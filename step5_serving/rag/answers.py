@@ -4,8 +4,8 @@
     answered = await answerer.answer(Query(question="When does it renew?"), write=print)
 
 Step 3 blocks, so each question has a thread while it is answered. Text returns to the event loop piece by
-piece. When the task that waits is cancelled, the next piece raises in the thread, which closes the model's
-stream, and that stops the model.
+piece. When the task that waits is cancelled, the next byte from the model (text or a ping) raises in the
+thread, which closes the model's stream, and that stops the model.
 """
 
 from __future__ import annotations
@@ -13,20 +13,44 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import httpx2
 
 from shared.errors import UserError
 from step5_serving.config import Config
 from step5_serving.engines.choice import Engine
 from step5_serving.errors import ApiError, not_found, unavailable
-from step5_serving.rag.cancelling import ModelCalls, Stopped
 from step5_serving.rag.loading import Loader
 from step5_serving.rag.wording import model_error, retrieved
 from step5_serving.seam import Answered, Query, Retrieved, Tell, Write, nothing
 from step5_serving.telemetry.versions import Versions, to_ref
+
+if TYPE_CHECKING:
+    import anthropic
+
+
+class Stopped(Exception):
+    """Nobody waits for this answer any more."""
+
+
+class HeardStream(httpx2.SyncByteStream):
+    """The bytes of a reply; `heard` is called for each piece, and may raise."""
+
+    def __init__(self, inner: Any, heard: Callable[[], None]) -> None:
+        self._inner, self._heard = inner, heard
+
+    def __iter__(self) -> Iterator[bytes]:
+        for piece in self._inner:
+            self._heard()
+            yield piece
+
+    def close(self) -> None:
+        self._inner.close()
 
 
 class RagAnswerer:
@@ -36,8 +60,9 @@ class RagAnswerer:
         self.config, self.serving, self.versions = config, engine, versions
         self.model, self.engine = engine.model, engine.name
         self.threads = ThreadPoolExecutor(config.running, "answering")
-        self.calls = ModelCalls()
-        self.loader = Loader(config, engine, self.calls)
+        self._asking: set[threading.Event] = set()  # of the answers that have asked the model
+        self._heard_at = 0.0  # when it last sent something to one of them
+        self.loader = Loader(config, engine, self.silence)
         self.retriever, self.ready = self.loader.retriever, self.loader.ready
 
     @cached_property
@@ -75,6 +100,10 @@ class RagAnswerer:
         finally:
             stopped.set()
 
+    def silence(self) -> float:
+        """Seconds since the model sent anything to anyone; 0 if nobody waits for it."""
+        return time.monotonic() - self._heard_at if self._asking else 0.0
+
     # --- in a thread --------------------------------------------------------------------------------------
 
     def _ask(
@@ -93,15 +122,36 @@ class RagAnswerer:
 
             try:
                 question, plan = check_question(query.question), self._plan(retriever, query)
-                client = self.calls.watch(self.loader.client, stopped) if plan.needs_chat else None
+                client = self._watched(self.loader.client, stopped) if plan.needs_chat else None
                 outcome = ask(retriever, question, plan, client, self.model, write, on_found)
             except ChatError as error:
                 found = retrieved(error.reflection, error.sources)
                 raise model_error(error.cause, self.serving.settings, found) from None
             except UserError as error:  # the vector store is gone, or the index damaged
                 raise unavailable(str(error), 5) from None
+            finally:
+                self._asking.discard(stopped)
         found = retrieved(outcome.reflection, outcome.sources)
         return self._answered(outcome, plan, found)
+
+    def _watched(self, client: anthropic.Anthropic, stopped: threading.Event) -> anthropic.Anthropic:
+        """The client, with calls that end at the next byte once `stopped` is set."""
+
+        def heard() -> None:
+            self._heard_at = time.monotonic()
+            if stopped.is_set():
+                raise Stopped
+
+        def call(request: Any, call_next: Any) -> Any:
+            if not self._asking:
+                self._heard_at = time.monotonic()
+            self._asking.add(stopped)
+            response = call_next(request)
+            self._heard_at = time.monotonic()
+            response.http_response.stream = HeardStream(response.http_response.stream, heard)
+            return response
+
+        return client.with_middleware(call)
 
     def _answered(self, outcome: Any, plan: Any, found: Retrieved) -> Answered:
         """The outcome of step 3; raises ApiError if the model broke off its answer."""

@@ -1,6 +1,6 @@
 """Loads the index and the model when they are first needed, and again if that failed.
 
-loader = Loader(config, engine, calls)
+loader = Loader(config, engine, silence)
 retriever = await loader.retriever()      # a SharedRetriever
 """
 
@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections.abc import Callable
 from typing import Any
 
 from shared.errors import UserError
 from step5_serving.config import Config
 from step5_serving.engines.choice import Engine
 from step5_serving.errors import ApiError, unavailable
-from step5_serving.rag.cancelling import ModelCalls
 
 SILENT_S = 60.0  # without a byte from the model, while calls wait for it: it is stuck
 RETRY_S = 2.0  # seconds between attempts to load, and between two checks of the servers behind this one
@@ -34,8 +34,8 @@ def check_index(config: Config) -> None:
 class Loader:
     """Loads what answers need, once."""
 
-    def __init__(self, config: Config, engine: Engine, calls: ModelCalls) -> None:
-        self.config, self.engine, self._calls = config, engine, calls
+    def __init__(self, config: Config, engine: Engine, silence: Callable[[], float]) -> None:
+        self.config, self.engine, self._silence = config, engine, silence
         self.client: Any = None  # of the engine, once it is loaded
         self._loading: asyncio.Future[Any] | None = None
         self._tried_at = self._checked_at = 0.0
@@ -77,7 +77,7 @@ class Loader:
             retriever = await self.retriever()
         except ApiError as refusal:
             return refusal.message
-        if (silence := self._calls.silence()) > SILENT_S:
+        if (silence := self._silence()) > SILENT_S:
             return f"the engine {self.engine.name} has sent nothing for {silence:.0f} s, though calls wait"
         if time.monotonic() - self._checked_at > RETRY_S:
             self._checked_at = time.monotonic()

@@ -219,11 +219,15 @@ async def test_not_ready_while_the_model_makes_no_progress(rag, engine, monkeypa
     made = rag(engine.client)
     assert await made.answerer.ready() is None
     asking = asyncio.ensure_future(made.answerer.answer(asked()))
-    await eventually(lambda: made.answerer.calls.silence() > 0.25)
+    await eventually(lambda: made.answerer.silence() > 0.25)
     assert "has sent nothing for" in await made.answerer.ready()
+    another = asyncio.ensure_future(made.answerer.answer(asked()))
+    await eventually(lambda: len(made.answerer._asking) == 2)
+    assert made.answerer.silence() > 0.25  # a new question is no sign of life
     asking.cancel()
+    another.cancel()
     engine.released.set()
-    await eventually(lambda: made.answerer.calls.silence() == 0.0)
+    await eventually(lambda: made.answerer.silence() == 0.0)
     assert await made.answerer.ready() is None
 
 
