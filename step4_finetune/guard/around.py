@@ -1,12 +1,12 @@
-"""The guard around a model: checks before and after it, and ready-made replies.
+"""The guard around a model: checks before and after it, and a ready-made reply.
 
     >>> got = guarded(generate, "My mail is j.marsh@example.com. Where is my parcel?", guide)
     >>> got.reply, got.findings
     ('Dear member, ...', (Finding('pii', 'input', 'e-mail address: j.m…', 'redact'),))
 
 `generate` is any function from chat messages to a reply: a local model, a client of a server, a chain with
-retrieval. It never sees a blocked message, nor personal data in any other. The ready-made replies keep the
-guide, too; where ours would break its rules, the guide has its own under `fallbacks`.
+retrieval. It never sees a blocked message, nor personal data in any other. The ready-made reply keeps the
+guide, too; where ours would break its rules, the guide has its own under `fallback`.
 """
 
 from __future__ import annotations
@@ -27,14 +27,10 @@ LONG_WORD = 10  # characters; a longer average is no prose
 ATTEMPTS = 3  # replies of the model before the fallback goes out
 INPUT, OUTPUT = "input", "output"
 Generate = Callable[[list[Message]], str]
-BODIES = {  # of the ready-made replies, by the reason for them
-    "injection": "We have received your message, but we cannot do what it asks of us. "
-    "Please write to us again if you have a question about our services.",
-    "length": "We could not read your message, because it was empty or too long. "
-    "Please send it to us again in a few sentences.",
-    "reply": "We have received your message, and a colleague will read and answer it. "
-    "Please keep this reply until then.",
-}
+FALLBACK = (
+    "We have received your message, and a colleague will read and answer it. "
+    "Please keep this reply until then."
+)
 
 
 @dataclass(frozen=True)
@@ -69,13 +65,13 @@ def guarded(generate: Generate, message: str, guide: Guide, notes: Sequence[str]
     """Answer a message with a model, between checks; the reply must say the `notes`, and nothing else.
 
     Raises:
-        UserError: a fallback breaks the guide (checked before the model is asked), or Presidio is needed and
-            not installed. Errors of `generate` pass through.
+        UserError: the fallback breaks the guide (checked before the model is asked), or Presidio is needed
+            and not installed. Errors of `generate` pass through.
     """
-    ready_made = fallbacks(guide)
+    ready_made = fallback(guide)
     cleaned, findings = check_input(message, allowed=guide.as_prompt())
-    if reason := blocked(findings):
-        return Guarded(ready_made[reason], tuple(findings), 0, True)
+    if any(each.action == "block" for each in findings):
+        return Guarded(ready_made, tuple(findings), 0, True)
     earlier: set[str] = set()
     reminder: tuple[str, ...] = ()
     for attempt in range(1, ATTEMPTS + 1):
@@ -92,28 +88,22 @@ def guarded(generate: Generate, message: str, guide: Guide, notes: Sequence[str]
             break
         earlier.add(reply)
         reminder = rules.broken(reply, guide)
-    return Guarded(ready_made["reply"], tuple(findings), attempt, True)
+    return Guarded(ready_made, tuple(findings), attempt, True)
 
 
-def fallbacks(guide: Guide) -> dict[str, str]:
-    """The ready-made reply for each reason, the guide's own or ours: `injection` and `length` for messages,
-    `reply` where none of the model's may go out.
+def fallback(guide: Guide) -> str:
+    """The ready-made reply: the guide's own, or else ours in its greeting and sign-off.
 
     Raises:
-        UserError: one breaks the guide, or the guide names another reason.
+        UserError: it breaks the guide.
     """
-    if unknown := sorted(set(guide.fallbacks) - set(BODIES)):
-        raise UserError(f"fallback for {unknown[0]!r}: use {', '.join(BODIES)}")
-    greeting, sign_off = guide.fixed_greetings[:1], guide.sign_offs[:1]
-    found = {reason: "\n\n".join([*greeting, body, *sign_off]) for reason, body in BODIES.items()}
-    found |= guide.fallbacks
-    for reason, reply in found.items():
-        if broken := rules.broken(reply, guide):
-            raise UserError(
-                f"the fallback for {reason} breaks {guide.company}'s rules {', '.join(broken)}: write your "
-                f"own in the guide, under fallbacks: {', '.join(BODIES)}"
-            )
-    return found
+    reply = guide.fallback or "\n\n".join([*guide.fixed_greetings[:1], FALLBACK, *guide.sign_offs[:1]])
+    if broken := rules.broken(reply, guide):
+        raise UserError(
+            f"the ready-made reply breaks {guide.company}'s rules {', '.join(broken)}: "
+            "write your own in the guide, under fallback"
+        )
+    return reply
 
 
 def check_input(message: str, allowed: str = "") -> tuple[str, list[Finding]]:
@@ -129,11 +119,6 @@ def check_input(message: str, allowed: str = "") -> tuple[str, list[Finding]]:
     if order := injection.find(message):
         findings.append(Finding("injection", INPUT, order, "block"))
     return message, findings
-
-
-def blocked(findings: Sequence[Finding]) -> str | None:
-    """The check that blocks the message, if any."""
-    return next((each.check for each in findings if each.action == "block"), None)
 
 
 def _prompt(guide: Guide, message: str, reminder: Collection[str]) -> list[Message]:

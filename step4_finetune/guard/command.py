@@ -18,7 +18,7 @@ from typing import Any
 from shared import hardware
 from step4_finetune.data.rows import Row, with_notes
 from step4_finetune.guard import measure
-from step4_finetune.guard.around import Generate, blocked, check_input, fallbacks, guarded
+from step4_finetune.guard.around import Generate, check_input, fallback, guarded
 from step4_finetune.tone.rules import Guide
 
 
@@ -33,7 +33,7 @@ def run(
     """Measure the checks; with a text, check it, and with `generate` answer it, too.
 
     Raises:
-        UserError: Presidio is not installed, or no fallback keeps the guide.
+        UserError: Presidio is not installed, or the fallback breaks the guide.
     """
     if text is None:
         rates = measure.measure(guide, rows)
@@ -46,12 +46,12 @@ def run(
         headline = f"{len(facts['findings'])} findings, {facts['attempts']} attempts"
     else:
         cleaned, findings = check_input(text, allowed=guide.as_prompt())
-        reason = blocked(findings)
+        reason = next((each.check for each in findings if each.action == "block"), None)
         headline = f"blocked: {reason}" if reason else f"passes, {len(findings)} findings"
         facts = {
             "findings": [asdict(each) for each in findings],
             "for_the_model": None if reason else with_notes(cleaned, notes),
-            "reply": fallbacks(guide)[reason] if reason else None,
+            "reply": fallback(guide) if reason else None,
             "fallback": bool(reason),
         }
     machine = hardware.describe()

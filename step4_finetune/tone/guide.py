@@ -34,8 +34,7 @@ beginning and the end of the place that is searched: `require: '\?\Z'` means tha
 first or last (sentence of the body). By default count, sentences, words and paragraphs search the body, the
 other checks the reply. `except: [TEXT, ...]` is removed from the place first.
 
-`fallbacks` may hold ready-made replies for the guardrails by reason (injection, length, reply), in case the
-built-in ones break the rules.
+`fallback` beside the rules may hold the guard's ready-made reply, in case the built-in one breaks them.
 """
 
 from __future__ import annotations
@@ -91,7 +90,7 @@ def guide_of(data: Any, source: str) -> Guide:
     """
     if not isinstance(data, dict):
         raise UserError(f"{source}: a guide has company, system and rules")
-    _known(data, ("company", "system", "rules", "fallbacks"), source)
+    _known(data, ("company", "system", "rules", "fallback"), source)
     company = _text(data.get("company"), f"{source}: company", "the company's name")
     system = data.get("system", f"You answer messages to {company}.")
     system = _text(system, f"{source}: system", "a short system message")
@@ -106,10 +105,8 @@ def guide_of(data: Any, source: str) -> Guide:
         [sorted(check.values, key=len, reverse=True) for check in checks if check.kind == kind]
         for kind in TEXTS
     )
-    if not isinstance(own := data.get("fallbacks") or {}, dict):
-        raise UserError(f"{source}: fallbacks are replies by reason, such as reply: TEXT")
-    fallbacks = {str(why): _text(own[why], f"{source}: fallbacks: {why}", "a reply") for why in own}
-    return Guide(company, system, tuple(rules), (*chain(*greetings),), (*chain(*sign_offs),), fallbacks)
+    fallback = _text(data["fallback"], f"{source}: fallback", "a reply") if "fallback" in data else ""
+    return Guide(company, system, tuple(rules), (*chain(*greetings),), (*chain(*sign_offs),), fallback)
 
 
 def _rule(row: Any, at: str, source: str) -> Rule:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 from step4_finetune.tone import text
@@ -130,7 +130,7 @@ class Guide:
     rules: tuple[Rule, ...]
     greetings: tuple[str, ...] = ()
     sign_offs: tuple[str, ...] = ()
-    fallbacks: dict[str, str] = field(default_factory=dict)  # the guardrails' replies by reason
+    fallback: str = ""  # the guard's ready-made reply; empty for its own
 
     @property
     def fixed_greetings(self) -> tuple[str, ...]:

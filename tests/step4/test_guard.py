@@ -14,7 +14,7 @@ from step4_finetune.data.curate.personal import recognizers, redact
 from step4_finetune.data.rows import GUIDE as GUIDE_FILE
 from step4_finetune.data.rows import SAMPLE, read_rows, with_notes
 from step4_finetune.guard import around, command, injection, measure
-from step4_finetune.guard.around import BODIES, Finding, fallbacks, guarded
+from step4_finetune.guard.around import Finding, fallback, guarded
 from step4_finetune.guard.reply import leaked, wrong
 from step4_finetune.tone.guide import guide_of
 from step4_finetune.tone.rules import broken
@@ -26,7 +26,7 @@ GOOD = reply(
     "Please reply with the number on its base."
 )
 CHATTY = GOOD.replace("We will", "We'll")
-FALLBACKS = fallbacks(GUIDE)
+FALLBACK = fallback(GUIDE)
 
 
 class Model:
@@ -161,18 +161,16 @@ def other(*rules):
 
 
 @needs_presidio
-def test_a_guide_brings_its_own_fallbacks_which_keep_it():
+def test_a_guide_brings_its_own_fallback_which_keeps_it():
     strange = other({"id": "verse", "require": "thee and thou"})
     model = Model(GOOD)
     with pytest.raises(
-        UserError, match="breaks Acme's rules verse: write your own in the guide, under fallb"
+        UserError, match="breaks Acme's rules verse: write your own in the guide, under fallback"
     ):
         guarded(model, "hello", strange)
     assert not model.asked
-    own = dict.fromkeys(BODIES, "With thee and thou we shall speak.")
-    assert guarded(model, "", replace(strange, fallbacks=own)).reply == own["length"]
-    with pytest.raises(UserError, match="fallback for 'tone': use injection, "):
-        guarded(model, "hello", replace(strange, fallbacks={"tone": "No."}))
+    own = "With thee and thou we shall speak."
+    assert guarded(model, "", replace(strange, fallback=own)).reply == own
 
 
 # --- around a model ---------------------------------------------------------------------------------------
@@ -201,7 +199,7 @@ def test_a_blocked_message_never_reaches_the_model(message, check):
     model = Model(GOOD)
     got = guarded(model, message, GUIDE)
     assert [(each.check, each.side, each.action) for each in got.findings] == [(check, "input", "block")]
-    assert got.reply == FALLBACKS[check]
+    assert got.reply == FALLBACK
     assert (got.fallback, got.attempts, model.asked) == (True, 0, [])
 
 
@@ -244,7 +242,7 @@ def test_after_the_last_attempt_the_fallback_goes_out(said, attempts):
     model = Model(*said)
     got = guarded(model, "My kettle leaks.", GUIDE)
     assert (got.attempts, len(model.asked), got.fallback) == (attempts, attempts, True)
-    assert got.reply == FALLBACKS["reply"]
+    assert got.reply == FALLBACK
     assert broken(got.reply, GUIDE) == ()
     assert {each.action for each in got.findings if each.attempt == attempts} == {"fallback"}
 

@@ -144,8 +144,8 @@ WRONG = [
         guide(rule(emoji="forbid"), rule(capitals="forbid")),
         "two rules have the id a: give one of them another",
     ),
-    (guide(rule(emoji="forbid"), fallbacks=["No."]), "fallbacks are replies by reason"),
-    (guide(rule(emoji="forbid"), fallbacks={"reply": None}), "fallbacks: reply is missing: use a reply"),
+    (guide(rule(emoji="forbid"), fallback=["No."]), "fallback = ['No.'] is not allowed: use a reply"),
+    (guide(rule(emoji="forbid"), fallbacks={}), "unknown key 'fallbacks': did you mean fallback?"),  # once
 ]
 
 
@@ -163,6 +163,6 @@ def test_a_missing_guide(tmp_path):
         read_guide(tmp_path / "nowhere.yaml")
 
 
-def test_a_guide_may_have_its_own_ready_made_replies():
-    own = dict.fromkeys(("injection", "reply"), "It is noted.\n\nFair winds")
-    assert guide_of(guide(rule(ends_with="Fair winds"), fallbacks=own), "mine").fallbacks == own
+def test_a_guide_may_have_its_own_ready_made_reply():
+    own = "It is noted.\n\nFair winds"
+    assert guide_of(guide(rule(ends_with="Fair winds"), fallback=own), "mine").fallback == own
