@@ -40,6 +40,7 @@ GUIDE = SAMPLE.with_name("guide.yaml")
 LABELLED = SAMPLE.with_name("labelled.jsonl")
 OPTIONAL = ("notes", "breaks", "rejected", "topic", "split")
 SPLITS = ("train", "dev", "test")
+ROLES = ("system", "user", "assistant", "tool")
 SHARES = (0.8, 0.1, 0.1)  # of the splits, where rows name none
 FACTS = "facts"  # in `breaks`, beside the guide's rules: the rejected reply is not faithful
 
@@ -169,11 +170,14 @@ def _messages(prompt: Any, where: str) -> tuple[Message, ...]:
     if isinstance(prompt, str):
         return ({"role": "user", "content": prompt},)
     fits = isinstance(prompt, list) and all(
-        isinstance(each, dict) and isinstance(each.get("role"), str) and isinstance(each.get("content"), str)
+        isinstance(each, dict) and each.get("role") in ROLES and isinstance(each.get("content"), str)
         for each in prompt
     )
     if not fits or not prompt or prompt[-1]["role"] != "user":
-        raise UserError(f"{where}: prompt must be a text or a list of messages that ends with a user's")
+        roles = ", ".join(ROLES)
+        raise UserError(
+            f"{where}: prompt must be a text or a list of messages (of {roles}) that ends with a user's"
+        )
     return tuple({"role": each["role"], "content": each["content"]} for each in prompt)
 
 

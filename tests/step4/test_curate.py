@@ -27,7 +27,7 @@ def test_good_rows_have_nothing_wrong(tokenizer):
     assert [(each.check, each.severity) for each in findings if each.severity != OK] == [
         ("named breaks", UNCHECKED),  # the rows have no such column
     ]
-    assert len({each.check for each in findings}) == len(findings) == 13
+    assert len({each.check for each in findings}) == len(findings) == 12
 
 
 @pytest.mark.parametrize(
@@ -38,10 +38,6 @@ def test_good_rows_have_nothing_wrong(tokenizer):
         ({"rejected": ROWS[3].chosen + "\n"}, "chosen and rejected are the same: Dear member, A gauge"),
         ({"message": "caf\ufffd"}, "the message has letters that were lost"),
         ({"id": "kettle-1"}, "row 1 has the same id"),
-        (
-            {"prompt": ({"role": "bot", "content": "Hi"}, *ROWS[3].prompt)},
-            "role 'bot': use system, user, assistant",
-        ),
     ],
 )
 def test_the_schema_names_the_row(changes, said):
@@ -100,18 +96,6 @@ FOUND = {
             ("parcel-10", "rejected is faithful, as far as the program sees"),
         ],
     ),
-    "splits": (
-        schema.splits,
-        [spoilt(row, split="train") for row in ROWS],
-        WARNING,
-        [("all", "no rows in dev"), ("all", "no rows in test")],
-    ),
-    "no train": (
-        schema.splits,
-        [spoilt(row, split="test") for row in ROWS],
-        ERROR,
-        [("all", "no rows in train"), ("all", "no rows in dev")],
-    ),
 }
 
 
@@ -133,13 +117,11 @@ def test_length_bias_is_the_geometric_mean_of_ratios():
     rows = [pair(20 + n, 10) for n in range(9)]
     found = style.length_bias(rows)
     assert found.number == pytest.approx(2.386, abs=0.001)
-    assert found.severity == ERROR
+    assert found.severity == WARNING
     low, high = map(float, re.search(r"95% (.*)-(.*)\)", found.unit).groups())
     assert 2.1 < low < 2.386 < high < 2.7
     assert found.cases[0].example == "chosen has 2.80 times the words"
-    assert style.length_bias([pair(10, 20 + n) for n in range(9)]).severity == ERROR
-    by_chance = [pair(30, 10), pair(10, 10), pair(10, 10), pair(13, 10)]
-    assert style.length_bias(by_chance).severity == WARNING
+    assert style.length_bias([pair(10, 20 + n) for n in range(9)]).severity == WARNING
 
 
 def test_templates_are_found_despite_other_topics_and_numbers():

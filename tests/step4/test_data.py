@@ -147,6 +147,10 @@ GOOD = '{"prompt": "a", "completion": "b", "split": "train"}\n'
         ('{"prompt": "", "completion": "b"}', "rows.jsonl:2 has the columns prompt, completion: it needs"),
         ('{"prompt": [], "completion": "b"}', "rows.jsonl:2: prompt must be a text or a list of messages"),
         ('{"prompt": [{"role": "assistant", "content": "x"}], "completion": "b"}', "ends with a user's"),
+        (
+            '{"prompt": [{"role": "bot", "content": ""}, {"role": "user", "content": "?"}], "chosen": "b"}',
+            "a list of messages (of system, user, assistant, tool) that ends with a user's",
+        ),
         ('{"prompt": "[{]", "completion": "b"}', "rows.jsonl:2: '[{]' is not a JSON list"),
         ('{"prompt": "a", "completion": 5}', "rows.jsonl:2: a reply must be a text or a list of one message"),
         ('{"prompt": "a", "completion": "b", "notes": 5}', ":2: notes and breaks must be lists of texts"),

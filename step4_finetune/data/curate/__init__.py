@@ -2,7 +2,7 @@
 
     >>> rows = read_rows(SAMPLE)
     >>> report(rows, run_checks(rows))["headline"]
-    'no errors, 2 warnings in 886 rows'
+    '0 errors, 2 warnings in 886 rows'
 
 schema: form and length. duplicates: copies and leakage. labels: guide and notes. style: length and templates.
 personal: personal data.

@@ -7,12 +7,13 @@ reply answers its message is for a reader to say.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from functools import cache
+from collections.abc import Sequence
+from functools import cache, partial
 from typing import Any
 
 from shared.errors import UserError
 from shared.progress import stage_bar
+from shared.words import count
 from step4_finetune.data.curate import duplicates, labels, personal, schema, style
 from step4_finetune.data.curate.finding import ERROR, WARNING, Finding, unchecked
 from step4_finetune.data.rows import SPLITS, Row, fingerprint
@@ -30,30 +31,21 @@ def run_checks(
     """
     if not rows:
         raise UserError("there are no rows to check")
-    own, system = (guide.own, guide.system) if guide else ("", "")
-    checks: dict[str, Callable[[], Finding]] = {
-        "form": lambda: schema.schema(rows),
-        "copies": lambda: duplicates.duplicates(rows),
-        "near copies": lambda: duplicates.near_duplicates(rows),
-        "leaks": lambda: duplicates.leakage(rows),
-        "topics": lambda: duplicates.topics_apart(rows),
-        "templates": lambda: style.templates(rows),
-        "lengths": lambda: style.length_bias(rows),
-        "fidelity": lambda: labels.faithful(rows, own),
-        "splits": lambda: schema.splits(rows),
-        "personal data": lambda: personal.personal_data(rows),
-        "labels": lambda: unchecked("label noise", "no guide"),
-    }
+    of_rows = [schema.schema, duplicates.duplicates, duplicates.near_duplicates, duplicates.leakage]
+    of_rows += [duplicates.topics_apart, style.templates, style.length_bias, personal.personal_data]
+    checks = [partial(check, rows) for check in of_rows]
+    checks.append(partial(labels.faithful, rows, guide.own if guide else ""))
     if guide:
         broken = cache(lambda reply: rules.reasons(reply, guide))
-        checks["labels"] = lambda: labels.label_noise(rows, broken)
-        checks["named breaks"] = lambda: labels.named_breaks(rows, broken)
+        checks += [partial(check, rows, broken) for check in (labels.label_noise, labels.named_breaks)]
+    else:
+        checks.append(partial(unchecked, "label noise", "no guide"))
     if tokenizer is not None:
-        checks["tokens"] = lambda: schema.too_long(rows, tokenizer, system, limit)
+        checks.append(partial(schema.too_long, rows, tokenizer, guide.system if guide else "", limit))
     findings = []
     with stage_bar(f"checking {len(rows)} rows", len(checks)) as stage:
-        for name, check in checks.items():
-            stage(name)
+        for check in checks:
+            stage(check.func.__name__.replace("_", " "))
             findings.append(check())
     return findings
 
@@ -63,9 +55,7 @@ def report(
 ) -> dict[str, Any]:
     """The findings as facts."""
     splits, levels = Counter(row.split for row in rows), Counter(each.severity for each in findings)
-    errors, warnings = (
-        f"{levels[level] or 'no'} {level}{'' if levels[level] == 1 else 's'}" for level in (ERROR, WARNING)
-    )
+    errors, warnings = (count(levels[level], level) for level in (ERROR, WARNING))
     return {
         "command": "step4_finetune data-check",
         "headline": f"{errors}, {warnings} in {len(rows)} rows",

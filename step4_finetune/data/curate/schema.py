@@ -1,4 +1,4 @@
-"""Whether rows are complete and short enough, and whether every split has some.
+"""Whether rows are complete and short enough.
 
 Trainers cut long rows at the end: the sign-off goes first, and the model learns to leave it out.
 """
@@ -9,17 +9,16 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from shared.errors import reason
-from step4_finetune.data.curate.finding import ERROR, OK, WARNING, Case, Finding, of_cases, replies, short
-from step4_finetune.data.rows import SPLITS, Row
+from step4_finetune.data.curate.finding import ERROR, Case, Finding, of_cases, replies, short
+from step4_finetune.data.rows import Row
 from step4_finetune.tone.text import tidy
 
 LIMIT = 512  # tokens of a conversation
-ROLES = ("system", "user", "assistant", "tool")
 BROKEN_TEXT = "\ufffd"  # stands where bytes were no UTF-8
 
 
 def schema(rows: Sequence[Row]) -> Finding:
-    """Rows with empty or broken texts, equal replies, unknown roles or a repeated id."""
+    """Rows with empty or broken texts, equal replies or a repeated id."""
     ids: dict[str, int] = {}
     cases = []
     for at, row in enumerate(rows):
@@ -38,18 +37,6 @@ def _wrong(row: Row) -> Iterator[str]:
             yield f"{name} has letters that were lost ({BROKEN_TEXT}): read it in its own encoding"
     if row.rejected is not None and tidy(row.chosen) == tidy(row.rejected):
         yield f"chosen and rejected are the same: {short(row.chosen, 60)}"
-    for each in row.prompt:
-        if each["role"] not in ROLES:
-            yield f"role {each['role']!r}: use {', '.join(ROLES[:3])}"
-
-
-def splits(rows: Sequence[Row]) -> Finding:
-    """Splits without rows: without train nothing is learnt, without the others nothing is measured."""
-    missing = [split for split in SPLITS if split not in {row.split for row in rows}]
-    severity = ERROR if "train" in missing else WARNING if missing else OK
-    cases = tuple(Case(0, "all", f"no rows in {split}") for split in missing)
-    advice = "give every split rows: train, dev, test" if missing else ""
-    return Finding("splits", len(missing), len(SPLITS), "splits without rows", severity, advice, cases)
 
 
 def too_long(rows: Sequence[Row], tokenizer: Any, system: str = "", limit: int = LIMIT) -> Finding:

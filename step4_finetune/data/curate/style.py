@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from shared.stats import bootstrap
 from step4_finetune.data.curate.duplicates import boilerplate
-from step4_finetune.data.curate.finding import ERROR, OK, WARNING, Case, Finding, of_cases, short, unchecked
+from step4_finetune.data.curate.finding import WARNING, Case, Finding, of_cases, short, unchecked
 from step4_finetune.data.rows import Row
 from step4_finetune.tone import text
 
@@ -25,8 +25,7 @@ GAP = "#"
 def length_bias(rows: Sequence[Row]) -> Finding:
     """The mean ratio of the lengths (in words) of chosen and rejected, with its 95 % interval over pairs.
 
-    It is the geometric mean, so that twice and half cancel out. An error if the whole interval is outside of
-    FAIR, a warning if only the mean is.
+    It is the geometric mean, so that twice and half cancel out.
     """
     ratios = {
         at: len(row.chosen.split()) / len(row.rejected.split())
@@ -37,18 +36,17 @@ def length_bias(rows: Sequence[Row]) -> Finding:
         return unchecked("length bias", "no pairs")
     logs = [math.log(each) for each in ratios.values()]
     mean = math.exp(sum(logs) / len(logs))
-    unit, severity = "times rejected", OK if FAIR[0] <= mean <= FAIR[1] else WARNING
+    unit = "times rejected"
     if interval := bootstrap(logs):
         low, high = map(math.exp, interval)
         unit += f" (95% {low:.2f}-{high:.2f})"
-        severity = ERROR if high < FAIR[0] or low > FAIR[1] else severity
-    if severity == OK:
+    if FAIR[0] <= mean <= FAIR[1]:
         return Finding("length bias", round(mean, 3), None, unit)
     extreme = sorted(ratios, key=lambda at: abs(math.log(ratios[at])), reverse=True)[:5]
     cases = tuple(Case(at, rows[at].id, f"chosen has {ratios[at]:.2f} times the words") for at in extreme)
     side = "shorten chosen replies" if mean > 1 else "shorten rejected replies"
     advice = f"{side} or lengthen the others: DPO would learn the length"
-    return Finding("length bias", round(mean, 3), None, unit, severity, advice, cases)
+    return Finding("length bias", round(mean, 3), None, unit, WARNING, advice, cases)
 
 
 def templates(rows: Sequence[Row]) -> Finding:
