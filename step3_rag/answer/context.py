@@ -114,7 +114,7 @@ def neutralize(text: str) -> str:
     return TURNS.sub("⁅", MARKS.sub("‹", text))
 
 
-HEADING = re.compile(r"^#+[ \t]+(.+?)[ \t#]*$", re.MULTILINE)
+HEADING = re.compile(r"^ {0,3}#+[ \t]+(.+?)[ \t#]*$", re.MULTILINE)
 
 
 def excerpt(source: Source, sentence: str) -> tuple[str, str]:

@@ -23,7 +23,7 @@ from shared import prompts
 from step3_rag import PROMPTS
 from step3_rag.answer.answer_type import missing
 from step3_rag.answer.claims import conflicts
-from step3_rag.answer.context import Source, as_text, looks_like_instruction
+from step3_rag.answer.context import HEADING, Source, as_text, looks_like_instruction
 from step3_rag.ingest.chunk import sentences
 from step3_rag.ingest.embed import Embedder
 from step3_rag.ingest.stems import stems
@@ -117,15 +117,16 @@ def quote(
 ) -> Answer:
     """Quote the sentences that fit best, the best first; "I don't know" if they lack what is asked for.
 
-    `rarity` gives the idf of token ids. What looks like an instruction to a model is not quoted.
+    `rarity` gives the idf of token ids. Headings, and what looks like an instruction to a model, are not
+    quoted.
     """
+    bodies = [(source, HEADING.sub("\n", source.text)) for source in sources]
     found = [
-        (source, source.text[start:end])
-        for source in sources
-        for start, end in sentences(source.text)
-        if not source.text.startswith("#", start)
-        and LETTER.search(source.text, start, end)  # not only the number of a list item
-        and not looks_like_instruction(source.text[start:end])
+        (source, body[start:end])
+        for source, body in bodies
+        for start, end in sentences(body)
+        if LETTER.search(body, start, end)  # not only the number of a list item
+        and not looks_like_instruction(body[start:end])
     ]
     if not found:
         return Answer(UNKNOWN)

@@ -280,6 +280,16 @@ def test_quotes_have_no_headings_and_no_marks_of_lists(embedder):
         assert read.quote(question, given, embedder, np.ones_like).text.startswith(quoted)
 
 
+def test_the_whole_line_of_a_heading_is_not_quoted_and_the_text_right_below_it_is(embedder):
+    """Of `## 5. The committee`, "The committee" was an answer."""
+    given = [source(1, "## 5. The committee\nIt meets monthly.\n\n  # Who? The chair\n\nAnn Reyes presides.")]
+    for question in ("The committee", "It meets monthly", "The chair", "Ann Reyes presides"):
+        quoted = read.quote(question, given, embedder, np.ones_like).cited
+        assert {each.sentence for each in quoted} <= {"It meets monthly.", "Ann Reyes presides."}
+    assert read.quote("It meets monthly", given, embedder, np.ones_like).text.startswith("It meets monthly.")
+    assert read.quote("kettle", [source(1, "## 5. The kettle")], embedder, np.ones_like).is_unknown
+
+
 def test_the_chat_models_answer_streams_and_is_checked(retriever):
     api, said = ScriptedMessages(), []
     api.enqueue("Notice is 60 days [1]. It rains [9].", usage={"cache_read_input_tokens": 40})
