@@ -28,7 +28,7 @@ from step3_rag.ingest.stems import stems
 from step3_rag.retrieve.fuse import min_max, ranked
 from step3_rag.retrieve.rerank import Scorer, idf, late_interaction, rare_match
 from step3_rag.retrieve.snapshot import Snapshot
-from step3_rag.stores.common import ChunkStore
+from step3_rag.stores.vector_store import ChunkStore
 
 Scores = dict[int, float]  # of chunks, by their id
 Evaluator = Callable[[str, Sequence[str]], Sequence[float]]  # question, passages -> do they answer it? 0 to 1

@@ -8,7 +8,6 @@ What is on disk is a copy: if it is deleted, the next search fills it again from
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,15 +18,15 @@ import numpy as np
 from chromadb.api.shared_system_client import SharedSystemClient
 from chromadb.errors import ChromaError
 
-from shared.errors import UserError
+from shared.errors import UserError, reason
 from step3_rag.ingest.index import Chunk
-from step3_rag.stores import common
+from step3_rag.stores import vector_store
 
 # Wider searches than its defaults: among 18,000 chunks those missed some of the true hundred nearest.
 HNSW: Any = {"space": "cosine", "ef_construction": 200, "ef_search": 200}
 
 
-class Store(common.ChunkStore):
+class Store(vector_store.ChunkStore):
     """A collection on a server, or the one in the index's folder.
 
     Raises:
@@ -40,23 +39,23 @@ class Store(common.ChunkStore):
     def __init__(self, folder: Path, address: str | None) -> None:
         self.address = address
         if address:
-            self._open(_server(address), common.collection_name(folder))
+            self._open(_server(address), vector_store.collection_name(folder))
             return
         home = folder / "chroma"
         if not (home / "chroma.sqlite3").exists():
             # Otherwise the library would go on using files that it holds open though they were deleted.
             SharedSystemClient.clear_system_cache()
-        with contextlib.suppress(Exception):  # damage raises anything, from SQLite's errors to AttributeError
+        try:
             # The library keeps a client for each path: a relative one may mean another folder by now.
             self._open(chromadb.PersistentClient(str(home.absolute()), _settings()), "chunks")
-            # A search reads both the tables and the graph.
-            known = self.collection.get(limit=1, include=["embeddings"])["embeddings"]
-            if not len(known) or self.nearest(known[0], 1):
-                return
-        SharedSystemClient.clear_system_cache()  # it also caches a client that failed to start
-        raise UserError(
-            f"the vector store in {home} cannot be read: delete it, the next search fills it again"
-        )
+            for vector in self.collection.get(limit=1, include=["embeddings"])["embeddings"]:
+                self.nearest(vector, 1)  # reads both the tables and the graph
+        except Exception as error:  # damage raises anything, from SQLite's errors to AttributeError
+            SharedSystemClient.clear_system_cache()  # it also caches a client that failed to start
+            raise UserError(
+                f"the vector store in {home} cannot be read: delete it, the next search fills it again "
+                f"({reason(error)})"
+            ) from None
 
     def _open(self, client: Any, collection: str) -> None:
         self.client = client
@@ -68,7 +67,7 @@ class Store(common.ChunkStore):
         self.collection.upsert(
             [str(chunk.id) for chunk in chunks],
             vectors,
-            [common.metadata_of(chunk) for chunk in chunks],
+            [vector_store.metadata_of(chunk) for chunk in chunks],
             [chunk.text for chunk in chunks],
         )
 
@@ -77,7 +76,7 @@ class Store(common.ChunkStore):
 
     def nearest(self, vector: np.ndarray, k: int, collections: Sequence[str] = ()) -> dict[int, float]:
         found = self.collection.query(
-            vector[None], n_results=k, where=common.in_collections(collections), include=["distances"]
+            vector[None], n_results=k, where=vector_store.in_collections(collections), include=["distances"]
         )
         pairs = zip(found["ids"][0], found["distances"][0], strict=True)
         return {int(chunk): 1.0 - distance for chunk, distance in pairs}
@@ -95,11 +94,11 @@ def _settings() -> chromadb.Settings:
 
 
 def _server(address: str) -> Any:
-    url = common.read_address(address, 8000)
     advice = "start one with `chroma run --path ./chroma`"
-    with common.connecting("Chroma", url, "/api/v2/heartbeat", advice):
+    with vector_store.connecting("Chroma", address, 8000, "/api/v2/heartbeat", advice) as url:
         client: Any = chromadb.HttpClient(
             url.host, url.port or 443, ssl=url.scheme == "https", settings=_settings()
         )
-    client._server._session.timeout = httpx.Timeout(common.READ, connect=common.CONNECT)  # default: none
+    limits = httpx.Timeout(vector_store.READ, connect=vector_store.CONNECT)  # by default, there are none
+    client._server._session.timeout = limits
     return client

@@ -17,10 +17,10 @@ import numpy as np
 
 from shared.errors import UserError
 from step3_rag.ingest.index import Chunk
-from step3_rag.stores import common
+from step3_rag.stores import vector_store
 
 
-class Store(common.ChunkStore):
+class Store(vector_store.ChunkStore):
     """A flat index of inner products, which are the cosines of vectors of length 1."""
 
     name = "faiss"

@@ -23,12 +23,12 @@ from pinecone.exceptions import NotFoundException, PineconeException
 
 from shared.errors import UserError
 from step3_rag.ingest.index import Chunk
-from step3_rag.stores import common
+from step3_rag.stores import vector_store
 
 ADVICE = "copy the host of your index from Pinecone's console"
 
 
-class Store(common.ChunkStore):
+class Store(vector_store.ChunkStore):
     """A namespace of a Pinecone index; Pinecone creates it with the first chunk.
 
     Raises:
@@ -45,9 +45,9 @@ class Store(common.ChunkStore):
             raise UserError("--store pinecone needs a key: set PINECONE_API_KEY")
         if not address:
             raise UserError(f"--store pinecone needs the host of an index, --address https://...: {ADVICE}")
-        self.address, self.namespace = address, common.collection_name(folder)
-        url = common.read_address(address if "://" in address else f"https://{address}", 443)
-        with common.connecting("Pinecone", url, "/", ADVICE):
+        self.address, self.namespace = address, vector_store.collection_name(folder)
+        https = address if "://" in address else f"https://{address}"
+        with vector_store.connecting("Pinecone", https, 443, "/", ADVICE) as url:
             self.index = Pinecone(key).Index(host=str(url))
             metric = self.index.describe_index_stats(**_timeout()).to_dict().get("metric", "cosine")
         if metric == "euclidean":
@@ -55,7 +55,7 @@ class Store(common.ChunkStore):
 
     def upsert(self, chunks: Sequence[Chunk], vectors: np.ndarray) -> None:
         rows = [
-            (str(chunk.id), vector.tolist(), {**common.metadata_of(chunk), "text": chunk.text})
+            (str(chunk.id), vector.tolist(), {**vector_store.metadata_of(chunk), "text": chunk.text})
             for chunk, vector in zip(chunks, vectors, strict=True)
         ]
         self.index.upsert(rows, self.namespace, **_timeout())
@@ -65,7 +65,7 @@ class Store(common.ChunkStore):
             self.index.delete([str(each) for each in ids], namespace=self.namespace, **_timeout())
 
     def nearest(self, vector: np.ndarray, k: int, collections: Sequence[str] = ()) -> dict[int, float]:
-        among = common.in_collections(collections)
+        among = vector_store.in_collections(collections)
         found = self.index.query(
             vector=vector.tolist(), top_k=k, filter=among, namespace=self.namespace, **_timeout()
         )
@@ -82,4 +82,4 @@ class Store(common.ChunkStore):
 
 def _timeout() -> dict[str, tuple[float, float]]:
     """For each request; by default, the client has no time limit."""
-    return {"_request_timeout": (common.CONNECT, common.READ)}
+    return {"_request_timeout": (vector_store.CONNECT, vector_store.READ)}

@@ -11,14 +11,68 @@ A store is a copy of the index's chunks and vectors, by chunk id. A chunk never 
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any, ClassVar
 
-from shared.errors import UserError
-from step3_rag.ingest.index import Index
-from step3_rag.stores.common import ChunkStore
+import httpx
+import numpy as np
+
+from shared.errors import UserError, reason
+from step3_rag.ingest.index import Chunk, Index
 
 NAMES = ("chroma", "faiss", "weaviate", "pinecone")
+CONNECT = 5.0  # seconds until a server must have answered at all
+READ = 60.0  # seconds for a request
+
+
+class ChunkStore(ABC):
+    """The vectors of an index's chunks in one store, by the store's own client."""
+
+    name: ClassVar[str]
+    errors: ClassVar[tuple[type[Exception], ...]] = ()  # what the client raises when a request fails
+    batch: ClassVar[int] = 2000  # chunks that `upsert` and `delete` get at once, at most
+    address: str | None
+
+    @abstractmethod
+    def __init__(self, folder: Path, address: str | None) -> None:
+        """Open the store of the index in a folder; it may be empty."""
+
+    @abstractmethod
+    def upsert(self, chunks: Sequence[Chunk], vectors: np.ndarray) -> None:
+        """Add or replace chunks; vectors: (len(chunks), dim), of length 1."""
+
+    @abstractmethod
+    def delete(self, ids: Sequence[int]) -> None:
+        """Delete chunks."""
+
+    @abstractmethod
+    def nearest(self, vector: np.ndarray, k: int, collections: Sequence[str] = ()) -> dict[int, float]:
+        """The k chunks nearest to a vector, in some collections or in all: id -> cosine, best first."""
+
+    @abstractmethod
+    def ids(self) -> set[int]:
+        """The ids of all chunks in the store."""
+
+    @abstractmethod
+    def count(self) -> int:
+        """How many chunks the store has; faster than `ids`."""
+
+    @classmethod
+    @contextlib.contextmanager
+    def one_line_errors(cls) -> Iterator[None]:
+        """Turn an error of the client into a UserError of one line."""
+        try:
+            yield
+        except cls.errors as error:
+            why = reason(error)
+            with contextlib.suppress(KeyError, TypeError, ValueError):  # Pinecone's texts begin with headers
+                why = str(json.loads(getattr(error, "body", None) or "")["message"])
+            raise UserError(f"the vector store {cls.name} failed: {why}") from None
 
 
 def open_store(name: str, folder: Path, address: str | None = None) -> ChunkStore:
@@ -52,6 +106,52 @@ def store_class(name: str) -> type[ChunkStore]:
             f'pip install -c constraints.txt ".[{"step3" if name == "chroma" else name}]"'
         ) from None
     return kind
+
+
+# --- for the stores ------------------------------------------------------------------------------------
+
+
+def metadata_of(chunk: Chunk) -> dict[str, Any]:
+    """The metadata that a store keeps with a chunk's text."""
+    return {"document": chunk.document, "collection": chunk.collection}
+
+
+def in_collections(collections: Sequence[str]) -> dict[str, Any] | None:
+    """The filter of Chroma and Pinecone for these collections; None, which filters nothing, for no names."""
+    return {"collection": {"$in": list(collections)}} if collections else None
+
+
+def collection_name(folder: Path) -> str:
+    """The name of an index's collection on a server, in characters that every store allows."""
+    with contextlib.closing(Index.open(folder, {})) as index:
+        return f"Chunks_{index.facts['id']}"
+
+
+@contextlib.contextmanager
+def connecting(server: str, address: str, port: int, path: str, advice: str) -> Iterator[httpx.URL]:
+    """Check that a server answers, then run the body with its URL; its own client would wait much longer.
+
+    Args:
+        address: `host`, `host:port` or a URL; `port` is the default for http.
+        path: a page of the server, for the check.
+
+    Raises:
+        UserError: it is not an address, or no server answers; then the message ends with `advice`.
+    """
+    try:
+        url = httpx.URL(address if "://" in address else f"http://{address}")
+    except httpx.InvalidURL:
+        url = httpx.URL("")
+    if url.scheme not in ("http", "https") or not url.host:
+        raise UserError(f"--address {address} is not an address: write it like http://localhost:{port}")
+    if url.scheme == "http" and not url.port:
+        url = url.copy_with(port=port)
+    try:
+        httpx.get(url.join(path), timeout=CONNECT)
+        yield url
+    except (httpx.HTTPError, OSError, ValueError) as error:
+        place = f"{url.scheme}://{url.netloc.decode()}"
+        raise UserError(f"no {server} answers at {place} ({reason(error)}): {advice}") from None
 
 
 # --- keeping up with the index ------------------------------------------------------------------------

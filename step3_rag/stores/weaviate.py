@@ -28,14 +28,14 @@ from weaviate.exceptions import WeaviateBaseError, WeaviateBatchError
 
 from shared.errors import UserError
 from step3_rag.ingest.index import Chunk
-from step3_rag.stores import common
+from step3_rag.stores import vector_store
 
 HERE = "http://localhost:8080"
 CLOUD = "weaviate.cloud"  # here gRPC has its own host instead of a port
 ADVICE = "start one with `docker run -p 8080:8080 -p 50051:50051 cr.weaviate.io/semitechnologies/weaviate`"
 
 
-class Store(common.ChunkStore):
+class Store(vector_store.ChunkStore):
     """A collection on a server, created if necessary."""
 
     name = "weaviate"
@@ -44,9 +44,9 @@ class Store(common.ChunkStore):
 
     def __init__(self, folder: Path, address: str | None) -> None:
         self.address = address
-        self.client = _connect(common.read_address(address or HERE, 8080))
+        self.client = _connect(address or HERE)
         weakref.finalize(self, self.client.close)
-        collection = common.collection_name(folder)
+        collection = vector_store.collection_name(folder)
         if not self.client.collections.exists(collection):
             self.client.collections.create_from_dict(_schema(collection))
         self.collection: Any = self.client.collections.get(collection)
@@ -54,7 +54,7 @@ class Store(common.ChunkStore):
     def upsert(self, chunks: Sequence[Chunk], vectors: np.ndarray) -> None:
         objects = [
             DataObject(
-                {**common.metadata_of(chunk), "text": chunk.text, "chunk": chunk.id},
+                {**vector_store.metadata_of(chunk), "text": chunk.text, "chunk": chunk.id},
                 _uuid(chunk.id),
                 vector.tolist(),
             )
@@ -97,7 +97,6 @@ def _schema(collection: str) -> dict[str, Any]:
     return {
         "class": collection,
         "vectorizer": "none",
-        "vectorIndexType": "hnsw",
         "vectorIndexConfig": {"distance": "cosine"},
         "properties": [
             {"name": "text", "dataType": ["text"], "indexFilterable": False, "indexSearchable": False},
@@ -108,22 +107,22 @@ def _schema(collection: str) -> dict[str, Any]:
     }
 
 
-def _connect(url: httpx.URL) -> weaviate.WeaviateClient:
-    key, port = os.environ.get("WEAVIATE_API_KEY"), url.params.get("grpc", "50051")
-    if not port.isdecimal() or int(port) > 65535:
-        raise UserError(f"grpc={port} in --address is not a port: write it like {HERE}?grpc=50051")
-    timeout = Timeout(init=common.CONNECT, query=common.READ, insert=common.READ)
+def _connect(address: str) -> weaviate.WeaviateClient:
+    key = os.environ.get("WEAVIATE_API_KEY")
+    timeout = Timeout(init=vector_store.CONNECT, query=vector_store.READ, insert=vector_store.READ)
     more: dict[str, Any] = {
         "auth_credentials": Auth.api_key(key) if key else None,
         "additional_config": AdditionalConfig(timeout=timeout),
         "skip_init_checks": True,  # they ask PyPI for a newer client
     }
-    grpc_port, secure = int(port), url.scheme == "https"
-    with common.connecting("Weaviate", url, "/v1/.well-known/ready", ADVICE):
+    with vector_store.connecting("Weaviate", address, 8080, "/v1/.well-known/ready", ADVICE) as url:
+        port, secure = url.params.get("grpc", "50051"), url.scheme == "https"
+        if not port.isdecimal() or int(port) > 65535:
+            raise UserError(f"grpc={port} in --address is not a port: write it like {HERE}?grpc=50051")
         if url.host.endswith(CLOUD):
             return weaviate.connect_to_weaviate_cloud(url.host, **more)
         # gRPC would retry a closed port for a minute.
-        socket.create_connection((url.host, grpc_port), common.CONNECT).close()
+        socket.create_connection((url.host, int(port)), vector_store.CONNECT).close()
         return weaviate.connect_to_custom(
-            url.host, url.port or 443, secure, url.host, grpc_port, secure, **more
+            url.host, url.port or 443, secure, url.host, int(port), secure, **more
         )

@@ -22,7 +22,7 @@ from shared.errors import UserError
 from step3_rag.ingest.embed import Encoded
 from step3_rag.ingest.index import Index, NewChunk
 from step3_rag.retrieve.snapshot import Snapshot
-from step3_rag.stores import common, vector_store
+from step3_rag.stores import vector_store
 from tests.conftest import NO_NETWORK
 from tests.step3.conftest import DIM, word_vector
 
@@ -262,7 +262,7 @@ def test_a_damaged_chroma_folder_is_one_line_and_can_be_filled_again(damage, tmp
 )
 def test_a_server_that_is_not_there_or_does_not_answer_is_one_line(name, advice, mute, tmp_path, monkeypatch):
     pytest.importorskip(PACKAGES[name])
-    monkeypatch.setattr(common, "CONNECT", 0.5)
+    monkeypatch.setattr(vector_store, "CONNECT", 0.5)
     monkeypatch.setenv("PINECONE_API_KEY", "any")
     with socket.create_server(("127.0.0.1", 0)) as http, socket.create_server(("127.0.0.1", 0)) as grpc:
         address, grpc_port = f"http://127.0.0.1:{http.getsockname()[1]}", grpc.getsockname()[1]
