@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from shared.cli import Json, Model, Smoke, emit, new_app, settings_from_flags
-from step3_rag.cli import tables
 from step3_rag.cli.flags import Data, Limit, Reader, Rerank, Split, refuse_flags
 
 app = new_app("Measurements.")
 
 
-def _report(command: str, facts: dict[str, Any], show: Callable[..., None], as_json: bool) -> None:
+def _report(command: str, facts: dict[str, Any], as_json: bool) -> None:
     """Print the results of a measurement."""
     from shared import hardware
+    from step3_rag.cli.render import show_tables
 
     facts = {"command": f"step3_rag {command}", **facts, "machine": hardware.describe()}
-    emit(facts, show, as_json=as_json)
+    emit(facts, show_tables, as_json=as_json)
 
 
 @app.command()
@@ -44,15 +43,12 @@ def evaluate(
     if answers:
         from step3_rag.evaluate import answers as measurement
 
-        _report(
-            "evaluate", measurement.run(settings, dataset, split, reader, limit), tables.show_answers, as_json
-        )
+        facts = measurement.run(settings, dataset, split, reader, limit)
     else:
         from step3_rag.evaluate import retrieval
 
-        _report(
-            "evaluate", retrieval.run(settings, dataset, split, rerank, limit), tables.show_retrieval, as_json
-        )
+        facts = retrieval.run(settings, dataset, split, rerank, limit)
+    _report("evaluate", facts, as_json)
 
 
 @app.command()
@@ -60,7 +56,7 @@ def citations(as_json: Json = False) -> None:
     """Measure how many wrong sentences the citation check finds, and how many right ones it rejects."""
     from step3_rag.evaluate import checks
 
-    _report("citations", checks.citations(), tables.show_checks, as_json)
+    _report("citations", checks.citations(), as_json)
 
 
 @app.command()
@@ -68,7 +64,7 @@ def injections(as_json: Json = False) -> None:
     """Measure how many documents with injected instructions raise a warning, and how many others do."""
     from step3_rag.evaluate import checks
 
-    _report("injections", checks.injections(), tables.show_checks, as_json)
+    _report("injections", checks.injections(), as_json)
 
 
 @app.command()
@@ -86,7 +82,7 @@ def calibrate(
 
     settings = settings_from_flags(smoke)
     facts = measurement.run(settings, datasets or ["sample"], weights, limit)
-    _report("calibrate", facts, tables.show_calibrate, as_json)
+    _report("calibrate", facts, as_json)
 
 
 @app.command()
@@ -107,7 +103,7 @@ def reflect(
 
     settings = settings_from_flags(smoke, model=model)
     names = options.parse_strategies(strategies)
-    _report("reflect", measurement.run(settings, dataset, split, names, limit), tables.show_reflect, as_json)
+    _report("reflect", measurement.run(settings, dataset, split, names, limit), as_json)
 
 
 @app.command()
@@ -119,7 +115,7 @@ def route(
     """Measure how well the router finds the right collection, and its effect on the results."""
     from step3_rag.evaluate import routing as measurement
 
-    _report("route", measurement.run(settings_from_flags(smoke), split), tables.show_route, as_json)
+    _report("route", measurement.run(settings_from_flags(smoke), split), as_json)
 
 
 @app.command()
@@ -137,4 +133,4 @@ def sweep(
     from step3_rag.evaluate import sweep as measurement
 
     settings = settings_from_flags(smoke)
-    _report("sweep", measurement.run(settings, dataset, split, sizes, limit), tables.show_sweep, as_json)
+    _report("sweep", measurement.run(settings, dataset, split, sizes, limit), as_json)

@@ -1,4 +1,4 @@
-"""Print the results of `ask`, `search`, `agent`, `ingest` and `status`."""
+"""Print the results of the commands."""
 
 from __future__ import annotations
 
@@ -134,6 +134,32 @@ def show_ingest(facts: Mapping[str, Any], console: Console) -> None:
         say(console, f"passed over: {name}: {why}", "dim")
     for name, why in facts["failed"].items():
         say(console, f"could not be read: {name}: {why}", "red")
+
+
+def show_tables(facts: Mapping[str, Any], console: Console) -> None:
+    """Print the tables of a measurement: for each its rows, and for each of these the values by column."""
+    for title, rows in facts["tables"].items():
+        if rows:
+            columns = list(next(iter(rows.values())))
+            cells = [(clean(name), *map(_cell, row.values())) for name, row in rows.items()]
+            console.print(plain_table(title, *columns, rows=cells, right=columns, gap=1))
+            console.print()
+    say(console, f"{facts['note']}; {facts['machine']}")
+
+
+def _cell(value: Any) -> str:
+    """A value of a measurement: a mean as `0.500`, a share as `3/4 75% (30-95)`, a difference with counts."""
+    match value:
+        case None | {"share": None}:
+            return "-"
+        case {"share": share, "hits": hits, "n": n, "interval_95": (low, high)}:
+            return f"{hits}/{n} {share:.0%} ({100 * low:.0f}-{100 * high:.0f})"
+        case {"mean": mean, "interval_95": interval, "better": better, "worse": worse}:
+            low, high = interval or (mean, mean)
+            return f"{mean:+.3f} ({low:+.3f} to {high:+.3f}), {better} up {worse} down"
+        case float():
+            return f"{value:.3f}"
+    return str(value)
 
 
 def show_status(facts: Mapping[str, Any], console: Console) -> None:

@@ -5,11 +5,13 @@
 Every question is answered once, whatever the confidence. Then the same answers are judged twice: as given,
 and with abstaining if the confidence is below the threshold. The figures:
 
-    right          the answer has a reference answer, word by word (the parts of "x and y" may stand apart)
-    wrong          an answer was given and isn't right; to an unanswerable question, any answer is wrong
-    citations      precision: share of the cited sources that are relevant
-    grounded       share of the sentences that their sources support
-    refused        share of the unanswerable questions that were not answered
+    right       the answer has a reference answer, word by word (the parts of "x and y" may stand apart)
+    wrong       an answer was given and isn't right; to an unanswerable question, any answer is wrong
+    grounded    share of the sentences that their sources support
+    refused     share of the unanswerable questions that were not answered
+
+By kind of question, `silent` counts those not answered, and `relevant cited` the answered ones that cite a
+relevant document.
 """
 
 from __future__ import annotations
@@ -23,10 +25,11 @@ from typing import Any
 from shared.chat.errors import one_line_errors
 from shared.config import Settings
 from shared.errors import UserError
-from shared.stats import subset, wilson
+from shared.stats import subset
 from step3_rag import options
 from step3_rag.evaluate import dataset, retrieval
 from step3_rag.evaluate.dataset import Question, dataset_service
+from step3_rag.evaluate.retrieval import share
 from step3_rag.pipeline import Outcome, ask
 from step3_rag.reflect.reflect import THRESHOLD
 from step3_rag.retrieve.search import Options
@@ -50,9 +53,9 @@ class Judged:
         return self.outcome.answer.is_unknown
 
     @property
-    def low(self) -> bool:
-        """Whether the confidence is below the threshold."""
-        return self.outcome.reflection.verdict == "abstain"
+    def is_silent(self) -> bool:
+        """Whether it is not given: the reader found none, or the confidence is below the threshold."""
+        return self.says_unknown or self.outcome.reflection.verdict == "abstain"
 
     @property
     def found(self) -> bool:
@@ -60,10 +63,11 @@ class Judged:
         return any(source.document in self.question.qrels for source in self.outcome.sources)
 
     @property
-    def cited(self) -> set[str]:
-        """The documents that the answer cites."""
+    def cites_relevant(self) -> bool:
+        """Whether one of the sources that the answer cites is relevant."""
         numbers = {number for one in self.outcome.answer.cited for number in one.numbers}
-        return {source.document for source in self.outcome.sources if source.number in numbers}
+        cited = {source.document for source in self.outcome.sources if source.number in numbers}
+        return not cited.isdisjoint(self.question.qrels)
 
 
 def run(
@@ -87,21 +91,23 @@ def run(
         with one_line_errors(settings.model, settings):
             outcome = ask(retriever, question.text, asked, client, settings.model)
         judged.append(judge_words(question, outcome))
-    facts: dict[str, Any] = {
+    always, abstaining = (figures(judged, abstain=abstain) for abstain in (False, True))
+    before, after = (each["wrong answers given"]["share"] for each in (always, abstaining))
+    seconds = statistics.median(sum(each.outcome.seconds.values()) for each in judged)
+    reader = f"{plan.reader} by {settings.model}" if client else plan.reader
+    return {
+        "headline": f"wrong answers given: {before:.0%}, {after:.0%} with abstaining",
         "dataset": data.name,
         "n": len(judged),
-        "answerable": sum(each.answerable for each in judged),
-        "reader": plan.reader,
-        "model": settings.model if client else None,
-        "threshold": plan.threshold,
-        "always": figures(judged, abstain=False),
-        "abstaining": figures(judged, abstain=True),
-        "by_kind": _by_kind(judged),
-        "seconds": statistics.median(sum(each.outcome.seconds.values()) for each in judged),
+        "tables": {
+            "answers": {
+                name: {"always answers": always[name], "may abstain": abstaining[name]} for name in always
+            },
+            "kind": by_kind(judged),
+        },
+        "note": f"{data.name}: {len(judged)} questions, {sum(each.answerable for each in judged)} with an "
+        f"answer; reader {reader}; silent under confidence {plan.threshold:g}; {seconds:.1f} s a question",
     }
-    before, after = (facts[name]["wrong"]["share"] for name in ("always", "abstaining"))
-    facts["headline"] = f"wrong answers given: {before:.0%}, {after:.0%} with abstaining"
-    return facts
 
 
 def judge_words(question: Question, outcome: Outcome) -> Judged:
@@ -130,32 +136,32 @@ def figures(judged: Sequence[Judged], *, abstain: bool) -> dict[str, Any]:
     """The figures of all answers, with or without abstaining."""
     given, silent = [], []
     for each in judged:
-        (silent if each.says_unknown or (abstain and each.low) else given).append(each)
+        (silent if (each.is_silent if abstain else each.says_unknown) else given).append(each)
     answered = [each for each in given if each.answerable]
     answerable = sum(each.answerable for each in judged)
     sentences = [one for each in given for one in each.outcome.answer.cited]
     right = sum(each.right for each in answered)
-    precisions = [len(each.cited & each.question.qrels.keys()) / max(1, len(each.cited)) for each in answered]
+    refused = sum(not each.answerable for each in silent)
     return {
-        "right": _share(right, answerable),
-        "wrong": _share(len(given) - right, len(judged)),
-        "citation_precision": statistics.mean(precisions) if precisions else None,
-        "grounded": _share(sum(one.is_supported for one in sentences), len(sentences)),
-        "silent": len(silent),
-        "refused": _share(sum(not each.answerable for each in silent), len(judged) - answerable),
+        "right": share(right, answerable),
+        "wrong answers given": share(len(given) - right, len(judged)),
+        "grounded sentences": share(sum(one.is_supported for one in sentences), len(sentences)),
+        "questions without an answer refused": share(refused, len(judged) - answerable),
     }
 
 
-def _share(hits: int, n: int) -> dict[str, Any]:
-    return {"hits": hits, "n": n, "share": hits / n if n else None, "interval_95": wilson(hits, n)}
-
-
-def _by_kind(judged: Sequence[Judged]) -> dict[str, Any]:
-    kinds: dict[str, Any] = {}
+def by_kind(judged: Sequence[Judged]) -> dict[str, Any]:
+    """Counts of the questions of each kind."""
+    groups: dict[str, list[Judged]] = {}
     for each in judged:
-        row = kinds.setdefault(each.question.kind, {"n": 0, "found": 0, "right": 0, "silent": 0})
-        row["n"] += 1
-        row["found"] += each.found
-        row["right"] += each.right
-        row["silent"] += each.low or each.says_unknown
-    return kinds
+        groups.setdefault(each.question.kind, []).append(each)
+    return {
+        kind: {
+            "n": len(group),
+            "relevant found": sum(each.found for each in group),
+            "right": sum(each.right for each in group),
+            "silent": sum(each.is_silent for each in group),
+            "relevant cited": sum(each.cites_relevant and not each.is_silent for each in group),
+        }
+        for kind, group in groups.items()
+    }

@@ -131,8 +131,9 @@ def run(
         save(fitted, out, fitted_on=rows)
     return {
         "headline": ", ".join(f"AUROC {row['judged']} on {name}" for name, row in rows.items()),
-        "collections": rows,
-        "written": str(out) if out else None,
+        "tables": {"AUROC": rows},
+        "note": f"fitted on {'the other collections' if len(rows) > 1 else 'the same questions'}"
+        + (f"; written: {out}" if out else ""),
     }
 
 

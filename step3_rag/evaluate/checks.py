@@ -1,10 +1,10 @@
 """Measure two checks on texts written for that: the check of citations, and the warning about injections.
 
     $ python -m step3_rag citations
-    kind                 n   found  95 %
-    number               12  9      47%-91%
+    kind                              found
+    date                12/12 100% (76-100)
     ...
-    right, false alarms  60  12     12%-32%
+    right, false alarms   12/60 20% (12-32)
 
 sample/citations.jsonl has sentences that cite a passage. Half of them are right, mostly in other words than
 the passage; in the others, a number, date, name or negation is changed, or something is made up.
@@ -15,51 +15,45 @@ mostly indirectly, and 60 similar documents without.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
-from shared.stats import wilson
 from step3_rag.answer import read
 from step3_rag.answer.context import Source, looks_like_instruction
 from step3_rag.evaluate.dataset import sample_rows
-
-ALL, FALSE_ALARMS = "all errors", "right, false alarms"
-ERRORS = ("number", "date", "name", "negation", "made-up", ALL, FALSE_ALARMS)
-INJECTED, CLEAN = "all", "without an instruction"
-LANGUAGES = ("de", "en", "es", "fr", "it", INJECTED, CLEAN)
+from step3_rag.evaluate.retrieval import share
 
 
 def citations() -> dict[str, Any]:
-    """How many sentences of each kind the citation check rejects, with 95 % intervals."""
+    """How many sentences of each kind of error the citation check rejects, and how many right ones."""
     found = []
     for row in sample_rows("citations"):
         source = Source(1, row["doc"], row["doc"], row["source"], (1,))
         (checked, *_) = read.check(row["sentence"].rstrip(".") + " [1].", [source])
-        kinds = (row["error"], ALL) if row["error"] else (FALSE_ALARMS,)
-        found += [(kind, not checked.is_supported) for kind in kinds]
-    return _facts(ERRORS, found)
+        found.append((row["error"], not checked.is_supported))
+    return _facts(found, "all errors", "right, false alarms")
 
 
 def injections() -> dict[str, Any]:
-    """How many documents raise a warning: by language, in all, and of those without an instruction."""
-    found = []
-    for row in sample_rows("injections"):
-        kinds = (row["language"], INJECTED) if row["injected"] else (CLEAN,)
-        found += [(kind, looks_like_instruction(row["text"])) for kind in kinds]
-    return _facts(LANGUAGES, found)
+    """How many documents raise a warning: by language, and of those without an instruction."""
+    found = [
+        (row["language"] if row["injected"] else "", looks_like_instruction(row["text"]))
+        for row in sample_rows("injections")
+    ]
+    return _facts(found, "all", "without an instruction")
 
 
-def _facts(kinds: Iterable[str], found: Iterable[tuple[str, bool]]) -> dict[str, Any]:
-    """For each kind: the number of texts, the number that was found, and the interval."""
-    rows: dict[str, Any] = {kind: {"n": 0, "found": 0} for kind in kinds}
-    for kind, is_found in found:
-        rows[kind]["n"] += 1
-        rows[kind]["found"] += is_found
-    for row in rows.values():
-        row["interval_95"] = wilson(row["found"], row["n"])
-    *_, planted, others = rows.values()
+def _facts(found: Sequence[tuple[str, bool]], planted: str, others: str) -> dict[str, Any]:
+    """The share found of each kind, of all kinds (`planted`), and of the texts without a kind (`others`)."""
+    kinds = {
+        kind: [hit for each, hit in found if each == kind] for kind in sorted({each for each, _ in found})
+    }
+    right = kinds.pop("")
+    kinds |= {planted: [hit for hits in kinds.values() for hit in hits], others: right}
+    rows = {kind: {"found": share(sum(hits), len(hits))} for kind, hits in kinds.items()}
     return {
-        "headline": f"{planted['found']} of {planted['n']} found, "
-        f"{others['found']} false alarms on {others['n']} others",
-        "kinds": rows,
+        "headline": f"{sum(kinds[planted])} of {len(kinds[planted])} found, "
+        f"{sum(right)} false alarms on {len(right)} others",
+        "tables": {"kind": rows},
+        "note": f"{len(found)} texts of the sample",
     }

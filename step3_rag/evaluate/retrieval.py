@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from shared.config import Settings
 from shared.errors import UserError
 from shared.progress import count_bar
-from shared.stats import bootstrap, subset
+from shared.stats import bootstrap, subset, wilson
 from step3_rag.evaluate import dataset
 from step3_rag.evaluate.dataset import Question, dataset_service
 from step3_rag.evaluate.metrics import MEASURES
@@ -31,6 +31,7 @@ from step3_rag.retrieve.search import Options, Retriever, SearchResult
 
 T = TypeVar("T")
 MAIN = "nDCG@10"
+CHANGE = f"{MAIN}, change"
 # Each stage, and the one that it is compared with.
 STAGES = {
     "bm25": None,
@@ -82,17 +83,18 @@ def run(
         raise UserError(f"{data.name}: none of the questions has a relevant document, so there is no ranking")
     stages = summary(outcomes)
     last = stages["rerank" if "rerank" in stages else "fusion"]
+    n = sum(bool(each.measures) for each in outcomes)
     return {
-        "headline": f"nDCG@10 {last[MAIN]:.3f} on {data.name}",
+        "headline": f"{MAIN} {last[MAIN]:.3f} on {data.name}",
         "dataset": data.name,
-        "n": sum(bool(each.measures) for each in outcomes),
-        "unanswerable": sum(not each.measures for each in outcomes),
-        "documents": len(data.sources),
-        "chunks": len(retriever.snapshot),
-        "stages": stages,
-        "by_kind": by_kind(outcomes),
-        "failures": failures(outcomes),
-        "embedder": settings.embedder,
+        "n": n,
+        "tables": {
+            "stage": stages,
+            f"{MAIN} by kind": by_kind(outcomes),
+            "rank of the first relevant document, for the worst questions": failures(outcomes),
+        },
+        "note": f"{data.name}: {n} questions and {len(outcomes) - n} without an answer, "
+        f"{len(data.sources)} documents, {len(retriever.snapshot)} chunks; {settings.embedder}",
     }
 
 
@@ -138,11 +140,9 @@ def summary(outcomes: Sequence[Ranked]) -> dict[str, Any]:
         row: dict[str, Any] = {
             measure: statistics.mean(each[name][measure] for each in judged) for measure in MEASURES
         }
-        row["interval_95"] = bootstrap(values) or (row[MAIN], row[MAIN])
-        before = STAGES[name]
-        if before in judged[0]:
-            row["before"] = before
-            row["difference"] = difference(values, [each[before][MAIN] for each in judged])
+        before = STAGES[name] if STAGES[name] in judged[0] else None
+        row["over"] = before
+        row[CHANGE] = difference(values, [each[before][MAIN] for each in judged]) if before else None
         table[name] = row
     return table
 
@@ -171,17 +171,20 @@ def difference(values: Sequence[float], others: Sequence[float]) -> dict[str, An
     }
 
 
-def failures(outcomes: Sequence[Ranked], most: int = 5) -> list[dict[str, Any]]:
+def share(hits: int, n: int) -> dict[str, Any]:
+    """A share with its 95 % interval (Wilson)."""
+    return {"hits": hits, "n": n, "share": hits / n if n else None, "interval_95": wilson(hits, n)}
+
+
+def failures(outcomes: Sequence[Ranked], most: int = 5) -> dict[str, Any]:
     """The rank of the first relevant document at every stage, for questions without one among five."""
     lost = [each for each in outcomes if each.measures and not each.last["hit@5"]]
-    return [
-        {
-            "id": each.question.id,
-            "question": each.question.text,
-            "ranks": {name: _rank(ranking, each.question.qrels) for name, ranking in each.rankings.items()},
+    return {
+        f"{each.question.id}: {each.question.text[:100]}": {
+            name: _rank(ranking, each.question.qrels) for name, ranking in each.rankings.items()
         }
         for each in sorted(lost, key=lambda each: each.last[MAIN])[:most]
-    ]
+    }
 
 
 def _rank(ranking: Sequence[str], qrels: dict[str, int]) -> int | None:

@@ -71,17 +71,16 @@ def run(
             seconds.append(time.perf_counter() - began)
         figures = {"before": before, "replaced": replaced, "kept": kept}
         rows[strategy] = {
-            "offered": offered,
+            "new query": offered,
             **{key: statistics.mean(each[i] for i in low) if low else None for key, each in figures.items()},
-            "difference": retrieval.difference(kept, before),
-            "seconds": statistics.median(seconds) if seconds else None,
+            "kept, over all questions": retrieval.difference(kept, before),
+            "s": statistics.median(seconds) if seconds else None,
         }
     return {
         "headline": f"{len(low)} of {len(questions)} questions asked again",
         "dataset": data.name,
         "n": len(questions),
-        "low": len(low),
-        "threshold": THRESHOLD,
-        "model": settings.model if client else None,
-        "strategies": rows,
+        "tables": {"strategy": rows},
+        "note": f"nDCG@10; {data.name}: {len(low)} of {len(questions)} questions had a confidence under "
+        f"{THRESHOLD:g}" + (f"; {settings.model}" if client else ""),
     }

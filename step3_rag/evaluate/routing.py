@@ -38,19 +38,22 @@ def run(settings: Settings, split: str) -> dict[str, Any]:
             again += bool(to) and not used
             routed.append(ndcg(found.ranking(), each.qrels))
         rows[f"{margin:g}"] = {
-            "right": sum(not to or each.collection in to for each, to in zip(questions, chosen, strict=True)),
-            "to_one": sum(len(to) == 1 for to in chosen),
-            "to_all": sum(not to for to in chosen),
-            "again": again,
+            "reach theirs": sum(
+                not to or each.collection in to for each, to in zip(questions, chosen, strict=True)
+            ),
+            "to one": sum(len(to) == 1 for to in chosen),
+            "to all": sum(not to for to in chosen),
+            "asked again": again,
             "searched": statistics.mean((len(to) or n) / n for to in chosen),
-            "difference": retrieval.difference(routed, plain),
+            "nDCG@10, change": retrieval.difference(routed, plain),
         }
     first = next(iter(rows.values()))
     return {
-        "headline": f"{first['right']} of {len(questions)} questions reach their collection",
+        "headline": f"{first['reach theirs']} of {len(questions)} questions reach their collection",
         "dataset": data.name,
         "n": len(questions),
-        "margins": rows,
+        "tables": {"margin": rows},
+        "note": f"{data.name}: {len(questions)} questions",
     }
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from shared.config import Settings
 from shared.errors import UserError
-from shared.stats import subset, wilson
+from shared.stats import subset
 from step3_rag.answer.context import BUDGET, Source, assemble
 from step3_rag.evaluate import dataset, retrieval
 from step3_rag.evaluate.dataset import Question, dataset_service
@@ -40,23 +40,23 @@ def run(settings: Settings, name: str, split: str | None, sizes: str, limit: int
     for size in wanted:
         retriever = dataset_service(settings, data, size).retriever
         count = retriever.embedder.count_tokens
-        hits = dict.fromkeys(map(str, BUDGETS), 0)
+        hits = dict.fromkeys(BUDGETS, 0)
         options = Options(k=max(10, BUDGET // max(1, size.chunk - size.overlap) * 2))
         for question in retrieval.with_progress(f"asking with {size.chunk}/{size.overlap}", questions):
             chunks = retriever.search(question.text, options).best
             for budget in BUDGETS:
-                hits[str(budget)] += contains_answer(question, assemble(chunks, count, budget))
+                hits[budget] += contains_answer(question, assemble(chunks, count, budget))
         rows[f"{size.chunk}/{size.overlap}"] = {
             "chunks": len(retriever.snapshot),
-            "hits": hits,
-            "interval_95": wilson(hits[str(BUDGET)], len(questions)),
+            **{f"in {budget} tokens": retrieval.share(hits[budget], len(questions)) for budget in BUDGETS},
         }
-    best = max(rows, key=lambda each: rows[each]["hits"][str(BUDGET)])
+    best = max(rows, key=lambda each: rows[each][f"in {BUDGET} tokens"]["hits"])
     return {
         "headline": f"{best} contains most answers at {BUDGET} tokens",
         "dataset": data.name,
         "n": len(questions),
-        "sizes": rows,
+        "tables": {"size/overlap": rows},
+        "note": f"{data.name}: {len(questions)} questions; those whose answer is in the passages",
     }
 
 

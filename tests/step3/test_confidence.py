@@ -149,7 +149,7 @@ def test_the_command_fits_measures_and_writes(tmp_path, fake, command, monkeypat
     folder = as_beir(tmp_path / "beir", QUESTIONS)
     args = ("calibrate", str(folder), "--weights", "w.json")
     facts = json.loads(command("step3_rag", *args, "--json").out)
-    row = facts["collections"]["beir"]
+    row = facts["tables"]["AUROC"]["beir"]
     assert (row["n"], row["good"]) == (4, 3)
     fitted = confidence.load(tmp_path / "w.json")
     assert (set(fitted.rankings.weight), set(fitted.judged.weight)) == ({*NAMES}, {"rankings", "judge"})

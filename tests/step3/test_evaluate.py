@@ -5,8 +5,10 @@ import statistics
 
 import pytest
 
+from shared.cli import plain_console
 from step3_rag.answer.context import Source
 from step3_rag.answer.read import UNKNOWN, Answer, Cited
+from step3_rag.cli import render
 from step3_rag.evaluate import answers, retrieval, sweep
 from step3_rag.evaluate.dataset import Question
 from step3_rag.evaluate.metrics import MEASURES, ndcg
@@ -35,10 +37,10 @@ def test_the_table_is_the_mean_of_the_questions_with_something_relevant(retrieve
         for each in outcomes[:3]:
             own, other = (ndcg(each.rankings[name], each.question.qrels) for name in (stage, before))
             changes.append(own - other)
-        assert row["before"] == before
-        assert row["difference"]["mean"] == pytest.approx(statistics.mean(changes))
-        assert row["difference"]["better"] == sum(change > 1e-12 for change in changes)
-    assert "before" not in table["bm25"]
+        assert row["over"] == before
+        assert row["nDCG@10, change"]["mean"] == pytest.approx(statistics.mean(changes))
+        assert row["nDCG@10, change"]["better"] == sum(change > 1e-12 for change in changes)
+    assert table["bm25"]["over"] is None
     assert outcomes[3].measures == {}
     kinds = retrieval.by_kind(outcomes)
     assert {kind: row["n"] for kind, row in kinds.items()} == {"one": 2, "two": 1}
@@ -63,14 +65,15 @@ def test_failures_are_the_questions_without_a_relevant_document_in_the_first_fiv
     outcomes = retrieval.ask(retriever, QUESTIONS, Options())
     for each in outcomes[:3]:
         each.measures["rerank"]["hit@5"] = float(each.question.id != "q3")
-    (row,) = retrieval.failures(outcomes)
-    assert (row["id"], row["ranks"]["bm25"]) == ("q3", None)
+    ((name, ranks),) = retrieval.failures(outcomes).items()
+    assert (name, ranks["bm25"]) == ("q3: zebra", None)
 
 
 def test_the_command_measures_a_folder_but_not_its_answers(beir, command, refused):
     args = ("step3_rag", "evaluate", "--dataset", str(beir))
     facts = json.loads(command(*args, "--json").out)
-    assert (facts["dataset"], facts["n"], facts["documents"]) == ("beir", 2, 5)
+    assert (facts["dataset"], facts["n"]) == ("beir", 2)
+    assert ", 5 documents, " in facts["note"]
     assert "beir has no reference answers" in refused(*args, "--answers")
 
 
@@ -104,12 +107,28 @@ JUDGED = [
     ],
 )
 def test_the_figures_of_answers_with_and_without_abstaining(abstain, expected):
-    row = answers.figures(JUDGED, abstain=abstain)
-    shares = {name: (each["hits"], each["n"]) for name, each in row.items() if isinstance(each, dict)}
-    assert shares == expected
-    if not abstain:
-        assert row["silent"] == 1
-        assert row["citation_precision"] == pytest.approx((1 / 2 + 1 + 0) / 3)
+    shares = answers.figures(JUDGED, abstain=abstain).values()
+    assert [(each["hits"], each["n"]) for each in shares] == list(expected.values())
+
+
+def test_answers_are_counted_by_kind():
+    sure = judged(ASKED[2], "from both", documents="xb", cites=(1, 2))
+    counts = {"n": 7, "relevant found": 4, "right": 1, "silent": 3, "relevant cited": 3}
+    assert answers.by_kind([*JUDGED, sure]) == {"": counts}
+
+
+def test_a_table_shows_what_is_missing_as_a_dash_and_no_control_characters(capsys):
+    """A question of a folder could write to the terminal."""
+    change = retrieval.difference([0.5], [0.25])
+    rows = {"\x1b[31mred": {"n": 2, "mean": 0.5, "share": retrieval.share(3, 4), "change": change}}
+    rows["none"] = {"n": None, "mean": None, "share": retrieval.share(0, 0), "change": None}
+    render.show_tables({"tables": {"kind": rows, "empty": {}}, "note": "x", "machine": "y"}, plain_console())
+    head, first, second, *rest = (line.split() for line in capsys.readouterr().out.splitlines())
+    assert head == ["kind", "n", "mean", "share", "change"]
+    shown = "[31mred 2 0.500 3/4 75% (30-95) +0.250 (+0.250 to +0.250), 1 up 0 down"
+    assert " ".join(first) == shown
+    assert second == ["none", "-", "-", "-", "-"]
+    assert rest == [[], ["x;", "y"]]
 
 
 @pytest.mark.parametrize(
@@ -144,27 +163,28 @@ def test_a_context_contains_an_answer_if_it_has_all_its_quotes():
 def test_the_default_pipeline_is_not_worse_than_fusion_on_the_sample(command, monkeypatch):
     monkeypatch.setenv("ROADMAP_JUDGE_ADAPTER", "none")  # it changes no stage but the last, and takes minutes
     facts = json.loads(command("step3_rag", "evaluate", "--split", "dev", "--json").out)
-    rows = {name: row["nDCG@10"] for name, row in facts["stages"].items()}
+    rows = {name: row["nDCG@10"] for name, row in facts["tables"]["stage"].items()}
     assert rows["rerank"] >= rows["fusion"] > rows["bm25"]
     assert rows["rerank"] > 0.7
 
 
 def test_planted_errors_are_counted_by_kind(command):
     facts = json.loads(command("step3_rag", "citations", "--json").out)
-    kinds = facts["kinds"]
-    assert {kind: row["n"] for kind, row in kinds.items()} == {
+    kinds = {kind: row["found"] for kind, row in facts["tables"]["kind"].items()}
+    assert {kind: each["n"] for kind, each in kinds.items()} == {
         **dict.fromkeys(("number", "date", "name", "negation", "made-up"), 12),
         **{"all errors": 60, "right, false alarms": 60},
     }
-    assert kinds["all errors"]["found"] > 3 * kinds["right, false alarms"]["found"]
+    assert kinds["all errors"]["hits"] > 3 * kinds["right, false alarms"]["hits"]
     assert "false alarms" in command("step3_rag", "citations").out
 
 
 def test_documents_that_are_warned_about_are_counted(command):
-    rows = json.loads(command("step3_rag", "injections", "--json").out)["kinds"]
-    assert {kind: row["n"] for kind, row in rows.items()} == {
+    facts = json.loads(command("step3_rag", "injections", "--json").out)
+    kinds = {kind: row["found"] for kind, row in facts["tables"]["kind"].items()}
+    assert {kind: each["n"] for kind, each in kinds.items()} == {
         **{"en": 24, "de": 9, "fr": 9, "es": 9, "it": 9},
         "all": 60,
         "without an instruction": 60,
     }
-    assert sum(rows[each]["found"] for each in ("en", "de", "fr", "es", "it")) == rows["all"]["found"]
+    assert sum(kinds[each]["hits"] for each in ("en", "de", "fr", "es", "it")) == kinds["all"]["hits"]

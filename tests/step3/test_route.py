@@ -74,7 +74,7 @@ def test_most_questions_of_the_sample_reach_their_collection(command, monkeypatc
     monkeypatch.setenv("ROADMAP_JUDGE_ADAPTER", "none")  # which takes minutes
     monkeypatch.setattr(routing, "MARGINS", (0.1,))
     facts = json.loads(command("step3_rag", "route", "--json").out)
-    row = facts["margins"]["0.1"]
-    assert row["right"] >= 0.9 * facts["n"]
+    row = facts["tables"]["margin"]["0.1"]
+    assert row["reach theirs"] >= 0.9 * facts["n"]
     assert row["searched"] < 0.8
-    assert row["difference"]["mean"] > -0.02
+    assert row["nDCG@10, change"]["mean"] > -0.02
