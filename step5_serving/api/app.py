@@ -2,8 +2,7 @@
 
     app = create_app(Service(Config(), ScriptedAnswerer(), recorder))
 
-Nothing heavy happens before the server listens: a task that starts with the app loads the index, the
-embedder and the model, and /readyz says when they are there. A question that comes earlier waits.
+A task that starts with the app checks its parts every few seconds, so that an idle server notices what broke.
 """
 
 from __future__ import annotations
@@ -80,7 +79,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 async def _watch(service: Service) -> None:
-    """Load everything, then check it for ever, so that an idle server notices, too, what broke."""
+    """Check everything for ever."""
     while True:
         try:
             await service.ready()

@@ -18,6 +18,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import signal
 import socket
 import sys
 from collections.abc import Callable
@@ -33,6 +34,7 @@ from step5_serving.config import SCRIPTED, Config
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
+    from step5_serving.engines.engine import Engine
     from step5_serving.seam import Answerer
     from step5_serving.telemetry.spans import Spans
 
@@ -43,6 +45,8 @@ LAST_S = 2  # for connections to close once no call runs any more
 
 def serve(config: Config, say: Callable[[str], None] = lambda line: print(line, file=sys.stderr)) -> None:
     """Serve until a signal comes; ends the process. Raises UserError for what is wrong in the Config."""
+    # While it loads; as process 1 of a container it would get no SIGTERM without a handler.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     keys = Keys(config.keys)
     check_host(config, keys)
     with contextlib.closing(listen(config.host, config.port)) as listening:
@@ -65,24 +69,25 @@ def check_host(config: Config, keys: Keys) -> None:
 
 
 def make_app(config: Config, keys: Keys) -> FastAPI:
-    """The app with all its parts, except for the model; raises UserError if one can't be had."""
+    """The app with all its parts, ready to answer; raises UserError if one can't be had."""
     with contextlib.ExitStack() as on_error:  # closes what was started, if a later part fails
-        # Before other imports, because an engine's process loads its model meanwhile.
-        answerer = make_answerer(config, on_error)
+        engine = start_engine(config, on_error)  # first: its process loads the model meanwhile
         from step5_serving.api.app import create_app
         from step5_serving.api.service import Service
         from step5_serving.telemetry.prices import Budget, price_of
         from step5_serving.telemetry.writer import Recorder
 
         limit = config.budget_usd_per_day
-        if limit is not None and price_of(answerer.model) is None:
+        model = engine.model if engine else SCRIPTED
+        if limit is not None and price_of(model) is None:
             raise UserError(
-                f"--budget-usd-per-day needs to know what {answerer.model} costs, and models.toml has no "
+                f"--budget-usd-per-day needs to know what {model} costs, and models.toml has no "
                 "price for it: leave the budget out, or use a Claude model"
             )
         spans = _make_spans(config)
         recorder = Recorder.from_url(config.telemetry, redact=config.redact)
         budget = None if limit is None else Budget(limit, recorder.store)
+        answerer = make_answerer(config, engine)
         app = create_app(Service(config, answerer, recorder, keys, budget, spans))
         on_error.pop_all()
     return app
@@ -105,18 +110,23 @@ def _make_spans(config: Config) -> Spans | None:
     return Spans(config.otlp, content=config.otlp_content, redact=redacted if config.redact else None)
 
 
-def make_answerer(config: Config, on_error: contextlib.ExitStack) -> Answerer:
-    """What answers questions; `on_error` will close its engine."""
+def start_engine(config: Config, on_error: contextlib.ExitStack) -> Engine | None:
+    """The engine, which `on_error` will close; None for scripted answers."""
     if config.engine == SCRIPTED:
+        return None
+    from step5_serving.engines.choice import resolve
+
+    engine = resolve(config.engine, config.model, config.options, **config.flags)
+    on_error.callback(engine.close)
+    return engine
+
+
+def make_answerer(config: Config, engine: Engine | None) -> Answerer:
+    """What answers questions, loaded."""
+    if engine is None:
         from step5_serving.rag.scripted import ScriptedAnswerer
 
         return ScriptedAnswerer()
-    from step5_serving.engines.choice import resolve
-    from step5_serving.rag.loading import check_index
-
-    check_index(config)
-    engine = resolve(config.engine, config.model, config.options, **config.flags)
-    on_error.callback(engine.close)
     from shared.prompts import family_of
     from step3_rag import PROMPTS
     from step5_serving.rag.answers import RagAnswerer
@@ -133,7 +143,7 @@ def run(config: Config, app: FastAPI, listening: socket.socket, say: Callable[[s
     """Run the app on a socket until a signal comes, then end the process."""
     server = _make_server(config, app)
     _set_up_logging()
-    # Never closed: that waits for threads, which may still load, hang in an engine or change the index.
+    # Never closed: that waits for threads, which may hang in an engine or change the index.
     runner = asyncio.Runner(loop_factory=server.config.get_loop_factory())
     with contextlib.suppress(KeyboardInterrupt):
         runner.run(server.serve(sockets=[listening]))

@@ -3,35 +3,48 @@
     answerer = RagAnswerer(config, engine, versions)
     answered = await answerer.answer(Query(question="When does it renew?"), write=print)
 
-Step 3 blocks, so each question has a thread while it is answered. Text returns to the event loop piece by
-piece. When the task that waits is cancelled, the next byte from the model (text or a ping) raises in the
-thread, which closes the model's stream, and that stops the model.
+The index is loaded, and the model waited for, when the answerer is made. Step 3 blocks, so each question has
+a thread while it is answered. Text returns to the event loop piece by piece. When the task that waits is
+cancelled, the next byte from the model (text or a ping) raises in the thread, which closes the model's
+stream, and that stops the model.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import Any
 
+import anthropic
 import httpx2
 
+from shared.chat.errors import NotMessagesApi, TimedOut, explain, with_timeouts
+from shared.config import Settings
 from shared.errors import UserError
+from step3_rag.answer.read import MAX_TOKENS
+from step3_rag.options import check_question
+from step3_rag.pipeline import DEFAULT_STRATEGIES, ChatError, Plan, ask
+from step3_rag.reflect.reflect import THRESHOLD
+from step3_rag.retrieve.search import Options
+from step3_rag.service import open_service
 from step5_serving.config import Config
 from step5_serving.engines.choice import Engine
 from step5_serving.errors import ApiError, not_found, unavailable
-from step5_serving.rag.loading import Loader
-from step5_serving.rag.wording import model_error, retrieved
-from step5_serving.seam import Answered, Query, Retrieved, Tell, Write, nothing
+from step5_serving.rag.library import Library
+from step5_serving.rag.sharing import SharedRetriever
+from step5_serving.seam import Answered, Attempt, Query, Retrieved, Source, Tell, Write, nothing
 from step5_serving.telemetry.versions import Versions, to_ref
 
-if TYPE_CHECKING:
-    import anthropic
+RERANK = ("maxsim", "scorer", "rerank")  # stages of a search; the others are retrieval
+SILENT_S = 60.0  # without a byte from the model, while calls wait for it: it is stuck
+CHECK_S = 2.0  # seconds between two checks of the servers behind this one
+WARM_UP = "What are the terms of renewal?"
 
 
 class Stopped(Exception):
@@ -57,20 +70,22 @@ class RagAnswerer:
     """Answers from the index of step 3."""
 
     def __init__(self, config: Config, engine: Engine, versions: Versions) -> None:
+        """Load the index and wait for the model; raises UserError if there is no index or vector store."""
         self.config, self.serving, self.versions = config, engine, versions
         self.model, self.engine = engine.model, engine.name
         self.threads = ThreadPoolExecutor(config.running, "answering")
         self._asking: set[threading.Event] = set()  # of the answers that have asked the model
         self._heard_at = 0.0  # when it last sent something to one of them
-        self.loader = Loader(config, engine, self.silence)
-        self.retriever, self.ready = self.loader.retriever, self.loader.ready
-
-    @cached_property
-    def library(self) -> Any:
-        """The documents behind the answers (library.py)."""
-        from step5_serving.rag.library import Library
-
-        return Library(self.loader)
+        self._checked_at = 0.0
+        self._trouble: str | None = None  # at the last check of the servers
+        self.retriever = SharedRetriever.of(
+            open_service(engine.settings, config.index, config.store, config.store_address)
+        )
+        self.retriever.search(WARM_UP)  # so that the first question is not slower
+        with contextlib.suppress(UserError):  # `ready` and each question will report it
+            engine.warm_up()
+        self.client = with_timeouts(engine.client(), max(1.0, config.timeout_s))
+        self.library = Library(self.retriever, engine.settings)
 
     async def close(self) -> None:
         self.threads.shutdown(wait=False)
@@ -82,7 +97,7 @@ class RagAnswerer:
         query = query.model_copy(
             update={"prompt_version": query.prompt_version or self.versions.pick(trace_id)}
         )
-        retriever, loop, stopped = await self.retriever(), asyncio.get_running_loop(), threading.Event()
+        loop, stopped = asyncio.get_running_loop(), threading.Event()
 
         def in_loop(function: Callable[[Any], None]) -> Callable[[Any], None]:
             """Call the function in the event loop's thread; raise Stopped if nobody waits any more."""
@@ -94,7 +109,7 @@ class RagAnswerer:
 
             return call
 
-        work = partial(self._ask, retriever, stopped, query, in_loop(write), in_loop(tell))
+        work = partial(self._ask, stopped, query, in_loop(write), in_loop(tell))
         try:
             return await loop.run_in_executor(self.threads, work)
         finally:
@@ -104,26 +119,40 @@ class RagAnswerer:
         """Seconds since the model sent anything to anyone; 0 if nobody waits for it."""
         return time.monotonic() - self._heard_at if self._asking else 0.0
 
+    async def ready(self) -> str | None:
+        """None, or what is stuck or does not answer."""
+        if (silence := self.silence()) > SILENT_S:
+            return f"the engine {self.engine} has sent nothing for {silence:.0f} s, though calls wait"
+        if time.monotonic() - self._checked_at > CHECK_S:
+            self._checked_at = time.monotonic()
+            self._trouble = await asyncio.to_thread(self._check_servers)
+        return self._trouble
+
     # --- in a thread --------------------------------------------------------------------------------------
 
-    def _ask(
-        self, retriever: Any, stopped: threading.Event, query: Query, write: Write, tell: Tell
-    ) -> Answered:
-        """Step 3's `ask`. The index is locked for the search, not while the model writes."""
-        from step3_rag.options import check_question
-        from step3_rag.pipeline import ChatError, ask
+    def _check_servers(self) -> str | None:
+        """Why the vector store's server or the engine does not answer; None if both do."""
+        try:
+            if self.config.store_address:
+                with self.retriever.store.one_line_errors():
+                    self.retriever.store.count()
+            return None if self.config.reader == "quote" else self.serving.trouble()
+        except UserError as error:
+            return str(error)
 
+    def _ask(self, stopped: threading.Event, query: Query, write: Write, tell: Tell) -> Answered:
+        """Step 3's `ask`. The index is locked for the search, not while the model writes."""
         with contextlib.ExitStack() as reading:
-            reading.enter_context(retriever.lock.reading())
+            reading.enter_context(self.retriever.lock.reading())
 
             def on_found(reflection: Any, sources: list[Any]) -> None:
                 reading.close()
                 tell(retrieved(reflection, sources))
 
             try:
-                question, plan = check_question(query.question), self._plan(retriever, query)
-                client = self._watched(self.loader.client, stopped) if plan.needs_chat else None
-                outcome = ask(retriever, question, plan, client, self.model, write, on_found)
+                question, plan = check_question(query.question), self._plan(query)
+                client = self._watched(self.client, stopped) if plan.needs_chat else None
+                outcome = ask(self.retriever, question, plan, client, self.model, write, on_found)
             except ChatError as error:
                 found = retrieved(error.reflection, error.sources)
                 raise model_error(error.cause, self.serving.settings, found) from None
@@ -191,8 +220,6 @@ class RagAnswerer:
 
     def _parameters(self, plan: Any) -> dict[str, Any]:
         """Everything that a replay needs."""
-        from step3_rag.answer.read import MAX_TOKENS
-
         quantize = self.config.options.quantize
         return {
             "k": plan.options.k,
@@ -205,15 +232,11 @@ class RagAnswerer:
             **({"quantize": quantize} if quantize else {}),
         }
 
-    def _plan(self, retriever: Any, query: Query) -> Any:
+    def _plan(self, query: Query) -> Plan:
         """Step 3's plan for a query; raises ApiError if its collection or prompt version does not exist."""
-        from step3_rag.pipeline import DEFAULT_STRATEGIES, Plan
-        from step3_rag.reflect.reflect import THRESHOLD
-        from step3_rag.retrieve.search import Options
-
-        _ = retriever.snapshot  # brings `collections` up to date
-        if query.collection is not None and query.collection not in retriever.collections:
-            known = ", ".join(sorted(retriever.collections)) or "none"
+        _ = self.retriever.snapshot  # brings `collections` up to date
+        if query.collection is not None and query.collection not in self.retriever.collections:
+            known = ", ".join(sorted(self.retriever.collections)) or "none"
             raise not_found(f"collection {query.collection!r} is not in the index: it has {known}")
         reader = self.config.reader if query.reader == "auto" else query.reader
         threshold = THRESHOLD if self.config.threshold is None else self.config.threshold
@@ -233,3 +256,43 @@ class RagAnswerer:
             known = ", ".join(map(str, sorted(self.versions.known)))
             raise not_found(f"prompt_version {version} does not exist: there are {known}")
         return self.versions.known[version]
+
+
+def retrieved(reflection: Any, sources: list[Any]) -> Retrieved:
+    """The result of a search."""
+    attempts, start = [], 0.0
+    for each in reflection.attempts:
+        seconds = each.found.seconds
+        rerank = 1000 * sum(seconds.get(stage, 0.0) for stage in RERANK)
+        retrieve = 1000 * sum(seconds.values()) - rerank
+        took = each is reflection.best
+        attempts.append(Attempt(each.strategy, each.query, each.confidence, took, start, retrieve, rerank))
+        start += retrieve + rerank
+    return Retrieved(
+        sources=[
+            Source(each.number, each.document, each.place, each.text, each.chunks[0], _sha256(each.text))
+            for each in sources
+        ],
+        confidence=reflection.best.confidence,
+        attempts=attempts,
+    )
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
+
+
+def model_error(error: Exception, settings: Settings, found: Retrieved) -> ApiError:
+    """The error for a caller when the chat model fails."""
+    message = f"{settings.model}: {explain(error, settings)}"
+    if isinstance(error, NotMessagesApi):  # trying again doesn't help
+        return ApiError(502, "api_error", message, retrieved=found)
+    if isinstance(error, TimedOut | httpx2.TimeoutException):
+        return ApiError(504, "timeout_error", message, retrieved=found)
+    if isinstance(error, anthropic.APIConnectionError) or (
+        isinstance(error, UserError) and not isinstance(error, anthropic.APIStatusError)
+    ):
+        return ApiError(503, "api_error", message, retry_after=5, retrieved=found)
+    if isinstance(error, anthropic.APIStatusError) and error.status_code in (429, 503, 529):
+        return ApiError(503, "overloaded_error", message, retry_after=5, retrieved=found)
+    return ApiError(502, "api_error", message, retrieved=found)

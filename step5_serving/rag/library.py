@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from shared.config import Settings
 from shared.errors import UserError, reason
 from step3_rag import service
 from step3_rag.ingest import load, update
@@ -28,7 +29,6 @@ from step3_rag.ingest.index import Index
 from step3_rag.ingest.sources import DEFAULT_COLLECTION, Report
 from step3_rag.stores import vector_store
 from step5_serving.errors import bad_request, not_found, overloaded, unavailable
-from step5_serving.rag.loading import Loader
 from step5_serving.rag.sharing import SharedRetriever
 
 NAME = re.compile(r"[^\x00-\x1f\x7f\\]{1,200}")
@@ -108,14 +108,13 @@ def _public(row: Any) -> dict[str, Any]:
 class Library:
     """The documents of the index that answers come from."""
 
-    def __init__(self, loader: Loader) -> None:
-        self._loader = loader
+    def __init__(self, retriever: SharedRetriever, settings: Settings) -> None:
+        self._retriever, self._settings = retriever, settings
         self._changing = asyncio.Lock()  # one change at a time
 
     async def documents(self) -> list[dict[str, Any]]:
         """Every document: id, name, collection, title, sha256, size, chunks."""
-        retriever = await self._loader.retriever()
-        rows = await asyncio.to_thread(lambda: retriever.index.documents())
+        rows = await asyncio.to_thread(lambda: self._retriever.index.documents())
         return [_public(row) for row in rows]
 
     async def ingest(self, uploads: Sequence[Upload]) -> dict[str, Any]:
@@ -130,57 +129,54 @@ class Library:
         """Remove a document and return its row; raises ApiError if there is none with this id."""
         return await self._change(self._remove, id)
 
-    async def _change(
-        self, work: Callable[[SharedRetriever, Any], dict[str, Any]], what: Any
-    ) -> dict[str, Any]:
+    async def _change(self, work: Callable[[Any], dict[str, Any]], what: Any) -> dict[str, Any]:
         """Run the work in a thread. It goes on when its caller leaves."""
-        retriever = await self._loader.retriever()
         async with self._changing:
-            return await asyncio.shield(asyncio.to_thread(work, retriever, what))
+            return await asyncio.shield(asyncio.to_thread(work, what))
 
-    def _ingest(self, retriever: SharedRetriever, uploads: Sequence[Upload]) -> dict[str, Any]:
-        with self._writing(retriever) as index:
+    def _ingest(self, uploads: Sequence[Upload]) -> dict[str, Any]:
+        with self._writing() as index:
             known = {row["name"]: row["path"] for row in index.documents()}
             sources = [replace(each, known_as=known.get(each.name)) for each in uploads]
             facts = index.facts
             sizes = update.Sizes(facts["chunk_size"], facts["chunk_overlap"])
-            report = update.ingest(index, sources, retriever.embedder, sizes, Report())
+            report = update.ingest(index, sources, self._retriever.embedder, sizes, Report())
             if report.failed and len(report.failed) == len(uploads):
                 name, why = next(iter(report.failed.items()))
                 raise bad_request(f"{name}: {why}")
-            with retriever.lock.writing():
+            with self._retriever.lock.writing():
                 index.show()
-                self._update_store(retriever, index)
+                self._update_store(index)
             names = {each.name for each in sources}
             rows = [row for row in index.documents() if row["name"] in names]
         counts = {name: getattr(report, name) for name in ("new", "changed", "unchanged", "failed")}
         return {**counts, "documents": [_public(row) for row in rows]}
 
-    def _remove(self, retriever: SharedRetriever, id: int) -> dict[str, Any]:
-        with self._writing(retriever) as index:
+    def _remove(self, id: int) -> dict[str, Any]:
+        with self._writing() as index:
             row = next((row for row in index.documents() if row["id"] == id), None)
             if row is None:
                 raise not_found(f"there is no document {id}: see GET /documents")
-            with retriever.lock.writing():
+            with self._retriever.lock.writing():
                 index.remove([id])
-                self._update_store(retriever, index)
+                self._update_store(index)
         return _public(row)
 
-    def _update_store(self, retriever: SharedRetriever, index: Index) -> None:
+    def _update_store(self, index: Index) -> None:
         """Bring the vector store and the shared snapshot up to date; the caller holds the write lock."""
-        vector_store.sync(index, retriever.store)
-        _ = retriever.snapshot
+        vector_store.sync(index, self._retriever.store)
+        _ = self._retriever.snapshot
 
     @contextlib.contextmanager
-    def _writing(self, retriever: SharedRetriever) -> Iterator[_HiddenIndex]:
+    def _writing(self) -> Iterator[_HiddenIndex]:
         """The index with a connection of its own and its process lock.
 
         Raises:
             ApiError: another process writes, the disk can't be written, or it is the sample's index, which is
                 made again from its files at each start.
         """
-        folder = retriever.index.folder
-        if folder == service.sample_home(self._loader.engine.settings):
+        folder = self._retriever.index.folder
+        if folder == service.sample_home(self._settings):
             raise bad_request(
                 "the sample's documents can't be changed: make an index of your own with "
                 "`python -m step3_rag ingest PATH`, then start the server again"

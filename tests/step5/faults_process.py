@@ -65,7 +65,7 @@ class Process:
 
 def main(config, answerer):
     if answerer:
-        server.make_answerer = lambda _config, _undo: ScriptedAnswerer(**answerer)
+        server.make_answerer = lambda _config, _engine: ScriptedAnswerer(**answerer)
     server.serve(Config(**config | {"keys": Path(config["keys"])}))
 
 

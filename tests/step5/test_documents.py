@@ -213,7 +213,7 @@ def test_a_question_sees_the_documents_before_or_after_a_change(made):
             await made.answerer.library.ingest([upload_of("zebra.md", None, version(letter))])
 
     asyncio.run(change("a"))
-    retriever, seen, stop = asyncio.run(made.answerer.retriever()), [], threading.Event()
+    retriever, seen, stop = made.answerer.retriever, [], threading.Event()
 
     def look(_number):
         while not stop.is_set():
@@ -267,7 +267,7 @@ async def test_an_index_works_after_the_vector_store_failed(made, monkeypatch):
         assert (await ask(client, "When does the parrot sing?"))["answer"]
         monkeypatch.setattr(vector_store, "sync", sync)
         assert (await client.post("/ingest", **text("owls.md", "# Owls\n\nThey hunt."))).status_code == 200
-    retriever = await made.answerer.retriever()
+    retriever = made.answerer.retriever
     index = Index.open(made.home, {})
     assert vector_store.is_current(index, retriever.store)
     index.close()
@@ -275,7 +275,7 @@ async def test_an_index_works_after_the_vector_store_failed(made, monkeypatch):
 
 @in_loop
 async def test_an_ingest_that_fails_leaves_nothing(made, monkeypatch):
-    retriever = await made.answerer.retriever()
+    retriever = made.answerer.retriever
     encode = retriever.embedder.encode
 
     def broken(texts, *args):

@@ -38,7 +38,7 @@ def test_typos_end_in_one_line(bad, line):
         ("--engine turbo", "--engine turbo is not known: use torch, llamacpp, vllm, ollama, an http(s)://"),
         (
             "--index nowhere",
-            "no index in nowhere: make one with `python -m step3_rag ingest PATH --index nowh",
+            "no index in nowhere: make one with `python -m step3_rag ingest PATH`",
         ),
         ("--store redis", "--store"),
         ("--rows 0", "--rows"),

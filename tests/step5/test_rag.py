@@ -1,4 +1,4 @@
-"""Answers from step 3: what they contain, errors, many at a time, cancellation, loading."""
+"""Answers from step 3: what they contain, errors, many at a time, cancellation, readiness."""
 
 import asyncio
 import re
@@ -8,11 +8,12 @@ import anthropic
 import pytest
 
 from shared import prompts
+from shared.errors import UserError
 from step3_rag import PROMPTS
 from step3_rag.answer import read
 from step3_rag.pipeline import Plan, ask
 from step5_serving.errors import ApiError
-from step5_serving.rag import loading
+from step5_serving.rag import answers
 from step5_serving.seam import Query
 from step5_serving.telemetry.versions import Versions
 from tests.step5.rag_parts import NOTICE
@@ -87,8 +88,7 @@ def test_the_requested_version_of_the_prompt_is_sent(rag):
 def test_a_quote_is_that_of_step_3_and_uses_no_tokens(rag):
     made = rag()
     got, heard = answer(made, asked(reader="quote"))
-    retriever = asyncio.run(made.answerer.retriever())
-    same = ask(retriever, NOTICE, Plan(strategies=(), threshold=0.0, abstain=False))
+    same = ask(made.answerer.retriever, NOTICE, Plan(strategies=(), threshold=0.0, abstain=False))
     assert got.text == same.answer.text
     assert [text for kind, text in heard if kind == "delta"] == [got.text]
     assert (got.input_tokens, got.output_tokens, got.prompt, got.model) == (0, 0, None, "quote")
@@ -195,7 +195,7 @@ async def test_concurrent_answers_are_the_same_as_single_ones(rag):
             assert (got.text, got.sources, got.confidence) == (same.text, same.sources, same.confidence)
 
 
-# --- loading -----------------------------------------------------------------------------------------------
+# --- state -------------------------------------------------------------------------------------------------
 
 
 @in_loop
@@ -203,10 +203,10 @@ async def test_ready_says_whether_the_engine_answers(rag):
     made = rag()
     assert await made.answerer.ready() is None
     made.serving.ill = "nobody answers at http://127.0.0.1:9"
-    made.answerer.loader._checked_at = 0.0
+    made.answerer._checked_at = 0.0
     assert await made.answerer.ready() == made.serving.ill
     made.serving.ill = None
-    made.answerer.loader._checked_at = 0.0
+    made.answerer._checked_at = 0.0
     assert await made.answerer.ready() is None
     await made.answerer.close()
     assert made.serving.closed
@@ -214,7 +214,7 @@ async def test_ready_says_whether_the_engine_answers(rag):
 
 @in_loop
 async def test_not_ready_while_the_model_makes_no_progress(rag, engine, monkeypatch):
-    monkeypatch.setattr(loading, "SILENT_S", 0.2)
+    monkeypatch.setattr(answers, "SILENT_S", 0.2)
     engine.mode = "stall"
     made = rag(engine.client)
     assert await made.answerer.ready() is None
@@ -231,33 +231,10 @@ async def test_not_ready_while_the_model_makes_no_progress(rag, engine, monkeypa
     assert await made.answerer.ready() is None
 
 
-@in_loop
-async def test_loading_that_failed_is_tried_again_but_not_all_the_time(rag, monkeypatch):
-    made = rag()
-    file = made.home / "index.sqlite"
-    kept, tries = file.read_bytes(), []
-    opening = made.answerer.loader._load
-    monkeypatch.setattr(made.answerer.loader, "_load", lambda: (tries.append(1), opening())[1])
-    file.write_bytes(b"no database at all" * 1000)
-    for _ in range(3):
-        with pytest.raises(ApiError, match="cannot be read") as refused:
-            await made.answerer.answer(asked())
-        assert (refused.value.status, refused.value.retry_after) == (503, 2)
-    assert len(tries) == 1
-    assert "cannot be read" in await made.answerer.ready()
-    file.write_bytes(kept)
-    made.answerer.loader._tried_at = 0.0  # two seconds later
-    assert await made.answerer.ready() is None
-
-
-@in_loop
-async def test_a_caller_that_leaves_does_not_stop_the_loading(rag):
-    made = rag()
-    first = asyncio.ensure_future(made.answerer.answer(asked(reader="quote")))
-    second = asyncio.ensure_future(made.answerer.answer(asked(reader="quote")))
-    await asyncio.sleep(0.01)
-    first.cancel()
-    assert (await second).text
+def test_a_damaged_index_is_said_at_the_start(rag, index_home):
+    (index_home / "index.sqlite").write_bytes(b"no database at all" * 1000)
+    with pytest.raises(UserError, match="cannot be read"):
+        rag()
 
 
 def test_the_evaluator_of_step_3_is_used_and_timed(rag, monkeypatch):

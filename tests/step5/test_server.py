@@ -1,19 +1,24 @@
 """A real server: where it listens, and how it stops."""
 
 import contextlib
+import os
 import signal
 import socket
 import sqlite3
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
+import psutil
 import pytest
 
 from shared.errors import UserError
 from step5_serving.api import server
 from step5_serving.api.keys import Keys
 from step5_serving.config import Config
+from tests.conftest import ROOT
 from tests.step5.faults_process import Process
 from tests.step5.service_parts import until
 
@@ -130,11 +135,15 @@ def test_a_second_signal_stops_at_once(tmp_path):
     assert "Traceback" not in said
 
 
-def test_a_signal_ends_it_while_it_loads(tmp_path):
-    config = {"engine": "torch", "model": "tiny", "flags": {"embedder": "tiny"}}
-    with Process(tmp_path, config=config, environment={"ROADMAP_CACHE_DIR": str(tmp_path)}) as served:
-        assert served.get("/healthz").status_code == 200
-        served.popen.send_signal(signal.SIGTERM)
-        code, said = ended(served)
-    assert code == 0
-    assert said.splitlines()[-1] == "stopped"
+def test_a_signal_ends_it_while_it_loads_and_its_engine(tmp_path):
+    command = [sys.executable, "-m", "step5_serving", "serve", "--smoke", "--port", "0"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "ROADMAP_CACHE_DIR": str(tmp_path)}
+    process = subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True
+    )
+    [engine] = until(psutil.Process(process.pid).children, 60)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=20)
+    assert (process.returncode, said.splitlines()[-1]) == (130, "stopped")
+    assert "Traceback" not in said
+    until(lambda: not engine.is_running())

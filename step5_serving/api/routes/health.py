@@ -6,8 +6,7 @@
 
 A platform restarts what is not alive, and sends no traffic to what is not ready. So a dead engine makes the
 service unready, never dead: a restart would not bring the engine back. While the index and the model load
-for the first time, /readyz doesn't reply, which a probe with a timeout of a second or two counts as unready,
-too.
+at the start, nothing replies yet.
 """
 
 from __future__ import annotations
