@@ -159,15 +159,15 @@ def _limits(kind: str, value: Any, at: str) -> tuple[tuple[str, ...], int, int |
 
 
 def _range(value: dict[str, Any], at: str) -> tuple[int, int | None]:
-    low, high = value.get("min", 0), value.get("max")
+    low, high = value.get("min"), value.get("max")
     for name, number in (("min", low), ("max", high)):
         if number is not None and (type(number) is not int or number < 0):
             raise UserError(f"{at}: {name} = {number!r} is not allowed: use a whole number from 0")
-    if high is not None and low > high:
+    if high is not None and (low or 0) > high:
         raise UserError(f"{at}: min {low} is more than max {high}: no reply can keep it")
     if not low and high is None:
         raise UserError(f"{at} allows everything: give it a min, a max or both")
-    return low, high
+    return low or 0, high
 
 
 def _pattern(pattern: str, at: str) -> str:

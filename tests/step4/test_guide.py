@@ -158,6 +158,11 @@ def test_mistakes_in_guides_are_one_line(tmp_path, data, message):
     assert "\n" not in str(refused.value)
 
 
+def test_an_empty_limit_is_none():
+    (check,) = guide_of(guide(rule(words={"min": None, "max": 3})), "mine").rules[0].checks
+    assert (check.low, check.high) == (0, 3)
+
+
 def test_a_missing_guide(tmp_path):
     with pytest.raises(UserError, match=r"cannot read .*nowhere\.yaml: "):
         read_guide(tmp_path / "nowhere.yaml")
