@@ -3,7 +3,7 @@
     python -m step4_finetune data show --topic "hedge trimmer"
     python -m step4_finetune data check --data mine.jsonl --guide mine.yaml
     python -m step4_finetune data build --format dpo --out data/
-    python -m step4_finetune data distill --data messages.txt --model claude-sonnet-5-5
+    python -m step4_finetune data distill --data messages.jsonl --model claude-sonnet-5-5
 
 exit 0    it worked; for check: nothing worse than warnings
 exit 1    check found errors in the rows
@@ -136,11 +136,11 @@ def distill(
 ) -> None:
     """Let a chat model write replies, and keep those that break no rule and are faithful."""
     from step4_finetune.data import distill as lesson
-    from step4_finetune.data.rows import GUIDE, SAMPLE, read_rows
+    from step4_finetune.data.rows import GUIDE, SAMPLE
     from step4_finetune.tone.guide import read_guide
 
     settings = settings_from_flags(smoke, model=model, seed=seed)
-    rows = lesson.read_messages(Path(data)) if data else read_rows(SAMPLE, "train")
+    rows = lesson.read_messages(Path(data or SAMPLE))
     facts = lesson.run(rows, read_guide(guide or GUIDE), settings, out, requests=requests)
     emit(facts, show_data.distill, as_json=as_json)
 

@@ -156,8 +156,8 @@ def test_build_keeps_existing_files(wrong, data, file, tmp_path):
 
 
 def test_distill_with_the_embedded_model(data, tmp_path):
-    (tmp_path / "asked.txt").write_text("Where is my parcel?\n")
-    got = data("distill", "--data", "asked.txt", "--requests", "1", "--smoke")
+    (tmp_path / "asked.jsonl").write_text('{"prompt": "Where is my parcel?"}\n')
+    got = data("distill", "--data", "asked.jsonl", "--requests", "1", "--smoke")
     assert got.code == 0, got.err
     assert got.out.startswith("0 of 1 messages have a reply that keeps the guide")
     assert (tmp_path / "distilled.filtered.jsonl").exists()

@@ -127,31 +127,32 @@ def test_conversations_keep_their_turns(api, out):
 
 def test_other_files_are_left_alone(api, out):
     out.write_text('{"text": "a novel"}\n')
-    with pytest.raises(UserError, match=r"pairs\.jsonl:1 is not a row of an earlier run"):
+    with pytest.raises(UserError, match=r"pairs\.jsonl:1 has the columns text: it needs prompt$"):
         run(ROWS, out)
     with pytest.raises(UserError, match=r"use one that ends in \.jsonl"):
         run(ROWS, out.with_suffix(".csv"))
     assert out.read_text() == '{"text": "a novel"}\n'
 
 
-def test_messages_of_a_text_file_and_of_json_lines(tmp_path):
-    (tmp_path / "asked.txt").write_text("Is it open?\n\n  my door is stuck \n", encoding="utf-8")
-    first, second = distill.read_messages(tmp_path / "asked.txt")
-    assert (first.id, first.message) == ("asked-1", "Is it open?")
-    assert (second.id, second.message, second.chosen) == ("asked-3", "my door is stuck", "")
+def test_messages_of_train_without_their_replies(tmp_path):
     path = tmp_path / "asked.jsonl"
-    path.write_text('{"message": "Open?", "notes": "until: 3", "chosen": "old"}\n{"prompt": "Shut?"}\n')
+    path.write_text(
+        '{"message": "Open?", "notes": "until: 3", "chosen": "old", "rejected": "older"}\n'
+        '{"prompt": "Shut?"}\n{"prompt": "Is it dear?", "split": "test"}\n'
+    )
     first, second = distill.read_messages(path)
-    assert (first.message, first.notes, first.chosen) == ("Open?", ("until: 3",), "")
+    assert (first.message, first.notes, first.chosen, first.rejected) == ("Open?", ("until: 3",), "", None)
     assert second.message == "Shut?"
 
 
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
-        ("a.txt", "\n \n", "has no messages"),
-        ("a.jsonl", '{"text": "x"}', r"a\.jsonl:1 has the columns text"),
-        ("b.txt", None, "cannot be read"),
+        ("a.jsonl", "\n \n", "has no messages to train on"),
+        ("a.jsonl", '{"prompt": "x", "split": "dev"}', "has no messages to train on"),
+        ("a.jsonl", '{"text": "x"}', r"a\.jsonl:1 has the columns text: it needs prompt$"),
+        ("a.txt", "Is it open?", r"a\.txt:1 is not JSON .*: one object a line"),
+        ("b.jsonl", None, "there is no file"),
     ],
 )
 def test_messages_that_cannot_be_read(tmp_path, name, text, said):
