@@ -16,10 +16,11 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from transformers import PreTrainedTokenizerFast
 
 from shared import hardware
 from shared.config import Settings
@@ -87,8 +88,7 @@ def run(
         with folder.begin(out, recipe, on, fresh=fresh):
             print(f"system message: {data.system}", file=sys.stderr)  # says whose tone is trained
             began = time.perf_counter()
-            job = trainers.Job(model, tokenizer, data, recipe, out / "checkpoints" / recipe.method, report_to)
-            model, history = _train(job, out.name)
+            model, history = _train(model, tokenizer, data, recipe, out, report_to)
         seconds = round(time.perf_counter() - began, 1)
         facts = {
             "command": "step4_finetune train",
@@ -125,21 +125,28 @@ def run(
     return facts
 
 
-def _train(job: trainers.Job, name: str) -> tuple[Any, list[dict[str, float]]]:
+def _train(
+    model: Any,
+    tokenizer: PreTrainedTokenizerFast,
+    data: TrainingData,
+    recipe: Recipe,
+    out: Path,
+    report_to: str,
+) -> tuple[Any, list[dict[str, float]]]:
     """Train by the recipe's method; returns the model without the trainer's wrappers, and its log."""
-    method, start = job.recipe.method, folder.last_checkpoint(job.out)
-    with count_bar(f"training {name}") as bar:
-        callback = callbacks.TrainingCallback(method, bar)
+    checkpoints = out / "checkpoints" / recipe.method
+    with count_bar(f"training {out.name}") as bar:
+        callback = callbacks.TrainingCallback(recipe.method, bar)
         with stop_on_ctrl_c(callback):
-            trainer = trainers.TRAINERS[method](replace(job, callbacks=[callback]))
+            trainer = trainers.build(model, tokenizer, data, recipe, checkpoints, report_to, [callback])
             if not callback.stopped:
-                trainer.train(resume_from_checkpoint=start)
+                trainer.train(resume_from_checkpoint=folder.last_checkpoint(checkpoints))
     state = trainer.state
-    callbacks.write_log(job.out.parents[1] / "log.jsonl", state.log_history)
+    callbacks.write_log(out / "log.jsonl", state.log_history)
     if callback.stopped:
         message = (
-            f"stopped at step {state.global_step} of {state.max_steps} of {method}, with a checkpoint in "
-            f"{job.out}: the same command continues from there"
+            f"stopped at step {state.global_step} of {state.max_steps} of {recipe.method}, with a checkpoint "
+            f"in {checkpoints}: the same command continues from there"
         )
         print(message, file=sys.stderr)
         raise Stopped(message)

@@ -17,8 +17,8 @@ from step4_finetune.data.trl_files import to_trl
 from step4_finetune.models import merge
 from step4_finetune.train import folder, peft_setup, preflight
 from step4_finetune.train import run as training
-from step4_finetune.train.length_sampler import LengthGroupedSampler
 from step4_finetune.train.recipe import read_recipe
+from step4_finetune.train.trainers import ByLength
 from step4_finetune.train.training_data import prepare
 from tests.step4 import runs
 from tests.step4.made import good, spoilt
@@ -275,13 +275,15 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
 
 def test_rows_of_similar_length_come_together_and_by_seed_and_epoch():
     lengths = list(range(1000))
-    sampler = LengthGroupedSampler(lengths, 8, seed=0)
+    sampler = ByLength(lengths, 8, seed=0)
     first = list(sampler)
     assert sorted(first) == lengths
-    assert list(sampler) == first != list(LengthGroupedSampler(lengths, 8, seed=1))
+    assert list(ByLength(lengths, 8, seed=0)) == first != list(ByLength(lengths, 8, seed=1))
     assert max(max(first[at : at + 8]) - min(first[at : at + 8]) for at in range(8, 1000 - 8, 8)) < 250
     sampler.set_epoch(1)
     assert list(sampler) != first
+    sampler.set_epoch(0)
+    assert list(sampler) == first
 
 
 # --- what is learnt from ----------------------------------------------------------------------------------
@@ -341,8 +343,7 @@ def test_only_replies_are_scored_with_the_same_loss_and_gradients(tmp_path, monk
         for name, each in model.named_parameters():
             if "lora_B" in name:
                 each.normal_(std=0.1)  # else A would have no gradient
-    job = training.trainers.Job(model, tokenizer, runs.lesson(replay=3), recipe, tmp_path)
-    trainer = training.trainers.sft(job)
+    trainer = training.trainers.build(model, tokenizer, runs.lesson(replay=3), recipe, tmp_path)
     batch = next(iter(trainer.get_train_dataloader()))
 
     def gradients():
