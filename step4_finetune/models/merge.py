@@ -136,7 +136,8 @@ def merged(settings: Settings, adapter: Path, dtype: str | None = None) -> PreTr
     if is_full_model(adapter):
         full = settings.model_copy(update={"model": str(adapter)})
         return models.load_causal_lm(settings=full, dtype=dtype)
-    adapted = _with_adapter(settings, adapter, "float32", always_active=True)
+    base = models.load_causal_lm(settings=settings, dtype="float32")
+    adapted = with_adapter(settings, base, adapter, always_active=True)
     try:
         plain: Any = adapted.merge_and_unload(safe_merge=True)  # safe: refuses NaN
     except ValueError as error:
@@ -154,26 +155,29 @@ def load_tuned(settings: Settings, adapter: Path) -> Any:
         UserError: as in `merged`.
     """
     check(settings, adapter)
-    return _with_adapter(settings, adapter) if invocation_of(adapter) else merged(settings, adapter)
+    if not invocation_of(adapter):
+        return merged(settings, adapter)
+    return with_adapter(settings, models.load_causal_lm(settings=settings), adapter)
 
 
-def _with_adapter(
-    settings: Settings, adapter: Path, dtype: str | None = None, *, always_active: bool = False
+def with_adapter(
+    settings: Settings, base: Any, adapter: Path, *, always_active: bool = False, trainable: bool = False
 ) -> Any:
-    """The base with a checked adapter beside its weights, a PeftModel in eval mode.
+    """The base with a checked adapter beside its weights, a PeftModel; in eval mode unless it is trainable.
 
     Raises:
         UserError: the adapter does not fit the base, or its weights are damaged.
     """
     from safetensors import SafetensorError
 
-    peft, base = quiet_peft(), models.load_causal_lm(settings=settings, dtype=dtype)
+    peft = quiet_peft()
     config = peft.PeftConfig.from_pretrained(str(adapter))
     if always_active:
         setattr(config, invocation.KEY, None)
+    options = {"is_trainable": trainable, "autocast_adapter_dtype": not trainable}
     device = str(base.device)
     try:
-        return peft.PeftModel.from_pretrained(base, adapter, torch_device=device, config=config).eval()
+        return peft.PeftModel.from_pretrained(base, adapter, config=config, torch_device=device, **options)
     except (ValueError, RuntimeError, OSError, SafetensorError) as error:
         raise UserError(f"{adapter} does not fit {settings.model}: {reason(error)}") from None
 

@@ -22,8 +22,14 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
-def prepare(settings: Settings, recipe: Recipe) -> Any:
-    """The settings' model, set up for the recipe: a PeftModel, or the model itself for full tuning."""
+def prepare(settings: Settings, recipe: Recipe, start: Path | None = None) -> Any:
+    """The settings' model, set up for the recipe: a PeftModel, or the model itself for full tuning.
+
+    With `start`, the adapter of an earlier run is trained further, in its own shape.
+
+    Raises:
+        UserError: the model lacks one of the targets, or the start doesn't fit.
+    """
     if recipe.tuning == "qlora":
         from step4_finetune.train.qlora import load_in_4bit
 
@@ -34,6 +40,8 @@ def prepare(settings: Settings, recipe: Recipe) -> Any:
     if recipe.tuning == "full":
         base.requires_grad_(True)
         return base
+    if start:
+        return merge.with_adapter(settings, base, start, always_active=True, trainable=True)
     peft = quiet_peft()
     from transformers import set_seed
 
@@ -66,22 +74,3 @@ def lora_config(model: PreTrainedModel, recipe: Recipe) -> LoraConfig:
         layers_to_transform=list(range(first, depth)) if first else None,
         task_type="CAUSAL_LM",
     )
-
-
-def load_weights(model: Any, adapter: Path) -> None:
-    """Load the weights of an earlier run into the model's adapter, to train them further.
-
-    Raises:
-        UserError: that adapter has another shape.
-    """
-    from peft import set_peft_model_state_dict
-    from safetensors.torch import load_file
-
-    its, ours = merge.read_config(adapter), model.peft_config["default"].to_dict()
-    layers = "layers_to_transform"
-    same = all(its.get(key) == ours[key] for key in ("r", "lora_alpha", layers))
-    if not same or set(its.get("target_modules") or ()) != set(ours["target_modules"]):
-        raise UserError(
-            f"the adapter in {adapter} has another r, alpha, targets or last_layers than the recipe"
-        )
-    set_peft_model_state_dict(model, load_file(adapter / merge.WEIGHTS))

@@ -34,7 +34,10 @@ class Part(BaseModel):
 
 
 class Lora(Part):
-    """Which matrices get an adapter, and how large it is; see by_hand/lora.py."""
+    """Which matrices get an adapter, and how large it is; see by_hand/lora.py.
+
+    With --from, the earlier adapter keeps its own, and only `activated` counts.
+    """
 
     r: int = Field(16, ge=1, le=1024)
     alpha: float = Field(32, gt=0)  # the update is scaled by alpha / r

@@ -81,9 +81,7 @@ def run(
     settings = settings_for_batch(settings)  # `auto`: the faster format on this machine
     report_places(out, report_to)
     with in_one_line(out):
-        model = peft_setup.prepare(settings, recipe)
-        if data.start:
-            peft_setup.load_weights(model, data.start)
+        model = peft_setup.prepare(settings, recipe, data.start)
         parameters, trainable = model.num_parameters(), model.num_parameters(only_trainable=True)
         with folder.begin(out, recipe, on, fresh=fresh):
             print(f"system message: {data.system}", file=sys.stderr)  # says whose tone is trained
@@ -93,7 +91,8 @@ def run(
         facts = {
             "command": "step4_finetune train",
             "headline": f"{recipe.name}: {trainable:,} weights trained in {seconds:.0f} s",
-            "recipe": recipe.model_dump(),
+            # The shape of an adapter that was trained further is in its own configuration.
+            "recipe": recipe.model_dump(exclude={"lora"} if data.start else None),
             "model": settings.model,
             "start": on["start (--from)"],
             "system": data.system,

@@ -110,20 +110,28 @@ def test_dpo_continues_from_an_earlier_adapter_which_is_its_reference(unbroken, 
     equal(adapter(tmp_path / "run"), adapter(unbroken[0]), rtol=0, atol=1e-3)
 
 
-def test_only_an_adapter_of_the_same_base_and_shape_is_trained_further(unbroken, tmp_path):
-    shallow = runs.recipe(lora={"last_layers": 18})  # tiny has two
-    runs.train(tmp_path / "start", shallow)
+def test_an_adapter_of_the_same_base_is_trained_further_in_its_own_shape(unbroken, tmp_path):
+    wide = {"r": 8, "targets": ["q_proj"], "last_layers": None, "activated": True}
+    before = runs.train(tmp_path / "start", runs.recipe(lora=wide, sft={"replay": 0}), runs.lesson(replay=0))
     further = dataclasses.replace(runs.lesson(), start=tmp_path / "start")
-    runs.train(tmp_path / "run", shallow, further)
-    for lora in ({"last_layers": 1}, {"r": 8, "last_layers": 18}):
-        with pytest.raises(
-            UserError, match="start has another r, alpha, targets or last_layers than the rec"
-        ):
-            runs.train(tmp_path / "other", runs.recipe(lora=lora), further)
+    facts = runs.train(tmp_path / "run", None, further)
+    assert (facts["trainable"], "lora" in facts["recipe"]) == (before["trainable"], False)
+    start, end = (
+        json.loads((tmp_path / name / "adapter_config.json").read_text()) for name in ("start", "run")
+    )
+    assert {key for key in start if start[key] != end[key]} == {"alora_invocation_tokens"}  # by the recipe
+    first, last = adapter(tmp_path / "start"), adapter(tmp_path / "run")
+    assert first.keys() == last.keys()
+    assert not any(torch.equal(first[name], each) for name, each in last.items())
+    weights = tmp_path / "start" / ADAPTER
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(UserError, match="start does not fit tiny"):
+        runs.train(tmp_path / "other", None, further)
     config = tmp_path / "start" / "adapter_config.json"
     config.write_text(config.read_text().replace('"tiny"', '"org/other"'))
     with pytest.raises(UserError, match="was trained on org/other, not on tiny"):
-        prepare(runs.settings(), shallow, good(), GUIDE, start=tmp_path / "start")
+        prepare(runs.settings(), runs.recipe(), good(), GUIDE, start=tmp_path / "start")
     with pytest.raises(
         UserError, match="--from continues with an adapter: its recipe needs tuning lora or qlora"
     ):
@@ -242,8 +250,8 @@ def no_number(each, name):
 def test_runs_without_gradients_or_with_nan_losses_stop(tmp_path, monkeypatch, change, says):
     plain = peft_setup.prepare
 
-    def broken(settings, recipe):
-        model = plain(settings, recipe)
+    def broken(*args):
+        model = plain(*args)
         for name, each in model.named_parameters():
             change(each, name)
         return model
