@@ -60,22 +60,24 @@ def train(
 
         quiet_peft()
         from shared.errors import UserError
-        from step4_finetune.judging.data import JudgeData
-        from step4_finetune.toolcalls.training_data import ToolData
+        from step4_finetune.judging import data as judging
+        from step4_finetune.toolcalls import training_data as toolcalls
+        from step4_finetune.train import branches
         from step4_finetune.train import recipe as recipes
         from step4_finetune.train import run as training
-        from step4_finetune.train.training_data import prepare
+        from step4_finetune.train.training_data import TrainingData, prepare
 
         settings = settings_from_flags(smoke, model=model, seed=seed)
         changes = {"method": method, "tuning": tuning, "seed": seed}
         chosen = recipes.read_recipe(recipe, **{k: v for k, v in changes.items() if v is not None})
         if smoke:
             chosen, limit = recipes.smoke(chosen), limit or 4
-        readers: dict[str, Any] = {"tools": ToolData, "judge": JudgeData}
-        if chosen.task in readers:
+        tasks: dict[str, Any] = {"tools": toolcalls, "judge": judging}
+        if task := tasks.get(chosen.task):
             if chosen.method != "sft" or guide or start:
                 raise UserError(f"task {chosen.task} trains by sft, without --guide and --from")
-            prepared: Any = readers[chosen.task].read(Path(data or f"data/{chosen.task}/train.jsonl"), limit)
+            path = Path(data or f"data/{chosen.task}/train.jsonl")
+            prepared: TrainingData = branches.read(path, chosen.task, task.fits, task.parts, limit)
         else:
             prepared = prepare(settings, chosen, *read(data, guide), limit, start, own_rows=bool(data))
             asked, chosen = chosen.sft, chosen.for_rows(len(prepared.rows))

@@ -19,14 +19,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shared.embedded.judge import NO, YES, passage_text, question_text
-from step4_finetune.data.files import read_jsonl, split_files, write_rows
-from step4_finetune.train.branches import BranchData, Part, Row, fingerprint
+from step4_finetune.data.files import digest, read_jsonl, split_files, write_rows
+from step4_finetune.train.branches import Part, Row
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -54,7 +53,7 @@ def build(out: Path, seed: int, *, force: bool = False) -> dict[str, Any]:
             "passages": len(made),
             "answered": sum(labels),
             "not_answered": len(labels) - sum(labels),
-            "fingerprint": fingerprint(made),
+            "fingerprint": digest(made, sort_keys=True),
             "file": str(paths[name]),
         }
     return {
@@ -96,25 +95,15 @@ def with_hard_negatives(rows: Sequence[Row], seed: int) -> list[Row]:
     return found
 
 
-@dataclass(frozen=True)
-class JudgeData(BranchData):
-    """What the recipe `judge` trains on."""
+def fits(row: Row) -> bool:
+    """Whether a row has a passage, and questions that are each marked as answered or not."""
+    asked = [isinstance(text, str) and isinstance(answered, bool) for text, answered in row["questions"]]
+    return bool(row["passage"]) and all(asked)
 
-    recipe = "judge"
-    holds = "passages with questions"
 
-    @staticmethod
-    def fits(row: Row) -> bool:
-        """Whether it has a passage, and questions that are each marked as answered or not."""
-        return bool(row["passage"]) and all(
-            len(each) == 2 and isinstance(each[0], str) and isinstance(each[1], bool)
-            for each in row["questions"]
-        )
-
-    @staticmethod
-    def parts(row: Row, tokenizer: PreTrainedTokenizerBase) -> Iterator[Part]:
-        """The passage, then each question with its answer, of which one token counts."""
-        encode = partial(tokenizer.encode, add_special_tokens=False)
-        yield [(encode(passage_text(row["passage"])), False)]
-        for text, answered in row["questions"]:
-            yield [(encode(question_text(text)), False), (encode(YES if answered else NO)[:1], True)]
+def parts(row: Row, tokenizer: PreTrainedTokenizerBase) -> Iterator[Part]:
+    """The passage, then each question with its answer, of which one token counts."""
+    encode = partial(tokenizer.encode, add_special_tokens=False)
+    yield [(encode(passage_text(row["passage"])), False)]
+    for text, answered in row["questions"]:
+        yield [(encode(question_text(text)), False), (encode(YES if answered else NO)[:1], True)]

@@ -10,11 +10,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from step4_finetune.data.files import split_files, write_rows
+from step4_finetune.data.files import digest, split_files, write_rows
 from step4_finetune.toolcalls.conversations import compose
 from step4_finetune.toolcalls.domains import read_tools
 from step4_finetune.toolcalls.material import Material
-from step4_finetune.train.branches import fingerprint
 
 UNSEEN = frozenset({"sports_games", "hotels_cars"})  # domains of dev only
 
@@ -44,7 +43,7 @@ def run(out: Path, rows: int, seed: int, *, force: bool = False) -> dict[str, An
             "answers": sum(isinstance(turn, str) for turn in turns),
             "domains": len(material.domains),
             "tools": sum(map(len, material.domains.values())),
-            "fingerprint": fingerprint(made),
+            "fingerprint": digest(made, sort_keys=True),
             "file": str(paths[split]),
         }
     return {

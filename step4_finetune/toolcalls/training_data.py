@@ -1,6 +1,6 @@
 """Conversations with tool calls as training data: tokens and loss masks.
 
-    data = ToolData.read(Path("data/train.jsonl"))
+    data = branches.read(Path("data/train.jsonl"), "tools", fits, parts)
     data.tokens(tokenizer)[0]    {"input_ids": [...], "completion_mask": [0, ..., 1], "seq_lengths": [...]}
 
 The text is the embedded model's: the same function writes both (embedded/prompt). The loss counts calls (also
@@ -10,49 +10,40 @@ the empty list) and answers to results.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from shared.embedded.prompt import Conversation, Turn, calls_as_text, escape_markers
-from step4_finetune.train.branches import BranchData, Part, Row
+from step4_finetune.train.branches import Part, Row
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
-@dataclass(frozen=True)
-class ToolData(BranchData):
-    """What the recipe `tools` trains on: system, tools and branches (conversations.py)."""
+def fits(row: Row) -> bool:
+    """Whether a row has a system message, tools and branches (conversations.py)."""
+    return isinstance(row["system"], str) and isinstance(row["branches"], list) and bool(row["tools"])
 
-    recipe = "tools"
-    holds = "conversations with tools"
 
-    @staticmethod
-    def fits(row: Row) -> bool:
-        """Whether it has tools and branches."""
-        return isinstance(row["branches"], list) and bool(row["tools"])
-
-    @staticmethod
-    def parts(row: Row, tokenizer: PreTrainedTokenizerBase) -> Iterator[Part]:
-        """The tools, then each branch."""
-        head = Conversation({"system": row["system"], "messages": []}, row["tools"]).turns
-        render: Any = partial(tokenizer.apply_chat_template, tokenize=False)
-        first = _messages(head, tokenizer)
-        prefix = str(render(first))
-        encode = partial(tokenizer.encode, add_special_tokens=False)
-        yield [(encode(prefix), False)]
-        for branch in row["branches"]:
-            turns = turns_of(branch)
-            messages = first + _messages([turn for turn, _ in turns], tokenizer)
-            done, pieces = len(prefix), []
-            for at, (turn, learn) in enumerate(turns, len(first)):
-                if turn.role == "assistant":
-                    start = len(render(messages[:at], add_generation_prompt=True))
-                    whole = str(render(messages[: at + 1])).rstrip("\n")
-                    pieces += [(encode(whole[done:start]), False), (encode(whole[start:]), learn)]
-                    done = len(whole)
-            yield pieces
+def parts(row: Row, tokenizer: PreTrainedTokenizerBase) -> Iterator[Part]:
+    """The tools, then each branch."""
+    head = Conversation({"system": row["system"], "messages": []}, row["tools"]).turns
+    render: Any = partial(tokenizer.apply_chat_template, tokenize=False)
+    first = _messages(head, tokenizer)
+    prefix = str(render(first))
+    encode = partial(tokenizer.encode, add_special_tokens=False)
+    yield [(encode(prefix), False)]
+    for branch in row["branches"]:
+        turns = turns_of(branch)
+        messages = first + _messages([turn for turn, _ in turns], tokenizer)
+        done, pieces = len(prefix), []
+        for at, (turn, learn) in enumerate(turns, len(first)):
+            if turn.role == "assistant":
+                start = len(render(messages[:at], add_generation_prompt=True))
+                whole = str(render(messages[: at + 1])).rstrip("\n")
+                pieces += [(encode(whole[done:start]), False), (encode(whole[start:]), learn)]
+                done = len(whole)
+        yield pieces
 
 
 def _messages(turns: Sequence[Turn], tokenizer: PreTrainedTokenizerBase) -> list[dict[str, str]]:

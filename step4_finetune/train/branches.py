@@ -10,65 +10,31 @@ see those before it. Here the attention mask and the positions are as if each st
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any
 
 import torch
+from transformers import PreTrainedTokenizerBase
 
 from shared.errors import UserError
 from step4_finetune.data.files import digest, read_jsonl
 from step4_finetune.train.training_data import TrainingData
 
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
-
 Row = dict[str, Any]
 Part = list[tuple[list[int], bool]]  # a prefix or a branch, in pieces: tokens, and whether they count
+Parts = Callable[[Row, PreTrainedTokenizerBase], Iterator[Part]]  # the prefix of a row, then each branch
 IGNORED = -100  # a label that the loss ignores
 
 
 @dataclass(frozen=True)
-class BranchData(TrainingData, ABC):
+class BranchData(TrainingData):
     """Training rows of a prefix and branches."""
 
-    recipe: ClassVar[str]  # its name, also in `data build NAME`
-    holds: ClassVar[str]  # what such a file holds, for errors
-
-    rows: Sequence[Any]
-
-    @classmethod
-    def read(cls, path: Path, limit: int | None = None) -> Self:
-        """The first `limit` rows of a file that `data build` wrote.
-
-        Raises:
-            UserError: the file is missing or empty, or a row has another form.
-        """
-        wanted = f"`python -m step4_finetune data build {cls.recipe} --out DIR` writes DIR/train.jsonl"
-        if not path.exists():
-            raise UserError(f"there is no file {path}: {wanted}")
-        rows = [row for _, row in islice(read_jsonl(path), limit)]
-        try:
-            fits = bool(rows) and all(map(cls.fits, rows))
-        except (KeyError, TypeError):
-            fits = False
-        if not fits:
-            raise UserError(f"{path} holds no {cls.holds}: {wanted}")
-        return cls(rows, system="the row's own")
-
-    @staticmethod
-    @abstractmethod
-    def fits(row: Row) -> bool:
-        """Whether a row has the right form; may raise KeyError or TypeError if not."""
-
-    @staticmethod
-    @abstractmethod
-    def parts(row: Row, tokenizer: PreTrainedTokenizerBase) -> Iterator[Part]:
-        """The prefix, then each branch."""
+    rows: Sequence[Row]
+    parts: Parts = field(kw_only=True)
 
     def tokens(self, tokenizer: PreTrainedTokenizerBase) -> list[dict[str, list[int]]]:
         """`input_ids` of each row, `completion_mask` (1 where the loss counts), `seq_lengths` (tokens of the
@@ -88,20 +54,34 @@ class BranchData(TrainingData, ABC):
 
     def fingerprint(self) -> str:
         """A short hash of the rows."""
-        return fingerprint(self.rows)
+        return digest(self.rows, sort_keys=True)
 
     def lengths(self, tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
         """The tokens of each row, by its number."""
         return {str(at): len(row["input_ids"]) for at, row in enumerate(self.tokens(tokenizer))}
 
-    def collator(self, _pad: int) -> Any:
-        """Batches with a mask of their branches."""
-        return partial(collate, pad=_pad)
 
+def read(
+    path: Path, task: str, fits: Callable[[Row], bool], parts: Parts, limit: int | None = None
+) -> BranchData:
+    """The first `limit` rows of a file that `data build` wrote for a task.
 
-def fingerprint(rows: Iterable[Row]) -> str:
-    """A short hash of rows."""
-    return digest(rows, sort_keys=True)
+    `fits` says whether a row has the task's form; it may raise KeyError, TypeError or ValueError if not.
+
+    Raises:
+        UserError: the file is missing or empty, or a row has another form.
+    """
+    wanted = f"`python -m step4_finetune data build {task} --out DIR` writes DIR/train.jsonl"
+    if not path.exists():
+        raise UserError(f"there is no file {path}: {wanted}")
+    rows = [row for _, row in islice(read_jsonl(path), limit)]
+    try:
+        all_fit = bool(rows) and all(map(fits, rows))
+    except (KeyError, TypeError, ValueError):
+        all_fit = False
+    if not all_fit:
+        raise UserError(f"{path} holds no rows of the recipe {task}: {wanted}")
+    return BranchData(rows, system="the row's own", parts=parts)
 
 
 def collate(rows: Sequence[dict[str, Any]], pad: int) -> dict[str, torch.Tensor]:

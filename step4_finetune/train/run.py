@@ -28,8 +28,9 @@ from shared.errors import UserError
 from shared.models import load_tokenizer
 from shared.models.device import settings_for_batch
 from shared.progress import count_bar
+from step4_finetune.data.files import digest
 from step4_finetune.models import invocation, merge
-from step4_finetune.train import branches, callbacks, folder, peft_setup, trainers
+from step4_finetune.train import callbacks, folder, peft_setup, trainers
 from step4_finetune.train.malloc import keep_memory
 from step4_finetune.train.preflight import check_lengths, check_means, in_one_line, report_places
 from step4_finetune.train.recipe import Recipe
@@ -65,7 +66,7 @@ def run(
         "model": settings.model,
         "data": data.fingerprint(),
         "system": data.system,
-        "replay": branches.fingerprint(vars(each) for each in data.replay),
+        "replay": digest((vars(each) for each in data.replay), sort_keys=True),
         "start (--from)": str(data.start) if data.start else None,
     }
     folder.check(out, recipe, on, fresh=fresh)

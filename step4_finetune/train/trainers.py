@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from step4_finetune.models.quiet import quiet_peft
 from step4_finetune.train import rewards
+from step4_finetune.train.branches import BranchData, collate
 from step4_finetune.train.recipe import Recipe, Stage
 from step4_finetune.train.training_data import TrainingData
 
@@ -72,6 +74,7 @@ def sft(data: TrainingData, recipe: Recipe, settings: dict[str, Any], common: di
     datasets, trl = quiet_trl()
     stage, tokenizer = recipe.sft, common["processing_class"]
     dev = data.dev_tokens(tokenizer)
+    collator = partial(collate, pad=tokenizer.pad_token_id) if isinstance(data, BranchData) else None
     args = trl.SFTConfig(
         **settings,
         max_length=recipe.max_length,
@@ -83,7 +86,7 @@ def sft(data: TrainingData, recipe: Recipe, settings: dict[str, Any], common: di
         args=one_device(args),
         train_dataset=datasets.Dataset.from_list(data.tokens(tokenizer)),
         eval_dataset=datasets.Dataset.from_list(dev) if dev else None,
-        data_collator=data.collator(tokenizer.pad_token_id),  # type: ignore[arg-type]
+        data_collator=collator,  # None: TRL's own
         **common,
     )
     lengths = [len(ids) for ids in trainer.train_dataset["input_ids"]]

@@ -65,9 +65,6 @@ class TrainingData:
 
         return {row.id: max(length(row, row.chosen), length(row, row.rejected or "")) for row in self.rows}
 
-    def collator(self, _pad: int) -> Any:
-        """None: TRL's own collator makes batches."""
-
     def preferences(self) -> list[dict[str, Any]]:
         """For DPO, in TRL's conversational preference format."""
         return [to_trl(row, self.system, "dpo") for row in self.pairs]

@@ -10,7 +10,7 @@ from shared.embedded.judge import JUDGE, Judge, passage_text, question_text
 from shared.errors import UserError
 from shared.models import load_causal_lm, load_tokenizer
 from step4_finetune.judging import data
-from step4_finetune.judging.data import JudgeData
+from step4_finetune.train.branches import read
 
 ROWS = [
     {"passage": "Rent is due monthly.", "questions": [["When is rent due?", True], ["Who owns it?", False]]},
@@ -64,7 +64,7 @@ def test_hard_negatives_are_questions_of_similar_passages():
 
 def test_only_the_answer_is_learnt(file):
     tokenizer = load_tokenizer("tiny")
-    first, second = JudgeData.read(file).tokens(tokenizer)
+    first, second = read(file, "judge", data.fits, data.parts).tokens(tokenizer)
     assert len(first["seq_lengths"]) == 3
     assert sum(first["seq_lengths"]) == len(first["input_ids"]) == len(first["completion_mask"])
     ends = [sum(first["seq_lengths"][: n + 1]) - 1 for n in (1, 2)]
@@ -74,13 +74,23 @@ def test_only_the_answer_is_learnt(file):
     assert text == passage_text("Rent is due monthly.") + question_text("When is rent due?")
 
 
-@pytest.mark.parametrize("text", [None, "", '{"passage": "x"}', '{"passage": "x", "questions": [["y", 1]]}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        None,
+        "",
+        '{"passage": "x"}',
+        '{"passage": "x", "questions": [["y", 1]]}',
+        '{"passage": "x", "questions": [["y"]]}',
+        '{"passage": "", "questions": []}',
+    ],
+)
 def test_other_files_are_refused_in_one_line(tmp_path, text):
     path = tmp_path / "x.jsonl"
     if text is not None:
         path.write_text(text)
     with pytest.raises(UserError, match="data build judge") as error:
-        JudgeData.read(path)
+        read(path, "judge", data.fits, data.parts)
     assert "\n" not in str(error.value)
 
 

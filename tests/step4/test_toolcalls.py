@@ -16,8 +16,8 @@ from step4_finetune.toolcalls import build
 from step4_finetune.toolcalls.conversations import compose
 from step4_finetune.toolcalls.domains import Tool, fill, in_lower_case, read_tools
 from step4_finetune.toolcalls.material import Material
-from step4_finetune.toolcalls.training_data import ToolData
-from step4_finetune.train.branches import collate
+from step4_finetune.toolcalls.training_data import fits, parts
+from step4_finetune.train.branches import collate, read
 
 TABLE = Tool(
     **{
@@ -101,7 +101,7 @@ def test_numbers_of_answers_are_in_the_results(rows):
 def test_domains_for_dev_are_not_in_train(tmp_path):
     facts = build.run(tmp_path, 40, 0)
     names = {tool.name for domain in build.UNSEEN for tool in read_tools()[domain]}
-    train = ToolData.read(tmp_path / "train.jsonl").rows
+    train = read(tmp_path / "train.jsonl", "tools", fits, parts).rows
     assert not names & {tool["name"] for row in train for tool in row["tools"]}
     assert facts["splits"]["dev"]["domains"] == len(build.UNSEEN)
     with pytest.raises(UserError, match="exists already"):
@@ -110,21 +110,26 @@ def test_domains_for_dev_are_not_in_train(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [('{"prompt": "x"}', "holds no conversations"), ("[]", ":1 is not a JSON object"), ("", "holds no")],
+    [
+        ('{"prompt": "x"}', "holds no rows of the recipe tools"),
+        ('{"tools": [{}], "branches": []}', "holds no rows of the recipe tools"),
+        ("[]", ":1 is not a JSON object"),
+        ("", "holds no"),
+    ],
 )
 def test_a_file_without_conversations_is_refused(tmp_path, text, says):
     path = tmp_path / "train.jsonl"
     path.write_text(text)
     with pytest.raises(UserError, match=says):
-        ToolData.read(path)
+        read(path, "tools", fits, parts)
     with pytest.raises(UserError, match="data build tools"):
-        ToolData.read(tmp_path / "none.jsonl")
+        read(tmp_path / "none.jsonl", "tools", fits, parts)
 
 
 def test_training_text_equals_the_embedded_models(rows, tokenizer):
     """Training and serving write the same text, token by token."""
     for row in rows[:20]:
-        prefix, *branches = ToolData.parts(row, tokenizer)
+        prefix, *branches = parts(row, tokenizer)
         for pieces, branch in zip(branches, row["branches"], strict=True):
             body = {"system": row["system"], "messages": branch[:1]}
             prompt = Conversation(body, row["tools"]).render(tokenizer)
@@ -132,7 +137,7 @@ def test_training_text_equals_the_embedded_models(rows, tokenizer):
 
 
 def test_only_calls_and_answers_are_learnt(rows, tokenizer):
-    pieces = [piece for row in rows for part in ToolData.parts(row, tokenizer) for piece in part]
+    pieces = [piece for row in rows for part in parts(row, tokenizer) for piece in part]
     learnt = [tokenizer.decode(ids) for ids, learn in pieces if learn]
     assert all(text.endswith("<|im_end|>") for text in learnt)
     assert any(text == "[]<|im_end|>" for text in learnt)
