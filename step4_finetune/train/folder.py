@@ -1,7 +1,6 @@
 """The folder of a run: new, finished, or stopped with a checkpoint to resume from.
 
-runs/tone/recipe.yaml     the recipe with every default
-runs/tone/checkpoints/    until it is finished; begun.json there names model and data
+runs/tone/checkpoints/    until it is finished; begun.json there names recipe, model and data
 runs/tone/run.json        once it is finished
 """
 
@@ -15,39 +14,36 @@ from typing import Any
 from filelock import AcquireReturnProxy, FileLock, Timeout
 
 from shared.errors import UserError, reason
-from step4_finetune.train.recipe import Recipe, to_yaml
 
 BEGUN = "checkpoints/begun.json"
 
 
-def check(out: Path, recipe: Recipe, on: dict[str, Any], *, fresh: bool = False) -> None:
-    """Check that the folder is free, or holds a stopped run of the same recipe `on` the same model and data;
-    if `fresh`, any run.
+def check(out: Path, on: dict[str, Any], *, fresh: bool = False) -> None:
+    """Check that the folder is free, or holds a stopped run `on` the same recipe, model and data; if `fresh`,
+    any run.
 
     Raises:
-        UserError: it holds something else, or a damaged checkpoint.
+        UserError: it holds something else.
     """
-    if (out / "run.json").exists() and not fresh:
+    finished, begun = (out / "run.json").exists(), (out / BEGUN).exists()
+    if finished and not fresh:
         raise UserError(f"{out} holds a finished run: name another --out, or take --fresh, which removes it")
-    if out.is_file() or (out.is_dir() and any(out.iterdir()) and not (out / "recipe.yaml").exists()):
+    if out.is_file() or (out.is_dir() and any(out.iterdir()) and not finished and not begun):
         raise UserError(f"{out} is not empty and holds no run: name another --out")
-    if fresh or not (out / BEGUN).exists():
+    if fresh or not begun:
         return
     try:
-        begun = json.loads((out / BEGUN).read_text(encoding="utf-8"))
-        same_recipe = (out / "recipe.yaml").read_text(encoding="utf-8") == to_yaml(recipe)
-        other = next((name for name in on if begun.get(name) != on[name]), "") if same_recipe else "recipe"
-    except (OSError, ValueError, AttributeError):
-        other = "kind"
-    if other:
+        earlier = json.loads((out / BEGUN).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        earlier = {}
+    if other := next((name for name in on if name not in earlier or earlier[name] != on[name]), None):
         raise UserError(
             f"{out} holds a stopped run of another {other}: name another --out, or take --fresh, "
             "which removes it"
         )
-    last_checkpoint(out / "checkpoints" / recipe.method)
 
 
-def begin(out: Path, recipe: Recipe, on: dict[str, Any], *, fresh: bool = False) -> AcquireReturnProxy:
+def begin(out: Path, on: dict[str, Any], *, fresh: bool = False) -> AcquireReturnProxy:
     """Write recipe, model and data before the first step; if `fresh`, remove the run in the folder first.
 
     Other processes are kept out for as long as the context that it returns lasts.
@@ -62,7 +58,6 @@ def begin(out: Path, recipe: Recipe, on: dict[str, Any], *, fresh: bool = False)
                 pass  # nobody trains there
             shutil.rmtree(out)
         held = lock.acquire()  # makes the folders
-        (out / "recipe.yaml").write_text(to_yaml(recipe), encoding="utf-8")
         (out / BEGUN).write_text(json.dumps(on), encoding="utf-8")
     except Timeout:
         raise UserError(f"another process is training in {out}: wait for it, or name another --out") from None
@@ -72,21 +67,12 @@ def begin(out: Path, recipe: Recipe, on: dict[str, Any], *, fresh: bool = False)
 
 
 def last_checkpoint(folder: Path) -> str | None:
-    """The checkpoint to resume from, or None.
-
-    Raises:
-        UserError: the checkpoint is not complete.
-    """
-    from transformers.trainer_utils import get_last_checkpoint
-
-    found = get_last_checkpoint(str(folder)) if folder.is_dir() else None
-    if found is None:
-        return None
-    try:
-        json.loads((Path(found) / "trainer_state.json").read_text(encoding="utf-8"))  # is written last
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"the checkpoint {found} is not whole ({reason(error)}): remove that folder and train again, "
-            "which continues from the one before it or starts again"
-        ) from None
-    return found
+    """The newest whole checkpoint, to resume from; its trainer_state.json is written last."""
+    states = sorted(folder.glob("checkpoint-*/trainer_state.json"), key=lambda each: each.stat().st_mtime)
+    for state in reversed(states):
+        try:
+            json.loads(state.read_text(encoding="utf-8"))
+        except ValueError:  # the disk was full
+            continue
+        return str(state.parent)
+    return None

@@ -6,7 +6,7 @@
     about: the roadmap's seed, r=16, alpha 32, query and value projections of every layer (made for ...)
     lora: {r: 16, alpha: 32, targets: [q_proj, v_proj], last_layers: null}
 
-Missing keys take the defaults below; the whole recipe is saved with the run. An unknown key is an error:
+Missing keys take the defaults below; run.json has them all. An unknown key is an error:
 a misspelt `learnin_rate` would silently train with the default.
 """
 
@@ -17,7 +17,6 @@ import math
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from shared.errors import UserError
@@ -188,8 +187,3 @@ def smoke(recipe: Recipe) -> Recipe:
     parts = {name: getattr(recipe, name).model_copy(update=each) for name, each in changes.items()}
     longer = 4 * recipe.max_length  # since the tiny model's tokens are shorter
     return recipe.model_copy(update={**parts, "max_length": longer})
-
-
-def to_yaml(recipe: Recipe) -> str:
-    """The recipe as YAML with every default."""
-    return yaml.safe_dump(recipe.model_dump(), sort_keys=False, allow_unicode=True, width=110)

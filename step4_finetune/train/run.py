@@ -2,9 +2,9 @@
 
     python -m step4_finetune train --out runs/tone
 
-The result is a folder: the adapter in PEFT's format, `recipe.yaml` with every default, `run.json` (seed,
-hashes of the data, versions, seconds, memory), `log.jsonl` and `loss.png`. Ctrl-C writes a checkpoint, and
-the same command resumes from it; after a crash, from that of the last epoch.
+The result is a folder: the adapter in PEFT's format, `run.json` (the recipe with every default, hashes of the
+data, versions, seconds, memory), `log.jsonl` and `loss.png`. Ctrl-C writes a checkpoint, and the same command
+resumes from it; after a crash, from that of the last epoch.
 """
 
 from __future__ import annotations
@@ -56,20 +56,21 @@ def run(
 
     Raises:
         UserError: `out` holds a finished or another run, or `fresh` would remove the start, rows are too
-            long, a checkpoint is damaged, memory or the disk is full.
+            long, memory or the disk is full.
         Stopped: by Ctrl-C, with a checkpoint.
     """
     check_means(settings, recipe, report_to)
     if fresh and data.start and data.start.resolve().is_relative_to(out.resolve()):
         raise UserError(f"--fresh would remove {data.start}, which --from names: name another --out")
     on = {
+        "recipe": recipe.model_dump(),
         "model": settings.model,
         "data": data.fingerprint(),
         "system": data.system,
         "replay": digest((vars(each) for each in data.replay), sort_keys=True),
         "start (--from)": str(data.start) if data.start else None,
     }
-    folder.check(out, recipe, on, fresh=fresh)
+    folder.check(out, on, fresh=fresh)
     keep_memory()
     tokenizer = load_tokenizer(settings=settings)
     check_lengths(tokenizer, data, recipe.max_length)
@@ -84,7 +85,7 @@ def run(
     with in_one_line(out):
         model = peft_setup.prepare(settings, recipe, data.start)
         parameters, trainable = model.num_parameters(), model.num_parameters(only_trainable=True)
-        with folder.begin(out, recipe, on, fresh=fresh):
+        with folder.begin(out, on, fresh=fresh):
             print(f"system message: {data.system}", file=sys.stderr)  # says whose tone is trained
             began = time.perf_counter()
             model, history = _train(model, tokenizer, data, recipe, out, report_to)

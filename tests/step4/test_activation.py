@@ -90,4 +90,4 @@ def test_prompts_without_one_fixed_system_message_are_refused_with_a_way_out(tok
 def test_a_run_refuses_such_rows_before_it_begins(tmp_path):
     with pytest.raises(UserError, match="rows have none"):
         runs.train(tmp_path / "run", runs.recipe(lora=ACTIVATED), TrainingData(runs.rows(), ""))
-    assert not (tmp_path / "run" / "recipe.yaml").exists()
+    assert not (tmp_path / "run").exists()

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 from importlib.util import find_spec
 from types import SimpleNamespace
 
@@ -17,7 +18,6 @@ from step4_finetune.data.trl_files import to_trl
 from step4_finetune.models import merge
 from step4_finetune.train import folder, peft_setup, preflight
 from step4_finetune.train import run as training
-from step4_finetune.train.recipe import read_recipe
 from step4_finetune.train.trainers import ByLength
 from step4_finetune.train.training_data import prepare
 from tests.step4 import runs
@@ -60,7 +60,7 @@ def test_every_method_and_tuning_learns_and_leaves_a_whole_folder(tmp_path, meth
     chosen = runs.recipe(method, how, epochs=4, sft={"learning_rate": rate}, dpo={"learning_rate": rate / 4})
     facts = runs.train(tmp_path / "run", chosen)
     names = {path.name for path in (tmp_path / "run").iterdir()}
-    assert {"recipe.yaml", "run.json", "log.jsonl", "loss.png"} <= names
+    assert {"run.json", "log.jsonl", "loss.png"} <= names
     assert ({ADAPTER, "adapter_config.json"} <= names) == (how != "full")
     assert ("model.safetensors" in names) == (how == "full")
     assert facts["parameters"] == 106_816 + (0 if how == "full" else 16_384)
@@ -83,7 +83,8 @@ def test_facts_and_files_of_a_run(unbroken):
     out, facts = unbroken
     assert facts["trainable"] == 16_384  # r 16 on the seven matrices of one layer
     assert facts["parameters"] == 106_816 + 16_384
-    assert (facts["rows"], facts["pairs"], facts["recipe"]["seed"]) == (6, 6, 0)
+    assert (facts["rows"], facts["pairs"]) == (6, 6)
+    assert facts["recipe"] == runs.recipe().model_dump()  # with every default
     assert "on 1 row and 6 pairs\n" in shown(show.train, {**facts, "rows": 1})
     assert set(facts["versions"]) == {"torch", "transformers", "peft", "trl", "datasets"}
     rows = log_of(out)
@@ -160,16 +161,30 @@ def test_a_stopped_run_resumes_with_the_same_data_only_and_ends_as_an_unbroken_o
     ):
         with pytest.raises(UserError, match=f"a stopped run of {says}"):
             runs.train(out, recipe, lesson)
-    state = out / "checkpoints" / "sft" / "checkpoint-1" / "trainer_state.json"
-    whole = state.read_text()
-    state.write_text(whole[:99])
-    with pytest.raises(UserError, match=r"checkpoint-1 is not whole .*remove that folder and train"):
-        runs.train(out)
-    state.write_text(whole)
+    begun = out / folder.BEGUN
+    whole = begun.read_text()
+    for text in ("{}", whole[:99]):  # of an older version, and cut by a full disk
+        begun.write_text(text)
+        with pytest.raises(UserError, match="a stopped run of another recipe: name another --out, or take"):
+            runs.train(out)
+    begun.write_text(whole)
     runs.train(out)
     assert [row["step"] for row in log_of(out)] == [1, 2, 3, 4]
     equal(adapter(out), adapter(unbroken[0]), rtol=1e-4, atol=1e-6)
     assert not (out / "checkpoints").exists()
+
+
+def test_a_checkpoint_that_was_not_written_to_its_end_is_left_out(tmp_path):
+    assert folder.last_checkpoint(tmp_path / "none") is None
+    for age, (step, text) in enumerate({"4": '{"global_step": 4}', "12": '{"glob', "8": None}.items()):
+        checkpoint = tmp_path / f"checkpoint-{step}"
+        checkpoint.mkdir()
+        if text:
+            (checkpoint / "trainer_state.json").write_text(text)
+            os.utime(checkpoint / "trainer_state.json", (age, age))
+    assert folder.last_checkpoint(tmp_path) == str(tmp_path / "checkpoint-4")
+    (tmp_path / "checkpoint-12" / "trainer_state.json").write_text("{}")
+    assert folder.last_checkpoint(tmp_path) == str(tmp_path / "checkpoint-12")
 
 
 def test_existing_files_are_not_overwritten(unbroken, tmp_path):
@@ -187,13 +202,13 @@ def test_existing_files_are_not_overwritten(unbroken, tmp_path):
 
 
 def test_a_folder_takes_one_run_at_a_time(tmp_path):
-    out, recipe = tmp_path / "run", read_recipe("default")
-    with folder.begin(out, recipe, {}):
+    out = tmp_path / "run"
+    with folder.begin(out, {}):
         for fresh in (False, True):
             with pytest.raises(UserError, match="another process is training in"):
-                folder.begin(out, recipe, {}, fresh=fresh)
-    with folder.begin(out, recipe, {}, fresh=True):
-        assert (out / "recipe.yaml").exists()
+                folder.begin(out, {}, fresh=fresh)
+    with folder.begin(out, {}, fresh=True):
+        assert (out / folder.BEGUN).exists()
 
 
 # --- what cannot be trained -------------------------------------------------------------------------------
@@ -278,7 +293,7 @@ def test_full_memory_and_full_disks_are_one_line(tmp_path, error, says):
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="run cannot be written"):
-        folder.begin(tmp_path / "file" / "run", read_recipe("default"), {})
+        folder.begin(tmp_path / "file" / "run", {})
 
 
 def test_rows_of_similar_length_come_together_and_by_seed_and_epoch():
