@@ -36,10 +36,10 @@ def run(
     """A few steps of DPO on the first pairs of the rows, in float32 on the CPU.
 
     Raises:
-        UserError: there are no pairs, or a number is not allowed.
+        UserError: there are no pairs, or beta is not allowed.
     """
-    if pairs < 1 or steps < 0 or not 0 < beta < math.inf:
-        raise UserError("dpo needs 1 pair or more, 0 steps or more, and a finite beta above 0")
+    if not 0 < beta < math.inf:
+        raise UserError(f"--beta {beta} is not allowed: use a finite number above 0")
     rows = [row for row in rows if row.rejected is not None][:pairs]
     if not rows:
         raise UserError("the rows have no pairs: DPO needs the columns prompt, chosen, rejected")

@@ -75,24 +75,20 @@ class Lora:
         ### END SOLUTION
 
 
-def run(
-    settings: Settings, layer: int = -1, target: str = "q_proj", r: int = 16, alpha: int = 32
-) -> dict[str, Any]:
-    """LoRA on one matrix of the model, by hand and by PEFT, in float32 on the CPU.
+def run(settings: Settings, target: str = "q_proj", r: int = 16, alpha: int = 32) -> dict[str, Any]:
+    """LoRA on one matrix of the model's last layer, by hand and by PEFT, in float32 on the CPU.
 
     Raises:
-        UserError: no such layer or target, or a rank below 1.
+        UserError: no such target.
     """
-    if r < 1 or target not in LINEAR:
-        raise UserError(f"rank {r} on {target} can't be: use a rank of 1 or more on {', '.join(LINEAR)}")
+    if target not in LINEAR:
+        raise UserError(f"--target {target} does not exist: use {', '.join(LINEAR)}")
     tokenizer = models.load_tokenizer(settings=settings)
     model = models.load_causal_lm(device="cpu", dtype="float32", settings=settings)
-    layers = int(model.config.num_hidden_layers)
-    if not -layers <= layer < layers:
-        raise UserError(f"--layer {layer} does not exist: this model has layers 0 to {layers - 1}")
+    layer = int(model.config.num_hidden_layers) - 1
     ids = tokenizer(TEXT, return_tensors="pt")["input_ids"]  # (1, T)
     torch.manual_seed(settings.seed)
-    shapes, differences = compare(model, ids, layer % layers, target, r, alpha)
+    shapes, differences = compare(model, ids, layer, target, r, alpha)
     out, into = shapes["W"]
     worst = max(differences[name] for name in ("by hand", "merged", "matrix"))
     return {
@@ -100,7 +96,7 @@ def run(
         "headline": f"by hand and by PEFT: at most {worst:.1g} apart; "
         f"{r * (out + into):,} trained weights instead of {out * into:,}",
         "model": settings.model,
-        "matrix": f"layer {layer % layers}, {target}",
+        "matrix": f"layer {layer}, {target}",
         "r": r,
         "full": out * into,
         "lora": r * (out + into),

@@ -43,9 +43,7 @@ def train(
     ] = None,
     data: Data = None,
     guide: GuideFile = None,
-    report_to: Annotated[
-        Literal["none", "wandb", "tensorboard"], typer.Option(help="Where to log.")
-    ] = "none",
+    report_to: Annotated[Literal["none", "wandb"], typer.Option(help="Where to log.")] = "none",
     limit: Annotated[int | None, typer.Option(min=1, help="Largest number of rows.")] = None,
     start: Start = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Remove an earlier run in --out first.")] = False,
@@ -201,9 +199,8 @@ def export(
 
 @app.command()
 def lora(
-    layer: Annotated[int, typer.Option(help="Number of the layer; -1 is the last.")] = -1,
-    target: Annotated[str, typer.Option(help="Name of the matrix in that layer.")] = "q_proj",
-    r: Annotated[int, typer.Option(help="Rank of the update.")] = 16,
+    target: Annotated[str, typer.Option(help="Name of a matrix in the last layer.")] = "q_proj",
+    r: Annotated[int, typer.Option(min=1, help="Rank of the update.")] = 16,
     alpha: Annotated[int, typer.Option(help="The update is scaled by alpha / r.")] = 32,
     model: Model = None,
     seed: Seed = None,
@@ -213,7 +210,7 @@ def lora(
     """Compute LoRA by hand on one matrix, compare it with PEFT, and count trained weights."""
     from step4_finetune.by_hand import lora as lesson
 
-    facts = lesson.run(settings_from_flags(smoke, model=model, seed=seed), layer, target, r, alpha)
+    facts = lesson.run(settings_from_flags(smoke, model=model, seed=seed), target, r, alpha)
     emit(facts, show.lora, as_json=as_json)
     if not facts["proved"]:
         raise typer.Exit(1)
@@ -221,11 +218,11 @@ def lora(
 
 @app.command()
 def dpo(
-    pairs: Annotated[int, typer.Option(help="Number of pairs.")] = 3,
+    pairs: Annotated[int, typer.Option(min=1, help="Number of pairs.")] = 3,
     beta: Annotated[
         float, typer.Option(help="Beta: a larger value keeps the model closer to its reference.")
     ] = 0.1,
-    steps: Annotated[int, typer.Option(help="Number of training steps.")] = 3,
+    steps: Annotated[int, typer.Option(min=0, help="Number of training steps.")] = 3,
     data: Data = None,
     guide: GuideFile = None,
     model: Model = None,

@@ -31,16 +31,11 @@ def invocation_tokens(tokenizer: PreTrainedTokenizerFast, prompts: Sequence[Sequ
     """The tokens that every prompt under this system message begins with.
 
     Raises:
-        UserError: prompts have no or several system messages, or the template writes today's date there.
+        UserError: not all prompts have the same system message, or the template writes today's date there.
     """
     first = prompts[0][0]
-    if first["role"] != "system":
-        raise UserError(f"an activated adapter needs a system message, and the rows have none: {ALWAYS}")
-    if other := next((each for each in prompts if each[0] != first), None):
-        raise UserError(
-            "an activated adapter needs one system message, and the rows have several, such as "
-            f"{other[0]['content'][:60]!r}: {ALWAYS}"
-        )
+    if first["role"] != "system" or any(each[0] != first for each in prompts):
+        raise UserError(f"an activated adapter needs the same system message in all rows: {ALWAYS}")
     if "strftime_now" in str(tokenizer.chat_template):
         raise UserError(f"this model's chat template writes today's date into the system message: {ALWAYS}")
     render: Any = tokenizer.apply_chat_template

@@ -25,14 +25,10 @@ def check_means(settings: Settings, recipe: Recipe, report_to: str) -> None:
     """Check that there is a GPU if the recipe needs one, and the program that gets the reports.
 
     Raises:
-        UserError: one is missing, or several processes were started, which would all write to one folder.
+        UserError: one is missing.
     """
     from shared.models.device import choose_device
 
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise UserError(
-            "training takes one process and one GPU here: start it without torchrun or accelerate"
-        )
     if recipe.needs_gpu and choose_device(settings.device) == "cpu":
         raise UserError(
             f"GPU recipe on a CPU: {recipe.name} would take days here; use --recipe default, "
@@ -43,12 +39,10 @@ def check_means(settings: Settings, recipe: Recipe, report_to: str) -> None:
 
 
 def report_places(out: Path, report_to: str) -> None:
-    """Have reporters write into the run's folder, unless the environment names another one."""
+    """Have W&B write into the run's folder, unless the environment names another one."""
     if report_to == "wandb":
         os.environ.setdefault("WANDB_DIR", str(out))
         os.environ.setdefault("WANDB_PROJECT", "step4_finetune")
-    elif report_to == "tensorboard":
-        os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(out / "tensorboard"))
 
 
 def check_lengths(tokenizer: PreTrainedTokenizerFast, data: TrainingData, limit: int) -> None:
