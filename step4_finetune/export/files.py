@@ -45,28 +45,39 @@ def run(
     system: str = "",
     formats: Sequence[str] = ("f16", "q8_0"),
 ) -> dict[str, Any]:
-    """Write everything into a new folder; `system` is the guide's system message, for the Modelfile.
+    """Write everything into a new folder, which an error removes again; `system` is the guide's system
+    message, for the Modelfile.
 
     Raises:
-        UserError: as in `merge.save`, `gguf.write`, `modelfile`; an unknown format.
+        UserError: as in `merge.save`, `gguf.write`, `modelfile`; an unknown format; `out` is in use or can't
+            be written.
     """
+    from safetensors import SafetensorError
+
     if unknown := [each for each in formats if each not in gguf.FORMATS]:
         raise UserError(f"--gguf {', '.join(unknown)} is not known: use {', '.join(gguf.FORMATS)}")
-    quoted = shlex.quote(str(out))
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"{out} exists already: name a new folder with --out, or remove it first")
     ollama = modelfile(f"model-{formats[0]}.gguf", system) if formats else ""  # refuses before work is done
-    merge.save(settings, adapter, out)
-    parts = [
-        _part("merged model", out, f"python -m step4_finetune chat 'Where is my parcel?' --model {quoted}")
-    ]
-    for each in dict.fromkeys(formats):
-        path = gguf.write(out, out / f"model-{each}.gguf", each)
-        parts.append(_part(f"GGUF, {each}", path, f"llama-server -m {shlex.quote(str(path))}"))
-    if ollama:
-        (out / "Modelfile").write_text(ollama, encoding="utf-8")
-        parts[1]["run"] = f"ollama create {shlex.quote(out.resolve().name)} -f {quoted}/Modelfile"
-    if not merge.is_full_model(adapter):
-        folder = copy_adapter(settings, adapter, out / "adapter")
-        parts.append(_part("adapter", folder, vllm_command(folder)))
+    quoted = shlex.quote(str(out))
+    chat = f"python -m step4_finetune chat 'Where is my parcel?' --model {quoted}"
+    try:
+        merge.save(settings, adapter, out)
+        parts = [_part("merged model", out, chat)]
+        for each in dict.fromkeys(formats):
+            path = gguf.write(out, out / f"model-{each}.gguf", each)
+            parts.append(_part(f"GGUF, {each}", path, f"llama-server -m {shlex.quote(str(path))}"))
+        if ollama:
+            (out / "Modelfile").write_text(ollama, encoding="utf-8")
+            parts[1]["run"] = f"ollama create {shlex.quote(out.resolve().name)} -f {quoted}/Modelfile"
+        if not merge.is_full_model(adapter):
+            folder = copy_adapter(settings, adapter, out / "adapter")
+            parts.append(_part("adapter", folder, vllm_command(folder)))
+    except BaseException as error:  # also Ctrl-C
+        shutil.rmtree(out, ignore_errors=True)
+        if isinstance(error, OSError | SafetensorError):
+            raise UserError(f"{out} cannot be written: {reason(error)}") from None
+        raise
     return {
         "command": "step4_finetune export",
         "headline": f"{out}: " + ", ".join(f"{part['what']} {part['bytes'] / 1e6:.1f} MB" for part in parts),
@@ -108,12 +119,9 @@ def modelfile(gguf: str, system: str = "") -> str:
 
 def copy_adapter(settings: Settings, adapter: Path, out: Path) -> Path:
     """Copy the adapter without training's other files, and record its base by name."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        for name in (merge.CONFIG, merge.WEIGHTS):
-            shutil.copyfile(adapter / name, out / name)
-    except OSError as error:
-        raise UserError(f"{out} cannot be written: {reason(error)}") from None
+    out.mkdir()
+    for name in (merge.CONFIG, merge.WEIGHTS):
+        shutil.copyfile(adapter / name, out / name)
     merge.stamp(settings, out)
     return out
 

@@ -25,14 +25,14 @@ from typing import Any
 
 import numpy as np
 
-from shared.errors import UserError, reason
+from shared.errors import UserError
 
 FORMATS = ("f16", "q8_0")
 
 # The pre-tokenizers in tokenizer.json, and llama.cpp's name for them.
 PRE_TOKENIZERS = {("ByteLevel",): "gpt-2", ("Digits", "ByteLevel"): "smollm"}
 NORMAL, CONTROL, USER_DEFINED = 1, 3, 4  # kinds of tokens
-CONVERTER = "use llama.cpp's convert_hf_to_gguf.py on the merged folder"
+CONVERTER = "export with --gguf '', then use llama.cpp's convert_hf_to_gguf.py on the merged folder"
 
 
 def write(folder: Path, out: Path, number_format: str = "q8_0") -> Path:
@@ -41,7 +41,8 @@ def write(folder: Path, out: Path, number_format: str = "q8_0") -> Path:
     `number_format` is one of FORMATS, or f32.
 
     Raises:
-        UserError: the model or tokenizer is of another kind, or the file can't be written.
+        UserError: the model or tokenizer is of another kind.
+        OSError: the file can't be written.
     """
     import gguf
 
@@ -51,21 +52,14 @@ def write(folder: Path, out: Path, number_format: str = "q8_0") -> Path:
             f"{folder} is a {config['model_type']} model: only Llama-shaped ones with plain RoPE are written "
             f"here; {CONVERTER}"
         )
-    partial = out.with_name(f".{out.name}.partial")
-    writer = gguf.GGUFWriter(partial, "llama")
-    try:
-        describe(writer, config, folder.name, number_format)
-        add_tokenizer(writer, folder, config["vocab_size"])
-        add_tensors(writer, folder, config, number_format)
-        writer.write_header_to_file()
-        writer.write_kv_data_to_file()
-        writer.write_tensors_to_file()
-        writer.close()
-        partial.replace(out)
-    except OSError as error:
-        raise UserError(f"{out} cannot be written: {reason(error)}") from None
-    finally:
-        partial.unlink(missing_ok=True)
+    writer = gguf.GGUFWriter(out, "llama")
+    describe(writer, config, folder.name, number_format)
+    add_tokenizer(writer, folder, config["vocab_size"])
+    add_tensors(writer, folder, config, number_format)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
     return out
 
 

@@ -2,7 +2,6 @@
 
     >>> model = merged(settings, Path("runs/tone"))      # in memory, in the dtype of the settings
     >>> save(settings, Path("runs/tone"), Path("tone"))  # a folder: bf16 safetensors, config, tokenizer
-    PosixPath('tone')
 
 W' = W + B A alpha / r is computed in float32 and rounded once, to bf16. QLoRA's adapters are merged into the
 full weights, too; what they learnt to correct of the four-bit rounding is then slightly too much.
@@ -14,7 +13,6 @@ another machine: `stamp` writes the hub's name instead.
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -182,27 +180,14 @@ def with_adapter(
         raise UserError(f"{adapter} does not fit {settings.model}: {reason(error)}") from None
 
 
-def save(settings: Settings, adapter: Path, out: Path) -> Path:
-    """Write the merged model to a new folder, whole or not at all.
+def save(settings: Settings, adapter: Path, out: Path) -> None:
+    """Write the merged model to a folder.
 
     Raises:
-        UserError: as in `merged`; the folder is in use; the disk is full.
+        UserError: as in `merged`.
+        OSError, SafetensorError: it can't be written.
     """
-    from safetensors import SafetensorError
-
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"{out} exists already: name a new folder with --out, or remove it first")
     model = merged(settings, adapter, dtype="bfloat16")
     model.config._name_or_path = model.config.name_or_path = base_name(settings)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as folder:
-            partial = Path(folder) / "model"
-            model.save_pretrained(partial)
-            models.load_tokenizer(settings=settings).save_pretrained(partial)
-            if out.exists():
-                out.rmdir()
-            partial.replace(out)
-    except (OSError, SafetensorError) as error:
-        raise UserError(f"{out} cannot be written: {reason(error)}") from None
-    return out
+    model.save_pretrained(out)
+    models.load_tokenizer(settings=settings).save_pretrained(out)

@@ -5,6 +5,7 @@ import shlex
 
 import pytest
 import torch
+from safetensors import SafetensorError
 
 from shared import models
 from shared.config import load_settings
@@ -64,6 +65,39 @@ def test_wrong_options_are_refused_before_work_begins(settings, run, tmp_path, o
     with pytest.raises(UserError, match=says):
         files.run(settings, run, tmp_path / "tone", **options)
     assert not (tmp_path / "tone").exists()
+
+
+def test_existing_files_stay(settings, run, tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "cat.jpg").write_text("meow")
+    for out in (tmp_path / "photos", tmp_path / "photos" / "cat.jpg"):
+        with pytest.raises(UserError, match="exists already: name a new folder"):
+            files.run(settings, run, out)
+    with pytest.raises(UserError, match="tone cannot be written"):
+        files.run(settings, run, tmp_path / "photos" / "cat.jpg" / "tone")
+    assert (tmp_path / "photos" / "cat.jpg").read_text() == "meow"
+
+
+FULL = OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "error"),
+    [
+        (merge.models, "load_tokenizer", SafetensorError("No space left on device")),
+        (files.gguf, "add_tensors", FULL),
+        (files.shutil, "copyfile", FULL),
+        (files.shutil, "copyfile", KeyboardInterrupt("No space left on device")),
+    ],
+)
+def test_an_error_while_writing_leaves_nothing(settings, run, tmp_path, monkeypatch, module, name, error):
+    def fail(*_args, **_options):
+        raise error
+
+    monkeypatch.setattr(module, name, fail)
+    with pytest.raises((UserError, KeyboardInterrupt), match="No space left on device"):
+        files.run(settings, run, tmp_path / "tone", formats=["q8_0"])
+    assert [each.name for each in tmp_path.iterdir()] == ["run"]
 
 
 def test_the_modelfile_holds_file_template_system_and_stops():
