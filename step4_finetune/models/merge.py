@@ -170,6 +170,7 @@ def with_adapter(
 
     peft = quiet_peft()
     config = peft.PeftConfig.from_pretrained(str(adapter))
+    config.base_model_name_or_path = base.name_or_path  # PEFT would look for a name on the hub when it saves
     if always_active:
         setattr(config, invocation.KEY, None)
     options = {"is_trainable": trainable, "autocast_adapter_dtype": not trainable}

@@ -33,7 +33,7 @@ IGNORED = -100  # a label that the loss ignores
 class BranchData(TrainingData):
     """Training rows of a prefix and branches."""
 
-    rows: Sequence[Row]
+    rows: Sequence[Any]
     parts: Parts = field(kw_only=True)
 
     def tokens(self, tokenizer: PreTrainedTokenizerBase) -> list[dict[str, list[int]]]:

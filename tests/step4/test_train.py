@@ -111,12 +111,13 @@ def test_dpo_continues_from_an_earlier_adapter_which_is_its_reference(unbroken, 
     equal(adapter(tmp_path / "run"), adapter(unbroken[0]), rtol=0, atol=1e-3)
 
 
-def test_an_adapter_of_the_same_base_is_trained_further_in_its_own_shape(unbroken, tmp_path):
+def test_an_adapter_of_the_same_base_is_trained_further_in_its_own_shape(unbroken, tmp_path, recwarn):
     wide = {"r": 8, "targets": ["q_proj"], "last_layers": None, "activated": True}
     before = runs.train(tmp_path / "start", runs.recipe(lora=wide, sft={"replay": 0}), runs.lesson(replay=0))
     further = dataclasses.replace(runs.lesson(), start=tmp_path / "start")
     facts = runs.train(tmp_path / "run", None, further)
     assert (facts["trainable"], "lora" in facts["recipe"]) == (before["trainable"], False)
+    assert not [each for each in recwarn if "remote file" in str(each.message)]  # nothing is asked of the hub
     start, end = (
         json.loads((tmp_path / name / "adapter_config.json").read_text()) for name in ("start", "run")
     )
