@@ -1,22 +1,19 @@
-"""The configuration of a server: the flags of `serve`, with their defaults.
+"""The configuration of a server: each field is a flag of `serve`, with its default and its help text.
 
 >>> Config(engine="llamacpp", running=8).timeout_s
 120.0
 """
 
-from __future__ import annotations
-
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
+import typer
+
+from shared.cli import Device, Dtype, Model, Seed, Smoke, Threads
 from shared.errors import UserError
 from step5_serving.addresses import is_loopback
 
-HOST, PORT = "127.0.0.1", 8000
-KEYS = Path("serving-keys.json")
-TELEMETRY = "sqlite:///telemetry.db"
 SCRIPTED = "scripted"  # an engine without a model: fixed answers, to measure the API itself
 
 
@@ -33,47 +30,99 @@ class Options:
     places: int = 2048  # of the KV cache per row: 47 MB for SmolLM2-135M in bfloat16, once used
 
 
-@dataclass(frozen=True)
+# Flags that other commands have, too.
+Rows = Annotated[int, typer.Option(min=1, help="Largest batch of the torch engine.")]
+Quantize = Annotated[Literal["int8"] | None, typer.Option(help="Weights in fewer bits (torch).")]
+PrefixCache = Annotated[bool, typer.Option(help="Compute shared prompt prefixes once (torch).")]
+Lookup = Annotated[int, typer.Option(min=0, help="Prompt lookup's tokens (torch); 0: off.")]
+IndexFolder = Annotated[Path | None, typer.Option(help="Index folder; default: rag-index or sample.")]
+Telemetry = Annotated[
+    str, typer.Option("--telemetry", help="Database: FILE, or postgresql+psycopg://HOST/NAME.")
+]
+KeyFile = Annotated[Path, typer.Option("--keys", help="File with the hashes of API keys.")]
+TELEMETRY, KEYS = "sqlite:///telemetry.db", Path("serving-keys.json")
+
+
+@dataclass
 class Config:
     """How to serve."""
 
-    host: str = HOST
-    port: int = PORT
-    names: tuple[str, ...] = ()  # host names of a proxy in front
+    host: Annotated[str, typer.Option(help="Address; any but loopback needs API keys.")] = "127.0.0.1"
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes any free port.")] = 8000
+    names: Annotated[list[str] | None, typer.Option("--name", help="Host name of a proxy in front.")] = None
+    engine: Annotated[
+        str,
+        typer.Option(help="torch, llamacpp, vllm, ollama, an http(s):// address, claude-..., or scripted."),
+    ] = "auto"
+    model: Model = None
+    rows: Rows = Options.rows
+    quantize: Quantize = None
+    prefix_cache: PrefixCache = True
+    lookup: Lookup = Options.lookup
+    index: IndexFolder = None
+    store: Annotated[
+        Literal["chroma", "faiss", "weaviate", "pinecone"], typer.Option(help="The vector store.")
+    ] = "chroma"
+    store_address: Annotated[
+        str | None, typer.Option("--address", help="Address of the vector store's server.")
+    ] = None
+    reader: Annotated[
+        Literal["chat", "quote"],
+        typer.Option(help="chat (the model writes) or quote (sentences word for word)."),
+    ] = "chat"
+    strategies: Annotated[str | None, typer.Option(help="Ways to rewrite doubtful queries; or none.")] = None
+    threshold: Annotated[float | None, typer.Option(min=0, max=1, help="Least confidence to answer.")] = None
+    prompts: Annotated[str | None, typer.Option(help="Version of the prompt, or a split: 1:90,2:10.")] = None
+    telemetry: Telemetry = TELEMETRY
+    redact: Annotated[bool, typer.Option("--redact", help="Mask personal data before it is stored.")] = False
+    otlp: Annotated[str | None, typer.Option(help="OTLP endpoint (HTTP) for spans.")] = None
+    otlp_content: Annotated[bool, typer.Option("--otlp-content", help="Send questions and answers, too.")] = (
+        False
+    )
+    budget_usd_per_day: Annotated[float | None, typer.Option(help="Refuse calls once it is spent.")] = None
+    keys: KeyFile = KEYS
+    rate: Annotated[float | None, typer.Option(min=0.001, help="Requests per second for each key.")] = None
+    burst: Annotated[float | None, typer.Option(min=1, help="Largest burst; default: twice the rate.")] = None
+    running: Annotated[int, typer.Option(min=1, help="Most calls that run at the same time.")] = 16
+    waiting: Annotated[int, typer.Option(min=0, help="Most calls that wait; more get 503.")] = 64
+    timeout_s: Annotated[
+        float, typer.Option("--timeout", min=1, max=86400, help="Time limit of a call in seconds.")
+    ] = 120.0
+    drain_s: Annotated[
+        float, typer.Option("--drain", min=0, max=86400, help="Seconds that running calls get at shutdown.")
+    ] = 30.0
+    device: Device = None
+    dtype: Dtype = None
+    threads: Threads = None
+    seed: Seed = None
+    smoke: Smoke = False
 
-    engine: str = "auto"  # engines/choice.py; or SCRIPTED
-    model: str | None = None
-    flags: Mapping[str, Any] = field(default_factory=dict)  # settings: device, dtype, threads, seed
-    options: Options = Options()  # of our engines
-
-    index: Path | None = None  # None: ./rag-index, or the sample's
-    store: str = "chroma"
-    store_address: str | None = None
-    reader: str = "chat"
-    strategies: tuple[str, ...] | None = None  # to rewrite queries; None: step 3's default
-    threshold: float | None = None  # confidence below which it abstains; None: step 3's
-    context_tokens: int = 1024  # of passages in a prompt
-    prompts: str | None = None  # traffic split, "1:90,2:10"; None: the latest version
-
-    telemetry: str = TELEMETRY
-    redact: bool = False
-    otlp: str | None = None
-    otlp_content: bool = False  # send questions and answers, too
-    budget_usd_per_day: float | None = None
-
-    keys: Path = KEYS
-    rate: float | None = None  # requests per second and key; None: no limit
-    burst: float | None = None
-    running: int = 16
-    waiting: int = 64
-    timeout_s: float = 120.0
-    drain_s: float = 30.0
+    embedder: str | None = field(default=None, init=False)
+    context_tokens: int = field(default=1024, init=False)  # of passages in a prompt
 
     def __post_init__(self) -> None:
         if self.burst is not None and self.rate is None:
             raise UserError("--burst needs --rate: a burst is what may exceed it for a moment")
+        if self.smoke:  # random weights, which know nothing; so no confidence is too low for an answer
+            from shared.catalog import default
+
+            self.embedder = default("smoke").id
+            self.model = self.model or self.embedder
+            self.threshold = self.threshold or 0.0
+            self.context_tokens = 256  # the context of the tiny model is short
 
     @property
     def is_reachable(self) -> bool:
         """Whether other machines can reach the server, directly or through a proxy."""
         return not is_loopback(self.host) or bool(self.names)
+
+    @property
+    def options(self) -> Options:
+        """Of our engines."""
+        return Options(self.rows, self.quantize, self.prefix_cache, self.lookup)
+
+    @property
+    def flags(self) -> dict[str, Any]:
+        """Flags of the settings (shared/config.py), without the model."""
+        names = ("device", "dtype", "threads", "seed", "embedder")
+        return {name: getattr(self, name) for name in names}

@@ -58,7 +58,7 @@ def create_app(service: Service) -> FastAPI:
     app.mount("/pages", pages.files)
     app.add_middleware(
         SecurityMiddleware,
-        names={*LOOPBACK, config.host, *config.names} if is_loopback(config.host) else None,
+        names={*LOOPBACK, config.host, *(config.names or ())} if is_loopback(config.host) else None,
         wants_keys=lambda: service.access.wants_keys,
         paths=[getattr(route, "path", "") for router in routers for route in router.routes],
         count=metrics.refused,

@@ -61,7 +61,9 @@ def check_host(config: Config, keys: Keys) -> None:
     """Raise UserError if others can reach the server (directly or by a proxy) and there is no API key."""
     if not config.is_reachable or len(keys):
         return
-    flag = f"--name {config.names[0]}" if is_loopback(config.host) else f"--host {config.host}"
+    flag = f"--host {config.host}"
+    if config.names and is_loopback(config.host):
+        flag = f"--name {config.names[0]}"
     raise UserError(
         f"{flag} lets others reach this server, and there is no API key in {config.keys}: "
         f"make one with `python -m step5_serving keys add NAME`, or leave out {flag.split()[0]}"

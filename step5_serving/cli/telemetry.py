@@ -12,7 +12,7 @@ import typer
 
 from shared.cli import Json, Model, Seed, Smoke, emit, new_app
 from shared.errors import UserError
-from step5_serving.config import TELEMETRY
+from step5_serving.config import TELEMETRY, IndexFolder, Telemetry
 
 if TYPE_CHECKING:
     from step5_serving.telemetry.store import Store
@@ -23,9 +23,6 @@ evaluation_app = new_app("Choose calls to label, and turn them into questions.")
 app.add_typer(telemetry_app, name="telemetry")
 app.add_typer(evaluation_app, name="evaluation")
 
-Telemetry = Annotated[
-    str, typer.Option("--telemetry", help="Database: FILE, or postgresql+psycopg://HOST/NAME.")
-]
 Since = Annotated[str, typer.Option(help="Only calls of the last 30m, 24h, 7d.")]
 TraceId = Annotated[
     str,
@@ -126,7 +123,7 @@ def errors(
 def replay(
     trace_id: TraceId,
     telemetry: Telemetry = TELEMETRY,
-    index: Annotated[Path | None, typer.Option(help="Index folder; default: rag-index or sample.")] = None,
+    index: IndexFolder = None,
     engine: EngineName = None,
     model: Model = None,
     as_json: Json = False,

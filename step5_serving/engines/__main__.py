@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from shared.cli import Device, Dtype, Model, Seed, Threads, run_main
-from step5_serving.config import Options
+from step5_serving.config import Lookup, Options, PrefixCache, Quantize, Rows
 
 if TYPE_CHECKING:
     from shared.config import Settings
@@ -46,12 +46,10 @@ def main(
     engine: Annotated[Literal["torch", "llamacpp", "lock"], typer.Option(help="What computes.")] = "torch",
     model: Model = None,
     port: Annotated[int, typer.Option(help="Port on loopback.")] = 8001,
-    rows: Annotated[int, typer.Option(min=1, help="Largest batch.")] = Options.rows,
-    quantize: Annotated[Literal["int8"] | None, typer.Option(help="Weights in fewer bits (torch).")] = None,
-    prefix_cache: Annotated[bool, typer.Option(help="Compute shared prompt prefixes once (torch).")] = True,
-    lookup: Annotated[
-        int, typer.Option(min=0, help="Prompt lookup's tokens (torch); 0: off.")
-    ] = Options.lookup,
+    rows: Rows = Options.rows,
+    quantize: Quantize = None,
+    prefix_cache: PrefixCache = True,
+    lookup: Lookup = Options.lookup,
     device: Device = None,
     dtype: Dtype = None,
     threads: Threads = None,

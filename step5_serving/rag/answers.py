@@ -28,7 +28,7 @@ from shared.chat.errors import NotMessagesApi, TimedOut, explain, with_timeouts
 from shared.config import Settings
 from shared.errors import UserError
 from step3_rag.answer.read import MAX_TOKENS
-from step3_rag.options import check_question
+from step3_rag.options import check_question, parse_strategies
 from step3_rag.pipeline import DEFAULT_STRATEGIES, ChatError, Plan, ask
 from step3_rag.reflect.reflect import THRESHOLD
 from step3_rag.retrieve.search import Options
@@ -73,6 +73,8 @@ class RagAnswerer:
         """Load the index and wait for the model; raises UserError if there is no index or vector store."""
         self.config, self.serving, self.versions = config, engine, versions
         self.model, self.engine = engine.model, engine.name
+        names = config.strategies
+        self.strategies = DEFAULT_STRATEGIES if names is None else parse_strategies(names)
         self.threads = ThreadPoolExecutor(config.running, "answering")
         self._asking: set[threading.Event] = set()  # of the answers that have asked the model
         self._heard_at = 0.0  # when it last sent something to one of them
@@ -242,7 +244,7 @@ class RagAnswerer:
         threshold = THRESHOLD if self.config.threshold is None else self.config.threshold
         return Plan(
             Options(k=query.k, collections=(query.collection,) if query.collection else ()),
-            DEFAULT_STRATEGIES if self.config.strategies is None else self.config.strategies,
+            self.strategies,
             threshold,
             threshold > 0,
             reader,

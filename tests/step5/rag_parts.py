@@ -15,7 +15,7 @@ from step5_serving.telemetry.versions import Versions
 from tests.scripted import ScriptedMessages
 from tests.step3.conftest import FakeEmbedder, made_once  # noqa: F401  (a fixture)
 
-ALWAYS = {"threshold": 0.0, "strategies": ()}  # the fake embedder gives no useful confidence
+ALWAYS = {"threshold": 0.0, "strategies": "none"}  # the fake embedder gives no useful confidence
 NOTICE = "Notice is 60 days"
 
 

@@ -11,7 +11,6 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from types import SimpleNamespace
 
 import httpx
@@ -63,13 +62,14 @@ def parts(tmp_path_factory, made_once, tiny_cache):
     with contextlib.ExitStack() as stack:
         patched = stack.enter_context(pytest.MonkeyPatch.context())
         patched.setattr(service, "Embedder", lambda _settings: FakeEmbedder())
+        patched.setenv("ROADMAP_CACHE_DIR", str(tiny_cache))
+        patched.setenv("ROADMAP_JUDGE_ADAPTER", "none")
         chroma = ChromaServer(folder / "chroma")
         stack.callback(chroma.stop)
         engine = stack.enter_context(StandInEngine())
         config = Config(
             engine=engine.address,
             model="stand-in",
-            flags={"cache_dir": tiny_cache, "judge_adapter": Path("none")},
             index=shutil.copytree(made_once, folder / "index"),
             store_address=chroma.address,
             telemetry=str(folder / "telemetry.db"),

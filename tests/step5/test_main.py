@@ -53,6 +53,7 @@ def test_typos_end_in_one_line(bad, line):
         ("--otlp=", "--otlp '' is not an address"),
         ("--otlp http://127.0.0.1:x", "is not an address"),
         ("--otlp-content", "--otlp-content needs a receiver: name it with --otlp"),
+        ("--strategies typo", "--strategies typo is not known: use none, conversation"),
         ("--burst 4", "--burst needs --rate: a burst is what may exceed it"),
         ("--host 0.0.0.0", "lets others reach this server, and there is no API key"),
         ("--port 99999", "--port"),
@@ -62,7 +63,7 @@ def test_typos_end_in_one_line(bad, line):
 )
 def test_errors_of_serve_end_in_one_line(bad, line, said):
     args = line.split()
-    if {"--index", "--prompts", "--budget-usd-per-day"} & {*args}:
+    if {"--index", "--prompts", "--strategies", "--budget-usd-per-day"} & {*args}:
         args.append("--smoke")
     elif "--engine" not in args:
         args += ["--engine", "scripted"]  # which starts no process

@@ -106,7 +106,7 @@ def test_an_abstention_asks_no_model(rag):
 
 
 def test_tokens_of_rewriting_count_even_for_a_quote(rag):
-    made = rag(threshold=1.0, strategies=("hyde",))
+    made = rag(threshold=1.0, strategies="hyde")
     made.api.enqueue("The notice period is ninety days.", usage={"input_tokens": 40, "output_tokens": 7})
     got, _ = answer(made, asked(reader="quote"))
     assert len(made.api.requests) == 1
@@ -115,7 +115,7 @@ def test_tokens_of_rewriting_count_even_for_a_quote(rag):
 
 
 def test_the_times_include_every_attempt(rag):
-    got, _ = answer(rag(threshold=1.0, strategies=("meaning",)), asked(reader="quote"))
+    got, _ = answer(rag(threshold=1.0, strategies="meaning"), asked(reader="quote"))
     assert [each.strategy for each in got.attempts] == ["question", "meaning"]
     assert got.attempts[1].start_ms == got.attempts[0].retrieve_ms + got.attempts[0].rerank_ms
     assert got.latency_ms["retrieve"] >= sum(each.retrieve_ms for each in got.attempts)

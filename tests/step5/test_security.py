@@ -37,7 +37,7 @@ FOREIGN = ["evil.example", "127.0.0.1.evil.example", "localhost.evil:80", "", "1
 
 @pytest.mark.parametrize("host", OURS + FOREIGN)
 def test_only_known_hosts_are_answered(host):
-    got = get(app_of(names=("rag.example.com",), host="127.0.0.1"), "/healthz", headers={"host": host})
+    got = get(app_of(names=["rag.example.com"], host="127.0.0.1"), "/healthz", headers={"host": host})
     assert got.status_code == (200 if host in OURS else 421)
     assert host in OURS or "is not served here" in error_of(got)[1]
 

@@ -51,7 +51,7 @@ def test_other_addresses_need_a_key(tmp_path, host):
     with pytest.raises(UserError, match=f"--host {host} lets others reach this server"):
         server.check_host(Config(host=host), keys)
     with pytest.raises(UserError, match=r"--name rag.example.com lets others .* or leave out --name"):
-        server.check_host(Config(names=("rag.example.com",)), keys)
+        server.check_host(Config(names=["rag.example.com"]), keys)
     keys.add("alice", ["ask"])
     server.check_host(Config(host=host), keys)
     server.check_host(Config(), Keys(tmp_path / "none.json"))
