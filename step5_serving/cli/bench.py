@@ -101,23 +101,18 @@ def capacity(
     numbers = sorted(_numbers("users", users, int))
     if not numbers or numbers[0] < 1:
         raise UserError(f"--users {users} is not allowed: use numbers from 1, separated by commas")
-    machine, claude = work.Machine.read(bench), catalog.default("claude")
+    found, claude = work.read(bench), catalog.default("claude")
     assert claude.price
-    per_question = claude.price.cost(machine.input_tokens, machine.output_tokens)
-    plans = [work.plan(machine, each, questions, utilisation) for each in numbers]
-    rows = [
-        {
-            **vars(each),
-            "usd_per_month": each.usd_per_month(price),
-            "api_usd_per_month": each.questions * per_question,
-        }
-        for each in plans
-    ]
+    per_question = claude.price.cost(found["input_tokens"], found["output_tokens"])
+    rows = [work.plan(found["per_second"], each, questions, utilisation) for each in numbers]
+    for row in rows:
+        row["usd_per_month"] = row["machines"] * price * work.HOURS  # whether they are used or not
+        row["api_usd_per_month"] = row["questions"] * per_question
     facts = {
         "command": "step5_serving capacity",
-        "headline": f"{plans[-1].users:,} users: {plans[-1].machines:,} machines with {machine.engine}",
-        "machine": machine.name,
-        "engine": machine.engine,
+        "headline": f"{numbers[-1]:,} users: {rows[-1]['machines']:,} machines with {found['engine']}",
+        "machine": found["machine"],
+        "engine": found["engine"],
         "api_model": claude.id,
         "rows": rows,
     }
