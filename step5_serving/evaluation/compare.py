@@ -2,17 +2,15 @@
 
     $ python -m step5_serving compare 1 2 --split dev
 
-Each question is searched once, and both versions answer from the same passages, so a difference is the
-prompt's. They take turns in going first, because an engine with a prefix cache answers the second one faster.
+The search is deterministic: both versions answer from the same passages, so a difference is the prompt's.
+They take turns in going first, because an engine with a prefix cache answers the second one faster.
 Differences are means of pairs with a 95 % interval (bootstrap); an interval that includes zero shows nothing.
 Answers are judged by their words as in step 3, whose `evaluate --answers` has more figures of one prompt.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
@@ -65,24 +63,19 @@ def answer_pairs(
     model: str,
     budget: int | None = None,
 ) -> list[tuple[Judged, Judged]]:
-    """Search, then answer with both versions. Errors of the SDK and step 3's ChatError pass through."""
-    from step3_rag.answer import read
+    """Answer with both versions. Errors of the SDK and step 3's ChatError pass through."""
     from step3_rag.answer.context import BUDGET
     from step3_rag.evaluate.answers import judge_words
     from step3_rag.pipeline import Plan, ask
 
+    plans = [
+        Plan(abstain=False, reader="chat", prompt=prompt, budget=budget or BUDGET) for prompt in versions
+    ]
     pairs = []
     for number, question in enumerate(questions):
         order = 1 if number % 2 == 0 else -1
-        first, second = versions[::order]
-        plan = Plan(abstain=False, reader="chat", prompt=first, budget=budget or BUDGET)
-        outcome = ask(retriever, question.text, plan, client, model)
-        began = time.perf_counter()
-        answer = outcome.answer
-        if outcome.sources:
-            answer = read.chat(client, model, question.text, outcome.sources, prompt=second)
-        other = replace(outcome, answer=answer, seconds={"answer": time.perf_counter() - began})
-        a, b = (judge_words(question, each) for each in (outcome, other)[::order])
+        outcomes = [ask(retriever, question.text, plan, client, model) for plan in plans[::order]]
+        a, b = (judge_words(question, each) for each in outcomes[::order])
         pairs.append((a, b))
     return pairs
 
