@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 
-from shared.errors import UserError
+from shared.errors import UserError, reason
 
 BACKLOG = 2048  # connections that wait to be accepted
 
@@ -26,21 +26,15 @@ def is_loopback(host: str) -> bool:
 
 def listen(host: str, port: int) -> socket.socket:
     """A listening socket; raises UserError if the port is taken, or the host is not of this machine."""
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-    except (socket.gaierror, UnicodeError):
-        raise UserError(f"--host {host} is not an address of this machine: use 127.0.0.1") from None
-    listening = socket.socket(family, kind, protocol)
+    listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(address)
+        listening.bind((host, port))
         listening.listen(BACKLOG)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         listening.close()
-        what = "is in use" if error.errno in (48, 98, 10048) else f"can't be used ({error.strerror})"
-        raise UserError(f"port {port} of {host} {what}: choose another with --port") from None
+        what = f"cannot listen on port {port} of {host} ({reason(error)})"
+        raise UserError(f"{what}: choose another with --port or --host") from None
     return listening
 
 
