@@ -4,24 +4,24 @@
     ready after 4.5 s; 20 questions, 4 at a time: 20 answered in 31 s
     ...
 
-The server is a process of its own, as in production, on a free port, with telemetry in a temporary folder.
+It listens on a free port, with telemetry in a temporary folder.
 """
 
 from __future__ import annotations
 
 import contextlib
-import signal
-import subprocess
-import sys
+import os
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shared.cli import Json, Model, Smoke, emit, new_app, settings_from_flags
+from shared.cli import Json, Model, Smoke, emit, new_app
 from shared.errors import UserError
 from step5_serving.addresses import address_of, listen
+from step5_serving.config import Config
 
 if TYPE_CHECKING:
     import httpx2
@@ -29,18 +29,19 @@ if TYPE_CHECKING:
 
 app = new_app("The service in a minute.")
 QUESTIONS, TOGETHER = 20, 4
-START_S, ANSWER_S, STOP_S = 120, 300, 60
+ANSWER_S = 300  # the first reply also waits for the model
 
 
 @app.command()
 def demo(model: Model = None, smoke: Smoke = False, as_json: Json = False) -> None:
     """Start the service, ask it twenty questions, show its telemetry, stop."""
-    facts = run(settings_from_flags(smoke, model=model).model, smoke)
-    emit(facts, show, as_json=as_json)
+    emit(run(model, smoke), show, as_json=as_json)
 
 
-def run(model: str, smoke: bool = False) -> dict[str, Any]:
-    """Run the demo; raises UserError with the server's last line if it can't start."""
+def run(model: str | None, smoke: bool) -> dict[str, Any]:
+    """Run the demo; raises UserError if the service can't start."""
+    # Before numpy is imported: its threads would compete with the model for the cores.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from concurrent.futures import ThreadPoolExecutor
 
     from shared import hardware
@@ -48,11 +49,10 @@ def run(model: str, smoke: bool = False) -> dict[str, Any]:
     from step3_rag.evaluate.dataset import read
 
     asked = [each.text for each in read("sample", "dev").questions][: 4 if smoke else QUESTIONS]
-    flags = ["--model", model, *(["--smoke"] if smoke else [])]
     began = time.perf_counter()
     with (
         tempfile.TemporaryDirectory() as folder,
-        serving(Path(folder), flags) as client,
+        serving(Path(folder), model, smoke) as client,
         count_bar("asking", len(asked)) as progress,
         ThreadPoolExecutor(TOGETHER) as pool,
     ):
@@ -78,35 +78,29 @@ def run(model: str, smoke: bool = False) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def serving(folder: Path, flags: list[str]) -> Iterator[httpx2.Client]:
-    """A client of a server in its own process, once it is ready; UserError if it ended or took too long."""
+def serving(folder: Path, model: str | None, smoke: bool) -> Iterator[httpx2.Client]:
+    """A client of a server in this process, once it is ready; raises UserError if it can't start."""
     import httpx2
+    import uvicorn
 
-    log = folder / "log"
-    with contextlib.closing(listen("127.0.0.1", 0)) as free:
-        address = address_of(free)
-    command = [sys.executable, "-m", "step5_serving", "serve", "--port", address.rsplit(":", 1)[1]]
-    command += ["--telemetry", str(folder / "telemetry.db"), *flags]
-    with log.open("w") as file, httpx2.Client(base_url=address, timeout=ANSWER_S, trust_env=False) as client:
-        server = subprocess.Popen(command, stdout=file, stderr=file)
+    from step5_serving.api.keys import Keys
+    from step5_serving.api.server import make_app
+
+    config = Config(model=model, smoke=smoke, telemetry=str(folder / "telemetry.db"))
+    with contextlib.closing(listen(config.host, 0)) as listening:
+        app = make_app(config, Keys(folder / "keys.json"))
+        server = uvicorn.Server(uvicorn.Config(app, ws="none", log_config=None, access_log=False))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
         try:
-            end, ready = time.monotonic() + START_S, False
-            while not ready:
-                time.sleep(0.05)
-                if server.poll() is not None or time.monotonic() > end:
-                    lines = reversed(log.read_text(errors="replace").splitlines())
-                    last = next(filter(str.strip, lines), "it said nothing")
-                    raise UserError(f"the server did not start: {last.removeprefix('error: ')}")
-                with contextlib.suppress(httpx2.TransportError):  # it does not listen yet
-                    ready = client.get("/readyz").is_success
-            yield client
+            with httpx2.Client(base_url=address_of(listening), timeout=ANSWER_S, trust_env=False) as client:
+                ready = client.get("/readyz").json()
+                if ready["reason"]:
+                    raise UserError(f"the service did not start: {ready['reason']}")
+                yield client
         finally:
-            server.send_signal(signal.SIGTERM)  # lets it finish running calls
-            try:
-                server.wait(STOP_S)
-            except subprocess.TimeoutExpired:
-                server.kill()
-                server.wait()
+            server.should_exit = True
+            thread.join()
 
 
 def show(facts: dict[str, Any], console: Console) -> None:

@@ -63,7 +63,7 @@ def answer_pairs(
     model: str,
     budget: int | None = None,
 ) -> list[tuple[Judged, Judged]]:
-    """Answer with both versions. Errors of the SDK and step 3's ChatError pass through."""
+    """Answer with both versions. Step 3's ChatError passes through."""
     from step3_rag.answer.context import BUDGET
     from step3_rag.evaluate.answers import judge_words
     from step3_rag.pipeline import Plan, ask

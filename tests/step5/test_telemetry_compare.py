@@ -39,7 +39,9 @@ def script():
     return api
 
 
-def test_both_versions_answer_from_the_same_passages_in_turns_and_the_figures_are_those_of_pairs(retriever, pair):
+def test_both_versions_answer_from_the_same_passages_in_turns_and_the_figures_are_those_of_pairs(
+    retriever, pair
+):
     api = script()
     pairs = compare.answer_pairs(retriever, QUESTIONS, pair, api.client, "tiny")
     asked = [request["system"] for request in api.requests]
