@@ -5,8 +5,8 @@
 (32, None, None)
 
 None means "unknown" or "did not happen", never zero: an engine that doesn't count tokens leaves None, and so
-does a model without a price. The database columns have the longer names of OpenTelemetry's GenAI conventions
-(schema.py).
+does a model without a price. Fields with a column in the table of calls (schema.py) name its type, and its
+name where OpenTelemetry's GenAI conventions have a longer one.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ import random
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
+
+from sqlalchemy import Boolean, Double, Integer, String, Text
 
 CHANGES = ("ingest", "delete")  # routes that change the documents; their rows say who did it
 STAGES = ("queue", "retrieve", "rerank", "generate")  # of a call, in this order
@@ -72,35 +74,35 @@ class Call:
     confidence, took}, and if timed also {start_ms, retrieve_ms, rerank_ms} with start_ms after `started_at`.
     """
 
-    route: str  # query or one of CHANGES
-    status: int
-    trace_id: str = field(default_factory=new_trace_id)
-    span_id: str = field(default_factory=new_span_id)  # a trace may have several calls
+    route: Annotated[str, "http_route", String(32)]  # query or one of CHANGES
+    status: Annotated[int, "http_response_status_code", Integer]
+    trace_id: Annotated[str, String(32)] = field(default_factory=new_trace_id)
+    span_id: Annotated[str, String(16)] = field(default_factory=new_span_id)  # a trace may have several calls
     started_at: datetime = field(default_factory=now)
-    error_type: str | None = None
-    key_id: str | None = None
+    error_type: Annotated[str | None, Text] = None
+    key_id: Annotated[str | None, Text] = None
     question: str | None = None
     answer: str | None = None
     sources: list[dict[str, Any]] = field(default_factory=list)
     attempts: list[dict[str, Any]] = field(default_factory=list)
-    confidence: float | None = None
-    abstained: bool | None = None
-    model: str | None = None
-    engine: str | None = None
-    prompt_id: str | None = None
-    prompt_version: int | None = None
-    prompt_sha256: str | None = None
+    confidence: Annotated[float | None, Double] = None
+    abstained: Annotated[bool | None, Boolean] = None
+    model: Annotated[str | None, "gen_ai_request_model", Text] = None
+    engine: Annotated[str | None, "gen_ai_provider_name", Text] = None
+    prompt_id: Annotated[str | None, "gen_ai_prompt_name", Text] = None
+    prompt_version: Annotated[int | None, Integer] = None
+    prompt_sha256: Annotated[str | None, String(64)] = None
     prompt_text: str | None = None  # the whole template, for a replay
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    finish_reason: str | None = None
-    cost_usd: float | None = None
-    total_ms: float | None = None
-    queue_ms: float | None = None
-    retrieve_ms: float | None = None
-    rerank_ms: float | None = None
-    generate_ms: float | None = None
-    first_token_ms: float | None = None
+    input_tokens: Annotated[int | None, "gen_ai_usage_input_tokens", Integer] = None
+    output_tokens: Annotated[int | None, "gen_ai_usage_output_tokens", Integer] = None
+    finish_reason: Annotated[str | None, "gen_ai_response_finish_reasons", Text] = None
+    cost_usd: Annotated[float | None, Double] = None
+    total_ms: Annotated[float | None, Double] = None
+    queue_ms: Annotated[float | None, Double] = None
+    retrieve_ms: Annotated[float | None, Double] = None
+    rerank_ms: Annotated[float | None, Double] = None
+    generate_ms: Annotated[float | None, Double] = None
+    first_token_ms: Annotated[float | None, Double] = None
     parameters: dict[str, Any] = field(default_factory=dict)
     parent_span_id: str | None = None  # from the traceparent header, 16 hex digits; not stored
     running: bool = False  # a stream's opening row, which its final row replaces

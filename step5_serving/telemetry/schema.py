@@ -16,10 +16,10 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import sqlalchemy as sa
-from sqlalchemy import BigInteger, Column, Double, Integer, String, Table, Text
+from sqlalchemy import BigInteger, Column, Integer, String, Table, Text
 
 from step5_serving.telemetry.call import Call
 from step5_serving.telemetry.owner import OWNER
@@ -30,37 +30,29 @@ metadata = sa.MetaData()
 
 meta = Table("meta", metadata, Column("key", String(64), primary_key=True), Column("value", Text))
 
+
+def _declared() -> dict[str, Column[Any]]:
+    """The columns that Call declares, by field."""
+    columns = {}
+    for field, hint in get_type_hints(Call, include_extras=True).items():
+        if get_origin(hint) is Annotated:
+            kind, *name, column_type = get_args(hint)
+            columns[field] = Column(name[0] if name else field, column_type, nullable=isinstance(None, kind))
+    return columns
+
+
+OF_CALL = _declared()
+FIELDS = {column.name: field for field, column in OF_CALL.items()}
 calls = Table(
     "calls",
     metadata,
     # SQLite only auto-increments a column of type INTEGER.
     Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
-    Column("span_id", String(16), nullable=False, unique=True),
-    Column("trace_id", String(32), nullable=False),  # not unique: a trace may have several calls
+    *OF_CALL.values(),
     Column("started_us", BigInteger, nullable=False),
-    Column("http_route", String(32), nullable=False),
-    Column("http_response_status_code", Integer, nullable=False),
-    Column("error_type", Text),
-    Column("key_id", Text),
     Column("gen_ai_operation_name", String(32)),
-    Column("gen_ai_provider_name", Text),  # the engine
-    Column("gen_ai_request_model", Text),
-    Column("gen_ai_response_finish_reasons", Text),
-    Column("gen_ai_prompt_name", Text),
-    Column("prompt_version", Integer),
-    Column("prompt_sha256", String(64)),
-    Column("gen_ai_usage_input_tokens", Integer),
-    Column("gen_ai_usage_output_tokens", Integer),
-    Column("cost_usd", Double),
-    Column("confidence", Double),
-    Column("abstained", sa.Boolean),
-    Column("total_ms", Double),
-    Column("queue_ms", Double),
-    Column("retrieve_ms", Double),
-    Column("rerank_ms", Double),
-    Column("generate_ms", Double),
-    Column("first_token_ms", Double),
     Column("opened_by", Text),  # null: the call has ended
+    sa.UniqueConstraint("span_id"),
 )
 sa.Index("calls_started_us", calls.c.started_us)
 sa.Index("calls_trace_id", calls.c.trace_id)
@@ -104,20 +96,6 @@ def iso(us: int) -> str:
     return datetime.fromtimestamp(us / 1e6, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-FIELDS = {  # of a Call, by column, where the names differ
-    "http_route": "route",
-    "http_response_status_code": "status",
-    "gen_ai_provider_name": "engine",
-    "gen_ai_request_model": "model",
-    "gen_ai_response_finish_reasons": "finish_reason",
-    "gen_ai_prompt_name": "prompt_id",
-    "gen_ai_usage_input_tokens": "input_tokens",
-    "gen_ai_usage_output_tokens": "output_tokens",
-}
-COMPUTED = {"id", "started_us", "gen_ai_operation_name", "opened_by"}
-COPIED = {each.name: FIELDS.get(each.name, each.name) for each in calls.c if each.name not in COMPUTED}
-
-
 def call_row(call: Call) -> dict[str, Any]:
     """The columns of `calls`, without the id."""
     computed = {
@@ -127,7 +105,7 @@ def call_row(call: Call) -> dict[str, Any]:
         "gen_ai_usage_output_tokens": _valid_count(call.output_tokens),
         "opened_by": OWNER if call.running else None,
     }
-    return {name: clean(getattr(call, field)) for name, field in COPIED.items()} | computed
+    return {name: clean(getattr(call, field)) for name, field in FIELDS.items()} | computed
 
 
 def body_row(call: Call) -> dict[str, Any]:

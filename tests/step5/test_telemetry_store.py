@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from shared.errors import UserError
 from step5_serving.errors import TelemetryDown
-from step5_serving.telemetry import writer
+from step5_serving.telemetry import schema, writer
 from step5_serving.telemetry.call import Call, now
 from step5_serving.telemetry.reading import list_calls, show_call
 from step5_serving.telemetry.schema import bodies, calls
@@ -21,6 +21,16 @@ from step5_serving.telemetry.store import Store
 from step5_serving.telemetry.writer import Recorder
 from tests.step5.telemetry_parts import PROMPT, call_of, record, sha
 
+FORMAT_3 = {
+    *("id INTEGER NOT NULL", "started_us BIGINT NOT NULL", "opened_by TEXT"),
+    *("span_id VARCHAR(16) NOT NULL", "trace_id VARCHAR(32) NOT NULL", "prompt_sha256 VARCHAR(64)"),
+    *("http_route VARCHAR(32) NOT NULL", "http_response_status_code INTEGER NOT NULL", "error_type TEXT"),
+    *("key_id TEXT", "confidence DOUBLE", "abstained BOOLEAN", "cost_usd DOUBLE", "prompt_version INTEGER"),
+    *("gen_ai_request_model TEXT", "gen_ai_provider_name TEXT", "gen_ai_prompt_name TEXT"),
+    *("gen_ai_usage_input_tokens INTEGER", "gen_ai_usage_output_tokens INTEGER"),
+    *("gen_ai_response_finish_reasons TEXT", "gen_ai_operation_name VARCHAR(32)"),
+    *(f"{each}_ms DOUBLE" for each in ("total", "queue", "retrieve", "rerank", "generate", "first_token")),
+}
 NOT_KEPT = {"running", "parent_span_id", "prompt_id", "prompt_sha256", "prompt_text"}  # or by other names
 ENOUGH = 100  # commits for 400 rows
 
@@ -49,6 +59,15 @@ def test_every_field_of_a_call_is_stored(database):
         assert found[name] is None
     assert (found["sources"], found["attempts"], found["parameters"]) == ([], [], {})
     assert found["prompt"] is found["prompt_version"] is None
+
+
+def test_a_call_declares_the_columns_of_format_3(tmp_path):
+    """Users have such files: a change of these columns is a new format (schema.VERSION)."""
+    Store.open(f"sqlite:///{tmp_path}/telemetry.db", create=True).close()
+    with contextlib.closing(sqlite3.connect(tmp_path / "telemetry.db")) as db:
+        rows = db.execute("SELECT name, type, \"notnull\" FROM pragma_table_info('calls')").fetchall()
+    assert {f"{name} {kind}{' NOT NULL' * required}" for name, kind, required in rows} == FORMAT_3
+    assert schema.VERSION == 3
 
 
 def test_pages_of_short_rows_the_latest_first(database):
