@@ -28,13 +28,6 @@ OURS = ("torch", "llamacpp")
 SERVERS = {"vllm": "http://127.0.0.1:8000", "ollama": "http://127.0.0.1:11434"}
 ALLOWED = "torch, llamacpp, vllm, ollama, an http(s):// address, or a Claude model (claude-...)"
 DEFAULTS = Options()
-# Options of engine torch only, except for rows.
-FLAGS = {
-    "rows": "--rows",
-    "quantize": "--quantize",
-    "lookup": "--lookup",
-    "prefix_cache": "--no-prefix-cache",
-}
 
 
 def resolve(
@@ -58,10 +51,9 @@ def resolve(
         settings = settings or load_settings(model=model, **flags)
         is_claude = not settings.base_url and lookup(settings.model).is_claude
         engine = settings.base_url or (settings.model if is_claude else "torch")
-    for name, flag in FLAGS.items():
-        ignored = engine != "torch" and (engine, name) != ("llamacpp", "rows")
-        if ignored and getattr(options, name) != getattr(DEFAULTS, name):
-            raise UserError(f"{flag} is for engine torch: leave it out with {engine}")
+    if engine != "torch" and options != (Options(options.rows) if engine == "llamacpp" else DEFAULTS):
+        ours = "--rows (also of llamacpp), --quantize, --lookup and --no-prefix-cache"
+        raise UserError(f"{ours} are flags of engine torch: leave them out with {engine}")
     if engine in OURS:
         return _ours(engine, settings or load_settings(model=model, **flags), options)
     if engine == "claude" or engine.startswith("claude-"):
