@@ -1,4 +1,4 @@
-"""Prints telemetry: the summary, a page of calls, one call, the report."""
+"""Prints what telemetry and evaluation found: summary, calls, one call, report, replay, comparison."""
 
 from __future__ import annotations
 
@@ -124,6 +124,45 @@ def show_report(facts: Mapping[str, Any], console: Console) -> None:
     console.print(f"calls: {facts['calls']:,}, before: {facts['calls_before']:,}", style="dim")
 
 
+def show_replay(facts: Mapping[str, Any], console: Console) -> None:
+    """The answer or the difference, then the notes and the figures."""
+    console.print(facts["question"], style="bold")
+    if not facts["equal"]:
+        console.print(f"- {facts['old']['answer']}", style="red")
+    console.print(f"{'' if facts['equal'] else '+ '}{facts['new']['answer']}\n")
+    for note in facts["notes"]:
+        console.print(f"note: {note}", soft_wrap=True)
+    same, total = facts["passages"].count("same"), len(facts["passages"])
+    console.print(
+        f"{facts['headline']}, {same} of {total} passages are in the index as they were\n"
+        f"before {_side(facts['old'])}\nnow    {_side(facts['new'])}",
+        soft_wrap=True,
+    )
+
+
+def show_comparison(facts: Mapping[str, Any], console: Console) -> None:
+    """The measures with their differences, and answers that changed sides."""
+    from step5_serving.evaluation.compare import MEASURES
+
+    names = ["n", *(facts[side].split("@")[0] for side in "ab"), "difference", "95 % interval"]
+    table = plain_table("", *names, right=names)
+    for name, row in facts["measures"].items():
+        change, interval = row["difference"]["mean"], row["difference"]["interval_95"]
+        shown = "-" if interval is None else f"{_figure(interval[0])} to {_figure(interval[1])}"
+        means = _figure(row["a"]), _figure(row["b"]), _figure(change, sign="+")
+        table.add_row(MEASURES[name], str(row["n"]), *means, shown)
+    console.print(table)
+    for row in facts["changed"][:4]:
+        console.print(f"\n{row['question']} (only {row['right']} is right: {row['reference']})", style="bold")
+        console.print(f"    a: {row['a'][:200]}\n    b: {row['b'][:200]}", soft_wrap=True)
+    console.print(
+        f"\n{facts['headline']}; {facts['gained']} right answers gained, {facts['lost']} lost "
+        f"(p = {facts['p']:.2f})\n{facts['dataset']}: {facts['n']} questions; {facts['model']} on "
+        f"{facts['engine']}; {facts['machine']}",
+        soft_wrap=True,
+    )
+
+
 def _with_interval(
     measure: Measure, value: float | None, interval: Sequence[float] | None, sign: str = ""
 ) -> str:
@@ -160,6 +199,20 @@ def _number(value: float | None, digits: int | None = None) -> str:
     return f"{value:,.{digits}f}"
 
 
+def _figure(value: float, sign: str = "") -> str:
+    """Without decimals from 100 on, with five below 0.01."""
+    digits = 0 if abs(value) >= 100 else 2 if abs(value) >= 0.01 or value == 0 else 5
+    return f"{value:{sign}.{digits}f}"
+
+
 def _tokens(row: Mapping[str, Any]) -> str:
     read, wrote = (row[f"{side}_tokens"] for side in ("input", "output"))
     return "unknown" if read is None or wrote is None else f"{read:,}+{wrote:,}"
+
+
+def _side(side: Mapping[str, Any]) -> str:
+    tokens = "tokens unknown"
+    if side["input_tokens"] is not None and side["output_tokens"] is not None:
+        tokens = f"{side['input_tokens']} tokens in, {side['output_tokens']} out"
+    ms = side["generate_ms"]
+    return f"{tokens}, {'time unknown' if ms is None else f'{ms:.0f} ms'} ({side['model']}, {side['engine']})"

@@ -129,11 +129,12 @@ def replay(
     as_json: Json = False,
 ) -> None:
     """Repeat a call with the same passages, prompt and parameters; exit code 1 if the answer differs."""
+    from step5_serving.cli.screens import show_replay
     from step5_serving.evaluation import replay as work
 
     with opened(telemetry) as store:
         facts = work.run(_row(store, trace_id), index=index, engine=engine, model=model)
-    emit(facts, work.show, as_json=as_json)
+    emit(facts, show_replay, as_json=as_json)
     if not facts["equal"]:
         sys.exit(1)
 
@@ -154,6 +155,7 @@ def compare(
 ) -> None:
     """Compare two prompt versions on the same questions, with intervals."""
     from shared.catalog import default
+    from step5_serving.cli.screens import show_comparison
     from step5_serving.engines.choice import resolve
     from step5_serving.evaluation import compare as work
 
@@ -165,7 +167,7 @@ def compare(
         facts = work.run(serving, pair, dataset=dataset, split=split, limit=limit, budget=budget)
     finally:
         serving.close()
-    emit(facts, work.show, as_json=as_json)
+    emit(facts, show_comparison, as_json=as_json)
 
 
 @app.command()

@@ -16,7 +16,6 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from shared import prompts
-from shared.cli import plain_table
 from shared.errors import UserError
 from shared.prompts import Prompt
 from shared.stats import sign_test, subset
@@ -25,7 +24,6 @@ from step5_serving.telemetry.prices import cost_of
 
 if TYPE_CHECKING:
     import anthropic
-    from rich.console import Console
 
     from step3_rag.evaluate.answers import Judged
     from step3_rag.evaluate.dataset import Question
@@ -185,29 +183,3 @@ def run(
         "engine": engine.name,
         "machine": hardware.describe(),
     }
-
-
-def show(facts: Mapping[str, Any], console: Console) -> None:
-    """The measures with their differences, and answers that changed sides."""
-    names = ["n", *(facts[side].split("@")[0] for side in "ab"), "difference", "95 % interval"]
-    table = plain_table("", *names, right=names)
-    for name, row in facts["measures"].items():
-        change, interval = row["difference"]["mean"], row["difference"]["interval_95"]
-        shown = "-" if interval is None else f"{_number(interval[0])} to {_number(interval[1])}"
-        means = _number(row["a"]), _number(row["b"]), _number(change, sign="+")
-        table.add_row(MEASURES[name], str(row["n"]), *means, shown)
-    console.print(table)
-    for row in facts["changed"][:4]:
-        console.print(f"\n{row['question']} (only {row['right']} is right: {row['reference']})", style="bold")
-        console.print(f"    a: {row['a'][:200]}\n    b: {row['b'][:200]}", soft_wrap=True)
-    console.print(
-        f"\n{facts['headline']}; {facts['gained']} right answers gained, {facts['lost']} lost "
-        f"(p = {facts['p']:.2f})\n{facts['dataset']}: {facts['n']} questions; {facts['model']} on "
-        f"{facts['engine']}; {facts['machine']}",
-        soft_wrap=True,
-    )
-
-
-def _number(value: float, sign: str = "") -> str:
-    digits = 0 if abs(value) >= 100 else 2 if abs(value) >= 0.01 or value == 0 else 5
-    return f"{value:{sign}.{digits}f}"

@@ -25,8 +25,6 @@ from step5_serving.config import Options
 from step5_serving.seam import Answered, PromptRef, Source
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from step3_rag.service import Service
     from step5_serving.engines.engine import Engine
 
@@ -229,30 +227,6 @@ def compared(
         "old": old,
         "new": new,
     }
-
-
-def show(facts: Mapping[str, Any], console: Console) -> None:
-    """The answer or the difference, then the notes and the figures."""
-    console.print(facts["question"], style="bold")
-    if not facts["equal"]:
-        console.print(f"- {facts['old']['answer']}", style="red")
-    console.print(f"{'' if facts['equal'] else '+ '}{facts['new']['answer']}\n")
-    for note in facts["notes"]:
-        console.print(f"note: {note}", soft_wrap=True)
-    same, total = facts["passages"].count(SAME), len(facts["passages"])
-    console.print(
-        f"{facts['headline']}, {same} of {total} passages are in the index as they were\n"
-        f"before {_numbers(facts['old'])}\nnow    {_numbers(facts['new'])}",
-        soft_wrap=True,
-    )
-
-
-def _numbers(side: Mapping[str, Any]) -> str:
-    tokens = "tokens unknown"
-    if side["input_tokens"] is not None and side["output_tokens"] is not None:
-        tokens = f"{side['input_tokens']} tokens in, {side['output_tokens']} out"
-    ms = side["generate_ms"]
-    return f"{tokens}, {'time unknown' if ms is None else f'{ms:.0f} ms'} ({side['model']}, {side['engine']})"
 
 
 def _sha256(text: str) -> str:
