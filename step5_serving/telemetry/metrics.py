@@ -13,7 +13,6 @@ from __future__ import annotations
 from typing import Any
 
 from prometheus_client import (
-    CONTENT_TYPE_LATEST,
     CollectorRegistry,
     Counter,
     Gauge,
@@ -24,7 +23,6 @@ from prometheus_client import (
 
 from step5_serving.telemetry.call import STAGES, Call
 
-CONTENT_TYPE = CONTENT_TYPE_LATEST
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 PROBABILITIES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.68, 0.8, 0.85, 0.9, 0.95, 1.0)
 
@@ -86,5 +84,5 @@ class Metrics:
         self.refusals.labels(route, str(status)).inc()
 
     def page(self) -> bytes:
-        """Prometheus' text format, to be sent as CONTENT_TYPE."""
+        """Prometheus' text format, for CONTENT_TYPE_LATEST."""
         return generate_latest(self.registry)

@@ -12,9 +12,9 @@ at the start, nothing replies yet.
 from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from step5_serving.api.replies import caller_of, reply, service_of
-from step5_serving.telemetry.metrics import CONTENT_TYPE
 
 router = APIRouter(tags=["operation"])
 
@@ -44,4 +44,4 @@ async def readyz(request: Request) -> Response:
 async def metrics(request: Request) -> Response:
     """Counters and histograms of this process."""
     caller_of(request, "operate")
-    return Response(request.app.state.metrics.page(), media_type=CONTENT_TYPE)
+    return Response(request.app.state.metrics.page(), media_type=CONTENT_TYPE_LATEST)
