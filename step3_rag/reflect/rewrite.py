@@ -53,7 +53,7 @@ def rewrite(
         query = " ".join((*options.before[-1:], question))
     elif strategy == "spelling":
         snapshot = retriever.snapshot
-        query = correct_spelling(question, snapshot.vocabulary, snapshot.sparse.knows)
+        query = correct_spelling(question, snapshot.vocabulary, snapshot.knows)
     else:  # one of WITH_CHAT
         assert chat is not None
         name = "rewrite" if strategy == "chat" else "hyde"

@@ -135,9 +135,9 @@ class Retriever:
     # --- the stages -----------------------------------------------------------------------------------
 
     def _bm25(self, snapshot: Snapshot, query: str, options: Options) -> Scores:
-        scores = snapshot.sparse.scores(stems(query))
+        scores = snapshot.keyword_scores(stems(query))
         if options.collections:
-            scores = np.where(np.isin(snapshot.collections, options.collections), scores, 0.0)
+            scores = scores * np.isin(snapshot.collections, options.collections)
         top = np.argsort(-scores, kind="stable")[: options.depth]
         return {int(snapshot.ids[row]): float(scores[row]) for row in top if scores[row] > 0}
 

@@ -105,7 +105,7 @@ class SharedRetriever(Retriever):
             if known is None or known.generation != self.index.generation:
                 known = Snapshot(self.index)
                 # Compute its lazy attributes now, in one thread.
-                _ = known.sparse, known.token_frequency, known.vocabulary, known.superseded
+                _ = known.bm25, known.token_frequency, known.vocabulary, known.superseded
                 self.collections = frozenset(known.collections.tolist())
                 self._snapshot = known
             return known

@@ -55,7 +55,7 @@ def test_damage_in_the_middle_says_so_when_it_is_read(index, tmp_path):
     contents[len(contents) // 2 :] = os.urandom(len(contents) - len(contents) // 2)
     file.write_bytes(contents)
     with pytest.raises(UserError, match=r"cannot be read \(database disk image is malformed\): rebuild it"):
-        Snapshot(opened(file.parent)).sparse.scores(["x"])
+        Snapshot(opened(file.parent)).keyword_scores(["x"])
 
 
 def test_an_index_without_the_newer_tables_opens(built):
@@ -76,7 +76,7 @@ def test_incomplete_documents_are_invisible(built):
     snapshot = Snapshot(built)
     assert (texts_of(built), built.documents(), snapshot.token_frequency.tolist()) == before
     assert built.neighbours("new.md", 0, 9) == []
-    assert len(snapshot.sparse.scores(["kettl"])) == len(snapshot)
+    assert len(snapshot.keyword_scores(["kettl"])) == len(snapshot)
     assert snapshot.vocabulary["kettle"] == 1
     built.remove([number])
     assert built.generation == snapshot.generation  # it was never visible
@@ -106,7 +106,7 @@ def test_a_snapshot_survives_an_ingest(built, documents):
         (documents / name).unlink()
     write(documents, {"new.md": "A kettle, a kettle.\n"})
     bring_in(built, documents)
-    scores = snapshot.sparse.scores(stems("kettle leave"))
+    scores = snapshot.keyword_scores(stems("kettle leave"))
     assert len(scores) == len(snapshot)
     (row,) = np.flatnonzero(scores)
     assert snapshot.names[row] == "handbook/leave.txt"

@@ -345,7 +345,7 @@ def test_after_a_kill_the_index_works_and_the_next_ingest_continues(tmp_path):
     found = texts_of(index)
     assert [name for name in old if found[name] != before[name]] == ["a.md"]
     assert found["a.md"][0].startswith("# a.md\n\nNew")
-    assert len(Snapshot(index).sparse.scores(["old"])) == len(Snapshot(index))
+    assert len(Snapshot(index).keyword_scores(["old"])) == len(Snapshot(index))
     (folder / "b.md").unlink()  # half of it is in the index
     report = bring_in(index, folder)
     assert (report.changed, report.removed, report.unchanged) == (["c.md"], ["b.md"], 1)

@@ -12,8 +12,8 @@ from step3_rag.ingest.embed import Encoded
 from step3_rag.ingest.stems import stems
 from step3_rag.retrieve import rerank
 from step3_rag.retrieve.fuse import min_max, ranked, rrf, scaled
-from step3_rag.retrieve.sparse import Sparse
-from tests.step3.conftest import FakeEmbedder
+from step3_rag.retrieve.snapshot import Snapshot
+from tests.step3.conftest import FakeEmbedder, bring_in, write
 
 
 def test_rrf_by_hand():
@@ -110,15 +110,26 @@ def test_stems(text, found):
     assert stems(text) == found
 
 
-def test_bm25_ranks_texts_with_the_words_of_a_query():
-    texts = ["The contract renews every year.", "The end of a contract", "Soup at noon.", "", "A renewal"]
-    sparse = Sparse([stems(text) for text in texts])
-    scores = sparse.scores(stems("When is a contract renewed?"))
+def snapshot_of(index, folder, texts):
+    """Each text is a chunk."""
+    for number, text in enumerate(texts):
+        bring_in(index, write(folder, {f"{number}.md": text}))
+    return Snapshot(index)
+
+
+def test_bm25_ranks_texts_with_the_words_of_a_query(index, tmp_path):
+    texts = ["The contract renews every year.", "The end of a contract", "Soup at noon.", "So!", "A renewal"]
+    snapshot = snapshot_of(index, tmp_path / "documents", texts)
+    scores = snapshot.keyword_scores(stems("When is a contract renewed?"))
     assert ranked(dict(enumerate(scores)))[0] == 0
     assert [score > 0 for score in scores] == [True, True, False, False, True]
-    assert not sparse.scores(stems("an unheard word")).any()
+    for query in ("an unheard word", "What is this?"):
+        assert not snapshot.keyword_scores(stems(query)).any()
+    assert [snapshot.knows(stem) for stem in ("contract", "word")] == [True, False]
 
 
-@pytest.mark.parametrize("texts", [[], [[]], [[], []]])
-def test_a_keyword_index_of_nothing(texts):
-    assert Sparse(texts).scores(["x"]).tolist() == [0] * len(texts)
+@pytest.mark.parametrize("texts", [[], ["What is this?"], ["So!", "What is this?"]])
+def test_a_keyword_index_of_nothing(index, tmp_path, texts):
+    snapshot = snapshot_of(index, tmp_path / "documents", texts)
+    assert snapshot.keyword_scores(["x"]).tolist() == [0] * len(texts)
+    assert not snapshot.knows("x")
