@@ -10,12 +10,9 @@ more: telemetry_unavailable, budget_exceeded.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from shared.masking import masked
-
-if TYPE_CHECKING:
-    from step5_serving.seam import Retrieved
 
 
 class ApiError(Exception):
@@ -25,20 +22,11 @@ class ApiError(Exception):
         status: the HTTP status.
         message: what was wrong and what is allowed; it is put on one line, with secrets masked.
         retry_after: seconds after which a retry makes sense.
-        retrieved: what was found before the failure, for telemetry.
     """
 
-    def __init__(
-        self,
-        status: int,
-        type: str,
-        message: str,
-        *,
-        retry_after: int | None = None,
-        retrieved: Retrieved | None = None,
-    ) -> None:
+    def __init__(self, status: int, type: str, message: str, *, retry_after: int | None = None) -> None:
         self.status, self.type, self.message = status, type, masked(" ".join(message.split()))
-        self.retry_after, self.retrieved = retry_after, retrieved
+        self.retry_after = retry_after
         self.has_row = False  # in telemetry, or its writing failed
         super().__init__(self.message)
 

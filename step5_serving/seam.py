@@ -1,18 +1,18 @@
-"""The interface between the API and what answers: a Query goes in, an Answered comes out.
+"""What the API and what answers have in common: a Query goes in, and its Call (telemetry) is filled in.
 
-    answerer: Answerer = ScriptedAnswerer()  # rag/scripted.py: no model; for tests and measuring
-    answerer: Answerer = RagAnswerer(...)  # rag/answers.py: step 3's retrieval and a chat model
-    answered = await answerer.answer(Query(question="When does it renew?"), write=print)
+    answerer = ScriptedAnswerer()  # rag/scripted.py: no model; for tests and measuring
+    answerer = RagAnswerer(...)  # rag/answers.py: step 3's retrieval and a chat model
+    await answerer.answer(Query(question="When does it renew?"), call, write=print)
 
-The routes know only this file, so the API can be tested, and its own speed measured, without a model. A
+The API knows nothing else of them, so it can be tested, and its own speed measured, without a model. A
 question that can't be answered raises an `ApiError` (errors.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, Protocol
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
@@ -71,7 +71,7 @@ class Attempt:
     query: str
     confidence: float | None
     took: bool = True
-    start_ms: float | None = None  # after the start of the answer, in a row of the call; None: not timed
+    start_ms: float | None = None  # after the arrival of the call; None: not timed
     retrieve_ms: float | None = None
     rerank_ms: float | None = None
 
@@ -91,67 +91,9 @@ class PromptRef:
         return f"{self.id}/{self.version}@{self.sha256[:8]}"
 
 
-@dataclass(slots=True, kw_only=True)
-class Retrieved:
-    """The result of the search, known before the first word of the answer."""
-
-    sources: list[Source] = field(default_factory=list)
-    confidence: float | None = None  # None: unknown
-    attempts: list[Attempt] = field(default_factory=list)
-
-
-@dataclass(slots=True, kw_only=True)
-class Answered(Retrieved):
-    """An answer with everything that telemetry and replays need."""
-
-    text: str
-    abstained: bool = False
-    input_tokens: int | None = None  # None: unknown; 0: no model read anything
-    output_tokens: int | None = None
-    latency_ms: dict[str, float] = field(default_factory=dict)  # of retrieve, rerank, generate
-    prompt: PromptRef | None = None  # None: a quote has none
-    model: str = ""
-    engine: str = ""
-    finish_reason: str | None = None  # end_turn, max_tokens ...; None: no model wrote
-    parameters: dict[str, Any] = field(default_factory=dict)  # for a replay: k, collection, reader ...
-
-
 Write = Callable[[str], None]
-Tell = Callable[[Retrieved], None]
+Tell = Callable[[dict[str, Any]], None]  # gets sources, confidence and attempts
 
 
 def nothing(_: object) -> None:
     """The default for Write and Tell."""
-
-
-class Answerer(Protocol):
-    """What answers questions. Its methods run in the event loop; whatever blocks belongs in a thread."""
-
-    model: str
-    engine: str
-
-    @property
-    def library(self) -> Any:
-        """The documents (rag/library.py), or None."""
-        ...
-
-    async def answer(
-        self, query: Query, write: Write = nothing, tell: Tell = nothing, trace_id: str = ""
-    ) -> Answered:
-        """Answer; `tell` gets the search result, then `write` the text in pieces, both in the loop's thread.
-
-        The trace id decides the prompt's version if the query names none. Cancelling the task stops the model
-        at the next token.
-
-        Raises:
-            ApiError: it can't be answered.
-        """
-        ...
-
-    async def ready(self) -> str | None:
-        """None, or why it can't answer now."""
-        ...
-
-    async def close(self) -> None:
-        """Close models, threads and connections."""
-        ...

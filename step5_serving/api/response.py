@@ -1,15 +1,23 @@
-"""Puts an answer into the row of its call and into the reply."""
+"""The reply to a question, made from its call."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
-
 from pydantic import BaseModel, Field
 
-from step5_serving.seam import Answered, Attempt, Retrieved, Source
+from step5_serving.seam import Attempt, Source
 from step5_serving.telemetry.call import STAGES, Call
-from step5_serving.telemetry.prices import cost_of
 
+SAME = [
+    "answer",
+    "abstained",
+    "sources",
+    "confidence",
+    "attempts",
+    "cost_usd",
+    "model",
+    "trace_id",
+    "span_id",
+]  # in the call
 UNREAD = (400, 401, 403, 404, 413, 429)  # statuses of calls that no model read
 
 
@@ -32,46 +40,14 @@ class Reply(BaseModel):
     span_id: str = Field(description="The call's own: one trace may hold several calls.")
 
 
-def reply_of(answered: Answered, call: Call) -> Reply:
-    """The reply to a call whose row is filled."""
+def reply_of(call: Call) -> Reply:
+    """The reply to a call that was answered."""
     return Reply(
-        answer=answered.text,
-        abstained=answered.abstained,
-        sources=answered.sources,
-        confidence=answered.confidence,
-        attempts=answered.attempts,
-        usage={"input_tokens": answered.input_tokens, "output_tokens": answered.output_tokens},
+        **{name: getattr(call, name) for name in SAME},
+        usage={"input_tokens": call.input_tokens, "output_tokens": call.output_tokens},
         latency_ms={name: getattr(call, f"{name}_ms") for name in ("total", *STAGES)},
-        cost_usd=call.cost_usd,
         prompt_version=call.prompt,
-        model=answered.model,
-        trace_id=call.trace_id,
-        span_id=call.span_id,
     )
-
-
-def fill_answer(call: Call, answered: Answered) -> None:
-    """Fill in everything that the answerer returned."""
-    fill_retrieved(call, answered)
-    call.answer, call.abstained = answered.text, answered.abstained
-    for name in ("input_tokens", "output_tokens", "model", "engine", "finish_reason", "parameters"):
-        setattr(call, name, getattr(answered, name))
-    if answered.prompt:
-        for name in ("id", "version", "sha256", "text"):
-            setattr(call, f"prompt_{name}", getattr(answered.prompt, name))
-    for stage, milliseconds in answered.latency_ms.items():
-        setattr(call, f"{stage}_ms", round(milliseconds, 3))
-    call.cost_usd = cost_of(answered.model, answered.input_tokens, answered.output_tokens)
-
-
-def fill_retrieved(call: Call, found: Retrieved) -> None:
-    """Fill in what the search found; the start of a search becomes relative to the arrival of the call."""
-    call.confidence = found.confidence
-    call.sources = [asdict(each) for each in found.sources]
-    queue_ms = call.queue_ms or 0.0
-    for each in found.attempts:
-        start = None if each.start_ms is None else round(each.start_ms + queue_ms, 3)
-        call.attempts.append(asdict(replace(each, start_ms=start)))
 
 
 def fill_unasked_cost(call: Call) -> None:

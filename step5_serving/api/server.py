@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from step5_serving.engines.engine import Engine
-    from step5_serving.seam import Answerer
+    from step5_serving.rag.answers import RagAnswerer
+    from step5_serving.rag.scripted import ScriptedAnswerer
     from step5_serving.telemetry.spans import Spans
 
 OTLP = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
@@ -123,7 +124,7 @@ def start_engine(config: Config, on_error: contextlib.ExitStack) -> Engine | Non
     return engine
 
 
-def make_answerer(config: Config, engine: Engine | None) -> Answerer:
+def make_answerer(config: Config, engine: Engine | None) -> RagAnswerer | ScriptedAnswerer:
     """What answers questions, loaded."""
     if engine is None:
         from step5_serving.rag.scripted import ScriptedAnswerer

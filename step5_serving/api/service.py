@@ -22,16 +22,18 @@ from typing import TYPE_CHECKING, Any
 from shared.masking import masked
 from step5_serving.api.admission import Admission
 from step5_serving.api.keys import Access, Keys
-from step5_serving.api.response import Reply, fill_answer, fill_retrieved, fill_unasked_cost, reply_of
+from step5_serving.api.response import Reply, fill_unasked_cost, reply_of
 from step5_serving.api.security import internal
 from step5_serving.config import Config
 from step5_serving.errors import ApiError, overloaded
-from step5_serving.seam import Answerer, Query, Tell, Write, nothing
+from step5_serving.seam import Query, Tell, Write, nothing
 from step5_serving.telemetry.call import CHANGES, Call, Caller
 from step5_serving.telemetry.prices import Budget
 from step5_serving.telemetry.writer import Recorder
 
 if TYPE_CHECKING:
+    from step5_serving.rag.answers import RagAnswerer
+    from step5_serving.rag.scripted import ScriptedAnswerer
     from step5_serving.telemetry.spans import Spans
 
 log = logging.getLogger(__name__)
@@ -45,7 +47,7 @@ class Service:
     def __init__(
         self,
         config: Config,
-        answerer: Answerer,
+        answerer: RagAnswerer | ScriptedAnswerer,
         recorder: Recorder,
         keys: Keys | None = None,
         budget: Budget | None = None,
@@ -88,9 +90,8 @@ class Service:
                 self.admission.check()  # a stream that is refused needs no opening row
                 await self.recorder.open(call)
             async with self._turn(call, began):
-                answered = await self.answerer.answer(query, write_timed, tell, call.trace_id)
-            fill_answer(call, answered)
-        return reply_of(answered, call)
+                await self.answerer.answer(query, call, write_timed, tell)
+        return reply_of(call)
 
     async def change(
         self,
@@ -156,8 +157,6 @@ class Service:
             call.status, call.error_type = refusal.status, refusal.type
             if refusal.status in (502, 503) and refusal.type == "api_error":
                 self.log_state(part, refusal.message)
-            if refusal.retrieved:
-                fill_retrieved(call, refusal.retrieved)
         except Exception:
             log.exception("call %s failed", call.trace_id)
             raised = internal(call.trace_id)

@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 from shared.errors import UserError
 from step5_serving.config import Options
-from step5_serving.seam import Answered, PromptRef, Source
+from step5_serving.seam import PromptRef, Source
+from step5_serving.telemetry.call import Call
 
 if TYPE_CHECKING:
     from step3_rag.service import Service
@@ -59,13 +60,13 @@ def run(
     serving = _engine_of(row, engine, model) if prompt else None
     try:
         service = open_service(serving.settings if serving else load_settings(), index)
-        answered = replay(row, service, serving)
+        again = replay(row, service, serving)
         found = states(service.index, row["sources"])
     finally:
         if serving:
             serving.close()
     now = Versions.of(PROMPTS, "answer").known.get(prompt.version) if prompt else None
-    return compared(row, answered, found, now.sha256 if now else None)
+    return compared(row, again, found, now.sha256 if now else None)
 
 
 def _engine_of(row: Mapping[str, Any], engine: str | None, model: str | None) -> Engine:
@@ -83,7 +84,7 @@ def _engine_of(row: Mapping[str, Any], engine: str | None, model: str | None) ->
     return choice.resolve(engine, model, Options(quantize=quantize))
 
 
-def replay(row: Mapping[str, Any], service: Service, engine: Engine | None) -> Answered:
+def replay(row: Mapping[str, Any], service: Service, engine: Engine | None) -> Call:
     """Answer the call of a row again, by its reader: the engine's model, or a quote if there is no engine.
 
     Raises:
@@ -113,11 +114,13 @@ def replay(row: Mapping[str, Any], service: Service, engine: Engine | None) -> A
         if answer.stop_reason is None:  # the connection was closed in the middle
             raise UserError(f"{engine.model}: it broke off its answer: try again")
     wrote = answer.stop_reason is not None  # else no model read anything
-    return Answered(
-        text=answer.text,
+    return Call(
+        "query",
+        200,
+        answer=answer.text,
         input_tokens=answer.input_tokens if wrote else 0,
         output_tokens=answer.output_tokens if wrote else 0,
-        latency_ms={"generate": 1000 * (time.perf_counter() - began)},
+        generate_ms=1000 * (time.perf_counter() - began),
         model=engine.model if engine else "quote",
         engine=engine.name if engine else "step3_rag",
         finish_reason=answer.stop_reason,
@@ -192,7 +195,7 @@ def states(index: Any, sources: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def compared(
-    row: Mapping[str, Any], answered: Answered, found: Sequence[str], prompt_today: str | None
+    row: Mapping[str, Any], again: Call, found: Sequence[str], prompt_today: str | None
 ) -> dict[str, Any]:
     """Old and new side by side.
 
@@ -201,8 +204,8 @@ def compared(
         prompt_today: hash of the prompt that has this id and version now; None if there is none.
     """
     old = {name: row[name] for name in (*SIDE, "generate_ms")} | {"answer": row["answer"].strip()}
-    new = {name: getattr(answered, name) for name in SIDE}
-    new |= {"answer": answered.text.strip(), "generate_ms": answered.latency_ms.get("generate")}
+    new = {name: getattr(again, name) for name in (*SIDE, "generate_ms")}
+    new |= {"answer": (again.answer or "").strip()}
     notes = [
         f"passage {each['number']}, {each['place']}: {state} in the index since"
         for each, state in zip(row["sources"], found, strict=True)

@@ -1,7 +1,7 @@
 """Answers from step 3: its search and its readers, in threads, with times, tokens and cancellation.
 
     answerer = RagAnswerer(config, engine, versions)
-    answered = await answerer.answer(Query(question="When does it renew?"), write=print)
+    await answerer.answer(Query(question="When does it renew?"), call, write=print)
 
 The index is loaded, and the model waited for, when the answerer is made. Step 3 blocks, so each question has
 a thread while it is answered. Text returns to the event loop piece by piece. When the task that waits is
@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -27,9 +28,10 @@ import httpx2
 from shared.chat.errors import NotMessagesApi, TimedOut, explain, with_timeouts
 from shared.config import Settings
 from shared.errors import UserError
+from shared.prompts import Prompt
 from step3_rag.answer.read import MAX_TOKENS
 from step3_rag.options import check_question, parse_strategies
-from step3_rag.pipeline import DEFAULT_STRATEGIES, ChatError, Plan, ask
+from step3_rag.pipeline import DEFAULT_STRATEGIES, ChatError, Outcome, Plan, ask
 from step3_rag.reflect.reflect import THRESHOLD
 from step3_rag.retrieve.search import Options
 from step3_rag.service import open_service
@@ -38,7 +40,9 @@ from step5_serving.engines.choice import Engine
 from step5_serving.errors import ApiError, not_found, unavailable
 from step5_serving.rag.library import Library
 from step5_serving.rag.sharing import SharedRetriever
-from step5_serving.seam import Answered, Attempt, Query, Retrieved, Source, Tell, Write, nothing
+from step5_serving.seam import Attempt, Query, Source, Tell, Write, nothing
+from step5_serving.telemetry.call import Call
+from step5_serving.telemetry.prices import cost_of
 from step5_serving.telemetry.versions import Versions, to_ref
 
 RERANK = ("maxsim", "scorer", "rerank")  # stages of a search; the others are retrieval
@@ -93,29 +97,38 @@ class RagAnswerer:
         self.threads.shutdown(wait=False)
         await asyncio.to_thread(self.serving.close)
 
-    async def answer(
-        self, query: Query, write: Write = nothing, tell: Tell = nothing, trace_id: str = ""
-    ) -> Answered:
-        query = query.model_copy(
-            update={"prompt_version": query.prompt_version or self.versions.pick(trace_id)}
-        )
+    async def answer(self, query: Query, call: Call, write: Write = nothing, tell: Tell = nothing) -> None:
+        """Answer, and fill in the call: first what was found, at the end the rest.
+
+        `tell` gets what was found, then `write` the text in pieces, both in the event loop's thread. The
+        call's trace id decides the prompt's version if the query names none. Cancelling the task stops the
+        model at its next byte.
+
+        Raises:
+            ApiError: it can't be answered.
+        """
         loop, stopped = asyncio.get_running_loop(), threading.Event()
 
         def in_loop(function: Callable[[Any], None]) -> Callable[[Any], None]:
             """Call the function in the event loop's thread; raise Stopped if nobody waits any more."""
 
-            def call(item: Any) -> None:
+            def soon(item: Any) -> None:
                 if stopped.is_set():
                     raise Stopped
                 loop.call_soon_threadsafe(function, item)
 
-            return call
+            return soon
 
-        work = partial(self._ask, stopped, query, in_loop(write), in_loop(tell))
+        def keep(found: dict[str, Any]) -> None:
+            call.sources, call.confidence = found["sources"], found["confidence"]
+            call.attempts = found["attempts"]
+
+        work = partial(self._ask, stopped, query, call, in_loop(write), in_loop(keep), in_loop(tell))
         try:
-            return await loop.run_in_executor(self.threads, work)
+            outcome, plan = await loop.run_in_executor(self.threads, work)
         finally:
             stopped.set()
+        self._fill(call, outcome, plan)
 
     def silence(self) -> float:
         """Seconds since the model sent anything to anyone; 0 if nobody waits for it."""
@@ -142,28 +155,31 @@ class RagAnswerer:
         except UserError as error:
             return str(error)
 
-    def _ask(self, stopped: threading.Event, query: Query, write: Write, tell: Tell) -> Answered:
+    def _ask(
+        self, stopped: threading.Event, query: Query, call: Call, write: Write, keep: Tell, tell: Tell
+    ) -> tuple[Outcome, Plan]:
         """Step 3's `ask`. The index is locked for the search, not while the model writes."""
         with contextlib.ExitStack() as reading:
             reading.enter_context(self.retriever.lock.reading())
 
             def on_found(reflection: Any, sources: list[Any]) -> None:
                 reading.close()
-                tell(retrieved(reflection, sources))
+                found = found_of(reflection, sources, call.queue_ms)
+                keep(found)
+                tell(found)
 
             try:
-                question, plan = check_question(query.question), self._plan(query)
+                version = query.prompt_version or self.versions.pick(call.trace_id)
+                question, plan = check_question(query.question), self._plan(query, version)
                 client = self._watched(self.client, stopped) if plan.needs_chat else None
-                outcome = ask(self.retriever, question, plan, client, self.model, write, on_found)
+                return ask(self.retriever, question, plan, client, self.model, write, on_found), plan
             except ChatError as error:
-                found = retrieved(error.reflection, error.sources)
-                raise model_error(error.cause, self.serving.settings, found) from None
+                keep(found_of(error.reflection, error.sources, call.queue_ms))
+                raise model_error(error.cause, self.serving.settings) from None
             except UserError as error:  # the vector store is gone, or the index damaged
                 raise unavailable(str(error), 5) from None
             finally:
                 self._asking.discard(stopped)
-        found = retrieved(outcome.reflection, outcome.sources)
-        return self._answered(outcome, plan, found)
 
     def _watched(self, client: anthropic.Anthropic, stopped: threading.Event) -> anthropic.Anthropic:
         """The client, with calls that end at the next byte once `stopped` is set."""
@@ -184,41 +200,33 @@ class RagAnswerer:
 
         return client.with_middleware(call)
 
-    def _answered(self, outcome: Any, plan: Any, found: Retrieved) -> Answered:
-        """The outcome of step 3; raises ApiError if the model broke off its answer."""
-        answer, reads = outcome.answer, plan.reader == "chat"
-        abstained = not found.sources or (outcome.reflection.verdict == "abstain" and plan.abstain)
-        wrote = reads and not abstained
+    def _fill(self, call: Call, outcome: Outcome, plan: Plan) -> None:
+        """Fill in the call; raises ApiError if the model broke off its answer."""
+        answer, verdict = outcome.answer, outcome.reflection.verdict
+        reads = plan.reader == "chat"
+        wrote = reads and bool(outcome.sources) and not (verdict == "abstain" and plan.abstain)
         if wrote and answer.stop_reason is None:  # the connection was closed in the middle
-            message = f"{self.model}: it broke off its answer: ask again"
-            raise ApiError(502, "api_error", message, retrieved=found)
-        parameters = {**self._parameters(plan), "verdict": outcome.reflection.verdict}
+            raise ApiError(502, "api_error", f"{self.model}: it broke off its answer: ask again")
         usage = outcome.rewriting  # tokens of the model during the search
         rewrote = usage.input_tokens != 0
+        call.parameters = {**self._parameters(plan), "verdict": verdict}
         if rewrote:
-            parameters["rewriting_tokens"] = [usage.input_tokens, usage.output_tokens]
+            call.parameters["rewriting_tokens"] = [usage.input_tokens, usage.output_tokens]
         if wrote:
             usage.add(answer)
-        rerank = sum(each.rerank_ms or 0.0 for each in found.attempts)
-        return Answered(
-            text=answer.text,
-            abstained=answer.is_unknown,
-            sources=found.sources,
-            confidence=found.confidence,
-            attempts=found.attempts,
-            input_tokens=usage.input_tokens,
-            output_tokens=usage.output_tokens,
-            latency_ms={
-                "retrieve": 1000 * outcome.seconds["search"] - rerank,  # with the evaluator and rewriting
-                "rerank": rerank,
-                "generate": 1000 * outcome.seconds["answer"],
-            },
-            prompt=to_ref(plan.prompt) if reads else None,
-            model=self.model if reads or rewrote else "quote",  # for its price
-            engine=self.engine if reads else "step3_rag",
-            finish_reason=answer.stop_reason,
-            parameters=parameters,
-        )
+        call.answer, call.abstained, call.finish_reason = answer.text, answer.is_unknown, answer.stop_reason
+        call.input_tokens, call.output_tokens = usage.input_tokens, usage.output_tokens
+        call.model = self.model if reads or rewrote else "quote"  # for its price
+        call.engine = self.engine if reads else "step3_rag"
+        call.cost_usd = cost_of(call.model, call.input_tokens, call.output_tokens)
+        rerank = sum(each["rerank_ms"] for each in call.attempts)
+        call.rerank_ms = round(rerank, 3)
+        call.retrieve_ms = round(1000 * outcome.seconds["search"] - rerank, 3)  # with evaluator and rewriting
+        call.generate_ms = round(1000 * outcome.seconds["answer"], 3)
+        if plan.prompt:
+            prompt = to_ref(plan.prompt)
+            call.prompt_id, call.prompt_version = prompt.id, prompt.version
+            call.prompt_sha256, call.prompt_text = prompt.sha256, prompt.text
 
     def _parameters(self, plan: Any) -> dict[str, Any]:
         """Everything that a replay needs."""
@@ -234,7 +242,7 @@ class RagAnswerer:
             **({"quantize": quantize} if quantize else {}),
         }
 
-    def _plan(self, query: Query) -> Plan:
+    def _plan(self, query: Query, version: int) -> Plan:
         """Step 3's plan for a query; raises ApiError if its collection or prompt version does not exist."""
         _ = self.retriever.snapshot  # brings `collections` up to date
         if query.collection is not None and query.collection not in self.retriever.collections:
@@ -249,10 +257,10 @@ class RagAnswerer:
             threshold > 0,
             reader,
             self.config.context_tokens,
-            self._prompt(query.prompt_version) if reader == "chat" else None,
+            self._prompt(version) if reader == "chat" else None,
         )
 
-    def _prompt(self, version: int | None) -> Any:
+    def _prompt(self, version: int) -> Prompt:
         """The prompt of that version; raises ApiError if there is none."""
         if version not in self.versions.known:
             known = ", ".join(map(str, sorted(self.versions.known)))
@@ -260,9 +268,9 @@ class RagAnswerer:
         return self.versions.known[version]
 
 
-def retrieved(reflection: Any, sources: list[Any]) -> Retrieved:
-    """The result of a search."""
-    attempts, start = [], 0.0
+def found_of(reflection: Any, sources: list[Any], queue_ms: float | None) -> dict[str, Any]:
+    """The result of a search, as a call stores it: its sources, confidence and attempts."""
+    attempts, start = [], queue_ms or 0.0
     for each in reflection.attempts:
         seconds = each.found.seconds
         rerank = 1000 * sum(seconds.get(stage, 0.0) for stage in RERANK)
@@ -270,31 +278,32 @@ def retrieved(reflection: Any, sources: list[Any]) -> Retrieved:
         took = each is reflection.best
         attempts.append(Attempt(each.strategy, each.query, each.confidence, took, start, retrieve, rerank))
         start += retrieve + rerank
-    return Retrieved(
-        sources=[
-            Source(each.number, each.document, each.place, each.text, each.chunks[0], _sha256(each.text))
-            for each in sources
-        ],
-        confidence=reflection.best.confidence,
-        attempts=attempts,
-    )
+    passages = [
+        Source(each.number, each.document, each.place, each.text, each.chunks[0], _sha256(each.text))
+        for each in sources
+    ]
+    return {
+        "sources": [asdict(each) for each in passages],
+        "confidence": reflection.best.confidence,
+        "attempts": [asdict(each) for each in attempts],
+    }
 
 
 def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
 
 
-def model_error(error: Exception, settings: Settings, found: Retrieved) -> ApiError:
+def model_error(error: Exception, settings: Settings) -> ApiError:
     """The error for a caller when the chat model fails."""
     message = f"{settings.model}: {explain(error, settings)}"
     if isinstance(error, NotMessagesApi):  # trying again doesn't help
-        return ApiError(502, "api_error", message, retrieved=found)
+        return ApiError(502, "api_error", message)
     if isinstance(error, TimedOut | httpx2.TimeoutException):
-        return ApiError(504, "timeout_error", message, retrieved=found)
+        return ApiError(504, "timeout_error", message)
     if isinstance(error, anthropic.APIConnectionError) or (
         isinstance(error, UserError) and not isinstance(error, anthropic.APIStatusError)
     ):
-        return ApiError(503, "api_error", message, retry_after=5, retrieved=found)
+        return ApiError(503, "api_error", message, retry_after=5)
     if isinstance(error, anthropic.APIStatusError) and error.status_code in (429, 503, 529):
-        return ApiError(503, "overloaded_error", message, retry_after=5, retrieved=found)
-    return ApiError(502, "api_error", message, retrieved=found)
+        return ApiError(503, "overloaded_error", message, retry_after=5)
+    return ApiError(502, "api_error", message)

@@ -2,7 +2,7 @@
 
     python -m tests.step5.faults_process '[{"engine": "scripted", "port": 0}, null]'
 
-The JSON holds fields of Config, and those of a ScriptedAnswerer.
+The JSON holds fields of Config, and those of a FakeAnswerer.
 """
 
 import json
@@ -16,9 +16,8 @@ import httpx
 
 from step5_serving.api import server
 from step5_serving.config import Config
-from step5_serving.rag.scripted import ScriptedAnswerer
 from tests.conftest import ROOT
-from tests.step5.service_parts import ASKED, until
+from tests.step5.service_parts import ASKED, FakeAnswerer, until
 
 
 class Process:
@@ -65,7 +64,7 @@ class Process:
 
 def main(config, answerer):
     if answerer:
-        server.make_answerer = lambda _config, _engine: ScriptedAnswerer(**answerer)
+        server.make_answerer = lambda _config, _engine: FakeAnswerer(**answerer)
     server.serve(Config(**config | {"keys": Path(config["keys"])}))
 
 

@@ -16,8 +16,54 @@ from step5_serving.api.service import Service
 from step5_serving.config import Config
 from step5_serving.errors import TelemetryDown
 from step5_serving.rag.scripted import ScriptedAnswerer
+from step5_serving.seam import nothing
 
 ASKED = {"question": "When does it renew?"}
+
+
+class FakeAnswerer(ScriptedAnswerer):
+    """A ScriptedAnswerer that can be slow, wait, or fail, and counts its calls."""
+
+    delay, pace = 0.0, 0.0  # seconds before it begins, and before each word
+    gate = None  # an event that it waits for before it begins
+    error = None  # raised after the last word
+    not_ready = None
+    running, cancelled, is_closed = 0, 0, False
+
+    def __init__(self, **given):
+        vars(self).update(given)
+        self.asked = []
+
+    async def answer(self, query, call, write=nothing, tell=nothing):
+        self.asked.append(query)
+        self.running += 1
+        try:
+            if self.delay:
+                await asyncio.sleep(self.delay)
+            if self.gate:
+                await self.gate.wait()
+            await super().answer(query, call, write, tell)
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        finally:
+            self.running -= 1
+
+    async def _write(self, write):
+        pieces = []
+        await super()._write(pieces.append)
+        for piece in pieces:
+            if self.pace:
+                await asyncio.sleep(self.pace)
+            write(piece)
+        if self.error:
+            raise self.error
+
+    async def ready(self):
+        return self.not_ready
+
+    async def close(self):
+        self.is_closed = True
 
 
 class ListRecorder:
@@ -45,7 +91,7 @@ class ListRecorder:
 def app_of(answerer=None, recorder=None, keys=None, library=None, budget=None, spans=None, **config):
     """An app; `config` are fields of Config."""
     config = Config(engine="scripted", **config)
-    answerer = answerer or ScriptedAnswerer()
+    answerer = answerer or FakeAnswerer()
     if library:
         answerer.library = library
     return create_app(Service(config, answerer, recorder or ListRecorder(), keys, budget, spans))

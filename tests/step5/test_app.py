@@ -7,10 +7,10 @@ import pytest
 
 from step5_serving.api import app as apps
 from step5_serving.errors import ApiError
-from step5_serving.rag.scripted import ScriptedAnswerer
 from step5_serving.telemetry.writer import Recorder
 from tests.step5.service_parts import (
     ASKED,
+    FakeAnswerer,
     ListRecorder,
     app_of,
     client_of,
@@ -25,7 +25,7 @@ from tests.step5.service_parts import (
 
 @pytest.mark.parametrize("reason", [None, "the vector store is gone", "the disk is full"])
 def test_readyz_says_what_is_broken_and_healthz_that_the_process_lives(reason):
-    recorder, answerer = ListRecorder(), ScriptedAnswerer()
+    recorder, answerer = ListRecorder(), FakeAnswerer()
     if reason == "the disk is full":
         recorder.trouble = reason
     else:
@@ -38,7 +38,7 @@ def test_readyz_says_what_is_broken_and_healthz_that_the_process_lives(reason):
 
 
 def test_a_part_that_breaks_is_logged_once_and_once_when_it_works_again(caplog):
-    answerer, recorder = ScriptedAnswerer(), ListRecorder()
+    answerer, recorder = FakeAnswerer(), ListRecorder()
     app = app_of(answerer, recorder)
     answerer.error = ApiError(503, "api_error", "the process of the model ended")
     assert [post(app).status_code for _ in range(3)] == [503] * 3
@@ -125,7 +125,7 @@ async def test_telemetry_is_read_back(tmp_path):
 
 @in_loop
 async def test_shutdown_closes_everything():
-    recorder, answerer, closed = ListRecorder(), ScriptedAnswerer(), []
+    recorder, answerer, closed = ListRecorder(), FakeAnswerer(), []
     spans = SimpleNamespace(export=None, close=lambda: closed.append("spans"))
     app = app_of(answerer, recorder, spans=spans)
     async with app.router.lifespan_context(app):

@@ -8,9 +8,8 @@ import pytest
 from hypothesis import strategies as st
 
 from step5_serving.errors import not_found
-from step5_serving.rag.scripted import ScriptedAnswerer
 from step5_serving.telemetry.writer import Recorder
-from tests.step5.service_parts import app_of, client_of, listening
+from tests.step5.service_parts import FakeAnswerer, app_of, client_of, listening
 
 EXAMPLES = 4  # of each operation and mode
 
@@ -19,7 +18,7 @@ EXAMPLES = 4  # of each operation and mode
 def served(tmp_path_factory):
     recorder = Recorder.from_url(f"sqlite:///{tmp_path_factory.mktemp('openapi') / 'telemetry.db'}")
     library = Shelf()
-    app = app_of(ScriptedAnswerer(), recorder, library=library)
+    app = app_of(FakeAnswerer(), recorder, library=library)
     with listening(app) as url:
         yield SimpleNamespace(app=app, url=url)
 

@@ -8,11 +8,10 @@ import pytest
 
 from step5_serving.api.routes.pages import FOLDER
 from step5_serving.rag import scripted
-from step5_serving.rag.scripted import ScriptedAnswerer
 from step5_serving.telemetry.writer import Recorder
 from tests.step5.browsing import until
 from tests.step5.pages_service import ANSWER, QUESTION, call_facts
-from tests.step5.service_parts import app_of, get, listening
+from tests.step5.service_parts import FakeAnswerer, app_of, get, listening
 
 # --- files ----------------------------------------------------------------------------------------------
 
@@ -400,7 +399,7 @@ def test_pages_in_light_and_dark_on_a_narrow_screen(look, script, dark):
 def test_from_a_question_to_its_row_on_the_dashboard(look, tmp_path):
     """With an answerer that needs no model."""
     recorder = Recorder.from_url(f"sqlite:///{tmp_path / 'telemetry.db'}")
-    with listening(app_of(ScriptedAnswerer(pace=0.02), recorder)) as address:
+    with listening(app_of(FakeAnswerer(pace=0.02), recorder)) as address:
         page = look("/", at=address)
         ask(page, "How long is the notice period?")
         page.locator("#facts .id").wait_for()

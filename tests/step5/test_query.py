@@ -6,12 +6,12 @@ from dataclasses import asdict
 import pytest
 
 from step5_serving.errors import ApiError
-from step5_serving.rag.scripted import ANSWER, SOURCE, TEXT, ScriptedAnswerer
-from step5_serving.seam import Retrieved
+from step5_serving.rag.scripted import ANSWER, SOURCE, TEXT
 from step5_serving.telemetry.call import Trace, now
 from step5_serving.telemetry.prices import Budget
 from tests.step5.service_parts import (
     ASKED,
+    FakeAnswerer,
     ListRecorder,
     app_of,
     ask_by_asgi,
@@ -57,7 +57,7 @@ def test_a_reply_says_how_the_answer_came_about_and_its_row_says_the_same():
 def test_without_a_row_there_is_no_answer():
     recorder = ListRecorder()
     recorder.trouble = "the disk is full"
-    app = app_of(ScriptedAnswerer(model="claude-sonnet-5-5"), recorder, budget=Budget(9.0))
+    app = app_of(FakeAnswerer(model="claude-sonnet-5-5"), recorder, budget=Budget(9.0))
     got = post(app)
     assert got.status_code == 503
     assert error_of(got) == ("telemetry_unavailable", "the disk is full")
@@ -77,7 +77,7 @@ async def test_an_answer_whose_caller_leaves_while_its_row_is_written_is_counted
         await asyncio.sleep(9)
 
     recorder.record = slow
-    app = app_of(ScriptedAnswerer(model="claude-sonnet-5-5"), recorder, budget=Budget(9.0))
+    app = app_of(FakeAnswerer(model="claude-sonnet-5-5"), recorder, budget=Budget(9.0))
     async with client_of(app) as client:
         asking = asyncio.ensure_future(client.post("/query", json=ASKED))
         await eventually(lambda: calls)
@@ -119,17 +119,15 @@ def test_the_limits_of_a_question_count_after_stripping():
 
 
 def test_what_was_found_before_the_model_failed_is_in_the_row():
-    found = Retrieved(sources=[SOURCE], confidence=0.9)
-    error = ApiError(502, "api_error", "the engine failed", retrieved=found)
-    app = app_of(ScriptedAnswerer(error=error))
+    app = app_of(FakeAnswerer(error=ApiError(502, "api_error", "the engine failed")))
     assert post(app).status_code == 502
     [call] = calls_of(app)
-    assert (call.status, call.error_type, call.confidence) == (502, "api_error", 0.9)
+    assert (call.status, call.error_type, call.confidence) == (502, "api_error", 0.97)
     assert call.sources[0]["text"] == TEXT
 
 
 def test_a_bug_is_one_line_for_the_caller_and_all_of_it_for_the_log(caplog):
-    app = app_of(ScriptedAnswerer(error=ZeroDivisionError("secret detail")))
+    app = app_of(FakeAnswerer(error=ZeroDivisionError("secret detail")))
     got = post(app)
     assert got.status_code == 500
     [call] = calls_of(app)
@@ -156,10 +154,10 @@ def test_a_malformed_trace_is_replaced(wrong):
 
 
 def test_the_trace_id_of_a_call_decides_the_version_of_its_prompt():
-    class Picking(ScriptedAnswerer):
-        async def answer(self, query, write, tell, trace_id):
-            version = 1 + int(trace_id, 16) % 2
-            return await super().answer(query.model_copy(update={"prompt_version": version}), write, tell)
+    class Picking(FakeAnswerer):
+        async def answer(self, query, call, write, tell):
+            version = 1 + int(call.trace_id, 16) % 2
+            await super().answer(query.model_copy(update={"prompt_version": version}), call, write, tell)
 
     app = app_of(Picking())
     for last in "01":
@@ -168,7 +166,7 @@ def test_the_trace_id_of_a_call_decides_the_version_of_its_prompt():
 
 
 def test_a_spent_budget_refuses_calls():
-    app = app_of(ScriptedAnswerer(model="claude-sonnet-5-5", input_tokens=100_000), budget=Budget(0.01))
+    app = app_of(FakeAnswerer(model="claude-sonnet-5-5", input_tokens=100_000), budget=Budget(0.01))
     first, second = post(app), post(app)
     assert first.json()["cost_usd"] > 0.01
     assert (second.status_code, error_of(second)[0]) == (429, "budget_exceeded")
@@ -178,7 +176,7 @@ def test_a_spent_budget_refuses_calls():
 
 @in_loop
 async def test_a_call_that_takes_too_long_is_a_504_and_its_work_stops():
-    answerer = ScriptedAnswerer(gate=asyncio.Event())
+    answerer = FakeAnswerer(gate=asyncio.Event())
     app = app_of(answerer, timeout_s=0.05)
     async with client_of(app) as client:
         got = await client.post("/query", json=ASKED)
@@ -193,7 +191,7 @@ async def test_a_call_that_takes_too_long_is_a_504_and_its_work_stops():
 @pytest.mark.parametrize("path", ["/query", "/query/stream"])
 @in_loop
 async def test_a_waiting_caller_that_leaves_frees_its_place(path):
-    answerer = ScriptedAnswerer(gate=asyncio.Event())
+    answerer = FakeAnswerer(gate=asyncio.Event())
     app = app_of(answerer, running=1, waiting=1)
     admission = app.state.service.admission
 
@@ -212,7 +210,7 @@ async def test_a_waiting_caller_that_leaves_frees_its_place(path):
 
 @in_loop
 async def test_calls_without_room_get_503_at_once():
-    answerer = ScriptedAnswerer(gate=asyncio.Event())
+    answerer = FakeAnswerer(gate=asyncio.Event())
     app = app_of(answerer, running=2, waiting=3)
     async with client_of(app) as client:
         asking = [asyncio.ensure_future(client.post("/query", json=ASKED)) for _ in range(9)]

@@ -14,7 +14,8 @@ from step3_rag.answer import read
 from step3_rag.pipeline import Plan, ask
 from step5_serving.errors import ApiError
 from step5_serving.rag import answers
-from step5_serving.seam import Query
+from step5_serving.seam import Query, nothing
+from step5_serving.telemetry.call import Call
 from step5_serving.telemetry.versions import Versions
 from tests.step5.rag_parts import NOTICE
 from tests.step5.service_parts import eventually, in_loop
@@ -25,41 +26,49 @@ def asked(question=NOTICE, **fields):
     return Query(question=question, **fields)
 
 
-def answer(rag, query=None):
-    """One answer, with what was told and written."""
-    heard = []
+def answer(rag, query=None, call=None):
+    """The call of one answer, with what was told and written."""
+    call, heard = call or Call("query", 200), []
 
     async def go():
-        return await rag.answerer.answer(
+        await rag.answerer.answer(
             query or asked(),
+            call,
             lambda text: heard.append(("delta", text)),
             lambda found: heard.append(("found", found)),
         )
 
-    return asyncio.run(go()), heard
+    asyncio.run(go())
+    return call, heard
+
+
+async def answered(rag, query, write=nothing):
+    """The call of one answer, in an event loop."""
+    call = Call("query", 200)
+    await rag.answerer.answer(query, call, write)
+    return call
 
 
 def test_an_answer_of_the_chat_model_has_all_that_telemetry_stores(rag):
     made = rag()
     made.api.enqueue("Notice is 60 days [1].", usage={"input_tokens": 90, "output_tokens": 12})
     got, heard = answer(made, asked(k=3, collection="contracts"))
-    assert got.text == "Notice is 60 days [1]."
+    assert got.answer == "Notice is 60 days [1]."
     assert heard[0][0] == "found"
-    assert "".join(text for kind, text in heard[1:]) == got.text
+    assert "".join(text for kind, text in heard[1:]) == got.answer
     assert len(heard) > 2
     assert (got.input_tokens, got.output_tokens, got.finish_reason) == (90, 12, "end_turn")
-    assert got.sources == heard[0][1].sources
+    assert (got.sources, got.confidence, got.attempts) == tuple(heard[0][1].values())
     source = got.sources[0]
-    assert (source.number, source.document) == (1, "contracts/supply.md")
-    assert re.fullmatch("[0-9a-f]{64}", source.sha256)
-    assert set(got.latency_ms) == {"retrieve", "rerank", "generate"}
-    assert all(each > 0 for each in got.latency_ms.values())
+    assert (source["number"], source["document"]) == (1, "contracts/supply.md")
+    assert re.fullmatch("[0-9a-f]{64}", source["sha256"])
+    assert all(each > 0 for each in (got.retrieve_ms, got.rerank_ms, got.generate_ms))
     [attempt] = got.attempts
-    assert (attempt.strategy, attempt.query, attempt.took) == ("question", NOTICE, True)
-    assert attempt.start_ms == 0.0
-    assert attempt.retrieve_ms <= got.latency_ms["retrieve"]
-    assert got.prompt.label.startswith("answer/1@")
-    assert prompts.parse(got.prompt.text).sha256 == got.prompt.sha256
+    assert (attempt["strategy"], attempt["query"], attempt["took"]) == ("question", NOTICE, True)
+    assert attempt["start_ms"] == 0.0
+    assert attempt["retrieve_ms"] <= got.retrieve_ms
+    assert got.prompt.startswith("answer/1@")
+    assert prompts.parse(got.prompt_text).sha256 == got.prompt_sha256
     assert (got.model, got.engine, got.abstained) == ("scripted", "scripted", False)
     assert got.parameters == {
         "k": 3,
@@ -78,7 +87,7 @@ def test_the_requested_version_of_the_prompt_is_sent(rag):
     for version in (1, 2):
         made.api.enqueue("60 days [1].")
         got, _ = answer(made, asked(prompt_version=version))
-        assert got.prompt.version == version
+        assert got.prompt_version == version
         assert made.api.requests[-1]["system"] == prompts.load(PROMPTS, "answer", version).system
     with pytest.raises(ApiError, match="prompt_version 9 does not exist: there are 1, 2") as refused:
         answer(made, asked(prompt_version=9))
@@ -89,16 +98,17 @@ def test_a_quote_is_that_of_step_3_and_uses_no_tokens(rag):
     made = rag()
     got, heard = answer(made, asked(reader="quote"))
     same = ask(made.answerer.retriever, NOTICE, Plan(strategies=(), threshold=0.0, abstain=False))
-    assert got.text == same.answer.text
-    assert [text for kind, text in heard if kind == "delta"] == [got.text]
+    assert got.answer == same.answer.text
+    assert [text for kind, text in heard if kind == "delta"] == [got.answer]
     assert (got.input_tokens, got.output_tokens, got.prompt, got.model) == (0, 0, None, "quote")
+    assert got.cost_usd == 0.0
     assert not made.api.requests
 
 
 def test_an_abstention_asks_no_model(rag):
     made = rag(threshold=1.0)
     got, heard = answer(made)
-    assert (got.text, got.abstained, got.input_tokens, got.output_tokens) == (read.UNKNOWN, True, 0, 0)
+    assert (got.answer, got.abstained, got.input_tokens, got.output_tokens) == (read.UNKNOWN, True, 0, 0)
     assert got.parameters["verdict"] == "abstain"
     assert got.confidence < 1
     assert heard[-1] == ("delta", read.UNKNOWN)
@@ -115,11 +125,14 @@ def test_tokens_of_rewriting_count_even_for_a_quote(rag):
 
 
 def test_the_times_include_every_attempt(rag):
-    got, _ = answer(rag(threshold=1.0, strategies="meaning"), asked(reader="quote"))
-    assert [each.strategy for each in got.attempts] == ["question", "meaning"]
-    assert got.attempts[1].start_ms == got.attempts[0].retrieve_ms + got.attempts[0].rerank_ms
-    assert got.latency_ms["retrieve"] >= sum(each.retrieve_ms for each in got.attempts)
-    assert sum(each.took for each in got.attempts) == 1
+    made, call = rag(threshold=1.0, strategies="meaning"), Call("query", 200, queue_ms=7.0)
+    got, _ = answer(made, asked(reader="quote"), call)
+    first, second = got.attempts
+    assert (first["strategy"], second["strategy"]) == ("question", "meaning")
+    assert first["start_ms"] == got.queue_ms
+    assert second["start_ms"] == first["start_ms"] + (first["retrieve_ms"] + first["rerank_ms"])
+    assert got.retrieve_ms >= first["retrieve_ms"] + second["retrieve_ms"]
+    assert (first["took"], second["took"]).count(True) == 1
 
 
 def test_an_unknown_collection(rag):
@@ -143,13 +156,14 @@ def test_an_unknown_collection(rag):
 def test_a_model_that_fails_is_one_line_and_what_was_found_is_kept(rag, failure, status, kind):
     made = rag()
     made.api.enqueue(**failure)
+    call = Call("query", 200)
     with pytest.raises(ApiError) as refused:
-        answer(made)
+        answer(made, call=call)
     assert (refused.value.status, refused.value.type) == (status, kind)
     assert refused.value.message.startswith("scripted: ")
-    assert refused.value.retrieved.sources
+    assert call.sources
     made.api.enqueue("60 days [1].")
-    assert answer(made)[0].text  # without a restart
+    assert answer(made)[0].answer  # without a restart
 
 
 @pytest.fixture
@@ -165,15 +179,15 @@ def test_the_trace_decides_the_version_of_the_prompt(rag):
     made.answerer.versions = versions = Versions.of(PROMPTS, "answer", None, "1:50,2:50")
     for trace in "abcdef":
         made.api.enqueue("60 days [1].")
-        got = asyncio.run(made.answerer.answer(asked(), trace_id=trace))
-        assert got.prompt.version == versions.pick(trace)
+        got, _ = answer(made, call=Call("query", 200, trace_id=trace))
+        assert got.prompt_version == versions.pick(trace)
 
 
 @in_loop
 async def test_cancelling_stops_the_model_at_the_next_byte(rag, engine):
     engine.mode = "pings"
     made, heard = rag(engine.client), []
-    task = asyncio.ensure_future(made.answerer.answer(asked(), heard.append))
+    task = asyncio.ensure_future(answered(made, asked(), heard.append))
     await eventually(lambda: heard)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -187,12 +201,13 @@ QUESTIONS = [NOTICE, "kettle in the kitchen", "Oslo servers", "days of leave", "
 @in_loop
 async def test_concurrent_answers_are_the_same_as_single_ones(rag):
     made = rag(running=8)
-    alone = {q: await made.answerer.answer(asked(q, reader="quote")) for q in QUESTIONS}
+    alone = {q: await answered(made, asked(q, reader="quote")) for q in QUESTIONS}
     for _ in range(2):
         asking = [asked(q, reader="quote") for q in QUESTIONS * 3]
-        for query, got in zip(asking, await asyncio.gather(*map(made.answerer.answer, asking)), strict=True):
+        calls = await asyncio.gather(*(answered(made, each) for each in asking))
+        for query, got in zip(asking, calls, strict=True):
             same = alone[query.question]
-            assert (got.text, got.sources, got.confidence) == (same.text, same.sources, same.confidence)
+            assert (got.answer, got.sources, got.confidence) == (same.answer, same.sources, same.confidence)
 
 
 # --- state -------------------------------------------------------------------------------------------------
@@ -218,10 +233,10 @@ async def test_not_ready_while_the_model_makes_no_progress(rag, engine, monkeypa
     engine.mode = "stall"
     made = rag(engine.client)
     assert await made.answerer.ready() is None
-    asking = asyncio.ensure_future(made.answerer.answer(asked()))
+    asking = asyncio.ensure_future(answered(made, asked()))
     await eventually(lambda: made.answerer.silence() > 0.25)
     assert "has sent nothing for" in await made.answerer.ready()
-    another = asyncio.ensure_future(made.answerer.answer(asked()))
+    another = asyncio.ensure_future(answered(made, asked()))
     await eventually(lambda: len(made.answerer._asking) == 2)
     assert made.answerer.silence() > 0.25  # a new question is no sign of life
     asking.cancel()
@@ -249,4 +264,4 @@ def test_the_evaluator_of_step_3_is_used_and_timed(rag, monkeypatch):
     monkeypatch.setattr("step3_rag.reflect.confidence.SURE", 1.1)
     got, _ = answer(rag(), Query(question=NOTICE, reader="quote"))
     assert NOTICE in asked
-    assert got.latency_ms["retrieve"] >= 100
+    assert got.retrieve_ms >= 100

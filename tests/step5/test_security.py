@@ -12,8 +12,7 @@ from step5_serving.api.keys import Keys
 from step5_serving.api.security import Limit
 from step5_serving.config import Config
 from step5_serving.errors import ApiError
-from step5_serving.rag.scripted import ScriptedAnswerer
-from tests.step5.service_parts import app_of, client_of, error_of, get, post
+from tests.step5.service_parts import FakeAnswerer, app_of, client_of, error_of, get, post
 
 
 @pytest.mark.parametrize("path", ["/", "/nowhere", "/query"])
@@ -143,7 +142,7 @@ def test_a_password_in_an_address_is_shown_to_nobody(refused, monkeypatch, tmp_p
     """Neither by the API, nor by /readyz, nor by a command's error or start line."""
     error = ApiError(503, "api_error", f"nobody answers at {ADDRESS}/v1: refused")
     assert error.message == "nobody answers at http://***@models.example:8000/v1: refused"
-    answerer = ScriptedAnswerer(not_ready=f"nobody answers at {ADDRESS}")
+    answerer = FakeAnswerer(not_ready=f"nobody answers at {ADDRESS}")
     got = get(app_of(answerer), "/readyz")
     assert got.json()["reason"] == "nobody answers at http://***@models.example:8000"
     said = refused("step5_serving", "serve", "--port", "0", "--engine", "http://operator:hunter2@127.0.0.1:9")

@@ -4,9 +4,10 @@ import pytest
 
 from step5_serving.api import live
 from step5_serving.errors import ApiError, TelemetryDown
-from step5_serving.rag.scripted import ANSWER, ScriptedAnswerer
+from step5_serving.rag.scripted import ANSWER
 from tests.step5.service_parts import (
     ASKED,
+    FakeAnswerer,
     ListRecorder,
     app_of,
     ask_by_asgi,
@@ -40,7 +41,7 @@ def test_the_events_of_an_answer():
 
 @in_loop
 async def test_pieces_are_sent_at_once_and_the_model_stops_when_the_client_leaves():
-    answerer, sent = ScriptedAnswerer(text="word " * 1000, pace=0.005), []
+    answerer, sent = FakeAnswerer(text="word " * 1000, pace=0.005), []
     app = app_of(answerer)
 
     async def send(message):
@@ -69,7 +70,7 @@ def test_a_refusal_before_the_first_event_has_its_status():
     ],
 )
 def test_an_error_in_the_middle_is_the_last_event(given, status, kind, said):
-    answerer = ScriptedAnswerer(**given)
+    answerer = FakeAnswerer(**given)
     app = app_of(answerer, timeout_s=0.2)
     got = post(app, STREAM)
     assert got.status_code == 200
@@ -95,7 +96,7 @@ def test_without_a_row_there_is_no_done_event():
 @in_loop
 async def test_a_silent_stream_sends_pings(monkeypatch):
     monkeypatch.setattr(live, "PING_EVERY", 0.02)
-    async with client_of(app_of(ScriptedAnswerer(text="one two", pace=0.2))) as client:
+    async with client_of(app_of(FakeAnswerer(text="one two", pace=0.2))) as client:
         got = await client.post(STREAM, json=ASKED)
     assert ": ping\n\n: ping\n\n" in got.text
     assert events_in(got.text)[-1][0] == "done"

@@ -13,7 +13,7 @@ from step3_rag.answer.context import joined
 from step5_serving.config import Config
 from step5_serving.evaluation import replay
 from step5_serving.rag.answers import RagAnswerer
-from step5_serving.seam import Answered
+from step5_serving.telemetry.call import Call
 from step5_serving.telemetry.reading import show_call
 from step5_serving.telemetry.store import Store
 from step5_serving.telemetry.versions import Versions
@@ -68,7 +68,7 @@ def test_what_happened_to_a_passage_is_found_by_its_text(index, tmp_path, embedd
 
 def test_what_differs_is_told(tmp_path):
     row = row_of(tmp_path, question="Write to [e-mail]?", answer="One. Two. Three.")
-    new = Answered(text="One. Another. Three.", output_tokens=9, model="other", engine="vllm")
+    new = Call("query", 200, answer="One. Another. Three.", output_tokens=9, model="other", engine="vllm")
     facts = replay.compared(row, new, ["changed"], "f" * 64)
     assert not facts["equal"]
     assert facts["notes"] == [
@@ -79,7 +79,7 @@ def test_what_differs_is_told(tmp_path):
         "the question was stored without its personal data: it is not word for word the same",
     ]
     assert facts["old"]["output_tokens"] == 18
-    same = Answered(text="One. Two. Three. ", model="smollm2-135m-instruct", engine="torch")
+    same = Call("query", 200, answer="One. Two. Three. ", model="smollm2-135m-instruct", engine="torch")
     facts = replay.compared(row | {"question": "?"}, same, ["same"], sha(PROMPT))
     assert (facts["equal"], facts["notes"]) == (True, [])
 

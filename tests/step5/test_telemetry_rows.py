@@ -10,7 +10,6 @@ import pytest
 
 from step5_serving.api.keys import Keys
 from step5_serving.errors import TelemetryDown
-from step5_serving.rag.scripted import ScriptedAnswerer
 from step5_serving.telemetry import owner
 from step5_serving.telemetry.call import Call
 from step5_serving.telemetry.reading import list_calls, show_call
@@ -19,6 +18,7 @@ from step5_serving.telemetry.summary import summarize
 from step5_serving.telemetry.writer import Recorder
 from tests.step5.service_parts import (
     ASKED,
+    FakeAnswerer,
     ListRecorder,
     app_of,
     calls_of,
@@ -40,7 +40,7 @@ DAY = timedelta(days=1)
 
 @in_loop
 async def test_a_stream_has_a_row_before_its_first_byte_and_one_row_at_its_end(tmp_path):
-    url, answerer = f"sqlite:///{tmp_path}/t.db", ScriptedAnswerer(gate=asyncio.Event())
+    url, answerer = f"sqlite:///{tmp_path}/t.db", FakeAnswerer(gate=asyncio.Event())
     recorder = Recorder.from_url(url)
     store, app = Store.open(url), app_of(answerer, recorder)
     async with client_of(app) as client:
@@ -176,7 +176,7 @@ async def test_a_value_that_the_driver_refuses_leaves_no_transaction_open(tmp_pa
 
 @in_loop
 async def test_the_cost_of_an_abandoned_answer_is_unknown():
-    answerer = ScriptedAnswerer(gate=asyncio.Event())
+    answerer = FakeAnswerer(gate=asyncio.Event())
     app = app_of(answerer)
     async with client_of(app) as client:
         asking = asyncio.ensure_future(client.post("/query", json=ASKED))

@@ -17,6 +17,7 @@ data: {the same as above}
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
@@ -25,7 +26,7 @@ from step5_serving.api.live import event
 from step5_serving.api.replies import caller_of, reply, service_of
 from step5_serving.api.response import Reply
 from step5_serving.connections import while_connected
-from step5_serving.seam import Query, Retrieved
+from step5_serving.seam import Query
 
 router = APIRouter(tags=["questions"])
 
@@ -56,7 +57,7 @@ async def stream(query: Query, request: Request) -> Response:
         def write(text: str) -> None:
             put(event("delta", {"text": text}))
 
-        def tell(found: Retrieved) -> None:
+        def tell(found: dict[str, Any]) -> None:
             put(event("retrieved", found))
 
         return event("done", await service.query(query, caller, write, tell, stream=True))
