@@ -21,7 +21,7 @@ from step5_serving.api.security import internal
 from step5_serving.api.service import GONE, Service
 from step5_serving.connections import ClientGone
 from step5_serving.errors import ApiError, bad_request
-from step5_serving.telemetry.call import Caller, Trace
+from step5_serving.telemetry.call import Caller, trace_of
 
 TYPES = {
     404: "not_found_error",
@@ -61,9 +61,9 @@ def caller_of(request: Request, scope: str, *, is_question: bool = False) -> Cal
 
     The rate of questions is checked by the service instead, which writes a row of each one that it refuses.
     """
-    access, trace = service_of(request).access, Trace.from_header(request.headers.get("traceparent"))
-    host = request.client.host if request.client else ""
-    caller = Caller(access.key_of(request.headers, scope), host, trace)
+    access, host = service_of(request).access, request.client.host if request.client else ""
+    trace_id, parent = trace_of(request.headers.get("traceparent"))
+    caller = Caller(access.key_of(request.headers, scope), host, trace_id, parent)
     if not is_question:
         access.check_rate(caller)
     return caller

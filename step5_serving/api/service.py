@@ -121,8 +121,8 @@ class Service:
 
     def _new_call(self, route: str, what: str, caller: Caller) -> Call:
         known = {"key_id": caller.key_id, "model": self.answerer.model, "engine": self.answerer.engine}
-        id, parent = caller.trace.id, caller.trace.parent
-        return Call(route, 200, trace_id=id, parent_span_id=parent, question=what, **known)
+        trace = {"trace_id": caller.trace_id, "parent_span_id": caller.parent_span_id}
+        return Call(route, 200, question=what, **known, **trace)
 
     @contextlib.asynccontextmanager
     async def _turn(self, call: Call, began: float) -> AsyncIterator[None]:

@@ -38,20 +38,15 @@ def new_span_id() -> str:
     return f"{_random.getrandbits(64) or 1:016x}"
 
 
-@dataclass(frozen=True, slots=True)
-class Trace:
-    """The trace that a call belongs to: the caller's or a new one (https://www.w3.org/TR/trace-context/)."""
+def trace_of(traceparent: str | None) -> tuple[str, str | None]:
+    """The trace that a call belongs to, and its caller's span (https://www.w3.org/TR/trace-context/).
 
-    id: str
-    parent: str | None = None  # span id
-
-    @classmethod
-    def from_header(cls, traceparent: str | None) -> Trace:
-        """The trace of a `traceparent` header; a new one if it is missing or malformed."""
-        found = TRACEPARENT.fullmatch(traceparent) if traceparent else None
-        if found and found[1].strip("0") and found[2].strip("0"):
-            return cls(found[1], found[2])
-        return cls(new_trace_id())
+    If the `traceparent` header is missing or malformed, it is a new trace.
+    """
+    found = TRACEPARENT.fullmatch(traceparent or "")
+    if found and found[1].strip("0") and found[2].strip("0"):
+        return found[1], found[2]
+    return new_trace_id(), None
 
 
 class Caller(NamedTuple):
@@ -59,7 +54,8 @@ class Caller(NamedTuple):
 
     key_id: str | None
     host: str
-    trace: Trace
+    trace_id: str
+    parent_span_id: str | None
 
 
 def now() -> datetime:
