@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -10,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from shared.errors import UserError
 from shared.progress import spinner
-from shared.words import count
 from step3_rag.answer.context import Source, excerpt
-from step3_rag.answer.read import Answer, Cited, tokens_read
+from step3_rag.answer.read import Answer, check, tokens_read
 from step3_rag.options import make_client
 from step3_rag.pipeline import ChatError, Plan, ask
 from step3_rag.reflect.confidence import confidence
@@ -66,15 +64,19 @@ def run_framework(
     return {
         **_answer(question, answer, sources, plan.reader, settings.model if client else None),
         "framework": name,
-        "confidence": None,
-        "attempts": [],
-        "seconds": {"search": 0.0, "answer": round(time.perf_counter() - began, 3)},
+        "seconds": {"answer": round(time.perf_counter() - began, 3)},
     }
 
 
 def _answer(
     question: str, answer: Answer, sources: Sequence[Source], reader: str, model: str | None
 ) -> dict[str, Any]:
+    """The facts of an answer, from one search without a confidence."""
+    rows = []
+    for each in sources:
+        quoted = next((one.sentence for one in answer.cited if each.number in one.numbers), "")
+        place, text = excerpt(each, quoted)  # begins with the first sentence quoted from the source
+        rows.append({**asdict(each), "place": place, "excerpt": text, "suspicious": each.is_suspicious})
     return {
         "command": "step3_rag ask",
         "headline": " ".join(answer.text.split())[:160],
@@ -83,28 +85,22 @@ def _answer(
         "abstained": answer.is_unknown,
         "missing": answer.missing,
         "citations": [{**asdict(each), "supported": each.is_supported} for each in answer.cited],
-        "sources": _sources(sources, answer.cited),
+        "sources": rows,
         "reader": reader,
         "model": model,
         "stop_reason": answer.stop_reason,
         "usage": {"input_tokens": answer.input_tokens, "output_tokens": answer.output_tokens},
+        "confidence": None,
+        "searches": 1,
+        "attempts": [],
     }
-
-
-def _sources(sources: Sequence[Source], cited: Sequence[Cited] = ()) -> list[dict[str, Any]]:
-    """The facts of sources; an excerpt begins with the first sentence quoted from the source."""
-    rows = []
-    for each in sources:
-        quoted = next((one.sentence for one in cited if each.number in one.numbers), "")
-        place, text = excerpt(each, quoted)
-        rows.append({**asdict(each), "place": place, "excerpt": text, "suspicious": each.is_suspicious})
-    return rows
 
 
 def _reflection(reflection: Reflection) -> dict[str, Any]:
     """The facts of all searches, and which was kept."""
     return {
         "confidence": round(reflection.best.confidence, 3),
+        "searches": len(reflection.attempts),
         "attempts": [
             {
                 "strategy": each.strategy,
@@ -157,7 +153,7 @@ def search(service: Service, question: str, options: Options, route: bool) -> di
 
 
 def run_agent(service: Service, question: str) -> dict[str, Any]:
-    """Ask the agent; the facts of its answer.
+    """Ask the agent; the facts of its answer, with its calls and the number of its turns.
 
     Raises:
         UserError: no key, or an API that fails.
@@ -169,20 +165,20 @@ def run_agent(service: Service, question: str) -> dict[str, Any]:
     client = make_client(settings)
     with one_line_errors(settings.model, settings):
         done = run_loop(client, settings.model, service.retriever, question)
+    answer = Answer(
+        done.text,
+        check(done.text, done.sources),
+        sum(tokens_read(each) for each in done.usages),
+        sum(each.output_tokens for each in done.usages),
+        done.stop_reason,
+    )
     return {
+        **_answer(question, answer, done.sources, "chat", settings.model),
         "command": "step3_rag agent",
-        "headline": f"{count(len(done.calls), 'look-up')}: {' '.join(done.text.split())}"[:160],
-        "question": question,
-        "answer": done.text,
         "calls": [each._asdict() for each in done.calls],
-        "sources": _sources(done.sources),
-        "cited": sorted({int(each) for each in re.findall(r"\[(\d+)\]", done.text)}),
-        "stop_reason": done.stop_reason,
+        "searches": len(done.calls),
         "turns": len(done.usages),
-        "input_tokens": sum(tokens_read(each) for each in done.usages),
-        "output_tokens": sum(each.output_tokens for each in done.usages),
-        "model": settings.model,
-        "seconds": round(time.perf_counter() - began, 2),
+        "seconds": {"answer": round(time.perf_counter() - began, 3)},
     }
 
 
@@ -192,37 +188,17 @@ def ask_graph(service: Service, question: str) -> dict[str, Any]:
     Raises:
         UserError: it is another kind of question, or the index is empty.
     """
-    from step3_rag.graph.graph import asks_to_share, build, related
+    from step3_rag.graph.graph import asks_to_share, build, shared
 
-    index = service.index
+    began = time.perf_counter()
     with spinner("looking for names and relations"):
-        graph = build(index)
+        graph = build(service.index)
     asked = asks_to_share(graph, question)
     if not asked:
         raise UserError(
             "--graph answers which documents share a supplier or a customer with one that the question "
             "names: leave it out for other questions"
         )
-    node, role = asked
-
-    def place(chunks: list[int], document: str) -> str:
-        """The place of the evidence, if possible in the document itself."""
-        found = sorted(index.chunks(chunks), key=lambda chunk: chunk.document != document)
-        return found[0].source if found else ""
-
-    found, of = related(graph, node, role), graph.label(node)
-    documents = list(dict.fromkeys(each.document for each in found))
-    return {
-        "command": "step3_rag ask",
-        "headline": f"{len(documents)} documents share a {role} with {of}",
-        "question": question,
-        "of": of,
-        "role": role,
-        "documents": documents,
-        "shared": [
-            asdict(each)
-            | {"title": graph.label(each.document), "source": place(each.chunks, each.document)}
-            | {"of_source": place(each.theirs, node)}
-            for each in found
-        ],
-    }
+    answer, sources = shared(graph, *asked)
+    facts = _answer(question, answer, sources, "graph", None)
+    return {**facts, "searches": 0, "seconds": {"answer": round(time.perf_counter() - began, 3)}}

@@ -65,13 +65,13 @@ def show_sources(sources: Sequence[Mapping[str, Any]], console: Console) -> None
 
 
 def _foot(facts: Mapping[str, Any]) -> str:
-    confidence, searches, usage = facts["confidence"], max(1, len(facts["attempts"])), facts["usage"]
+    confidence, usage = facts["confidence"], facts["usage"]
     parts = ["no confidence" if confidence is None else f"confidence {confidence:.2f}"]
     if facts["abstained"] and confidence is not None and confidence < facts["threshold"]:
         parts = [f"confidence {confidence:.3f} is below the threshold {facts['threshold']:g}"]
     if facts["missing"]:
         parts.append(f"no fitting sentence has {facts['missing']}")
-    parts.append(f"{searches} search{'es' if searches > 1 else ''}")
+    parts.append("1 search" if facts["searches"] == 1 else f"{facts['searches']} searches")
     if usage["input_tokens"] is not None:
         parts.append(f"{usage['input_tokens']} tokens read, {usage['output_tokens']} written")
     return ", ".join([*parts, f"{sum(facts['seconds'].values()):.1f} s"])
@@ -104,7 +104,7 @@ def _place(place: Mapping[str, Any] | None) -> str:
 
 
 def show_agent(facts: Mapping[str, Any], console: Console) -> None:
-    """Print the searches, the answer, the sources that it cites, and the tokens."""
+    """Print the agent's searches and its answer."""
     for each in facts["calls"]:
         say(console, f"{each['tool']} {json.dumps(each['input'], ensure_ascii=False)}", "cyan")
         if each["is_error"]:
@@ -115,13 +115,8 @@ def show_agent(facts: Mapping[str, Any], console: Console) -> None:
             say(console, f"    {n} sources, confidence {confidence:.2f}", "dim")
     if not facts["calls"]:
         say(console, "nothing was looked up: the answer is the model's own", "yellow")
-    say(console, f"\n{facts['answer']}")
-    show_sources([each for each in facts["sources"] if each["number"] in facts["cited"]], console)
-    if facts["stop_reason"] != "end_turn":
-        say(console, f"\nThe answer is incomplete: {facts['stop_reason']}.", "yellow")
-    counts = f"{count(facts['turns'], 'turn')}, {count(len(facts['calls']), 'look-up')}"
-    tokens = f"{count(facts['input_tokens'], 'token')} read, {facts['output_tokens']:,} written"
-    say(console, f"\n{counts}; {tokens}; {facts['model']}; {facts['seconds']:.1f} s", "dim")
+    console.print()
+    show_answer(facts, console, trace=False, streamed=False)
 
 
 def show_ingest(facts: Mapping[str, Any], console: Console) -> None:
@@ -172,16 +167,3 @@ def show_status(facts: Mapping[str, Any], console: Console) -> None:
     sizes = f"chunks of {facts['chunk_size']} tokens overlapping by {facts['chunk_overlap']}"
     size = f"{facts['megabytes']:.1f} MB on disk"
     say(console, f"\n{facts['index']}: {facts['embedder']}, {sizes}; {size}", "dim")
-
-
-def show_shared(facts: Mapping[str, Any], console: Console) -> None:
-    """Print the documents of `ask --graph`, grouped by the firm that they share, each with its source."""
-    if not facts["shared"]:
-        say(console, f"The graph knows no document that shares a {facts['role']} with {facts['of']}.")
-    whom = None
-    for each in facts["shared"]:
-        if each["whom"] != whom:
-            whom, source = each["whom"], f" [{each['of_source']}]" if each["of_source"] else ""
-            say(console, f"{whom}, {facts['role']} of {facts['of']}{source}, is also in:", "bold")
-        relation = "" if each["relation"] == facts["role"] else f" as {each['relation']}"
-        say(console, f"  {each['title']}{relation} [{each['source']}]")

@@ -141,13 +141,19 @@ def test_the_command_shows_what_was_looked_up_and_what_is_cited(read_only, comma
         api.enqueue(tool_uses=[("search_documents", {"query": "notice supply"})])
         api.enqueue("60 days. [1]")
     facts = json.loads(command("step3_rag", "agent", NOTICE, "--json").out)
-    assert facts["headline"] == "1 look-up: 60 days. [1]"
+    assert facts["answer"] == facts["headline"] == "60 days. [1]"
+    assert (facts["searches"], facts["turns"]) == (1, 2)
     text = command("step3_rag", "agent", NOTICE).out
     assert 'search_documents {"query": "notice supply"}' in text
     assert "[1] contracts/supply.md" in text
     assert "[2]" not in text
-    assert "2 turns, 1 look-up; 200 tokens read, 20 written" in text
+    assert "no confidence, 1 search, 200 tokens read, 20 written" in text
+    assert "not supported" not in text
+    api.enqueue(tool_uses=[("search_documents", {"query": "notice supply"})])
+    api.enqueue("90 days. [1]")
+    text = command("step3_rag", "agent", NOTICE).out
+    assert "not supported by what is cited: 1 of 1 sentences, such as: 90 days." in text
     api.enqueue("Hello", stop_reason="max_tokens")
     text = command("step3_rag", "agent", "Hello!").out
     assert "nothing was looked up" in text
-    assert "The answer is incomplete: max_tokens." in text
+    assert "(the answer is incomplete: max_tokens)" in text

@@ -73,7 +73,7 @@ def test_short_forms_are_the_same_firm():
 
 def test_rules_extract_roles(graph):
     def targets(node, relation):
-        return {edge.target for edge in graph.edges(node, relation) if edge.source == node}
+        return {edge[2] for edge in graph.evidence if edge[:2] == (node, relation)}
 
     assert targets("contracts/pumps.md", "supplier") == {"Kessler Hydraulik"}
     assert targets("contracts/pumps.md", "customer") == {"Harbour Works"}
@@ -86,18 +86,31 @@ def test_rules_extract_roles(graph):
 
 
 def test_who_shares_a_supplier(graph):
-    asked = lesson.asks_to_share(graph, "Which contracts share a vendor with Sparrow Services?")
-    (found,) = lesson.related(graph, *asked)
-    assert found.document == "contracts/cleaning.txt"
-    assert found.chunks
+    asked = lesson.asks_to_share(graph, "Which contracts share a vendor with CL-2025-03?")
+    answer, sources = lesson.shared(graph, *asked)
+    assert answer.text.splitlines() == [
+        "Kessler Hydraulik, supplier of cleaning [1], is also in:",
+        "  Supply Agreement KH-2024-07: pumps [2]",
+        "  Framework KH-2025-01: valves [3]",
+    ]
+    assert [each.document for each in sources] == [
+        "contracts/cleaning.txt",
+        "contracts/pumps.md",
+        "contracts/valves.md",
+    ]
+    assert all("Kessler Hydraulik" in " ".join(each.text.split()) for each in sources)
+    answer, sources = lesson.shared(graph, "handbook/purchasing.md", "customer")
+    assert answer.text == "The graph knows no document that shares a customer with Purchasing policy."
+    assert not sources
 
 
 def test_entity_linking(graph):
-    assert graph.link("Who makes the pump for Harbour Works Ltd?") == ["Harbour Works"]
-    assert graph.link("What does Kessler deliver?") == ["Kessler Hydraulik"]
-    assert graph.link("What does the purchasing policy say?") == ["handbook/purchasing.md"]
-    assert graph.link("is the harbour working?") == []
-    assert lesson.asks_to_share(graph, "Who is the supplier of Harbour Works?") is None
+    assert graph.link("What does kh-2025-01 cost?") == "contracts/valves.md"
+    assert graph.link("Like KH-2024-07: who signed Framework KH-2025-01: valves?") == "contracts/valves.md"
+    assert graph.link("What does the purchasing policy say?") == "handbook/purchasing.md"
+    assert graph.link("What does contracts/pumps.md say?") == "contracts/pumps.md"
+    assert graph.link("Is cleaning in KH-2025-012?") is None
+    assert lesson.asks_to_share(graph, "Who is the supplier of KH-2025-01?") is None
     assert lesson.asks_to_share(graph, "Which firms share a supplier?") is None
 
 
@@ -111,11 +124,15 @@ def test_the_command_answers_only_questions_about_what_is_shared(tmp_path, comma
     question = ("step3_rag", "ask", "--graph", "Which contracts share a supplier with KH-2025-01?")
     got = command(*question)
     assert got.out.startswith(
-        "Kessler Hydraulik, supplier of Framework KH-2025-01: valves [contracts/valves.md"
+        "Kessler Hydraulik, supplier of Framework KH-2025-01: valves [1], is also in:\n"
+        "  Supply Agreement KH-2024-07: pumps [2]\n  cleaning as subcontractor [3]\n\n[1] contracts/valves.md"
     )
-    assert "  cleaning as subcontractor [contracts/cleaning.txt" in got.out
+    assert "\n[3] contracts/cleaning.txt" in got.out
     facts = json.loads(command(*question, "--json").out)
-    assert facts["documents"] == ["contracts/pumps.md", "contracts/cleaning.txt"]
+    assert [each["document"] for each in facts["sources"][1:]] == [
+        "contracts/pumps.md",
+        "contracts/cleaning.txt",
+    ]
     assert "--k, --trace: the graph answers without a search" in refused(*question, "--k=3", "--trace")
     got = command("step3_rag", "ask", "--graph", "How much oil is in the Otter 300?")
     assert (got.code, got.out) == (2, "")
