@@ -72,8 +72,10 @@ def train(
             chosen, limit = recipes.smoke(chosen), limit or 4
         tasks: dict[str, Any] = {"tools": toolcalls, "judge": judging}
         if task := tasks.get(chosen.task):
-            if chosen.method != "sft" or guide or start:
-                raise UserError(f"task {chosen.task} trains by sft, without --guide and --from")
+            if chosen.method != "sft" or chosen.activated or guide or start:
+                raise UserError(
+                    f"task {chosen.task} trains by sft, without lora.activated, --guide and --from"
+                )
             path = Path(data or f"data/{chosen.task}/train.jsonl")
             prepared: TrainingData = branches.read(path, chosen.task, task.fits, task.parts, limit)
         else:

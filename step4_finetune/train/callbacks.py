@@ -1,10 +1,9 @@
-"""The progress of a run: a bar with the loss, checks of the first steps; then a log and a curve."""
+"""The progress of a run: a bar with the loss, checks of the first steps; then a curve."""
 
 # ruff: noqa: ARG002  (the trainer hands every callback all of its arguments, by name)
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -45,12 +44,6 @@ class TrainingCallback(TrainerCallback):
         loss = logs.get("loss", logs.get("eval_loss", 0.0))
         if not math.isfinite(float(loss)):
             raise UserError(f"the loss is {loss} at step {state.global_step}: take a smaller learning_rate")
-
-
-def write_log(log: Path, history: Sequence[dict[str, float]]) -> None:
-    """Write the losses of the trainer's history: of each step, and of dev after each epoch."""
-    rows = [row for row in history if "loss" in row or "eval_loss" in row]
-    log.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
 
 def draw(history: Sequence[dict[str, float]], picture: Path) -> None:

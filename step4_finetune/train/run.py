@@ -28,7 +28,7 @@ from shared.errors import UserError
 from shared.models import load_tokenizer
 from shared.models.device import settings_for_batch
 from shared.progress import count_bar
-from step4_finetune.data.files import digest
+from step4_finetune.data.files import digest, write_rows
 from step4_finetune.models import invocation, merge
 from step4_finetune.train import callbacks, folder, peft_setup, trainers
 from step4_finetune.train.malloc import keep_memory
@@ -134,7 +134,8 @@ def _train(
     out: Path,
     report_to: str,
 ) -> tuple[Any, list[dict[str, float]]]:
-    """Train by the recipe's method; returns the model without the trainer's wrappers, and its log."""
+    """Train by the recipe's method; returns the model without the trainer's wrappers, and the losses of each
+    step and of dev after each epoch."""
     checkpoints = out / "checkpoints" / recipe.method
     with count_bar(f"training {out.name}") as bar:
         callback = callbacks.TrainingCallback(recipe.method, bar)
@@ -143,7 +144,8 @@ def _train(
             if not callback.stopped:
                 trainer.train(resume_from_checkpoint=folder.last_checkpoint(checkpoints))
     state = trainer.state
-    callbacks.write_log(out / "log.jsonl", state.log_history)
+    losses = [row for row in state.log_history if "loss" in row or "eval_loss" in row]
+    write_rows(out / "log.jsonl", losses)
     if callback.stopped:
         message = (
             f"stopped at step {state.global_step} of {state.max_steps} of {recipe.method}, with a checkpoint "
@@ -151,7 +153,7 @@ def _train(
         )
         print(message, file=sys.stderr)
         raise Stopped(message)
-    return trainer.accelerator.unwrap_model(trainer.model), state.log_history
+    return trainer.accelerator.unwrap_model(trainer.model), losses
 
 
 @contextmanager

@@ -61,7 +61,6 @@ def build(
         "report_to": report_to,
         "disable_tqdm": True,
         "dataloader_pin_memory": False,
-        "dataloader_num_workers": 0,
     }
     common = {"model": model, "processing_class": tokenizer, "callbacks": list(callbacks)}
     trainer = METHODS[recipe.method](data, recipe, settings, common)

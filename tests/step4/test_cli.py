@@ -164,15 +164,16 @@ def test_data_and_guides_without_training_rows_are_refused(bad, tmp_path, data, 
     [
         ("train --out run --recipe nowhere", "there is no recipe nowhere: use"),
         ("train --out run --method sft+dpo", "'sft+dpo' is not one of 'sft', 'dpo', 'grpo'"),
-        ("train --out run --recipe tools --method dpo", "task tools trains by sft, without --guide"),
+        ("train --out run --recipe tools --method dpo", "task tools trains by sft, without lora.activated"),
+        ("train --out run --recipe activated-judge.yaml", "judge trains by sft, without lora.activated, --g"),
         ("train --out run --limit 0", "--limit"),
         ("train --out run --seed -1", "is not allowed: use a whole number from 0"),
         ("train --out run --seed 99999999999", "error: --seed is 99999999999: should be less than"),
         ("train --out run --data nowhere.jsonl --guide nowhere.yaml", "there is no file nowhere.jsonl"),
         ("train --out run --data mine.jsonl", "mine.jsonl needs the guide of its tone: name it with --guide"),
         ("train --out run --recipe gpu", "GPU recipe on a CPU: gpu would take days here"),
-        ("train --out run --recipe judge --guide x.yaml", "task judge trains by sft, without --guide"),
-        ("train --out run --recipe judge --from x", "task judge trains by sft, without --guide and --from"),
+        ("train --out run --recipe judge --guide x.yaml", "trains by sft, without lora.activated, --guide"),
+        ("train --out run --recipe judge --from x", "without lora.activated, --guide and --from"),
         ("lora --r 0", "'--r': Input should be greater than or equal to 1"),
         ("dpo --pairs 0", "'--pairs': Input should be greater than or equal to 1"),
         ("dpo --steps -1", "'--steps': Input should be greater than or equal to 0"),
@@ -184,6 +185,7 @@ def test_data_and_guides_without_training_rows_are_refused(bad, tmp_path, data, 
     ],
 )
 def test_wrong_flags_are_refused(bad, tmp_path, line, says):
+    Path("activated-judge.yaml").write_text("task: judge\nlora: {activated: true}\n")
     assert says in bad(*line.split(), "--smoke")
     assert not (tmp_path / "run").exists()
 
