@@ -24,8 +24,6 @@ from step4_finetune.cli.flags import Data, GuideFile, read_any
 
 app = new_app("Show, check, build and distill training rows.")
 
-LimitTokens = Annotated[int, typer.Option(min=1, help="Largest number of tokens in a conversation.")]
-Force = Annotated[bool, typer.Option("--force", help="Overwrite existing files.")]
 DistilledOut = Annotated[
     Path,
     typer.Option("--out", help="Append rows to this file (.jsonl); messages that are in it are skipped."),
@@ -51,7 +49,9 @@ def show(
 
 @app.command()
 def check(
-    limit_tokens: LimitTokens = 512,
+    limit_tokens: Annotated[
+        int, typer.Option(min=1, help="Largest number of tokens in a conversation.")
+    ] = 512,
     data: Data = None,
     guide: GuideFile = None,
     model: Model = None,
@@ -85,41 +85,29 @@ def build(
         str | None,
         typer.Option(help="For rows without a split: percent for train, dev, test. (default: 80,10,10)"),
     ] = None,
-    force: Force = False,
-    limit_tokens: LimitTokens = 512,
     data: Data = None,
     guide: GuideFile = None,
-    model: Model = None,
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
     """Write training files, one per split: rows in TRL's formats, tool calls, or passages to judge."""
     if what != "rows" and (data or guide or form != "sft" or shares):
         raise UserError(f"build {what} takes no --data, --guide, --format or --shares: they are for rows")
-    settings = settings_from_flags(smoke, model=model, seed=seed)
+    settings = settings_from_flags(smoke, seed=seed)
     if what == "tools":
         from step4_finetune.toolcalls.build import run as build_tools
 
-        facts = build_tools(out, 40 if smoke else count, settings.seed, force=force)
+        facts = build_tools(out, 40 if smoke else count, settings.seed)
     elif what == "judge":
         from step4_finetune.judging.data import build as build_judge
 
-        facts = build_judge(out, settings.seed, force=force)
+        facts = build_judge(out, settings.seed)
     else:
-        from shared.models import load_tokenizer
         from step4_finetune.data import trl_files
 
         rows, its_guide = read_any(data, guide, _shares(shares) if shares else None)
-        facts = trl_files.run(
-            rows,
-            its_guide.system if its_guide else "",
-            form,
-            out,
-            tokenizer=load_tokenizer(settings=settings),
-            limit=limit_tokens,
-            force=force,
-            source=data or "the sample",
-        )
+        system = its_guide.system if its_guide else ""
+        facts = trl_files.run(rows, system, form, out, source=data or "the sample")
     emit(facts, show_data.splits, as_json=as_json)
 
 

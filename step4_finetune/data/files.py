@@ -53,34 +53,35 @@ def digest(values: Iterable[Any], *, sort_keys: bool = False) -> str:
     return sha.hexdigest()[:12]
 
 
-def split_files(out: Path, splits: Iterable[str], *, force: bool) -> dict[str, Path]:
-    """A path for each split's .jsonl file, in a folder that is made if need be; writes no file.
+def write_splits(out: Path, splits: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, str]:
+    """Write each split that has rows as `out`/SPLIT.jsonl, and return the paths of these files.
 
     Raises:
-        UserError: a file exists and `force` is not set, or the folder can't be made.
+        UserError: the file of one of the splits exists already, or can't be written.
     """
     paths = {split: out / f"{split}.jsonl" for split in splits}
-    taken = [path for path in paths.values() if path.exists()]
-    if taken and not force:
-        raise UserError(f"{taken[0]} exists already: name another folder with --out, or add --force")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot write to {out}: {error.strerror}; give another folder with --out") from None
-    return paths
+    for path in paths.values():
+        if path.exists():
+            raise UserError(f"{path} exists already: name another folder with --out")
+    written = {split: paths[split] for split, rows in splits.items() if rows}
+    for split, path in written.items():
+        write_rows(path, splits[split])
+    return {split: str(path) for split, path in written.items()}
 
 
 def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write JSON lines, whole or not at all.
+    """Write JSON lines, whole or not at all, in a folder that is made if need be.
 
     Raises:
         UserError: the file can't be written.
     """
     partial = path.with_name(path.name + ".partial")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("w", encoding="utf-8", newline="") as file:
             file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
         partial.replace(path)
     except OSError as error:
-        partial.unlink(missing_ok=True)
+        if partial.exists():
+            partial.unlink()
         raise UserError(f"cannot write {path}: {error.strerror}") from None

@@ -1,6 +1,6 @@
 """The rows as files for TRL's trainers, one for each split (`data build`).
 
-Rows that can't be trained on are refused: empty replies, equal replies, conversations that are too long.
+Rows that can't be trained on are refused: empty replies, equal replies.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 from shared.errors import UserError
 from step4_finetune.data.curate import schema
-from step4_finetune.data.files import split_files, write_rows
+from step4_finetune.data.files import write_splits
 from step4_finetune.data.rows import SPLITS, Row, fingerprint
 
 
@@ -27,17 +27,7 @@ def to_trl(row: Row, system: str, form: str) -> dict[str, Any]:
     return {"prompt": row.with_system(system), **replies, **row.labels()}
 
 
-def run(
-    rows: Sequence[Row],
-    system: str,
-    form: str,
-    out: Path,
-    *,
-    tokenizer: Any,
-    limit: int = schema.LIMIT,
-    force: bool = False,
-    source: str = "rows",
-) -> dict[str, Any]:
+def run(rows: Sequence[Row], system: str, form: str, out: Path, source: str = "rows") -> dict[str, Any]:
     """Write `out`/train.jsonl, dev.jsonl and test.jsonl, for the splits that have rows.
 
     Raises:
@@ -48,22 +38,12 @@ def run(
         raise UserError(f"{source} has no rejected replies, which dpo compares with: use --format sft")
     if not any(row.split == "train" for row in used):
         raise UserError(f"{source} has no rows to train on: give some of them the split train")
-    cases = schema.schema(used).cases or schema.too_long(used, tokenizer, system, limit).cases
-    if cases:
+    if cases := schema.schema(used).cases:
         raise UserError(f"{source}: row {cases[0].id}: {cases[0].example}; `data check` names all such rows")
-    splits: dict[str, Any] = {}
-    for split, path in split_files(out, SPLITS, force=force).items():
-        of_split = [row for row in used if row.split == split]
-        if not of_split:
-            path.unlink(missing_ok=True)  # --force replaces an earlier build as a whole
-            continue
-        write_rows(path, (to_trl(row, system, form) for row in of_split))
-        splits[split] = {
-            "rows": len(of_split),
-            "topics": len({row.topic for row in of_split if row.topic}),
-            "fingerprint": fingerprint(of_split),
-            "file": str(path),
-        }
+    splits = {split: [row for row in used if row.split == split] for split in SPLITS}
+    files = write_splits(
+        out, {split: [to_trl(row, system, form) for row in some] for split, some in splits.items()}
+    )
     left_out = len(rows) - len(used)
     return {
         "command": "step4_finetune data-build",
@@ -71,5 +51,13 @@ def run(
         + (f", {left_out} without a rejected reply left out" if left_out else "")
         + f"; system message: {system or 'none'}",
         "fingerprint": fingerprint(used),
-        "splits": splits,
+        "splits": {
+            split: {
+                "rows": len(splits[split]),
+                "topics": len({row.topic for row in splits[split] if row.topic}),
+                "fingerprint": fingerprint(splits[split]),
+                "file": file,
+            }
+            for split, file in files.items()
+        },
     }

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shared.embedded.judge import NO, YES, passage_text, question_text
-from step4_finetune.data.files import digest, read_jsonl, split_files, write_rows
+from step4_finetune.data.files import digest, read_jsonl, write_splits
 from step4_finetune.train.branches import Part, Row
 
 if TYPE_CHECKING:
@@ -35,32 +35,33 @@ HARD = 2  # negatives from other passages
 DEV = 10  # every tenth passage
 
 
-def build(out: Path, seed: int, *, force: bool = False) -> dict[str, Any]:
+def build(out: Path, seed: int) -> dict[str, Any]:
     """Write `out`/train.jsonl and `out`/dev.jsonl.
 
     Raises:
         UserError: a file exists already or cannot be written.
     """
     rows = read_passages()
-    split = {"train": [row for at, row in enumerate(rows) if at % DEV], "dev": rows[::DEV]}
-    paths = split_files(out, split, force=force)
-    facts: dict[str, Any] = {}
-    for name, some in split.items():
-        made = with_hard_negatives(some, seed)
-        write_rows(paths[name], made)
-        labels = [answered for row in made for _, answered in row["questions"]]
-        facts[name] = {
-            "passages": len(made),
+    made = {
+        "train": with_hard_negatives([row for at, row in enumerate(rows) if at % DEV], seed),
+        "dev": with_hard_negatives(rows[::DEV], seed),
+    }
+    files = write_splits(out, made)
+    splits: dict[str, Any] = {}
+    for split, some in made.items():
+        labels = [answered for row in some for _, answered in row["questions"]]
+        splits[split] = {
+            "passages": len(some),
             "answered": sum(labels),
             "not_answered": len(labels) - sum(labels),
-            "fingerprint": digest(made, sort_keys=True),
-            "file": str(paths[name]),
+            "fingerprint": digest(some, sort_keys=True),
+            "file": files[split],
         }
     return {
         "command": "step4_finetune data-build-judge",
-        "headline": f"{facts['train']['passages']:,} passages for training, seed {seed}",
+        "headline": f"{splits['train']['passages']:,} passages for training, seed {seed}",
         "seed": seed,
-        "splits": facts,
+        "splits": splits,
     }
 
 

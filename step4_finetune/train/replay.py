@@ -86,7 +86,6 @@ def write(settings: Settings, path: Path) -> None:
         reply = next(texts if kind == "text" else answers)
         text, finished = (f" {reply.text}", False) if kind == "text" else (reply.text, reply.finished)
         found.append(asdict(Replay(kind, prompt, text, finished)))
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_rows(path, found)
 
 
