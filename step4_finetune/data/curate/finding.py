@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from step4_finetune.data.rows import Row
 
@@ -38,12 +37,6 @@ class Finding:
     severity: str = OK
     advice: str = ""
     cases: tuple[Case, ...] = ()
-
-    def as_dict(self) -> dict[str, Any]:
-        """The same for JSON."""
-        rows = [{"id": case.id, "row": case.row + 1, "example": case.example} for case in self.cases]
-        names = ("check", "severity", "number", "of", "unit", "advice")
-        return {**{name: getattr(self, name) for name in names}, "rows": rows}
 
 
 def of_cases(
