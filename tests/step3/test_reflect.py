@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from step3_rag.evaluate import rewrites
 from step3_rag.reflect import reflect as lesson
 from step3_rag.reflect.reflect import MARGIN, THRESHOLD, Attempt, better, reflect
 from step3_rag.reflect.rewrite import OFFLINE, STRATEGIES, correct_spelling, parts_of, rewrite
@@ -128,9 +127,8 @@ def test_the_kept_attempt_is_never_less_confident_than_the_first(said):
     assert all(each.confidence <= best.confidence + MARGIN for each in attempts)
 
 
-def test_every_strategy_is_measured_where_the_first_search_was_low(beir, monkeypatch, command):
-    said = {"kettle": 0.9, "notice supply": 0.8}
-    monkeypatch.setattr(rewrites, "confidence", lambda found, _: said.get(found.query, 0.1))
+def test_every_strategy_is_measured_where_the_first_search_was_low(beir, sure, command, refused):
+    sure({"kettle": 0.9, "notice supply": 0.8})
     got = command("step3_rag", "reflect", "--dataset", str(beir), "--json")
     facts = json.loads(got.out)
     rows = facts["tables"]["strategy"]
@@ -140,3 +138,5 @@ def test_every_strategy_is_measured_where_the_first_search_was_low(beir, monkeyp
         assert row["kept"] >= row["before"] or row["kept"] == pytest.approx(row["before"])
     shown = command("step3_rag", "reflect", "--dataset", str(beir)).out
     assert f"1 of 2 questions had a confidence under {THRESHOLD}" in shown
+    line = refused("step3_rag", "reflect", "--dataset", str(beir), "--strategies", "none")
+    assert "--strategies none leaves nothing to measure" in line
