@@ -69,17 +69,10 @@ def search(
     return found, route
 
 
-def k_means(vectors: np.ndarray, k: int, seed: int = 0, rounds: int = 20) -> np.ndarray:
-    """Centres of length 1 by spherical k-means (Dhillon and Modha 2001), begun as in k-means++."""
-    random = np.random.default_rng(seed)
-    centres = vectors[[random.integers(len(vectors))]]
-    while len(centres) < min(k, len(vectors)):
-        distance = np.clip(1 - (vectors @ centres.T).max(1), 1e-9, None)
-        next_one = random.choice(len(vectors), p=distance / distance.sum())
-        centres = np.concatenate([centres, vectors[[next_one]]])
-    for _ in range(rounds):
-        nearest = (vectors @ centres.T).argmax(1)
-        groups = [vectors[nearest == i] for i in range(len(centres))]
-        sums = np.stack([each.sum(0) if len(each) else centres[i] for i, each in enumerate(groups)])
-        centres = sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-9)
-    return centres
+def k_means(vectors: np.ndarray, k: int, seed: int = 0) -> np.ndarray:
+    """Centres of at most k groups of vectors, scaled to length 1."""
+    from sklearn.cluster import KMeans
+
+    points = np.unique(vectors, axis=0)
+    centres = KMeans(min(k, len(points)), random_state=seed, n_init=1).fit(points).cluster_centers_
+    return centres / np.linalg.norm(centres, axis=1, keepdims=True)
