@@ -24,12 +24,10 @@ from shared.report.record import ensure_writable
 from shared.stats import subset
 from step3_rag.evaluate import dataset, retrieval
 from step3_rag.evaluate.dataset import Question, dataset_service
-from step3_rag.ingest.stems import stems
 from step3_rag.reflect.confidence import Fitted, Weights, evaluator_log_odds, evidence, ranking_signals, save
 from step3_rag.retrieve.search import Options, SearchResult
 
 Signals = Mapping[str, float]
-COVERED = 0.8  # share of a quote's stems in a passage: chunks of tables have their rows in another form
 RIDGE = 0.05
 
 
@@ -45,11 +43,7 @@ class Collection:
 
 def is_good(question: Question, found: SearchResult) -> bool:
     """Whether one of the passages found is relevant; never for an unanswerable question."""
-    texts = [set(stems(f"{each.source} {each.text}")) for each in found.best]
-    quotes = [set(stems(quote)) for quote in question.quotes]
-    if quotes:
-        return any(len(quote & text) >= COVERED * len(quote) for quote in quotes for text in texts)
-    return any(question.qrels.get(each.document, 0) > 0 for each in found.best)
+    return any(question.supported(found.best))
 
 
 def collect(names: Sequence[str], settings: Settings, limit: int | None) -> list[Collection]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,13 +20,17 @@ from typing import Any, TypeVar
 from shared.config import Settings
 from shared.errors import UserError
 from step3_rag import SAMPLE
+from step3_rag.answer.context import Source
 from step3_rag.ingest import load, update
+from step3_rag.ingest.index import Chunk
 from step3_rag.ingest.piece import clean
 from step3_rag.ingest.sources import DEFAULT_COLLECTION, DocumentSource, Report, files_in
+from step3_rag.ingest.stems import stems
 from step3_rag.service import SIZES, Service, corpus_service, sample_home
 
 T = TypeVar("T")
 HEADER = "query-id\tcorpus-id\tscore"
+COVERED = 0.8  # share of a quote's stems in a passage
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,17 @@ class Question:
     answers: tuple[str, ...] = ()
     quotes: tuple[str, ...] = ()  # passages that support the answer, word for word
     before: tuple[str, ...] = ()  # earlier questions of the conversation
+
+    def supported(self, passages: Sequence[Chunk | Source]) -> list[bool]:
+        """For each quote, whether one of the passages has most of its stems (tables lose their form).
+
+        Without quotes, one value: whether one of the passages is from a relevant document.
+        """
+        if not self.quotes:
+            return [any(self.qrels.get(each.document, 0) > 0 for each in passages)]
+        texts = [set(stems(each.text)) for each in passages]
+        quotes = [set(stems(quote)) for quote in self.quotes]
+        return [any(len(quote & text) >= COVERED * len(quote) for text in texts) for quote in quotes]
 
 
 @dataclass(frozen=True)

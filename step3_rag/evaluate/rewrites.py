@@ -62,7 +62,7 @@ def run(
 
 
 def _figures(questions: Sequence[Question], done: Sequence[Reflection], low: Sequence[int]) -> dict[str, Any]:
-    """One strategy's nDCG@10: the means over the questions with a `low` confidence, and the change over all."""
+    """One strategy's nDCG@10: the means over the `low` questions, and the change over all."""
     attempts = {
         "before": [each.attempts[0] for each in done],
         "replaced": [each.attempts[-1] for each in done],

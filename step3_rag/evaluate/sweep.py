@@ -24,7 +24,6 @@ from step3_rag.ingest.update import Sizes, check_sizes
 from step3_rag.retrieve.search import Options
 
 BUDGETS = (BUDGET // 4, BUDGET // 2, BUDGET)  # tokens
-COVERED = 0.9  # share of a quote's words in a chunk: a table row has lost its marks
 
 
 def run(settings: Settings, name: str, split: str | None, sizes: str, limit: int | None) -> dict[str, Any]:
@@ -74,8 +73,4 @@ def parse(text: str, embedder: Embedder) -> list[Sizes]:
 
 def contains_answer(question: Question, sources: Sequence[Source]) -> bool:
     """Whether the sources have all quotes that support the answer; without quotes, a relevant document."""
-    if not question.quotes:
-        return any(question.qrels.get(each.document, 0) > 0 for each in sources)
-    words = [set(re.findall(r"\w+", each.text.lower())) for each in sources]
-    needed = [set(re.findall(r"\w+", quote.lower())) for quote in question.quotes]
-    return all(any(len(quote & each) >= COVERED * len(quote) for each in words) for quote in needed if quote)
+    return all(question.supported(sources))

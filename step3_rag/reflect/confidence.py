@@ -25,7 +25,6 @@ from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 
-from shared.errors import UserError
 from step3_rag.reflect.rewrite import correct_spelling, parts_of
 from step3_rag.retrieve.fuse import ranked
 from step3_rag.retrieve.search import Retriever, SearchResult
@@ -143,12 +142,5 @@ def load(path: Path = WEIGHTS) -> Fitted:
 
 
 def save(fitted: Fitted, path: Path, **facts: object) -> None:
-    """Write weights to a file, with facts about how they were fitted.
-
-    Raises:
-        UserError: nothing can be written there.
-    """
-    try:
-        path.write_text(json.dumps({**asdict(fitted), **facts}, indent=1) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror}") from None
+    """Write weights to a file, with facts about how they were fitted."""
+    path.write_text(json.dumps({**asdict(fitted), **facts}, indent=1) + "\n", encoding="utf-8")
