@@ -3,10 +3,10 @@
     serve(Config(engine="torch"))
 
     SIGTERM (or Ctrl-C)
-      at once            /readyz says 503, new calls get 503 and Retry-After
-      until --drain      running and waiting calls are finished; /healthz and /metrics still answer
-      then               what still runs is cancelled, connections are closed, telemetry is written
-    a second signal      stops at once
+      at once            no connection is accepted any more, so that a proxy tries another server
+      until --drain      running and waiting calls are finished, and changes of the documents
+      then               what still runs is cancelled, telemetry is written, the engine ends
+    a second Ctrl-C      stops at once
 
 It listens on loopback by default, elsewhere only with at least one API key. TLS and slow clients are the job
 of a proxy in front of it.
@@ -22,8 +22,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
-from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from shared.errors import UserError
 from shared.masking import masked
@@ -41,7 +40,6 @@ if TYPE_CHECKING:
 
 OTLP = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 KEEP_ALIVE_S = 20  # for an idle connection
-LAST_S = 2  # for connections to close once no call runs any more
 
 
 def serve(config: Config, say: Callable[[str], None] = lambda line: print(line, file=sys.stderr)) -> None:
@@ -144,41 +142,9 @@ def make_answerer(config: Config, engine: Engine | None) -> RagAnswerer | Script
 
 def run(config: Config, app: FastAPI, listening: socket.socket, say: Callable[[str], None]) -> None:
     """Run the app on a socket until a signal comes, then end the process."""
-    server = _make_server(config, app)
-    _set_up_logging()
-    # Never closed: that waits for threads, which may hang in an engine or change the index.
-    runner = asyncio.Runner(loop_factory=server.config.get_loop_factory())
-    with contextlib.suppress(KeyboardInterrupt):
-        runner.run(server.serve(sockets=[listening]))
-    say("stopped")
-    sys.stderr.flush()
-    os._exit(1 if app.state.service.changes else 0)
-
-
-def _make_server(config: Config, app: FastAPI) -> Any:
-    """A uvicorn server that drains before it shuts down."""
     import uvicorn
 
-    service = app.state.service
-
-    class Draining(uvicorn.Server):
-        def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
-            if service.draining:  # the second signal
-                self.should_exit = self.force_exit = True
-                return
-            service.drain()
-            self._draining = asyncio.run_coroutine_threadsafe(self._drain(), asyncio.get_running_loop())
-
-        async def _drain(self) -> None:
-            try:
-                async with asyncio.timeout(config.drain_s):
-                    await service.drained()
-            except TimeoutError:
-                running = service.admission.running + len(service.changes)
-                logging.getLogger(__name__).warning("calls aborted: %d", running)
-            self.should_exit = True
-
-    return Draining(
+    server = uvicorn.Server(
         uvicorn.Config(
             app,
             loop="auto",  # uvloop if it is installed
@@ -189,9 +155,17 @@ def _make_server(config: Config, app: FastAPI) -> Any:
             server_header=False,
             proxy_headers=False,  # they could be forged by a caller without a key, to get another's rate
             timeout_keep_alive=KEEP_ALIVE_S,
-            timeout_graceful_shutdown=LAST_S,
+            timeout_graceful_shutdown=config.drain_s,  # type: ignore[arg-type]
         )
     )
+    _set_up_logging()
+    # Never closed: that waits for threads, which may hang in an engine or change the index.
+    runner = asyncio.Runner(loop_factory=server.config.get_loop_factory())
+    with contextlib.suppress(KeyboardInterrupt):  # at the end, uvicorn raises the signal again
+        runner.run(server.serve(sockets=[listening]))
+    say("stopped")
+    sys.stderr.flush()
+    os._exit(0)
 
 
 class MaskingFormatter(logging.Formatter):

@@ -25,7 +25,7 @@ from step5_serving.api.keys import Access, Keys
 from step5_serving.api.response import Reply, fill_unasked_cost, reply_of
 from step5_serving.api.security import internal
 from step5_serving.config import Config
-from step5_serving.errors import ApiError, overloaded
+from step5_serving.errors import ApiError
 from step5_serving.seam import Query, Tell, Write, nothing
 from step5_serving.telemetry.call import CHANGES, Call, Caller
 from step5_serving.telemetry.prices import Budget
@@ -58,8 +58,6 @@ class Service:
         self.keys = Keys(config.keys) if keys is None else keys  # one without keys is false
         self.admission, self.access = Admission(config.running, config.waiting), Access(config, self.keys)
         self.observers: list[Callable[[Call], None]] = [spans.export] if spans else []  # and metrics
-        self.draining = False
-        self.changes: set[asyncio.Future[Any]] = set()  # of the documents, in progress
         self._troubled: set[str] = set()  # parts that the log has reported as broken
 
     # --- calls --------------------------------------------------------------------------------------------
@@ -100,24 +98,19 @@ class Service:
         caller: Caller,
         work: Callable[[], Coroutine[Any, Any, Any]],
     ) -> Any:
-        """Change the documents; a server that stops waits for it.
+        """Change the documents.
 
         Args:
             route: ingest or delete.
             what: names of the documents, stored in place of a question.
 
         Raises:
-            ApiError: what `work` raises; or the server is stopping, or the row could not be written.
+            ApiError: what `work` raises; or the row could not be written.
         """
         call, began = self._new_call(route, what, caller), time.perf_counter()
         call.model, call.engine, call.cost_usd = None, None, 0.0
         async with self._recorded(call, began):
-            if self.admission.closed:
-                raise overloaded(self.admission.closed, 1)
-            task = asyncio.ensure_future(work())
-            self.changes.add(task)
-            task.add_done_callback(self.changes.discard)
-            return await asyncio.shield(task)
+            return await work()
 
     def _new_call(self, route: str, what: str, caller: Caller) -> Call:
         known = {"key_id": caller.key_id, "model": self.answerer.model, "engine": self.answerer.engine}
@@ -189,8 +182,6 @@ class Service:
 
     async def ready(self) -> str | None:
         """None, or why questions can't be answered now."""
-        if self.draining:
-            return "the server is stopping"
         self.keys.refresh()
         troubles = {
             "keys": self.keys.trouble,
@@ -211,19 +202,10 @@ class Service:
             self._troubled.discard(part)
             log.warning("%s: works again", part)
 
-    def drain(self) -> None:
-        """Admit no more calls."""
-        self.draining = True
-        self.admission.close("the server is stopping: try again at another, or in a minute")
-
-    async def drained(self) -> None:
-        """Wait until no call and no change of the documents runs or waits."""
-        await self.admission.drained()
-        while self.changes:
-            await asyncio.wait(self.changes)
-
     async def close(self) -> None:
-        """Close everything."""
+        """Admit no more calls; once the rows of the last ones are on their way, close everything."""
+        self.admission.close("the server is stopping: try again at another, or in a minute")
+        await self.admission.drained()
         await self.answerer.close()
         await self.recorder.close()
         if self.spans:

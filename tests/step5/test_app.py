@@ -126,8 +126,11 @@ async def test_telemetry_is_read_back(tmp_path):
 @in_loop
 async def test_shutdown_closes_everything():
     recorder, answerer, closed = ListRecorder(), FakeAnswerer(), []
-    spans = SimpleNamespace(export=None, close=lambda: closed.append("spans"))
+    spans = SimpleNamespace(export=closed.count, close=lambda: closed.append("spans"))
     app = app_of(answerer, recorder, spans=spans)
     async with app.router.lifespan_context(app):
         assert not answerer.is_closed
     assert (answerer.is_closed, recorder.closed, closed) == (True, True, ["spans"])
+    async with client_of(app) as client:
+        got = await client.post("/query", json=ASKED)
+    assert (got.status_code, error_of(got)[0]) == (503, "overloaded_error")

@@ -16,9 +16,9 @@ import typer
 import yaml
 
 import step5_serving
-from step5_serving.api import server
 from step5_serving.cli import serve as commands_serve
 from step5_serving.config import Config
+from step5_serving.engines.engine import HEALTH_S
 from tests.conftest import ROOT
 from tests.step5.service_parts import app_of
 
@@ -103,10 +103,10 @@ def test_probes_ask_routes_that_exist():
 
 def test_there_is_time_to_drain():
     before, drain = API["lifecycle"]["preStop"]["sleep"]["seconds"], float(flags_of(API["args"])["drain"])
-    assert PODS["Deployment/api"]["terminationGracePeriodSeconds"] > before + drain + server.LAST_S
+    assert PODS["Deployment/api"]["terminationGracePeriodSeconds"] > before + drain + HEALTH_S
     api = SERVICES["api"]
     grace = int(api["stop_grace_period"].removesuffix("s"))
-    assert grace > float(flags_of(api["command"])["drain"]) + server.LAST_S
+    assert grace > float(flags_of(api["command"])["drain"]) + HEALTH_S
 
 
 def test_services_stay_inside_and_addresses_hold_no_password():

@@ -15,7 +15,7 @@ from step3_rag.stores import vector_store
 from step5_serving.api.keys import Keys
 from step5_serving.errors import ApiError
 from step5_serving.rag.library import upload_of
-from tests.step5.service_parts import app_of, client_of, error_of, eventually, in_loop
+from tests.step5.service_parts import app_of, client_of, error_of, in_loop
 
 
 @pytest.fixture
@@ -105,31 +105,6 @@ async def test_the_rows_say_who_changed_the_documents(made, tmp_path):
         ("delete", str(row["id"]), key.id, 200),
         ("delete", "12345", key.id, 404),
     ]
-
-
-@in_loop
-async def test_a_server_that_stops_waits_for_an_ingest_and_starts_no_other():
-    let_go = asyncio.Event()
-
-    class Slow:
-        async def ingest(self, _uploads):
-            await let_go.wait()
-            return {"new": ["leave.md"]}
-
-    app = app_of(library=Slow())
-    serving = app.state.service
-    async with client_of(app) as client:
-        first = asyncio.ensure_future(client.post("/ingest", **text()))
-        await eventually(lambda: serving.changes)
-        serving.drain()
-        drained = asyncio.ensure_future(serving.drained())
-        second = await client.post("/ingest", **text())
-        assert (second.status_code, error_of(second)[0]) == (503, "overloaded_error")
-        assert not drained.done()
-        let_go.set()
-        assert (await first).status_code == 200
-        await drained
-    assert [call.status for call in serving.recorder.calls] == [503, 200]
 
 
 @in_loop
