@@ -25,7 +25,7 @@ from step5_serving.api.keys import Access, Keys
 from step5_serving.api.response import Reply, fill_unasked_cost, reply_of
 from step5_serving.api.security import internal
 from step5_serving.config import Config
-from step5_serving.errors import ApiError
+from step5_serving.errors import ApiError, TelemetryDown
 from step5_serving.seam import Query, Tell, Write, nothing
 from step5_serving.telemetry.call import CHANGES, Call, Caller
 from step5_serving.telemetry.prices import Budget
@@ -121,7 +121,9 @@ class Service:
     async def _turn(self, call: Call, began: float) -> AsyncIterator[None]:
         """A place among the running calls; ApiError without one (503), without budget (429) or time (504)."""
         if self.budget:
-            self.budget.check()
+            if self.recorder.trouble:  # what the call costs would not be counted
+                raise TelemetryDown(f"telemetry cannot be written: {self.recorder.trouble}")
+            await asyncio.to_thread(self.budget.check)
         try:
             async with asyncio.timeout(self.config.timeout_s), self.admission.turn() as queued_s:
                 call.queue_ms = round(1000 * queued_s, 3)
@@ -171,8 +173,6 @@ class Service:
             else:
                 log.warning("call %s, status %s, has no row: %s", call.trace_id, call.status, down.message)
         if call.route not in CHANGES:  # they would make answers look slow
-            if self.budget:
-                self.budget.add(call)
             for observe in self.observers:
                 observe(call)
         if raised is not None:

@@ -9,7 +9,7 @@
 
 A budget can only count what has a price: a server with `--budget-usd-per-day` refuses to start with a model
 that has none, and a call of unknown cost adds nothing. Calls that still run are not counted yet, so the
-budget can be exceeded by what they cost.
+budget can be exceeded by what they cost. Servers that share a database share the budget.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import sqlalchemy as sa
 from shared import catalog
 from shared.errors import UserError
 from step5_serving.errors import ApiError
-from step5_serving.telemetry.call import Call, now
+from step5_serving.telemetry.call import now
 from step5_serving.telemetry.schema import calls, microseconds
 from step5_serving.telemetry.store import Store
 
@@ -52,42 +52,21 @@ def cost_of(model: str | None, input_tokens: int | None, output_tokens: int | No
 
 
 class Budget:
-    """A limit in dollars per day (UTC); used in the event loop's thread only.
+    """A limit in dollars per day (UTC)."""
 
-    It is kept in memory: each worker counts its own calls, and what the database held when it started.
-    """
-
-    def __init__(self, usd_per_day: float, store: Store | None = None, today: datetime | None = None) -> None:
+    def __init__(self, usd_per_day: float, store: Store) -> None:
         if not 0 < usd_per_day < float("inf"):
             raise UserError(f"--budget-usd-per-day {usd_per_day:g} buys nothing: use a number over 0")
-        self.limit, self._day, self._spent = usd_per_day, _midnight(today or now()), 0.0
-        if store:
-            since = calls.c.started_us >= microseconds(self._day)
-            [[[spent]]] = store.read(sa.select(sa.func.sum(calls.c.cost_usd)).where(since))
-            self._spent = float(spent or 0.0)
+        self.limit, self._store = usd_per_day, store
 
     def check(self, at: datetime | None = None) -> None:
-        """Raise ApiError (429) if today's budget is spent."""
+        """Raise ApiError if the calls of the day have spent it (429), or can't be read (503). It blocks."""
         at = at or now()
-        spent = self.spent(at)
-        if spent >= self.limit:
-            left = self._day + timedelta(days=1) - at
+        midnight = at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        today = calls.c.started_us >= microseconds(midnight)
+        [[[spent]]] = self._store.read(sa.select(sa.func.sum(calls.c.cost_usd)).where(today))
+        if spent is not None and spent >= self.limit:
+            left = midnight + timedelta(days=1) - at
             message = f"today's budget of ${self.limit:g} is spent (${spent:.4f}): it is renewed at 0:00 UTC"
             retry_after = max(1, int(left.total_seconds()) + 1)
             raise ApiError(429, "budget_exceeded", message, retry_after=retry_after)
-
-    def add(self, call: Call) -> None:
-        """Count a finished call on the day it started; an unknown cost adds nothing."""
-        self.spent(call.started_at)
-        if call.cost_usd and _midnight(call.started_at) == self._day:
-            self._spent += call.cost_usd
-
-    def spent(self, at: datetime) -> float:
-        """Dollars spent on the day of `at`; a new day starts at 0."""
-        if _midnight(at) > self._day:
-            self._day, self._spent = _midnight(at), 0.0
-        return self._spent
-
-
-def _midnight(at: datetime) -> datetime:
-    return at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)

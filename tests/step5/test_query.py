@@ -7,8 +7,10 @@ import pytest
 
 from step5_serving.errors import ApiError
 from step5_serving.rag.scripted import ANSWER, SOURCE, TEXT
-from step5_serving.telemetry.call import now, trace_of
+from step5_serving.telemetry.call import trace_of
 from step5_serving.telemetry.prices import Budget
+from step5_serving.telemetry.reading import list_calls
+from step5_serving.telemetry.writer import Recorder
 from tests.step5.service_parts import (
     ASKED,
     FakeAnswerer,
@@ -57,12 +59,11 @@ def test_a_reply_says_how_the_answer_came_about_and_its_row_says_the_same():
 def test_without_a_row_there_is_no_answer():
     recorder = ListRecorder()
     recorder.trouble = "the disk is full"
-    app = app_of(FakeAnswerer(model="claude-sonnet-5-5"), recorder, budget=Budget(9.0))
+    app = app_of(recorder=recorder)
     got = post(app)
     assert got.status_code == 503
     assert error_of(got) == ("telemetry_unavailable", "the disk is full")
     assert got.headers["retry-after"]
-    assert app.state.service.budget.spent(now()) > 0  # the model was paid all the same
     assert b'rag_calls_total{route="query",status="5xx"} 1.0' in app.state.metrics.page()
     recorder.trouble = None
     assert post(app).status_code == 200  # without a restart
@@ -77,13 +78,13 @@ async def test_an_answer_whose_caller_leaves_while_its_row_is_written_is_counted
         await asyncio.sleep(9)
 
     recorder.record = slow
-    app = app_of(FakeAnswerer(model="claude-sonnet-5-5"), recorder, budget=Budget(9.0))
+    app = app_of(FakeAnswerer(model="claude-sonnet-5-5"), recorder)
     async with client_of(app) as client:
         asking = asyncio.ensure_future(client.post("/query", json=ASKED))
         await eventually(lambda: calls)
         asking.cancel()
         await asyncio.wait([asking])
-    assert app.state.service.budget.spent(now()) == calls[0].cost_usd > 0
+    assert calls[0].cost_usd > 0
     assert b'rag_calls_total{route="query",status="2xx"} 1.0' in app.state.metrics.page()
 
 
@@ -165,13 +166,31 @@ def test_the_trace_id_of_a_call_decides_the_version_of_its_prompt():
         assert post(app, headers=trace).json()["prompt_version"].startswith(f"answer/{1 + int(last)}@")
 
 
-def test_a_spent_budget_refuses_calls():
-    app = app_of(FakeAnswerer(model="claude-sonnet-5-5", input_tokens=100_000), budget=Budget(0.01))
+@pytest.fixture
+def recorder(tmp_path):
+    recorder = Recorder.from_url(str(tmp_path / "telemetry.db"))
+    yield recorder
+    asyncio.run(recorder.close())
+
+
+def test_a_spent_budget_refuses_calls(recorder):
+    answerer = FakeAnswerer(model="claude-sonnet-5-5", input_tokens=100_000)
+    app = app_of(answerer, recorder, budget=Budget(0.01, recorder.store))
     first, second = post(app), post(app)
     assert first.json()["cost_usd"] > 0.01
     assert (second.status_code, error_of(second)[0]) == (429, "budget_exceeded")
     assert int(second.headers["retry-after"]) <= 86_400
-    assert [call.status for call in calls_of(app)] == [200, 429]
+    assert [row["status"] for row in list_calls(recorder.store)["calls"]] == [429, 200]
+
+
+def test_with_a_budget_no_model_is_asked_while_what_it_costs_cannot_be_written(recorder):
+    answerer = FakeAnswerer()
+    app = app_of(answerer, recorder, budget=Budget(9.0, recorder.store))
+    recorder.trouble = "the disk is full"
+    got = post(app)
+    assert (got.status_code, error_of(got)[0]) == (503, "telemetry_unavailable")
+    assert not answerer.asked
+    assert post(app).status_code == 200  # the row of the refusal was written
 
 
 @in_loop

@@ -35,37 +35,37 @@ def test_a_long_prompt_has_its_own_price():
     assert cost_of("claude-haiku-5-5", above + 1, 0) > cost_of("claude-haiku-5-5", above, 0) * 1.01
 
 
-def test_a_new_day_has_a_new_budget():
-    budget = Budget(1.0, today=NOON)
-    budget.add(call_of(cost_usd=None))  # unknown: adds nothing
-    budget.add(call_of(cost_usd=0.5))
-    budget.check(NOON)
-    budget.add(call_of(cost_usd=0.5))
+@pytest.fixture
+def budget(tmp_path):
+    """Makes the budget of a database with these calls."""
+
+    def make(*calls):
+        record(str(tmp_path / "telemetry.db"), *calls)
+        return Budget(1.0, Store.open(str(tmp_path / "telemetry.db")))
+
+    return make
+
+
+def test_a_new_day_has_a_new_budget(budget):
+    spent = budget(call_of(cost_usd=None), call_of(cost_usd=0.5), call_of(cost_usd=0.5))
     for at, left in ((NOON, DAY / 2), (after(DAY / 2 - 1), 1)):
         with pytest.raises(ApiError, match=r"budget of \$1 is spent") as error:
-            budget.check(at)
+            spent.check(at)
         assert error.value.retry_after == pytest.approx(left, abs=2)
-    budget.check(after(DAY / 2))
-    assert budget.spent(after(DAY / 2)) == 0.0
+    spent.check(after(DAY / 2))
 
 
-def test_a_call_that_started_yesterday_is_not_counted_today():
-    budget = Budget(1.0, today=NOON)
-    budget.add(call_of(cost_usd=0.25, started_at=after(DAY / 2)))
-    budget.add(call_of(cost_usd=0.5, started_at=after(DAY / 2 - 1)))
-    assert budget.spent(after(DAY / 2)) == 0.25
-
-
-def test_the_budget_survives_a_restart(tmp_path):
-    url = str(tmp_path / "telemetry.db")
+def test_a_budget_counts_the_known_costs_of_calls_that_started_today(budget):
     yesterday = call_of(cost_usd=64.0, started_at=NOON - timedelta(hours=13))
-    record(url, yesterday, call_of(cost_usd=0.5), call_of(cost_usd=0.25), call_of(cost_usd=None))
-    budget = Budget(1.0, Store.open(url), today=NOON)
-    assert budget.spent(NOON) == 0.75
-    budget.check(NOON)
+    budget().check(NOON)
+    almost = budget(yesterday, call_of(cost_usd=0.5), call_of(cost_usd=0.25), call_of(cost_usd=None))
+    almost.check(NOON)
+    budget(call_of(cost_usd=0.25))  # another server's
+    with pytest.raises(ApiError, match="is spent"):
+        almost.check(NOON)
 
 
 @pytest.mark.parametrize("dollars", [0, -1, float("nan"), float("inf")])
 def test_a_budget_must_be_positive(dollars):
     with pytest.raises(UserError, match="buys nothing"):
-        Budget(dollars)
+        Budget(dollars, None)
