@@ -4,41 +4,35 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from starlette.types import Receive
+from starlette.requests import Request
 
 T = TypeVar("T")
-WATCH_AFTER = 0.02  # seconds; faster work is not watched
+POLL_S = 0.2  # between two looks at the connection
 
 
 class ClientGone(Exception):
     """The client has closed the connection, so there is nobody to reply to."""
 
 
-async def while_connected(receive: Receive, work: Awaitable[T]) -> T:
+async def while_connected(request: Request, work: Awaitable[T]) -> T:
     """The result of the work, which is cancelled if the client goes away. Read the body before.
 
     Raises:
         ClientGone: the client went away.
     """
-    task, gone = asyncio.current_task(), False
-    assert task is not None
-
-    async def watch() -> None:
-        nonlocal gone
-        await asyncio.sleep(WATCH_AFTER)
-        while (await receive())["type"] != "http.disconnect":
-            pass
-        gone = True
-        task.cancel()
-
-    watcher = asyncio.ensure_future(watch())
+    task = asyncio.ensure_future(work)
     try:
-        return await work
-    except asyncio.CancelledError:
-        if gone and task.uncancel() == 0:
-            raise ClientGone from None
-        raise
+        while not (await asyncio.wait([task], timeout=POLL_S))[0]:
+            if await request.is_disconnected():
+                raise ClientGone
+        return task.result()
     finally:
-        watcher.cancel()
+        await stop(task)
+
+
+async def stop(task: asyncio.Future[Any]) -> None:
+    """Cancel a task and wait for its end, whatever that is."""
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

@@ -17,6 +17,7 @@ from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
 from pydantic_core import to_json
 from starlette.types import Receive, Scope, Send
 
+from step5_serving.connections import stop
 from step5_serving.errors import ApiError
 
 PING_EVERY = 15.0  # seconds; proxies close connections that are silent for longer
@@ -42,7 +43,7 @@ class EventStream(EventSourceResponse):
         try:
             await super().__call__(scope, receive, send)
         finally:
-            await _stop(self._task)
+            await stop(self._task)
 
 
 async def stream(work: Callable[[Callable[[bytes], None]], Coroutine[Any, Any, bytes]]) -> EventStream:
@@ -63,7 +64,7 @@ async def stream(work: Callable[[Callable[[bytes], None]], Coroutine[Any, Any, b
         if first is None:
             await task  # raises the error
     except BaseException:
-        await _stop(task)
+        await stop(task)
         raise
 
     async def events() -> AsyncIterator[bytes]:
@@ -81,8 +82,3 @@ async def stream(work: Callable[[Callable[[bytes], None]], Coroutine[Any, Any, b
             yield event("error", error.body()["error"])
 
     return EventStream(task, events())
-
-
-async def _stop(task: asyncio.Task[Any]) -> None:
-    task.cancel()
-    await asyncio.wait([task])

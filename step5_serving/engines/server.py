@@ -82,7 +82,7 @@ def create_app(backend: Backend) -> Starlette:
                     _encoded(reply.events), 200, endpoint.response_headers(), "text/event-stream"
                 )
             if isinstance(reply, endpoint.Reply):
-                reply = await while_connected(request.receive, _whole(reply.events))
+                reply = await while_connected(request, _whole(reply.events))
             return JSONResponse(reply, headers=endpoint.response_headers())
         except ClientGone:
             return Response(status_code=499)

@@ -35,7 +35,7 @@ router = APIRouter(tags=["questions"])
 async def query(query: Query, request: Request) -> Response:
     """Answer a question from the documents."""
     answering = service_of(request).query(query, caller_of(request, "ask", is_question=True))
-    answered = await while_connected(request.receive, answering)
+    answered = await while_connected(request, answering)
     return reply(answered, headers={"x-trace-id": answered.trace_id})
 
 
@@ -62,4 +62,4 @@ async def stream(query: Query, request: Request) -> Response:
 
         return event("done", await service.query(query, caller, write, tell, stream=True))
 
-    return await while_connected(request.receive, live.stream(work))
+    return await while_connected(request, live.stream(work))
