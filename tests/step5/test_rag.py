@@ -236,6 +236,7 @@ async def test_not_ready_while_the_model_makes_no_progress(rag, engine, monkeypa
     asking = asyncio.ensure_future(answered(made, asked()))
     await eventually(lambda: made.answerer.silence() > 0.25)
     assert "has sent nothing for" in await made.answerer.ready()
+    engine.mode = "hang"
     another = asyncio.ensure_future(answered(made, asked()))
     await eventually(lambda: len(made.answerer._asking) == 2)
     assert made.answerer.silence() > 0.25  # a new question is no sign of life
