@@ -8,28 +8,26 @@
     query ─ RunnableParallel ─┬─ bm25 ──┬─ fused ─ reranked ─ prompt | ChatAnthropic | StrOutputParser
                               └─ dense ─┘
 
-From LangChain come the retrievers' base class, the parallel step, prompt, chat model and parser, and with
-them `batch`, `stream`, `ainvoke` and tracing. The two scorers, fusion and MaxSim are ours: LangChain's
-BM25Retriever splits on spaces, its EnsembleRetriever fuses by ranks only (RRF), and a VectorStoreRetriever
-drops the scores that min-max fusion needs, so scores travel in `metadata`. Since version 1.0,
-`langchain.chains` and `langchain.retrievers` are only in `langchain_classic`; chains are written as here.
+From LangChain come the parallel step, prompt, chat model and parser, and with them `batch`, `stream`,
+`ainvoke` and tracing. The two scorers, fusion and MaxSim are ours, as plain functions, which `|` turns into
+Runnables: LangChain's BM25Retriever splits on spaces, its EnsembleRetriever fuses by ranks only (RRF), and a
+VectorStoreRetriever drops the scores that min-max fusion needs. Since version 1.0, `langchain.chains` and
+`langchain.retrievers` are only in `langchain_classic`; chains are written as here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import anthropic
 from langchain_anthropic import ChatAnthropic
-from langchain_core.callbacks import CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
 from langchain_core.messages import SystemMessage
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
-from langchain_core.retrievers import BaseRetriever
-from langchain_core.runnables import Runnable, RunnableLambda, RunnableParallel, RunnablePassthrough
-from pydantic import Field, SecretStr
+from langchain_core.runnables import Runnable, RunnableParallel, RunnablePassthrough
+from pydantic import SecretStr
 
 from shared import prompts
 from step3_rag import PROMPTS
@@ -40,21 +38,6 @@ from step3_rag.retrieve.fuse import min_max, ranked
 from step3_rag.retrieve.search import Retriever, Scores
 
 
-class ScoredRetriever(BaseRetriever):
-    """One of our scorers as a LangChain retriever."""
-
-    parts: Any = Field(repr=False)  # Parts, which is not a pydantic model
-    score: Callable[[str], Scores] = Field(repr=False)
-
-    def _get_relevant_documents(
-        self,
-        query: str,
-        *,
-        run_manager: CallbackManagerForRetrieverRun,  # noqa: ARG002 (the interface)
-    ) -> list[Document]:
-        return documents_of(self.parts, self.score(query))
-
-
 def documents_of(parts: Parts, scores: Scores) -> list[Document]:
     """Chunks as LangChain documents, best first, with the score in the metadata."""
     return [
@@ -63,9 +46,9 @@ def documents_of(parts: Parts, scores: Scores) -> list[Document]:
     ]
 
 
-def scores_of(documents: Sequence[Document]) -> Scores:
-    """The scores of documents, by chunk."""
-    return {int(each.id or 0): each.metadata["score"] for each in documents}
+def ids_of(documents: Sequence[Document]) -> list[int]:
+    """The chunks' numbers."""
+    return [int(each.id or 0) for each in documents]
 
 
 def search_chain(retriever: Retriever, k: int = 5) -> Runnable[str, list[Document]]:
@@ -73,17 +56,15 @@ def search_chain(retriever: Retriever, k: int = 5) -> Runnable[str, list[Documen
     parts = Parts(retriever)
 
     def fused(found: dict[str, Any]) -> Scores:
-        return min_max([scores_of(found["bm25"]), scores_of(found["dense"])], [0.5, 0.5])
+        return min_max([found["bm25"], found["dense"]], [0.5, 0.5])
 
     def reranked(found: dict[str, Any]) -> list[Document]:
         return documents_of(parts, parts.reranked(found["query"], found["fused"]))[:k]
 
     both: Runnable[str, dict[str, Any]] = RunnableParallel(
-        query=RunnablePassthrough(),
-        bm25=ScoredRetriever(parts=parts, score=parts.bm25, name="bm25"),
-        dense=ScoredRetriever(parts=parts, score=parts.dense, name="dense"),
+        query=RunnablePassthrough(), bm25=parts.bm25, dense=parts.dense
     )
-    return both | RunnablePassthrough.assign(fused=RunnableLambda(fused)) | RunnableLambda(reranked)
+    return both | RunnablePassthrough.assign(fused=fused) | reranked
 
 
 def chat_model(client: anthropic.Anthropic, model: str) -> ChatAnthropic:
@@ -109,15 +90,15 @@ def answer_chain(
     )
 
     def sources(found: dict[str, Any]) -> str:
-        return as_text(parts.sources(list(scores_of(found["documents"]))))
+        return as_text(parts.sources(ids_of(found["documents"])))
 
     asked: Runnable[str, dict[str, Any]] = RunnableParallel(
         question=RunnablePassthrough(), documents=search_chain(retriever, k)
     )
     answer = prompt | chat_model(client, model) | StrOutputParser()
-    return asked | RunnablePassthrough.assign(sources=RunnableLambda(sources)).assign(answer=answer)
+    return asked | RunnablePassthrough.assign(sources=sources).assign(answer=answer)
 
 
 def search(retriever: Retriever, question: str, k: int) -> list[int]:
     """The numbers of the k best chunks, best first."""
-    return list(scores_of(search_chain(retriever, k).invoke(question)))
+    return ids_of(search_chain(retriever, k).invoke(question))

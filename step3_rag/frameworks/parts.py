@@ -75,7 +75,7 @@ def ask(
         raise UserError(f"{name} is not installed ({error.name}): pip install '.[{extra}]'") from None
     if name == "langchain" and client:
         found = framework.answer_chain(retriever, client, model, k).invoke(question)
-        sources = Parts(retriever).sources([int(each.id) for each in found["documents"]])
+        sources = Parts(retriever).sources(framework.ids_of(found["documents"]))
         return sources, read.Answer(found["answer"], read.check(found["answer"], sources))
     sources = Parts(retriever).sources(framework.search(retriever, question, k))
     if client:
