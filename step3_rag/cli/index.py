@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,7 @@ def run(
         vector_store.sync(index, vector_store.open_store(store, folder, address))
     for name, problem in report.warnings.items():
         warn(f"{name}: {problem}; passed over")
-    return {**_facts(index, folder, report, began), "command": "step3_rag ingest"}
+    return {**_facts("ingest", index), **vars(report), "seconds": round(time.perf_counter() - began, 2)}
 
 
 def forget(names: Sequence[str], folder: Path | None) -> dict[str, Any]:
@@ -82,28 +83,27 @@ def forget(names: Sequence[str], folder: Path | None) -> dict[str, Any]:
             f"{', '.join(report.removed)} left the index, but a copy still holds the text: {places}; "
             "once it answers, a search with its --store and --address removes the text"
         )
-    return {**_facts(index, folder, report, began), "command": "step3_rag forget"}
+    return {**_facts("forget", index), **vars(report), "seconds": round(time.perf_counter() - began, 2)}
 
 
 def _find(name: str, rows: Sequence[dict[str, Any]], folder: Path) -> dict[str, Any]:
-    """The document with that name or path."""
+    """The document with that name, or else with that path."""
     path = str(Path(name).resolve())
-    by_name = [row for row in rows if row["name"] == name]
-    found = by_name or [row for row in rows if row["path"] in (name, path)]
+    found = [row for row in rows if row["name"] == name or row["path"] in (name, path)]
     if not found:
         raise UserError(f"no document {name!r} in {folder}: `status --names` lists them")
-    return found[0]
+    return min(found, key=lambda row: row["name"] != name)
 
 
-def _facts(index: Index, folder: Path, report: Report, began: float) -> dict[str, Any]:
+def _facts(command: str, index: Index) -> dict[str, Any]:
     rows = index.documents()
+    chunks = sum(row["chunks"] for row in rows)
     return {
-        "headline": f"{count(len(rows), 'document')}, {count(sum(row['chunks'] for row in rows), 'chunk')}",
-        "index": str(folder),
+        "command": f"step3_rag {command}",
+        "headline": f"{count(len(rows), 'document')}, {count(chunks, 'chunk')}",
+        "index": str(index.folder),
         "documents": len(rows),
-        "chunks": sum(row["chunks"] for row in rows),
-        **vars(report),
-        "seconds": round(time.perf_counter() - began, 2),
+        "chunks": chunks,
     }
 
 
@@ -118,17 +118,12 @@ def status(settings: Settings, folder: Path | None, with_names: bool) -> dict[st
     else:
         index = Index.open(folder or HOME, {})
     rows = index.documents()
-    collections: dict[str, dict[str, int]] = {}
+    collections: dict[str, Counter[str]] = {}
     for row in rows:
-        held = collections.setdefault(row["collection"], {"documents": 0, "chunks": 0})
-        held["documents"] += 1
-        held["chunks"] += row["chunks"]
-    chunks = sum(row["chunks"] for row in rows)
+        collections.setdefault(row["collection"], Counter()).update(documents=1, chunks=row["chunks"])
     size = sum(path.stat().st_size for path in index.folder.rglob("*") if path.is_file()) / 1e6
     return {
-        "command": "step3_rag status",
-        "headline": f"{count(len(rows), 'document')}, {count(chunks, 'chunk')}, {size:.1f} MB",
-        "index": str(index.folder),
+        **_facts("status", index),
         "collections": collections,
         "names": [row["name"] for row in rows] if with_names else [],
         "superseded": [row["name"] for row in rows if row["superseded"]],
