@@ -130,7 +130,7 @@ def _ask_graph(question: str, index: Path | None, smoke: bool, as_json: bool) ->
     service = open_service(settings_from_flags(smoke), index)
     facts = commands.ask_graph(service, question)
     _name_sample(service, as_json)
-    emit(facts, partial(render.show_answer, trace=False, streamed=False), as_json=as_json)
+    emit(facts, render.show_answer, as_json=as_json)
 
 
 @app.command()

@@ -23,7 +23,9 @@ def say(console: Console, text: str, style: str = "") -> None:
     console.print(clean(text), style=style, soft_wrap=True)
 
 
-def show_answer(facts: Mapping[str, Any], console: Console, *, trace: bool, streamed: bool) -> None:
+def show_answer(
+    facts: Mapping[str, Any], console: Console, *, trace: bool = False, streamed: bool = False
+) -> None:
     """Print the answer with the sources that it cites; with `trace`, also every search."""
     if facts.get("error"):
         say(console, f"No answer, but this was found. {facts['error']}", "red")
@@ -116,7 +118,7 @@ def show_agent(facts: Mapping[str, Any], console: Console) -> None:
     if not facts["calls"]:
         say(console, "nothing was looked up: the answer is the model's own", "yellow")
     console.print()
-    show_answer(facts, console, trace=False, streamed=False)
+    show_answer(facts, console)
 
 
 def show_ingest(facts: Mapping[str, Any], console: Console) -> None:
