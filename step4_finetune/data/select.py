@@ -39,16 +39,14 @@ def select(
             f"{source} has no such row: its splits are {', '.join(sorted(splits))}, its topics "
             f"{', '.join(sorted(topics)[:8])}, ids are like {rows[0].id}"
         )
+    shown = []
+    for row in chosen[:limit]:
+        broken = {name: rules.reasons(reply, guide) for name, reply in replies(row)} if guide else None
+        texts = {"message": prompt_text(row), "chosen": row.chosen, "rejected": row.rejected}
+        shown.append({**row.labels(), **texts, "broken": broken})
     return {
         "command": "step4_finetune data-show",
         "headline": f"{len(chosen)} of {len(rows)} rows of {source}",
         "found": len(chosen),
-        "rows": [_facts_of(row, guide) for row in chosen[:limit]],
+        "rows": shown,
     }
-
-
-def _facts_of(row: Row, guide: Guide | None) -> dict[str, Any]:
-    """A row as facts; if there is a guide, with the rules that each reply breaks."""
-    broken = {name: rules.reasons(reply, guide) for name, reply in replies(row)} if guide else None
-    texts = {"message": prompt_text(row), "chosen": row.chosen, "rejected": row.rejected}
-    return {**row.labels(), **texts, "broken": broken}

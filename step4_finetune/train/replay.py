@@ -11,8 +11,6 @@ completions of the default model; those of another model are written once, in so
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -20,7 +18,7 @@ from transformers import PreTrainedTokenizerFast
 
 from shared.catalog import default
 from shared.config import Settings
-from step4_finetune.data.files import read_jsonl, write_rows
+from step4_finetune.data.files import digest, read_jsonl, write_rows
 from step4_finetune.data.rows import SAMPLE
 from step4_finetune.models.chat import conversation_ids, prompt_ids
 
@@ -90,5 +88,4 @@ def write(settings: Settings, path: Path) -> None:
 
 
 def _cache(settings: Settings) -> Path:
-    key = hashlib.sha256(json.dumps([settings.model, prompts()]).encode()).hexdigest()[:12]
-    return settings.cache_dir / "replay" / f"{key}.jsonl"
+    return settings.cache_dir / "replay" / f"{digest([[settings.model, prompts()]])}.jsonl"

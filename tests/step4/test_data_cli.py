@@ -146,7 +146,8 @@ def test_build_divides_rows_without_a_split_by_the_shares_asked_for(data, file, 
     assert {split: each["rows"] for split, each in splits.items()} == {"train": len(ROWS)}
 
 
-def test_build_keeps_existing_files(wrong, file, tmp_path):
+def test_build_keeps_existing_files_even_of_splits_without_rows(wrong, file, tmp_path):
+    as_file(file, ROWS[:6])  # all of train
     (tmp_path / "built").mkdir()
     (tmp_path / "built" / "dev.jsonl").write_text("mine")
     args = ("build", *own(file), "--out", tmp_path / "built", "--smoke")

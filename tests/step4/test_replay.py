@@ -59,7 +59,6 @@ def test_real_shipped_replay_is_tokenised_so():
 
 def test_the_shipped_replay_has_three_kinds_and_no_message_of_dev_or_test():
     found = replay.replay(runs.settings(model=None), 10_000)
-    assert [(each.kind, each.prompt) for each in found] == replay.prompts()
     assert Counter(each.kind for each in found) == {"question": 120, "message": 60, "text": 60}
     messages = {row.message for row in read_rows(SAMPLE, "train")}
     assert messages >= {each.prompt for each in found if each.kind == "message"}
