@@ -17,7 +17,7 @@ from step3_rag.ingest import update
 from step3_rag.ingest.embed import Embedder
 from step3_rag.ingest.index import Index
 from step3_rag.ingest.sources import Report, find
-from step3_rag.service import HOME, index_facts, sample_service, warn
+from step3_rag.service import HOME, index_facts, sample_service
 from step3_rag.stores import vector_store
 
 
@@ -53,8 +53,6 @@ def run(
             index = Index.open(folder, facts, create=True)
             report = update.ingest_paths(index, paths, collection, embedder, sizes)
         vector_store.sync(index, vector_store.open_store(store, folder, address))
-    for name, problem in report.warnings.items():
-        warn(f"{name}: {problem}; passed over")
     return {**_facts("ingest", index), **vars(report), "seconds": round(time.perf_counter() - began, 2)}
 
 

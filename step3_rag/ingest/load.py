@@ -34,7 +34,8 @@ def pieces(path: Path) -> Iterator[Piece]:
     """The text of a file, in order.
 
     Raises:
-        UnreadableError: an unknown format, or the file is encrypted, damaged, binary, empty or not UTF-8.
+        UnreadableError: an unknown format, or the file is encrypted, damaged, binary, empty or not UTF-8; or
+            its front matter doesn't say clearly whether it is superseded.
     """
     kind, empty = path.suffix.lower(), True
     try:
@@ -84,8 +85,8 @@ def _text(path: Path) -> Iterator[Piece]:
     """Blocks of whole lines, unless a line is longer than half a piece."""
     with open_text(path) as file:
         half = AT_ONCE // 2
-        superseded, text, problem = front_matter.split(file.read(half) + file.readline(half))
-        yield Piece(text, superseded=superseded, problem=problem)
+        superseded, text = front_matter.split(file.read(half) + file.readline(half))
+        yield Piece(text, superseded=superseded)
         while text := file.read(half) + file.readline(half):
             yield Piece(text)
 

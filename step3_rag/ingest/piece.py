@@ -33,7 +33,6 @@ class Piece:
     text: str
     pages: tuple[tuple[int, int], ...] = ()  # where in the text each page begins, and its number (from 1)
     superseded: bool = False  # set in a document's first piece, by its front matter
-    problem: str = ""  # what is wrong with that front matter
 
     def page_at(self, place: int) -> int | None:
         """The number of the page on which a character stands; None where there are no pages."""

@@ -64,7 +64,7 @@ class File:
 
 @dataclass
 class Report:
-    """What an ingest did: names of documents; with the reason in `failed`, `passed_over` and `warnings`."""
+    """What an ingest did: names of documents; with the reason in `failed` and `passed_over`."""
 
     new: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
@@ -72,7 +72,6 @@ class Report:
     unchanged: int = 0
     failed: dict[str, str] = field(default_factory=dict)
     passed_over: dict[str, str] = field(default_factory=dict)
-    warnings: dict[str, str] = field(default_factory=dict)
 
 
 def files_in(path: Path, collection: str | None, report: Report, besides: Path | None = None) -> list[File]:

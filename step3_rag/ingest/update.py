@@ -139,8 +139,7 @@ def ingest(
             if row and (row["collection"], row["sha256"]) == (source.collection, sha256):
                 report.unchanged += 1
                 continue
-            if problem := writer.write(source, sha256):
-                report.warnings[source.name] = problem
+            writer.write(source, sha256)
             (report.changed if row else report.new).append(source.name)
         except (load.UnreadableError, OSError) as error:
             report.failed[source.name] = getattr(error, "strerror", None) or str(error)
@@ -222,8 +221,8 @@ class Writer:
         self._waiting: list[tuple[int, int, NewChunk]] = []  # document, place, chunk
         self._complete: list[int] = []  # documents that have no more chunks than those waiting
 
-    def write(self, source: DocumentSource, sha256: str) -> str:
-        """Write one document; returns what is wrong with its front matter, or "".
+    def write(self, source: DocumentSource, sha256: str) -> None:
+        """Write one document.
 
         Raises:
             UnreadableError, OSError: it can't be read; then nothing of it is in the index.
@@ -246,7 +245,6 @@ class Writer:
             self.index.remove([document])
             raise
         self._complete.append(document)
-        return first.problem
 
     def flush(self) -> None:
         """Embed and write the waiting chunks, then make the complete documents visible."""

@@ -107,16 +107,15 @@ def test_unreadable_files_are_named_and_the_others_ingested(tmp_path, fake, comm
     assert (got.code, set(json.loads(got.out)["failed"])) == (1, {"broken.pdf", "broken.docx"})
 
 
-def test_wrong_front_matter_is_a_warning(tmp_path, fake, command):
+def test_front_matter_that_may_mean_superseded_is_refused(tmp_path, fake, command):
     old = "---\nsuperseded: perhaps\nstatus: superseded\n---\nThe old kettle.\n"
-    no_yaml = "---\nstatus: [in force\n---\nText.\n"
+    no_yaml = "---\ntitle: Kettle: old\nsuperseded: true\n---\nText.\n"
     write(tmp_path / "d", {"old.md": old, "new.md": "---\n\nThe new kettle.\n", "odd.md": no_yaml})
     got = command("step3_rag", "ingest", "d")
-    assert got.code == 0
-    assert "old.md: superseded must be true or false; passed over" in got.err.splitlines()
-    assert "odd.md: its front matter is not YAML: " in got.err
-    shown = command("step3_rag", "status", "--names").out
-    assert "  new.md\n  odd.md\n  old.md (superseded)\n" in shown
+    assert got.code == 1
+    assert "could not be read: old.md: superseded must be true or false in its front matter" in got.out
+    assert "could not be read: odd.md: its front matter is not YAML: " in got.out
+    assert names(tmp_path / "rag-index") == ["new.md"]
 
 
 # --- an index that does not fit, or is broken -------------------------------------------------------------
