@@ -173,7 +173,7 @@ def ingest(
         str | None, typer.Option(help="Name of the collection; default: the first folder below a path.")
     ] = None,
     rebuild: Annotated[
-        bool, typer.Option("--rebuild", help="Rebuild the index from the same files.")
+        bool, typer.Option("--rebuild", help="Make the index anew, from these files only.")
     ] = False,
     chunk_size: Annotated[int, typer.Option(help="Largest number of tokens in a chunk.")] = 128,
     chunk_overlap: Annotated[

@@ -42,7 +42,7 @@ def run(
     embedder = Embedder(settings)
     sizes = update.check_sizes(chunk_size, chunk_overlap, embedder)
     vector_store.store_class(store)
-    if not Index.exists(folder):  # so that a wrong path doesn't leave an empty index
+    if rebuild or not Index.exists(folder):  # so that a wrong path doesn't leave an empty index
         find(paths, {}, collection, Report())
     with update.locked(folder, spinner):
         facts = index_facts(settings, sizes)

@@ -26,7 +26,7 @@ from step3_rag.ingest import chunk, load
 from step3_rag.ingest.embed import Embedder
 from step3_rag.ingest.index import Index, NewChunk
 from step3_rag.ingest.piece import clean
-from step3_rag.ingest.sources import DocumentSource, File, Report, find
+from step3_rag.ingest.sources import DocumentSource, Report, find
 
 AT_ONCE = 256  # chunks that are embedded and written together
 HEADER = 24  # tokens of a chunk's title, at most
@@ -159,26 +159,22 @@ def rebuild(
     """Make the index in a folder again with these facts, in one transaction: until it ends, searches see the
     old one.
 
-    For another embedder, other chunk sizes, or a damaged index. It reads the files under the paths, and those
-    in other places that the old index held. Files that were deleted below the paths do not come back.
+    For another embedder, other chunk sizes, or a damaged index. It holds the files under the paths and
+    nothing else then; `removed` names every document that it held before and not now.
 
     Raises:
-        UserError: there is nothing under the paths, or a document in another place has lost its file; the
-            index is as it was.
+        UserError: there is nothing under the paths, or a document never had a file (step 5 takes uploads);
+            the index is as it was.
     """
     index = _open_or_replace(folder, facts)
     with contextlib.closing(index), index.transaction():
-        deleted = deleted_documents(index, paths)
-        others = [row for row in index.documents() if row not in deleted]
-        for row in others:
-            if not os.access(row["path"], os.R_OK):
-                raise UserError(f"{row['name']} has no file to read it from again: `forget` it, then rebuild")
+        before = {row["name"]: Path(row["path"]) for row in index.documents()}
+        for name, path in before.items():
+            if not path.is_absolute():
+                raise UserError(f"{name} has no file to read it from again: `forget` it, then rebuild")
         index.begin_anew(facts)
         report = ingest_paths(index, paths, collection, embedder, sizes)
-        ingested = {row["path"] for row in index.documents()}
-        files = [File(Path(row["path"]), row["name"], row["collection"]) for row in others]
-        ingest(index, [each for each in files if each.key not in ingested], embedder, sizes, report)
-    report.removed += [row["name"] for row in deleted]
+        report.removed = sorted(before.keys() - {row["name"] for row in index.documents()})
     shutil.rmtree(folder / "chroma", ignore_errors=True)
     return report
 

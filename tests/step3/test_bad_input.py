@@ -1,5 +1,6 @@
 """Wrong input, broken files and failing servers: one line, the exit code, and nothing is lost."""
 
+import contextlib
 import gc
 import json
 from pathlib import Path
@@ -10,6 +11,7 @@ from filelock import FileLock
 from shared.config import load_settings
 from step3_rag.cli import index as commands
 from step3_rag.evaluate import dataset
+from step3_rag.ingest.index import Index
 from tests.scripted import ScriptedMessages
 from tests.step3.conftest import DOCUMENTS, names, write
 
@@ -145,17 +147,31 @@ def test_a_corrupt_index_says_so_and_a_rebuild_repairs_it(home, refused, command
     assert "kettle" in command("step3_rag", "search", "kettle").out
 
 
-def test_a_rebuild_reads_all_files_again_and_none_that_was_deleted(home, command, refused, tmp_path):
+def test_a_rebuild_holds_the_given_files_and_names_all_that_it_drops(home, command, refused, tmp_path):
     write(tmp_path / "more", {"more.md": "# More\n\nThe lamp is green.\n"})
     command("step3_rag", "ingest", "more")
     (tmp_path / "documents" / "notes.md").unlink()
-    rebuild = ("step3_rag", "ingest", "documents", "--rebuild", "--chunk-size", "64")
-    got = json.loads(command(*rebuild, "--json").out)
+    rebuild = ("step3_rag", "ingest", "--rebuild", "--chunk-size", "64", "documents")
+    got = json.loads(command(*rebuild, "more", "--json").out)
     assert (got["new"].count("notes.md"), got["removed"]) == (0, ["notes.md"])
     assert names(home) == sorted({*DOCUMENTS, "more.md"} - {"notes.md"})
-    (tmp_path / "more" / "more.md").unlink()
-    assert "more.md has no file to read it from again: `forget` it, then rebuild" in refused(*rebuild)
-    assert "The lamp is green." in command("step3_rag", "search", "green lamp").out
+    assert json.loads(command(*rebuild, "--json").out)["removed"] == ["more.md"]
+    assert names(home) == sorted(DOCUMENTS.keys() - {"notes.md"})
+
+
+def test_a_rebuild_that_would_lose_an_uploaded_document_is_refused(home, command, refused):
+    with contextlib.closing(Index.open(home, {})) as index:
+        index.db.execute("UPDATE documents SET path = 'upload:notes.md' WHERE name = 'notes.md'")
+    line = refused("step3_rag", "ingest", "documents", "--rebuild")
+    assert "notes.md has no file to read it from again: `forget` it, then rebuild" in line
+    assert "The kettle" in command("step3_rag", "search", "kettle").out
+
+
+def test_a_rebuild_from_a_wrong_path_leaves_even_a_damaged_index(home, refused):
+    gc.collect()
+    (home / "index.sqlite").write_bytes(b"no database")
+    assert "nowhere does not exist" in refused("step3_rag", "ingest", "nowhere", "--rebuild")
+    assert (home / "index.sqlite").read_bytes() == b"no database"
 
 
 def test_a_change_of_the_chunker_rebuilds_the_index_of_a_dataset(beir, monkeypatch, capsys):
