@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -71,9 +70,6 @@ def forget(names: Sequence[str], folder: Path | None) -> dict[str, Any]:
         index.remove(chosen)
         report.removed = list(chosen.values())
         report.unchanged = len(rows) - len(chosen)
-        for words in folder.glob("bm25-*"):  # texts in files of older versions
-            shutil.rmtree(words)
-        (folder / "entity-graph.json").unlink(missing_ok=True)
         behind = vector_store.sync_copies(index)
     if behind:
         places = "; ".join(f"{where} ({why})" for where, why in behind.items())

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from shared.errors import UserError, reason
 
-FORMAT = 1  # of the tables below
+FORMAT = 2  # of the tables below
 SCHEMA = """
 PRAGMA busy_timeout = 20000;
 PRAGMA page_size = 16384;  -- token vectors are 100 kB a chunk
@@ -18,16 +18,11 @@ PRAGMA foreign_keys = ON;
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS documents (
     id INTEGER PRIMARY KEY AUTOINCREMENT,  -- never reused: a vector store may still hold an old one
-    name TEXT NOT NULL, path TEXT NOT NULL, collection TEXT NOT NULL, title TEXT NOT NULL,
-    sha256 TEXT NOT NULL, size INTEGER NOT NULL,
-    mtime_ns INTEGER NOT NULL DEFAULT 0,  -- of the first version; not used
-    complete INTEGER NOT NULL DEFAULT 0);
-CREATE INDEX IF NOT EXISTS by_path ON documents (path);
-CREATE TABLE IF NOT EXISTS versions (  -- of the documents that are superseded; older tables have more columns
-    document INTEGER PRIMARY KEY REFERENCES documents ON DELETE CASCADE, superseded INTEGER NOT NULL);
+    name TEXT NOT NULL, path TEXT NOT NULL UNIQUE, collection TEXT NOT NULL, title TEXT NOT NULL,
+    sha256 TEXT NOT NULL, size INTEGER NOT NULL, superseded INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS chunks (
     id INTEGER PRIMARY KEY AUTOINCREMENT, document INTEGER NOT NULL REFERENCES documents ON DELETE CASCADE,
-    place INTEGER NOT NULL, page INTEGER, heading TEXT NOT NULL, text TEXT NOT NULL,
+    place INTEGER NOT NULL, start INTEGER NOT NULL, page INTEGER, heading TEXT NOT NULL, text TEXT NOT NULL,
     stems TEXT NOT NULL, vector BLOB NOT NULL);
 CREATE INDEX IF NOT EXISTS by_document ON chunks (document);
 CREATE TABLE IF NOT EXISTS tokens (

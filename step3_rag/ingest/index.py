@@ -5,9 +5,9 @@
       chroma/          the vector store: every chunk's vector under the chunk's id
 
 A document's new version replaces the old one in one transaction; the vector store follows (stores/). So the
-index works after a kill at any moment: complete documents are there, and the next ingest does the others
-again. Since SQLite holds the vectors too, every store is a copy that can be deleted: another `--store`
-embeds nothing again.
+index works after a kill at any moment: each document is there in one version, and the next ingest does the
+others again. Readers never wait: until a transaction ends, they see the index as it was. Since SQLite holds
+the vectors too, every store is a copy that can be deleted: another `--store` embeds nothing again.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import contextlib
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -28,8 +28,6 @@ from step3_rag.ingest.database import FORMAT, SCHEMA, damaged, one_line_errors
 from step3_rag.ingest.embed import Encoded
 from step3_rag.ingest.stems import stems
 
-REPEATED = 8  # characters: a shorter common text of two neighbours may be chance
-
 
 @dataclass(frozen=True)
 class Chunk:
@@ -40,6 +38,7 @@ class Chunk:
     title: str
     collection: str
     place: int  # 0 for the first chunk of the document
+    start: int  # where it begins in the document's text, in characters
     page: int | None
     heading: str
     text: str
@@ -54,27 +53,33 @@ class Chunk:
 
 def joined(chunks: Sequence[Chunk]) -> str:
     """The texts of neighbouring chunks as one, without repeating their overlap."""
-    ordered = sorted(chunks, key=lambda each: each.place)
-    text = ordered[0].text
-    for chunk in ordered[1:]:
-        longest = min(len(text), len(chunk.text))
-        shared = next((n for n in range(longest, 0, -1) if _repeats(text, chunk.text[:n])), 0)
-        text += chunk.text[shared:] if shared else f"\n{chunk.text}"
+    first, *others = sorted(chunks, key=lambda each: each.place)
+    text, end = first.text, first.start + len(first.text)
+    for chunk in others:
+        text += chunk.text[end - chunk.start :] if chunk.start < end else f"\n{chunk.text}"
+        end = chunk.start + len(chunk.text)
     return text
 
 
-def _repeats(text: str, begin: str) -> bool:
-    """Whether a text ends with the beginning of the next, and not by chance: cells of tables look alike."""
-    if len(begin) < REPEATED or not text.endswith(begin):
-        return False
-    before = text[: -len(begin)]
-    return not begin.startswith("|") or not before or before.endswith("\n")
+@dataclass(frozen=True)
+class NewDocument:
+    """A document on its way into the index; hash and size (bytes) are those of its contents."""
+
+    name: str
+    path: str  # identifies it: a document with the same path is its old version
+    collection: str
+    title: str
+    sha256: str
+    size: int = 0
+    superseded: bool = False
 
 
 @dataclass(frozen=True)
 class NewChunk:
     """A chunk on its way into the index."""
 
+    place: int  # its number in the document
+    start: int  # where it begins in the document's text
     page: int | None
     heading: str
     text: str
@@ -82,7 +87,7 @@ class NewChunk:
 
 
 class Index:
-    """An open index. The methods that read return complete documents only."""
+    """An open index."""
 
     def __init__(self, folder: Path, db: sqlite3.Connection) -> None:
         self.folder, self.db = folder, db
@@ -147,65 +152,40 @@ class Index:
 
     # --- writing ------------------------------------------------------------------------------------
 
-    def begin(
-        self,
-        name: str,
-        path: str,
-        collection: str,
-        title: str,
-        sha256: str,
-        size: int = 0,
-        superseded: bool = False,
-    ) -> int:
-        """Add a document that is not visible yet; hash and size (bytes) are those of its contents."""
-        row = self.db.execute(  # in the first version's indexes, mtime_ns has no default
-            "INSERT INTO documents (name, path, collection, title, sha256, size, mtime_ns) "
-            "VALUES (?, ?, ?, ?, ?, ?, 0)",
-            (name, path, collection, title, sha256, size),
+    def replace(self, document: NewDocument) -> int:
+        """Put a document without chunks in the place of its old version; returns its id.
+
+        The caller opens a transaction that also adds the chunks.
+        """
+        self.db.execute("DELETE FROM documents WHERE path = ?", (document.path,))
+        row = self.db.execute(
+            "INSERT INTO documents (name, path, collection, title, sha256, size, superseded) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            astuple(document),
         )
-        document = int(row.lastrowid or 0)
-        if superseded:
-            self.db.execute("INSERT INTO versions (document, superseded) VALUES (?, 1)", (document,))
-        return document
+        self._count_up()
+        return int(row.lastrowid or 0)
 
-    def add(self, chunks: Iterable[tuple[int, int, NewChunk, Encoded]]) -> None:
-        """Add chunks to documents that were begun: document, place in it, text, vectors."""
-        with self.transaction():
-            for document, place, chunk, one in chunks:
-                words, vector = " ".join(stems(chunk.embedded)), one.vector.tobytes()
-                row = self.db.execute(
-                    "INSERT INTO chunks (document, place, page, heading, text, stems, vector) "
-                    "VALUES (?, ?, ?, ?, ?, ?, ?)",
-                    (document, place, chunk.page, chunk.heading, chunk.text, words, vector),
-                )
-                self.db.execute(
-                    "INSERT INTO tokens VALUES (?, ?, ?)",
-                    (row.lastrowid, one.token_ids.tobytes(), one.token_vectors.tobytes()),
-                )
-
-    def finish(self, documents: Iterable[int]) -> None:
-        """Make documents visible in place of their old versions, in one transaction."""
-        with self.transaction():
-            for document in documents:
-                self.db.execute(
-                    "DELETE FROM documents "
-                    "WHERE id != ? AND path = (SELECT path FROM documents WHERE id = ?)",
-                    (document, document),
-                )
-                self.db.execute("UPDATE documents SET complete = 1 WHERE id = ?", (document,))
-            self._count_up()
+    def add(self, document: int, chunks: Iterable[NewChunk], encoded: Iterable[Encoded]) -> None:
+        """Add chunks with their vectors to a document."""
+        for chunk, one in zip(chunks, encoded, strict=True):
+            words, vector = " ".join(stems(chunk.embedded)), one.vector.tobytes()
+            row = self.db.execute(
+                "INSERT INTO chunks (document, place, start, page, heading, text, stems, vector) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (document, chunk.place, chunk.start, chunk.page, chunk.heading, chunk.text, words, vector),
+            )
+            self.db.execute(
+                "INSERT INTO tokens VALUES (?, ?, ?)",
+                (row.lastrowid, one.token_ids.tobytes(), one.token_vectors.tobytes()),
+            )
 
     def remove(self, documents: Iterable[int]) -> None:
-        """Remove documents; removing one that was never visible doesn't change the generation."""
+        """Remove documents."""
         with self.transaction():
             for each in documents:
-                deleted = self.db.execute("DELETE FROM documents WHERE id = ? RETURNING complete", (each,))
-                if any(complete for (complete,) in deleted.fetchall()):
-                    self._count_up()
-
-    def clear_incomplete(self) -> None:
-        """Remove what a killed ingest left behind."""
-        self.db.execute("DELETE FROM documents WHERE NOT complete")
+                self.db.execute("DELETE FROM documents WHERE id = ?", (each,))
+                self._count_up()
 
     def _count_up(self) -> None:
         self.db.execute("UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'generation'")
@@ -219,18 +199,23 @@ class Index:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
-        """Commit everything that the body writes or, after an error, nothing; it may be nested."""
+        """Commit everything that the body writes or, after an error, nothing.
+
+        It may be nested: an error then undoes the inner part, and the outer one may go on.
+        """
+        begin, commit, undo = "BEGIN IMMEDIATE", "COMMIT", ["ROLLBACK"]
         if self.db.in_transaction:
-            yield
-            return
-        self.db.execute("BEGIN IMMEDIATE")
+            begin, commit, undo = "SAVEPOINT part", "RELEASE part", ["ROLLBACK TO part", "RELEASE part"]
+        self.db.execute(begin)
         try:
             with one_line_errors(self.folder):
                 yield
+            self.db.execute(commit)
         except BaseException:
-            self.db.execute("ROLLBACK")
+            if self.db.in_transaction:  # after some errors, such as a full disk, SQLite has undone it already
+                for statement in undo:
+                    self.db.execute(statement)
             raise
-        self.db.execute("COMMIT")
 
     # --- reading ------------------------------------------------------------------------------------
 
@@ -246,13 +231,11 @@ class Index:
     def documents(self) -> list[dict[str, Any]]:
         """Every document: id, name, path, collection, title, sha256, size, chunks, superseded."""
         rows = self.rows(
-            "SELECT d.id, name, path, collection, title, sha256, size, count(c.id), "
-            "coalesce(v.superseded, 0) FROM documents d "
-            "LEFT JOIN versions v ON v.document = d.id LEFT JOIN chunks c ON c.document = d.id "
-            "WHERE complete GROUP BY d.id ORDER BY name"
+            "SELECT d.id, name, path, collection, title, sha256, size, count(c.id), superseded "
+            "FROM documents d LEFT JOIN chunks c ON c.document = d.id GROUP BY d.id ORDER BY name"
         )
         names = ("id", "name", "path", "collection", "title", "sha256", "size", "chunks", "superseded")
-        return [dict(zip(names, (*row[:8], bool(row[8])), strict=True)) for row in rows]
+        return [dict(zip(names, row, strict=True)) for row in rows]
 
     @property
     def generation(self) -> int:
@@ -262,9 +245,8 @@ class Index:
     def chunks(self, ids: Sequence[int]) -> list[Chunk]:
         """Chunks in the order of `ids`, without those that no longer exist."""
         rows = self._select(
-            "c.id, name, title, collection, place, page, heading, text, coalesce(superseded, 0) "
-            "FROM chunks c JOIN documents d ON d.id = c.document "
-            "LEFT JOIN versions v ON v.document = d.id WHERE c.id",
+            "c.id, name, title, collection, place, start, page, heading, text, superseded "
+            "FROM chunks c JOIN documents d ON d.id = c.document WHERE c.id",
             ids,
         )
         found = {row[0]: Chunk(*row) for row in rows}
@@ -274,7 +256,7 @@ class Index:
         """The chunks of a document from place `first` to `last`."""
         rows = self.rows(
             "SELECT c.id FROM chunks c JOIN documents d ON d.id = c.document "
-            "WHERE complete AND name = ? AND place BETWEEN ? AND ? ORDER BY place",
+            "WHERE name = ? AND place BETWEEN ? AND ? ORDER BY place",
             (document, first, last),
         )
         return self.chunks([row[0] for row in rows])

@@ -15,7 +15,7 @@ import itertools
 import os
 import shutil
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,8 @@ from typing import Any
 from shared.errors import UserError
 from shared.progress import count_bar
 from step3_rag.ingest import chunk, load
-from step3_rag.ingest.embed import Embedder
-from step3_rag.ingest.index import Index, NewChunk
+from step3_rag.ingest.embed import Embedder, Encoded
+from step3_rag.ingest.index import Index, NewChunk, NewDocument
 from step3_rag.ingest.piece import clean
 from step3_rag.ingest.sources import DocumentSource, Report, find
 
@@ -128,7 +128,6 @@ def ingest(
     `progress` is called with the number of finished sources and of all.
     """
     report = report or Report()
-    index.clear_incomplete()
     known = {row["path"]: row for row in index.documents()}
     writer = Writer(index, embedder, sizes)
     for done, source in enumerate(sources):
@@ -186,8 +185,9 @@ def _open_or_replace(folder: Path, facts: dict[str, Any]) -> Index:
         if index.rows("PRAGMA quick_check(1)") == [("ok",)]:
             return index
         index.close()
-    for file in folder.glob("index.sqlite*"):
-        shutil.rmtree(file) if file.is_dir() else file.unlink()
+    for pattern in ("index.sqlite*", "bm25-*", "entity-graph.json"):  # also texts in files of older versions
+        for file in folder.glob(pattern):
+            shutil.rmtree(file) if file.is_dir() else file.unlink()
     return Index.open(folder, facts, create=True)
 
 
@@ -214,58 +214,66 @@ class Writer:
 
     def __init__(self, index: Index, embedder: Embedder, sizes: Sizes) -> None:
         self.index, self.embedder, self.sizes = index, embedder, sizes
-        self._waiting: list[tuple[int, int, NewChunk]] = []  # document, place, chunk
-        self._complete: list[int] = []  # documents that have no more chunks than those waiting
+        self._waiting: list[tuple[NewDocument, list[NewChunk]]] = []
 
     def write(self, source: DocumentSource, sha256: str) -> None:
-        """Write one document.
+        """Write a document, or let it wait for others if it is small.
 
         Raises:
-            UnreadableError, OSError: it can't be read; then nothing of it is in the index.
+            UnreadableError, OSError: it can't be read; the index keeps what it has of it.
         """
         pieces = source.pieces()
         first = next(pieces, load.Piece(""))
         title = clean(source.title(first.text))
         names = source.name, source.key, source.collection
-        document = self.index.begin(*names, title, sha256, source.size(), first.superseded)
-        place = 0
-        try:
-            for piece in itertools.chain([first], pieces):
-                for new in new_chunks(piece, title, self.embedder, self.sizes):
-                    self._waiting.append((document, place, new))
-                    place += 1
-                    if len(self._waiting) >= AT_ONCE:
-                        self.flush()
-        except (load.UnreadableError, OSError):
-            self._waiting = [each for each in self._waiting if each[0] != document]
-            self.index.remove([document])
-            raise
-        self._complete.append(document)
+        document = NewDocument(*names, title, sha256, source.size(), first.superseded)
+        chunks = new_chunks(itertools.chain([first], pieces), title, self.embedder, self.sizes)
+        part = list(itertools.islice(chunks, AT_ONCE))
+        if sum(len(waiting) for _, waiting in self._waiting) + len(part) > AT_ONCE:
+            self.flush()
+        if len(part) < AT_ONCE:  # that is all of it
+            self._waiting.append((document, part))
+            return
+        with self.index.transaction():
+            number = self.index.replace(document)
+            while part:
+                self.index.add(number, part, self._encode(part))
+                part = list(itertools.islice(chunks, AT_ONCE))
 
     def flush(self) -> None:
-        """Embed and write the waiting chunks, then make the complete documents visible."""
-        encoded = self.embedder.encode_documents([new.embedded for _, _, new in self._waiting])
-        self.index.add((*waiting, one) for waiting, one in zip(self._waiting, encoded, strict=True))
+        """Embed and write the waiting documents."""
+        encoded = iter(self._encode([chunk for _, chunks in self._waiting for chunk in chunks]))
+        with self.index.transaction():
+            for document, chunks in self._waiting:
+                own = itertools.islice(encoded, len(chunks))
+                self.index.add(self.index.replace(document), chunks, own)
         self._waiting = []
-        if self._complete:
-            self.index.finish(self._complete)
-        self._complete = []
+
+    def _encode(self, chunks: Sequence[NewChunk]) -> list[Encoded]:
+        return self.embedder.encode_documents([each.embedded for each in chunks])
 
 
-def new_chunks(piece: load.Piece, title: str, embedder: Embedder, sizes: Sizes) -> Iterator[NewChunk]:
-    """The chunks of a piece of text. The embedder reads each under the document's title and its headings."""
-    text = clean(piece.text)
-    headings = chunk.headings(text)
-    places = [place for place, _ in headings]
-    for start, end in chunk.chunk(text, embedder.token_spans, sizes.chunk, sizes.overlap):
-        own = text[start:end]
-        number = bisect_right(places, start)
-        heading = headings[number - 1][1] if number else ""
-        path = heading.split(" > ") if heading else []
-        if number and places[number - 1] == start:  # the chunk begins with this heading
-            path = path[:-1]
-        above = " > ".join(dict.fromkeys([title, *path]))
-        room = max(0, embedder.longest - len(embedder.token_spans(own)) - 1)  # 1 for the line break between
-        spans = embedder.token_spans(above)[: min(HEADER, room)]
-        header = above[: spans[-1][1]] if spans and not own.lstrip("# ").startswith(title) else ""
-        yield NewChunk(piece.page_at(start), heading, own, f"{header}\n{own}" if header else own)
+def new_chunks(
+    pieces: Iterable[load.Piece], title: str, embedder: Embedder, sizes: Sizes
+) -> Iterator[NewChunk]:
+    """The chunks of a document. The embedder reads each under the document's title and its headings."""
+    place = before = 0  # chunks and characters of the pieces before
+    for piece in pieces:
+        text = clean(piece.text)
+        headings = chunk.headings(text)
+        places = [begin for begin, _ in headings]
+        for start, end in chunk.chunk(text, embedder.token_spans, sizes.chunk, sizes.overlap):
+            own = text[start:end]
+            number = bisect_right(places, start)
+            heading = headings[number - 1][1] if number else ""
+            path = heading.split(" > ") if heading else []
+            if number and places[number - 1] == start:  # the chunk begins with this heading
+                path = path[:-1]
+            above = " > ".join(dict.fromkeys([title, *path]))
+            room = max(0, embedder.longest - len(embedder.token_spans(own)) - 1)  # 1 for a line break
+            spans = embedder.token_spans(above)[: min(HEADER, room)]
+            header = above[: spans[-1][1]] if spans and not own.lstrip("# ").startswith(title) else ""
+            embedded = f"{header}\n{own}" if header else own
+            yield NewChunk(place, before + start, piece.page_at(start), heading, own, embedded)
+            place += 1
+        before += len(text)

@@ -25,15 +25,15 @@ class Snapshot:
         self.index = index
         # One statement, so that rows and generation belong together; without chunks, one row has only that.
         found = index.rows(
-            "SELECT value, c.id, d.name, d.collection FROM meta LEFT JOIN "
-            "(chunks c JOIN documents d ON d.id = c.document AND d.complete) WHERE key = 'generation' "
-            "ORDER BY c.id"
+            "SELECT value, c.id, d.name, d.collection, d.superseded FROM meta LEFT JOIN "
+            "(chunks c JOIN documents d ON d.id = c.document) WHERE key = 'generation' ORDER BY c.id"
         )
         self.generation = int(found[0][0])
         rows = [row[1:] for row in found if row[1] is not None]
         self.ids = np.array([row[0] for row in rows], np.int64)
         self.names: list[str] = [row[1] for row in rows]
         self.collections = np.array([row[2] for row in rows], dtype=object)
+        self.superseded = frozenset(row[0] for row in rows if row[3])  # the chunks of such documents
         self.row_of = {int(each): row for row, each in enumerate(self.ids)}
 
     def __len__(self) -> int:
@@ -67,14 +67,6 @@ class Snapshot:
         """
         scores: np.ndarray = self.bm25.get_scores(query) if self.bm25 and query else np.zeros(len(self))
         return scores
-
-    @cached_property
-    def superseded(self) -> frozenset[int]:
-        """The chunks of superseded documents."""
-        rows = self.index.rows(
-            "SELECT c.id FROM chunks c JOIN versions v ON v.document = c.document WHERE v.superseded"
-        )
-        return frozenset(row[0] for row in rows)
 
     @cached_property
     def token_frequency(self) -> np.ndarray:

@@ -24,6 +24,7 @@ class Store(vector_store.ChunkStore):
     """A flat index of inner products, which are the cosines of vectors of length 1."""
 
     name = "faiss"
+    in_memory = True
     address = None
 
     def __init__(self, folder: Path, address: str | None) -> None:  # noqa: ARG002

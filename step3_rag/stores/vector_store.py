@@ -35,6 +35,7 @@ class ChunkStore(ABC):
 
     name: ClassVar[str]
     errors: ClassVar[tuple[type[Exception], ...]] = ()  # what the client raises when a request fails
+    in_memory: ClassVar[bool] = False  # it belongs to this process only
     batch: ClassVar[int] = 2000  # chunks that `upsert` and `delete` get at once, at most
     address: str | None
 
@@ -166,19 +167,21 @@ def is_current(index: Index, store: ChunkStore) -> bool:
     key = _key(store.name, store.address)
     noted = index.rows("SELECT generation FROM copies WHERE store = ?", (key,))
     with store.one_line_errors():
+        if store.in_memory:
+            return store.ids() == _chunk_ids(index)
         return noted == [(index.generation,)] and store.count() == len(_chunk_ids(index))
 
 
 def sync(index: Index, store: ChunkStore) -> None:
-    """Make the store hold exactly the index's chunks; the caller holds the index's lock.
+    """Make the store hold exactly the index's chunks.
 
-    After a failure or a kill, the next call continues.
+    The caller holds the index's lock, except for a store in memory. After a failure or a kill, the next call
+    continues.
 
     Raises:
         UserError: the store fails.
     """
-    key, note = _key(store.name, store.address), "INSERT OR REPLACE INTO copies VALUES (?, ?)"
-    index.db.execute(note, (key, -1))  # first, so that `forget` also knows a half-written copy
+    _note(index, store, -1)  # first, so that `forget` also knows a half-written copy
     generation, wanted = index.generation, _chunk_ids(index)
     with store.one_line_errors():
         held = store.ids()
@@ -186,7 +189,13 @@ def sync(index: Index, store: ChunkStore) -> None:
             store.delete(batch)
         for batch in _batches(wanted - held, store.batch):
             store.upsert(index.chunks(batch), index.vectors(batch))
-    index.db.execute(note, (key, generation))
+    _note(index, store, generation)
+
+
+def _note(index: Index, store: ChunkStore, generation: int) -> None:
+    if not store.in_memory:  # that one is lost with its process, and filled without the lock
+        key = _key(store.name, store.address)
+        index.db.execute("INSERT OR REPLACE INTO copies VALUES (?, ?)", (key, generation))
 
 
 def sync_copies(index: Index) -> dict[str, str]:
@@ -198,11 +207,10 @@ def sync_copies(index: Index) -> dict[str, str]:
     noted = [row[0] for row in index.rows("SELECT store FROM copies")]
     for copy in dict.fromkeys(["chroma", *noted]):
         name, _, address = copy.partition(" ")
-        if name != "faiss":  # it only exists in memory
-            try:
-                sync(index, open_store(name, index.folder, address or None))
-            except UserError as error:
-                behind[copy] = str(error)
+        try:
+            sync(index, open_store(name, index.folder, address or None))
+        except UserError as error:
+            behind[copy] = str(error)
     return behind
 
 
@@ -217,5 +225,4 @@ def _batches(ids: set[int], size: int) -> list[list[int]]:
 
 
 def _chunk_ids(index: Index) -> set[int]:
-    rows = index.rows("SELECT c.id FROM chunks c JOIN documents d ON d.id = c.document WHERE complete")
-    return {row[0] for row in rows}
+    return {row[0] for row in index.rows("SELECT id FROM chunks")}

@@ -3,8 +3,8 @@
     report = await library.ingest([Upload("supply.md", "contracts", b"# Supply ...")])
     await library.remove(17)
 
-Reading and embedding happen beside the questions, on documents that are not visible yet. Then, under the
-write lock, they become visible and the vector store is updated, so the next question sees all of them. If an
+Reading and embedding happen beside the questions, in a transaction that nobody else sees yet. Then, under the
+write lock, it is committed and the vector store is updated, so the next question sees all of it. If an
 ingest from the command line runs at the same time, the second one is refused.
 """
 
@@ -16,7 +16,7 @@ import hashlib
 import re
 import sqlite3
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -26,7 +26,7 @@ from shared.errors import UserError, reason
 from step3_rag import service
 from step3_rag.ingest import load, update
 from step3_rag.ingest.index import Index
-from step3_rag.ingest.sources import DEFAULT_COLLECTION, Report
+from step3_rag.ingest.sources import DEFAULT_COLLECTION
 from step3_rag.stores import vector_store
 from step5_serving.errors import bad_request, not_found, overloaded, unavailable
 from step5_serving.rag.sharing import SharedRetriever
@@ -87,19 +87,6 @@ def upload_of(name: str, collection: str | None, content: bytes) -> Upload:
     return Upload(file, collection, content)
 
 
-class _HiddenIndex(Index):
-    """An index whose new documents become visible only when `show` is called."""
-
-    written: list[int]
-
-    def finish(self, documents: Iterable[int]) -> None:
-        self.written.extend(documents)
-
-    def show(self) -> None:
-        if self.written:
-            Index.finish(self, self.written)
-
-
 def _public(row: Any) -> dict[str, Any]:
     """What callers see of a document."""
     return {name: row[name] for name in PUBLIC}
@@ -135,18 +122,18 @@ class Library:
             return await asyncio.shield(asyncio.to_thread(work, what))
 
     def _ingest(self, uploads: Sequence[Upload]) -> dict[str, Any]:
-        with self._writing() as index:
+        with self._writing() as index, contextlib.ExitStack() as lock:
             known = {row["name"]: row["path"] for row in index.documents()}
             sources = [replace(each, known_as=known.get(each.name)) for each in uploads]
             facts = index.facts
             sizes = update.Sizes(facts["chunk_size"], facts["chunk_overlap"])
-            report = update.ingest(index, sources, self._retriever.embedder, sizes, Report())
-            if report.failed and len(report.failed) == len(uploads):
-                name, why = next(iter(report.failed.items()))
-                raise bad_request(f"{name}: {why}")
-            with self._retriever.lock.writing():
-                index.show()
-                self._update_store(index)
+            with index.transaction():
+                report = update.ingest(index, sources, self._retriever.embedder, sizes)
+                if report.failed and len(report.failed) == len(uploads):
+                    name, why = next(iter(report.failed.items()))
+                    raise bad_request(f"{name}: {why}")
+                lock.enter_context(self._retriever.lock.writing())
+            self._update_store(index)
             names = {each.name for each in sources}
             rows = [row for row in index.documents() if row["name"] in names]
         counts = {name: getattr(report, name) for name in ("new", "changed", "unchanged", "failed")}
@@ -168,7 +155,7 @@ class Library:
         _ = self._retriever.snapshot
 
     @contextlib.contextmanager
-    def _writing(self) -> Iterator[_HiddenIndex]:
+    def _writing(self) -> Iterator[Index]:
         """The index with a connection of its own and its process lock.
 
         Raises:
@@ -187,16 +174,8 @@ class Library:
             raise overloaded(f"{holder}: try again when it is done", 10)
 
         try:
-            with update.locked(folder, busy):
-                opened_here = Index.open(folder, {})
-                index = _HiddenIndex(opened_here.folder, opened_here.db)
-                index.written = []
-                try:
-                    yield index
-                finally:
-                    with contextlib.suppress(Exception):
-                        index.clear_incomplete()
-                    index.close()
+            with update.locked(folder, busy), contextlib.closing(Index.open(folder, {})) as index:
+                yield index
         except UserError as error:
             raise unavailable(str(error), 5) from None
         except (OSError, sqlite3.Error) as error:  # a full disk, for example; the transaction is rolled back

@@ -2,7 +2,7 @@
 
     retriever = SharedRetriever.of(service)
     with retriever.lock.reading(): retriever.search(...)        # any number of threads
-    with retriever.lock.writing(): index.finish(...)            # alone
+    with retriever.lock.writing(): index.remove(...)            # alone
 
 How step 3's parts are shared:
 
@@ -105,7 +105,7 @@ class SharedRetriever(Retriever):
             if known is None or known.generation != self.index.generation:
                 known = Snapshot(self.index)
                 # Compute its lazy attributes now, in one thread.
-                _ = known.bm25, known.token_frequency, known.vocabulary, known.superseded
+                _ = known.bm25, known.token_frequency, known.vocabulary
                 self.collections = frozenset(known.collections.tolist())
                 self._snapshot = known
             return known

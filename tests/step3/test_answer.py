@@ -26,8 +26,9 @@ ATTACK = (
 ALWAYS = {"strategies": (), "threshold": 0.0, "abstain": False}
 
 
-def passage(place, text, document="a.md", heading=""):
-    return Chunk(100 * len(document) + place, document, "A", "documents", place, None, heading, text)
+def passage(place, text, document="a.md", heading="", start=0):
+    number = 100 * len(document) + place
+    return Chunk(number, document, "A", "documents", place, start, None, heading, text)
 
 
 def source(number, text, place="a.md"):
@@ -57,7 +58,8 @@ def test_neighbours_become_one_source_without_repetition(overlap, seed):
         f"No {i} of {random.integers(10)} {'is so ' * random.integers(1, 6)}here." for i in range(60)
     )
     text += "\n\n| name | 3 | 4 |\n| 4 | 4 | 4 |\n| 4 | 4 | 5 |\n| 4 | 5 | 5 |\n"
-    chunks = [passage(place, text[a:b]) for place, (a, b) in enumerate(cut(text, word_spans, 20, overlap))]
+    spans = cut(text, word_spans, 20, overlap)
+    chunks = [passage(place, text[a:b], start=a) for place, (a, b) in enumerate(spans)]
     given = [chunks[i] for i in random.permutation(len(chunks))]
     for budget in (1, 50, 200):
         sources = assemble(given, words, budget)
@@ -68,16 +70,19 @@ def test_neighbours_become_one_source_without_repetition(overlap, seed):
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "whole"),
+    ("first", "second", "start", "whole"),
     [
-        ("One. Two is here.", "Two is here. Three.", "One. Two is here. Three."),
-        ("the cat", "the dog", "the cat\nthe dog"),  # both have a t
-        ("| 20 | 400 | 400 |", "| 400 | 400 | 7 |", "| 20 | 400 | 400 |\n| 400 | 400 | 7 |"),
-        ("| a | b |\n| c | dddd |", "| c | dddd |\n| e |", "| a | b |\n| c | dddd |\n| e |"),
+        ("One. Two is here.", "Two is here. Three.", 5, "One. Two is here. Three."),
+        ("the cat", "the dog", 8, "the cat\nthe dog"),  # both have a t
+        ("| 20 | 400 | 400 |", "| 400 | 400 | 7 |", 19, "| 20 | 400 | 400 |\n| 400 | 400 | 7 |"),
+        ("| a | b |\n| c | dddd |", "| c | dddd |\n| e |", 10, "| a | b |\n| c | dddd |\n| e |"),
+        ("No. No.", "No. Yes.", 4, "No. No. Yes."),  # a short overlap
+        ("He said no. No.", "No. Yes.", 16, "He said no. No.\nNo. Yes."),  # the author's own repetition
     ],
 )
-def test_only_the_overlap_of_two_passages_is_left_out(first, second, whole):
-    assert joined([passage(1, second), passage(0, first)]) == whole
+def test_only_the_overlap_of_two_passages_is_left_out(first, second, start, whole):
+    chunks = [passage(1, second, start=1000 + start), passage(0, first, start=1000)]
+    assert joined(chunks) == whole
 
 
 # --- injected instructions --------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """The index on disk: opening, damage, concurrent readers and writers."""
 
+import contextlib
 import os
 import sqlite3
 
@@ -8,7 +9,7 @@ import pytest
 
 from shared.errors import UserError
 from step3_rag.ingest import update
-from step3_rag.ingest.index import Index, NewChunk
+from step3_rag.ingest.index import Index, NewChunk, NewDocument
 from step3_rag.ingest.stems import stems
 from step3_rag.retrieve.snapshot import Snapshot
 from tests.step3.conftest import FACTS, FakeEmbedder, bring_in, texts_of, write
@@ -58,29 +59,65 @@ def test_damage_in_the_middle_says_so_when_it_is_read(index, tmp_path):
         Snapshot(opened(file.parent)).keyword_scores(["x"])
 
 
-def test_an_index_without_the_newer_tables_opens(built):
-    before = texts_of(built)
-    built.db.execute("DROP TABLE versions")
-    built.db.execute("DROP TABLE copies")
-    index = opened(built.folder)
-    assert texts_of(index) == before
-    assert not any(row["superseded"] for row in index.documents())
+OLD = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE documents (id INTEGER PRIMARY KEY, name TEXT, path TEXT, mtime_ns INTEGER, complete INTEGER);
+CREATE TABLE versions (document INTEGER PRIMARY KEY, superseded INTEGER NOT NULL);
+INSERT INTO meta VALUES ('format', '1'), ('embedder', '"fake"'), ('generation', '3'), ('id', '"x"');
+"""
+
+
+def test_an_index_of_an_older_version_is_refused_and_can_be_rebuilt(tmp_path, documents):
+    home = tmp_path / "old"
+    write(home, {"bm25-1/texts": "A text.", "entity-graph.json": "{}", "mine.txt": "Mine."})
+    with sqlite3.connect(home / "index.sqlite") as db:
+        db.executescript(OLD)
+    db.close()
+    with pytest.raises(
+        UserError, match=r"was made with format 1, not 2: .*rebuild it with `ingest --rebuild"
+    ):
+        opened(home)
+    update.rebuild(home, FACTS, FakeEmbedder(), update.Sizes(), [documents], None)
+    assert {path.name for path in home.iterdir()} - {"index.sqlite-wal", "index.sqlite-shm"} == {
+        "index.sqlite",
+        "mine.txt",
+    }
+    index = opened(home)
+    assert len(texts_of(index)) == 5
     index.close()
 
 
-def test_incomplete_documents_are_invisible(built):
-    before = texts_of(built), built.documents(), Snapshot(built).token_frequency.tolist()
-    number = built.begin("new.md", "/new.md", "c", "New", "x")
-    (one,) = FakeEmbedder().encode(["kettle contract"])
-    built.add([(number, 0, NewChunk(None, "", "kettle contract", "kettle contract"), one)])
-    snapshot = Snapshot(built)
-    assert (texts_of(built), built.documents(), snapshot.token_frequency.tolist()) == before
-    assert built.neighbours("new.md", 0, 9) == []
-    assert len(snapshot.keyword_scores(["kettl"])) == len(snapshot)
-    assert snapshot.vocabulary["kettle"] == 1
-    built.remove([number])
-    assert built.generation == snapshot.generation  # it was never visible
-    assert built.db.execute("SELECT count(*) FROM chunks").fetchone() == (len(snapshot),)
+def test_readers_do_not_wait_for_a_document_that_is_being_written(built):
+    before = texts_of(built), built.documents(), built.generation
+    writer = opened(built.folder)
+    with writer.transaction():
+        number = writer.replace(NewDocument("notes.md", built.documents()[-1]["path"], "c", "New", "x"))
+        texts = ["kettle contract", "another one"]
+        chunks = [NewChunk(place, 0, None, "", text, text) for place, text in enumerate(texts)]
+        writer.add(number, chunks, FakeEmbedder().encode(texts))
+        assert texts_of(writer)["notes.md"] == texts
+        reader = opened(built.folder)
+        for index in (built, reader):
+            assert (texts_of(index), index.documents(), index.generation) == before
+        reader.close()
+    assert texts_of(built)["notes.md"] == texts
+    assert built.generation > before[2]
+    writer.close()
+
+
+def test_an_error_in_an_inner_transaction_undoes_only_that_one(built):
+    ids = [row["id"] for row in built.documents()]
+    with built.transaction():
+        built.remove(ids[:1])
+        for each in ids[1:3]:
+            with contextlib.suppress(KeyError), built.transaction():
+                built.remove([each])
+                with contextlib.suppress(KeyError), built.transaction():
+                    built.remove(ids[3:4])
+                    raise KeyError
+                built.remove(ids[4:5])
+                raise KeyError
+    assert [row["id"] for row in built.documents()] == ids[1:]
 
 
 def test_a_rebuild_that_fails_changes_nothing_and_is_invisible_to_readers(built, documents, monkeypatch):

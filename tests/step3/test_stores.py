@@ -20,7 +20,7 @@ import pytest
 
 from shared.errors import UserError
 from step3_rag.ingest.embed import Encoded
-from step3_rag.ingest.index import Index, NewChunk
+from step3_rag.ingest.index import Index, NewChunk, NewDocument
 from step3_rag.retrieve.snapshot import Snapshot
 from step3_rag.stores import vector_store
 from tests.conftest import NO_NETWORK
@@ -33,12 +33,11 @@ def fill(index, *documents):
     """Add documents, each `collection/name: number of chunks`."""
     for document in documents:
         name, _, count = document.partition(": ")
-        number = index.begin(name, f"/{name}", name.split("/")[0], name, document)
         texts = [f"{name} passage {place} \N{LATIN SMALL LETTER E WITH ACUTE}" for place in range(int(count))]
-        index.add(
-            (number, place, NewChunk(None, "", text, text), encoded(text)) for place, text in enumerate(texts)
-        )
-        index.finish([number])
+        chunks = [NewChunk(place, 0, None, "", text, text) for place, text in enumerate(texts)]
+        with index.transaction():
+            number = index.replace(NewDocument(name, f"/{name}", name.split("/")[0], name, document))
+            index.add(number, chunks, map(encoded, texts))
 
 
 def encoded(text):
