@@ -14,6 +14,7 @@ SCHEMA = """
 PRAGMA busy_timeout = 20000;
 PRAGMA page_size = 16384;  -- token vectors are 100 kB a chunk
 PRAGMA journal_mode = WAL;
+PRAGMA journal_size_limit = 50000000;  -- bytes that the log keeps after a large document went through it
 PRAGMA foreign_keys = ON;
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS documents (
