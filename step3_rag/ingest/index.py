@@ -18,7 +18,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from uuid import uuid4
 
 import numpy as np
@@ -198,12 +198,13 @@ class Index:
         self._count_up()
 
     @contextlib.contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self, mode: Literal["IMMEDIATE", "DEFERRED"] = "IMMEDIATE") -> Iterator[None]:
         """Commit everything that the body writes or, after an error, nothing.
 
-        It may be nested: an error then undoes the inner part, and the outer one may go on.
+        It may be nested: an error then undoes the inner part, and the outer one may go on. A body that only
+        reads takes the mode DEFERRED, which waits for nobody.
         """
-        begin, commit, undo = "BEGIN IMMEDIATE", "COMMIT", ["ROLLBACK"]
+        begin, commit, undo = f"BEGIN {mode}", "COMMIT", ["ROLLBACK"]
         if self.db.in_transaction:
             begin, commit, undo = "SAVEPOINT part", "RELEASE part", ["ROLLBACK TO part", "RELEASE part"]
         self.db.execute(begin)

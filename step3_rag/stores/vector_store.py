@@ -182,8 +182,9 @@ def sync(index: Index, store: ChunkStore) -> None:
         UserError: the store fails.
     """
     _note(index, store, -1)  # first, so that `forget` also knows a half-written copy
-    generation, wanted = index.generation, _chunk_ids(index)
-    with store.one_line_errors():
+    # One generation of the index, whatever is written to it meanwhile.
+    with index.transaction("DEFERRED"), store.one_line_errors():
+        generation, wanted = index.generation, _chunk_ids(index)
         held = store.ids()
         for batch in _batches(held - wanted, store.batch):
             store.delete(batch)

@@ -225,6 +225,30 @@ def test_the_same_relative_path_in_another_working_folder_is_another_chroma_fold
         assert (store.count(), len(store.nearest(word_vector("anything"), 10))) == (count, count)
 
 
+def test_faiss_is_filled_beside_an_ingest(tmp_path, monkeypatch):
+    pytest.importorskip("faiss")
+    setup = Setup("faiss", tmp_path)
+    fill(setup.index, "a/one.md: 20", "a/two.md: 10")
+    other = Index.open(tmp_path, {})
+    upsert = setup.store.upsert
+
+    def meanwhile(*args):
+        upsert(*args)
+        if other.db.in_transaction:
+            other.db.commit()
+            drop(other, "a/two.md")
+
+    monkeypatch.setattr(setup.store, "batch", 7)
+    monkeypatch.setattr(setup.store, "upsert", meanwhile)
+    other.db.execute("BEGIN IMMEDIATE")  # nobody else can write to the index now
+    vector_store.sync(setup.index, setup.store)
+    assert setup.store.count() == 30  # all of one generation
+    assert not vector_store.is_current(setup.index, setup.store)
+    vector_store.sync(setup.index, setup.store)
+    assert setup.store.count() == 20
+    other.close()
+
+
 def damage_tables(home):
     file = home / "chroma.sqlite3"
     file.write_bytes(b"nonsense" * 1000)
