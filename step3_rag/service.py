@@ -18,11 +18,13 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
+from filelock import Timeout
+
 from shared.catalog import default
 from shared.config import Settings
 from shared.embedded.judge import JUDGE, Judge
 from shared.errors import UserError
-from shared.progress import count_bar, spinner
+from shared.progress import count_bar
 from step3_rag import SAMPLE
 from step3_rag.ingest import update
 from step3_rag.ingest.embed import Embedder
@@ -55,11 +57,12 @@ class Service:
         folder = self.index.folder
         store = vector_store.open_store(self.store_name, folder, self.address)
         if not vector_store.is_current(self.index, store):
-            with update.locked(folder, wait=None) as held:
-                if held or self.store_name == "faiss":  # FAISS is in this process only
+            lock = contextlib.nullcontext() if store.in_memory else update.locked(folder, wait=False)
+            try:
+                with lock:
                     vector_store.sync(self.index, store)
-                else:
-                    warn(f"an ingest is running in {folder}: not all documents can be found by meaning yet")
+            except Timeout:
+                warn(f"an ingest is running in {folder}: not all documents can be found by meaning yet")
         return Retriever(self.index, store, self.embedder, load_evaluator(self.settings))
 
     @property
@@ -136,7 +139,7 @@ def corpus_service(
     """An index of these sources in the cache, updated or made as necessary."""
     embedder = Embedder(settings)
     facts = {**index_facts(settings, sizes), "code": code_version()}
-    with update.locked(folder, spinner):
+    with update.locked(folder):
         try:
             index = Index.open(folder, facts, create=True)
         except UserError:  # nothing is lost: the sources are elsewhere

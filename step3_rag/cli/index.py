@@ -10,7 +10,6 @@ from typing import Any
 
 from shared.config import Settings
 from shared.errors import UserError
-from shared.progress import spinner
 from shared.words import count
 from step3_rag.ingest import update
 from step3_rag.ingest.embed import Embedder
@@ -43,7 +42,7 @@ def run(
     vector_store.store_class(store)
     if rebuild or not Index.exists(folder):  # so that a wrong path doesn't leave an empty index
         find(paths, {}, collection, Report())
-    with update.locked(folder, spinner):
+    with update.locked(folder):
         facts = index_facts(settings, sizes)
         if rebuild:
             report = update.rebuild(folder, facts, embedder, sizes, paths, collection)
@@ -63,7 +62,7 @@ def forget(names: Sequence[str], folder: Path | None) -> dict[str, Any]:
     """
     began, folder = time.perf_counter(), folder or HOME
     index = Index.open(folder, {})
-    with update.locked(folder, spinner):
+    with update.locked(folder):
         rows = index.documents()
         report = Report()
         chosen = {row["id"]: row["name"] for row in (_find(name, rows, folder) for name in names)}

@@ -20,8 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from shared.errors import UserError
-from shared.progress import count_bar
+from shared.progress import count_bar, spinner
 from step3_rag.ingest import chunk, load
 from step3_rag.ingest.embed import Embedder, Encoded
 from step3_rag.ingest.index import Index, NewChunk, NewDocument
@@ -57,40 +59,28 @@ def check_sizes(chunk: int, overlap: int, embedder: Embedder) -> Sizes:
 
 
 @contextlib.contextmanager
-def locked(
-    folder: Path, wait: Callable[[str], contextlib.AbstractContextManager[None]] | None
-) -> Iterator[bool]:
-    """Lock the index for writing; yields whether this process holds the lock.
-
-    If another process holds it, `wait` is called with a line that names that process, and its context lasts
-    until the lock is free. Without `wait`, the body runs at once, without the lock.
+def locked(folder: Path, *, wait: bool = True) -> Iterator[None]:
+    """Lock the index for writing; if another process holds the lock, wait for it and say so.
 
     Raises:
+        filelock.Timeout: another process holds it, and we should not wait.
         UserError: nothing can be written there.
     """
-    from filelock import FileLock, Timeout
-
-    lock, holder = FileLock(folder / ".lock"), folder / ".lock.pid"
+    lock = FileLock(folder / ".lock")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(Timeout):
-            lock.acquire(timeout=0)
-        if wait and not lock.is_locked:
-            pid = "?"
-            with contextlib.suppress(FileNotFoundError):  # the process may just have finished
-                pid = holder.read_text()
-            with wait(f"process {pid} is writing to {folder}; waiting for it"):
-                lock.acquire()
-        if lock.is_locked:
-            holder.write_text(str(os.getpid()))
+        lock.acquire(timeout=0)
+    except Timeout:
+        if not wait:
+            raise
+        with spinner(f"another process is writing to {folder}; waiting for it"):
+            lock.acquire()
     except OSError as error:
         raise UserError(f"cannot write to {folder} ({error}): name another place with --index") from None
     try:
-        yield lock.is_locked
+        yield
     finally:
-        if lock.is_locked:
-            holder.unlink(missing_ok=True)
-            lock.release()
+        lock.release()
 
 
 # The functions below change an index; the caller holds its lock.

@@ -21,6 +21,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from filelock import Timeout
+
 from shared.config import Settings
 from shared.errors import UserError, reason
 from step3_rag import service
@@ -169,13 +171,13 @@ class Library:
                 "`python -m step3_rag ingest PATH`, then start the server again"
             )
 
-        def busy(text: str) -> contextlib.AbstractContextManager[None]:
-            holder = text.split(";")[0]
-            raise overloaded(f"{holder}: try again when it is done", 10)
-
         try:
-            with update.locked(folder, busy), contextlib.closing(Index.open(folder, {})) as index:
+            with update.locked(folder, wait=False), contextlib.closing(Index.open(folder, {})) as index:
                 yield index
+        except Timeout:
+            raise overloaded(
+                f"another process is writing to {folder}: try again when it is done", 10
+            ) from None
         except UserError as error:
             raise unavailable(str(error), 5) from None
         except (OSError, sqlite3.Error) as error:  # a full disk, for example; the transaction is rolled back

@@ -320,7 +320,7 @@ class Killed(FakeEmbedder):
 
 update.AT_ONCE = 8
 home, folder = map(Path, sys.argv[1:])
-with update.locked(home, None):
+with update.locked(home):
     bring_in(Index.open(home, FACTS, create=True), folder, embedder=Killed())
 """
 
@@ -353,7 +353,7 @@ def test_after_a_kill_the_index_works_and_the_next_ingest_continues(tmp_path):
 
 
 def test_a_reader_does_not_wait_for_an_ingest(built, embedder, capsys):
-    with update.locked(built.folder, lambda _text: pytest.fail("waited")):
+    with update.locked(built.folder):
         retriever = Service(load_settings(), built, embedder, "chroma").retriever
         assert retriever.search("kettle", Options(use=("bm25",), rerank="none")).best
     assert "an ingest is running" in capsys.readouterr().err
@@ -364,6 +364,6 @@ def test_a_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "file").touch()
     with (
         pytest.raises(UserError, match=r"cannot write to .*: name another place with --index"),
-        update.locked(tmp_path / "file" / "index", lambda line: pytest.fail(line)),
+        update.locked(tmp_path / "file" / "index"),
     ):
         pass
