@@ -205,7 +205,7 @@ def test_a_question_sees_the_documents_before_or_after_a_change(made):
     with ThreadPoolExecutor(3) as pool:
         looking = pool.map(look, range(3))
         try:
-            asyncio.run(asyncio.wait_for(change("baba"), 60))
+            asyncio.run(asyncio.wait_for(change("baba" * 3), 60))
         finally:
             stop.set()
         list(looking)
