@@ -134,7 +134,7 @@ class Library:
                 if report.failed and len(report.failed) == len(uploads):
                     name, why = next(iter(report.failed.items()))
                     raise bad_request(f"{name}: {why}")
-                lock.enter_context(self._retriever.lock.writing())
+                lock.enter_context(self._retriever.lock.writing())  # until the store has followed
             self._update_store(index)
             names = {each.name for each in sources}
             rows = [row for row in index.documents() if row["name"] in names]
@@ -170,7 +170,6 @@ class Library:
                 "the sample's documents can't be changed: make an index of your own with "
                 "`python -m step3_rag ingest PATH`, then start the server again"
             )
-
         try:
             with update.locked(folder, wait=False), contextlib.closing(Index.open(folder, {})) as index:
                 yield index
