@@ -99,6 +99,7 @@ def prepare(
         if recipe.tuning == "full":
             raise UserError("--from continues with an adapter: its recipe needs tuning lora or qlora")
         merge.check(settings, start)
+        merge.read_config(start)  # refuses a run that trained all weights
     if recipe.method == "sft":
         examples = replay(settings, recipe.replay, own_rows=own_rows)
         dev = [row for row in rows if row.split == "dev"][:limit]

@@ -138,6 +138,10 @@ def test_an_adapter_of_the_same_base_is_trained_further_in_its_own_shape(unbroke
         UserError, match="--from continues with an adapter: its recipe needs tuning lora or qlora"
     ):
         prepare(runs.settings(), runs.recipe(tuning="full"), good(), GUIDE, start=unbroken[0])
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "config.json").write_text("{}")
+    with pytest.raises(UserError, match=r"full is not an adapter: it has no adapter_config\.json"):
+        prepare(runs.settings(), runs.recipe(), good(), GUIDE, start=tmp_path / "full")
     assert not (tmp_path / "other").exists()
 
 
