@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from shared.errors import UserError
+
 QUESTION = "What are the contract renewal terms?"
 Question = Annotated[str, typer.Argument(help="What to look for.", show_default=True)]
 IndexFolder = Annotated[
@@ -46,10 +48,7 @@ Limit = Annotated[int | None, typer.Option(help="Use only this many questions, d
 
 # The parameters of `ask` that apply to --graph, and those that apply to --framework.
 FOR_GRAPH = {"question", "graph", "index", "smoke", "as_json"}
-FOR_FRAMEWORKS = {
-    *("question", "framework", "k", "reader", "index", "store", "address"),
-    *("model", "smoke", "as_json"),
-}
+FOR_FRAMEWORKS = FOR_GRAPH - {"graph"} | {"framework", "k", "reader", "store", "address", "model"}
 
 
 def refuse_flags(context: typer.Context, allowed: set[str], why: str) -> None:
@@ -64,6 +63,4 @@ def refuse_flags(context: typer.Context, allowed: set[str], why: str) -> None:
         if (source := context.get_parameter_source(name)) and source.name == "COMMANDLINE"
     ]
     if given:
-        from shared.errors import UserError
-
         raise UserError(f"{', '.join(given)}: {why}; leave it out")
