@@ -145,11 +145,10 @@ def rebuild(
     paths: Sequence[Path],
     collection: str | None,
 ) -> Report:
-    """Make the index in a folder again with these facts, in one transaction: until it ends, searches see the
-    old one.
+    """Make the index in a folder again, with these facts and only from the files under these paths.
 
-    For another embedder, other chunk sizes, or a damaged index. It holds the files under the paths and
-    nothing else then; `removed` names every document that it held before and not now.
+    For another embedder, other chunk sizes, or a damaged index. It is one transaction: until it ends,
+    searches see the old index. `removed` names every document that the old one has and the new one has not.
 
     Raises:
         UserError: there is nothing under the paths, or a document never had a file (step 5 takes uploads);
