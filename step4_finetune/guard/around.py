@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from shared.errors import UserError
-from step4_finetune.data.curate.personal import Personal, redact
+from shared.personal import Personal, redact
 from step4_finetune.data.rows import Message, with_notes
 from step4_finetune.guard import injection
 from step4_finetune.guard.reply import wrong

@@ -12,9 +12,9 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from shared.personal import personal
 from shared.stats import wilson
 from step4_finetune.data.curate.finding import replies
-from step4_finetune.data.curate.personal import personal
 from step4_finetune.data.files import read_jsonl
 from step4_finetune.data.rows import FACTS, SAMPLE, Row
 from step4_finetune.guard import injection

@@ -23,6 +23,7 @@ from typing import NamedTuple
 import sqlalchemy as sa
 
 from shared.errors import UserError
+from shared.personal import recognizers
 from step5_serving.errors import TelemetryDown
 from step5_serving.telemetry.call import Call
 from step5_serving.telemetry.redact import redacted
@@ -83,8 +84,10 @@ class Recorder:
             redact: mask personal data before it is written (redact.py).
 
         Raises:
-            UserError: the URL is wrong, its driver is missing, or it isn't telemetry.
+            UserError: the URL is wrong, its driver is missing, or it isn't telemetry; Presidio is missing.
         """
+        if redact:
+            recognizers()  # loaded now (seconds), and not by the first call
         store = Store.open(url, create=True)
         try:
             lost = store.mark_lost()

@@ -4,10 +4,11 @@ import re
 
 import pytest
 
+from shared import personal
 from shared.errors import UserError
 from shared.models import load_tokenizer
 from step4_finetune.cli import show_data
-from step4_finetune.data.curate import checks, duplicates, labels, personal, schema, style
+from step4_finetune.data.curate import checks, duplicates, labels, schema, style
 from step4_finetune.data.curate.finding import ERROR, OK, UNCHECKED, WARNING
 from step4_finetune.data.rows import Row
 from tests.step4.made import good, needs_presidio, spoilt
@@ -168,47 +169,20 @@ def test_tokens_over_the_limit(tokenizer):
 # --- personal data ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("text", "found"),
-    [
-        ("write to bob.smith@example.com please", [("e-mail address", "bob…")]),
-        (
-            "my number is 020 7946 0958, or +44 7700 900123",
-            [("telephone number", "020…"), ("telephone number", "+44…")],
-        ),
-        ("please ring me on 07700900123", [("telephone number", "077…")]),
-        ("card 4111 1111 1111 1111 was charged", [("card number", "411…")]),
-        ("to DE89 3704 0044 0532 0130 00", [("IBAN", "DE8…")]),
-        # order numbers, dates, amounts, times
-        ("order 4155552671 of 12 May 2024", []),
-        ("order number: 020 7946 0958", []),
-        ("booking ref 07700900123", []),
-        ("invoice 2024-05-12-0034, 12.05.2024, 2024-05-12T10:30", []),
-        ("1,234,567 points, 14.90, code 4471 2231 9087, parcel 00340434161094022115", []),
-        ("contract 20231234567 and the meter stands at 1234567", []),
-        ("call us about 4111 1111 1111 1112", []),  # the check sum is wrong
-        ("mail nadia at example dot com, or @northwind", [("e-mail address", "nad…")]),
-    ],
-)
-@needs_presidio
-def test_personal_data(text, found):
-    assert [(each.kind, each.masked) for each in personal.personal(text)] == found
-
-
 @needs_presidio
 def test_personal_data_in_rows():
     rows = [
         *ROWS[:4],
         spoilt(ROWS[4], "Mail ann.lee@example.org", chosen=reply("Ring 020 7946 0958. Thanks.")),
     ]
-    found = personal.personal_data(rows)
+    found = schema.personal_data(rows)
     assert (found.number, found.severity) == (1, ERROR)
     assert [case.example for case in found.cases] == [
         "e-mail address in message or notes: ann…",
         "telephone number in chosen: 020…",
     ]
     invented = spoilt(ROWS[4], "ring 07700 900123, not 07700 800123")  # kept for films and books
-    assert [case.example for case in personal.personal_data([invented]).cases] == [
+    assert [case.example for case in schema.personal_data([invented]).cases] == [
         "telephone number in message or notes: 077…"
     ]
 
@@ -218,7 +192,7 @@ def test_without_presidio_it_is_unknown(monkeypatch):
         raise UserError("can't be looked for: pip install presidio-analyzer")
 
     monkeypatch.setattr(personal, "recognizers", missing)
-    found = personal.personal_data([spoilt(ROWS[0], "Mail ann.lee@example.org")])
+    found = schema.personal_data([spoilt(ROWS[0], "Mail ann.lee@example.org")])
     assert (found.number, found.severity) == (None, WARNING)
     assert "pip install" in found.advice
 

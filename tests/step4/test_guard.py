@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from shared.errors import UserError
+from shared.personal import recognizers, redact
 from step4_finetune.cli import show
 from step4_finetune.cli.app import guard
-from step4_finetune.data.curate.personal import recognizers, redact
 from step4_finetune.data.rows import GUIDE as GUIDE_FILE
 from step4_finetune.data.rows import SAMPLE, read_rows, with_notes
 from step4_finetune.guard import around, command, injection, measure

@@ -22,6 +22,7 @@ WEEK = parse_since("7d")
 @pytest.fixture
 def service(tmp_path):
     """A service with keys of two people, on a database."""
+    pytest.importorskip("presidio_analyzer", reason="pip install .[presidio]")
     keys = Keys(tmp_path / "keys.json")
     secrets = {name: keys.add(name, ["ask"])[1] for name in ("ann", "bob")}
     recorder = Recorder.from_url(f"sqlite:///{tmp_path}/t.db", redact=True)
@@ -41,7 +42,7 @@ async def test_only_the_key_that_asked_gives_feedback_and_may_change_it(service)
             got = await ann.post("/feedback", json={"trace_id": trace, **body})
             assert (got.status_code, got.json()) == (200, {"stored": True})
         row = show_call(recorder.store, trace)
-        assert (row["thumb"], row["comment"]) == ("down", "Wrong; write to [e-mail]")
+        assert (row["thumb"], row["comment"]) == ("down", "Wrong; write to [e-mail address]")
         assert b'rag_feedback_total{thumb="down"} 1.0' in app.state.metrics.page()
         other = await ann.post(
             "/feedback", json={"trace_id": trace, "thumb": "up"}, headers={"x-api-key": secrets["bob"]}

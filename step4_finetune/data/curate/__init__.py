@@ -4,6 +4,6 @@
     >>> report(rows, run_checks(rows))["headline"]
     '0 errors, 2 warnings in 886 rows'
 
-schema: form and length. duplicates: copies and leakage. labels: guide and notes. style: length and templates.
-personal: personal data.
+schema: form, length, personal data. duplicates: copies and leakage. labels: guide and notes. style: length
+bias and templates.
 """

@@ -15,7 +15,7 @@ from typing import Any
 from shared.errors import UserError
 from shared.progress import stage_bar
 from shared.words import count
-from step4_finetune.data.curate import duplicates, labels, personal, schema, style
+from step4_finetune.data.curate import duplicates, labels, schema, style
 from step4_finetune.data.curate.finding import ERROR, WARNING, Finding, unchecked
 from step4_finetune.data.rows import SPLITS, Row, fingerprint
 from step4_finetune.tone import rules
@@ -33,7 +33,7 @@ def run_checks(
     if not rows:
         raise UserError("there are no rows to check")
     of_rows = [schema.schema, duplicates.duplicates, duplicates.near_duplicates, duplicates.leakage]
-    of_rows += [duplicates.topics_apart, style.templates, style.length_bias, personal.personal_data]
+    of_rows += [duplicates.topics_apart, style.templates, style.length_bias, schema.personal_data]
     checks = [partial(check, rows) for check in of_rows]
     checks.append(partial(labels.faithful, rows, guide.own if guide else ""))
     if guide:

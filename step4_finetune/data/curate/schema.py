@@ -1,19 +1,23 @@
-"""Whether rows are complete and short enough.
+"""Whether rows are complete, short enough, and free of personal data.
 
 Trainers cut long rows at the end: the sign-off goes first, and the model learns to leave it out.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from shared.errors import reason
-from step4_finetune.data.curate.finding import ERROR, Case, Finding, of_cases, replies, short
+from shared.errors import UserError, reason
+from shared.personal import personal
+from step4_finetune.data.curate.finding import ERROR, WARNING, Case, Finding, of_cases, replies, short
 from step4_finetune.data.rows import Row
 from step4_finetune.tone.text import tidy
 
 LIMIT = 512  # tokens of a conversation
+# Ofcom reserves these telephone numbers for films and books, so rows may hold them.
+INVENTED = re.compile(r"(?:07700\W?900|03069\W?990)\W?\d{3}")
 BROKEN_TEXT = "\ufffd"  # stands where bytes were no UTF-8
 
 
@@ -56,3 +60,21 @@ def too_long(rows: Sequence[Row], tokenizer: Any, system: str = "", limit: int =
     advice = f"shorten them, or allow more than {limit}: what is longer is cut at its end"
     unit = f"rows (longest {longest} of {limit})"
     return of_cases("tokens over the limit", cases, len(rows), ERROR, advice, unit)
+
+
+def personal_data(rows: Sequence[Row]) -> Finding:
+    """Rows with personal data in the prompt or in a reply."""
+    cases = []
+    try:
+        for at, row in enumerate(rows):
+            prompt = "\n".join([*(each["content"] for each in row.prompt), *row.notes])
+            for name, text in (("message or notes", prompt), *replies(row)):
+                cases += [
+                    Case(at, row.id, f"{each.kind} in {name}: {each.masked}")
+                    for each in personal(text)
+                    if not INVENTED.fullmatch(text[each.start : each.end].strip())
+                ]
+    except UserError as missing:
+        return Finding("personal data", None, len(rows), "rows", WARNING, str(missing))
+    advice = "replace it by an invented one, or by a placeholder"
+    return of_cases("personal data", cases, len(rows), ERROR, advice)
