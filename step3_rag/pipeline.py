@@ -44,20 +44,6 @@ class Plan:
         return self.reader == "chat" or bool(set(self.strategies) & set(WITH_CHAT))
 
 
-@dataclass
-class TokenUsage:
-    """Tokens that a chat model read and wrote; None if it did not say."""
-
-    input_tokens: int | None = 0
-    output_tokens: int | None = 0
-
-    def add(self, usage: Any) -> None:
-        """Add the usage of one message."""
-        for name in ("input_tokens", "output_tokens"):
-            before, more = getattr(self, name), getattr(usage, name, None)
-            setattr(self, name, None if before is None or more is None else before + more)
-
-
 @dataclass(frozen=True)
 class Outcome:
     """An answer with everything that led to it; `seconds` by part."""
@@ -67,7 +53,7 @@ class Outcome:
     sources: list[Source]
     answer: read.Answer
     seconds: dict[str, float]
-    rewriting: TokenUsage = field(default_factory=TokenUsage)  # tokens of the rewrites
+    rewriting: list[anthropic.types.Usage] = field(default_factory=list)  # of the chat model, by rewrite
 
     @property
     def confidence(self) -> float:
@@ -101,8 +87,8 @@ def ask(
 
     chat_errors = (anthropic.AnthropicError, httpx2.TransportError)
     began = time.perf_counter()
-    usage = TokenUsage()
-    chat = chat_function(client, model, usage) if client else None
+    usages: list[anthropic.types.Usage] = []
+    chat = chat_function(client, model, usages) if client else None
     try:
         reflection = reflect(retriever, question, plan.options, plan.strategies, plan.threshold, chat)
     except chat_errors as error:
@@ -126,7 +112,7 @@ def ask(
         answer = read.quote(query, sources, retriever.embedder, retriever.rarity)
         write(answer.text)
     seconds = {"search": searched - began, "answer": time.perf_counter() - searched}
-    return Outcome(question, reflection, sources, answer, seconds, usage)
+    return Outcome(question, reflection, sources, answer, seconds, usages)
 
 
 def _sources(retriever: Retriever, reflection: Reflection, plan: Plan) -> list[Source]:
@@ -134,8 +120,8 @@ def _sources(retriever: Retriever, reflection: Reflection, plan: Plan) -> list[S
     return assemble(reflection.best.found.best, retriever.embedder.count_tokens, plan.budget)
 
 
-def chat_function(client: anthropic.Anthropic, model: str, usage: TokenUsage | None = None) -> Chat:
-    """The chat model as a function, for the strategies that use it; its tokens are added to `usage`."""
+def chat_function(client: anthropic.Anthropic, model: str, usages: list[anthropic.types.Usage]) -> Chat:
+    """The chat model as a function, for the strategies that use it; each call is added to `usages`."""
 
     def chat(prompt: prompts.Prompt, text: str) -> str:
         rendered: Any = prompts.render(prompt)
@@ -145,8 +131,7 @@ def chat_function(client: anthropic.Anthropic, model: str, usage: TokenUsage | N
             system=rendered["system"],
             messages=[*rendered["messages"], {"role": "user", "content": text}],
         )
-        if usage is not None:
-            usage.add(message.usage)
+        usages.append(message.usage)
         return "".join(block.text for block in message.content if block.type == "text").strip()
 
     return chat

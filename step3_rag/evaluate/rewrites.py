@@ -41,7 +41,7 @@ def run(
     data = dataset.read(name, split)
     retriever = dataset_service(settings, data).retriever
     client = options.make_client(settings) if set(strategies) & set(WITH_CHAT) else None
-    chat = chat_function(client, settings.model) if client else None
+    chat = chat_function(client, settings.model, []) if client else None
     questions = subset([each for each in data.questions if each.qrels], limit, settings.seed)
     done: dict[str, list[Reflection]] = {strategy: [] for strategy in strategies}
     for question in with_progress(f"asking {data.name}", questions):

@@ -27,9 +27,9 @@ from llama_index.core.retrievers.fusion_retriever import FUSION_MODES
 from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 from pydantic import Field
 
-from step3_rag.frameworks.parts import DEFAULT, Parts
+from step3_rag.frameworks.parts import Parts
 from step3_rag.retrieve.fuse import ranked
-from step3_rag.retrieve.search import Retriever, Scores
+from step3_rag.retrieve.search import DEPTH, Retriever, Scores
 
 
 class ScoredRetriever(BaseRetriever):
@@ -80,7 +80,7 @@ def query_engine(retriever: Retriever, k: int = 5) -> RetrieverQueryEngine:
         mode=FUSION_MODES.RELATIVE_SCORE,
         retriever_weights=[0.5, 0.5],
         num_queries=1,  # the question alone
-        similarity_top_k=2 * DEFAULT.depth,  # all of both
+        similarity_top_k=2 * DEPTH,  # all of both
         use_async=False,
     )
     return RetrieverQueryEngine.from_args(

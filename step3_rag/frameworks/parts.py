@@ -48,7 +48,7 @@ class Parts(Retriever):
 
     def reranked(self, query: str, first: Scores) -> Scores:
         """The best of a first ranking, by MaxSim and that ranking's scores."""
-        return self._fuse_again(first, self._closer(query, self._encoded(query), first, DEFAULT), DEFAULT)
+        return self._fuse_again(first, self._closer(query, self._encoded(query), first, DEFAULT))
 
     def sources(self, ids: list[int]) -> list[Source]:
         """Chunks as the numbered sources of an answer."""

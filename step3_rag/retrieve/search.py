@@ -30,6 +30,9 @@ from step3_rag.retrieve.rerank import Scorer, idf, late_interaction, rare_match
 from step3_rag.retrieve.snapshot import Snapshot
 from step3_rag.stores.vector_store import ChunkStore
 
+DEPTH = 100  # candidates of each kind
+RERANKED = 50  # of them
+
 Scores = dict[int, float]  # of chunks, by their id
 Evaluator = Callable[[str, Sequence[str]], Sequence[float]]  # question, passages -> do they answer it? 0 to 1
 
@@ -41,11 +44,8 @@ class Options:
     k: int = 5
     use: tuple[str, ...] = ("bm25", "dense")
     dense_weight: float = 0.5
-    depth: int = 100  # candidates of each kind
     rerank: Literal["maxsim", "scorer", "none"] = "maxsim"
     scorer: Scorer | None = field(default=None, compare=False, repr=False)  # for rerank="scorer"
-    rerank_depth: int = 50
-    rerank_weight: float = 0.5  # the rest is the first stage's
     collections: tuple[str, ...] = ()  # empty: all
     versions: Literal["current-first", "current", "all"] = "current-first"
     before: tuple[str, ...] = ()  # earlier questions of the conversation; a rewrite may use them (reflect/)
@@ -122,7 +122,7 @@ class Retriever:
             first = list(stages.values())[-1]
             with found.timed(options.rerank):
                 stages[options.rerank] = self._closer(query, encoded, first, options)
-            stages["rerank"] = self._fuse_again(first, stages[options.rerank], options)
+            stages["rerank"] = self._fuse_again(first, stages[options.rerank])
         found.order = self._order(found)
         if options.rerank == "maxsim" and found.order:
             (first_vectors,) = self.index.token_vectors(found.order[:1], len(encoded.vector))
@@ -138,12 +138,12 @@ class Retriever:
         scores = snapshot.keyword_scores(stems(query))
         if options.collections:
             scores = scores * np.isin(snapshot.collections, options.collections)
-        top = np.argsort(-scores, kind="stable")[: options.depth]
+        top = np.argsort(-scores, kind="stable")[:DEPTH]
         return {int(snapshot.ids[row]): float(scores[row]) for row in top if scores[row] > 0}
 
     def _dense(self, snapshot: Snapshot, encoded: Encoded, options: Options) -> Scores:
         known = snapshot.row_of
-        k = min(options.depth, len(known))
+        k = min(DEPTH, len(known))
         with self.store.one_line_errors():
             scores = self.store.nearest(encoded.vector, k, options.collections) if k else {}
         return {chunk: score for chunk, score in scores.items() if chunk in known}
@@ -154,7 +154,7 @@ class Retriever:
         return min_max(rankings, [weights[name] for name in options.use])
 
     def _closer(self, query: str, encoded: Encoded, first: Scores, options: Options) -> Scores:
-        ids = ranked(first)[: options.rerank_depth]
+        ids = ranked(first)[:RERANKED]
         if options.rerank == "scorer" and options.scorer:
             chunks = self.index.chunks(ids)  # a chunk may have been deleted in the meantime
             ids = [each.id for each in chunks]
@@ -164,9 +164,8 @@ class Retriever:
             scores = late_interaction(encoded, vectors, self.rarity(encoded.token_ids)).tolist()
         return dict(zip(ids, scores, strict=True))
 
-    def _fuse_again(self, first: Scores, closer: Scores, options: Options) -> Scores:
-        weight = options.rerank_weight
-        return min_max([{each: first[each] for each in closer}, closer], [1 - weight, weight])
+    def _fuse_again(self, first: Scores, closer: Scores) -> Scores:
+        return min_max([{each: first[each] for each in closer}, closer], [0.5, 0.5])
 
     def rarity(self, token_ids: np.ndarray) -> np.ndarray:
         """The idf of tokens among the chunks, shape (n,)."""

@@ -29,7 +29,7 @@ from shared.chat.errors import NotMessagesApi, TimedOut, explain, with_timeouts
 from shared.config import Settings
 from shared.errors import UserError
 from shared.prompts import Prompt
-from step3_rag.answer.read import MAX_TOKENS
+from step3_rag.answer.read import MAX_TOKENS, tokens_read
 from step3_rag.options import check_question, parse_strategies
 from step3_rag.pipeline import DEFAULT_STRATEGIES, ChatError, Outcome, Plan, ask
 from step3_rag.reflect.reflect import THRESHOLD
@@ -207,15 +207,14 @@ class RagAnswerer:
         wrote = reads and bool(outcome.sources) and not (verdict == "abstain" and plan.abstain)
         if wrote and answer.stop_reason is None:  # the connection was closed in the middle
             raise ApiError(502, "api_error", f"{self.model}: it broke off its answer: ask again")
-        usage = outcome.rewriting  # tokens of the model during the search
-        rewrote = usage.input_tokens != 0
+        rewrote = outcome.rewriting  # by the model, during the search
+        tokens = [sum(map(tokens_read, rewrote)), sum(each.output_tokens for each in rewrote)]
         call.parameters = {**self._parameters(plan), "verdict": verdict}
         if rewrote:
-            call.parameters["rewriting_tokens"] = [usage.input_tokens, usage.output_tokens]
-        if wrote:
-            usage.add(answer)
+            call.parameters["rewriting_tokens"] = tokens
         call.answer, call.abstained, call.finish_reason = answer.text, answer.is_unknown, answer.stop_reason
-        call.input_tokens, call.output_tokens = usage.input_tokens, usage.output_tokens
+        call.input_tokens = tokens[0] + (answer.input_tokens or 0)  # a quote has none
+        call.output_tokens = tokens[1] + (answer.output_tokens or 0)
         call.model = self.model if reads or rewrote else "quote"  # for its price
         call.engine = self.engine if reads else "step3_rag"
         call.cost_usd = cost_of(call.model, call.input_tokens, call.output_tokens)
