@@ -158,28 +158,25 @@ class RagAnswerer:
     def _ask(
         self, stopped: threading.Event, query: Query, call: Call, write: Write, keep: Tell, tell: Tell
     ) -> tuple[Outcome, Plan]:
-        """Step 3's `ask`. The index is locked for the search, not while the model writes."""
-        with contextlib.ExitStack() as reading:
-            reading.enter_context(self.retriever.lock.reading())
+        """Step 3's `ask`; its errors become ApiErrors."""
 
-            def on_found(reflection: Any, sources: list[Any]) -> None:
-                reading.close()
-                found = found_of(reflection, sources, call.queue_ms)
-                keep(found)
-                tell(found)
+        def on_found(reflection: Any, sources: list[Any]) -> None:
+            found = found_of(reflection, sources, call.queue_ms)
+            keep(found)
+            tell(found)
 
-            try:
-                version = query.prompt_version or self.versions.pick(call.trace_id)
-                question, plan = check_question(query.question), self._plan(query, version)
-                client = self._watched(self.client, stopped) if plan.needs_chat else None
-                return ask(self.retriever, question, plan, client, self.model, write, on_found), plan
-            except ChatError as error:
-                keep(found_of(error.reflection, error.sources, call.queue_ms))
-                raise model_error(error.cause, self.serving.settings) from None
-            except UserError as error:  # the vector store is gone, or the index damaged
-                raise unavailable(str(error), 5) from None
-            finally:
-                self._asking.discard(stopped)
+        try:
+            version = query.prompt_version or self.versions.pick(call.trace_id)
+            question, plan = check_question(query.question), self._plan(query, version)
+            client = self._watched(self.client, stopped) if plan.needs_chat else None
+            return ask(self.retriever, question, plan, client, self.model, write, on_found), plan
+        except ChatError as error:
+            keep(found_of(error.reflection, error.sources, call.queue_ms))
+            raise model_error(error.cause, self.serving.settings) from None
+        except UserError as error:  # the vector store is gone, or the index damaged
+            raise unavailable(str(error), 5) from None
+        finally:
+            self._asking.discard(stopped)
 
     def _watched(self, client: anthropic.Anthropic, stopped: threading.Event) -> anthropic.Anthropic:
         """The client, with calls that end at the next byte once `stopped` is set."""

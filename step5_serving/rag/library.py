@@ -3,9 +3,9 @@
     report = await library.ingest([Upload("supply.md", "contracts", b"# Supply ...")])
     await library.remove(17)
 
-Reading and embedding happen beside the questions, in a transaction that nobody else sees yet. Then, under the
-write lock, it is committed and the vector store is updated, so the next question sees all of it. If an
-ingest from the command line runs at the same time, the second one is refused.
+Reading and embedding happen beside the questions, in a transaction that nobody else sees. Once it is
+committed, questions find its documents by keywords; a moment later, when the vector store has followed, by
+meaning too. If an ingest from the command line runs at the same time, the second one is refused.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ class Library:
             return await asyncio.shield(asyncio.to_thread(work, what))
 
     def _ingest(self, uploads: Sequence[Upload]) -> dict[str, Any]:
-        with self._writing() as index, contextlib.ExitStack() as lock:
+        with self._writing() as index:
             known = {row["name"]: row["path"] for row in index.documents()}
             sources = [replace(each, known_as=known.get(each.name)) for each in uploads]
             facts = index.facts
@@ -134,7 +134,6 @@ class Library:
                 if report.failed and len(report.failed) == len(uploads):
                     name, why = next(iter(report.failed.items()))
                     raise bad_request(f"{name}: {why}")
-                lock.enter_context(self._retriever.lock.writing())  # until the store has followed
             self._update_store(index)
             names = {each.name for each in sources}
             rows = [row for row in index.documents() if row["name"] in names]
@@ -146,13 +145,12 @@ class Library:
             row = next((row for row in index.documents() if row["id"] == id), None)
             if row is None:
                 raise not_found(f"there is no document {id}: see GET /documents")
-            with self._retriever.lock.writing():
-                index.remove([id])
-                self._update_store(index)
+            index.remove([id])
+            self._update_store(index)
         return _public(row)
 
     def _update_store(self, index: Index) -> None:
-        """Bring the vector store and the shared snapshot up to date; the caller holds the write lock."""
+        """Bring the vector store and the shared snapshot up to date."""
         vector_store.sync(index, self._retriever.store)
         _ = self._retriever.snapshot
 

@@ -1,8 +1,7 @@
-"""One index for many threads, and changes that become visible all at once.
+"""One index for many threads, while documents are added and deleted.
 
     retriever = SharedRetriever.of(service)
-    with retriever.lock.reading(): retriever.search(...)        # any number of threads
-    with retriever.lock.writing(): index.remove(...)            # alone
+    retriever.search("When does it renew?")      # in any number of threads
 
 How step 3's parts are shared:
 
@@ -11,16 +10,14 @@ How step 3's parts are shared:
     Snapshot    built lazily from one connection: here it is built completely under a lock, then only read.
     Embedder    is thread-safe, like Chroma's client.
 
-A document's new version becomes visible in SQLite in one transaction, but its vectors are in another store.
-So a change takes the write lock while both are updated: a question sees the index before or after it.
-Reading files and embedding, which take time, happen before that, without the lock.
+A search knows the documents of one moment, its snapshot. If a document is replaced or deleted before its
+passages are read, the search does without them: it never has half of a document, or parts of two versions.
+The vectors of new documents follow a moment later; until then they are found by keywords only.
 """
 
 from __future__ import annotations
 
-import contextlib
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,34 +29,6 @@ from step3_rag.retrieve.snapshot import Snapshot
 from step3_rag.service import Service
 
 DEFAULTS = Options()
-
-
-class ReadWriteLock:
-    """Many readers or one writer; a waiting writer goes before readers that come later."""
-
-    def __init__(self) -> None:
-        self._door = threading.Lock()  # held by a writer, and by a reader while it enters
-        self._readers, self._changed = 0, threading.Condition()
-
-    @contextlib.contextmanager
-    def reading(self) -> Iterator[None]:
-        with self._door:
-            self._count(1)
-        try:
-            yield
-        finally:
-            self._count(-1)
-
-    @contextlib.contextmanager
-    def writing(self) -> Iterator[None]:
-        with self._door, self._changed:
-            self._changed.wait_for(lambda: not self._readers)
-            yield
-
-    def _count(self, change: int) -> None:
-        with self._changed:
-            self._readers += change
-            self._changed.notify_all()
 
 
 class ThreadLocalIndex(Index):
@@ -82,7 +51,6 @@ class SharedRetriever(Retriever):
     def __init__(self, index: Index, store: Any, embedder: Embedder, evaluator: Evaluator | None) -> None:
         super().__init__(index, store, embedder, evaluator)
         self.collections: frozenset[str] = frozenset()
-        self.lock = ReadWriteLock()
         self._making = threading.Lock()
         self._searching = threading.BoundedSemaphore(max(1, hardware.cores()))
 

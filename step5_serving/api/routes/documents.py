@@ -5,8 +5,8 @@
     $ curl -X DELETE localhost:8000/documents/17
 
 The file name's ending says its type (.md .txt .html .pdf .docx .csv ...). A file whose name exists already
-becomes its new version. Questions see the documents either as they were before a change, or as they are
-after it.
+becomes its new version. Questions that come meanwhile never see half of a document; once the reply is there,
+they see the change.
 """
 
 from __future__ import annotations
