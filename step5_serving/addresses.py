@@ -31,7 +31,7 @@ def listen(host: str, port: int) -> socket.socket:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host, port))
         listening.listen(BACKLOG)
-    except (OSError, UnicodeError) as error:
+    except (OSError, TypeError) as error:  # TypeError: no name can be so long
         listening.close()
         what = f"cannot listen on port {port} of {host} ({reason(error)})"
         raise UserError(f"{what}: choose another with --port or --host") from None

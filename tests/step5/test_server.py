@@ -45,6 +45,11 @@ def test_an_unknown_host(monkeypatch):
         server.listen("nowhere", 0)
 
 
+def test_a_host_that_can_be_no_name():
+    with pytest.raises(UserError, match=r"cannot listen on port 0 of é+ \(encoding of hostname failed\)"):
+        server.listen("é" * 80, 0)
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1"])
 def test_other_addresses_need_a_key(tmp_path, host):
     keys = Keys(tmp_path / "keys.json")
