@@ -32,7 +32,8 @@ def definition(retriever: Retriever) -> dict[str, Any]:
     """The tool's definition for the Messages API, with this index's collections and words of its titles.
 
     A model trusts a tool's description like the system message, but anybody writes titles. So the description
-    has single words of them in alphabetical order, which form no sentences.
+    has single words of them in alphabetical order, which form no sentences. Without these words, the embedded
+    model does not search for the question of chapter 15.
     """
     names, topics = sorted(set(retriever.snapshot.collections)), ", ".join(topics_of(retriever))
     properties: dict[str, Any] = {

@@ -48,8 +48,7 @@ class Store(vector_store.ChunkStore):
         try:
             # The library keeps a client for each path: a relative one may mean another folder by now.
             self._open(chromadb.PersistentClient(str(home.absolute()), _settings()), "chunks")
-            for vector in self.collection.get(limit=1, include=["embeddings"])["embeddings"]:
-                self.nearest(vector, 1)  # reads both the tables and the graph
+            self.collection.get(limit=1, include=["embeddings"])  # reads both the tables and the graph
         except Exception as error:  # damage raises anything, from SQLite's errors to AttributeError
             SharedSystemClient.clear_system_cache()  # it also caches a client that failed to start
             raise UserError(

@@ -254,12 +254,16 @@ def damage_tables(home):
     file.write_bytes(b"nonsense" * 1000)
 
 
-def damage_graph(home):
-    for file in home.glob("*/*.bin"):
+def damage_graph(home, files="*.bin"):
+    for file in home.glob(f"*/{files}"):
         file.write_bytes(b"nonsense" * (file.stat().st_size // 8))
 
 
-@pytest.mark.parametrize("damage", [damage_tables, damage_graph])
+def damage_vectors(home):  # the count is right nevertheless
+    damage_graph(home, "data_level0.bin")
+
+
+@pytest.mark.parametrize("damage", [damage_tables, damage_graph, damage_vectors])
 def test_a_damaged_chroma_folder_is_one_line_and_can_be_filled_again(damage, tmp_path, monkeypatch):
     from step3_rag.stores import chroma as store_chroma
 
