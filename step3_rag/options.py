@@ -11,8 +11,7 @@ from shared.errors import UserError
 from step3_rag.pipeline import DEFAULT_STRATEGIES, Plan
 from step3_rag.reflect.rewrite import STRATEGIES
 from step3_rag.retrieve.rerank import cross_encoder_scorer
-from step3_rag.retrieve.search import Options
-from step3_rag.service import Service
+from step3_rag.retrieve.search import Options, Retriever
 
 if TYPE_CHECKING:
     import anthropic
@@ -53,13 +52,13 @@ def search_options(settings: Settings, rerank: str, use: str = "hybrid", **other
     return Options(use=kinds, rerank="scorer", scorer=cross_encoder_scorer(rerank, settings), **others)
 
 
-def check_collections(service: Service, names: Sequence[str]) -> None:
+def check_collections(retriever: Retriever, names: Sequence[str]) -> None:
     """Check that the index has these collections.
 
     Raises:
         UserError: it lacks one; the message names those that it has.
     """
-    known = sorted(set(service.retriever.snapshot.collections))
+    known = sorted(set(retriever.snapshot.collections))
     for name in names:
         if name not in known:
             raise UserError(f"--collection {name} is not in the index: it has {', '.join(known) or 'none'}")

@@ -1,7 +1,7 @@
 """Open what a command needs: index, vector store, retriever; the sample corpus if there is no index yet.
 
->>> service = open_service(load_settings(), Path("rag-index"))
->>> service.retriever.search("When does it renew?").best[0].source
+>>> retriever = open_retriever(load_settings(), Path("rag-index"))
+>>> retriever.search("When does it renew?").best[0].source
 'contracts/supply-brightwell.md, Renewal'
 """
 
@@ -13,8 +13,7 @@ import shutil
 import sys
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -37,37 +36,45 @@ HOME = Path("rag-index")
 SIZES = update.Sizes()
 
 
-@dataclass
-class Service:
-    """An open index with everything that a search needs."""
+def open_retriever(
+    settings: Settings, folder: Path | None, store: str = "chroma", address: str | None = None
+) -> Retriever:
+    """A retriever on the index in a folder; without a folder, on rag-index here or else the sample corpus.
 
-    settings: Settings
-    index: Index
-    embedder: Embedder
-    store_name: str
-    address: str | None = None
+    Raises:
+        UserError: there is no index, it is damaged, or it was made with another embedder; or the store fails.
+    """
+    return retriever_on(open_index(settings, folder), Embedder(settings), store, address)
 
-    @cached_property
-    def retriever(self) -> Retriever:
-        """Opens the vector store, and syncs it if it is behind the index.
 
-        If another process is writing to the index, the store is used as it is: until the writer is done, new
-        documents are found by keywords only.
-        """
-        folder = self.index.folder
-        store = vector_store.open_store(self.store_name, folder, self.address)
-        if not vector_store.is_current(self.index, store):
-            lock = contextlib.nullcontext() if store.in_memory else update.locked(folder, wait=False)
-            try:
-                with lock:
-                    vector_store.sync(self.index, store)
-            except Timeout:
-                warn(f"an ingest is running in {folder}: not all documents can be found by meaning yet")
-        return Retriever(self.index, store, self.embedder, load_evaluator(self.settings))
+def open_index(settings: Settings, folder: Path | None) -> Index:
+    """The index in a folder; without a folder, rag-index here or else that of the sample corpus.
 
-    @property
-    def is_sample(self) -> bool:
-        return self.index.folder == sample_home(self.settings)
+    Raises:
+        UserError: there is no index, it is damaged, or it was made with another embedder.
+    """
+    if folder is None and not Index.exists(HOME):
+        return sample_index(settings)
+    return Index.open(folder or HOME, {"embedder": settings.embedder})
+
+
+def retriever_on(
+    index: Index, embedder: Embedder, store: str = "chroma", address: str | None = None
+) -> Retriever:
+    """A retriever on an index; its vector store is opened, and synced if it is behind the index.
+
+    If another process is writing to the index, the store is used as it is: until the writer is done, new
+    documents are found by keywords only.
+    """
+    opened = vector_store.open_store(store, index.folder, address)
+    if not vector_store.is_current(index, opened):
+        lock = contextlib.nullcontext() if opened.in_memory else update.locked(index.folder, wait=False)
+        try:
+            with lock:
+                vector_store.sync(index, opened)
+        except Timeout:
+            warn(f"an ingest is running in {index.folder}: not all documents can be found by meaning yet")
+    return Retriever(index, opened, embedder, load_evaluator(embedder.settings))
 
 
 def load_evaluator(settings: Settings) -> Evaluator | None:
@@ -103,42 +110,22 @@ def code_version() -> str:
     return digest.hexdigest()[:12]
 
 
-def open_service(
-    settings: Settings, folder: Path | None, store: str = "chroma", address: str | None = None
-) -> Service:
-    """Open the index in a folder; without a folder, rag-index here or else the sample corpus.
-
-    Raises:
-        UserError: there is no index, it is damaged, or it was made with another embedder.
-    """
-    if folder is None and not Index.exists(HOME):
-        return sample_service(settings, store, address)
-    index = Index.open(folder or HOME, {"embedder": settings.embedder})
-    return Service(settings, index, Embedder(settings), store, address)
-
-
 def sample_home(settings: Settings) -> Path:
     """The folder of the sample corpus's index."""
     return settings.cache_dir / "rag" / f"sample-{settings.embedder.replace('/', '--')}"
 
 
-def sample_service(settings: Settings, store: str = "chroma", address: str | None = None) -> Service:
-    """The sample corpus, ingested if necessary."""
+def sample_index(settings: Settings) -> Index:
+    """The index of the sample corpus, made if necessary."""
     files = files_in(SAMPLE / "documents", None, Report())
-    return corpus_service(settings, sample_home(settings), files, store=store, address=address)
+    return corpus_index(Embedder(settings), sample_home(settings), files)
 
 
-def corpus_service(
-    settings: Settings,
-    folder: Path,
-    sources: Sequence[DocumentSource],
-    sizes: update.Sizes = SIZES,
-    store: str = "chroma",
-    address: str | None = None,
-) -> Service:
+def corpus_index(
+    embedder: Embedder, folder: Path, sources: Sequence[DocumentSource], sizes: update.Sizes = SIZES
+) -> Index:
     """An index of these sources in the cache, updated or made as necessary."""
-    embedder = Embedder(settings)
-    facts = {**index_facts(settings, sizes), "code": code_version()}
+    facts = {**index_facts(embedder.settings, sizes), "code": code_version()}
     with update.locked(folder):
         try:
             index = Index.open(folder, facts, create=True)
@@ -153,4 +140,4 @@ def corpus_service(
         with quiet if known else count_bar("reading documents", len(sources)) as progress:
             update.ingest(index, sources, embedder, sizes, progress=progress)
         index.remove([known[path] for path in known.keys() - {source.key for source in sources}])
-    return Service(settings, index, embedder, store, address)
+    return index

@@ -40,10 +40,10 @@ class Query(BaseModel):
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """The index, the model and the database are opened once, before the first request."""
-    from step3_rag.service import open_service
+    from step3_rag.service import open_retriever
 
     app.state.settings = settings = load_settings()
-    app.state.retriever = open_service(settings, None).retriever
+    app.state.retriever = open_retriever(settings, None)
     app.state.client = chat_client(settings=settings)
     app.state.db = sqlite3.connect("minimal.db", isolation_level=None)
     app.state.db.execute(f"CREATE TABLE IF NOT EXISTS calls ({COLUMNS})")

@@ -28,7 +28,8 @@ from step3_rag.cli.flags import (
 )
 
 if TYPE_CHECKING:
-    from step3_rag.service import Service
+    from shared.config import Settings
+    from step3_rag.ingest.index import Index
 
 app = new_app(
     "Step 3: retrieval. Answers from documents, with sources, measured stage by stage.", default="ask"
@@ -83,7 +84,7 @@ def ask(
     from step3_rag import options
     from step3_rag.cli import ask as commands
     from step3_rag.cli import render
-    from step3_rag.service import open_service
+    from step3_rag.service import open_retriever
 
     if graph:
         refuse_flags(context, FOR_GRAPH, "the graph answers without a search")
@@ -103,15 +104,17 @@ def ask(
         before=tuple(map(options.check_question, before or ())),
     )
     plan = options.make_plan(settings, chosen, reader, strategies, threshold)
-    service = open_service(settings, index, store, address)
-    options.check_collections(service, chosen.collections)
+    retriever = open_retriever(settings, index, store, address)
+    options.check_collections(retriever, chosen.collections)
     streams = plan.reader == "chat" and not as_json and not framework
     client = options.make_client(settings) if plan.needs_chat else None
-    _name_sample(service, as_json)
+    _name_sample(settings, retriever.index, as_json)
     if framework:
-        facts = commands.run_framework(service, question, plan, framework, client)
+        facts = commands.run_framework(settings, retriever, question, plan, framework, client)
     else:
-        facts = commands.run(service, question, plan, client, _write if streams else lambda _text: None)
+        facts = commands.run(
+            settings, retriever, question, plan, client, _write if streams else lambda _text: None
+        )
     if streams:
         print()
     emit(facts, partial(render.show_answer, trace=trace, streamed=streams), as_json=as_json)
@@ -124,12 +127,13 @@ def _ask_graph(question: str, index: Path | None, smoke: bool, as_json: bool) ->
     from step3_rag.cli import ask as commands
     from step3_rag.cli import render
     from step3_rag.options import check_question
-    from step3_rag.service import open_service
+    from step3_rag.service import open_index
 
     question = check_question(question)
-    service = open_service(settings_from_flags(smoke), index)
-    facts = commands.ask_graph(service, question)
-    _name_sample(service, as_json)
+    settings = settings_from_flags(smoke)
+    opened = open_index(settings, index)
+    facts = commands.ask_graph(opened, question)
+    _name_sample(settings, opened, as_json)
     emit(facts, render.show_answer, as_json=as_json)
 
 
@@ -153,16 +157,16 @@ def search(
     from step3_rag import options
     from step3_rag.cli import ask as commands
     from step3_rag.cli import render
-    from step3_rag.service import open_service
+    from step3_rag.service import open_retriever
 
     question = options.check_question(question)
     settings = settings_from_flags(smoke)
     collections = tuple(collection or ())
     chosen = options.search_options(settings, rerank, use, k=k, collections=collections, versions=versions)
-    service = open_service(settings, index, store, address)
-    options.check_collections(service, collections)
-    facts = commands.search(service, question, chosen, route)
-    _name_sample(service, as_json)
+    retriever = open_retriever(settings, index, store, address)
+    options.check_collections(retriever, collections)
+    facts = commands.search(settings, retriever, question, chosen, route)
+    _name_sample(settings, retriever.index, as_json)
     emit(facts, partial(render.show_search, explain=explain), as_json=as_json)
 
 
@@ -239,21 +243,22 @@ def agent(
     from step3_rag import options
     from step3_rag.cli import ask as commands
     from step3_rag.cli import render
-    from step3_rag.service import open_service
+    from step3_rag.service import open_retriever
 
     question = options.check_question(question)
     settings = settings_from_flags(smoke, model=model)
-    service = open_service(settings, index)
-    facts = commands.run_agent(service, question)
-    _name_sample(service, as_json)
+    retriever = open_retriever(settings, index)
+    facts = commands.run_agent(settings, retriever, question)
+    _name_sample(settings, retriever.index, as_json)
     emit(facts, render.show_agent, as_json=as_json)
 
 
-def _name_sample(service: Service, as_json: bool) -> None:
+def _name_sample(settings: Settings, index: Index, as_json: bool) -> None:
     """Print a first line that says so if the answer comes from the sample."""
     from step3_rag.cli import render
+    from step3_rag.service import sample_home
 
-    if service.is_sample and not as_json:
+    if index.folder == sample_home(settings) and not as_json:
         print(render.SAMPLE)
 
 

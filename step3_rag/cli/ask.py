@@ -7,36 +7,38 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from shared.config import Settings
 from shared.errors import UserError
 from shared.progress import spinner
 from step3_rag.answer.context import Source, excerpt
 from step3_rag.answer.read import Answer, check, tokens_read
+from step3_rag.ingest.index import Index
 from step3_rag.options import make_client
 from step3_rag.pipeline import ChatError, Plan, ask
 from step3_rag.reflect.confidence import confidence
 from step3_rag.reflect.reflect import Reflection
-from step3_rag.retrieve.search import Options
-from step3_rag.service import Service
+from step3_rag.retrieve.search import Options, Retriever
 
 if TYPE_CHECKING:
     import anthropic
 
 
 def run(
-    service: Service,
+    settings: Settings,
+    retriever: Retriever,
     question: str,
     plan: Plan,
     client: anthropic.Anthropic | None,
     write: Callable[[str], None],
 ) -> dict[str, Any]:
     """Answer a question; the facts of the answer or, if the chat model failed, of what was found."""
-    model = service.settings.model
+    model = settings.model
     try:
-        outcome = ask(service.retriever, question, plan, client, model, write)
+        outcome = ask(retriever, question, plan, client, model, write)
     except ChatError as error:
         from shared.chat.errors import explain
 
-        why = f"{model}: {explain(error.cause, service.settings)}"
+        why = f"{model}: {explain(error.cause, settings)}"
         found = _answer(question, Answer(""), error.sources, plan.reader, model) | _reflection(
             error.reflection
         )
@@ -50,17 +52,20 @@ def run(
 
 
 def run_framework(
-    service: Service, question: str, plan: Plan, name: str, client: anthropic.Anthropic | None
+    settings: Settings,
+    retriever: Retriever,
+    question: str,
+    plan: Plan,
+    name: str,
+    client: anthropic.Anthropic | None,
 ) -> dict[str, Any]:
     """Answer a question by LangChain, LlamaIndex or LangGraph; the answer has no confidence."""
     from shared.chat.errors import one_line_errors
     from step3_rag.frameworks.parts import ask as ask_framework
 
-    settings, began = service.settings, time.perf_counter()
+    began = time.perf_counter()
     with one_line_errors(settings.model, settings):
-        sources, answer = ask_framework(
-            name, service.retriever, question, client, settings.model, plan.options.k
-        )
+        sources, answer = ask_framework(name, retriever, question, client, settings.model, plan.options.k)
     return {
         **_answer(question, answer, sources, plan.reader, settings.model if client else None),
         "framework": name,
@@ -113,19 +118,21 @@ def _reflection(reflection: Reflection) -> dict[str, Any]:
     }
 
 
-def search(service: Service, question: str, options: Options, route: bool) -> dict[str, Any]:
+def search(
+    settings: Settings, retriever: Retriever, question: str, options: Options, route: bool
+) -> dict[str, Any]:
     """Search; the facts of each result, with its rank and score at every stage.
 
     Raises:
         UserError: collections are given although the router is to choose them.
     """
-    retriever, routed = service.retriever, None
+    routed = None
     if route:
         if options.collections:
             raise UserError("--route chooses the collections itself: leave out --collection")
         from step3_rag.reflect import route as routing
 
-        router = routing.Router.of(retriever, seed=service.settings.seed)
+        router = routing.Router.of(retriever, seed=settings.seed)
         encoded = retriever.embedder.encode([question])[0]
         found, routed = routing.search(retriever, router, question, options, encoded)
     else:
@@ -152,7 +159,7 @@ def search(service: Service, question: str, options: Options, route: bool) -> di
     }
 
 
-def run_agent(service: Service, question: str) -> dict[str, Any]:
+def run_agent(settings: Settings, retriever: Retriever, question: str) -> dict[str, Any]:
     """Ask the agent; the facts of its answer, with its calls and the number of its turns.
 
     Raises:
@@ -161,10 +168,10 @@ def run_agent(service: Service, question: str) -> dict[str, Any]:
     from shared.chat.errors import one_line_errors
     from step3_rag.answer.agent import run as run_loop
 
-    settings, began = service.settings, time.perf_counter()
+    began = time.perf_counter()
     client = make_client(settings)
     with one_line_errors(settings.model, settings):
-        done = run_loop(client, settings.model, service.retriever, question)
+        done = run_loop(client, settings.model, retriever, question)
     answer = Answer(
         done.text,
         check(done.text, done.sources),
@@ -182,7 +189,7 @@ def run_agent(service: Service, question: str) -> dict[str, Any]:
     }
 
 
-def ask_graph(service: Service, question: str) -> dict[str, Any]:
+def ask_graph(index: Index, question: str) -> dict[str, Any]:
     """All documents that share a supplier or customer with the one that the question names.
 
     Raises:
@@ -192,7 +199,7 @@ def ask_graph(service: Service, question: str) -> dict[str, Any]:
 
     began = time.perf_counter()
     with spinner("looking for names and relations"):
-        graph = build(service.index)
+        graph = build(index)
     asked = asks_to_share(graph, question)
     if not asked:
         raise UserError(

@@ -15,7 +15,7 @@ from step3_rag.ingest import update
 from step3_rag.ingest.embed import Embedder
 from step3_rag.ingest.index import Index
 from step3_rag.ingest.sources import Report, find
-from step3_rag.service import HOME, index_facts, sample_service
+from step3_rag.service import HOME, index_facts, sample_index
 from step3_rag.stores import vector_store
 
 
@@ -107,7 +107,7 @@ def status(settings: Settings, folder: Path | None, with_names: bool) -> dict[st
         UserError: there is no index in the given folder.
     """
     if folder is None and not Index.exists(HOME):
-        index = sample_service(settings).index
+        index = sample_index(settings)
     else:
         index = Index.open(folder or HOME, {})
     rows = index.documents()

@@ -28,7 +28,7 @@ from shared.errors import UserError
 from shared.stats import subset
 from step3_rag import options
 from step3_rag.evaluate import dataset, retrieval
-from step3_rag.evaluate.dataset import Question, dataset_service
+from step3_rag.evaluate.dataset import Question, dataset_retriever
 from step3_rag.evaluate.retrieval import share
 from step3_rag.pipeline import Outcome, ask
 from step3_rag.reflect.reflect import THRESHOLD
@@ -81,7 +81,7 @@ def run(
     data = dataset.read(name, split)
     if not any(each.answers for each in data.questions):
         raise UserError(f"{data.name} has no reference answers: leave out --answers, or use --dataset sample")
-    retriever = dataset_service(settings, data).retriever
+    retriever = dataset_retriever(settings, data)
     plan = replace(options.make_plan(settings, Options(), reader, None, THRESHOLD), abstain=False)
     client = options.make_client(settings) if plan.needs_chat else None
     judged = []

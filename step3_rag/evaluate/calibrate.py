@@ -23,7 +23,7 @@ from shared.errors import UserError
 from shared.report.record import ensure_writable
 from shared.stats import subset
 from step3_rag.evaluate import dataset, retrieval
-from step3_rag.evaluate.dataset import Question, dataset_service
+from step3_rag.evaluate.dataset import Question, dataset_retriever
 from step3_rag.reflect.confidence import Fitted, Weights, evaluator_log_odds, evidence, ranking_signals, save
 from step3_rag.retrieve.search import Options, SearchResult
 
@@ -52,7 +52,7 @@ def collect(names: Sequence[str], settings: Settings, limit: int | None) -> list
     for name in names:
         splits = ("dev", "kinds-dev") if name == "sample" else (None,)
         read = [dataset.read(name, split) for split in splits]
-        retriever = dataset_service(settings, read[0]).retriever
+        retriever = dataset_retriever(settings, read[0])
         questions = subset([each for data in read for each in data.questions], limit, settings.seed)
         own = Collection(read[0].name.split(",")[0])
         if any(each.name == own.name for each in collections):

@@ -21,7 +21,7 @@ from shared.errors import UserError
 from shared.progress import count_bar
 from shared.stats import bootstrap, subset, wilson
 from step3_rag.evaluate import dataset
-from step3_rag.evaluate.dataset import Question, dataset_service
+from step3_rag.evaluate.dataset import Question, dataset_retriever
 from step3_rag.evaluate.metrics import MEASURES
 from step3_rag.options import search_options
 from step3_rag.pipeline import DEFAULT_STRATEGIES
@@ -76,7 +76,7 @@ def run(
         UserError: no such dataset, or no question in it has a relevant document.
     """
     data = dataset.read(name, split)
-    retriever = dataset_service(settings, data).retriever
+    retriever = dataset_retriever(settings, data)
     questions = with_progress(f"asking {data.name}", subset(data.questions, limit, settings.seed))
     outcomes = ask(retriever, questions, search_options(settings, rerank), DEFAULT_STRATEGIES)
     if not any(each.measures for each in outcomes):

@@ -19,7 +19,7 @@ from shared.errors import UserError
 from shared.stats import subset
 from step3_rag import options
 from step3_rag.evaluate import dataset
-from step3_rag.evaluate.dataset import Question, dataset_service
+from step3_rag.evaluate.dataset import Question, dataset_retriever
 from step3_rag.evaluate.metrics import ndcg
 from step3_rag.evaluate.retrieval import difference, with_progress
 from step3_rag.pipeline import chat_function
@@ -39,7 +39,7 @@ def run(
     if not strategies:
         raise UserError("--strategies none leaves nothing to measure: name at least one")
     data = dataset.read(name, split)
-    retriever = dataset_service(settings, data).retriever
+    retriever = dataset_retriever(settings, data)
     client = options.make_client(settings) if set(strategies) & set(WITH_CHAT) else None
     chat = chat_function(client, settings.model, []) if client else None
     questions = subset([each for each in data.questions if each.qrels], limit, settings.seed)

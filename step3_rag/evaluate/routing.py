@@ -8,7 +8,7 @@ from typing import Any
 
 from shared.config import Settings
 from step3_rag.evaluate import dataset, retrieval
-from step3_rag.evaluate.dataset import Question, dataset_service
+from step3_rag.evaluate.dataset import Question, dataset_retriever
 from step3_rag.evaluate.metrics import ndcg
 from step3_rag.reflect.route import MARGIN, Router, search
 from step3_rag.retrieve.search import Options
@@ -19,7 +19,7 @@ MARGINS = (MARGIN, 0.0, 0.05, 0.1)  # the default first
 def run(settings: Settings, split: str) -> dict[str, Any]:
     """Measure the router on the sample's questions whose relevant documents are all in one collection."""
     data = dataset.read("sample", split)
-    retriever = dataset_service(settings, data).retriever
+    retriever = dataset_retriever(settings, data)
     questions = [each for each in data.questions if _is_of_one(each)]
     asked = list(zip(questions, retriever.embedder.encode([each.text for each in questions]), strict=True))
     n = len({each.collection for each in questions})

@@ -18,7 +18,7 @@ from shared.errors import UserError
 from shared.stats import subset
 from step3_rag.answer.context import BUDGET, Source, assemble
 from step3_rag.evaluate import dataset, retrieval
-from step3_rag.evaluate.dataset import Question, dataset_service
+from step3_rag.evaluate.dataset import Question, dataset_retriever
 from step3_rag.ingest.embed import Embedder
 from step3_rag.ingest.update import Sizes, check_sizes
 from step3_rag.retrieve.search import Options
@@ -37,7 +37,7 @@ def run(settings: Settings, name: str, split: str | None, sizes: str, limit: int
     questions = subset([each for each in data.questions if each.qrels], limit, settings.seed)
     rows: dict[str, Any] = {}
     for size in wanted:
-        retriever = dataset_service(settings, data, size).retriever
+        retriever = dataset_retriever(settings, data, size)
         count = retriever.embedder.count_tokens
         hits = dict.fromkeys(BUDGETS, 0)
         options = Options(k=max(10, BUDGET // max(1, size.chunk - size.overlap) * 2))

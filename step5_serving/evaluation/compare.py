@@ -168,7 +168,7 @@ def run(
     if not any(each.answers for each in data.questions):
         raise UserError(f"{data.name} has no reference answers to compare with: use --dataset sample")
     questions = subset(data.questions, limit, settings.seed)
-    retriever = datasets.dataset_service(settings, data).retriever
+    retriever = datasets.dataset_retriever(settings, data)
     client = with_timeouts(engine.client(), TIMEOUT_S)
     with one_line_errors(settings.model, settings):
         asked = with_progress(f"answering {data.name} twice", questions)

@@ -26,7 +26,7 @@ from step5_serving.seam import PromptRef, Source
 from step5_serving.telemetry.call import Call
 
 if TYPE_CHECKING:
-    from step3_rag.service import Service
+    from shared.config import Settings
     from step5_serving.engines.engine import Engine
 
 PLACEHOLDERS = re.compile(r"\[(?:e-mail|telephone|card|IBAN|secret)\]")
@@ -51,7 +51,7 @@ def run(
     """
     from shared.config import load_settings
     from step3_rag import PROMPTS
-    from step3_rag.service import open_service
+    from step3_rag.service import open_index
     from step5_serving.telemetry.versions import Versions
 
     _, prompt = check(row)
@@ -59,9 +59,9 @@ def run(
         raise UserError("the call was answered by a quote, without a model: leave out --engine and --model")
     serving = _engine_of(row, engine, model) if prompt else None
     try:
-        service = open_service(serving.settings if serving else load_settings(), index)
-        again = replay(row, service, serving)
-        found = states(service.index, row["sources"])
+        settings = serving.settings if serving else load_settings()
+        found = states(open_index(settings, index), row["sources"])
+        again = replay(row, settings, index, serving)
     finally:
         if serving:
             serving.close()
@@ -84,7 +84,7 @@ def _engine_of(row: Mapping[str, Any], engine: str | None, model: str | None) ->
     return choice.resolve(engine, model, Options(quantize=quantize))
 
 
-def replay(row: Mapping[str, Any], service: Service, engine: Engine | None) -> Call:
+def replay(row: Mapping[str, Any], settings: Settings, index: Path | None, engine: Engine | None) -> Call:
     """Answer the call of a row again, by its reader: the engine's model, or a quote if there is no engine.
 
     Raises:
@@ -94,6 +94,7 @@ def replay(row: Mapping[str, Any], service: Service, engine: Engine | None) -> C
     from step3_rag.answer import read
     from step3_rag.answer.context import Source as Passage
     from step3_rag.options import check_question
+    from step3_rag.service import open_retriever
     from step5_serving.telemetry.versions import from_ref
 
     sources, prompt = check(row)
@@ -105,7 +106,8 @@ def replay(row: Mapping[str, Any], service: Service, engine: Engine | None) -> C
     elif engine is None or prompt is None:
         used = next((each for each in row["attempts"] if each.get("took")), {"strategy": "question"})
         question = used["query"] if used["strategy"] == "spelling" else question  # as in step 3
-        answer = read.quote(question, passages, service.embedder, service.retriever.rarity)
+        retriever = open_retriever(settings, index)
+        answer = read.quote(question, passages, retriever.embedder, retriever.rarity)
     else:
         engine.warm_up()
         client, began = with_timeouts(engine.client(), TIMEOUT_S), time.perf_counter()

@@ -34,7 +34,7 @@ from step3_rag.options import check_question, parse_strategies
 from step3_rag.pipeline import DEFAULT_STRATEGIES, ChatError, Outcome, Plan, ask
 from step3_rag.reflect.reflect import THRESHOLD
 from step3_rag.retrieve.search import Options
-from step3_rag.service import open_service
+from step3_rag.service import open_retriever
 from step5_serving.config import Config
 from step5_serving.engines.choice import Engine
 from step5_serving.errors import ApiError, not_found, unavailable
@@ -85,7 +85,7 @@ class RagAnswerer:
         self._checked_at = 0.0
         self._trouble: str | None = None  # at the last check of the servers
         self.retriever = SharedRetriever.of(
-            open_service(engine.settings, config.index, config.store, config.store_address)
+            open_retriever(engine.settings, config.index, config.store, config.store_address)
         )
         self.retriever.search(WARM_UP)  # so that the first question is not slower
         with contextlib.suppress(UserError):  # `ready` and each question will report it

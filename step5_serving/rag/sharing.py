@@ -1,6 +1,6 @@
 """One index for many threads, while documents are added and deleted.
 
-    retriever = SharedRetriever.of(service)
+    retriever = SharedRetriever.of(open_retriever(settings, folder))
     retriever.search("When does it renew?")      # in any number of threads
 
 How step 3's parts are shared:
@@ -26,7 +26,6 @@ from step3_rag.ingest.embed import Embedder, Encoded
 from step3_rag.ingest.index import Index
 from step3_rag.retrieve.search import Evaluator, Options, Retriever, SearchResult
 from step3_rag.retrieve.snapshot import Snapshot
-from step3_rag.service import Service
 
 DEFAULTS = Options()
 
@@ -55,15 +54,10 @@ class SharedRetriever(Retriever):
         self._searching = threading.BoundedSemaphore(max(1, hardware.cores()))
 
     @classmethod
-    def of(cls, service: Service) -> SharedRetriever:
-        """A retriever on the index of a service, whose own connection is closed.
-
-        Raises:
-            UserError: the vector store can't be reached.
-        """
-        own = service.retriever  # brings the vector store up to date
-        service.index.close()
-        return cls(ThreadLocalIndex(service.index.folder), own.store, service.embedder, own.evaluator)
+    def of(cls, own: Retriever) -> SharedRetriever:
+        """The same as a retriever of one thread, whose own connection is closed."""
+        own.index.close()
+        return cls(ThreadLocalIndex(own.index.folder), own.store, own.embedder, own.evaluator)
 
     @property
     def snapshot(self) -> Snapshot:

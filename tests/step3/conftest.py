@@ -11,6 +11,7 @@ import pytest
 from shared.config import load_settings
 from step3_rag import service
 from step3_rag.cli import index as filing
+from step3_rag.evaluate import dataset
 from step3_rag.ingest import update
 from step3_rag.ingest.chunk import word_spans
 from step3_rag.ingest.embed import Embedder, Encoded
@@ -152,7 +153,7 @@ def own_retriever(built, embedder):
 @pytest.fixture
 def fake(monkeypatch, embedder):
     """Commands use an embedder that loads nothing."""
-    for place in (service, filing):
+    for place in (service, filing, dataset):
         monkeypatch.setattr(place, "Embedder", lambda _settings: embedder)
     return embedder
 

@@ -178,7 +178,7 @@ def test_a_change_of_the_chunker_rebuilds_the_index_of_a_dataset(beir, monkeypat
     data = dataset.read(str(beir), None)
 
     def open_index():
-        index = dataset.dataset_service(load_settings(), data).index
+        index = dataset.dataset_retriever(load_settings(), data).index
         return index.facts["id"], capsys.readouterr().err
 
     first, _ = open_index()

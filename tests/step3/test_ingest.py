@@ -9,14 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from shared.config import load_settings
 from shared.errors import UserError
 from step3_rag.ingest import front_matter, load, update
 from step3_rag.ingest.index import Index
 from step3_rag.ingest.sources import Report
 from step3_rag.retrieve.search import Options
 from step3_rag.retrieve.snapshot import Snapshot
-from step3_rag.service import Service
+from step3_rag.service import retriever_on
 from tests.step3.conftest import FACTS, FakeEmbedder, bring_in, texts_of, write
 
 posix = pytest.mark.skipif(os.name != "posix", reason="needs POSIX")
@@ -354,10 +353,10 @@ def test_after_a_kill_the_index_works_and_the_next_ingest_continues(tmp_path):
 
 def test_a_reader_does_not_wait_for_an_ingest(built, embedder, capsys):
     with update.locked(built.folder):
-        retriever = Service(load_settings(), built, embedder, "chroma").retriever
+        retriever = retriever_on(built, embedder)
         assert retriever.search("kettle", Options(use=("bm25",), rerank="none")).best
     assert "an ingest is running" in capsys.readouterr().err
-    assert Service(load_settings(), built, embedder, "chroma").retriever.search("kettle").stages["dense"]
+    assert retriever_on(built, embedder).search("kettle").stages["dense"]
 
 
 def test_a_folder_that_cannot_be_written(tmp_path):

@@ -87,8 +87,7 @@ def compare_command(monkeypatch, retriever, run, pair, tmp_path):
         monkeypatch.setattr("step5_serving.engines.choice.resolve", lambda *_, **__: made)
         data = SimpleNamespace(name="five documents", questions=QUESTIONS)
         monkeypatch.setattr("step3_rag.evaluate.dataset.read", lambda *_: data)
-        service = SimpleNamespace(retriever=retriever)
-        monkeypatch.setattr("step3_rag.evaluate.dataset.dataset_service", lambda *_: service)
+        monkeypatch.setattr("step3_rag.evaluate.dataset.dataset_retriever", lambda *_: retriever)
         return run("compare", *args, "--prompts", tmp_path / "prompts")
 
     return go
