@@ -8,6 +8,7 @@ Johnson, Douze and Jégou 2017, arXiv:1702.08734.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -32,28 +33,32 @@ class Store(vector_store.ChunkStore):
             raise UserError("--address is for a server, but FAISS runs in this process: leave it out")
         self.index: Any = None  # created when the number of dimensions is known
         self.collection_of: dict[int, str] = {}  # by chunk, since FAISS has no metadata
+        self._lock = threading.RLock()  # FAISS may not be searched while another thread changes it
 
     def upsert(self, chunks: Sequence[Chunk], vectors: np.ndarray) -> None:
-        if self.index is None:
-            self.index = faiss.IndexIDMap2(faiss.IndexFlatIP(vectors.shape[1]))
-        self.delete([chunk.id for chunk in chunks])
-        self.index.add_with_ids(vectors, np.array([chunk.id for chunk in chunks]))
-        self.collection_of |= {chunk.id: chunk.collection for chunk in chunks}
+        with self._lock:
+            if self.index is None:
+                self.index = faiss.IndexIDMap2(faiss.IndexFlatIP(vectors.shape[1]))
+            self.delete([chunk.id for chunk in chunks])
+            self.index.add_with_ids(vectors, np.array([chunk.id for chunk in chunks]))
+            self.collection_of |= {chunk.id: chunk.collection for chunk in chunks}
 
     def delete(self, ids: Sequence[int]) -> None:
-        if self.index is not None:
-            self.index.remove_ids(np.array(ids, np.int64))
-        for each in ids:
-            self.collection_of.pop(each, None)
+        with self._lock:
+            if self.index is not None:
+                self.index.remove_ids(np.array(ids, np.int64))
+            for each in ids:
+                self.collection_of.pop(each, None)
 
     def nearest(self, vector: np.ndarray, k: int, collections: Sequence[str] = ()) -> dict[int, float]:
         if self.index is None:
             return {}
-        params = None
-        if collections:
-            among = [chunk for chunk, collection in self.collection_of.items() if collection in collections]
-            params = faiss.SearchParameters(sel=faiss.IDSelectorBatch(among))  # type: ignore
-        (cosines,), (ids,) = self.index.search(vector[None], k, params=params)
+        with self._lock:
+            params = None
+            if collections:
+                among = [chunk for chunk, name in self.collection_of.items() if name in collections]
+                params = faiss.SearchParameters(sel=faiss.IDSelectorBatch(among))  # type: ignore
+            (cosines,), (ids,) = self.index.search(vector[None], k, params=params)
         return {int(chunk): float(cosine) for chunk, cosine in zip(ids, cosines, strict=True) if chunk >= 0}
 
     def ids(self) -> set[int]:

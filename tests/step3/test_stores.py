@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -247,6 +248,27 @@ def test_faiss_is_filled_beside_an_ingest(tmp_path, monkeypatch):
     vector_store.sync(setup.index, setup.store)
     assert setup.store.count() == 20
     other.close()
+
+
+def test_a_search_in_faiss_waits_for_a_change(tmp_path, monkeypatch):
+    """In step 5, threads answer while documents are added; FAISS itself doesn't keep them apart."""
+    pytest.importorskip("faiss")
+    setup = Setup("faiss", tmp_path)
+    fill(setup.index, "a/one.md: 5")
+    setup.sync()
+    ids = Snapshot(setup.index).ids.tolist()
+    vectors, add = setup.index.vectors(ids), setup.store.index.add_with_ids
+    with ThreadPoolExecutor(1) as pool:
+        searches = []
+
+        def slowly(*args):
+            searches.append(pool.submit(setup.store.nearest, vectors[0], 5))
+            time.sleep(0.05)
+            add(*args)
+
+        monkeypatch.setattr(setup.store.index, "add_with_ids", slowly)
+        setup.store.upsert(setup.index.chunks(ids), vectors)  # replaces all
+        assert set(searches[0].result()) == set(ids)
 
 
 def damage_tables(home):
