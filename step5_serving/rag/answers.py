@@ -205,13 +205,10 @@ class RagAnswerer:
         if wrote and answer.stop_reason is None:  # the connection was closed in the middle
             raise ApiError(502, "api_error", f"{self.model}: it broke off its answer: ask again")
         rewrote = outcome.rewriting  # by the model, during the search
-        tokens = [sum(map(tokens_read, rewrote)), sum(each.output_tokens for each in rewrote)]
         call.parameters = {**self._parameters(plan), "verdict": verdict}
-        if rewrote:
-            call.parameters["rewriting_tokens"] = tokens
         call.answer, call.abstained, call.finish_reason = answer.text, answer.is_unknown, answer.stop_reason
-        call.input_tokens = tokens[0] + (answer.input_tokens or 0)  # a quote has none
-        call.output_tokens = tokens[1] + (answer.output_tokens or 0)
+        call.input_tokens = sum(map(tokens_read, rewrote)) + (answer.input_tokens or 0)  # a quote has none
+        call.output_tokens = sum(each.output_tokens for each in rewrote) + (answer.output_tokens or 0)
         call.model = self.model if reads or rewrote else "quote"  # for its price
         call.engine = self.engine if reads else "step3_rag"
         call.cost_usd = cost_of(call.model, call.input_tokens, call.output_tokens)
