@@ -98,6 +98,20 @@ def test_embedded_texts_fit_into_the_embedders_window(size, overlap):
         assert len(embedder.token_spans(above)) <= update.HEADER
 
 
+def test_a_chunk_knows_its_place_in_a_document_of_several_pieces():
+    pieces = [
+        load.Piece("One, two, three. Four and five.\n" * 9),
+        load.Piece("Six. Seven, eight or nine.\n" * 9),
+    ]
+    chunks = list(update.new_chunks(pieces, "Numbers", FakeEmbedder(), update.Sizes(16, 8)))
+    text = "".join(piece.text for piece in pieces)
+    assert [chunk.place for chunk in chunks] == list(range(len(chunks)))
+    assert all(text.startswith(chunk.text, chunk.start) for chunk in chunks)
+    starts = [chunk.start for chunk in chunks]
+    assert starts == sorted(set(starts))
+    assert starts[-1] > len(pieces[0].text)
+
+
 # --- incremental ------------------------------------------------------------------------------------------
 
 
