@@ -66,8 +66,9 @@ def test_what_happened_to_a_passage_is_found_by_its_text(index, tmp_path, embedd
     assert replay.states(index, sources) == ["same", "changed", "gone"]
 
 
-def test_what_differs_is_told(tmp_path):
-    row = row_of(tmp_path, question="Write to [e-mail]?", answer="One. Two. Three.")
+@pytest.mark.parametrize("question", ["Is it [e-mail address]?", "[telephone number]", "[IBAN]", "[e-mail]"])
+def test_what_differs_is_told(tmp_path, question):
+    row = row_of(tmp_path, question=question, answer="One. Two. Three.")
     new = Call("query", 200, answer="One. Another. Three.", output_tokens=9, model="other", engine="vllm")
     facts = replay.compared(row, new, ["changed"], "f" * 64)
     assert not facts["equal"]
