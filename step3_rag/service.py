@@ -131,7 +131,7 @@ def corpus_index(
             index = Index.open(folder, facts, create=True)
         except UserError:  # nothing is lost: the sources are elsewhere
             warn(f"{folder} is damaged, or made by code that has changed since: it is made again")
-            for each in folder.iterdir():
+            for each in sorted(folder.iterdir()):  # the store before the index, whose ids begin again
                 if not each.name.startswith(".lock"):
                     shutil.rmtree(each) if each.is_dir() else each.unlink()
             index = Index.open(folder, facts, create=True)

@@ -27,6 +27,7 @@ from shared.errors import UserError, reason
 from step3_rag.ingest.embed import Encoded
 from step3_rag.ingest.stems import stems
 
+REBUILD = "rebuild it with `python -m step3_rag ingest PATH --rebuild`"
 FORMAT = 2  # of the tables below
 SCHEMA = """
 PRAGMA busy_timeout = 20000;
@@ -159,9 +160,10 @@ class Index:
             return
         for key, value in facts.items():
             if known.get(key) != value:
+                way_out = REBUILD if key == "format" else f"use that one, or {REBUILD}"
                 raise UserError(
                     f"the index in {self.folder} was made with {key.replace('_', ' ')} {known.get(key)}, "
-                    f"not {value}: use that one, or rebuild it with `ingest --rebuild`"
+                    f"not {value}: {way_out}"
                 )
 
     def close(self) -> None:
@@ -300,8 +302,7 @@ class Index:
 
 def damaged(folder: Path, error: Exception) -> UserError:
     """The error for an index that can't be read."""
-    advice = "rebuild it with `python -m step3_rag ingest PATH --rebuild`"
-    return UserError(f"the index in {folder} cannot be read ({reason(error)}): {advice}")
+    return UserError(f"the index in {folder} cannot be read ({reason(error)}): {REBUILD}")
 
 
 @contextlib.contextmanager

@@ -163,7 +163,7 @@ def rebuild(
         index.begin_anew(facts)
         report = ingest_paths(index, paths, collection, embedder, sizes)
         report.removed = sorted(before.keys() - {row["name"] for row in index.documents()})
-    shutil.rmtree(folder / "chroma", ignore_errors=True)
+        shutil.rmtree(folder / "chroma", ignore_errors=True)  # it only takes vectors of one length
     return report
 
 
@@ -174,7 +174,8 @@ def _open_or_replace(folder: Path, facts: dict[str, Any]) -> Index:
         if index.rows("PRAGMA quick_check(1)") == [("ok",)]:
             return index
         index.close()
-    for pattern in ("index.sqlite*", "bm25-*", "entity-graph.json"):  # also texts in files of older versions
+    # The store first: in a new index other chunks get the same ids. The last two are of older versions.
+    for pattern in ("chroma", "index.sqlite*", "bm25-*", "entity-graph.json"):
         for file in folder.glob(pattern):
             shutil.rmtree(file) if file.is_dir() else file.unlink()
     return Index.open(folder, facts, create=True)

@@ -67,17 +67,27 @@ INSERT INTO meta VALUES ('format', '1'), ('embedder', '"fake"'), ('generation', 
 """
 
 
-def test_an_index_of_an_older_version_is_refused_and_can_be_rebuilt(tmp_path, documents):
+@pytest.fixture
+def old(tmp_path):
+    """The folder of an index of format 1."""
     home = tmp_path / "old"
-    write(home, {"bm25-1/texts": "A text.", "entity-graph.json": "{}", "mine.txt": "Mine."})
+    kept = {"bm25-1/texts": "A text.", "chroma/chroma.sqlite3": "", "entity-graph.json": "{}"}
+    write(home, {**kept, "mine.txt": "Mine."})
     with sqlite3.connect(home / "index.sqlite") as db:
         db.executescript(OLD)
     db.close()
-    with pytest.raises(
-        UserError, match=r"was made with format 1, not 2: .*rebuild it with `ingest --rebuild"
-    ):
+    return home
+
+
+def rebuild(home, documents):
+    return update.rebuild(home, FACTS, FakeEmbedder(), update.Sizes(), [documents], None)
+
+
+def test_an_index_of_an_older_version_is_refused_and_can_be_rebuilt(old, documents):
+    home, way_out = old, "rebuild it with `python -m step3_rag ingest PATH --rebuild`"
+    with pytest.raises(UserError, match=rf"was made with format 1, not 2: {way_out}$"):
         opened(home)
-    update.rebuild(home, FACTS, FakeEmbedder(), update.Sizes(), [documents], None)
+    rebuild(home, documents)
     assert {path.name for path in home.iterdir()} - {"index.sqlite-wal", "index.sqlite-shm"} == {
         "index.sqlite",
         "mine.txt",
@@ -132,9 +142,29 @@ def test_a_rebuild_that_fails_changes_nothing_and_is_invisible_to_readers(built,
     ingest_paths = update.ingest_paths
     monkeypatch.setattr(update, "ingest_paths", breaks)
     with pytest.raises(KeyboardInterrupt):
-        update.rebuild(built.folder, FACTS, FakeEmbedder(), update.Sizes(), [documents], None)
+        rebuild(built.folder, documents)
     assert (texts_of(built), built.generation) == (before, generation)
     reader.close()
+
+
+def test_a_rebuild_that_breaks_off_leaves_no_store_with_vectors_of_other_chunks(
+    old, built, documents, monkeypatch
+):
+    """In a new file, ids begin at 1 again, and a store is synced by ids."""
+    generation = built.generation
+
+    def interrupted(*_args, **_more):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(update, "ingest_paths", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            rebuild(old, documents)
+    assert not (old / "chroma").exists()
+    monkeypatch.setattr(update.shutil, "rmtree", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        rebuild(built.folder, documents)
+    assert built.generation == generation
 
 
 def test_a_snapshot_survives_an_ingest(built, documents):
