@@ -151,7 +151,8 @@ def feedback(reply: str, guide: Guide, wrong: Sequence[str]) -> str:
     """What the model is told about its reply's faults."""
     say, found = {rule.id: rule.say for rule in guide.rules}, rules.reasons(reply, guide)
     lines = [
-        f"- {say[each]} (found: {found[each] or 'broken'})" if each in say else f"- {each}" for each in wrong
+        f"- {say[each]} (found: {found[each] or 'broken'})" if each in found else f"- {each}"
+        for each in wrong
     ]
     return "Not yet. What is wrong:\n" + "\n".join(lines) + "\nWrite the whole reply again, and nothing else."
 

@@ -8,6 +8,7 @@ from shared.config import load_settings
 from shared.errors import UserError
 from step4_finetune.data import distill
 from step4_finetune.data.rows import read_rows, with_notes
+from step4_finetune.tone.guide import guide_of
 from tests.scripted import ScriptedMessages
 from tests.step4.made import good, spoilt
 from tests.step4.samples import GUIDE
@@ -89,6 +90,12 @@ def test_a_reply_that_fails_twice_is_saved_apart_with_its_reasons(api, out):
 )
 def test_faults(text, stop, why):
     assert distill.faults(text, stop, ROWS[0], GUIDE) == why
+
+
+def test_a_fault_may_have_the_name_of_a_rule_that_is_kept():
+    rule = {"id": "looping", "say": "Say it once.", "forbid": "again"}
+    guide = guide_of({"company": "Merrow", "rules": [rule]}, "guide")
+    assert "\n- looping\n" in distill.feedback("It came. It came.", guide, ["looping"])
 
 
 def test_the_budget_ends_it_and_the_same_command_continues(api, out):
