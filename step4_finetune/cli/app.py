@@ -102,7 +102,9 @@ def evaluate(
     guide: GuideFile = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Largest number of messages.")] = None,
     general: General = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Folder for the figures and the replies.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder for figures and replies. (default: in ./reports)")
+    ] = None,
     model: Model = None,
     smoke: Smoke = False,
     as_json: Json = False,

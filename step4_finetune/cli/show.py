@@ -154,7 +154,7 @@ def export(facts: Facts, console: Console) -> None:
         console.print(f"{part['what']}: {part['run']}", soft_wrap=True)
     if facts["activated"]:
         console.print(
-            "\nMerged, and on most servers, this activated adapter is always on; `evaluate` measures it so.",
+            "\nMerged, and on most servers, this activated adapter is always on: `evaluate` measures both.",
             soft_wrap=True,
         )
 

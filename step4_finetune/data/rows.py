@@ -112,7 +112,7 @@ def read_rows(
 def raw_rows(source: str | Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
     """Line numbers and raw rows, with all columns."""
     path = Path(source)
-    if not path.exists():
+    if not path.exists() or path.is_dir():
         raise UserError(f"there is no file {source}: name a .jsonl or .csv file")
     yield from _table(read_text(path), str(source)) if path.suffix == ".csv" else read_jsonl(path)
 

@@ -37,7 +37,7 @@ def select(
         splits, topics = {row.split for row in rows}, {row.topic for row in rows if row.topic}
         raise UserError(
             f"{source} has no such row: its splits are {', '.join(sorted(splits))}, its topics "
-            f"{', '.join(sorted(topics)[:8])}, ids are like {rows[0].id}"
+            f"{', '.join(sorted(topics)[:8])}{' …' * (len(topics) > 8)}, ids are like {rows[0].id}"
         )
     shown = []
     for row in chosen[:limit]:

@@ -46,7 +46,10 @@ def systems(
         raise UserError(f"nothing to evaluate: name baselines ({', '.join(BASELINES)}) or an --adapter")
     shots = examples(train)
     if "few-shot" in names and not shots:
-        raise UserError("few-shot takes its examples from rows of the split train, and --data has none")
+        raise UserError(
+            "few-shot takes its examples from rows of the split train, and --data has none: add some, or "
+            "leave few-shot out of --baselines"
+        )
 
     def base(row: Row) -> list[Message]:
         return row.with_system(guide.system)

@@ -79,7 +79,7 @@ FOUND = {
         [("kettle-1", "kettle: in train and test"), ("kettle-2", "kettle: in train and test")],
     ),
     "fidelity": (
-        lambda rows: labels.faithful(rows, GUIDE.company),
+        lambda rows: labels.faithful(rows, GUIDE.own),
         [
             spoilt(ROWS[0], chosen=reply("A technician will inspect and replace the seal on the 13th.")),
             spoilt(

@@ -164,6 +164,7 @@ def test_wrong_lines_are_named(file, line, said):
 
 
 def test_missing_and_binary_files(file):
-    assert refusal("nowhere.jsonl").startswith("there is no file nowhere.jsonl: name a .jsonl or .csv file")
+    for missing in ("nowhere.jsonl", str(file.parent)):
+        assert refusal(missing) == f"there is no file {missing}: name a .jsonl or .csv file"
     file.write_bytes(b"\xff\xfe\x00{")
     assert "cannot be read as UTF-8 text" in refusal(file)

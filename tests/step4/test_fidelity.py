@@ -12,7 +12,7 @@ from tests.step4.samples import GUIDE, reply
 
 
 def found(body, *notes, message="", greeting="Dear member,"):
-    return check(reply(body, greeting), notes, message, GUIDE.company)
+    return check(reply(body, greeting), notes, message, GUIDE.own)
 
 
 REFUND, WHEN = "decision: refund approved", "when: within five working days"
@@ -174,7 +174,7 @@ def test_the_samples_labels_are_right():
         if set(rules.broken(row.rejected, GUIDE)) != set(row.breaks) - {FACTS}:
             wrong.append((row.id, "rejected breaks", rules.broken(row.rejected, GUIDE)))
         chosen, rejected = (
-            check(text, row.notes, row.message, GUIDE.company) for text in (row.chosen, row.rejected)
+            check(text, row.notes, row.message, GUIDE.own) for text in (row.chosen, row.rejected)
         )
         if FACTS in row.breaks and rejected.faithful:
             wrong.append((row.id, "rejected is faithful", row.rejected))
