@@ -82,12 +82,12 @@ def make_plan(
 
 
 def parse_strategies(text: str) -> tuple[str, ...]:
-    """The strategies of a flag, `spelling,meaning`; `none` stands for no strategy.
+    """The strategies of a flag, `spelling,meaning`, each once; `none` stands for no strategy.
 
     Raises:
         UserError: one of them is not known.
     """
-    names = [each.strip() for each in text.split(",") if each.strip()]
+    names = dict.fromkeys(each.strip() for each in text.split(",") if each.strip())
     for name in names:
         if name not in STRATEGIES and name != "none":
             raise UserError(f"--strategies {name} is not known: use none, {', '.join(STRATEGIES)}")

@@ -138,7 +138,7 @@ def test_an_empty_index_still_answers(home, command):
         "evaluate --limit 4 --split dev",
         "evaluate --limit 4 --split dev --answers",
         "calibrate --limit 20",
-        "reflect --limit 2 --split dev --strategies spelling",
+        "reflect --limit 2 --split dev --strategies spelling,spelling",
         "route",
         "sweep --limit 2 --sizes 128/32",
     ],
