@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field
 from step5_serving.seam import Attempt, Source
 from step5_serving.telemetry.call import STAGES, Call
 
+# Fields that a reply has from its call.
 SAME = [
     "answer",
     "abstained",
@@ -17,7 +18,7 @@ SAME = [
     "model",
     "trace_id",
     "span_id",
-]  # in the call
+]
 UNREAD = (400, 401, 403, 404, 413, 429)  # statuses of calls that no model read
 
 

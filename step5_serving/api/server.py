@@ -46,6 +46,7 @@ def serve(config: Config, say: Callable[[str], None] = lambda line: print(line, 
     """Serve until a signal comes; ends the process. Raises UserError for what is wrong in the Config."""
     # While it loads; as process 1 of a container it would get no SIGTERM without a handler.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    _set_up_logging()
     keys = Keys(config.keys)
     check_host(config, keys)
     with contextlib.closing(listen(config.host, config.port)) as listening:
@@ -158,7 +159,6 @@ def run(config: Config, app: FastAPI, listening: socket.socket, say: Callable[[s
             timeout_graceful_shutdown=config.drain_s,  # type: ignore[arg-type]
         )
     )
-    _set_up_logging()
     # Never closed: that waits for threads, which may hang in an engine or change the index.
     runner = asyncio.Runner(loop_factory=server.config.get_loop_factory())
     with contextlib.suppress(KeyboardInterrupt):  # at the end, uvicorn raises the signal again

@@ -20,7 +20,7 @@ from step5_serving.api.keys import Keys
 from step5_serving.config import Config
 from tests.conftest import ROOT
 from tests.step5.faults_process import Process
-from tests.step5.service_parts import until
+from tests.step5.service_parts import ASKED, until
 
 
 def ended(served, seconds=10):
@@ -82,7 +82,19 @@ def refuses(served):
         return isinstance(error, httpx.ConnectError)
 
 
-# --- how it stops -----------------------------------------------------------------------------------------
+# --- how it starts and stops -------------------------------------------------------------------------------
+
+
+def test_its_log_has_one_form_from_the_start(tmp_path):
+    with (
+        Process(tmp_path, answerer={"pace": 9.0}) as served,
+        served.client.stream("POST", "/query/stream", json=ASKED) as got,
+    ):
+        lines = got.iter_lines()  # if it were not kept, the connection would be closed
+        next(lines)
+        served.popen.kill()
+    with Process(tmp_path) as served:
+        assert " WARNING step5_serving.telemetry.writer: 1 calls were running" in served.said()
 
 
 def test_a_signal_lets_running_and_waiting_calls_finish_and_admits_no_others(tmp_path):
