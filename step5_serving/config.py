@@ -31,7 +31,7 @@ class Options:
 
 
 # Flags that other commands have, too.
-Rows = Annotated[int, typer.Option(min=1, help="Largest batch of the torch engine.")]
+Rows = Annotated[int, typer.Option(min=1, help="Largest batch (torch, llamacpp).")]
 Quantize = Annotated[Literal["int8"] | None, typer.Option(help="Weights in fewer bits (torch).")]
 PrefixCache = Annotated[bool, typer.Option(help="Compute shared prompt prefixes once (torch).")]
 Lookup = Annotated[int, typer.Option(min=0, help="Prompt lookup's tokens (torch); 0: off.")]

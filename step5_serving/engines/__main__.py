@@ -45,7 +45,7 @@ def backend_of(name: str, settings: Settings, options: Options) -> Backend:
 def main(
     engine: Annotated[Literal["torch", "llamacpp", "lock"], typer.Option(help="What computes.")] = "torch",
     model: Model = None,
-    port: Annotated[int, typer.Option(help="Port on loopback.")] = 8001,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on loopback.")] = 8001,
     rows: Rows = Options.rows,
     quantize: Quantize = None,
     prefix_cache: PrefixCache = True,

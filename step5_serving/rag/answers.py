@@ -221,7 +221,7 @@ class RagAnswerer:
             call.prompt_id, call.prompt_version = prompt.id, prompt.version
             call.prompt_sha256, call.prompt_text = prompt.sha256, prompt.text
 
-    def _parameters(self, plan: Any) -> dict[str, Any]:
+    def _parameters(self, plan: Plan) -> dict[str, Any]:
         """Everything that a replay needs."""
         quantize = self.config.options.quantize
         return {

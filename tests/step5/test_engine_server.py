@@ -41,7 +41,7 @@ def served(*says, **options):
     return serving(Backend(load_settings(model="tiny"), FakeEngine(*says, **options)))
 
 
-@pytest.mark.parametrize("wrong", ["--engine nonsense", "--quantize nf4 --model nonsense"])
+@pytest.mark.parametrize("wrong", ["--engine no", "--port 99999 --model no", "--quantize nf4 --model no"])
 def test_flags_that_are_not_allowed_are_refused_in_one_line(monkeypatch, capsys, wrong):
     monkeypatch.setattr(sys, "argv", ["engines", *wrong.split()])
     with pytest.raises(SystemExit, match="2"):
