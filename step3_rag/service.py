@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import shutil
 import sys
 import threading
 from collections.abc import Sequence
@@ -131,9 +130,7 @@ def corpus_index(
             index = Index.open(folder, facts, create=True)
         except UserError:  # nothing is lost: the sources are elsewhere
             warn(f"{folder} is damaged, or made by code that has changed since: it is made again")
-            for each in sorted(folder.iterdir()):  # the store before the index, whose ids begin again
-                if not each.name.startswith(".lock"):
-                    shutil.rmtree(each) if each.is_dir() else each.unlink()
+            update.clear(folder)
             index = Index.open(folder, facts, create=True)
         known = {row["path"]: row["id"] for row in index.documents()}
         quiet = contextlib.nullcontext(lambda _done, _all: None)  # an existing index only needs a check

@@ -14,6 +14,7 @@ import contextlib
 import itertools
 import os
 import shutil
+import sqlite3
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -79,6 +80,8 @@ def locked(folder: Path, *, wait: bool = True) -> Iterator[None]:
         raise UserError(f"cannot write to {folder} ({error}): name another place with --index") from None
     try:
         yield
+    except sqlite3.OperationalError as error:  # a full disk, for example; nothing is half written
+        raise UserError(f"cannot write to {folder} ({error}): name another place with --index") from None
     finally:
         lock.release()
 
@@ -168,17 +171,21 @@ def rebuild(
 
 
 def _open_or_replace(folder: Path, facts: dict[str, Any]) -> Index:
-    """The index in a folder; a new, empty one if there is none or it is damaged."""
+    """The index in a folder; a new, empty one if there is none that can be read."""
     with contextlib.suppress(UserError):
         index = Index.open(folder, {})
         if index.rows("PRAGMA quick_check(1)") == [("ok",)]:
             return index
         index.close()
-    # The store first: in a new index other chunks get the same ids. The last two are of older versions.
-    for pattern in ("chroma", "index.sqlite*", "bm25-*", "entity-graph.json"):
+    clear(folder)
+    return Index.open(folder, facts, create=True)
+
+
+def clear(folder: Path) -> None:
+    """Delete an index's files; the store first, since in a new index other chunks get the same ids."""
+    for pattern in ("chroma", "index.sqlite*", "bm25-*", "entity-graph.json"):  # two are of older versions
         for file in folder.glob(pattern):
             shutil.rmtree(file) if file.is_dir() else file.unlink()
-    return Index.open(folder, facts, create=True)
 
 
 def deleted_documents(index: Index, folders: Sequence[Path]) -> list[dict[str, Any]]:

@@ -167,6 +167,17 @@ def test_a_rebuild_that_breaks_off_leaves_no_store_with_vectors_of_other_chunks(
     assert built.generation == generation
 
 
+def test_a_full_disk_is_reported_in_one_line_and_nothing_is_lost(built, documents):
+    before = texts_of(built)
+    write(documents, {f"{n}.md": f"Number {n} goes on. " * 300 for n in range(9)})
+    (pages,) = built.db.execute("PRAGMA page_count").fetchone()
+    built.db.execute(f"PRAGMA max_page_count = {pages}")
+    full = r"cannot write to .*index \(database or disk is full\)"
+    with pytest.raises(UserError, match=full), update.locked(built.folder):
+        bring_in(built, documents)
+    assert texts_of(built) == before
+
+
 def test_a_snapshot_survives_an_ingest(built, documents):
     snapshot = Snapshot(built)
     for name in ("notes.md", "contracts/supply.md"):
