@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 else:  # others take the name from here, since importing rich takes a while
     Console = Any
 
+IN_ONE_LINE = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG)  # errors that the name of the file explains
+
 Model = Annotated[str | None, typer.Option("--model", help="Model id, folder, or hub id (org/name).")]
 Device = Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda or mps.")]
 Dtype = Annotated[str | None, typer.Option("--dtype", help="auto, float32, bfloat16 or float16.")]
@@ -118,7 +120,7 @@ def run(app: typer.Typer, prog: str, args: list[str] | None = None) -> None:
         if full or isinstance(cause, BrokenPipeError):  # `head` or `less` closed the pipe
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the rest of the output would fail, too
             code = _fail(os.strerror(errno.ENOSPC)) if full else 0
-        elif isinstance(error, PermissionError) and error.filename:
+        elif isinstance(error, OSError) and error.filename and error.errno in IN_ONE_LINE:
             code = _fail(f"{error.filename}: {error.strerror}")
         elif isinstance(error, OSError):
             raise

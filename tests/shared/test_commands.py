@@ -89,6 +89,8 @@ def app():
             raise anthropic.APIConnectionError(request=httpx2.Request("POST", "http://localhost"))
         if query == "shut":
             raise PermissionError(13, "Permission denied", "a.md")
+        if query == "long":
+            Path("a" * 300).read_text()
         import no_such_package  # noqa: F401
 
     return made
@@ -104,6 +106,7 @@ def app():
         (["search", "x", "--lod"], "", "error: No such option: --lod (see app --help)\n"),
         (["search", "x"], "", "error: no_such_package is not installed: run pip install"),
         (["search", "shut"], "", "error: a.md: Permission denied\n"),
+        (["search", "long"], "", f"error: {'a' * 300}: File name too long\n"),
         (["search", "offline"], "", "error: the API can't be reached (no connection): is it running"),
     ],
 )
