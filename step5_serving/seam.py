@@ -1,10 +1,10 @@
-"""What the API and what answers have in common: a Query goes in, and its Call (telemetry) is filled in.
+"""The seam between the API and an answerer: a Query goes in, and its Call (telemetry) is filled in.
 
     answerer = ScriptedAnswerer()  # rag/scripted.py: no model; for tests and measuring
     answerer = RagAnswerer(...)  # rag/answers.py: step 3's retrieval and a chat model
     await answerer.answer(Query(question="When does it renew?"), call, write=print)
 
-The API knows nothing else of them, so it can be tested, and its own speed measured, without a model. A
+The API knows nothing else of an answerer, so it can be tested, and its own speed measured, without a model. A
 question that can't be answered raises an `ApiError` (errors.py).
 """
 

@@ -40,7 +40,7 @@ def resolve(
     """The engine of a flag; without one, what the settings say: their server, Claude, or torch.
 
     One of ours begins to load in a process of its own. `model` and `flags` (`device`, `dtype`, `threads`,
-    `seed`) are command-line flags; `settings`, if given, replace them.
+    `seed`, `embedder`) are command-line flags; `settings`, if given, replace them.
 
     Raises:
         UserError: there is no such engine, it can't run this model, or a server was not told which model to
