@@ -160,7 +160,9 @@ class Index:
             return
         for key, value in facts.items():
             if known.get(key) != value:
-                way_out = REBUILD if key == "format" else f"use that one, or {REBUILD}"
+                way_out = f"use that one, or {REBUILD}"
+                if key == "format":
+                    way_out = f"{REBUILD} (documents that were uploaded must be uploaded again)"
                 raise UserError(
                     f"the index in {self.folder} was made with {key.replace('_', ' ')} {known.get(key)}, "
                     f"not {value}: {way_out}"

@@ -85,7 +85,8 @@ def rebuild(home, documents):
 
 def test_an_index_of_an_older_version_is_refused_and_can_be_rebuilt(old, documents):
     home, way_out = old, "rebuild it with `python -m step3_rag ingest PATH --rebuild`"
-    with pytest.raises(UserError, match=rf"was made with format 1, not 2: {way_out}$"):
+    uploads = r"\(documents that were uploaded must be uploaded again\)"
+    with pytest.raises(UserError, match=rf"was made with format 1, not 2: {way_out} {uploads}$"):
         opened(home)
     rebuild(home, documents)
     assert {path.name for path in home.iterdir()} - {"index.sqlite-wal", "index.sqlite-shm"} == {
