@@ -1,9 +1,13 @@
-"""Where a server listens, and whether other machines can reach it."""
+"""Where a server listens, and whether other machines can reach it; a server in a thread, for a while."""
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import socket
+import threading
+from collections.abc import Iterator
+from typing import Any
 
 from shared.errors import UserError, reason
 
@@ -42,3 +46,19 @@ def address_of(listening: socket.socket) -> str:
     """The URL of a listening socket."""
     host, port = listening.getsockname()[:2]
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+@contextlib.contextmanager
+def listening(app: Any, port: int = 0) -> Iterator[str]:
+    """Run an ASGI app with uvicorn in a thread, on loopback at a port (0: a free one); gives its URL."""
+    import uvicorn
+
+    with contextlib.closing(listen("127.0.0.1", port)) as place:
+        server = uvicorn.Server(uvicorn.Config(app, ws="none", log_config=None, access_log=False))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [place]}, daemon=True)
+        thread.start()
+        try:
+            yield address_of(place)
+        finally:
+            server.should_exit = True
+            thread.join(20)

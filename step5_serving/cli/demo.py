@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from shared.cli import Json, Model, Smoke, emit, new_app
 from shared.errors import UserError
-from step5_serving.addresses import address_of, listen
+from step5_serving.addresses import listening
 from step5_serving.config import Config
 
 if TYPE_CHECKING:
@@ -81,26 +80,19 @@ def run(model: str | None, smoke: bool) -> dict[str, Any]:
 def serving(folder: Path, model: str | None, smoke: bool) -> Iterator[httpx2.Client]:
     """A client of a server in this process, once it is ready; raises UserError if it can't start."""
     import httpx2
-    import uvicorn
 
     from step5_serving.api.keys import Keys
     from step5_serving.api.server import make_app
 
     config = Config(model=model, smoke=smoke, telemetry=str(folder / "telemetry.db"))
-    with contextlib.closing(listen(config.host, 0)) as listening:
-        app = make_app(config, Keys(folder / "keys.json"))
-        server = uvicorn.Server(uvicorn.Config(app, ws="none", log_config=None, access_log=False))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-        thread.start()
-        try:
-            with httpx2.Client(base_url=address_of(listening), timeout=ANSWER_S, trust_env=False) as client:
-                ready = client.get("/readyz").json()
-                if ready["reason"]:
-                    raise UserError(f"the service did not start: {ready['reason']}")
-                yield client
-        finally:
-            server.should_exit = True
-            thread.join()
+    with (
+        listening(make_app(config, Keys(folder / "keys.json"))) as address,
+        httpx2.Client(base_url=address, timeout=ANSWER_S, trust_env=False) as client,
+    ):
+        ready = client.get("/readyz").json()
+        if ready["reason"]:
+            raise UserError(f"the service did not start: {ready['reason']}")
+        yield client
 
 
 def show(facts: dict[str, Any], console: Console) -> None:

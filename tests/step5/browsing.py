@@ -9,8 +9,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from step5_serving.addresses import listening
 from tests.step5 import pages_service
-from tests.step5.service_parts import listening
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 ARGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]

@@ -1,16 +1,12 @@
 """A service for tests: a scripted answerer, calls in a list, requests without a network."""
 
 import asyncio
-import contextlib
 import functools
 import json
-import threading
 import time
 
 import httpx
-import uvicorn
 
-from step5_serving.addresses import address_of, listen
 from step5_serving.api.app import create_app
 from step5_serving.api.service import Service
 from step5_serving.config import Config
@@ -166,20 +162,6 @@ async def eventually(condition, seconds=5.0):
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.002)
-
-
-@contextlib.contextmanager
-def listening(app, port=0):
-    """Run an app with uvicorn in a thread, at a port (0: a free one); gives its address."""
-    with contextlib.closing(listen("127.0.0.1", port)) as place:
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, ws="none"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [place]}, daemon=True)
-        thread.start()
-        try:
-            yield address_of(place)
-        finally:
-            server.should_exit = True
-            thread.join(20)
 
 
 async def ask_by_asgi(app, path, send, begun=None):

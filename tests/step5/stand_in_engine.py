@@ -13,8 +13,8 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from shared.embedded.endpoint import encode_event
+from step5_serving.addresses import listening
 from tests.scripted import events
-from tests.step5.service_parts import listening
 
 WORDS = "It renews every year [1]."
 MESSAGE = {

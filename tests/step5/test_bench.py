@@ -12,6 +12,7 @@ from rich.console import Console
 
 from shared.config import load_settings
 from shared.errors import UserError
+from step5_serving.addresses import listening
 from step5_serving.bench import engines as bench
 from step5_serving.bench.load import Run, Timed, ask, closed_loop, open_loop
 from step5_serving.bench.prompts import COPY, Prompts
@@ -19,7 +20,6 @@ from step5_serving.cli import bench_view
 from step5_serving.engines.__main__ import backend_of
 from step5_serving.engines.engine import Engine
 from step5_serving.engines.server import create_app
-from tests.step5.service_parts import listening
 from tests.step5.stand_in_engine import StandInEngine
 
 

@@ -16,13 +16,14 @@ from shared.config import load_settings
 from shared.embedded import stream as events
 from shared.embedded.backend import Backend
 from shared.errors import UserError
+from step5_serving.addresses import listening
 from step5_serving.config import Options
 from step5_serving.engines.__main__ import backend_of, main
 from step5_serving.engines.choice import resolve
 from step5_serving.engines.engine import EngineProcess, _environment
 from step5_serving.engines.server import create_app
 from tests.shared.fake_engine import FakeEngine
-from tests.step5.service_parts import listening, until
+from tests.step5.service_parts import until
 
 HELLO = {"model": "tiny", "max_tokens": 12, "messages": [{"role": "user", "content": "Hello"}]}
 ENUM = {"type": "object", "properties": {"mood": {"enum": ["good", "bad"]}}, "required": ["mood"]}

@@ -17,12 +17,13 @@ import httpx
 import pytest
 
 from step3_rag import service
+from step5_serving.addresses import listening
 from step5_serving.api import server
 from step5_serving.api.keys import Keys
 from step5_serving.config import Config
 from tests.step3.conftest import FakeEmbedder
 from tests.step5.rag_parts import ALWAYS
-from tests.step5.service_parts import ASKED, error_of, listening, until
+from tests.step5.service_parts import ASKED, error_of, until
 from tests.step5.stand_in_engine import WORDS, StandInEngine
 
 TIMEOUT = 2.0

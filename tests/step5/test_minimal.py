@@ -10,8 +10,8 @@ import pytest
 
 from step3_rag import pipeline
 from step5_serving import minimal
+from step5_serving.addresses import listening
 from tests.scripted import ScriptedMessages
-from tests.step5.service_parts import listening
 
 ASKED = {"question": "When does the contract renew?"}
 

@@ -7,9 +7,10 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
+from step5_serving.addresses import listening
 from step5_serving.errors import not_found
 from step5_serving.telemetry.writer import Recorder
-from tests.step5.service_parts import FakeAnswerer, app_of, client_of, listening
+from tests.step5.service_parts import FakeAnswerer, app_of, client_of
 
 EXAMPLES = 4  # of each operation and mode
 

@@ -6,12 +6,13 @@ import re
 
 import pytest
 
+from step5_serving.addresses import listening
 from step5_serving.api.routes.pages import FOLDER
 from step5_serving.rag import scripted
 from step5_serving.telemetry.writer import Recorder
 from tests.step5.browsing import until
 from tests.step5.pages_service import ANSWER, QUESTION, call_facts
-from tests.step5.service_parts import FakeAnswerer, app_of, get, listening
+from tests.step5.service_parts import FakeAnswerer, app_of, get
 
 # --- files ----------------------------------------------------------------------------------------------
 

@@ -9,9 +9,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from shared.errors import UserError
+from step5_serving.addresses import listening
 from step5_serving.api import server
 from step5_serving.config import Config
-from tests.step5.service_parts import listening
 from tests.step5.telemetry_parts import call_of, source_of
 
 spans = pytest.importorskip("step5_serving.telemetry.spans", reason="pip install 'llm-roadmap[tracing]'")
