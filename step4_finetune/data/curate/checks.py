@@ -44,7 +44,7 @@ def run_checks(
     if tokenizer is not None:
         checks.append(partial(schema.too_long, rows, tokenizer, guide.system if guide else "", limit))
     findings = []
-    with stage_bar(f"checking {len(rows)} rows", len(checks)) as stage:
+    with stage_bar(f"checking {count(len(rows), 'row')}", len(checks)) as stage:
         for check in checks:
             stage(check.func.__name__.replace("_", " "))
             findings.append(check())
@@ -59,7 +59,7 @@ def report(
     errors, warnings = (count(levels[level], level) for level in (ERROR, WARNING))
     return {
         "command": "step4_finetune data-check",
-        "headline": f"{errors}, {warnings} in {len(rows)} rows",
+        "headline": f"{errors}, {warnings} in {count(len(rows), 'row')}",
         "data": source,
         "fingerprint": fingerprint(rows),
         "rows": len(rows),
