@@ -4,7 +4,8 @@
     >>> save(settings, Path("runs/tone"), Path("tone"))  # a folder: bf16 safetensors, config, tokenizer
 
 W' = W + B A alpha / r is computed in float32 and rounded once, to bf16. QLoRA's adapters are merged into the
-full weights, too; what they learnt to correct of the four-bit rounding is then slightly too much.
+full weights, too; what they learnt to correct of the four-bit rounding is then slightly too much. So
+`evaluate` measures such an adapter on its four-bit base, and what it forgot also after merging.
 
 An adapter names its base. PEFT records the folder that the base was loaded from, which means nothing on
 another machine: `stamp` writes the hub's name instead.
@@ -24,6 +25,7 @@ from shared.errors import UserError, reason
 from shared.models import weights
 from shared.models.device import choose_device, choose_dtype
 from step4_finetune.models import invocation
+from step4_finetune.models.qlora import load_in_4bit
 from step4_finetune.models.quiet import quiet_peft
 
 if TYPE_CHECKING:
@@ -87,6 +89,24 @@ def invocation_of(adapter: Path) -> list[int] | None:
     return None if is_full_model(adapter) else read_config(adapter).get(invocation.KEY)
 
 
+def trained_in_4bit(adapter: Path) -> bool:
+    """Whether the adapter comes from QLoRA, by the run.json in its folder."""
+    try:
+        facts = json.loads((adapter / "run.json").read_text(encoding="utf-8"))
+        return bool(facts["recipe"]["tuning"] == "qlora")
+    except (OSError, ValueError, KeyError, TypeError):
+        return False  # an adapter from elsewhere
+
+
+def stays_beside_base(adapter: Path) -> bool:
+    """Whether merging changes what the adapter does: it is activated, or its base has four bits.
+
+    Raises:
+        UserError: as in `read_config`.
+    """
+    return bool(invocation_of(adapter)) or trained_in_4bit(adapter)
+
+
 def check(settings: Settings, adapter: Path) -> None:
     """Check that a run's folder is complete, and its adapter made for the base of the settings, which it may
     name by its folder.
@@ -146,16 +166,19 @@ def merged(settings: Settings, adapter: Path, dtype: str | None = None) -> PreTr
 
 
 def load_tuned(settings: Settings, adapter: Path) -> Any:
-    """The model of a run's folder, with its adapter merged. An activated adapter stays beside its base, where
-    PEFT looks for its invocation in every prompt.
+    """The model of a run's folder, with its adapter merged.
+
+    An activated adapter stays beside its base, where PEFT looks for its invocation in every prompt; one of
+    QLoRA stays beside its base in four bits.
 
     Raises:
-        UserError: as in `merged`.
+        UserError: as in `merged`; bitsandbytes is not installed.
     """
     check(settings, adapter)
-    if not invocation_of(adapter):
+    if not stays_beside_base(adapter):
         return merged(settings, adapter)
-    return with_adapter(settings, models.load_causal_lm(settings=settings), adapter)
+    load: Any = load_in_4bit if trained_in_4bit(adapter) else models.load_causal_lm
+    return with_adapter(settings, load(settings=settings), adapter)
 
 
 def with_adapter(

@@ -14,7 +14,7 @@ from transformers import TrainerCallback, TrainerState
 
 from shared.errors import UserError
 from shared.report.record import new_figure
-from step4_finetune.train.qlora import check_gradients
+from step4_finetune.models.qlora import check_gradients
 
 CHECKED = 2  # steps whose gradients are checked
 WINDOW = 15  # steps of the running median: batches group texts by length, so their losses differ

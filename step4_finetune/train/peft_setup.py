@@ -31,7 +31,7 @@ def prepare(settings: Settings, recipe: Recipe, start: Path | None = None) -> An
         UserError: the model lacks one of the targets, or the start doesn't fit.
     """
     if recipe.tuning == "qlora":
-        from step4_finetune.train.qlora import load_in_4bit
+        from step4_finetune.models.qlora import load_in_4bit
 
         base = load_in_4bit(settings)
     else:

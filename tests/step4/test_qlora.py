@@ -5,7 +5,8 @@ import torch
 
 from shared.config import load_settings
 from shared.errors import UserError
-from step4_finetune.train import qlora
+from step4_finetune.models import merge, qlora
+from tests.step4 import runs
 
 functional = pytest.importorskip("bitsandbytes.functional", reason="pip install .[bitsandbytes]")
 
@@ -60,6 +61,16 @@ def test_it_learns_after_a_forward_pass_without_gradients():
         optimizer.step()
         optimizer.zero_grad()
     assert look(model) < before - 1
+
+
+def test_an_adapter_is_measured_on_its_four_bit_base(tmp_path):
+    run, settings = tmp_path / "run", runs.settings()
+    runs.train(run, runs.recipe(tuning="qlora"))
+    tuned, merged = merge.load_tuned(settings, run), merge.merged(settings, run)
+    assert len(qlora.four_bit(tuned)) == 14
+    assert not qlora.four_bit(merged)
+    (run / "run.json").unlink()  # an adapter from elsewhere
+    assert not qlora.four_bit(merge.load_tuned(settings, run))
 
 
 def test_without_bitsandbytes_one_line_names_the_extra(monkeypatch):
