@@ -10,7 +10,7 @@ import httpx
 from step5_serving.api.app import create_app
 from step5_serving.api.service import Service
 from step5_serving.config import Config
-from step5_serving.errors import TelemetryDown
+from step5_serving.errors import TelemetryDown, not_found
 from step5_serving.rag.scripted import ScriptedAnswerer
 from step5_serving.seam import nothing
 
@@ -22,23 +22,32 @@ class FakeAnswerer(ScriptedAnswerer):
 
     delay, pace = 0.0, 0.0  # seconds before it begins, and before each word
     gate = None  # an event that it waits for before it begins
+    refusal = None  # raised at once
     error = None  # raised after the last word
     not_ready = None
     running, cancelled, is_closed = 0, 0, False
 
-    def __init__(self, **given):
+    def __init__(self, fields=(), **given):
+        """`fields`: of each call, in place of the usual ones."""
         vars(self).update(given)
-        self.asked = []
+        self.fields, self.asked = dict(fields), []
 
     async def answer(self, query, call, write=nothing, tell=nothing):
         self.asked.append(query)
+        if self.refusal:
+            raise self.refusal
+
+        def tell_fields(found):
+            tell({name: self.fields.get(name, value) for name, value in found.items()})
+
         self.running += 1
         try:
             if self.delay:
                 await asyncio.sleep(self.delay)
             if self.gate:
                 await self.gate.wait()
-            await super().answer(query, call, write, tell)
+            await super().answer(query, call, write, tell_fields)
+            vars(call).update(self.fields)
         except asyncio.CancelledError:
             self.cancelled += 1
             raise
@@ -60,6 +69,32 @@ class FakeAnswerer(ScriptedAnswerer):
 
     async def close(self):
         self.is_closed = True
+
+
+class Shelf:
+    """A document library that only counts."""
+
+    def __init__(self, names=()):
+        self.rows = {}
+        for name in names:
+            self._add(name, name.split("/")[0])
+
+    def _add(self, name, collection):
+        id = len(self.rows) + 1
+        self.rows[id] = {"id": id, "name": name, "collection": collection, "chunks": 1}
+
+    async def documents(self):
+        return list(self.rows.values())
+
+    async def ingest(self, uploads):
+        for each in uploads:
+            self._add(each.name, each.collection)
+        return {"new": [each.name for each in uploads], "documents": list(self.rows.values())}
+
+    async def remove(self, id):
+        if id not in self.rows:
+            raise not_found(f"there is no document {id}")
+        return self.rows.pop(id)
 
 
 class ListRecorder:

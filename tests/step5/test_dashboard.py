@@ -1,7 +1,11 @@
 """The dashboard in a real browser: charts, tables, one call, refreshing."""
 
-from tests.step5.browsing import until
-from tests.step5.pages_service import MARKUP, PROMPT, QUESTION, rows, summary
+from datetime import timedelta
+
+from step5_serving.telemetry.reading import list_calls
+from step5_serving.telemetry.summary import summarize
+from step5_serving.telemetry.writer import write_rows
+from tests.step5.pages_parts import MARKUP, PROMPT, QUESTION, made_up, until
 
 TITLES = ["Calls", "Latency", "Latency by stage", "Tokens", "Cost", "Error rate"]
 # How many colours each chart has.
@@ -9,14 +13,18 @@ COLOURS = """() => [...document.querySelectorAll(".plot canvas")].map((canvas) =
   canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.buffer)).size)"""
 
 
+def rows(service):
+    return list_calls(service.store, 60)["calls"]
+
+
 def ready(page):
     page.locator(".calls tbody tr").first.wait_for()
     return page
 
 
-def test_charts_show_what_the_summary_says(look):
+def test_charts_show_what_the_summary_says(look, service):
     page = ready(look("/dashboard"))
-    told = summary()
+    told = summarize(service.store, timedelta(days=1))
     assert page.locator(".chart h2").all_inner_texts() == TITLES
     names, figures = (page.locator(f"#tiles {tag}").all_inner_texts() for tag in ("dt", "dd"))
     tiles = dict(zip(names, figures, strict=True))
@@ -48,12 +56,12 @@ def test_charts_show_what_the_summary_says(look):
     ]
 
 
-def test_one_call_by_keyboard(look):
+def test_one_call_by_keyboard(look, service):
     page = ready(look("/dashboard"))
     page.locator(".calls a").nth(1).focus()
     page.keyboard.press("Enter")
     page.locator("#call .waterfall").wait_for()
-    second = rows()[1]
+    second = rows(service)[1]
     assert page.url.endswith(f"#call={second['span_id']}")
     body = page.locator("#call-body")
     assert body.locator(".asked").inner_text() == second["question"]
@@ -91,8 +99,8 @@ def test_the_newest_value_of_a_line_is_on_the_chart_before_half_of_its_time_is_o
     assert highest > 7
 
 
-def test_a_link_to_a_call_opens_it_also_one_that_is_gone(look):
-    page = look("/dashboard#call=" + rows()[0]["span_id"])
+def test_a_link_to_a_call_opens_it_also_one_that_is_gone(look, service):
+    page = look("/dashboard#call=" + rows(service)[0]["span_id"])
     page.locator("#call .waterfall").wait_for()
     assert page.locator("#call img").count() == 0
     assert page.locator("#call .text").inner_text().startswith(MARKUP[:9])
@@ -103,8 +111,9 @@ def test_a_link_to_a_call_opens_it_also_one_that_is_gone(look):
     assert page.locator("#call .error").inner_text() == "This call is not stored (any more)."
 
 
-def test_it_looks_again_until_paused(look, script):
-    page = ready(look("/dashboard", clock=True))
+def test_it_looks_again_until_paused(look):
+    page, looks = ready(look("/dashboard", clock=True)), []
+    page.on("request", lambda request: looks.append(request.url))
     updated = page.locator("#updated")
 
     def looks_again(action):
@@ -118,10 +127,10 @@ def test_it_looks_again_until_paused(look, script):
     looks_again(wait)
     page.locator("#pause").click()
     assert page.locator("#pause").inner_text() == "Resume"
-    before = script.looks
+    looks.clear()
     wait(30)
     page.wait_for_timeout(150)
-    assert script.looks == before
+    assert not looks
     looks_again(page.locator("#pause").click)
     assert page.locator("#pause").inner_text() == "Pause"
     page.route("**/telemetry/**", lambda route: route.abort())
@@ -135,7 +144,7 @@ def test_it_looks_again_until_paused(look, script):
     looks_again(wait)
 
 
-def test_filter_and_older_calls(look):
+def test_filter_and_older_calls(look, service):
     page = ready(look("/dashboard"))
     assert page.locator(".calls tbody tr").count() == 20
     page.locator("#older").click()
@@ -144,23 +153,23 @@ def test_filter_and_older_calls(look):
     until(page, lambda: page.locator(".calls tbody tr").count() == 60)
     assert page.locator("#older").is_hidden()
     page.locator("#filter").select_option("error")
-    failed = [row for row in rows() if row["error_type"]]
+    failed = [row for row in rows(service) if row["error_type"]]
     until(page, lambda: page.locator(".calls tbody tr").count() == len(failed))
     assert set(page.locator(".calls .tag").all_inner_texts()) == {"504 timeout_error"}
 
 
-def test_nothing_yet_and_no_key(look, script):
-    script.has_calls = False
+def test_nothing_yet_and_no_key(look, service):
+    service.store.prune(timedelta())
     page = look("/dashboard")
     page.locator("#empty").wait_for()
     assert QUESTION in page.locator("#curl").inner_text()
     assert page.locator("#figures").is_hidden()
-    script.has_calls = True
-    script.key = "s5_right"
+    write_rows(service.store, list(made_up()))
+    _, key = service.keys.add("ann", ["operate"])
     page.reload()
     page.locator("#key-form").wait_for()
     assert page.locator("#error").inner_text() == "This service needs an API key."
-    page.locator("#key").fill("s5_right")
+    page.locator("#key").fill(key)
     page.keyboard.press("Enter")
     ready(page)
     assert page.locator("#error").is_hidden()

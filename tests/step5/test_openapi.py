@@ -8,9 +8,8 @@ import pytest
 from hypothesis import strategies as st
 
 from step5_serving.addresses import listening
-from step5_serving.errors import not_found
 from step5_serving.telemetry.writer import Recorder
-from tests.step5.service_parts import FakeAnswerer, app_of, client_of
+from tests.step5.service_parts import FakeAnswerer, Shelf, app_of, client_of
 
 EXAMPLES = 4  # of each operation and mode
 
@@ -18,31 +17,9 @@ EXAMPLES = 4  # of each operation and mode
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
     recorder = Recorder.from_url(f"sqlite:///{tmp_path_factory.mktemp('openapi') / 'telemetry.db'}")
-    library = Shelf()
-    app = app_of(FakeAnswerer(), recorder, library=library)
+    app = app_of(FakeAnswerer(), recorder, library=Shelf())
     with listening(app) as url:
         yield SimpleNamespace(app=app, url=url)
-
-
-class Shelf:
-    """A document library that only counts."""
-
-    def __init__(self):
-        self.rows = {}
-
-    async def documents(self):
-        return list(self.rows.values())
-
-    async def ingest(self, uploads):
-        for each in uploads:
-            id = len(self.rows) + 1
-            self.rows[id] = {"id": id, "name": each.name, "collection": each.collection, "chunks": 1}
-        return {"new": [each.name for each in uploads], "documents": list(self.rows.values())}
-
-    async def remove(self, id):
-        if id not in self.rows:
-            raise not_found(f"there is no document {id}")
-        return self.rows.pop(id)
 
 
 def operations():

@@ -1,18 +1,18 @@
 """The pages' files, and the page to ask on, in a real browser."""
 
+import asyncio
 import http.client
 import json
 import re
 
 import pytest
 
-from step5_serving.addresses import listening
 from step5_serving.api.routes.pages import FOLDER
-from step5_serving.rag import scripted
-from step5_serving.telemetry.writer import Recorder
-from tests.step5.browsing import until
-from tests.step5.pages_service import ANSWER, QUESTION, call_facts
-from tests.step5.service_parts import FakeAnswerer, app_of, get
+from step5_serving.errors import ApiError
+from step5_serving.telemetry.reading import list_calls
+from tests.step5.pages_parts import ANSWER, ATTEMPTS, QUESTION, known, until
+from tests.step5.service_parts import app_of, get
+from tests.step5.telemetry_parts import source_of
 
 # --- files ----------------------------------------------------------------------------------------------
 
@@ -43,8 +43,8 @@ TRAVERSALS = ["..", "%2e%2e", "..%2f..", "%5c..%5c", "%C0%AE%C0%AE"]
 @pytest.mark.parametrize(
     "path", [*(f"/pages/{each}/errors.py" for each in TRAVERSALS), "/pages//etc/passwd", "/pages/"]
 )
-def test_nothing_but_the_pages_can_be_reached(stand_in, path):
-    connection = http.client.HTTPConnection(stand_in.address.removeprefix("http://"))
+def test_nothing_but_the_pages_can_be_reached(service, path):
+    connection = http.client.HTTPConnection(service.address.removeprefix("http://"))
     connection.request("GET", path)  # as it is written: other clients tidy it up
     assert connection.getresponse().status == 404
     connection.close()
@@ -158,21 +158,33 @@ def line(page):
     return page.locator("#error").inner_text()
 
 
-def test_feedback(look, script):
+def asked_of(service):
+    """What was asked, as it was sent."""
+    return [query.model_dump(exclude_unset=True) for query in service.answerer.asked]
+
+
+def test_feedback(look, service):
     page = look()
     ask(page)
-    page.get_by_role("button", name="Bad answer").click()
-    page.get_by_text("Thank you: it is kept").wait_for()
-    page.get_by_label("Comment on the answer").fill("The old contract.")
-    page.keyboard.press("Enter")
-    until(page, lambda: len(script.feedback) == 2)
-    call = {"trace_id": "00f067aa0ba902b7", "thumb": "down"}
-    assert script.feedback == [call, call | {"comment": "The old contract."}]
+    for comment in (None, "The old contract."):
+        if comment is None:
+            page.get_by_role("button", name="Bad answer").click()
+            page.get_by_text("Thank you: it is kept").wait_for()
+        else:
+            page.get_by_label("Comment on the answer").fill(comment)
+            page.keyboard.press("Enter")
+        until(page, lambda wanted=comment: latest(service)["comment"] == wanted)
+        assert latest(service)["thumb"] == "down"
     assert page.get_by_role("button", name="Bad answer").get_attribute("aria-pressed") == "true"
 
 
-def test_asking_by_keyboard_alone_and_reading_along(look, script):
-    script.pace = 0.03
+def latest(service):
+    """The row of the latest call."""
+    return list_calls(service.store, 1)["calls"][0]
+
+
+def test_asking_by_keyboard_alone_and_reading_along(look, service):
+    service.answerer.pace = 0.03
     page = look()
     focused = "document.activeElement.id || document.activeElement.className"
     assert page.evaluate(focused) == "question"
@@ -193,11 +205,11 @@ def test_asking_by_keyboard_alone_and_reading_along(look, script):
     lengths = [len(text) for text in seen]
     assert lengths == sorted(lengths)
     assert len({*lengths}) >= 4  # it grew, and was not shown at once
-    assert script.asked == [{"question": "What are the contract\nrenewal terms?", "k": 5}]
+    assert asked_of(service) == [{"question": "What are the contract\nrenewal terms?", "k": 5}]
 
     said = re.sub(r" \[([\d, ]+)\]", lambda found: " " + found[1].replace(", ", ""), ANSWER)
     assert page.locator("#answer").inner_text().strip() == said
-    assert page.locator("[role=status]").inner_text() == "Answered after 2.9 s."
+    assert re.fullmatch(r"Answered after [\d.]+ s\.", page.locator("[role=status]").inner_text())
     assert page.locator("#passages-title").inner_text() == "3 of 5 passages cited"
     facts = page.locator("#facts").inner_text()
     for fact in (
@@ -210,8 +222,6 @@ def test_asking_by_keyboard_alone_and_reading_along(look, script):
     ):
         assert fact in facts
     assert page.locator(".attempts .taken b").first.inner_text() == "spelling"
-    trace = call_facts()["span_id"]
-    assert page.locator(f"a[href='/dashboard#call={trace}']").is_visible()
 
     for _ in range(12):  # on to the first citation
         page.keyboard.press("Tab")
@@ -227,10 +237,13 @@ def test_asking_by_keyboard_alone_and_reading_along(look, script):
     assert shown.locator("mark").inner_text().strip() == said
     shown.locator(".back").press("Enter")
     assert page.evaluate("document.activeElement.className") == "cite"
+    page.locator("#facts .id").click()
+    page.locator("#call .waterfall").wait_for()
+    assert page.url.endswith(f"/dashboard#call={latest(service)['span_id']}")
 
 
-def test_stopping_ends_the_call_and_keeps_what_came(look, script):
-    script.pace = 0.05
+def test_stopping_ends_the_call_and_keeps_what_came(look, service):
+    service.answerer.pace = 0.05
     page = look()
     for n, stop in enumerate(
         [lambda: page.keyboard.press("Escape"), lambda: page.locator("#stop").click()], 1
@@ -242,24 +255,23 @@ def test_stopping_ends_the_call_and_keeps_what_came(look, script):
         length = len(page.locator("#answer").inner_text())
         page.wait_for_timeout(300)
         assert 20 < len(page.locator("#answer").inner_text()) == length < len(ANSWER) / 2
-        assert script.cancelled == n
+        assert service.answerer.cancelled == n
         assert page.locator("#error").is_hidden()
         assert page.evaluate("document.activeElement.id") == "question"
-    script.pace = 0
+    service.answerer.pace = 0
     ask(page)  # and the next one works
     page.locator("#facts .id").wait_for()
 
 
-def test_markup_in_answers_questions_and_passages_stays_text(look, script):
+def test_markup_in_answers_questions_and_passages_stays_text(look, service):
     attack = '<img src=x onerror="document.title=1"><script>document.title=1</script></p>[1]<b>'
-    script.pieces = list(attack)
-    source = {"number": 1, "document": attack, "place": attack, "text": attack}
-    script.facts = call_facts(
-        sources=[source],
-        model=attack,
-        prompt_version=attack,
-        attempts=[{"strategy": attack, "query": attack, "confidence": 0.93}],
-    )
+    attempt = {**ATTEMPTS[1], "strategy": attack, "query": attack}
+    service.answerer.text = service.answerer.model = attack
+    service.answerer.fields |= {
+        "sources": [source_of(attack, attack)],
+        "attempts": [attempt],
+        "prompt_id": attack,
+    }
     page = look()
     title = page.title()
     ask(page, attack)
@@ -272,41 +284,45 @@ def test_markup_in_answers_questions_and_passages_stays_text(look, script):
 
 FAILURES = [  # status, message, Retry-After; what the page says
     ((400, "collection x is not known: use a", None), "Collection x is not known: use a."),
-    ((429, "2 a second at most", "12"), "2 a second at most. Try again in 12 seconds."),
-    ((429, "no money", "9000"), "No money. Try again in 3 hours."),
-    ((503, "the queue is full", "1"), "The queue is full. Try again in 1 second."),
-    ((500, None, None), "The service failed (500)."),
+    ((429, "2 a second at most", 12), "2 a second at most. Try again in 12 seconds."),
+    ((429, "no money", 9000), "No money. Try again in 3 hours."),
+    ((503, "the queue is full", 1), "The queue is full. Try again in 1 second."),
 ]
 
 
-def test_what_goes_wrong_is_one_friendly_line(look, script):
-    page = look()
-    for failure, said in FAILURES:
-        script.fail = failure
+def test_what_goes_wrong_is_one_friendly_line(look, service):
+    page, answerer = look(), service.answerer
+    for (status, message, seconds), said in FAILURES:
+        answerer.refusal = ApiError(status, "...", message, retry_after=seconds)
         ask(page)
-        assert line(page) == said
+        until(page, lambda said=said: line(page) == said)
         assert page.locator("#result").is_hidden()
         assert page.locator("#send").is_visible()
-    script.event_error = "the model failed"
+    answerer.refusal, answerer.error = None, ApiError(502, "api_error", "the model failed")
     ask(page)
     until(page, lambda: line(page) == "The model failed.")
-    script.event_error, script.cut_after = None, 3
+    answerer.error = asyncio.CancelledError()  # it ends without its last event
     ask(page)
     until(page, lambda: line(page).startswith("The connection broke off"))
     assert page.locator("#answer").inner_text().startswith("Most agreements renew")  # what came stays
+    asked = len(answerer.asked)
+    page.route("**/query/stream", lambda route: route.fulfill(status=500))  # a proxy's reply
+    ask(page)
+    until(page, lambda: line(page) == "The service failed (500).")
     page.route("**/query/stream", lambda route: route.abort())
     ask(page)
     until(page, lambda: "can’t be reached" in line(page))
+    page.unroute("**/query/stream")
     page.locator("#question").fill("x" * 2001)
     assert page.locator("#length").inner_text() == "1 over the limit of 2,000 characters"
     page.keyboard.press("Enter")
     assert line(page) == "The question has 2,001 characters: 2,000 are allowed."
     ask(page, "  ")
-    assert len(script.asked) == len(FAILURES) + 2
+    assert len(answerer.asked) == asked
 
 
-def test_a_key_is_asked_for_when_it_is_needed(look, script):
-    script.key = "s5_right"
+def test_a_key_is_asked_for_when_it_is_needed(look, service):
+    _, key = service.keys.add("ann", ["ask", "operate"])
     page = look()
     assert page.locator("#key-form").is_hidden()
     ask(page)
@@ -315,43 +331,42 @@ def test_a_key_is_asked_for_when_it_is_needed(look, script):
     page.keyboard.type("wrong")
     page.keyboard.press("Enter")
     until(page, lambda: line(page) == "This API key was not accepted.")
-    page.keyboard.type("s5_right")
+    page.keyboard.type(key)
     page.keyboard.press("Enter")
     page.locator("#facts .id").wait_for()
     assert page.locator("#key-form").is_hidden()
     assert page.locator("#error").is_hidden()
     assert page.evaluate("[sessionStorage.length, localStorage.length, document.cookie]") == [1, 0, ""]
-    page.locator("#collection").wait_for(state="attached")  # what needed the key is there now
+    until(page, lambda: page.locator("#collection option").count() > 1)  # what needed the key is there now
 
 
-def test_an_answer_without_a_source_or_a_price_says_so(look, script):
-    script.pieces = ["I don't know."]
-    script.facts = call_facts(
-        abstained=True, confidence=None, cost_usd=None, usage={"input_tokens": None, "output_tokens": None}
-    )
+def test_an_answer_without_a_source_or_a_price_says_so(look, service):
+    service.answerer.text = "I don't know."
+    unknown = dict.fromkeys(("confidence", "cost_usd", "input_tokens", "output_tokens"))
+    service.answerer.fields |= {"abstained": True, **unknown}
     page = look()
     ask(page)
     page.locator("#facts .id").wait_for()
     assert "does not know, and says so" in page.locator("#note").inner_text()
-    assert page.locator("[role=status]").inner_text() == "No answer after 2.9 s."
+    assert page.locator("[role=status]").inner_text().startswith("No answer after ")
     facts = page.locator("#facts").inner_text()
     assert "unknown (this model has no price)" in facts
     assert "unknown in · unknown out" in facts
 
-    script.pieces, script.facts = ["EUR 40."], call_facts()
+    service.answerer.text, service.answerer.fields = "EUR 40.", known()
     ask(page)
     until(page, lambda: page.locator("#note").inner_text().startswith("It cites no passage."))
     assert page.locator("#passages-title").inner_text() == "5 passages found, none cited"
-    script.pieces = ["EUR 40 [2]."]
+    service.answerer.text = "EUR 40 [2]."
     ask(page)
     until(page, lambda: page.locator("#passages-title").inner_text() == "1 of 5 passages cited")
     assert page.locator("#note").is_hidden()
 
 
-def test_options_and_examples(look, script):
+def test_options_and_examples(look, service):
     page = look("/?q=When+does+it+renew%3F")
     assert page.locator("#question").input_value() == "When does it renew?"
-    assert script.asked == []  # a link asks nothing by itself
+    assert asked_of(service) == []  # a link asks nothing by itself
     page.locator("#options summary").click()
     page.locator("#collection").select_option("contracts")
     page.locator("#k").fill("3")
@@ -361,10 +376,10 @@ def test_options_and_examples(look, script):
     page.locator(".example").first.click()
     page.locator("#facts .id").wait_for()
     sent = {"question": QUESTION, "k": 3, "collection": "contracts", "prompt_version": 2, "reader": "quote"}
-    assert script.asked == [sent]
+    assert asked_of(service) == [sent]
     page.locator("#k").fill("99")
     page.locator("#send").click()
-    assert len(script.asked) == 1
+    assert len(service.answerer.asked) == 1
 
 
 # --- how it looks ---------------------------------------------------------------------------------------
@@ -373,8 +388,9 @@ NO_SCROLL = "[document.documentElement.scrollWidth, innerWidth]"
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_pages_in_light_and_dark_on_a_narrow_screen(look, script, dark):
-    script.facts = call_facts(model="A" * 60, abstained=True)
+def test_pages_in_light_and_dark_on_a_narrow_screen(look, service, dark):
+    service.answerer.model = "A" * 60
+    service.answerer.fields["abstained"] = True
     page = look(dark=dark, width=360)
     ask(page, "Whatisthelongestwordthatyouknowandhowisitwritten" * 3)
     page.locator("#facts .id").wait_for()
@@ -392,43 +408,3 @@ def test_pages_in_light_and_dark_on_a_narrow_screen(look, script, dark):
     page.locator(".calls a").nth(1).click()
     page.locator("#call .waterfall").wait_for()
     assert page.locator("#call-body").evaluate("each => each.scrollWidth <= each.clientWidth")
-
-
-# --- on the real service --------------------------------------------------------------------------------
-
-
-def test_from_a_question_to_its_row_on_the_dashboard(look, tmp_path):
-    """With an answerer that needs no model."""
-    recorder = Recorder.from_url(f"sqlite:///{tmp_path / 'telemetry.db'}")
-    with listening(app_of(FakeAnswerer(pace=0.02), recorder)) as address:
-        page = look("/", at=address)
-        ask(page, "How long is the notice period?")
-        page.locator("#facts .id").wait_for()
-        assert page.locator("#answer").inner_text().replace(" 1", " [1]").strip() == scripted.ANSWER
-        assert page.locator("#passages-title").inner_text() == "1 of 1 passage cited"
-        facts = page.locator("#facts").inner_text()
-        assert "164 in · 18 out" in facts
-        assert "unknown (this model has no price)" in facts
-        trace = page.locator("#facts .id").inner_text()
-
-        page.locator("#options summary").click()
-        page.locator("#prompt-version").fill("9")
-        page.locator("#send").click()
-        assert line(page) == "prompt_version 9 does not exist: there are 1, 2."
-
-        page = look(f"/dashboard#call={trace}", at=address)
-        page.locator("#call .waterfall").wait_for()
-        body = page.locator("#call-body").inner_text()
-        for text in ("How long is the notice period?", "It renews for two years", "answer/1@"):
-            assert text in body
-        page.keyboard.press("Escape")
-        page.locator(".calls tbody tr").first.wait_for()
-        # Refused: the page asked for /documents, and this service has none.
-        told = page.locator("#tiles dd").first.inner_text().split("\n")
-        assert told == ["2", "0 abstained · 1 refused"]
-        refused, answered = page.locator(".calls .tag").all_inner_texts()
-        assert refused.startswith("40")
-        assert answered == "answered"
-        assert page.locator(".chart canvas").count() > 3
-        page.locator("input[value='1h']").check(force=True)
-        until(page, lambda: "per 2 min" in page.locator(".chart .unit").first.inner_text())
