@@ -5,8 +5,6 @@ python -m shared weights         fetch the default models
 python -m shared demo            run every step's demo and write reports/index.html
 """
 
-from __future__ import annotations
-
 import platform
 import textwrap
 from pathlib import Path

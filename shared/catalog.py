@@ -8,8 +8,6 @@
 models/weights.py fetches the files, models/load.py loads them.
 """
 
-from __future__ import annotations
-
 import difflib
 import os
 import tomllib

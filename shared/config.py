@@ -8,12 +8,10 @@
 An unknown variable that starts with ROADMAP_ is an error, so that typos are noticed.
 """
 
-from __future__ import annotations
-
 import difflib
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 import platformdirs
@@ -94,7 +92,7 @@ class Settings(BaseSettings):
     """where every command writes its results for the report page: a folder"""
 
     @model_validator(mode="after")
-    def _known_models(self) -> Settings:
+    def _known_models(self) -> Self:
         """Check the models' names, but not the model of your own server, which may be any (qwen3:4b)."""
         for name in (self.embedder, self.claude_model, *([] if self.base_url else [self.model])):
             catalog.lookup(name)

@@ -1,7 +1,5 @@
 """The exception for errors that a user can cause: printed as one line, exit code 2, no traceback."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path

@@ -4,8 +4,6 @@
 'Intel(R) Xeon(R) Processor, 2 cores, 23 GiB, Linux x86_64'
 """
 
-from __future__ import annotations
-
 import math
 import os
 import platform

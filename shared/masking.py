@@ -4,8 +4,6 @@
 'nobody answers at http://***@host:8000/v1'
 """
 
-from __future__ import annotations
-
 import re
 
 SECRET = re.compile(

@@ -12,8 +12,6 @@ and bare digits count only where the text mentions calling. With + before it, or
 that begin with 0, a number counts in any country.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from functools import cache

@@ -3,8 +3,6 @@
 If stderr is not a terminal, one line announces the work.
 """
 
-from __future__ import annotations
-
 import itertools
 import sys
 from collections.abc import Callable, Iterator

@@ -22,8 +22,6 @@ The examples follow the system message, each a user turn and an assistant turn. 
 prompt has no other logic. Versions are never edited: `save_new_version` writes a new file.
 """
 
-from __future__ import annotations
-
 import difflib
 import hashlib
 import json

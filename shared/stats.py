@@ -1,7 +1,5 @@
 """Percentiles, samples, 95 % intervals, and a test for pairs. Functions import scipy: it takes a second."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Sequence
 from typing import TypeVar

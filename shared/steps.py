@@ -1,7 +1,5 @@
 """The installed step packages, such as step1_foundations; they are found without being imported."""
 
-from __future__ import annotations
-
 import importlib.util
 import pkgutil
 import re

@@ -7,8 +7,6 @@
 The commands are in cli/. They import heavy libraries when they run, so that --help is fast.
 """
 
-from __future__ import annotations
-
 from shared.cli import new_app, run
 from step1_foundations.cli import commands
 

@@ -7,22 +7,18 @@ Each token has one row in the table, whatever its sentence: the "bank" of a rive
 money have the same vector. A sentence-embedding model reads the whole text. Both take the same tests.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Self
 
 import torch
 import torch.nn.functional as F
+from transformers import PreTrainedTokenizerFast
 
 from shared.errors import UserError
 from shared.stats import wilson
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerFast
 
 DATA = Path(__file__).with_name("data")
 Encode = Callable[[list[str]], torch.Tensor]  # n texts -> (n, d) vectors
@@ -37,7 +33,7 @@ class Share:
     interval_95: tuple[float, float]
 
     @classmethod
-    def of(cls, outcomes: Sequence[bool]) -> Share:
+    def of(cls, outcomes: Sequence[bool]) -> Self:
         """The share of true outcomes."""
         return cls(sum(outcomes), len(outcomes), wilson(sum(outcomes), len(outcomes)))
 

@@ -9,8 +9,6 @@ The kernel is torch's own, which gpt-fast and torchao also call. Its name begins
 change; a test would notice.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

@@ -9,8 +9,6 @@ Each filter takes logits and returns logits; filtered-out tokens get minus infin
 greedy decoding: take the most probable token.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

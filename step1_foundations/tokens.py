@@ -9,20 +9,17 @@ Byte-pair encoding (Sennrich et al. 2016, arXiv 1508.07909) starts from single b
 frequent pair of neighbours, thousands of times. Frequent words become one piece, rare ones several.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
+
+from transformers import PreTrainedTokenizerFast
 
 from step1_foundations.support.text import piece, token_bytes
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerFast
 
 DATA = Path(__file__).with_name("data")
 T = TypeVar("T")

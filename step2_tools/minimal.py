@@ -6,8 +6,6 @@
 The model only writes the tool's name and the arguments; this file runs the tool and sends back the result.
 """
 
-from __future__ import annotations
-
 import json
 from typing import Annotated, Any
 

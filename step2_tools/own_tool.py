@@ -6,8 +6,6 @@
 Copy this file and replace `find_office` with your function: lessons/05-your-own-tool.md.
 """
 
-from __future__ import annotations
-
 import json
 from typing import Annotated
 

@@ -12,8 +12,6 @@ started to stream, the SDK doesn't retry.
 Source: https://docs.claude.com/en/api/errors
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any

@@ -11,8 +11,6 @@ model of 135M parameters gets some of that wrong: step 2 measures how often. JSO
 stream.py, endpoint.py and transport.py.
 """
 
-from __future__ import annotations
-
 import re
 import threading
 from collections.abc import Callable, Generator, Sequence

@@ -9,8 +9,6 @@ The model chooses the tools, how often it calls them, and the arguments. The sch
 calls: tools that are not offered, arguments that a tool doesn't have, values of a wrong type.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -10,8 +10,6 @@ that an engine starts faster.
 Source: https://docs.claude.com/en/api/errors
 """
 
-from __future__ import annotations
-
 import json
 import logging
 import secrets

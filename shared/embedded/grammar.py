@@ -7,8 +7,6 @@ llguidance makes the grammar and refuses what it can't enforce; guide.py follows
 The only white space in the text is one space after each comma and colon.
 """
 
-from __future__ import annotations
-
 import json
 from functools import lru_cache
 from typing import Any

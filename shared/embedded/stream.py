@@ -10,8 +10,6 @@
 Source: https://docs.claude.com/en/docs/build-with-claude/streaming
 """
 
-from __future__ import annotations
-
 import json
 import secrets
 from collections.abc import Generator, Iterable, Iterator

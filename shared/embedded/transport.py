@@ -13,8 +13,6 @@ closing a stream stop the model at the next token.
 Source: https://docs.claude.com/en/api/errors
 """
 
-from __future__ import annotations
-
 from collections.abc import Generator
 
 import anthropic

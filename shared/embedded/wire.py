@@ -12,8 +12,6 @@ accepted: the engine always caches, and always enforces the tools' schemas.
 Source: https://docs.claude.com/en/api/messages
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 

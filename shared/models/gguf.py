@@ -4,8 +4,6 @@
 in under two. The weights keep the rounding errors of their quantization.
 """
 
-from __future__ import annotations
-
 from contextlib import redirect_stderr
 from io import StringIO
 from pathlib import Path

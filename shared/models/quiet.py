@@ -1,7 +1,5 @@
 """Imports transformers with its log messages switched off, so that only our output appears."""
 
-from __future__ import annotations
-
 import logging
 import os
 from typing import Any

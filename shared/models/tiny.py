@@ -5,8 +5,6 @@ and 0.1 M parameters. Building it takes under a second and gives the same model 
 nonsense.
 """
 
-from __future__ import annotations
-
 import hashlib
 from pathlib import Path
 

@@ -10,8 +10,6 @@ their sizes, `--verify` their hashes. So a killed process, a full disk or a bad 
 model behind: the next run fetches it again.
 """
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import json

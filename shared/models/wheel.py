@@ -4,8 +4,6 @@ The user's own pip runs in a subprocess, so that their index, proxy and certific
 progress bar. The wheel's dependencies are not fetched, and its code is not run.
 """
 
-from __future__ import annotations
-
 import importlib.util
 import subprocess
 import sys

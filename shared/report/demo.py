@@ -1,7 +1,5 @@
 """Runs the demo of every step; the commands print to the terminal and write their records to a folder."""
 
-from __future__ import annotations
-
 import json
 import multiprocessing
 import os
@@ -9,17 +7,15 @@ import runpy
 import shlex
 import sys
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from rich.console import Console
 
 from shared.steps import steps
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from multiprocessing.process import BaseProcess
-
-    from rich.console import Console
 
 INTERRUPTED = 130  # exit code after Ctrl-C
 PRELOAD = ["torch", "transformers.models.llama.modeling_llama", "anthropic"]  # 3 to 4 s of every command

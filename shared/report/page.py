@@ -3,8 +3,6 @@
 `python -m shared demo` writes it to reports/index.html.
 """
 
-from __future__ import annotations
-
 import base64
 import json
 import time

@@ -53,7 +53,8 @@ def generate(
     from step1_foundations import generate as lesson
     from step1_foundations.int8 import quantize_int8
     from step1_foundations.support.memory import megabytes, read_weights, seconds_to_decode
-    from step1_foundations.support.text import context_of, stream_decoder
+    from step1_foundations.support.model_parts import context_of
+    from step1_foundations.support.text import stream_decoder
 
     tokenizer, lm, ids = _load(settings, prompt, most=1 << 30, chat=chat)
     if quantize:
@@ -102,7 +103,8 @@ def _load(
         UserError: the model is not available, or the text is not `least` to `most` tokens long.
     """
     from shared import models
-    from step1_foundations.support.text import context_of, encode
+    from step1_foundations.support.model_parts import context_of
+    from step1_foundations.support.text import encode
 
     tokenizer = models.load_tokenizer(settings=settings)
     ids = encode(tokenizer, text, chat=chat)  # refuses an empty text before the model loads

@@ -1,14 +1,9 @@
 """Prints the commands' results, the same that `--json` gives to programs."""
 
-from __future__ import annotations
+from typing import Any
 
-from typing import TYPE_CHECKING, Any
-
-from shared.cli import plain_table
+from shared.cli import Console, plain_table
 from shared.words import count
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 STOP_REASONS = {
     "stop": "the model ended its turn",

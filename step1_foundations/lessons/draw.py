@@ -3,8 +3,6 @@
 python step1_foundations/lessons/draw.py
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from pictures.svg import (

@@ -1,7 +1,5 @@
 """How many bytes of weights decoding a token reads, and how long that takes on this machine."""
 
-from __future__ import annotations
-
 import time
 from typing import Any
 

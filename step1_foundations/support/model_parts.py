@@ -45,6 +45,11 @@ def residual_stream(model: PreTrainedModel, ids: torch.Tensor) -> tuple[list[tor
     return [state[0] for state in (*out.hidden_states[:-1], *last)], out.logits[0]
 
 
+def context_of(model: PreTrainedModel) -> int:
+    """The model's context length in tokens."""
+    return int(getattr(model.config, "max_position_embeddings", 1 << 30))
+
+
 def resolve_index(name: str, wanted: int, n: int) -> int:
     """The index of a layer or head; negative ones count from the end.
 

@@ -4,18 +4,14 @@
 ['Hello', '·world', '⏎']
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from transformers import PreTrainedTokenizerFast
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from shared.errors import UserError
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 
 def encode(tokenizer: PreTrainedTokenizerFast, text: str, *, chat: bool = False) -> torch.Tensor:
@@ -51,11 +47,6 @@ def _encode_turn(tokenizer: PreTrainedTokenizerFast, text: str) -> list[int]:
         return ids_of(render(text))
     before, _, after = render("\0").partition("\0")
     return ids_of(before) + ids_of(text, split_special_tokens=True) + ids_of(after)
-
-
-def context_of(model: PreTrainedModel) -> int:
-    """The model's context length in tokens."""
-    return int(getattr(model.config, "max_position_embeddings", 1 << 30))
 
 
 def token_bytes(tokenizer: PreTrainedTokenizerFast, token_id: int) -> bytes:

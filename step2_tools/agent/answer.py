@@ -15,8 +15,6 @@ server may ignore the schema, and a reply that was cut off is not JSON.
 Source: https://docs.claude.com/en/docs/build-with-claude/structured-outputs
 """
 
-from __future__ import annotations
-
 import json
 import re
 import textwrap

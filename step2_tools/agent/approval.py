@@ -11,8 +11,6 @@ Without a yes the tool doesn't run, and the model is told why. Unlike a sentence
 holds, even if an injected text has misled the model.
 """
 
-from __future__ import annotations
-
 import json
 import sys
 from collections.abc import Callable

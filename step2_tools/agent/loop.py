@@ -16,21 +16,17 @@ directly; the system message has to keep the model from following it.
 Source: https://docs.claude.com/en/docs/agents-and-tools/tool-use/overview
 """
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
+import anthropic
 import httpx2
 from anthropic.lib.tools import BetaFunctionTool, ToolError
 
 from step2_tools.agent.approval import NeedsApproval
-
-if TYPE_CHECKING:
-    import anthropic
 
 Block = dict[str, Any]
 Message = dict[str, Any]

@@ -17,8 +17,6 @@ result, and turns any exception into one line for the model, without internals. 
 time limit keeps running in its thread, because Python can't stop it.
 """
 
-from __future__ import annotations
-
 import contextvars
 import inspect
 import json

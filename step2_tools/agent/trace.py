@@ -8,16 +8,15 @@
 Long blocks are shortened; `--json` prints them in full.
 """
 
-from __future__ import annotations
-
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from step2_tools.agent.loop import Message, blocks_of
 from step2_tools.agent.tool import visible
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 MAX_CHARACTERS = 400  # longer blocks are cut, except the model's own text
 STYLES = {"user": "bold cyan", "assistant": "bold", "call": "magenta", "tool": "green", "failed": "red"}
@@ -25,9 +24,6 @@ STYLES = {"user": "bold cyan", "assistant": "bold", "call": "magenta", "tool": "
 
 def show(message: Message, console: Console) -> None:
     """Print one message, coloured by its role."""
-    from rich.table import Table
-    from rich.text import Text
-
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(width=9, no_wrap=True)
     table.add_column(overflow="fold")

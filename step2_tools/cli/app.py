@@ -4,8 +4,6 @@ exit 0    answered          exit 2    an error that the user can fix, in one lin
 exit 3    incomplete answer (stopped at --max-turns, cut at --max-new-tokens, refused)
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path

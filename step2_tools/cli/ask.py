@@ -5,8 +5,6 @@ In Bangkok, Thailand it is 31 °C now, partly cloudy; wind 8 km/h.
 2 turns, 1 tool call; 812 tokens in, 57 out; price unknown; 1.9 s
 """
 
-from __future__ import annotations
-
 import sys
 import textwrap
 import time
@@ -14,7 +12,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import anthropic
 
 from shared import catalog, prompts
 from shared.chat import errors as api_errors
@@ -27,9 +27,6 @@ from step2_tools.agent.approval import approve_all, ask_user
 from step2_tools.agent.loop import Message, Outcome
 from step2_tools.cli import costs
 from step2_tools.tools import alert, build
-
-if TYPE_CHECKING:
-    import anthropic
 
 HINT = "a service cannot be reached; with --offline, the tools answer from sample data"
 OnMessage = Callable[[Message], None]

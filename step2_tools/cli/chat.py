@@ -12,20 +12,16 @@ whole history is sent with every turn. It changes only after a complete turn, so
 turn that failed.
 """
 
-from __future__ import annotations
-
 import contextlib
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from shared.cli import Console
 from shared.config import Settings
 from shared.errors import UserError
 from step2_tools.cli import ask, costs
 from step2_tools.cli.screen import Screen
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 HELP = "ask something; /new starts over; /exit, Ctrl-C or Ctrl-D ends the chat"
 

@@ -9,8 +9,6 @@ price.
 Source: https://docs.claude.com/en/docs/build-with-claude/prompt-caching#pricing
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

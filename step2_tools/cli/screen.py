@@ -5,8 +5,6 @@ above the text says so; if it has a number that no tool gave, the tools' own sum
 and --format json, stdout has only the JSON; everything else goes to stderr.
 """
 
-from __future__ import annotations
-
 import json
 import sys
 from collections.abc import Callable, Iterator

@@ -1,16 +1,11 @@
 """Prints the commands' results."""
 
-from __future__ import annotations
-
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from shared.cli import plain_table
+from shared.cli import Console, plain_table
 from shared.words import count
 from step2_tools.evaluate.results import SHARES, percent
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 
 def show_tools(facts: dict[str, Any], console: Console) -> None:

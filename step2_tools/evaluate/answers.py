@@ -9,12 +9,12 @@ The text that the model writes after the results must have a number if a result 
 number that is in no result (agent/answer.py). Questions without a call are left out.
 """
 
-from __future__ import annotations
-
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import anthropic
 
 from shared import hardware
 from shared.config import Settings
@@ -22,9 +22,6 @@ from shared.errors import UserError
 from shared.stats import subset
 from step2_tools.agent import answer, loop
 from step2_tools.evaluate import results
-
-if TYPE_CHECKING:
-    import anthropic
 
 
 def run(

@@ -10,8 +10,6 @@ multiple, parallel, parallel_multiple, irrelevance. Our scoring is stricter than
 leaderboard, use their package.
 """
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -9,19 +9,16 @@ A KV cache can be reused for the prefix that two requests have in common. The sy
 come first, so one new word at their start makes the model read all of them again.
 """
 
-from __future__ import annotations
-
 import statistics
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import anthropic
 
 from shared import hardware
 from shared.config import Settings
 from step2_tools.agent import loop
-
-if TYPE_CHECKING:
-    import anthropic
 
 QUESTIONS = (
     "What is the weather in Oslo?",

@@ -18,8 +18,6 @@ holds against it is guaranteed by code; one that only holds against a real model
 Source: Hines et al. 2024, "Defending against indirect prompt injection attacks with spotlighting"
 """
 
-from __future__ import annotations
-
 import itertools
 import json
 import secrets

@@ -11,23 +11,20 @@
 Each question gets one reply, and no tool is called.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import anthropic
 
 from shared import prompts
 from shared.errors import UserError
 from step2_tools import PROMPTS
 from step2_tools.agent import loop
 from step2_tools.evaluate.scoring import Call
-
-if TYPE_CHECKING:
-    import anthropic
 
 MAX_TOKENS = 200
 VERSIONS = {"zero-shot": 1, "few-shot": 3}

@@ -11,8 +11,6 @@ Each argument has a list of accepted values (scoring.py defines the comparison).
 read it.
 """
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -7,8 +7,6 @@ The intervals are Wilson intervals, for each style on its own. Styles whose inte
 significantly on the same questions: `compare` uses the pairs.
 """
 
-from __future__ import annotations
-
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass

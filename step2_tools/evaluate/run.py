@@ -9,11 +9,11 @@ Every style (prompt_styles.py) gets the same questions, and scoring.py scores th
 is not scored.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import anthropic
 
 from shared import hardware, prompts
 from shared.catalog import lookup
@@ -23,9 +23,6 @@ from shared.stats import subset
 from step2_tools.evaluate import prompt_styles, results
 from step2_tools.evaluate.results import Outcome
 from step2_tools.evaluate.scoring import score
-
-if TYPE_CHECKING:
-    import anthropic
 
 Progress = Callable[[str], None]
 

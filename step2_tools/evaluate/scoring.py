@@ -12,8 +12,6 @@ punctuation, numbers as numbers, currencies by their ISO code; the order of call
 calls are scored, not the answer that the model writes from their results.
 """
 
-from __future__ import annotations
-
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence

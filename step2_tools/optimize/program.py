@@ -8,8 +8,6 @@ DSPy's own adapter would add field markers to every prompt, so the saved prompt 
 `PlainAdapter` sends exactly the prompt file's text.
 """
 
-from __future__ import annotations
-
 import logging
 import warnings
 from collections.abc import Callable, Sequence

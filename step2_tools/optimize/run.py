@@ -8,8 +8,6 @@ It optimizes the examples in the prompt json_calls, for a model that writes its 
 examples on dev are saved as a new version with their scores, even if the test questions show no gain.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import datetime
 import os
@@ -17,7 +15,9 @@ import random
 from collections.abc import Sequence
 from importlib import util
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import anthropic
 
 from shared import hardware, prompts
 from shared.chat import errors as api_errors
@@ -30,9 +30,6 @@ from step2_tools.evaluate import prompt_styles, results
 from step2_tools.evaluate import run as evaluate
 from step2_tools.evaluate.prompt_styles import Style
 from step2_tools.evaluate.scoring import score
-
-if TYPE_CHECKING:
-    import anthropic
 
 MIN_QUESTIONS = 4  # to learn from
 METRIC = "right_arguments"

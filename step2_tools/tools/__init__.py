@@ -7,8 +7,6 @@
 All four share one client and its connection pool. To add a tool, add a function to `build`.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from step2_tools.agent.approval import Ask, NeedsApproval

@@ -8,8 +8,6 @@
 An alert is a line in a file. Nothing watches the prices: another program would have to read the file.
 """
 
-from __future__ import annotations
-
 import json
 from datetime import UTC, datetime
 from pathlib import Path

@@ -6,8 +6,6 @@
 The geocoder gives the city's time zone; the time comes from this machine's clock.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo

@@ -6,8 +6,6 @@
 Only currencies that are legal tender today. A name that several currencies share gives all of them.
 """
 
-from __future__ import annotations
-
 import functools
 import re
 import unicodedata

@@ -9,8 +9,6 @@ Reference rates are published once per working day; banks and exchange offices g
 Source: https://frankfurter.dev (no key); currency names from Unicode CLDR, with Babel
 """
 
-from __future__ import annotations
-
 import math
 
 from anthropic.lib.tools import ToolError

@@ -7,8 +7,6 @@ response. Every failure is a ToolError that names the service, but not the URL. 
 that retries have no side effects.
 """
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Callable

@@ -9,8 +9,6 @@ Only names of inhabited places are found, not addresses or coordinates.
 Source: https://open-meteo.com/en/docs/geocoding-api (data: GeoNames, CC BY 4.0)
 """
 
-from __future__ import annotations
-
 import unicodedata
 from dataclasses import dataclass
 

@@ -7,8 +7,6 @@ responses in the services' formats. They are made up: nobody measured that weath
 anything else the response is the one that the service would give: no results, 404, 422.
 """
 
-from __future__ import annotations
-
 import difflib
 import functools
 import json

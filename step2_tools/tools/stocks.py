@@ -7,8 +7,6 @@ The endpoints are unofficial and undocumented: they may change or stop working a
 and are not investment advice.
 """
 
-from __future__ import annotations
-
 import re
 from datetime import datetime, timedelta, timezone
 from urllib.parse import quote

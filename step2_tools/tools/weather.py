@@ -9,8 +9,6 @@ from today.
 Source: https://open-meteo.com/en/docs (weather data CC BY 4.0, no key, 10,000 calls a day)
 """
 
-from __future__ import annotations
-
 from datetime import date, datetime, timedelta
 from typing import Any, Literal, get_args
 
