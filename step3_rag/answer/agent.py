@@ -15,7 +15,6 @@ sure.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from anthropic.lib.tools import ToolError
@@ -23,6 +22,7 @@ from anthropic.lib.tools import ToolError
 from shared import prompts
 from step3_rag import PROMPTS
 from step3_rag.answer.context import Source
+from step3_rag.answer.read import Answer, check, tokens_read
 from step3_rag.answer.search_tool import NAME, call, definition
 from step3_rag.retrieve.search import Retriever
 
@@ -43,57 +43,50 @@ class Call(NamedTuple):
     is_error: bool
 
 
-@dataclass
-class AgentAnswer:
-    """The agent's answer and its searches. `stop_reason` is the model's, or `max_turns`."""
-
-    text: str = ""
-    calls: list[Call] = field(default_factory=list)
-    usages: list[anthropic.types.Usage] = field(default_factory=list)  # one per turn
-    sources: list[Source] = field(default_factory=list)
-    stop_reason: str = ""
-
-
-def run(client: anthropic.Anthropic, model: str, retriever: Retriever, question: str) -> AgentAnswer:
+def run(
+    client: anthropic.Anthropic, model: str, retriever: Retriever, question: str
+) -> tuple[Answer, list[Source], list[Call]]:
     """Let the model search until it is done; in its last turn, number MAX_TURNS, it may not search.
 
-    The SDK's errors pass through.
+    The answer's `stop_reason` is the model's, or `max_turns`. The SDK's errors pass through.
     """
     prompt = prompts.render(prompts.load(PROMPTS, "agent", family=prompts.family_of(model)))
     messages: list[Any] = [*prompt["messages"], {"role": "user", "content": question}]
     request: dict[str, Any] = {"system": prompt["system"], "tools": [definition(retriever)]}
-    done = AgentAnswer()
+    usages: list[anthropic.types.Usage] = []
+    sources: list[Source] = []
+    calls: list[Call] = []
     while True:
-        is_last = len(done.usages) + 1 >= MAX_TURNS
+        is_last = len(usages) + 1 >= MAX_TURNS
         request["tool_choice"] = {"type": "none" if is_last else "auto"}
         reply = client.messages.create(model=model, max_tokens=MAX_TOKENS, messages=messages, **request)
-        done.usages.append(reply.usage)
-        done.text = "".join(block.text for block in reply.content if block.type == "text").strip()
-        done.stop_reason = reply.stop_reason or ""
+        usages.append(reply.usage)
         content = [block.to_dict() for block in reply.content if block.type != "text" or block.text]
-        if done.stop_reason != "tool_use" or is_last:  # a turn that was cut off may have half a call
-            done.stop_reason = done.stop_reason.replace("tool_use", "max_turns")
-            return done
-        # One after the other: a search takes milliseconds, and all sources are numbered consecutively.
-        results = [
-            _run_call(block, retriever, question, done) for block in content if block["type"] == "tool_use"
-        ]
+        if reply.stop_reason != "tool_use" or is_last:  # a turn that was cut off may have half a call
+            break
+        results = []
+        for block in (each for each in content if each["type"] == "tool_use"):
+            made, found = _search(block, retriever, question, len(sources) + 1)
+            calls.append(made)
+            sources += found
+            result = {"type": "tool_result", "content": made.result, "is_error": made.is_error}
+            results.append({**result, "tool_use_id": block["id"]})
         messages += [{"role": "assistant", "content": content}, {"role": "user", "content": results}]
+    text = "".join(block.text for block in reply.content if block.type == "text").strip()
+    read, written = sum(map(tokens_read, usages)), sum(each.output_tokens for each in usages)
+    stop_reason = (reply.stop_reason or "").replace("tool_use", "max_turns")
+    return Answer(text, check(text, sources), read, written, stop_reason), sources, calls
 
 
-def _run_call(
-    block: dict[str, Any], retriever: Retriever, question: str, done: AgentAnswer
-) -> dict[str, Any]:
+def _search(
+    block: dict[str, Any], retriever: Retriever, question: str, first: int
+) -> tuple[Call, list[Source]]:
     """Run one call; the model gets errors as results."""
-    is_error = True
+    name, given = block["name"], block["input"]
     try:
-        if block["name"] != NAME:
-            raise ToolError(f"there is no tool {block['name'][:40]!r}: use {NAME}")
-        text, sources = call(retriever, block["input"], question, len(done.sources) + 1)
-        done.sources += sources
-        is_error = False
+        if name != NAME:
+            raise ToolError(f"there is no tool {name[:40]!r}: use {NAME}")
+        text, sources = call(retriever, given, question, first)
+        return Call(name, given, text, is_error=False), sources
     except ToolError as error:
-        text = str(error.content)
-    done.calls.append(Call(block["name"], block["input"], text, is_error))
-    result = {"type": "tool_result", "tool_use_id": block["id"], "content": text}
-    return {**result, "is_error": True} if is_error else result
+        return Call(name, given, str(error.content), is_error=True), []

@@ -11,25 +11,11 @@ import typer
 
 from shared.cli import Json, Model, Smoke, emit, new_app, settings_from_flags
 from step3_rag.cli import evaluate as measuring
-from step3_rag.cli.flags import (
-    FOR_FRAMEWORKS,
-    FOR_GRAPH,
-    QUESTION,
-    Address,
-    Collection,
-    IndexFolder,
-    Question,
-    Reader,
-    Rerank,
-    Store,
-    Use,
-    Versions,
-    refuse_flags,
-)
+from step3_rag.cli import flags
 
 if TYPE_CHECKING:
     from shared.config import Settings
-    from step3_rag.ingest.index import Index
+    from step3_rag.retrieve.search import Retriever
 
 app = new_app(
     "Step 3: retrieval. Answers from documents, with sources, measured stage by stage.", default="ask"
@@ -40,7 +26,7 @@ app.add_typer(measuring.app)
 @app.command()
 def ask(
     context: typer.Context,
-    question: Question = QUESTION,
+    question: flags.Question = flags.QUESTION,
     before: Annotated[
         list[str] | None,
         typer.Option(
@@ -48,8 +34,8 @@ def ask(
         ),
     ] = None,
     k: Annotated[int, typer.Option(min=1, help="Number of passages to answer from.")] = 5,
-    collection: Collection = None,
-    reader: Reader = "auto",
+    collection: flags.Collection = None,
+    reader: flags.Reader = "auto",
     strategies: Annotated[
         str | None, typer.Option(help="Ways to rewrite the query, separated by commas; none switches it off.")
     ] = None,
@@ -70,12 +56,12 @@ def ask(
         typer.Option(help="Search with this library, once and without a confidence."),
     ] = None,
     trace: Annotated[bool, typer.Option("--trace", help="Show every search, with its confidence.")] = False,
-    versions: Versions = "current-first",
-    use: Use = "hybrid",
-    rerank: Rerank = "maxsim",
-    index: IndexFolder = None,
-    store: Store = "chroma",
-    address: Address = None,
+    versions: flags.Versions = "current-first",
+    use: flags.Use = "hybrid",
+    rerank: flags.Rerank = "maxsim",
+    index: flags.IndexFolder = None,
+    store: flags.Store = "chroma",
+    address: flags.Address = None,
     model: Model = None,
     smoke: Smoke = False,
     as_json: Json = False,
@@ -84,14 +70,11 @@ def ask(
     from step3_rag import options
     from step3_rag.cli import ask as commands
     from step3_rag.cli import render
-    from step3_rag.service import open_retriever
 
     if graph:
-        refuse_flags(context, FOR_GRAPH, "the graph answers without a search")
-        _ask_graph(question, index, smoke, as_json)
-        return
+        flags.refuse_flags(context, flags.FOR_GRAPH, "the graph answers without a search")
     if framework:
-        refuse_flags(context, FOR_FRAMEWORKS, "a framework's pipeline searches once, with the defaults")
+        flags.refuse_flags(context, flags.FOR_FRAMEWORKS, "a framework's pipeline searches once, with the defaults")
     question = options.check_question(question)
     settings = settings_from_flags(smoke, model=model)
     chosen = options.search_options(
@@ -104,17 +87,16 @@ def ask(
         before=tuple(map(options.check_question, before or ())),
     )
     plan = options.make_plan(settings, chosen, reader, strategies, threshold)
-    retriever = open_retriever(settings, index, store, address)
-    options.check_collections(retriever, chosen.collections)
-    streams = plan.reader == "chat" and not as_json and not framework
-    client = options.make_client(settings) if plan.needs_chat else None
-    _name_sample(settings, retriever.index, as_json)
-    if framework:
-        facts = commands.run_framework(settings, retriever, question, plan, framework, client)
+    client = options.make_client(settings) if plan.needs_chat and not graph else None
+    retriever = _open(settings, index, as_json, store, address, chosen.collections)
+    streams = plan.reader == "chat" and not (as_json or framework or graph)
+    if graph:
+        facts = commands.ask_graph(retriever.index, question)
+    elif framework:
+        facts = commands.run_framework(settings, retriever, question, k, framework, client)
     else:
-        facts = commands.run(
-            settings, retriever, question, plan, client, _write if streams else lambda _text: None
-        )
+        write = _write if streams else lambda _text: None
+        facts = commands.run(settings, retriever, question, plan, client, write)
     if streams:
         print()
     emit(facts, partial(render.show_answer, trace=trace, streamed=streams), as_json=as_json)
@@ -122,34 +104,19 @@ def ask(
         sys.exit(3)
 
 
-def _ask_graph(question: str, index: Path | None, smoke: bool, as_json: bool) -> None:
-    """Answer a question from the graph of names and relations."""
-    from step3_rag.cli import ask as commands
-    from step3_rag.cli import render
-    from step3_rag.options import check_question
-    from step3_rag.service import open_index
-
-    question = check_question(question)
-    settings = settings_from_flags(smoke)
-    opened = open_index(settings, index)
-    facts = commands.ask_graph(opened, question)
-    _name_sample(settings, opened, as_json)
-    emit(facts, render.show_answer, as_json=as_json)
-
-
 @app.command()
 def search(
-    question: Question = QUESTION,
+    question: flags.Question = flags.QUESTION,
     k: Annotated[int, typer.Option(min=1, help="Number of passages to show.")] = 5,
-    collection: Collection = None,
+    collection: flags.Collection = None,
     route: Annotated[bool, typer.Option("--route", help="Let the router choose the collections.")] = False,
     explain: Annotated[bool, typer.Option("--explain", help="Show rank and score at every stage.")] = False,
-    versions: Versions = "current-first",
-    use: Use = "hybrid",
-    rerank: Rerank = "maxsim",
-    index: IndexFolder = None,
-    store: Store = "chroma",
-    address: Address = None,
+    versions: flags.Versions = "current-first",
+    use: flags.Use = "hybrid",
+    rerank: flags.Rerank = "maxsim",
+    index: flags.IndexFolder = None,
+    store: flags.Store = "chroma",
+    address: flags.Address = None,
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
@@ -157,16 +124,13 @@ def search(
     from step3_rag import options
     from step3_rag.cli import ask as commands
     from step3_rag.cli import render
-    from step3_rag.service import open_retriever
 
     question = options.check_question(question)
     settings = settings_from_flags(smoke)
     collections = tuple(collection or ())
     chosen = options.search_options(settings, rerank, use, k=k, collections=collections, versions=versions)
-    retriever = open_retriever(settings, index, store, address)
-    options.check_collections(retriever, collections)
+    retriever = _open(settings, index, as_json, store, address, collections)
     facts = commands.search(settings, retriever, question, chosen, route)
-    _name_sample(settings, retriever.index, as_json)
     emit(facts, partial(render.show_search, explain=explain), as_json=as_json)
 
 
@@ -183,9 +147,9 @@ def ingest(
     chunk_overlap: Annotated[
         int, typer.Option("--chunk-overlap", help="Tokens that neighbouring chunks share.")
     ] = 32,
-    index: IndexFolder = None,
-    store: Store = "chroma",
-    address: Address = None,
+    index: flags.IndexFolder = None,
+    store: flags.Store = "chroma",
+    address: flags.Address = None,
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
@@ -205,7 +169,7 @@ def ingest(
 @app.command()
 def forget(
     names: Annotated[list[str], typer.Argument(help="Documents, by name or path.", show_default=False)],
-    index: IndexFolder = None,
+    index: flags.IndexFolder = None,
     as_json: Json = False,
 ) -> None:
     """Remove documents from the index and from all its vector stores; the files themselves stay."""
@@ -219,7 +183,7 @@ def forget(
 @app.command()
 def status(
     names: Annotated[bool, typer.Option("--names", help="Also list the documents.")] = False,
-    index: IndexFolder = None,
+    index: flags.IndexFolder = None,
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
@@ -233,8 +197,8 @@ def status(
 
 @app.command()
 def agent(
-    question: Question = QUESTION,
-    index: IndexFolder = None,
+    question: flags.Question = flags.QUESTION,
+    index: flags.IndexFolder = None,
     model: Model = None,
     smoke: Smoke = False,
     as_json: Json = False,
@@ -243,23 +207,33 @@ def agent(
     from step3_rag import options
     from step3_rag.cli import ask as commands
     from step3_rag.cli import render
-    from step3_rag.service import open_retriever
 
     question = options.check_question(question)
     settings = settings_from_flags(smoke, model=model)
-    retriever = open_retriever(settings, index)
-    facts = commands.run_agent(settings, retriever, question)
-    _name_sample(settings, retriever.index, as_json)
+    client = options.make_client(settings)
+    retriever = _open(settings, index, as_json)
+    facts = commands.run_agent(settings, retriever, question, client)
     emit(facts, render.show_agent, as_json=as_json)
 
 
-def _name_sample(settings: Settings, index: Index, as_json: bool) -> None:
-    """Print a first line that says so if the answer comes from the sample."""
-    from step3_rag.cli import render
-    from step3_rag.service import sample_home
+def _open(
+    settings: Settings,
+    index: Path | None,
+    as_json: bool,
+    store: str = "chroma",
+    address: str | None = None,
+    collections: tuple[str, ...] = (),
+) -> Retriever:
+    """A retriever on the index, which has these collections; a first line says so if it is the sample's."""
+    from step3_rag.cli.render import SAMPLE
+    from step3_rag.options import check_collections
+    from step3_rag.service import open_retriever, sample_home
 
-    if index.folder == sample_home(settings) and not as_json:
-        print(render.SAMPLE)
+    retriever = open_retriever(settings, index, store, address)
+    check_collections(retriever, collections)
+    if retriever.index.folder == sample_home(settings) and not as_json:
+        print(SAMPLE)
+    return retriever
 
 
 def _write(text: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +11,8 @@ from shared.config import Settings
 from shared.errors import UserError
 from shared.progress import spinner
 from step3_rag.answer.context import Source, excerpt
-from step3_rag.answer.read import Answer, check, tokens_read
+from step3_rag.answer.read import Answer
 from step3_rag.ingest.index import Index
-from step3_rag.options import make_client
 from step3_rag.pipeline import ChatError, Plan, ask
 from step3_rag.reflect.confidence import confidence
 from step3_rag.reflect.reflect import Reflection
@@ -32,30 +31,24 @@ def run(
     write: Callable[[str], None],
 ) -> dict[str, Any]:
     """Answer a question; the facts of the answer or, if the chat model failed, of what was found."""
-    model = settings.model
+    about = {"reader": plan.reader, "model": settings.model if client else None, "threshold": plan.threshold}
     try:
-        outcome = ask(retriever, question, plan, client, model, write)
+        outcome = ask(retriever, question, plan, client, settings.model, write)
     except ChatError as error:
         from shared.chat.errors import explain
 
-        why = f"{model}: {explain(error.cause, settings)}"
-        found = _answer(question, Answer(""), error.sources, plan.reader, model) | _reflection(
-            error.reflection
-        )
+        why = f"{settings.model}: {explain(error.cause, settings)}"
+        found = _answer(question, Answer(""), error.sources, {}) | _reflection(error.reflection) | about
         return found | {"headline": f"no answer: {why}"[:160], "answer": None, "error": why}
-    return {
-        **_answer(question, outcome.answer, outcome.sources, plan.reader, model if client else None),
-        "threshold": plan.threshold,
-        **_reflection(outcome.reflection),
-        "seconds": {name: round(value, 3) for name, value in outcome.seconds.items()},
-    }
+    answer = _answer(question, outcome.answer, outcome.sources, outcome.seconds)
+    return answer | _reflection(outcome.reflection) | about
 
 
 def run_framework(
     settings: Settings,
     retriever: Retriever,
     question: str,
-    plan: Plan,
+    k: int,
     name: str,
     client: anthropic.Anthropic | None,
 ) -> dict[str, Any]:
@@ -65,16 +58,13 @@ def run_framework(
 
     began = time.perf_counter()
     with one_line_errors(settings.model, settings):
-        sources, answer = ask_framework(name, retriever, question, client, settings.model, plan.options.k)
-    return {
-        **_answer(question, answer, sources, plan.reader, settings.model if client else None),
-        "framework": name,
-        "seconds": {"answer": round(time.perf_counter() - began, 3)},
-    }
+        sources, answer = ask_framework(name, retriever, question, client, settings.model, k)
+    facts = _answer(question, answer, sources, {"answer": time.perf_counter() - began})
+    return facts | {"framework": name, "model": settings.model if client else None}
 
 
 def _answer(
-    question: str, answer: Answer, sources: Sequence[Source], reader: str, model: str | None
+    question: str, answer: Answer, sources: Sequence[Source], seconds: Mapping[str, float]
 ) -> dict[str, Any]:
     """The facts of an answer, from one search without a confidence."""
     rows = []
@@ -91,13 +81,12 @@ def _answer(
         "missing": answer.missing,
         "citations": [{**asdict(each), "supported": each.is_supported} for each in answer.cited],
         "sources": rows,
-        "reader": reader,
-        "model": model,
         "stop_reason": answer.stop_reason,
         "usage": {"input_tokens": answer.input_tokens, "output_tokens": answer.output_tokens},
         "confidence": None,
         "searches": 1,
         "attempts": [],
+        "seconds": {name: round(value, 3) for name, value in seconds.items()},
     }
 
 
@@ -159,33 +148,26 @@ def search(
     }
 
 
-def run_agent(settings: Settings, retriever: Retriever, question: str) -> dict[str, Any]:
-    """Ask the agent; the facts of its answer, with its calls and the number of its turns.
+def run_agent(
+    settings: Settings, retriever: Retriever, question: str, client: anthropic.Anthropic
+) -> dict[str, Any]:
+    """Ask the agent; the facts of its answer, with its calls.
 
     Raises:
-        UserError: no key, or an API that fails.
+        UserError: the API fails.
     """
     from shared.chat.errors import one_line_errors
     from step3_rag.answer.agent import run as run_loop
 
     began = time.perf_counter()
-    client = make_client(settings)
     with one_line_errors(settings.model, settings):
-        done = run_loop(client, settings.model, retriever, question)
-    answer = Answer(
-        done.text,
-        check(done.text, done.sources),
-        sum(tokens_read(each) for each in done.usages),
-        sum(each.output_tokens for each in done.usages),
-        done.stop_reason,
-    )
+        answer, sources, calls = run_loop(client, settings.model, retriever, question)
     return {
-        **_answer(question, answer, done.sources, "chat", settings.model),
+        **_answer(question, answer, sources, {"answer": time.perf_counter() - began}),
         "command": "step3_rag agent",
-        "calls": [each._asdict() for each in done.calls],
-        "searches": len(done.calls),
-        "turns": len(done.usages),
-        "seconds": {"answer": round(time.perf_counter() - began, 3)},
+        "model": settings.model,
+        "calls": [each._asdict() for each in calls],
+        "searches": len(calls),
     }
 
 
@@ -207,5 +189,5 @@ def ask_graph(index: Index, question: str) -> dict[str, Any]:
             "names: leave it out for other questions"
         )
     answer, sources = shared(graph, *asked)
-    facts = _answer(question, answer, sources, "graph", None)
-    return {**facts, "searches": 0, "seconds": {"answer": round(time.perf_counter() - began, 3)}}
+    facts = _answer(question, answer, sources, {"answer": time.perf_counter() - began})
+    return facts | {"searches": 0}
