@@ -74,7 +74,9 @@ def ask(
     if graph:
         flags.refuse_flags(context, flags.FOR_GRAPH, "the graph answers without a search")
     if framework:
-        flags.refuse_flags(context, flags.FOR_FRAMEWORKS, "a framework's pipeline searches once, with the defaults")
+        flags.refuse_flags(
+            context, flags.FOR_FRAMEWORKS, "a framework's pipeline searches once, with the defaults"
+        )
     question = options.check_question(question)
     settings = settings_from_flags(smoke, model=model)
     chosen = options.search_options(

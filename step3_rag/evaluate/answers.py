@@ -97,7 +97,6 @@ def run(
     reader = f"{plan.reader} by {settings.model}" if client else plan.reader
     return {
         "headline": f"wrong answers given: {before:.0%}, {after:.0%} with abstaining",
-        "dataset": data.name,
         "n": len(judged),
         "tables": {
             "answers": {
@@ -134,19 +133,17 @@ def has_reference(answer: str, reference: str) -> bool:
 
 def figures(judged: Sequence[Judged], *, abstain: bool) -> dict[str, Any]:
     """The figures of all answers, with or without abstaining."""
-    given, silent = [], []
-    for each in judged:
-        (silent if (each.is_silent if abstain else each.says_unknown) else given).append(each)
-    answered = [each for each in given if each.answerable]
-    answerable = sum(each.answerable for each in judged)
+    given = [each for each in judged if not (each.is_silent if abstain else each.says_unknown)]
     sentences = [one for each in given for one in each.outcome.answer.cited]
-    right = sum(each.right for each in answered)
-    refused = sum(not each.answerable for each in silent)
+    right = sum(each.right for each in given)
+    answerable, answered = (sum(each.answerable for each in those) for those in (judged, given))
+    unanswerable = len(judged) - answerable
+    refused = unanswerable - (len(given) - answered)
     return {
         "right": share(right, answerable),
         "wrong answers given": share(len(given) - right, len(judged)),
         "grounded sentences": share(sum(one.is_supported for one in sentences), len(sentences)),
-        "questions without an answer refused": share(refused, len(judged) - answerable),
+        "questions without an answer refused": share(refused, unanswerable),
     }
 
 

@@ -23,9 +23,9 @@ from shared.errors import UserError
 from shared.report.record import ensure_writable
 from shared.stats import subset
 from step3_rag.evaluate import dataset, retrieval
-from step3_rag.evaluate.dataset import Question, dataset_retriever
+from step3_rag.evaluate.dataset import dataset_retriever
 from step3_rag.reflect.confidence import Fitted, Weights, evaluator_log_odds, evidence, ranking_signals, save
-from step3_rag.retrieve.search import Options, SearchResult
+from step3_rag.retrieve.search import Options
 
 Signals = Mapping[str, float]
 RIDGE = 0.05
@@ -39,11 +39,6 @@ class Collection:
     signals: list[dict[str, float]] = field(default_factory=list)  # of the rankings
     judge: list[float] = field(default_factory=list)  # the evaluator's log-odds
     good: list[bool] = field(default_factory=list)
-
-
-def is_good(question: Question, found: SearchResult) -> bool:
-    """Whether one of the passages found is relevant; never for an unanswerable question."""
-    return any(question.supported(found.best))
 
 
 def collect(names: Sequence[str], settings: Settings, limit: int | None) -> list[Collection]:
@@ -61,7 +56,7 @@ def collect(names: Sequence[str], settings: Settings, limit: int | None) -> list
             found = retriever.search(question.text, Options(before=question.before))
             own.signals.append(ranking_signals(found, retriever))
             own.judge.append(evaluator_log_odds(found, retriever))
-            own.good.append(is_good(question, found))
+            own.good.append(any(question.supported(found.best)))  # never if unanswerable
         collections.append(own)
     return collections
 

@@ -40,11 +40,6 @@ def recall(ranking: Sequence[str], qrels: Mapping[str, int], k: int) -> float:
     return len(relevant & set(ranking[:k])) / len(relevant) if relevant else 0.0
 
 
-def hit(ranking: Sequence[str], qrels: Mapping[str, int], k: int = 5) -> float:
-    """1 if any of the first k is relevant, otherwise 0."""
-    return float(any(qrels.get(doc, 0) > 0 for doc in ranking[:k]))
-
-
 def mrr(ranking: Sequence[str], qrels: Mapping[str, int], k: int = 10) -> float:
     """1 / the rank of the first relevant document; 0 if none is among the first k."""
     return next((1 / rank for rank, doc in enumerate(ranking[:k], 1) if qrels.get(doc, 0) > 0), 0.0)
@@ -55,5 +50,5 @@ MEASURES = {
     "Recall@10": lambda ranking, qrels: recall(ranking, qrels, 10),
     "Recall@100": lambda ranking, qrels: recall(ranking, qrels, 100),
     "MRR@10": lambda ranking, qrels: mrr(ranking, qrels, 10),
-    "hit@5": lambda ranking, qrels: hit(ranking, qrels, 5),
+    "hit@5": lambda ranking, qrels: float(mrr(ranking, qrels, 5) > 0),
 }

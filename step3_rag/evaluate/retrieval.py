@@ -86,7 +86,6 @@ def run(
     n = sum(bool(each.measures) for each in outcomes)
     return {
         "headline": f"{MAIN} {last[MAIN]:.3f} on {data.name}",
-        "dataset": data.name,
         "n": n,
         "tables": {
             "stage": stages,

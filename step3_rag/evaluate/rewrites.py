@@ -53,7 +53,6 @@ def run(
     low = [i for i, each in enumerate(first) if each.confidence < THRESHOLD]
     return {
         "headline": f"{len(low)} of {len(questions)} questions asked again",
-        "dataset": data.name,
         "n": len(questions),
         "tables": {"strategy": {name: _figures(questions, each, low) for name, each in done.items()}},
         "note": f"nDCG@10; {data.name}: {len(low)} of {len(questions)} questions had a confidence under "

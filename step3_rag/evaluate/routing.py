@@ -50,7 +50,6 @@ def run(settings: Settings, split: str) -> dict[str, Any]:
     first = next(iter(rows.values()))
     return {
         "headline": f"{first['reach theirs']} of {len(questions)} questions reach their collection",
-        "dataset": data.name,
         "n": len(questions),
         "tables": {"margin": rows},
         "note": f"{data.name}: {len(questions)} questions",

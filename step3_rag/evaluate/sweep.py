@@ -10,15 +10,14 @@ if the dataset has such quotes, or else a relevant document.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from typing import Any
 
 from shared.config import Settings
 from shared.errors import UserError
 from shared.stats import subset
-from step3_rag.answer.context import BUDGET, Source, assemble
+from step3_rag.answer.context import BUDGET, assemble
 from step3_rag.evaluate import dataset, retrieval
-from step3_rag.evaluate.dataset import Question, dataset_retriever
+from step3_rag.evaluate.dataset import dataset_retriever
 from step3_rag.ingest.embed import Embedder
 from step3_rag.ingest.update import Sizes, check_sizes
 from step3_rag.retrieve.search import Options
@@ -44,7 +43,7 @@ def run(settings: Settings, name: str, split: str | None, sizes: str, limit: int
         for question in retrieval.with_progress(f"asking with {size.chunk}/{size.overlap}", questions):
             chunks = retriever.search(question.text, options).best
             for budget in BUDGETS:
-                hits[budget] += contains_answer(question, assemble(chunks, count, budget))
+                hits[budget] += all(question.supported(assemble(chunks, count, budget)))
         rows[f"{size.chunk}/{size.overlap}"] = {
             "chunks": len(retriever.snapshot),
             **{f"in {budget} tokens": retrieval.share(hits[budget], len(questions)) for budget in BUDGETS},
@@ -52,7 +51,6 @@ def run(settings: Settings, name: str, split: str | None, sizes: str, limit: int
     best = max(rows, key=lambda each: rows[each][f"in {BUDGET} tokens"]["hits"])
     return {
         "headline": f"{best} contains most answers at {BUDGET} tokens",
-        "dataset": data.name,
         "n": len(questions),
         "tables": {"size/overlap": rows},
         "note": f"{data.name}: {len(questions)} questions; those whose answer is in the passages",
@@ -69,8 +67,3 @@ def parse(text: str, embedder: Embedder) -> list[Sizes]:
     if not all(pairs):
         raise UserError(f"--sizes {text}: write sizes and overlaps like 64/16,128/32")
     return [check_sizes(int(pair[1]), int(pair[2]), embedder) for pair in pairs if pair]
-
-
-def contains_answer(question: Question, sources: Sequence[Source]) -> bool:
-    """Whether the sources have all quotes that support the answer; without quotes, a relevant document."""
-    return all(question.supported(sources))
