@@ -71,18 +71,10 @@ class Answer:
 
     @property
     def is_unknown(self) -> bool:
-        return is_unknown(self.text)
-
-
-def is_unknown(text: str) -> bool:
-    """Whether an answer is an "I don't know" that claims nothing: one sentence, without a citation or "but".
-
-    >>> is_unknown("I don't know."), is_unknown("I don't know the price, but notice is 60 days [1].")
-    (True, False)
-    """
-    bare = re.sub(r"\[\d+\]\W*$", "", text.strip()).lower()
-    said = re.fullmatch(r"\W*i (?:do not|don['’]?t) know\b([^.!?\n]*)\W*", bare)
-    return said is not None and not re.search(r"\bbut\b|\bhowever\b|\[\d", said[1])
+        """Whether it is an "I don't know" that claims nothing: one sentence, without a citation or "but"."""
+        bare = re.sub(r"\[\d+\]\W*$", "", self.text.strip()).lower()
+        said = re.fullmatch(r"\W*i (?:do not|don['’]?t) know\b([^.!?\n]*)\W*", bare)
+        return said is not None and not re.search(r"\bbut\b|\bhowever\b|\[\d", said[1])
 
 
 def chat(
