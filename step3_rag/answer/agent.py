@@ -1,4 +1,4 @@
-"""An agent: the model decides whether to search, and for what.
+"""Retrieval as a tool, and an agent: the model decides whether to search, and for what.
 
     $ python -m step3_rag agent "When is Vantry's signing certificate replaced next?"
 
@@ -11,27 +11,117 @@
 question in two, and search again with a name that it has just read. The price is one turn of the model for
 each of these. And it may leave out a search that it needs: then it answers from memory, and sounds just as
 sure.
+
+The tool's result serves two kinds of models. A large model reads the sources: quotations between tags that
+they can't close (context.py). The embedded model can't read so much; it repeats the `summary`, which has the
+sentences that the quoting reader (read.py) picked, so that nothing is made up.
 """
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from anthropic.lib.tools import ToolError
-
 from shared import prompts
+from shared.errors import UserError
 from step3_rag import PROMPTS
-from step3_rag.answer.context import Source
-from step3_rag.answer.read import Answer, check, tokens_read
-from step3_rag.answer.search_tool import NAME, call, definition
-from step3_rag.retrieve.search import Retriever
+from step3_rag.answer.context import Source, as_text, assemble
+from step3_rag.answer.read import Answer, check, quote, tokens_read
+from step3_rag.ingest.stems import WORD, stems
+from step3_rag.reflect.confidence import confidence
+from step3_rag.reflect.reflect import THRESHOLD
+from step3_rag.retrieve.search import Options, Retriever
 
 if TYPE_CHECKING:
     import anthropic
 
-
+NAME = "search_documents"
+TOPICS = 40  # words of titles in the description
+NOTHING = "No passage of the documents seems to answer this."
 MAX_TOKENS = 400
 MAX_TURNS = 4
+
+
+def definition(retriever: Retriever) -> dict[str, Any]:
+    """The tool's definition for the Messages API, with this index's collections and words of its titles.
+
+    A model trusts a tool's description like the system message, but anybody writes titles. So the description
+    has single words of them in alphabetical order, which form no sentences. Without these words, the embedded
+    model does not search for the question of chapter 15.
+    """
+    names, topics = sorted(set(retriever.snapshot.collections)), ", ".join(topics_of(retriever))
+    properties: dict[str, Any] = {
+        "query": {
+            "type": "string",
+            "minLength": 1,
+            "description": "what to look for; leave it out to search for the question as it was asked",
+        },
+        "collection": {
+            "type": "string",
+            "enum": names,
+            "description": "search only this part of the documents; leave it out to search all",
+        },
+        "k": {
+            "type": "integer",
+            "minimum": 1,
+            "maximum": 8,
+            "description": "how many passages to return, 5 if left out",
+        },
+    }
+    if not names:
+        del properties["collection"]
+    return {
+        "name": NAME,
+        "description": (
+            "Search the documents for the passages that answer a question: dates, periods, prices, terms, "
+            "rules, technical data." + (f" Words of their titles: {topics}." if topics else "")
+        ),
+        "input_schema": {
+            "type": "object",
+            "properties": properties,
+            "required": [],  # if `query` were required, the embedded model would call less often
+            "additionalProperties": False,
+        },
+    }
+
+
+def topics_of(retriever: Retriever) -> list[str]:
+    """The words of titles that occur in most chunks, in alphabetical order."""
+    written: dict[str, str] = {}
+    for row in retriever.index.documents():
+        for word in WORD.findall(row["title"]):
+            if 2 < len(word) <= 20 and not word[0].isdigit() and stems(word):
+                written.setdefault(word.lower(), word)
+    known = retriever.snapshot.vocabulary
+    most = sorted(written, key=lambda word: -known[word])[:TOPICS]
+    return sorted((written[word] for word in most), key=str.lower)
+
+
+def call(
+    retriever: Retriever, input: dict[str, Any], question: str, first: int = 1
+) -> tuple[str, list[Source]]:
+    """The result of a call as text for the model, and its sources, numbered from `first`.
+
+    `question` is the user's: the summary answers it, and it is searched if the model gives no query.
+
+    Raises:
+        UserError: the arguments are wrong, or the vector store failed.
+    """
+    import jsonschema
+
+    validator = jsonschema.Draft202012Validator(definition(retriever)["input_schema"])
+    for wrong in validator.iter_errors(input):
+        where = "".join(f"{each}: " for each in wrong.path)
+        raise UserError(f"{where}{wrong.message}"[:200])
+    query = input.get("query", "").strip() or question
+    collections = (input["collection"],) if "collection" in input else ()
+    found = retriever.search(query, Options(k=int(input.get("k", 5)), collections=collections))
+    sources = assemble(found.best, retriever.embedder.count_tokens, first=first)
+    probability = confidence(found, retriever)
+    fits = bool(sources) and probability >= THRESHOLD
+    summary = quote(question, sources, retriever.embedder, retriever.rarity).text if fits else NOTHING
+    result = {"summary": summary, "confidence": round(probability, 2), "sources": as_text(sources)}
+    return json.dumps(result, ensure_ascii=False), sources
 
 
 class Call(NamedTuple):
@@ -66,27 +156,19 @@ def run(
             break
         results = []
         for block in (each for each in content if each["type"] == "tool_use"):
-            made, found = _search(block, retriever, question, len(sources) + 1)
-            calls.append(made)
-            sources += found
-            result = {"type": "tool_result", "content": made.result, "is_error": made.is_error}
-            results.append({**result, "tool_use_id": block["id"]})
+            name, given, is_error = block["name"], block["input"], False
+            try:
+                if name != NAME:
+                    raise UserError(f"there is no tool {name[:40]!r}: use {NAME}")
+                text, found = call(retriever, given, question, len(sources) + 1)
+                sources += found
+            except UserError as error:  # the model gets it as a result, and can correct its call
+                text, is_error = " ".join(str(error).split()), True
+            calls.append(Call(name, given, text, is_error))
+            result = {"type": "tool_result", "tool_use_id": block["id"], "content": text}
+            results.append(result | {"is_error": True} if is_error else result)
         messages += [{"role": "assistant", "content": content}, {"role": "user", "content": results}]
     text = "".join(block.text for block in reply.content if block.type == "text").strip()
     read, written = sum(map(tokens_read, usages)), sum(each.output_tokens for each in usages)
     stop_reason = (reply.stop_reason or "").replace("tool_use", "max_turns")
     return Answer(text, check(text, sources), read, written, stop_reason), sources, calls
-
-
-def _search(
-    block: dict[str, Any], retriever: Retriever, question: str, first: int
-) -> tuple[Call, list[Source]]:
-    """Run one call; the model gets errors as results."""
-    name, given = block["name"], block["input"]
-    try:
-        if name != NAME:
-            raise ToolError(f"there is no tool {name[:40]!r}: use {NAME}")
-        text, sources = call(retriever, given, question, first)
-        return Call(name, given, text, is_error=False), sources
-    except ToolError as error:
-        return Call(name, given, str(error.content), is_error=True), []

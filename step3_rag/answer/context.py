@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from step3_rag.ingest.index import Chunk, joined
 
@@ -74,15 +75,10 @@ def assemble(
         if taken and used > budget:
             break
         taken.append(chunk)
-    groups: list[list[Chunk]] = []
-    for chunk in sorted(taken, key=lambda each: (each.document, each.place)):
-        before = groups[-1][-1] if groups else None
-        if before and (before.document, before.place + 1) == (chunk.document, chunk.place):
-            groups[-1].append(chunk)
-        else:
-            groups.append([chunk])
-    for group in groups:
-        group.sort(key=taken.index)
+    by_place = enumerate(sorted(taken, key=lambda each: (each.document, each.place)))
+    # Of neighbours, both the place and the number in this order grow by one, so their difference is the same.
+    runs = groupby(by_place, lambda pair: (pair[1].document, pair[1].place - pair[0]))
+    groups = [sorted((chunk for _, chunk in run), key=taken.index) for _, run in runs]
     groups.sort(key=lambda group: taken.index(group[0]))
     return [
         Source(number, group[0].document, group[0].source, joined(group), tuple(each.id for each in group))

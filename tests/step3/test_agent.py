@@ -2,13 +2,12 @@
 
 import json
 import re
-from unittest.mock import Mock
+from unittest.mock import DEFAULT, Mock
 
 import pytest
-from anthropic.lib.tools import ToolError
 
 from shared.errors import UserError
-from step3_rag.answer import agent, search_tool
+from step3_rag.answer import agent
 from tests.scripted import ScriptedMessages
 
 NOTICE = "How long is the notice of the supply contract?"
@@ -17,11 +16,11 @@ NOTICE = "How long is the notice of the supply contract?"
 @pytest.fixture
 def sure(monkeypatch):
     """A high confidence, since made-up vectors give none."""
-    monkeypatch.setattr(search_tool, "confidence", lambda *_: 0.9)
+    monkeypatch.setattr(agent, "confidence", lambda *_: 0.9)
 
 
 def test_the_definition_names_the_collections_and_the_words_of_titles(retriever):
-    tool = search_tool.definition(retriever)
+    tool = agent.definition(retriever)
     assert tool["name"] == "search_documents"
     assert tool["input_schema"]["properties"]["collection"]["enum"] == ["contracts", "documents", "handbook"]
     assert tool["description"].endswith(
@@ -30,39 +29,23 @@ def test_the_definition_names_the_collections_and_the_words_of_titles(retriever)
 
 
 def test_a_call_gives_a_sentence_and_marked_sources(retriever, sure):
-    result = json.loads(search_tool.call(retriever, {"query": "notice is days", "k": 1})[0])
+    result = json.loads(agent.call(retriever, {"query": "notice", "k": 1}, "notice is days")[0])
     assert set(result) == {"summary", "confidence", "sources"}
     assert "60 days" in result["summary"]
     assert result["summary"].endswith("[1]")
     one = r'<source number="1" document="[^"]+">\n.*60 days.*\n</source>'
     assert re.fullmatch(one, result["sources"], re.DOTALL)
-    _, sources = search_tool.call(retriever, {"query": "notice days", "collection": "handbook"})
+    _, sources = agent.call(retriever, {"query": "notice days", "collection": "handbook"}, NOTICE)
     assert {each.document.split("/")[0] for each in sources} == {"handbook"}
-    # Without a query, the question itself is searched.
-    assert search_tool.call(retriever, {}, NOTICE) == search_tool.call(retriever, {"query": NOTICE}, NOTICE)
+    for given in ({}, {"query": " "}):  # without a query, the question itself is searched
+        assert agent.call(retriever, given, NOTICE) == agent.call(retriever, {"query": NOTICE}, NOTICE)
 
 
 def test_a_call_with_low_confidence_has_no_summary_but_sources(retriever, monkeypatch):
-    monkeypatch.setattr(search_tool, "confidence", lambda *_: 0.2)
-    result = json.loads(search_tool.call(retriever, {"query": "zebra"})[0])
-    assert (result["summary"], result["confidence"]) == (search_tool.NOTHING, 0.2)
+    monkeypatch.setattr(agent, "confidence", lambda *_: 0.2)
+    result = json.loads(agent.call(retriever, {"query": "zebra"}, NOTICE)[0])
+    assert (result["summary"], result["confidence"]) == (agent.NOTHING, 0.2)
     assert "<source" in result["sources"]
-
-
-@pytest.mark.parametrize(
-    ("given", "said"),
-    [
-        ({}, "query is missing"),
-        ({"query": "x", "collection": "secrets"}, "collection: 'secrets' is not one of ['"),
-        ("x", "the input must be a JSON object with query, collection, k"),
-    ],
-)
-def test_a_wrong_input_is_one_line(retriever, given, said):
-    with pytest.raises(ToolError) as error:
-        search_tool.call(retriever, given)
-    assert str(error.value.content).startswith(said)
-    assert "\n" not in error.value.content
-    assert len(error.value.content) <= 200
 
 
 def test_the_model_searches_then_answers(retriever, sure):
@@ -75,11 +58,10 @@ def test_the_model_searches_then_answers(retriever, sure):
     assert not call.is_error
     first, second = api.requests
     assert first["messages"] == [{"role": "user", "content": NOTICE}]
-    assert first["tools"] == [search_tool.definition(retriever)]
+    assert first["tools"] == [agent.definition(retriever)]
     assert [each["role"] for each in second["messages"]] == ["user", "assistant", "user"]
     (result,) = second["messages"][2]["content"]
-    made = {"type": "tool_result", "tool_use_id": "toolu_1", "is_error": False}
-    assert result == {**made, "content": call.result}
+    assert result == {"type": "tool_result", "tool_use_id": "toolu_1", "content": call.result}
 
 
 def test_the_sources_of_several_calls_are_numbered_consecutively(retriever, sure):
@@ -95,23 +77,23 @@ def test_the_sources_of_several_calls_are_numbered_consecutively(retriever, sure
     assert numbers == [each.number for each in sources] == list(range(1, len(numbers) + 1))
 
 
-def test_wrong_calls_are_errors_that_the_model_can_correct(retriever, sure):
-    api = ScriptedMessages()
-    api.enqueue(tool_uses=[("search_documents", {"k": 99}), ("delete_documents", {"query": "all"})])
-    api.enqueue(tool_uses=[("search_documents", {"query": "notice"})])
+def test_wrong_calls_are_errors_that_the_model_can_correct(retriever, sure, monkeypatch):
+    nearest = Mock(wraps=retriever.store.nearest, side_effect=[UserError("the store\nis gone"), DEFAULT])
+    monkeypatch.setattr(retriever.store, "nearest", nearest)
+    api, right = ScriptedMessages(), ("search_documents", {"query": "notice"})
+    wrong = [("search_documents", {"k": 99}), ("search_documents", {"collection": "y" * 300})]
+    api.enqueue(tool_uses=[("delete_documents", {"query": "all"}), *wrong, right])
+    api.enqueue(tool_uses=[right])
     api.enqueue("60 days. [1]")
     _, _, calls = agent.run(api.client, "scripted", retriever, NOTICE)
-    wrong = api.requests[1]["messages"][2]["content"]
-    assert [each["is_error"] for each in wrong] == [True, True]
-    assert wrong[0]["content"] == "k: 99 is greater than the maximum of 8"
-    assert wrong[1]["content"] == "there is no tool 'delete_documents': use search_documents"
-    assert [each.is_error for each in calls] == [True, True, False]
-
-
-def test_a_store_that_fails_is_an_error_for_the_model(retriever, monkeypatch):
-    monkeypatch.setattr(retriever.store, "nearest", Mock(side_effect=UserError("the store\nis gone")))
-    with pytest.raises(ToolError, match="the store is gone"):
-        search_tool.call(retriever, {"query": "notice"})
+    assert [each.is_error for each in calls] == [True, True, True, True, False]
+    results = api.requests[1]["messages"][2]["content"]
+    assert [each["content"] for each in results if each["is_error"]] == [
+        "there is no tool 'delete_documents': use search_documents",
+        "k: 99 is greater than the maximum of 8",
+        f"collection: '{'y' * 187}",
+        "the store is gone",
+    ]
 
 
 def test_the_number_of_turns_is_limited(retriever, sure, monkeypatch):
