@@ -115,7 +115,6 @@ def search(
     Raises:
         UserError: collections are given although the router is to choose them.
     """
-    routed = None
     if route:
         if options.collections:
             raise UserError("--route chooses the collections itself: leave out --collection")
@@ -123,7 +122,7 @@ def search(
 
         router = routing.Router.of(retriever, seed=settings.seed)
         encoded = retriever.embedder.encode([question])[0]
-        found, routed = routing.search(retriever, router, question, options, encoded)
+        found = routing.search(retriever, router, question, options, encoded)
     else:
         found = retriever.search(question, options)
     return {
@@ -131,7 +130,7 @@ def search(
         "headline": f"{question}: {found.best[0].source if found.best else 'nothing found'}",
         "question": question,
         "confidence": round(confidence(found, retriever, ask_evaluator=False), 3),
-        "routed_to": routed,
+        "routed_to": found.options.collections if route else None,
         "results": [
             {
                 "chunk": each.id,

@@ -48,14 +48,9 @@ class Judged:
         return bool(self.question.qrels)
 
     @property
-    def says_unknown(self) -> bool:
-        """Whether the reader itself found no answer."""
-        return self.outcome.answer.is_unknown
-
-    @property
     def is_silent(self) -> bool:
         """Whether it is not given: the reader found none, or the confidence is below the threshold."""
-        return self.says_unknown or self.outcome.reflection.verdict == "abstain"
+        return self.outcome.answer.is_unknown or self.outcome.reflection.verdict == "abstain"
 
     @property
     def found(self) -> bool:
@@ -133,7 +128,7 @@ def has_reference(answer: str, reference: str) -> bool:
 
 def figures(judged: Sequence[Judged], *, abstain: bool) -> dict[str, Any]:
     """The figures of all answers, with or without abstaining."""
-    given = [each for each in judged if not (each.is_silent if abstain else each.says_unknown)]
+    given = [each for each in judged if not (each.is_silent if abstain else each.outcome.answer.is_unknown)]
     sentences = [one for each in given for one in each.outcome.answer.cited]
     right = sum(each.right for each in given)
     answerable, answered = (sum(each.answerable for each in those) for those in (judged, given))

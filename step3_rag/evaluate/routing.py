@@ -33,9 +33,9 @@ def run(settings: Settings, split: str) -> dict[str, Any]:
         chosen, again, routed = [], 0, []
         for each, encoded in asked:
             to = router.route(encoded.vector)
-            found, used = search(retriever, router, each.text, Options(), encoded)
+            found = search(retriever, router, each.text, Options(), encoded)
             chosen.append(to)
-            again += bool(to) and not used
+            again += bool(to) and not found.options.collections
             routed.append(ndcg(found.ranking(), each.qrels))
         rows[f"{margin:g}"] = {
             "reach theirs": sum(

@@ -60,13 +60,13 @@ class Router:
 
 def search(
     retriever: Retriever, router: Router, query: str, options: Options, encoded: Encoded
-) -> tuple[SearchResult, tuple[str, ...]]:
-    """Search where the router says, or everything if that looks bad; also returns what was searched."""
+) -> SearchResult:
+    """Search where the router says, or everything if that looks bad; its `options` say what was searched."""
     route = router.route(encoded.vector)
     found = retriever.search(query, replace(options, collections=route), encoded)
     if route and confidence(found, retriever) < THRESHOLD:
-        return retriever.search(query, options, encoded), ()
-    return found, route
+        return retriever.search(query, options, encoded)
+    return found
 
 
 def k_means(vectors: np.ndarray, k: int, seed: int = 0) -> np.ndarray:

@@ -83,7 +83,7 @@ def measures_of(judged: Judged, model: str) -> dict[str, float | None]:
     answer = judged.outcome.answer
     return {
         "right": float(judged.right) if judged.answerable else None,
-        "unknown": float(judged.says_unknown),
+        "unknown": float(answer.is_unknown),
         "output_tokens": answer.output_tokens,
         "input_tokens": answer.input_tokens,
         "milliseconds": 1000 * judged.outcome.seconds["answer"],
