@@ -171,23 +171,10 @@ def test_the_default_pipeline_is_not_worse_than_fusion_on_the_sample(command, mo
     assert rows["rerank"] > 0.7
 
 
-@pytest.mark.parametrize(
-    ("check", "kinds"),
-    [
-        (
-            "citations",
-            {**dict.fromkeys(("date", "made-up", "name", "negation", "number"), 12), "all errors": 60}
-            | {"right, false alarms": 60},
-        ),
-        (
-            "injections",
-            {"de": 9, "en": 24, "es": 9, "fr": 9, "it": 9, "all": 60, "without an instruction": 60},
-        ),
-    ],
-)
-def test_what_the_checks_find_is_counted_by_kind(command, check, kinds):
+@pytest.mark.parametrize("check", ["citations", "injections"])
+def test_what_the_checks_find_is_counted_by_kind(command, check):
     facts = json.loads(command("step3_rag", check, "--json").out)
-    found = {kind: row["found"] for kind, row in facts["tables"]["kind"].items()}
-    assert {kind: each["n"] for kind, each in found.items()} == kinds
-    *planted, total, _ = (each["hits"] for each in found.values())
-    assert sum(planted) == total
+    *kinds, total, others = (row["found"] for row in facts["tables"]["kind"].values())
+    assert (len(kinds), total["n"], others["n"]) == (5, 60, 60)
+    for count in ("n", "hits"):
+        assert sum(each[count] for each in kinds) == total[count]

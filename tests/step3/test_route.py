@@ -21,12 +21,7 @@ ROUTER = Router({"east": on_circle(0, 20), "north": on_circle(90), "west": on_ci
 
 @pytest.mark.parametrize(
     ("degrees", "collections"),
-    [
-        (10, ("east",)),
-        (57, ("north", "east")),
-        (80, ("north",)),
-        (135, ("north", "west")),
-    ],
+    [(10, ("east",)), (57, ("north", "east")), (80, ("north",)), (135, ("north", "west"))],
 )
 def test_the_nearest_is_searched_alone_if_it_leads_by_the_margin(degrees, collections):
     assert set(ROUTER.route(on_circle(degrees)[0])) == set(collections)
@@ -46,11 +41,7 @@ def test_k_means_finds_groups_and_is_the_same_for_a_seed():
 
 def test_a_router_knows_the_collections_of_an_index(retriever):
     router = Router.of(retriever)
-    assert {name: each.shape[1] for name, each in router.centroids.items()} == {
-        "contracts": 16,
-        "documents": 16,
-        "handbook": 16,
-    }
+    assert {each.shape[1] for each in router.centroids.values()} == {16}
     for chunk in retriever.index.chunks(retriever.snapshot.ids.tolist()):
         (vector,) = retriever.index.vectors([chunk.id])
         assert next(iter(router.nearness(vector))) == chunk.collection
