@@ -1,25 +1,88 @@
-"""The batcher writes the same texts as an engine that takes one request at a time."""
+"""The batcher writes the same texts as an engine that takes one request at a time, in fewer steps.
+
+Prompt lookup computes several tokens in one forward pass; the prefix cache, a prefix that prompts share once.
+"""
+
+import random
+from concurrent.futures import ThreadPoolExecutor
+from typing import ClassVar
 
 import pytest
+import torch
 
 from shared import models
 from shared.config import load_settings
 from shared.embedded.on_transformers import TransformersEngine
+from step5_serving.engines.batching import scheduler
 from step5_serving.engines.batching.engine import BatchEngine
 from step5_serving.engines.batching.llama import Llama
+from step5_serving.engines.batching.lookup import PromptLookup
+from step5_serving.engines.batching.prefix_cache import BLOCK, PrefixCache, block_hashes
 from step5_serving.engines.batching.weights import Weights
 from tests.step5.batch_parts import SCHEMA, SENTENCES, count_tokens, together, write
 
+SYSTEM = "You are a helpful assistant who answers in one short sentence and never makes things up. "
+LONG = [*SENTENCES[:5], *(f"{first} {SENTENCES[4]}" for first in SENTENCES[:3])]
+MIXED = [
+    *((each, {}) for each in SENTENCES * 2),
+    *((each, {"limit": 3 + n}) for n, each in enumerate(LONG)),  # it may fall among accepted tokens
+    # Prompts that share one to three sentences.
+    *(("".join(SENTENCES[(n * n) % 3 :][: 1 + n % 3]), {"limit": 12}) for n in range(12)),
+    *((each, {"limit": 60, "schema": SCHEMA}) for each in SENTENCES[:4]),
+    ("x", {"limit": 2, "schema": SCHEMA}),  # no room for what the schema forces
+]
 
-@pytest.mark.parametrize(("rows", "chunk"), [(1, 64), (4, 16), (7, 5)])
-def test_a_text_depends_on_no_neighbour(make, alone, rows, chunk):
-    """Fourteen requests, joining and leaving at any time, however prompts are cut: each as if alone."""
-    expected = [alone(each) for each in SENTENCES]
-    assert together(make(rows, chunk=chunk), SENTENCES * 2) == expected * 2
+
+def all_of(engine, asked, at_once):
+    with ThreadPoolExecutor(at_once) as pool:
+        return list(pool.map(lambda each: write(engine, each[0], **each[1]), asked))
 
 
-def test_a_schema_that_leaves_no_room_for_what_it_forces(make, alone):
-    assert write(make(), "x", 2, schema=SCHEMA) == alone("x", 2, schema=SCHEMA)
+class Oracle:
+    """Proposes what was generated without lookup, up to a random token, and then random ones."""
+
+    future: ClassVar[dict[tuple[int, ...], list[int]]] = {}
+
+    def __init__(self, prompt):
+        self._prompt, self._chance = prompt, random.Random(len(prompt))
+
+    def propose(self, token_ids, most):
+        written = len(token_ids) - len(self._prompt)
+        right = self.future[tuple(self._prompt)][written : written + self._chance.randrange(most + 1)]
+        return [*right, *(self._chance.randrange(512) for _ in range(most - len(right)))]
+
+
+@pytest.fixture
+def foresee(make, monkeypatch):
+    """Texts and number of decode steps without lookup; afterwards, an oracle is in its place."""
+
+    def ask(asked, end=None):
+        engine, sequences = make(lookup=0), []
+        engine.ends = engine.ends if end is None else frozenset({end})
+        add, sizes = engine.core.add, count_tokens(engine)
+        engine.core.add = lambda each: (sequences.append(each), add(each))
+        texts = all_of(engine, asked, 4)
+        Oracle.future = {tuple(each.prompt): [*each.output, *engine.ends, 5, 6] for each in sequences}
+        monkeypatch.setattr(scheduler, "PromptLookup", Oracle)
+        monkeypatch.setattr(scheduler, "CHEAP", 40)  # room for several at once
+        return texts, len(sizes)
+
+    return ask
+
+
+@pytest.mark.parametrize(
+    ("rows", "chunk", "blocks", "lookup"), [(1, 64, 512, 0), (7, 5, 1, 0), (4, 16, 9, 5), (3, 40, 0, 5)]
+)
+def test_a_text_depends_neither_on_others_nor_on_how_it_is_computed(
+    make, alone, foresee, rows, chunk, blocks, lookup
+):
+    """Requests that join and leave at any time, however prompts are cut, and few blocks of them kept."""
+    if lookup:
+        foresee(MIXED)
+    engine = make(rows, chunk=chunk, lookup=lookup)
+    engine.core.scheduler.prefixes.most = blocks
+    assert all_of(engine, MIXED, len(MIXED)) == [alone(each, **options) for each, options in MIXED]
+    assert len(engine.core.scheduler.prefixes) <= blocks
 
 
 def test_the_context_ends_a_text(make, endless):
@@ -28,6 +91,83 @@ def test_the_context_ends_a_text(make, endless):
     list(generation)
     assert (generation.output_tokens, generation.stop_reason) == (8, "model_context_window_exceeded")
 
+
+# --- prompt lookup --------------------------------------------------------------------------------------
+
+
+def test_what_followed_the_last_tokens_in_the_prompt_is_proposed():
+    lookup = PromptLookup([1, 2, 3, 4, 1, 2, 9])
+    assert lookup.propose([1, 2], 3) == [3, 4, 1]  # the first place counts
+    assert lookup.propose([7, 2, 9], 3) == []  # nothing follows there
+    assert lookup.propose([2], 3) == lookup.propose([5, 5], 3) == []
+    assert lookup.propose([7, 3, 4], 9) == [1, 2, 9]
+
+
+def test_lookup_gives_the_same_texts_in_fewer_steps_also_where_they_end(make, foresee):
+    engine = make(lookup=5, chunk=16)
+    text = engine.generate(engine.encode(LONG[0]), 20)
+    end = engine.encode("".join(text))[-3]
+    engine.ends = frozenset({end})
+    asked = [(each, {"limit": 30}) for each in LONG]
+    without, slow = foresee(asked, end)
+    sizes = count_tokens(engine)
+    assert all_of(engine, asked, 4) == without
+    assert "end_turn" in {reason for _, reason, _ in without}
+    assert len(sizes) < 0.6 * slow
+
+
+def test_proposals_take_the_room_that_a_step_has_left_and_none_when_off(make, monkeypatch):
+    monkeypatch.setattr(scheduler, "CHEAP", 6)
+    engine = make(lookup=20)
+    sizes = count_tokens(engine)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda each: write(engine, each * 3), LONG))
+    assert max(sizes) == 6
+    engine = make(lookup=0)
+    sizes = count_tokens(engine)
+    write(engine, LONG[0] * 3)
+    assert set(sizes) == {1}
+
+
+# --- the prefix cache ------------------------------------------------------------------------------------
+
+
+def test_a_block_has_the_same_hash_after_the_same_tokens_only():
+    ids = [*range(3 * BLOCK + 5)]
+    hashes = block_hashes(ids)
+    assert len(set(hashes)) == 3  # the rest is no full block
+    assert block_hashes(ids[: 2 * BLOCK]) == hashes[:2]
+    other = block_hashes([7, *ids[1:]])
+    assert not {*other} & {*hashes}  # a block's keys depend on all tokens before it
+    assert block_hashes([1] * 2 * BLOCK)[0] != block_hashes([1] * 2 * BLOCK)[1]
+
+
+def test_the_least_recently_used_block_goes_first_and_later_blocks_of_a_prompt_before_earlier_ones():
+    cache = PrefixCache(5)
+    old, new = block_hashes([1] * 3 * BLOCK), block_hashes([2] * 3 * BLOCK)
+    cache.add(old, [torch.zeros(1)] * 3)
+    cache.add(new, [torch.ones(1)] * 3)
+    assert len(cache) == 5
+    assert [len(cache.match(each)) for each in (new, old)] == [3, 2]
+    cache.add(block_hashes([3] * 2 * BLOCK), [torch.ones(1)] * 2)  # `old` was used last
+    assert [len(cache.match(each)) for each in (old, new)] == [2, 1]
+
+
+def test_a_shared_prefix_is_computed_once(make, alone):
+    """Four come together: the others have it while the first one still runs. So does one that comes later."""
+    engine = make(chunk=64)
+    asked = [SYSTEM * 3 + each for each in SENTENCES[:5]]
+    texts = [engine.generate(engine.encode(each), 40) for each in asked]
+    with ThreadPoolExecutor(4) as pool:
+        got = [*pool.map("".join, texts[:4]), "".join(texts[4])]
+    assert got == [alone(each)[0] for each in asked]
+    first, *others, later = (each.cached_tokens for each in texts)
+    common = len(engine.encode(SYSTEM * 3))
+    assert sorted([first, *others])[1] >= common - 64 - BLOCK
+    assert later >= common - BLOCK
+
+
+# --- on the real model -------------------------------------------------------------------------------------
 
 ASKED = [
     "What is the capital of France?",
