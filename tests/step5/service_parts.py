@@ -20,8 +20,7 @@ ASKED = {"question": "When does it renew?"}
 class FakeAnswerer(ScriptedAnswerer):
     """A ScriptedAnswerer that can be slow, wait, or fail, and counts its calls."""
 
-    delay, pace = 0.0, 0.0  # seconds before it begins, and before each word
-    gate = None  # an event that it waits for before it begins
+    delay, pace = 0.0, 0.0  # seconds before it begins (a test may end them early), and before each word
     refusal = None  # raised at once
     error = None  # raised after the last word
     not_ready = None
@@ -41,11 +40,10 @@ class FakeAnswerer(ScriptedAnswerer):
             tell({name: self.fields.get(name, value) for name, value in found.items()})
 
         self.running += 1
+        began = time.monotonic()
         try:
-            if self.delay:
-                await asyncio.sleep(self.delay)
-            if self.gate:
-                await self.gate.wait()
+            while time.monotonic() < began + self.delay:
+                await asyncio.sleep(0.005)
             await super().answer(query, call, write, tell_fields)
             vars(call).update(self.fields)
         except asyncio.CancelledError:
@@ -197,34 +195,3 @@ async def eventually(condition, seconds=5.0):
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.002)
-
-
-async def ask_by_asgi(app, path, send, begun=None):
-    """POST a question at the level of ASGI; the client leaves when `begun` holds."""
-    leave, sent_body = asyncio.Event(), False
-
-    async def receive():
-        nonlocal sent_body
-        if not sent_body:
-            sent_body = True
-            return {"type": "http.request", "body": b'{"question": "Who?"}', "more_body": False}
-        await leave.wait()
-        return {"type": "http.disconnect"}
-
-    scope = {
-        "type": "http",
-        "http_version": "1.1",
-        "method": "POST",
-        "path": path,
-        "raw_path": path.encode(),
-        "query_string": b"",
-        "headers": [(b"host", b"localhost"), (b"content-type", b"application/json")],
-        "client": ("127.0.0.1", 1),
-        "scheme": "http",
-        "root_path": "",
-    }
-    running = asyncio.ensure_future(app(scope, receive, send))
-    if begun:
-        await eventually(begun)
-        leave.set()
-    await asyncio.wait_for(running, 5)

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from step5_serving.api import app as apps
+from step5_serving.api.keys import Keys
 from step5_serving.errors import ApiError
 from step5_serving.telemetry.writer import Recorder
 from tests.step5.service_parts import (
@@ -13,6 +14,7 @@ from tests.step5.service_parts import (
     FakeAnswerer,
     ListRecorder,
     app_of,
+    calls_of,
     client_of,
     error_of,
     eventually,
@@ -69,24 +71,38 @@ async def test_an_idle_server_notices_it_too(caplog, monkeypatch):
     assert caplog.messages == ["telemetry: the database is gone", "telemetry: works again"]
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "status", "kind"),
-    [
-        ("GET", "/nowhere", 404, "not_found_error"),
-        ("PUT", "/query", 405, "invalid_request_error"),
-        ("GET", "/telemetry/calls?limit=0", 400, "invalid_request_error"),
-        ("GET", "/telemetry/calls?before=x", 400, "invalid_request_error"),
-        ("DELETE", "/documents/x", 400, "invalid_request_error"),
-        ("DELETE", "/documents/1", 404, "not_found_error"),
-        ("GET", "/docs", 404, "not_found_error"),  # it would load scripts from elsewhere
-    ],
-)
-def test_every_error_is_one_line_in_the_same_form(method, path, status, kind):
-    got = request(app_of(), method, path)
-    assert got.status_code == status
-    found, message = error_of(got)
-    assert found == kind
-    assert message
+REFUSED = [  # by whom, what, the reply, and the route for which it is counted
+    ("operate", "GET", "/nowhere", {}, 404, "not_found_error", "other"),
+    ("operate", "GET", "/docs", {}, 404, "not_found_error", "other"),  # it would load scripts from elsewhere
+    ("ask", "PUT", "/query", {}, 405, "invalid_request_error", "/query"),
+    ("ask", "POST", "/query", {"json": {}}, 400, "invalid_request_error", "/query"),
+    ("operate", "GET", "/telemetry/calls?limit=0", {}, 400, "invalid_request_error", "/telemetry/calls"),
+    ("operate", "GET", "/telemetry/calls?before=x", {}, 400, "invalid_request_error", "/telemetry/calls"),
+    ("operate", "DELETE", "/documents/x", {}, 400, "invalid_request_error", "/documents/{id}"),
+    ("operate", "DELETE", "/documents/1", {}, 404, "not_found_error", "/documents/{id}"),
+    ("nobody", "POST", "/query", {"json": ASKED}, 401, "authentication_error", "/query"),
+    ("ask", "GET", "/telemetry/summary", {}, 403, "permission_error", "/telemetry/summary"),
+    ("ask", "POST", "/query", {"content": b"x" * 70_000}, 413, "request_too_large", "/query"),
+    ("ask", "POST", "/query", {"headers": {"host": "evil.example"}}, 421, "invalid_request_error", "/query"),
+    ("ask", "POST", "/query", {"headers": {"origin": "http://evil"}}, 403, "permission_error", "/query"),
+]
+
+
+@pytest.mark.parametrize(("who", "method", "path", "options", "status", "kind", "route"), REFUSED)
+def test_refusals_have_one_form_and_are_counted_by_route_and_status(
+    tmp_path, who, method, path, options, status, kind, route
+):
+    """In place of a row. What the client sent is never a label: each new value would be a new series."""
+    keys = Keys(tmp_path / "keys.json")
+    secrets = {scope: keys.add(scope, [scope])[1] for scope in ("ask", "operate")}
+    app, given = app_of(keys=keys), options.get("headers", {})
+    headers = {"content-type": "application/json", "x-api-key": secrets.get(who, "")}
+    got = request(app, method, path, **{**options, "headers": headers | given})
+    assert (got.status_code, error_of(got)[0]) == (status, kind)
+    assert calls_of(app) == []
+    lines = app.state.metrics.page().decode().splitlines()
+    counted = [line for line in lines if line.startswith("rag_refusals_total{")]
+    assert counted == [f'rag_refusals_total{{route="{route}",status="{status}"}} 1.0']
 
 
 def test_openapi_is_complete():

@@ -1,12 +1,17 @@
-"""POST /query: the reply, its row, what is refused, and whether the work stops in time."""
+"""POST /query and /query/stream: the reply, its row, what is refused, and whether the work stops in time."""
 
 import asyncio
+import itertools
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 
+import httpx
 import pytest
 
-from step5_serving.errors import ApiError
-from step5_serving.rag.scripted import ANSWER, SOURCE, TEXT
+from step5_serving.addresses import listening
+from step5_serving.api import live
+from step5_serving.errors import ApiError, TelemetryDown
+from step5_serving.rag.scripted import ANSWER, SOURCE
 from step5_serving.telemetry.call import trace_of
 from step5_serving.telemetry.prices import Budget
 from step5_serving.telemetry.reading import list_calls
@@ -16,15 +21,19 @@ from tests.step5.service_parts import (
     FakeAnswerer,
     ListRecorder,
     app_of,
-    ask_by_asgi,
     calls_of,
     client_of,
     error_of,
+    events_in,
     eventually,
     in_loop,
     post,
     request,
+    until,
 )
+
+STREAM = "/query/stream"
+on_both = pytest.mark.parametrize("path", ["/query", STREAM])
 
 
 def test_a_reply_says_how_the_answer_came_about_and_its_row_says_the_same():
@@ -56,17 +65,45 @@ def test_a_reply_says_how_the_answer_came_about_and_its_row_says_the_same():
     assert call.prompt_text == "Answer from the sources, version 1."
 
 
-def test_without_a_row_there_is_no_answer():
+def test_the_events_of_a_stream_end_with_the_same_reply():
+    app = app_of()
+    got = post(app, STREAM)
+    assert (got.status_code, got.headers["cache-control"]) == (200, "no-store")
+    assert got.headers["content-type"] == "text/event-stream; charset=utf-8"
+    (name, found), *pieces, (last, reply) = events_in(got.text)
+    assert (name, last) == ("retrieved", "done")
+    assert (found["sources"], found["confidence"]) == ([asdict(SOURCE)], 0.97)
+    assert [name for name, _ in pieces] == ["delta"] * len(ANSWER.split())
+    assert "".join(data["text"] for _, data in pieces) == ANSWER
+    assert reply.keys() == post(app).json().keys()
+    assert calls_of(app)[0].trace_id == reply["trace_id"]
+
+
+@on_both
+def test_without_a_row_there_is_no_answer(path):
+    """A stream's row is opened before its first byte."""
     recorder = ListRecorder()
     recorder.trouble = "the disk is full"
     app = app_of(recorder=recorder)
-    got = post(app)
+    got = post(app, path)
     assert got.status_code == 503
     assert error_of(got) == ("telemetry_unavailable", "the disk is full")
     assert got.headers["retry-after"]
     assert b'rag_calls_total{route="query",status="5xx"} 1.0' in app.state.metrics.page()
     recorder.trouble = None
-    assert post(app).status_code == 200  # without a restart
+    assert post(app, path).status_code == 200  # without a restart
+
+
+def test_without_its_last_row_a_stream_has_no_done_event():
+    recorder = ListRecorder()
+
+    async def record(_call):
+        raise TelemetryDown("the disk is full")
+
+    recorder.record = record
+    events = events_in(post(app_of(recorder=recorder), STREAM).text)
+    assert events[-1] == ("error", {"type": "telemetry_unavailable", "message": "the disk is full"})
+    assert "done" not in [name for name, _ in events]
 
 
 @in_loop
@@ -119,27 +156,6 @@ def test_the_limits_of_a_question_count_after_stripping():
     assert app.state.service.answerer.asked[-1].question == "x" * 2000
 
 
-def test_what_was_found_before_the_model_failed_is_in_the_row():
-    app = app_of(FakeAnswerer(error=ApiError(502, "api_error", "the engine failed")))
-    assert post(app).status_code == 502
-    [call] = calls_of(app)
-    assert (call.status, call.error_type, call.confidence) == (502, "api_error", 0.97)
-    assert call.sources[0]["text"] == TEXT
-
-
-def test_a_bug_is_one_line_for_the_caller_and_all_of_it_for_the_log(caplog):
-    app = app_of(FakeAnswerer(error=ZeroDivisionError("secret detail")))
-    got = post(app)
-    assert got.status_code == 500
-    [call] = calls_of(app)
-    assert error_of(got) == (
-        "api_error",
-        f"internal error: the server's log has it under {call.trace_id}",
-    )
-    assert "secret detail" in caplog.text
-    assert (call.status, call.error_type) == (500, "api_error")
-
-
 def test_the_trace_of_the_caller_is_kept():
     app, trace = app_of(), "4bf92f3577b34da6a3ce929d0e0e4736"
     headers = {"traceparent": f"00-{trace}-00f067aa0ba902b7-01"}
@@ -152,18 +168,6 @@ def test_a_malformed_trace_is_replaced(wrong):
     trace_id, parent = trace_of(wrong)
     assert len(trace_id) == 32
     assert parent is None
-
-
-def test_the_trace_id_of_a_call_decides_the_version_of_its_prompt():
-    class Picking(FakeAnswerer):
-        async def answer(self, query, call, write, tell):
-            version = 1 + int(call.trace_id, 16) % 2
-            await super().answer(query.model_copy(update={"prompt_version": version}), call, write, tell)
-
-    app = app_of(Picking())
-    for last in "01":
-        trace = {"traceparent": f"00-{'a' * 31}{last}-{'b' * 16}-01"}
-        assert post(app, headers=trace).json()["prompt_version"].startswith(f"answer/{1 + int(last)}@")
 
 
 @pytest.fixture
@@ -193,54 +197,113 @@ def test_with_a_budget_no_model_is_asked_while_what_it_costs_cannot_be_written(r
     assert post(app).status_code == 200  # the row of the refusal was written
 
 
-@in_loop
-async def test_a_call_that_takes_too_long_is_a_504_and_its_work_stops():
-    answerer = FakeAnswerer(gate=asyncio.Event())
-    app = app_of(answerer, timeout_s=0.05)
-    async with client_of(app) as client:
-        got = await client.post("/query", json=ASKED)
-    assert got.status_code == 504
-    assert error_of(got) == ("timeout_error", "no answer from the model within 0.05 s: try again later")
-    assert (answerer.cancelled, answerer.running) == (1, 0)
+@on_both
+@pytest.mark.parametrize(
+    ("given", "status", "kind", "said"),
+    [
+        ({"error": ApiError(502, "api_error", "it broke off")}, 502, "api_error", "it broke off"),
+        (
+            {"error": RuntimeError("secret")},
+            500,
+            "api_error",
+            "internal error: the server's log has it under",
+        ),
+        (
+            {"text": "word " * 1000, "pace": 0.01},
+            504,
+            "timeout_error",
+            "no answer from the model within 0.2 s",
+        ),
+    ],
+)
+def test_an_answer_that_fails_is_one_error_and_its_row_has_what_was_found(
+    path, given, status, kind, said, caplog
+):
+    """As the status of the reply, or as the last event of a stream."""
+    answerer = FakeAnswerer(**given)
+    app = app_of(answerer, timeout_s=0.2)
+    got = post(app, path)
+    if path == STREAM:
+        name, error = events_in(got.text)[-1]
+        assert (got.status_code, name) == (200, "error")
+    else:
+        assert got.status_code == status
+        error = got.json()["error"]
+    assert (error["type"], answerer.running) == (kind, 0)
+    assert said in error["message"]
+    assert "secret" not in got.text
     [call] = calls_of(app)
-    assert (call.status, call.error_type) == (504, "timeout_error")
-    assert call.total_ms >= 50
+    assert (call.status, call.error_type, call.sources) == (status, kind, [asdict(SOURCE)])
+    if status == 500:
+        assert call.trace_id in error["message"]
+        assert "secret" in caplog.text
 
 
-@pytest.mark.parametrize("path", ["/query", "/query/stream"])
+def test_a_question_that_reaches_no_model_is_refused_before_the_first_event_and_costs_nothing():
+    app = app_of()
+    got = post(app, STREAM, json={**ASKED, "prompt_version": 9})
+    assert (got.status_code, error_of(got)[1]) == (404, "prompt_version 9 does not exist: there are 1, 2")
+    assert post(app, STREAM, json={}).status_code == 400
+    assert [call.cost_usd for call in calls_of(app)] == [0.0]
+
+
+def test_pieces_are_sent_at_once_and_the_model_stops_when_the_client_leaves():
+    answerer = FakeAnswerer(text="word " * 10_000, pace=0.005)
+    app = app_of(answerer)
+    with listening(app) as url:
+        with httpx.stream("POST", f"{url}{STREAM}", json=ASKED) as got:
+            assert [line for line in itertools.islice(got.iter_lines(), 12) if line == "event: delta"]
+        until(lambda: calls_of(app))
+    assert (answerer.cancelled, answerer.running) == (1, 0)
+    assert app.state.service.admission.running == 0
+    [call] = calls_of(app)
+    assert (call.status, call.error_type, call.cost_usd) == (499, "client_gone", None)
+    assert b"rag_cost_unknown_calls_total 1.0" in app.state.metrics.page()
+
+
 @in_loop
-async def test_a_waiting_caller_that_leaves_frees_its_place(path):
-    answerer = FakeAnswerer(gate=asyncio.Event())
+async def test_a_silent_stream_sends_pings(monkeypatch):
+    monkeypatch.setattr(live, "PING_EVERY", 0.02)
+    async with client_of(app_of(FakeAnswerer(text="one two", pace=0.2))) as client:
+        got = await client.post(STREAM, json=ASKED)
+    assert ": ping\n\n: ping\n\n" in got.text
+    assert events_in(got.text)[-1][0] == "done"
+
+
+@on_both
+def test_a_waiting_caller_that_leaves_frees_its_place(path):
+    answerer = FakeAnswerer(delay=60)
     app = app_of(answerer, running=1, waiting=1)
-    admission = app.state.service.admission
-
-    async def ignore(_message):
-        pass
-
-    async with client_of(app) as client:
-        first = asyncio.ensure_future(client.post("/query", json=ASKED))
-        await eventually(lambda: answerer.running)
-        await ask_by_asgi(app, path, ignore, begun=lambda: admission.waiting)
-        assert admission.waiting == 0
-        answerer.gate.set()
-        assert (await first).status_code == 200
-    assert sorted(call.status for call in calls_of(app)) == [200, 499]
+    with listening(app) as url, ThreadPoolExecutor(1) as pool:
+        first = pool.submit(httpx.post, url + path, json=ASKED, timeout=30)
+        until(lambda: answerer.running)
+        with pytest.raises(httpx.ReadTimeout):
+            httpx.post(url + path, json=ASKED, timeout=0.2)
+        until(lambda: calls_of(app))
+        assert app.state.service.admission.waiting == 0
+        answerer.delay = 0
+        assert first.result().status_code == 200
+    assert [call.status for call in calls_of(app)] == [499, 200]
 
 
+@on_both
 @in_loop
-async def test_calls_without_room_get_503_at_once():
-    answerer = FakeAnswerer(gate=asyncio.Event())
+async def test_calls_without_room_get_503_at_once_and_a_row(path):
+    answerer = FakeAnswerer(delay=60)
     app = app_of(answerer, running=2, waiting=3)
     async with client_of(app) as client:
-        asking = [asyncio.ensure_future(client.post("/query", json=ASKED)) for _ in range(9)]
+        asking = [asyncio.ensure_future(client.post(path, json=ASKED)) for _ in range(9)]
         await eventually(lambda: sum(each.done() for each in asking) == 4)
         refused = [each.result() for each in asking if each.done()]
         assert {got.status_code for got in refused} == {503}
         assert error_of(refused[0])[0] == "overloaded_error"
         assert 1 <= int(refused[0].headers["retry-after"]) <= 60
-        answerer.gate.set()
+        answerer.delay = 0
         done = await asyncio.gather(*asking)
     assert sorted(got.status_code for got in done) == [200] * 5 + [503] * 4
-    waited = [call.queue_ms for call in calls_of(app) if call.status == 200]
+    rows = calls_of(app)
+    assert [call.cost_usd for call in rows if call.status == 503] == [0.0] * 4
+    waited = [call.queue_ms for call in rows if call.status == 200]
     assert len(waited) == 5
     assert max(waited) > 0
+    assert b"rag_refusals_total{" not in app.state.metrics.page()

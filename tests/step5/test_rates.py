@@ -37,18 +37,23 @@ def test_each_caller_has_a_bucket_and_the_oldest_is_dropped(monkeypatch):
     assert len(limit._buckets) == 3
 
 
-def test_each_key_has_its_own_rate_and_refusals_have_rows(tmp_path):
+def test_each_key_has_its_own_rate_and_refusals_have_rows_and_cost_nothing(tmp_path):
     keys = Keys(tmp_path / "keys.json")
     one, two = (keys.add(name, ["ask", "operate"])[1] for name in ("one", "two"))
-    app = app_of(keys=keys, rate=0.01, burst=2)
-    assert [post(app, headers={"x-api-key": one}).status_code for _ in range(3)] == [200, 200, 429]
-    got = post(app, headers={"x-api-key": one})
-    assert error_of(got)[0] == "rate_limit_error"
-    assert 0 < int(got.headers["retry-after"]) <= 101
+    app, trace = app_of(keys=keys, rate=0.01, burst=2), "4bf92f3577b34da6a3ce929d0e0e4736"
+    assert [post(app, headers={"x-api-key": one}).status_code for _ in range(2)] == [200, 200]
+    for path in ("/query", "/query/stream"):
+        headers = {"x-api-key": one, "traceparent": f"00-{trace}-00f067aa0ba902b7-01"}
+        got = post(app, path, headers=headers)
+        assert (got.status_code, error_of(got)[0]) == (429, "rate_limit_error")
+        assert 0 < int(got.headers["retry-after"]) <= 101
+        last = calls_of(app)[-1]
+        assert (last.error_type, last.trace_id, last.cost_usd) == ("rate_limit_error", trace, 0.0)
     assert post(app, headers={"x-api-key": two}).status_code == 200
     ids = [keys.find(each).id for each in (one, two)]
     rows = [(call.status, call.key_id) for call in calls_of(app)]
     assert rows == [(status, ids[0]) for status in (200, 200, 429, 429)] + [(200, ids[1])]
+    assert b"rag_refusals_total{" not in app.state.metrics.page()
     assert get(app, "/readyz").status_code == 200
 
 

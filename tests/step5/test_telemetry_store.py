@@ -1,8 +1,10 @@
-"""The telemetry database: what is written is read back, on SQLite and Postgres; and what fails."""
+"""The telemetry database: what is written and when, on SQLite and Postgres; and what fails."""
 
 import asyncio
 import contextlib
 import sqlite3
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
@@ -13,12 +15,14 @@ import sqlalchemy as sa
 
 from shared.errors import UserError
 from step5_serving.errors import TelemetryDown
-from step5_serving.telemetry import schema, writer
+from step5_serving.telemetry import owner, schema, writer
 from step5_serving.telemetry.call import Call, now
 from step5_serving.telemetry.reading import list_calls, show_call
 from step5_serving.telemetry.schema import bodies, calls
 from step5_serving.telemetry.store import Store
+from step5_serving.telemetry.summary import summarize
 from step5_serving.telemetry.writer import Recorder
+from tests.step5.service_parts import ASKED, FakeAnswerer, app_of, client_of, eventually, in_loop
 from tests.step5.telemetry_parts import PROMPT, call_of, record, sha
 
 FORMAT_3 = {
@@ -33,6 +37,9 @@ FORMAT_3 = {
 }
 NOT_KEPT = {"running", "parent_span_id", "prompt_id", "prompt_sha256", "prompt_text"}  # or by other names
 ENOUGH = 100  # commits for 400 rows
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+TRACEPARENT = {"traceparent": f"00-{TRACE}-00f067aa0ba902b7-01"}
+DAY = timedelta(days=1)
 
 
 def count(store, table=calls):
@@ -115,6 +122,82 @@ def test_prune_deletes_older_calls_with_their_texts(database, monkeypatch):
     assert count(store, bodies) == 4
 
 
+def test_counts_that_a_database_cannot_hold_are_unknown(database):
+    record(database, call_of(trace_id=TRACE, input_tokens=2**80, output_tokens=-1))
+    row = show_call(Store.open(database), TRACE)
+    assert (row["input_tokens"], row["output_tokens"]) == (None, None)
+
+
+@in_loop
+async def test_a_value_that_the_driver_refuses_leaves_no_transaction_open(tmp_path):
+    recorder = Recorder.from_url(f"sqlite:///{tmp_path}/t.db")
+    with pytest.raises(TelemetryDown, match="could not be written"):
+        await recorder.record(call_of(prompt_version=2**80))
+    with sqlite3.connect(tmp_path / "t.db", timeout=0.1) as other:
+        other.execute("BEGIN IMMEDIATE")
+        other.rollback()
+    await recorder.record(call_of())
+    await recorder.close()
+
+
+# --- when it is written, and what a restart does to it ---------------------------------------------------
+
+
+@in_loop
+async def test_a_stream_has_a_row_before_its_first_byte_and_one_row_at_its_end(tmp_path):
+    url, answerer = f"sqlite:///{tmp_path}/t.db", FakeAnswerer(delay=60)
+    recorder = Recorder.from_url(url)
+    store, app = Store.open(url), app_of(answerer, recorder)
+    async with client_of(app) as client:
+        asking = asyncio.ensure_future(client.post("/query/stream", json=ASKED, headers=TRACEPARENT))
+        await eventually(lambda: answerer.running)
+        [row] = list_calls(store)["calls"]
+        assert (row["state"], row["trace_id"], row["question"]) == ("running", TRACE, ASKED["question"])
+        found = summarize(store, DAY)
+        assert (found["running"], found["unknown_costs"], found["errors"]) == (1, 0, 0)
+        answerer.delay = 0
+        await asking
+    [row] = list_calls(store)["calls"]
+    assert (row["state"], row["status"], row["output_tokens"]) == ("done", 200, 18)
+    await recorder.close()
+
+
+@in_loop
+async def test_calls_of_a_dead_process_are_lost_and_those_of_others_are_not(database):
+    dead = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    names = {"dead": owner.owner_of(dead.pid), "alive": owner.OWNER, "elsewhere": "another-machine/1/1"}
+    dead.kill()
+    dead.wait()
+    recorder = Recorder.from_url(database)
+    calls = {name: Call("query", 200, question=name) for name in names}
+    for name, call in calls.items():
+        await recorder.open(call)
+        with recorder.store.writing() as connection:
+            statement = f"UPDATE calls SET opened_by = '{names[name]}' WHERE span_id = '{call.span_id}'"
+            connection.exec_driver_sql(statement)
+    await recorder.close()
+
+    recorder = Recorder.from_url(database)
+    states = {row["question"]: row["state"] for row in list_calls(recorder.store)["calls"]}
+    assert states == {"dead": "lost", "alive": "running", "elsewhere": "running"}
+    found = summarize(recorder.store, DAY)
+    assert (found["lost"], found["running"], found["errors"], found["unknown_costs"]) == (1, 2, 1, 1)
+    await recorder.record(calls["alive"])
+    assert len(list_calls(recorder.store)["calls"]) == 3
+    await recorder.close()
+
+
+@in_loop
+async def test_an_open_row_is_lost_after_an_hour_whoever_opened_it(tmp_path):
+    url = str(tmp_path / "telemetry.db")
+    recorder = Recorder.from_url(url)
+    await recorder.open(call_of())  # at a noon long ago
+    await recorder.close()
+    store = Store.open(url)
+    assert store.mark_lost() == 1
+    assert store.mark_lost() == 0
+
+
 # --- opening --------------------------------------------------------------------------------------------
 
 
@@ -182,20 +265,6 @@ def writing(address, work):
 @pytest.fixture
 def file(tmp_path):
     return tmp_path / "telemetry.db"
-
-
-def test_a_full_disk_refuses_only_the_call_that_does_not_fit(file):
-    async def work(recorder):
-        await recorder.record(call_of())
-        with recorder.store.engine.connect() as connection:
-            connection.exec_driver_sql("PRAGMA max_page_count = 1")  # it takes the least that is possible
-        with pytest.raises(TelemetryDown, match="database or disk is full") as error:
-            await recorder.record(call_of(answer="long " * 20_000))
-        assert (error.value.status, error.value.type) == (503, "telemetry_unavailable")
-        assert await recorder.ready() is None  # a new connection, without the limit
-        await recorder.record(call_of())
-
-    assert writing(file, work) == 2
 
 
 def test_a_locked_database_is_waited_for_but_not_for_ever(file, monkeypatch):
@@ -325,17 +394,3 @@ def test_reading_a_deleted_database_fails_in_one_line(file):
     with pytest.raises(TelemetryDown, match="cannot be read: unable to open database file"):
         list_calls(store)
     assert not file.exists()
-
-
-def test_a_restarted_postgres_is_used_again(postgres_server, postgres):
-    async def work(recorder):
-        await recorder.record(call_of())
-        postgres_server.stop()
-        with pytest.raises(TelemetryDown):
-            await recorder.record(call_of())
-        assert "cannot be written" in await recorder.ready()
-        postgres_server.start()
-        assert await recorder.ready() is None
-        await recorder.record(call_of())
-
-    assert writing(postgres, work) == 2
