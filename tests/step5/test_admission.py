@@ -57,26 +57,6 @@ async def test_after_close_calls_finish_but_none_starts():
 
 
 @in_loop
-async def test_a_call_that_is_cancelled_when_its_turn_comes_passes_it_on():
-    admission, gate = Admission(1, 5), asyncio.Event()
-
-    async def leaves_and_cancels():
-        async with admission.turn():
-            await gate.wait()
-        second.cancel()  # its turn has come, but it has not run yet
-
-    first = asyncio.ensure_future(leaves_and_cancels())
-    second, third = (asyncio.ensure_future(hold(admission, gate)) for _ in range(2))
-    await asyncio.sleep(0)
-    gate.set()
-    async with asyncio.timeout(5):
-        await asyncio.gather(first, third)
-    with pytest.raises(asyncio.CancelledError):
-        await second
-    assert (admission.running, admission.waiting) == (0, 0)
-
-
-@in_loop
 async def test_no_place_is_lost_under_random_cancellations():
     admission, rng, most = Admission(3, 10), random.Random(0), 0
 

@@ -32,11 +32,7 @@ def test_typos_end_in_one_line(bad, line):
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("--engine turbo", "--engine turbo is not known: use torch, llamacpp, vllm, ollama, an http(s)://"),
-        (
-            "--index nowhere",
-            "no index in nowhere: make one with `python -m step3_rag ingest PATH`",
-        ),
+        ("--index nowhere", "no index in nowhere: make one with `python -m step3_rag ingest PATH`"),
         ("--store redis", "--store"),
         ("--rows 0", "--rows"),
         ("--prompts 9", "--prompts names version 9, which does not exist: there are 1, 2"),
@@ -45,41 +41,32 @@ def test_typos_end_in_one_line(bad, line):
             "--telemetry mysql://x/y",
             "is not supported: use FILE, sqlite:///FILE or postgresql+psycopg://HOST/NAME",
         ),
-        ("--otlp localhost", "is not an address: use one like http://127.0.0.1:6006"),
         ("--otlp http://[", "--otlp 'http://[' is not an address"),
         ("--otlp=", "--otlp '' is not an address"),
-        ("--otlp http://127.0.0.1:x", "is not an address"),
         ("--otlp-content", "--otlp-content needs a receiver: name it with --otlp"),
         ("--strategies typo", "--strategies typo is not known: use none, conversation"),
         ("--burst 4", "--burst needs --rate: a burst is what may exceed it"),
         ("--host 0.0.0.0", "lets others reach this server, and there is no API key"),
         ("--port 99999", "--port"),
-        ("--engine claude", "needs a key: set ANTHROPIC_API_KEY"),
-        ("--engine http://127.0.0.1:9", "nobody answers at http://127.0.0.1:9"),
     ],
 )
 def test_errors_of_serve_end_in_one_line(bad, line, said):
     args = line.split()
     if {"--index", "--prompts", "--strategies", "--budget-usd-per-day"} & {*args}:
         args.append("--smoke")
-    elif "--engine" not in args:
+    else:
         args += ["--engine", "scripted"]  # which starts no process
     free = [] if "--port" in args else ["--port", "0"]
     assert said in bad("serve", *free, *args)
 
 
-def test_a_port_in_use(bad):
+def test_a_port_in_use_and_one_that_is_free_again_after_an_error(bad):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         line = bad("serve", "--engine", "scripted", "--port", port)
     assert line.startswith(f"error: cannot listen on port {port} of 127.0.0.1 (")
     assert line.endswith("in use): choose another with --port or --host\n")
-
-
-def test_after_an_error_the_port_is_free(bad):
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port = found.getsockname()[1]
-    bad("serve", "--port", port, "--engine", "turbo")
+    assert "--engine turbo is not known: use torch" in bad("serve", "--port", port, "--engine", "turbo")
     socket.create_server(("127.0.0.1", port)).close()
 
 

@@ -34,22 +34,6 @@ def test_int8_products_are_close_and_no_row_depends_on_another():
         assert torch.equal(product(x[:n]), product(x)[:n])
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_packed_products_are_the_same_for_any_number_of_rows(dtype):
-    if linear.best() is not linear.packed:
-        pytest.skip("this build of PyTorch can't pack")
-    if dtype == torch.bfloat16 and "avx512bw" not in hardware.cpu_flags():
-        ones = torch.ones(2, 2, dtype=dtype)
-        assert linear.packed(ones)(ones[:1]).tolist() == [[2, 2]]
-        pytest.skip("this processor has no packed bfloat16: plain stands in for it")
-    torch.manual_seed(0)
-    weight, x = torch.randn(128, 192, dtype=dtype), torch.randn(33, 192, dtype=dtype)
-    product = linear.packed(weight)
-    torch.testing.assert_close(product(x), linear.plain(weight)(x))
-    for n in (1, 2, 3, 5, 16, 17):
-        assert torch.equal(product(x[:n]), product(x)[:n])
-
-
 def test_the_reference_has_the_perplexity_and_the_size_that_transformers_gives(reference):
     ids = torch.tensor([TEXT])
     with torch.inference_mode():
