@@ -7,6 +7,7 @@ failure.
 """
 
 import importlib
+import io
 import os
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from types import SimpleNamespace
 
 import hypothesis
 import pytest
+from rich.console import Console
 
 from shared import cli
 from tests.no_network import sitecustomize  # noqa: F401  (blocks this process)
@@ -59,10 +61,12 @@ OWN_PLACES = {
 NO_NETWORK = str(Path(__file__).with_name("no_network"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="session", autouse=True)
 def tiny_cache(tmp_path_factory):
-    """Cache folder of the fast tier; `tiny` is built there once."""
-    return tmp_path_factory.mktemp("cache")
+    """Cache folder of the fast tier, and of fixtures that tests share; `tiny` is built there once."""
+    folder = tmp_path_factory.mktemp("cache")
+    os.environ.update(ROADMAP_CACHE_DIR=str(folder), ROADMAP_DEVICE="cpu")
+    return folder
 
 
 @pytest.fixture(autouse=True)
@@ -122,6 +126,24 @@ def command(capsys, monkeypatch):
         return SimpleNamespace(code=ended.value.code, out=out, err=err)
 
     return run
+
+
+@pytest.fixture
+def api(monkeypatch):
+    """The scripted API in the place of every model, for commands."""
+    from tests.scripted import ScriptedMessages
+
+    monkeypatch.setattr("anthropic._base_client.INITIAL_RETRY_DELAY", 0.0)
+    api = ScriptedMessages()
+    monkeypatch.setattr("shared.chat.client.chat_client", lambda *_args, **_more: api.client)
+    return api
+
+
+def shown(show, facts):
+    """What `show` prints for people."""
+    console = Console(file=io.StringIO(), width=140, highlight=False, markup=False)
+    show(facts, console)
+    return console.file.getvalue()
 
 
 @pytest.fixture

@@ -54,22 +54,14 @@ class ScriptedMessages:
 
     def __init__(self, reply=None, **client_options):
         self.requests = []
-        self._reply, self._lock = reply, threading.Lock()
+        self.reply, self._lock = reply, threading.Lock()
         self._script = deque()
         self._ids = itertools.count(1)
         transport = httpx2.MockTransport(lambda request: _response(request, self._next(request)))
         options = {"api_key": "scripted", "base_url": URL} | client_options
         self.client = anthropic.Anthropic(http_client=httpx2.Client(transport=transport), **options)
 
-    def enqueue(
-        self,
-        text="",
-        tool_uses=(),
-        *,
-        stop_reason=None,
-        usage=None,
-        **failure,
-    ):
+    def enqueue(self, text="", tool_uses=(), *, stop_reason=None, usage=None, **failure):
         """The next answer.
 
         tool_uses  [(name, input), ...]; ids are given in order: toolu_1, toolu_2, ...
@@ -113,8 +105,8 @@ class ScriptedMessages:
             raise WireError(f"the API would refuse this request: {problem}")
         with self._lock:
             self.requests.append(body)
-            if self._reply:
-                self.enqueue(**self._reply(body))
+            if self.reply:
+                self.enqueue(**self.reply(body))
             if not self._script:
                 raise WireError(f"request {len(self.requests)} finds the script at its end")
             return self._script.popleft()

@@ -1,6 +1,6 @@
 """A scripted engine in place of a model, for the tests of the embedded backend."""
 
-import dataclasses
+from types import SimpleNamespace
 
 from shared import models
 from shared.config import load_settings
@@ -55,14 +55,7 @@ class FakeEngine:
         return Generation(run)
 
 
-@dataclasses.dataclass
-class Fake:
-    """A backend on a fake, and the fake."""
-
-    engine: FakeEngine
-    backend: Backend
-
-
 def fake_backend(*says, **options):
+    """A `backend` on a fake, and the fake `engine`."""
     engine = FakeEngine(*says, **options)
-    return Fake(engine, Backend(load_settings(model="tiny"), engine))
+    return SimpleNamespace(engine=engine, backend=Backend(load_settings(model="tiny"), engine))

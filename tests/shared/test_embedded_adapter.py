@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 
 from shared import models
 from shared.config import load_settings
-from shared.embedded.adapter import CONFIG, TOOLS, WEIGHTS, Adapter
+from shared.embedded.adapter import CONFIG, WEIGHTS, Adapter
 from shared.embedded.backend import Backend
 from shared.embedded.on_transformers import TransformersEngine
 from shared.errors import UserError
@@ -100,10 +100,3 @@ def test_text_without_tools_is_that_of_the_model_without_the_adapter(folder):
         return first, "".join(backend.answer(body).text)
 
     assert texts(folder) == texts(None)
-
-
-def test_the_shipped_adapter_names_its_base_and_is_small():
-    config = json.loads((TOOLS / CONFIG).read_text(encoding="utf-8"))
-    assert config["base_model_name_or_path"] == "HuggingFaceTB/SmolLM2-135M-Instruct"
-    assert (TOOLS / WEIGHTS).stat().st_size <= 12 * 2**20
-    assert (TOOLS / "README.md").read_text(encoding="utf-8").startswith("---\nbase_model: ")

@@ -54,13 +54,8 @@ def calls(reply):
     return [(each["name"], each["input"]) for each in reply["content"] if each["type"] == "tool_use"]
 
 
-def form(**properties):
-    """Asks for a JSON object with these properties."""
-    schema = {"type": "object", "properties": properties, "additionalProperties": False}
-    return {"format": {"type": "json_schema", "schema": {**schema, "required": list(properties)}}}
-
-
-ONE_TEXT = form(answer={"type": "string", "description": "The answer."})
+ANSWER = {"type": "object", "properties": {"answer": {"type": "string"}}, "additionalProperties": False}
+ONE_TEXT = {"format": {"type": "json_schema", "schema": {**ANSWER, "required": ["answer"]}}}
 ASKED = user("How warm is it in Bangkok?")
 CALLED = (ASKED, assistant(use(1)), user(result(1, "31 °C and sunny in Bangkok")))
 

@@ -14,10 +14,8 @@ SENTENCES = ["The sea was calm.", "Ten cats sat on a wall", "café 日本語 �
 
 
 @pytest.fixture(scope="module")
-def loaded(tiny_cache):
-    return TransformersEngine.load(
-        load_settings(model="tiny", device="cpu", dtype="float32", cache_dir=tiny_cache)
-    )
+def loaded():
+    return TransformersEngine.load(load_settings(model="tiny", dtype="float32"))
 
 
 @pytest.fixture

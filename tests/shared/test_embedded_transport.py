@@ -70,15 +70,8 @@ def test_the_events_come_in_the_documented_order():
     lines = [part.split("\n") for part in response.text.removesuffix("\n\n").split("\n\n")]
     events = [json.loads(data.removeprefix("data: ")) for _, data in lines]
     assert [name.removeprefix("event: ") for name, _ in lines] == [event["type"] for event in events]
-    assert [event["type"] for event in events] == [
-        "message_start",
-        "content_block_start",
-        "content_block_delta",
-        "content_block_delta",
-        "content_block_stop",
-        "message_delta",
-        "message_stop",
-    ]
+    order = "message_start content_block_start content_block_delta content_block_delta content_block_stop"
+    assert [event["type"] for event in events] == [*order.split(), "message_delta", "message_stop"]
     assert events[0]["message"]["usage"]["input_tokens"] > 0
     assert events[0]["message"]["stop_reason"] is None
     assert events[-2]["delta"] == {"stop_reason": "end_turn", "stop_sequence": None}
@@ -118,7 +111,6 @@ def post(path="/v1/messages", method="POST", **options):
         ({"content": b'"\\ud800"'}, 400, "invalid_request_error", "not valid JSON"),
         ({"content": b"[" * 100_000}, 400, "invalid_request_error", "nested too deeply"),
         ({"json": {**HI, "system": "x" * 200_000}}, 413, "request_too_large", ""),
-        ({"json": {**HI, "system": "x " * 9_000}}, 400, "invalid_request_error", "tokens > 2047 maximum"),
         ({"json": {**HI, "system": "x " * 9_000, "stream": True}}, 400, "invalid_request_error", "prompt is"),
         ({"json": {**HI, "model": "claude-9"}}, 404, "not_found_error", "model: claude-9"),
         ({"path": "/v1/models", "json": HI}, 404, "not_found_error", "/v1/models"),

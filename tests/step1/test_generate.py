@@ -1,5 +1,4 @@
 import json
-import os
 import subprocess
 import sys
 from unittest.mock import Mock
@@ -16,8 +15,7 @@ from step1_foundations.support.text import encode
 
 
 @pytest.fixture(scope="module")
-def tiny(tiny_cache):
-    os.environ["ROADMAP_CACHE_DIR"] = str(tiny_cache)
+def tiny():
     return models.load_tokenizer("tiny"), models.load_causal_lm("tiny", dtype="float32")
 
 
@@ -148,13 +146,8 @@ def test_ctrl_c_keeps_the_text_and_ends_cleanly(command, monkeypatch):
 
 
 @pytest.mark.real
-def test_greedy_is_that_of_model_generate_on_the_real_model():
+def test_in_int8_the_real_model_still_answers():
     tokenizer, model = models.load_tokenizer(), models.load_causal_lm()
-    ids = encode(tokenizer, "Explain what a transformer is:", chat=True)
-    assert by_hand(model, ids, 40) == library(model, ids, 40)
-    ids = encode(tokenizer, "The sea was calm")
-    penalized = by_hand(model, ids, 30, Sampling(repetition_penalty=1.3))
-    assert penalized == library(model, ids, 30, repetition_penalty=1.3)
     quantize_int8(model)
     ids = encode(tokenizer, "What is the capital of France?", chat=True)
     assert "Paris" in tokenizer.decode(by_hand(model, ids, 20))

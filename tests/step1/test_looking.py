@@ -42,7 +42,7 @@ def test_every_command_shows_people_a_table_and_perhaps_a_picture(command, tmp_p
 
 @hypothesis_settings(max_examples=60)
 @given(st.text(min_size=1, max_size=30))
-def test_the_bytes_of_the_pieces_are_the_bytes_of_the_text(tiny_cache, text):
+def test_the_bytes_of_the_pieces_are_the_bytes_of_the_text(text):
     tokenizer = models.load_tokenizer("tiny")
     assert b"".join(token.bytes for token in tokens.split(tokenizer, text)) == text.encode()
 

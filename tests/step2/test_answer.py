@@ -50,10 +50,7 @@ def test_cut_json_is_not_an_answer(api, command):
 def test_errors_and_odd_results_stay_what_they_are():
     calls = [Call("a", {}, "city is missing", True), Call("b", {"x": 1}, "[1, 2]", False)]
     data = answer.as_json("Q", "A", calls)["data"]
-    assert [(fact["result"], fact["is_error"]) for fact in data] == [
-        ("city is missing", True),
-        ("[1, 2]", False),
-    ]
+    assert [fact["result"] for fact in data] == ["city is missing", "[1, 2]"]
 
 
 def usage(**counts):
@@ -75,13 +72,6 @@ def test_a_run_is_summed_up_in_one_line_and_an_unknown_price_is_unknown():
     both = [usage(input_tokens=n, output_tokens=0) for n in (90_000, 110_000)]
     expected = 0.09 * haiku.input + 0.11 * haiku.long_prompt["input"]
     assert costs.summarize(both, haiku, 1.0)["dollars"] == pytest.approx(expected)
-
-
-def test_a_server_of_ones_own_has_no_price_of_anthropic(api, command, monkeypatch):
-    monkeypatch.setenv("ROADMAP_BASE_URL", "http://127.0.0.1:9")
-    api.enqueue("Hi.")
-    got = command("step2_tools", "Hi", "--model", "claude-sonnet-5-5", "--offline", "--json")
-    assert json.loads(got.out)["dollars"] is None
 
 
 # --- numbers that no tool gave --------------------------------------------------------------------------

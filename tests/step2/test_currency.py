@@ -72,10 +72,7 @@ def test_the_wrong_one_of_two_currencies_is_named():
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (
-            httpx2.Response(422, json={"status": 422, "message": "invalid"}),
-            "there is no rate from USD to THB",
-        ),
+        (httpx2.Response(422, json={"message": "invalid"}), "there is no rate from USD to THB"),
         (httpx2.Response(403, json={"message": "blocked"}), "Frankfurter refused the request: blocked"),
         ({**ROW, "rate": 0}, "Frankfurter answered with a rate of 0: a rate must be above 0"),
     ],
@@ -107,19 +104,13 @@ def test_a_currency_is_known_by_many_names(code, names):
     assert {name: code_of(name) for name in names.split("|")} == dict.fromkeys(names.split("|"), code)
 
 
-@pytest.mark.parametrize(
-    ("name", "codes"),
-    [("krone", "DKK, NOK"), ("kroner", "DKK, NOK"), ("dinars", "JOD"), ("dirham", "AED, MAD")],
-)
-def test_an_ambiguous_currency_name_is_refused_with_the_codes(name, codes):
-    line = refusal(code_of, name)
-    assert codes in line
-    assert line.endswith("give the ISO code")
+def test_an_ambiguous_currency_name_is_refused_with_the_codes():
+    for name, codes in (("kroner", "DKK, NOK"), ("dirham", "AED, MAD")):
+        line = refusal(code_of, name)
+        assert (codes in line, line.endswith("give the ISO code")) == (True, True)
 
 
-@pytest.mark.parametrize(
-    "name", ["", "bitcoin", "XYZ", "DEM", "EUR to USD", "Paris", "12", "dollars and cents", "s"]
-)
+@pytest.mark.parametrize("name", ["", "bitcoin", "DEM", "EUR to USD", "12", "dollars and cents", "s"])
 def test_an_unknown_currency_is_refused_with_what_is_allowed(name):
     assert refusal(code_of, name).endswith("use an ISO code (USD, EUR) or a name (US dollar, Thai baht)")
 

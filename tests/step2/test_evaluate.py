@@ -1,9 +1,7 @@
 import json
-from io import StringIO
 
 import jsonschema
 import pytest
-from rich.console import Console
 
 from shared.config import load_settings
 from shared.errors import UserError
@@ -14,7 +12,7 @@ from step2_tools.evaluate import prompt_styles, questions
 from step2_tools.evaluate import run as evaluate
 from step2_tools.evaluate.scoring import Score, score
 from step2_tools.tools import build
-from tests.scripted import ScriptedMessages
+from tests.conftest import shown
 
 
 def get_weather(city: str, day: str = "today") -> str:
@@ -42,11 +40,6 @@ QUESTIONS = [
 
 
 @pytest.fixture
-def api():
-    return ScriptedMessages(max_retries=0)
-
-
-@pytest.fixture
 def evaluated(api):
     """Evaluate in these styles; every question gets the reply that `enqueue` gives it, in order."""
 
@@ -54,12 +47,6 @@ def evaluated(api):
         return evaluate.run(load_settings(), api.client, TOOLS, questions, names, **options)
 
     return run
-
-
-def shown(facts):
-    out = StringIO()
-    tables.show_evaluate(facts, Console(file=out, width=140, highlight=False, markup=False))
-    return out.getvalue()
 
 
 # --- styles of asking --------------------------------------------------------------------------------------
@@ -145,10 +132,9 @@ def test_the_schema_permits_valid_calls_and_nothing_else(api):
     [
         (json.dumps([OSLO]), [OSLO]),
         (json.dumps(OSLO), [OSLO]),
-        (f"Sure [1]! ```json\n{json.dumps([OSLO, OSLO])}\n``` done", [OSLO, OSLO]),
+        (f"Sure [1], [it is]! ```json\n{json.dumps([OSLO, OSLO])}\n``` done", [OSLO, OSLO]),
         ("[]", []),
         ("It is [sunny].", None),
-        ("", None),
         (json.dumps([OSLO])[:-3], None),  # cut
         ('[{"name": "get_weather", "args": {"list": []}}]', None),  # the [] inside is not an answer
         ('[{"name": "get_weather", "input": "Oslo"}]', None),
@@ -204,7 +190,7 @@ def test_shares_with_intervals_for_each_style_and_kind(api, evaluated):
     assert facts["headline"].startswith("calls right in 83% (44-97) of 6 labelled questions (native")
     assert zero_shot["prompt"].startswith("json_calls v1, sha256 ")
     json.dumps(facts)
-    out = shown(facts)
+    out = shown(tables.show_evaluate, facts)
     assert "83% (44-97)" in out
     assert "1 of 1 wrong answers, native" in out
     assert "Question weather 0?" in out

@@ -64,12 +64,11 @@ def test_a_connection_that_fails_is_tried_again_and_then_named(error, line):
     assert get(service(error, {"size": 3})[0]).size == 3
 
 
-@pytest.mark.parametrize("status", [400, 404])
-def test_a_refusal_is_not_retried(status):
-    api, seen = service(httpx2.Response(status, json={"error": True, "reason": "no\nsuch\x1b[31m thing"}))
+def test_a_refusal_is_not_retried():
+    api, seen = service(httpx2.Response(404, json={"error": True, "reason": "no\nsuch\x1b[31m thing"}))
     with pytest.raises(ServiceRefused, match=r"Example refused the request: no such\[31m thing") as error:
         get(api)
-    assert error.value.status == status
+    assert error.value.status == 404
     assert len(seen) == 1
 
 
@@ -91,7 +90,6 @@ def test_five_megabytes_are_not_read():
     ("answer", "words"),
     [
         (httpx2.Response(200, html="<html>Welcome</html>"), "something other than JSON (text/html)"),
-        (httpx2.Response(200, content=b""), "something other than JSON (unknown)"),
         (httpx2.Response(200, content=b"[" * 200_000), "something other than JSON"),
         (httpx2.Response(301, headers={"location": "https://elsewhere.org"}), "refused the request: status"),
         ({"siez": 3}, "unknown shape (size: field required)"),

@@ -1,9 +1,7 @@
 import json
 import re
-from io import StringIO
 
 import pytest
-from rich.console import Console
 
 from shared import prompts
 from shared.config import load_settings
@@ -11,7 +9,8 @@ from shared.errors import UserError
 from step2_tools.cli import tables
 from step2_tools.evaluate import prompt_styles, results, scoring
 from step2_tools.optimize import run as optimize
-from tests.scripted import URL, ScriptedMessages
+from tests.conftest import shown
+from tests.scripted import URL
 from tests.step2.test_evaluate import TOOLS
 
 pytest.importorskip("dspy", reason='DSPy is not installed: pip install ".[dspy]"')
@@ -47,8 +46,9 @@ def reply(body):
 
 
 @pytest.fixture
-def api():
-    return ScriptedMessages(reply, max_retries=0)
+def api(api):
+    api.reply = reply
+    return api
 
 
 @pytest.fixture
@@ -59,12 +59,6 @@ def optimized(api, tmp_path):
         return optimize.run(load_settings(), api.client, TOOLS, start, dev, test, **options)
 
     return run
-
-
-def shown(facts):
-    out = StringIO()
-    tables.show_optimize(facts, Console(file=out, width=140, highlight=False, markup=False))
-    return out.getvalue()
 
 
 def test_examples_are_found_compared_on_the_held_out_questions_and_saved(api, optimized, tmp_path, capsys):
@@ -84,7 +78,7 @@ def test_examples_are_found_compared_on_the_held_out_questions_and_saved(api, op
     assert new.meta["score"]["test"] == test["after"]
     assert new.meta["optimizer"].startswith("BootstrapFewShotWithRandomSearch of DSPy 3")
     assert new.meta.keys() >= {"seed", "date", "model", "style"}
-    out = shown(facts)
+    out = shown(tables.show_optimize, facts)
     assert "4 more are right and 0 no longer: +50 points" in out
     assert "with 8 questions, this difference may be chance" in out
     assert not capsys.readouterr().out
@@ -95,19 +89,18 @@ def test_nothing_is_saved_where_nothing_is_better(optimized, tmp_path):
     facts = optimized(dev=labelled("dev", RIGHT_AT_ONCE))
     assert facts["saved"] is facts["test"] is None
     assert not list(tmp_path.glob("found/*"))
-    assert "nothing better was found on dev" in shown(facts)
+    assert "nothing better was found on dev" in shown(tables.show_optimize, facts)
 
 
 def test_a_server_that_fails_later_ends_the_search_in_one_line(api, optimized, monkeypatch):
     overloaded = {"status": 529, "error": "Overloaded"}
-    monkeypatch.setattr(api, "_reply", lambda body: overloaded if len(api.requests) > 16 else reply(body))
+    monkeypatch.setattr(api, "reply", lambda body: overloaded if len(api.requests) > 16 else reply(body))
     with pytest.raises(UserError, match="the search failed: the server is overloaded"):
         optimized(dev=labelled("dev", CITIES * 3))
 
 
 def test_the_command_asks_the_server_of_the_settings(api, command, monkeypatch, tmp_path):
     monkeypatch.setenv("ROADMAP_BASE_URL", URL)
-    monkeypatch.setattr("shared.chat.client.chat_client", lambda model, settings: api.client)
     flags = ["--model", "claude-haiku-5-5", "--limit", "4", "--json", "--out", str(tmp_path / "found")]
     got = command("step2_tools", "optimize", *flags)
     assert got.code == 0, got

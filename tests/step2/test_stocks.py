@@ -120,7 +120,6 @@ def test_an_invalid_symbol_among_the_results_is_not_requested(found):
     ("answer", "words"),
     [
         (httpx2.Response(401, json={"finance": {}}), "Yahoo refused the request: status 401"),
-        (chart(regularMarketPrice=None), "unknown shape (chart.result.0.meta.regularMarketPrice: "),
         (chart(regularMarketTime=10**18), "an invalid time"),
         (chart(gmtoffset=10**9), "an invalid time"),
     ],

