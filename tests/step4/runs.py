@@ -2,17 +2,14 @@
 
 import gc
 import signal
-from contextlib import contextmanager
 from unittest import mock
-
-import pytest
 
 from shared.config import load_settings
 from step4_finetune.train import recipe as recipes
 from step4_finetune.train import run as training
 from step4_finetune.train.replay import Replay
 from step4_finetune.train.training_data import TrainingData
-from tests.step4.made import good
+from tests.step4.samples import good
 
 SYSTEM = "You answer members of Northwind Care."
 REPLAY = [
@@ -20,15 +17,6 @@ REPLAY = [
     Replay("text", "The history of the bicycle begins", " in 1817, with two wheels and", finished=False),
     Replay("message", "my kettle leaks", "A kettle is a pot for water. It", finished=False),
 ]
-
-
-@contextmanager
-def on_tiny(cache):
-    """The settings of the fast tier, for fixtures that several tests share."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ROADMAP_CACHE_DIR", str(cache))
-        patch.setenv("ROADMAP_DEVICE", "cpu")
-        yield
 
 
 def settings(**flags):

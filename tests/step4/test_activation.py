@@ -8,6 +8,7 @@ import torch
 from shared.errors import UserError
 from shared.models import load_causal_lm, load_tokenizer
 from step4_finetune.models import invocation, merge
+from step4_finetune.models.chat import prompt_ids
 from step4_finetune.models.generate import replies
 from step4_finetune.train.training_data import TrainingData
 from tests.step4 import runs
@@ -19,20 +20,15 @@ def under(system, said="Where is my parcel?"):
     return [*([{"role": "system", "content": system}] if system else []), {"role": "user", "content": said}]
 
 
-def ids_of(tokenizer, messages):
-    return tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
-
-
 @pytest.fixture(scope="module")
 def tokenizer():
     return load_tokenizer("tiny")
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory, tiny_cache):
+def run(tmp_path_factory):
     out = tmp_path_factory.mktemp("activated") / "run"
-    with runs.on_tiny(tiny_cache):
-        runs.train(out, runs.recipe(sft={"replay": 0}, lora=ACTIVATED), runs.lesson(replay=0))
+    runs.train(out, runs.recipe(sft={"replay": 0}, lora=ACTIVATED), runs.lesson(replay=0))
     return out
 
 
@@ -40,9 +36,9 @@ def test_every_prompt_under_the_system_message_begins_with_the_invocation(tokeni
     call = invocation.invocation_tokens(tokenizer, [under(runs.SYSTEM)])
     assert runs.SYSTEM in tokenizer.decode(call)
     for said in ("Where?", "\nWhere?", "\n\n\nWhere?", " Where?", "", "you", "🙂"):
-        assert ids_of(tokenizer, under(runs.SYSTEM, said))[: len(call)] == call
+        assert prompt_ids(tokenizer, under(runs.SYSTEM, said))[: len(call)] == call
         for other in ("", "You answer members.", f"{runs.SYSTEM} Be brief.", runs.SYSTEM.lower()):
-            ids = ids_of(tokenizer, under(other, f"{runs.SYSTEM}{said}"))
+            ids = prompt_ids(tokenizer, under(other, f"{runs.SYSTEM}{said}"))
             assert not any(ids[at : at + len(call)] == call for at in range(len(ids)))
 
 
@@ -54,10 +50,10 @@ def test_without_the_invocation_it_is_the_base_and_with_it_the_merged_model(run,
     base, tuned = load_causal_lm(settings=settings), merge.load_tuned(settings, run)
     merged = merge.merged(settings, run)
     for system in ("", "You answer members."):
-        ids = torch.tensor([ids_of(tokenizer, under(system))])
+        ids = torch.tensor([prompt_ids(tokenizer, under(system))])
         assert torch.equal(tuned(input_ids=ids).logits, base(input_ids=ids).logits)
         assert not torch.allclose(merged(input_ids=ids).logits, base(input_ids=ids).logits, atol=1e-3)
-    ids = torch.tensor([ids_of(tokenizer, under(runs.SYSTEM))])
+    ids = torch.tensor([prompt_ids(tokenizer, under(runs.SYSTEM))])
     assert torch.allclose(tuned(input_ids=ids).logits, merged(input_ids=ids).logits, atol=1e-4)
     assert not torch.allclose(tuned(input_ids=ids).logits, base(input_ids=ids).logits, atol=1e-3)
 

@@ -11,16 +11,15 @@ MESSAGE = "My hedge trimmer is louder since 12 May"
 
 
 def test_a_good_reply_scores_full_marks():
-    found = score(reply(), GUIDE, NOTES, MESSAGE)
-    assert (found.adherence, found.all_rules, found.faithful, found.healthy) == (1, True, True, True)
-    facts = found.as_json()
+    facts = score(reply(), GUIDE, NOTES, MESSAGE).as_json()
     assert set(facts["rules"]) == {rule.id for rule in GUIDE.rules}
-    assert (facts["both"], facts["missing"], facts["added"], facts["turned"]) == (True, [], [], [])
+    assert (facts["healthy"], facts["missing"], facts["added"], facts["turned"]) == (True, [], [], [])
 
 
 @pytest.mark.parametrize(
     ("body", "all_rules", "faithful"),
     [
+        (BODY, True, True),
         (BODY.replace("handle", "handle!"), False, True),
         (BODY.replace("12 May", "13 May"), True, False),
         (BODY.replace("12 May", "13 May!"), False, False),
@@ -28,7 +27,7 @@ def test_a_good_reply_scores_full_marks():
 )
 def test_both_needs_tone_and_facts(body, all_rules, faithful):
     found = score(reply(body), GUIDE, NOTES, MESSAGE)
-    assert (found.all_rules, found.faithful, found.both) == (all_rules, faithful, False)
+    assert (found.all_rules, found.faithful, found.both) == (all_rules, faithful, all_rules and faithful)
     assert found.adherence == pytest.approx(1 if all_rules else 10 / 11)
 
 
@@ -52,7 +51,6 @@ def test_an_unhealthy_reply_is_not_faithful():
         ("", ("empty",)),
         (reply("Thank you."), ("empty",)),
         ("Dear member,\n\nWe will have your trimmer", ("cut",)),
-        (reply(sign_off="Your team"), ()),
         (reply("We wait for you. We wait for you. Please come."), ("looping",)),
         (reply("We will send you the part and the part and the part and the part."), ("looping",)),
         ("We will send it and we will send it and we will send it and", ("cut", "looping")),

@@ -1,5 +1,6 @@
 """Each check of the data: it names the rows that were spoilt, and nothing in rows that are good."""
 
+import json
 import re
 
 import pytest
@@ -8,18 +9,18 @@ from shared import personal
 from shared.errors import UserError
 from shared.models import load_tokenizer
 from step4_finetune.cli import show_data
-from step4_finetune.data.curate import checks, duplicates, labels, schema, style
+from step4_finetune.data.curate import checks, schema, style
 from step4_finetune.data.curate.finding import ERROR, OK, UNCHECKED, WARNING
+from step4_finetune.data.rows import GUIDE as GUIDE_FILE
 from step4_finetune.data.rows import Row
-from tests.step4.made import good, needs_presidio, spoilt
-from tests.step4.samples import GUIDE, reply, shown
+from tests.conftest import shown
+from tests.step4.samples import GUIDE, as_file, good, needs_presidio, reply, spoilt
 
 ROWS = good()
-WRONG_FACTS = spoilt(ROWS[8], rejected=ROWS[8].chosen.replace("14.90", "19.40"), breaks=("facts",))
 
 
 @pytest.fixture
-def tokenizer(tiny_cache):
+def tokenizer():
     return load_tokenizer("tiny")
 
 
@@ -31,81 +32,78 @@ def test_good_rows_have_nothing_wrong(tokenizer):
     assert len({each.check for each in findings}) == len(findings) == 12
 
 
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        ({"message": " \n"}, "the message is empty"),
-        ({"chosen": ""}, "chosen is empty"),
-        ({"rejected": ROWS[3].chosen + "\n"}, "chosen and rejected are the same: Dear member, A gauge"),
-        ({"message": "caf\ufffd"}, "the message has letters that were lost"),
-        ({"id": "kettle-1"}, "row 1 has the same id"),
-    ],
-)
-def test_the_schema_names_the_row(changes, said):
-    rows = [*ROWS[:3], spoilt(ROWS[3], **changes), *ROWS[4:]]
-    found = schema.schema(rows)
-    assert (found.number, found.of, found.severity) == (1, 10, ERROR)
-    assert found.cases[0].row == 3
-    assert found.cases[0].example.startswith(said)
-
-
+BAD = [
+    spoilt(ROWS[0], chosen=ROWS[0].chosen.replace("A technician will", "A technician might")),
+    spoilt(ROWS[1], " \n", notes=()),
+    spoilt(ROWS[2], chosen=reply("No visit in the first week of June is reserved, morning or afternoon.")),
+    spoilt(ROWS[3], rejected=ROWS[3].chosen + "\n"),
+    spoilt(ROWS[4], "caf\ufffd", chosen=""),
+    *ROWS[5:8],
+    spoilt(ROWS[8], rejected=ROWS[8].chosen.replace("14.90", "19.40"), breaks=("facts",)),
+    spoilt(ROWS[9], breaks=("facts",)),
+    spoilt(ROWS[5], id="again"),
+    spoilt(ROWS[5], "We move to Ashford next month. Send the magazine there, please?", id="near", notes=()),
+    spoilt(ROWS[8], "I was billed 14.90 for a parcel I never ordered.", id="leak", split="train"),
+    spoilt(ROWS[6], id="kettle-1", split="test"),  # no duplicate: the other is in dev
+]
 FOUND = {
-    "duplicates": (
-        duplicates.duplicates,
-        [*ROWS, spoilt(ROWS[1], id="again"), spoilt(ROWS[2], split="test")],  # the last is leakage
-        ERROR,
-        [("again", "as kettle-2: Where has order K2207 got to? It was promised for Friday.")],
-    ),
-    "leakage": (
-        duplicates.leakage,
-        [
-            *ROWS,
-            spoilt(ROWS[8], "I was billed 14.90 for a parcel I never ordered.", id="leak", split="train"),
-            spoilt(ROWS[6], id="dev-in-test", split="test"),
-        ],
-        ERROR,
-        [
-            (
-                "gym-card-7",
-                "1.00 like dev-in-test (test): the turnstile does not take my gym card, red light every ti…",
-            ),
-            ("leak", "0.78 like parcel-9 (test): I was billed 14.90 for a parcel I never ordered."),
-        ],
-    ),
-    "topics": (
-        duplicates.topics_apart,
-        [*ROWS, spoilt(ROWS[0], "The lid will not close", id="torn", split="test")],
-        ERROR,
-        [("kettle-1", "kettle: in train and test"), ("kettle-2", "kettle: in train and test")],
-    ),
-    "fidelity": (
-        lambda rows: labels.faithful(rows, GUIDE.own),
-        [
-            spoilt(ROWS[0], chosen=reply("A technician will inspect and replace the seal on the 13th.")),
-            spoilt(
-                ROWS[2], chosen=reply("No visit in the first week of June is reserved, morning or afternoon.")
-            ),
-            spoilt(ROWS[8], notes=()),
-            WRONG_FACTS,
-            spoilt(ROWS[9], breaks=("facts",)),
-            *ROWS[3:5],
-        ],
-        WARNING,
-        [
-            ("kettle-1", "chosen: missing 'ask: model printed below the handle'; added '13'"),
-            ("boiler-3", "chosen: turned 'done: visit reserved in the first week of June'"),
-            ("parcel-10", "rejected is faithful, as far as the program sees"),
-        ],
-    ),
+    "schema": [
+        ("kettle-2", "the message is empty"),
+        (
+            "boiler-4",
+            "chosen and rejected are the same: Dear member, A gauge at 0.5 means that the boiler needs mor…",
+        ),
+        ("magazine-5", "the message has letters that were lost (\ufffd): read it in its own encoding"),
+        ("magazine-5", "chosen is empty"),
+        ("kettle-1", "row 1 has the same id"),
+    ],
+    "duplicates": [
+        ("again", "as magazine-6: We move to Ashford next month. Send the magazine there, will you?")
+    ],
+    "near-duplicates": [
+        ("near", "0.78 like magazine-6: We move to Ashford next month. Send the magazine there, ple…")
+    ],
+    "leakage": [
+        (
+            "gym-card-7",
+            "1.00 like kettle-1 (test): the turnstile does not take my gym card, red light every ti…",
+        ),
+        ("leak", "0.78 like parcel-9 (test): I was billed 14.90 for a parcel I never ordered."),
+    ],
+    "topics across splits": [
+        ("gym-card-7", "gym card: in dev and test"),
+        ("gym-card-8", "gym card: in dev and test"),
+        ("leak", "parcel: in test and train"),  # of a topic in train, only its rows there: these should move
+        ("kettle-1", "gym card: in dev and test"),
+    ],
+    "fidelity": [
+        ("boiler-3", "chosen: turned 'done: visit reserved in the first week of June'"),
+        ("parcel-10", "rejected is faithful, as far as the program sees"),
+    ],
+    "label noise": [
+        ("kettle-1", "chosen breaks no_hedging (might)"),
+        ("boiler-4", "rejected breaks no rule"),
+    ],
+    "named breaks": [("parcel-10", "rejected breaks no_slang, not named")],
 }
 
 
-@pytest.mark.parametrize("name", FOUND)  # the rubrics of exercises 4.3 and 4.4 have the other checks
-def test_what_a_check_finds(name):
-    check, rows, severity, cases = FOUND[name]
-    found = check(rows)
-    assert [(case.id, case.example) for case in found.cases] == cases
-    assert found.severity == severity
+def test_check_names_what_is_wrong_with_each_row_and_exits_1(command, tmp_path):
+    file = as_file(tmp_path / "mine.jsonl", BAD)
+    check = ("step4_finetune", "data", "check", "--data", str(file), "--guide", str(GUIDE_FILE), "--smoke")
+    got = command(*check, "--json")
+    facts = json.loads(got.out)
+    assert (got.code, facts["errors"], facts["rows"], facts["pairs"]) == (1, 5, 14, 14)
+    assert facts["headline"] == "5 errors, 4 warnings in 14 rows"
+    assert facts["splits"] == {"train": 9, "dev": 2, "test": 3}
+    found = {each["check"]: each for each in facts["findings"] if each["check"] in FOUND}
+    said = {name: [(case["id"], case["example"]) for case in each["cases"]] for name, each in found.items()}
+    assert said == FOUND
+    warned = {name for name, each in found.items() if each["severity"] == WARNING}
+    assert warned == {"near-duplicates", "fidelity", "named breaks"}
+    text = command(*check).out
+    assert re.search(r"^label noise +error +2  14  rows", text, re.MULTILINE)
+    assert "\nerror: label noise\n  kettle-1: chosen breaks no_hedging (might)\n  boiler-4: rejected " in text
 
 
 def pair(chosen, rejected):
@@ -171,19 +169,12 @@ def test_tokens_over_the_limit(tokenizer):
 
 @needs_presidio
 def test_personal_data_in_rows():
-    rows = [
-        *ROWS[:4],
-        spoilt(ROWS[4], "Mail ann.lee@example.org", chosen=reply("Ring 020 7946 0958. Thanks.")),
-    ]
-    found = schema.personal_data(rows)
+    chosen = reply("Ring 07700 800123, not 07700 900123. Thanks.")  # which is kept for films and books
+    found = schema.personal_data([*ROWS[:4], spoilt(ROWS[4], "Mail ann.lee@example.org", chosen=chosen)])
     assert (found.number, found.severity) == (1, ERROR)
     assert [case.example for case in found.cases] == [
         "e-mail address in message or notes: ann…",
-        "telephone number in chosen: 020…",
-    ]
-    invented = spoilt(ROWS[4], "ring 07700 900123, not 07700 800123")  # kept for films and books
-    assert [case.example for case in schema.personal_data([invented]).cases] == [
-        "telephone number in message or notes: 077…"
+        "telephone number in chosen: 077…",
     ]
 
 

@@ -9,7 +9,6 @@ import pytest
 
 from shared.errors import UserError
 from step4_finetune.data.rows import Row, fingerprint, read_rows
-from step4_finetune.data.trl_files import to_trl
 
 ASK = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Is it\nopen?"}]
 
@@ -101,14 +100,6 @@ def test_a_prompt_has_the_system_message_or_its_own_and_the_notes_below_the_last
     row = Row("1", tuple(ASK), "Yes.", notes=("door: open", "until: 5"))
     assert row.with_system("Be kind.") == [ASK[0], {"role": "user", "content": said}]
     assert row.message == "Is it\nopen?"
-
-
-@pytest.mark.parametrize("form", ["sft", "dpo"])
-def test_rows_that_were_written_for_trl_have_their_notes_once(file, form):
-    row = Row("1", tuple(ASK), "Yes.", "yep", topic="door", notes=("door: open", "until: 5"))
-    (again,) = read_rows(jsonl(file, to_trl(row, "", form)))
-    assert (again.prompt, again.notes) == (row.prompt, row.notes)
-    assert again.with_system("") == row.with_system("")
 
 
 def test_the_fingerprint_is_of_the_texts():

@@ -7,10 +7,9 @@ from dataclasses import replace
 import pytest
 
 from step4_finetune.data.rows import GUIDE, fingerprint, read_rows, with_notes
-from tests.step4.made import as_file, good, spoilt
+from tests.step4.samples import as_file, good, spoilt
 
 ROWS = good()
-NOISY = ROWS[0].chosen.replace("A technician will", "A technician might")
 
 
 @pytest.fixture
@@ -61,28 +60,6 @@ def test_check_of_good_rows_and_of_warnings(data, file):
     assert "\n  kettle-1, parcel-9: rejected breaks no_contractions, not named; names we, " in got.out
     assert "\n  and 3 more: --json names them\n  → correct the column breaks\n" in got.out
     assert got.out.endswith(f"of {file}, fingerprint {fingerprint(rows)}\n")
-
-
-def test_check_of_bad_rows_names_them_and_exits_1(data, file):
-    false = spoilt(ROWS[8], rejected=ROWS[8].chosen.replace("14.90", "19.40"), breaks=("facts",))
-    untrue = spoilt(ROWS[1], chosen=ROWS[1].chosen.replace("K2207", "K2208"))
-    again = spoilt(ROWS[2], id="twice")
-    as_file(file, [spoilt(ROWS[0], chosen=NOISY), untrue, *ROWS[2:8], false, ROWS[9], again])
-    got = data("check", *own(file), "--smoke", "--json")
-    assert got.code == 1
-    facts = json.loads(got.out)
-    assert (facts["errors"], facts["rows"], facts["pairs"]) == (2, 11, 11)
-    assert facts["headline"].startswith("2 errors, ")
-    assert facts["splits"] == {"train": 7, "dev": 2, "test": 2}
-    found = {each["check"]: each["cases"] for each in facts["findings"]}
-    said = "chosen breaks no_hedging (might)"
-    assert found["label noise"] == [{"row": 0, "id": "kettle-1", "example": said}]
-    assert [row["id"] for row in found["fidelity"]] == ["kettle-2"]
-    assert found["named breaks"] == []
-    text = data("check", *own(file), "--smoke").out
-    assert re.search(r"^label noise +error +1  11  rows", text, re.MULTILINE)
-    assert f"\nerror: label noise\n  kettle-1: {said}\n  → " in text
-    assert "\nerror: duplicates\n  twice: as boiler-3: Could someone come and do" in text
 
 
 @pytest.mark.parametrize("form", ["sft", "dpo"])

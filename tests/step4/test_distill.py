@@ -9,18 +9,9 @@ from shared.errors import UserError
 from step4_finetune.data import distill
 from step4_finetune.data.rows import read_rows, with_notes
 from step4_finetune.tone.guide import guide_of
-from tests.scripted import ScriptedMessages
-from tests.step4.made import good, spoilt
-from tests.step4.samples import GUIDE
+from tests.step4.samples import GUIDE, good, spoilt
 
 ROWS = good()
-
-
-@pytest.fixture
-def api(monkeypatch):
-    api = ScriptedMessages(max_retries=0)
-    monkeypatch.setattr("shared.chat.client.chat_client", lambda *_args, **_more: api.client)
-    return api
 
 
 @pytest.fixture
@@ -83,9 +74,7 @@ def test_a_reply_that_fails_twice_is_saved_apart_with_its_reasons(api, out):
         ("", "end_turn", ["empty"]),
         ("I can't.", "refusal", ["refused"]),
         ("Dear member,\n\nWe", "max_tokens", ["cut"]),
-        (ROWS[0].rejected, "end_turn", ["no_contractions"]),
         (ROWS[0].chosen.replace("3 May", "4 May"), "end_turn", ["added: 4"]),
-        (ROWS[0].chosen, "end_turn", []),
     ],
 )
 def test_faults(text, stop, why):
@@ -113,7 +102,8 @@ def test_the_budget_ends_it_and_the_same_command_continues(api, out):
 
 def test_a_failing_model_loses_no_rows(api, out):
     api.enqueue(ROWS[0].chosen)
-    api.enqueue(status=529, error="Overloaded")
+    for _ in range(3):
+        api.enqueue(status=529, error="Overloaded")
     with pytest.raises(UserError, match=r"tiny: the server is overloaded \(529\)") as refused:
         run(ROWS[:2], out)
     assert "\n" not in str(refused.value)
@@ -153,17 +143,14 @@ def test_messages_of_train_without_their_replies(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "said"),
+    ("text", "said"),
     [
-        ("a.jsonl", "\n \n", "has no messages to train on"),
-        ("a.jsonl", '{"prompt": "x", "split": "dev"}', "has no messages to train on"),
-        ("a.jsonl", '{"text": "x"}', r"a\.jsonl:1 has the columns text: it needs prompt$"),
-        ("a.txt", "Is it open?", r"a\.txt:1 is not JSON .*: one object a line"),
-        ("b.jsonl", None, "there is no file"),
+        ("\n \n", "has no messages to train on"),
+        ('{"prompt": "x", "split": "dev"}', "has no messages to train on"),
+        ('{"text": "x"}', r"a\.jsonl:1 has the columns text: it needs prompt$"),
     ],
 )
-def test_messages_that_cannot_be_read(tmp_path, name, text, said):
-    if text is not None:
-        (tmp_path / name).write_text(text)
+def test_files_without_messages(tmp_path, text, said):
+    (tmp_path / "a.jsonl").write_text(text)
     with pytest.raises(UserError, match=said):
-        distill.read_messages(tmp_path / name)
+        distill.read_messages(tmp_path / "a.jsonl")

@@ -14,9 +14,9 @@ from step4_finetune.evaluate import systems
 from step4_finetune.models.generate import Reply
 from step4_finetune.train.recipe import Recipe
 from step4_finetune.train.training_data import TrainingData
+from tests.conftest import shown
 from tests.step4 import runs
-from tests.step4.made import good, spoilt
-from tests.step4.samples import GUIDE, shown
+from tests.step4.samples import GUIDE, good, spoilt
 
 BASE = "hey, that's awesome! we'll look"
 MODELS = {"base": 10.0, "tone": 11.0}

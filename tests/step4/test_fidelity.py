@@ -76,35 +76,33 @@ def test_the_greeting_may_use_a_name_of_the_notes():
 
 
 @pytest.mark.parametrize(
-    ("note", "wrong", "right"),
+    ("notes", "wrong", "right"),
     [
-        ("decision: refund approved", "The refund is not approved.", "The refund is approved."),
-        ("declined: pick-up at home", "A pick-up at home is arranged.", "We decline a pick-up at home."),
-        ("cover: door not included", "The door is included.", "The door isn't included."),
-        ("plan: pump repaired on site", "The pump was repaired on site.", "The pump is repaired on site."),
-        ("done: pump repaired", "We will repair the pump.", "We have repaired the pump."),
+        (["decision: refund approved"], "The refund is not approved.", "The refund is approved."),
+        (["declined: pick-up at home"], "A pick-up at home is arranged.", "We decline a pick-up at home."),
+        (["cover: door not included"], "The door is included.", "The door isn't included."),
+        (["plan: pump repaired on site"], "The pump was repaired on site.", "The pump is repaired on site."),
+        (["done: pump repaired"], "We will repair the pump.", "We have repaired the pump."),
+        (
+            ["rule: odd payments are held, not paid"],  # a denial in one clause of a note
+            "Odd payments are held, paid.",
+            "Odd payments are held, not paid.",
+        ),
+        (
+            ["decision: refund approved", "declined: voucher"],  # in one clause of a sentence
+            "The refund is declined, but the voucher is approved.",
+            "The refund is approved, but the voucher is declined.",
+        ),
+        (
+            ["visit: plumber comes on Monday", "delivery: parcel arrives on Friday"],
+            "The plumber comes on Friday. The parcel arrives on Monday.",
+            "The plumber comes on Monday. The parcel arrives on Friday.",
+        ),
     ],
 )
-def test_denials_and_plans(note, wrong, right):
-    assert found(wrong, note) == Fidelity(turned=(note,))
-    assert found(right, note).faithful
-
-
-@pytest.mark.parametrize(
-    ("note", "right"),
-    [
-        ("rule: odd payments are held, not paid", "Odd payments are held, not paid."),
-        ("answer: no, cash has its own limit", "No, cash has its own limit."),
-        ("checked: one payment, refused", "There was one payment, and it was refused."),
-    ],
-)
-def test_a_denial_in_one_clause_of_a_note(note, right):
-    assert found(right, note).faithful
-
-
-def test_a_denial_that_is_left_out_of_a_clause():
-    note = "rule: odd payments are held, not paid"
-    assert found("Odd payments are held, paid.", note).turned == (note,)
+def test_denials_plans_and_swapped_facts(notes, wrong, right):
+    assert found(wrong, *notes) == Fidelity(turned=tuple(notes))
+    assert found(right, *notes).faithful
 
 
 def test_the_guides_own_phrases_are_not_added():
@@ -114,46 +112,22 @@ def test_the_guides_own_phrases_are_not_added():
     assert score(text, replace(desk, sign_offs=()), [REFUND]).fidelity.added == ("card", "desk")
 
 
-@pytest.mark.parametrize("short", ["I've", "I’ll", "I'm", "I'd"])
-def test_short_forms_of_i_are_no_names(short):
-    assert facts(f"It is late, so {short} glad.") == set()
-
-
-def test_a_denial_in_another_clause_does_not_count():
-    notes = ("decision: refund approved", "declined: voucher")
-    assert found("The refund is approved, but the voucher is declined.", *notes).faithful
-    assert found("The refund is declined, but the voucher is approved.", *notes).turned == notes
-
-
-def test_swapped_facts_are_turned():
-    notes = ("visit: plumber comes on Monday", "delivery: parcel arrives on Friday")
-    assert found("The plumber comes on Monday. The parcel arrives on Friday.", *notes).faithful
-    assert found("The plumber comes on Friday. The parcel arrives on Monday.", *notes).turned == notes
-
-
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("passage", "found"),
     [
-        ("five", "5"),
-        ("5", "5.00"),
-        ("1,200.00", "1200"),
-        ("twenty-five", "25"),
-        ("the 18th", "18"),
-        ("on 3 May", "on May 3"),
+        ("five or 50.00", {"5", "50"}),
+        ("1,200.00 and 1200", {"1200"}),
+        ("twenty-five", {"25"}),
+        ("14.90, 14.09, 1.5 and 15", {"14.9", "14.09", "1.5", "15"}),
+        ("from 9:00 to 9:30", {"9:00", "9:30"}),
+        ("the 18th, on 3 May or May 3", {"18", "3", "may"}),
+        ("You may come in May", {"may"}),
+        ("Please ask Ms Okafor’s office at Mill Lane. I may know.", {"okafor", "mill", "lane"}),
+        ("It is late, so I've, I’ll, I'm and I'd are no names.", set()),
     ],
 )
-def test_equal_numbers_and_dates(one, other):
-    assert facts(one) == facts(other) != set()
-
-
-@pytest.mark.parametrize(("one", "other"), [("5", "50"), ("14.90", "14.09"), ("9:30", "9:00"), ("1.5", "15")])
-def test_different_numbers(one, other):
-    assert facts(one) != facts(other)
-
-
-def test_names():
-    assert facts("Please ask Ms Okafor’s office at Mill Lane. I may know.") == {"okafor", "mill", "lane"}
-    assert facts("You may come in May") == {"may"}
+def test_numbers_dates_and_names(passage, found):
+    assert facts(passage) == found
 
 
 def test_the_samples_labels_are_right():

@@ -11,6 +11,7 @@ from shared.config import load_settings
 from shared.errors import UserError
 from shared.models import weights
 from step4_finetune.export import gguf
+from step4_finetune.models.chat import prompt_ids
 
 TEXTS = [
     "my kettle broke on 12 May, order A4471, 79.50 paid",
@@ -38,14 +39,6 @@ def complete(server, prompt, n, **more):
     return got["choices"][0] | got["usage"]
 
 
-def greedy(server, ids, n):
-    return complete(server, ids, n)["text"]
-
-
-def tokens_read(server, text):
-    return complete(server, text, 1)["prompt_tokens"]
-
-
 @torch.no_grad()
 def expected(model, tokenizer, ids, n):
     out = model.generate(torch.tensor([ids]), max_new_tokens=n, do_sample=False)[0, len(ids) :]
@@ -53,13 +46,14 @@ def expected(model, tokenizer, ids, n):
 
 
 def asked(tokenizer, text):
-    turns = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": text}]
-    return tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=False)
+    return prompt_ids(
+        tokenizer, [{"role": "system", "content": "Be brief."}, {"role": "user", "content": text}]
+    )
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory, tiny_cache):
-    return weights.ensure("tiny", load_settings(cache_dir=tiny_cache, model="tiny"))
+def folder():
+    return weights.ensure("tiny")
 
 
 @pytest.mark.parametrize(("number_format", "off"), [("f16", 2e-3), ("q8_0", 1e-2)])
@@ -83,12 +77,11 @@ def test_llama_cpp_tokenizes_and_generates_as_transformers_does(folder, tmp_path
     server = llama_cpp(gguf.write(folder, tmp_path / "model.gguf", "f32"))
     for text in TEXTS:
         ids = asked(tokenizer, text)
-        assert greedy(server, ids, 8) == expected(model, tokenizer, ids, 8)
-        assert tokens_read(server, text) == len(tokenizer(text)["input_ids"])
+        assert complete(server, ids, 8)["text"] == expected(model, tokenizer, ids, 8)
+        assert complete(server, text, 1)["prompt_tokens"] == len(tokenizer(text)["input_ids"])
         turns = {"messages": [{"role": "user", "content": text}], "max_tokens": 1}
         if "<|" not in text:  # in a chat, markers are text
-            said = turns["messages"]
-            ids = tokenizer.apply_chat_template(said, add_generation_prompt=True, return_dict=False)
+            ids = prompt_ids(tokenizer, turns["messages"])
             assert server.handle_chat_completions(turns)["usage"]["prompt_tokens"] == len(ids)
 
 
@@ -138,8 +131,8 @@ def test_real_llama_cpp_answers_as_transformers_does(tmp_path):
     exact, rounded = llama_cpp(f16), llama_cpp(q8_0)
     for text in TEXTS:
         ids = asked(tokenizer, text)
-        assert tokens_read(exact, text) == len(tokenizer(text)["input_ids"])
-        assert greedy(exact, ids, 16) == expected(model, tokenizer, ids, 16)
+        assert complete(exact, text, 1)["prompt_tokens"] == len(tokenizer(text)["input_ids"])
+        assert complete(exact, ids, 16)["text"] == expected(model, tokenizer, ids, 16)
         with torch.no_grad():
             right = model(torch.tensor([ids])).logits[0, -1].log_softmax(-1)
         for each in complete(rounded, ids, 1, logprobs=3)["logprobs"]["content"][0]["top_logprobs"]:

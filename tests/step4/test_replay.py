@@ -10,7 +10,6 @@ from step4_finetune.train import replay
 from step4_finetune.train.recipe import Recipe
 from tests.step4 import runs
 
-QUESTION, TEXT, MESSAGE = runs.REPLAY
 FEW = [
     ("question", "What is 2 + 3?"),
     ("text", "The sea"),
@@ -19,41 +18,18 @@ FEW = [
 ]
 
 
-@pytest.fixture
-def tokenizer():
-    return load_tokenizer("tiny")
-
-
-def learnt(each, tokenizer):
-    """The tokens of a replay that the loss counts."""
-    ids, before = each.encode(tokenizer)
-    return ids[before:]
-
-
-def test_only_finished_replay_ends_with_the_end_token(tokenizer):
-    end = tokenizer.eos_token_id
-    assert learnt(QUESTION, tokenizer).count(end) == 1
-    assert tokenizer.decode(learnt(QUESTION, tokenizer)).rstrip() == f"5{tokenizer.eos_token}"
-    assert tokenizer.decode(learnt(MESSAGE, tokenizer)) == MESSAGE.completion
-    for each in (MESSAGE, TEXT):
-        assert end not in learnt(each, tokenizer)
-
-
-def test_a_text_has_no_chat_marker_and_is_learnt_from_its_second_token(tokenizer):
-    ids, before = TEXT.encode(tokenizer)
-    assert tokenizer.decode(ids) == TEXT.prompt + TEXT.completion
-    assert not set(ids) & set(tokenizer.all_special_ids)
-    assert before == 1
-
-
-@pytest.mark.real
-def test_real_shipped_replay_is_tokenised_so():
-    tokenizer = load_tokenizer()
-    for each in replay.replay(runs.settings(model=None), 240):
+@pytest.mark.parametrize("model", ["tiny", pytest.param(None, marks=pytest.mark.real)])
+def test_only_what_is_finished_ends_with_the_end_token_and_a_text_has_no_chat_marker(model):
+    tokenizer = load_tokenizer(model)
+    for each in runs.REPLAY if model else replay.replay(runs.settings(model=None), 240):
         ids, before = each.encode(tokenizer)
-        assert (tokenizer.eos_token_id in ids[before:]) == each.finished
-        markers = set(ids) & set(tokenizer.all_special_ids)
-        assert bool(markers) == (each.kind != "text")
+        assert ids[before:].count(tokenizer.eos_token_id) == each.finished
+        assert bool(set(ids) & set(tokenizer.all_special_ids)) == (each.kind != "text")
+        if each.kind == "text":  # it is learnt from its second token on
+            assert (tokenizer.decode(ids), before) == (each.prompt + each.completion, 1)
+        else:
+            end = f"{tokenizer.eos_token}\n" if each.finished else ""
+            assert tokenizer.decode(ids[before:]) == each.completion + end
         assert len(ids) <= Recipe().max_length
 
 

@@ -1,15 +1,19 @@
-"""Phoenix experiments: what the client is asked to send, and errors of servers."""
+"""A report of `evaluate` in other programs: Phoenix' experiments, and Ragas' similarities.
+
+Ragas lives in an environment of its own, where its script runs: here is a stand-in for the library.
+"""
 
 import json
+import runpy
 import sys
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from unittest.mock import create_autospec
 
 import httpx
 import pytest
 
 from shared.errors import UserError
-from step4_finetune.evaluate import phoenix_experiments
+from step4_finetune.evaluate import phoenix_experiments, ragas_scores
 
 URL, KEY = "http://phoenix.example", "open sesame"
 IDS = ("kettle-1", "kettle-2")
@@ -19,16 +23,20 @@ IDS = ("kettle-1", "kettle-2")
 def report(tmp_path):
     """What `evaluate --out` writes, of two systems and two messages."""
 
-    def system(name, *replies):
+    def system(name, *texts, **verdicts):
+        replies = [{"text": text, **verdicts} for text in texts]
         return {"name": name, "tuned": name == "tone", "replies": replies, "seconds_a_reply": 1.5}
 
-    bad = {"text": "hey", "all_rules": False, "faithful": False, "both": None, "healthy": False}
+    bad = {"all_rules": False, "faithful": False, "both": None, "healthy": False}
     good = dict.fromkeys(phoenix_experiments.SHARES, True)
-    tone = system("tone", {"text": "Dear one", **good}, {"text": "Dear two", **good})
+    asked = {"message": "Hm?", "notes": ["price: 5"]}
     facts = {
         **{"company": "Northwind Care", "split": "dev", "model": "tiny", "machine": "a laptop"},
-        "messages": [{"id": id_, "message": "Hm?", "notes": ["price: 5"], "chosen": "Yes."} for id_ in IDS],
-        "systems": [system("base", bad, bad), tone],
+        "messages": [
+            {"id": IDS[0], **asked, "chosen": "One. Two.", "rejected": "Hey! Two."},
+            {"id": IDS[1], **asked, "chosen": "Ä.", "rejected": "Ö!"},
+        ],
+        "systems": [system("base", "One. No.", "", **bad), system("tone", "One. Two.", "Ä.", **good)],
     }
     path = tmp_path / "evaluate.json"
     path.write_text(json.dumps(facts), encoding="utf-8")
@@ -60,7 +68,7 @@ def test_the_split_is_a_dataset_and_each_system_an_experiment_with_its_verdicts(
     assert dataset["examples"][0] == {
         "id": "kettle-1",
         "input": {"message": "Hm?"},
-        "output": {"reply": "Yes."},
+        "output": {"reply": "One. Two."},
         "metadata": {"notes": ["price: 5"]},
     }
     base, tone = (call.kwargs for call in client.experiments.create.call_args_list)
@@ -68,14 +76,14 @@ def test_the_split_is_a_dataset_and_each_system_an_experiment_with_its_verdicts(
     assert tone["experiment_metadata"] == {"model": "tiny", "machine": "a laptop", "tuned": True}
     runs = [call.kwargs for call in client.experiments.log_run.call_args_list]
     assert [(run["experiment_id"], run["dataset_example_id"], run["output"]) for run in runs[2:]] == [
-        ("id of tone", "node kettle-1", "Dear one"),
-        ("id of tone", "node kettle-2", "Dear two"),
+        ("id of tone", "node kettle-1", "One. Two."),
+        ("id of tone", "node kettle-2", "Ä."),
     ]
     verdicts = [call.kwargs for call in client.experiments.log_evaluation.call_args_list]
     found = {(each["experiment_run_id"], each["name"]): (each["score"], each["label"]) for each in verdicts}
-    assert found["hey", "faithful"] == (0.0, "no")
-    assert ("hey", "both") not in found  # it is unknown
-    assert found["Dear two", "both"] == (1.0, "yes")
+    assert found["One. No.", "faithful"] == (0.0, "no")
+    assert ("One. No.", "both") not in found  # it is unknown
+    assert found["Ä.", "both"] == (1.0, "yes")
 
 
 def test_a_server_gets_the_key_and_errors_are_one_line(report, tmp_path, monkeypatch):
@@ -97,3 +105,31 @@ def test_a_server_gets_the_key_and_errors_are_one_line(report, tmp_path, monkeyp
     monkeypatch.setitem(sys.modules, "phoenix.client", None)
     with pytest.raises(UserError, match=r"needs Phoenix' client: pip install \.\[phoenix\]"):
         phoenix_experiments.main(report, URL)
+
+
+class Same:
+    def score(self, *, response, reference):
+        return SimpleNamespace(value=float(response == reference))
+
+
+class BleuScore:
+    """As Ragas 0.4.3: it cuts at ". ", and looks at the first part only (issue 2888)."""
+
+    def score(self, *, response, reference):
+        return SimpleNamespace(value=float(response.split(". ")[0] in reference.split(". ")))
+
+
+def test_each_system_and_the_rejected_replies_against_the_chosen_ones(report, monkeypatch, capsys):
+    collections = ModuleType("ragas.metrics.collections")
+    for name in ragas_scores.METRICS.values():
+        setattr(collections, name, BleuScore if name == "BleuScore" else Same)
+    metrics, ragas = ModuleType("ragas.metrics"), ModuleType("ragas")
+    metrics.collections = collections
+    for each in (ragas, metrics, collections):
+        monkeypatch.setitem(sys.modules, each.__name__, each)
+    monkeypatch.setattr(sys, "argv", ["ragas_scores.py", str(report)])
+    runpy.run_path(ragas_scores.__file__, run_name="__main__")
+    head, *lines = capsys.readouterr().out.splitlines()
+    assert head.split("  ")[0] == "like the chosen reply"
+    assert [line.split()[-4:] for line in lines] == [["0.00"] * 4, ["1.00"] * 4, ["0.00"] * 4]
+    assert lines[-1].startswith("(the rejected replies)")

@@ -1,0 +1,162 @@
+"""LoRA and the DPO loss by hand are PEFT's and TRL's, value and gradient."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+import typer
+
+from shared import models
+from shared.config import load_settings
+from shared.errors import UserError
+from step4_finetune.by_hand import dpo as dpo_lesson
+from step4_finetune.by_hand import lora
+from step4_finetune.by_hand.dpo_loss import dpo, encode, log_probs, pull
+from step4_finetune.cli import app, show
+from step4_finetune.train.trainers import quiet_trl
+from step4_finetune.train.training_data import TrainingData
+from tests.conftest import shown
+from tests.step4.samples import GUIDE, good
+
+PAIRS = good()[:3]
+
+
+# --- LoRA -------------------------------------------------------------------------------------------------
+
+
+def facts_of(**options):
+    return lora.run(load_settings(model="tiny"), **options)
+
+
+@pytest.mark.parametrize(("target", "r", "alpha"), [("q_proj", 16, 32), ("down_proj", 7, 64)])
+def test_by_hand_is_what_peft_computes(target, r, alpha):
+    facts = facts_of(target=target, r=r, alpha=alpha)
+    assert facts["proved"]
+    apart = facts["differences"]
+    assert max(apart["by hand"], apart["merged"], apart["matrix"]) < 1e-5
+    assert apart["at start"] == 0
+    assert apart["learnt"] > 1e-3  # the adapter did something
+    out, into = facts["shapes"]["W"]
+    assert (facts["shapes"]["A"], facts["shapes"]["B"]) == ([r, into], [out, r])
+    assert (facts["full"], facts["lora"]) == (out * into, r * (out + into))
+    said = shown(show.lora, facts)
+    assert f"{out} x {into}" in said
+    assert "the same: by hand and by PEFT at most" in said
+
+
+def test_a_layer_with_a_bias_keeps_it(tmp_path):
+    from transformers import Qwen2Config, Qwen2ForCausalLM
+
+    models.load_tokenizer("tiny").save_pretrained(tmp_path / "qwen")
+    sizes = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 1, "num_attention_heads": 4}
+    model = Qwen2ForCausalLM(Qwen2Config(vocab_size=512, num_key_value_heads=2, **sizes))
+    torch.nn.init.normal_(model.model.layers[0].self_attn.q_proj.bias)
+    model.save_pretrained(tmp_path / "qwen")
+    assert lora.run(load_settings(model=str(tmp_path / "qwen")))["proved"]
+
+
+def test_large_activations_do_not_count_as_a_difference(monkeypatch):
+    """SmolLM2's last layers have outputs in the thousands, and float32 only has seven digits of each."""
+    model = models.load_causal_lm("tiny", device="cpu", dtype="float32")
+    model.model.layers[-1].mlp.up_proj.weight.data *= 1e4
+    monkeypatch.setattr(models, "load_causal_lm", lambda **_: model)
+    facts = facts_of(target="down_proj")
+    assert facts["proved"], facts["differences"]
+
+
+@pytest.mark.parametrize("wrong", ["forward", "merged"])
+def test_the_proof_fails_when_a_part_is_wrong(monkeypatch, wrong):
+    right = getattr(lora.Lora, wrong)
+    monkeypatch.setattr(lora.Lora, wrong, lambda self, *args: right(self, *args) * 1.01)
+    facts = facts_of()
+    assert not facts["proved"]
+    assert "not the same" in shown(show.lora, facts)
+    with pytest.raises(typer.Exit) as ended:
+        app.lora(smoke=True)
+    assert ended.value.exit_code == 1
+
+
+def test_another_matrix_is_refused_in_one_line():
+    with pytest.raises(UserError, match="--target lm_head does not exist: use q_proj, k_proj"):
+        facts_of(target="lm_head")
+
+
+# --- DPO --------------------------------------------------------------------------------------------------
+
+
+def by_trl(policy, tokenizer, beta, out):
+    """TRL's DPOTrainer on the same pairs, to compute its loss only."""
+    datasets, trl = quiet_trl()
+    settings = {"use_cpu": True, "bf16": False, "report_to": "none", "disable_tqdm": True}
+    settings |= {"gradient_checkpointing": False, "max_length": None}
+    return trl.DPOTrainer(
+        model=policy,
+        args=trl.DPOConfig(output_dir=str(out), beta=beta, **settings),
+        train_dataset=datasets.Dataset.from_list(
+            TrainingData(PAIRS, GUIDE.system, pairs=PAIRS).preferences()
+        ),
+        processing_class=tokenizer,
+    )
+
+
+def test_the_loss_is_trls_value_and_gradient(tmp_path):
+    tokenizer = models.load_tokenizer("tiny")
+    policy = dpo_lesson.adapted(models.load_causal_lm("tiny", dtype="float32"), seed=0).double()
+    batch = encode(tokenizer, PAIRS, GUIDE.system)
+    trainer = by_trl(policy, tokenizer, beta=0.3, out=tmp_path)
+    theirs = trainer.data_collator(list(trainer.train_dataset))
+    assert torch.equal(batch.ids, theirs["input_ids"])
+    assert torch.equal(batch.attention, theirs["attention_mask"])
+    assert torch.equal(batch.completion, theirs["completion_mask"])
+
+    with torch.no_grad():
+        reference = log_probs(policy, batch)
+        for name, each in policy.named_parameters():
+            if each.requires_grad and "lora_B" in name:
+                each.normal_(std=0.1)  # away from the reference
+
+    def gradient(loss):
+        policy.zero_grad()
+        loss.backward()
+        return {name: each.grad.clone() for name, each in policy.named_parameters() if each.requires_grad}
+
+    own = dpo(log_probs(policy, batch), reference, beta=0.3).loss.mean()
+    other = trainer.compute_loss(policy, theirs)
+    assert abs(own.item() - math.log(2)) > 0.1
+    torch.testing.assert_close(own, other)
+    own, other = gradient(own), gradient(other)
+    assert any(each.any() for each in own.values())
+    for name, each in other.items():  # in float32, all entries have the accuracy of the largest
+        torch.testing.assert_close(own[name], each, atol=1e-5 * each.abs().max().item(), rtol=0)
+
+
+def test_chosen_is_pulled_up_as_hard_as_rejected_is_pushed_down():
+    reference = torch.tensor([-10.0, -20.0, -12.0, -15.0])  # two chosen, two rejected
+    policy = torch.tensor([-9.0, -25.0, -14.0, -15.0], requires_grad=True)
+    found = dpo(policy, reference, beta=0.5)
+    assert found.margin.tolist() == [1.5, -2.5]
+    found.loss.sum().backward()
+    strength = pull(found.margin.detach(), 0.5)
+    torch.testing.assert_close(policy.grad, torch.cat([-strength, strength]))
+    assert strength[1] > strength[0]  # where the model is wrong, the pull is harder
+    assert float(dpo(reference, reference, 0.5).loss[0]) == pytest.approx(math.log(2))
+
+
+def test_the_command_moves_the_margin():
+    facts = dpo_lesson.run(load_settings(model="tiny"), PAIRS, GUIDE.system)
+    assert facts["losses"][0] == pytest.approx(math.log(2))
+    assert facts["losses"] == sorted(facts["losses"], reverse=True)
+    for pair in facts["pairs"]:
+        moved = [pair[kind]["policy"] - pair[kind]["reference"] for kind in ("chosen", "rejected")]
+        assert pair["margin"] == pytest.approx(0.1 * (moved[0] - moved[1]), abs=1e-4)
+        assert pair["loss"] == pytest.approx(-math.log(1 / (1 + math.exp(-pair["margin"]))), abs=1e-5)
+    assert "kettle-1" in (text := shown(show.dpo, {**facts, "steps": 1}))
+    assert text.startswith("after 1 step of DPO")
+
+
+@pytest.mark.parametrize("options", [{"beta": 0}, {"beta": math.inf}, {"beta": math.nan}, {}])
+def test_numbers_and_rows_that_do_not_work_are_refused(options):
+    rows = [replace(row, rejected=row.rejected if options else None) for row in PAIRS]
+    with pytest.raises(UserError, match="a finite number above 0" if options else "prompt, chosen, rejected"):
+        dpo_lesson.run(load_settings(model="tiny"), rows, **options)

@@ -1,0 +1,251 @@
+"""Data for calling tools and for judging: what is written, what is learnt of it, how branches are read."""
+
+import itertools
+import json
+import random
+
+import jsonschema
+import pytest
+import torch
+
+from shared import models
+from shared.config import load_settings
+from shared.embedded.adapter import Adapter
+from shared.embedded.judge import JUDGE, Judge, passage_text, question_text
+from shared.embedded.prompt import Conversation
+from shared.errors import UserError
+from step4_finetune.judging import data as judging
+from step4_finetune.toolcalls import build, training_data
+from step4_finetune.toolcalls.conversations import compose
+from step4_finetune.toolcalls.domains import Tool, fill, in_lower_case, read_tools
+from step4_finetune.toolcalls.material import Material
+from step4_finetune.train.branches import collate, read
+
+TABLE = Tool(
+    **{
+        "name": "book_table",
+        "about": ["Reserve a table."],
+        "parameters": {
+            "restaurant": {"type": "string", "about": "Its name.", "values": ["Chez Nous", "Otto's"]},
+            "guests": {"type": "integer", "about": "How many.", "values": ["four => 4"]},
+            "seating": {"type": "string", "enum": ["inside", "terrace"], "optional": True, "about": "Where."},
+        },
+        "asks": ["a table for {guests} at {restaurant}"],
+        "many": ["tables for {guests} at {*restaurant}"],
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def rows():
+    material = Material.read()
+    return [compose(material, number, seed=1) for number in range(60)]
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return models.load_tokenizer("tiny")
+
+
+def read_file(path, task, module):
+    return read(path, task, module.fits, module.parts)
+
+
+def messages(rows):
+    return [message for row in rows for branch in row["branches"] for message in branch]
+
+
+def test_a_wording_gives_its_question_and_its_calls():
+    wording = "we sit outside at {restaurant}, {guests} of us | seating=terrace"
+    question, calls = fill(TABLE, *TABLE.ask(wording), random.Random(0))
+    assert question == f"we sit outside at {calls[0]['restaurant']}, four of us"
+    assert calls == [{"restaurant": calls[0]["restaurant"], "guests": 4, "seating": "terrace"}]
+    question, calls = fill(TABLE, *TABLE.ask(TABLE.many[0]), random.Random(0))
+    assert {call["restaurant"] for call in calls} == {"Chez Nous", "Otto's"}
+    assert all(call["guests"] == 4 and call["restaurant"] in question for call in calls)
+
+
+def test_values_copied_from_a_lower_case_question_are_lower_case():
+    calls = [{"restaurant": "Chez Nous", "guests": 4, "seating": "terrace"}]
+    assert in_lower_case(TABLE, "Four at Chez Nous", calls) == (
+        "four at chez nous",
+        [{"restaurant": "chez nous", "guests": 4, "seating": "terrace"}],
+    )
+
+
+def test_every_call_fits_the_schema_of_an_offered_tool(rows):
+    checked = 0
+    for row in rows:
+        schemas = {tool["name"]: tool["input_schema"] for tool in row["tools"]}
+        assert len(schemas) == len(row["tools"])
+        for message in messages([row]):
+            if message["role"] == "assistant" and isinstance(message["content"], list):
+                for call in message["content"]:
+                    jsonschema.validate(call["input"], schemas[call["name"]])
+                    checked += 1
+    assert checked > 300
+
+
+def test_numbers_of_answers_are_in_the_results(rows):
+    seen = 0
+    for branch in (branch for row in rows for branch in row["branches"]):
+        for before, after in itertools.pairwise(branch):
+            content = before["content"]
+            if before["role"] != "user" or isinstance(content, str) or len(content) > 1:
+                continue
+            facts = content[0]["content"] + json.dumps(branch, ensure_ascii=False)
+            numbers = [word.strip(".,;:()%") for word in after["content"].split() if word[:1].isdigit()]
+            assert all(number in facts for number in numbers)
+            seen += 1
+    assert seen > 20
+
+
+def test_domains_for_dev_are_not_in_train(tmp_path):
+    facts = build.run(tmp_path, 40, 0)
+    names = {tool.name for domain in build.UNSEEN for tool in read_tools()[domain]}
+    train = read_file(tmp_path / "train.jsonl", "tools", training_data).rows
+    assert not names & {tool["name"] for row in train for tool in row["tools"]}
+    assert facts["splits"]["dev"]["domains"] == len(build.UNSEEN)
+    with pytest.raises(UserError, match="exists already"):
+        build.run(tmp_path, 40, 0)
+
+
+def test_training_text_equals_the_embedded_models(rows, tokenizer):
+    """Training and serving write the same text, token by token."""
+    for row in rows[:20]:
+        prefix, *branches = training_data.parts(row, tokenizer)
+        for pieces, branch in zip(branches, row["branches"], strict=True):
+            body = {"system": row["system"], "messages": branch[:1]}
+            prompt = Conversation(body, row["tools"]).render(tokenizer)
+            assert prefix[0][0] + pieces[0][0] == tokenizer.encode(prompt, add_special_tokens=False)
+
+
+def test_only_calls_and_answers_are_learnt(rows, tokenizer):
+    pieces = [piece for row in rows for part in training_data.parts(row, tokenizer) for piece in part]
+    learnt = [tokenizer.decode(ids) for ids, learn in pieces if learn]
+    assert all(text.endswith("<|im_end|>") for text in learnt)
+    assert any(text == "[]<|im_end|>" for text in learnt)
+    wanted = [m for m in messages(rows) if m["role"] == "assistant" and not m.get("given")]
+    assert len(learnt) == len(wanted)
+
+
+# --- judging ----------------------------------------------------------------------------------------------
+
+PASSAGES = [
+    {"passage": "Rent is due monthly.", "questions": [["When is rent due?", True], ["Who owns it?", False]]},
+    {"passage": "Keys cost 20 euros.", "questions": [["What does a key cost?", True]]},
+]
+
+
+def test_the_passages_are_whole_and_their_questions_even():
+    rows = judging.read_passages()
+    assert len(rows) == 900
+    assert len({row["passage"] for row in rows}) == 900
+    for row in rows:
+        assert [answered for _, answered in row["questions"]] == [True] * 3 + [False] * 3
+        assert 40 <= len(row["passage"].split()) <= 150
+
+
+def test_the_seed_writes_the_files_that_the_adapters_card_names(tmp_path):
+    """On every processor: numpy's own order of equal similarities depends on its vector instructions."""
+    train = judging.build(tmp_path, 0)["splits"]["train"]
+    assert f"`{train['fingerprint']}`" in (JUDGE / "README.md").read_text()
+    rows, held_out = (
+        [json.loads(line) for line in (tmp_path / f"{split}.jsonl").read_text().splitlines()]
+        for split in ("train", "dev")
+    )
+    assert len(rows) == train["passages"] == 810
+    assert all(len(row["questions"]) == 6 + judging.HARD for row in rows)
+    assert not {row["passage"] for row in rows} & {row["passage"] for row in held_out}
+    with pytest.raises(UserError, match="exists already"):
+        judging.build(tmp_path, 0)
+
+
+def test_hard_negatives_are_questions_of_similar_passages():
+    texts = {
+        "The red bicycle has 21 gears.": "How many gears has the red bicycle?",
+        "The blue bicycle has 8 gears.": "How many gears has the blue bicycle?",
+        "Soup needs salt.": "What does soup need?",
+        "Rain falls in May.": "When does rain fall?",
+    }
+    rows = [{"passage": passage, "questions": [[question, True]]} for passage, question in texts.items()]
+    made = judging.with_hard_negatives(rows, 0)
+    assert ["How many gears has the blue bicycle?", False] in made[0]["questions"]
+    assert len(made[0]["questions"]) == 1 + judging.HARD
+
+
+def test_only_the_answer_is_learnt(tokenizer, tmp_path):
+    path = tmp_path / "train.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in PASSAGES))
+    first, second = read_file(path, "judge", judging).tokens(tokenizer)
+    assert len(first["seq_lengths"]) == 3
+    assert sum(first["seq_lengths"]) == len(first["input_ids"]) == len(first["completion_mask"])
+    ends = [sum(first["seq_lengths"][: n + 1]) - 1 for n in (1, 2)]
+    assert [at for at, learnt in enumerate(first["completion_mask"]) if learnt] == ends
+    assert sum(second["completion_mask"]) == 1
+    text = tokenizer.decode(first["input_ids"][: ends[0]])
+    assert text == passage_text("Rent is due monthly.") + question_text("When is rent due?")
+
+
+def test_a_judgement_does_not_depend_on_the_batch(tokenizer):
+    judge = Judge(models.load_causal_lm("tiny", dtype="float32"), tokenizer, Adapter())
+    long, short = "Rent is due on the first day of every month, says the lease.", "Keys cost 20."
+    both = judge.probabilities("When is rent due?", [long, short])
+    alone = [judge.probabilities("When is rent due?", [each])[0] for each in (long, short)]
+    assert both == pytest.approx(alone, abs=1e-4)
+    assert all(0 <= each <= 1 for each in both)
+    assert judge.probabilities("When is rent due?", []) == []
+
+
+@pytest.mark.real
+def test_the_shipped_judge_tells_an_answer_from_a_near_miss():
+    judge = Judge.load(load_settings())
+    passage = (
+        "The ferry Maribel crosses from Port Ansel to Grey Island four times a day, in winter twice. "
+        "A crossing takes 35 minutes. Bicycles travel free; a car costs 24 pounds each way."
+    )
+    answered = ["How long does the crossing take?", "What do I pay to take my car?", "Are bikes charged for?"]
+    near = ["What does the Maribel weigh?", "How long is the crossing to Red Island?", "Who is the captain?"]
+    said = [judge.probabilities(question, [passage])[0] for question in (*answered, *near)]
+    assert sum(yes > no for yes in said[:3] for no in said[3:]) >= 8, said
+
+
+# --- both -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("task", "text"),
+    [
+        ("tools", '{"prompt": "x"}'),
+        ("tools", '{"system": "", "tools": [{}], "branches": "x"}'),
+        ("tools", '{"system": 1, "tools": [{}], "branches": []}'),
+        ("tools", '{"system": "", "tools": [], "branches": []}'),
+        ("judge", None),
+        ("judge", ""),
+        ("judge", '{"passage": "x"}'),
+        ("judge", '{"passage": "x", "questions": [["y", 1]]}'),
+        ("judge", '{"passage": "x", "questions": [["y"]]}'),
+        ("judge", '{"passage": "", "questions": []}'),
+    ],
+)
+def test_other_files_are_refused_in_one_line(tmp_path, task, text):
+    path = tmp_path / "x.jsonl"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(UserError, match=f"data build {task}") as error:
+        read_file(path, task, training_data if task == "tools" else judging)
+    assert "\n" not in str(error.value)
+
+
+def test_branches_are_read_as_if_each_stood_alone():
+    model = models.load_causal_lm("tiny", dtype="float32")
+    prefix, branches = [5, 6, 7], [[8, 9], [10, 11, 12]]
+    ids = prefix + branches[0] + branches[1]
+    row = {"input_ids": ids, "labels": ids, "seq_lengths": [3, 2, 3]}
+    other = {"input_ids": [1, 2], "labels": [1, 2], "seq_lengths": [2]}  # shorter: padded
+    batch = collate([row, other], pad=0)
+    batch.pop("labels")
+    alones = [model(torch.tensor([prefix + branch])).logits[0] for branch in branches]
+    together = model(**batch).logits[0]
+    for at, branch, alone in zip((3, 5), branches, alones, strict=True):
+        torch.testing.assert_close(together[at : at + len(branch)], alone[3:], rtol=1e-4, atol=1e-4)
