@@ -1,4 +1,4 @@
-"""The seam between the API and an answerer: a Query goes in, and its Call (telemetry) is filled in.
+"""The seam between the API and an answerer: a Query goes in, and its Call (telemetry) is filled in; the Reply.
 
     answerer = ScriptedAnswerer()  # rag/scripted.py: no model; for tests and measuring
     answerer = RagAnswerer(...)  # rag/answers.py: step 3's retrieval and a chat model
@@ -89,6 +89,25 @@ class PromptRef:
     def label(self) -> str:
         """Its short name, like answer/1@ab12cd34."""
         return f"{self.id}/{self.version}@{self.sha256[:8]}"
+
+
+class Reply(BaseModel):
+    """An answer and how it came about."""
+
+    answer: str
+    abstained: bool = Field(description="Whether it says that it doesn't know.")
+    sources: list[Source]
+    confidence: float | None = Field(description="That the passages hold the answer; null: unknown.")
+    attempts: list[Attempt]
+    usage: dict[str, int | None] = Field(description="Input and output tokens; null is unknown.")
+    latency_ms: dict[str, float | None] = Field(
+        description="Milliseconds, of the whole (total) and of its parts; null where one did not happen."
+    )
+    cost_usd: float | None = Field(description="Null where the model's price is unknown.")
+    prompt_version: str | None
+    model: str
+    trace_id: str
+    span_id: str = Field(description="The call's own: one trace may hold several calls.")
 
 
 Write = Callable[[str], None]

@@ -22,12 +22,11 @@ from typing import TYPE_CHECKING, Any
 from shared.masking import masked
 from step5_serving.api.admission import Admission
 from step5_serving.api.keys import Access, Keys
-from step5_serving.api.response import Reply, fill_unasked_cost, reply_of
 from step5_serving.api.security import internal
 from step5_serving.config import Config
 from step5_serving.errors import ApiError, TelemetryDown
-from step5_serving.seam import Query, Tell, Write, nothing
-from step5_serving.telemetry.call import CHANGES, Call, Caller
+from step5_serving.seam import Query, Reply, Tell, Write, nothing
+from step5_serving.telemetry.call import CHANGES, STAGES, Call, Caller
 from step5_serving.telemetry.prices import Budget
 from step5_serving.telemetry.writer import Recorder
 
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 GONE = 499  # nginx's status for a client that left before the reply
+UNREAD = (400, 401, 403, 404, 413, 429)  # statuses of calls that no model read
 
 
 class Service:
@@ -159,7 +159,8 @@ class Service:
         if isinstance(raised, ApiError):
             raised.has_row = True
         call.total_ms = _ms_since(began)
-        fill_unasked_cost(call)
+        if call.cost_usd is None and (call.queue_ms is None or call.status in UNREAD):
+            call.cost_usd = 0.0  # it reached no model; what an aborted answer cost stays unknown
         try:
             await self.recorder.record(call)
             self.log_state("telemetry", None)
@@ -210,6 +211,16 @@ class Service:
         await self.recorder.close()
         if self.spans:
             await asyncio.to_thread(self.spans.close)
+
+
+def reply_of(call: Call) -> Reply:
+    """The reply to a call that was answered: fields of the same name, and three others."""
+    mine = {
+        "usage": {"input_tokens": call.input_tokens, "output_tokens": call.output_tokens},
+        "latency_ms": {name: getattr(call, f"{name}_ms") for name in ("total", *STAGES)},
+        "prompt_version": call.prompt,
+    }
+    return Reply(**{**vars(call), **mine})
 
 
 def _ms_since(began: float) -> float:

@@ -24,9 +24,8 @@ from fastapi import APIRouter, Request, Response
 from step5_serving.api import live
 from step5_serving.api.live import event
 from step5_serving.api.replies import caller_of, reply, service_of
-from step5_serving.api.response import Reply
 from step5_serving.connections import while_connected
-from step5_serving.seam import Query
+from step5_serving.seam import Query, Reply
 
 router = APIRouter(tags=["questions"])
 
