@@ -51,7 +51,7 @@ def _call(given: Mapping[str, Any]) -> Call:
     question = given["question"]
     digits = _sha(question)
     whole: dict[str, Any] = {"trace_id": digits[:32], "span_id": digits[:16], "started_at": NOON}
-    whole |= {"question": question, "answer": question[::-1], "running": given.get("running", False)}
+    whole |= {"question": question, "answer": question[::-1]}
     return Call("query", 200, sources=sources, **whole, **known)
 
 

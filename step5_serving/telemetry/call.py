@@ -100,8 +100,8 @@ class Call:
     generate_ms: Annotated[float | None, Double] = None
     first_token_ms: Annotated[float | None, Double] = None
     parameters: dict[str, Any] = field(default_factory=dict)
+    opened_by: Annotated[str | None, Text] = None  # the process that answers, in the opening row of a stream
     parent_span_id: str | None = None  # from the traceparent header, 16 hex digits; not stored
-    running: bool = False  # a stream's opening row, which its final row replaces
 
     @property
     def prompt(self) -> str | None:

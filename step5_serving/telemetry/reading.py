@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -20,7 +19,7 @@ import sqlalchemy as sa
 from shared.errors import UserError
 from step5_serving.telemetry.call import now, prompt_name
 from step5_serving.telemetry.schema import FIELDS, RUNNING, bodies, calls, feedback, iso, microseconds
-from step5_serving.telemetry.store import Store
+from step5_serving.telemetry.store import Store, several_calls
 
 LOW = 0.68  # confidence below which step 3 searches again or abstains
 LONGEST = 200  # characters of a question in a short row
@@ -83,12 +82,6 @@ def show_call(store: Store, id: str) -> dict[str, Any] | None:
     if len(rows) > 1:
         raise several_calls(id, [row.span_id for row in rows])
     return _whole_row(rows[0]) if rows else None
-
-
-def several_calls(trace_id: str, span_ids: Sequence[str]) -> UserError:
-    """The error for a trace id that several calls have."""
-    ids = ", ".join(span_ids)
-    return UserError(f"trace {trace_id} holds {len(span_ids)} calls: name one by its span id, {ids}")
 
 
 def calls_to_review(store: Store, since: timedelta, limit: int = 100) -> list[dict[str, Any]]:

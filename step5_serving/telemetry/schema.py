@@ -22,7 +22,6 @@ import sqlalchemy as sa
 from sqlalchemy import BigInteger, Column, Integer, String, Table, Text
 
 from step5_serving.telemetry.call import Call
-from step5_serving.telemetry.owner import OWNER
 
 VERSION = 3
 OPERATIONS = {"query": "invoke_agent"}  # routes with a name in the GenAI conventions
@@ -51,7 +50,6 @@ calls = Table(
     *OF_CALL.values(),
     Column("started_us", BigInteger, nullable=False),
     Column("gen_ai_operation_name", String(32)),
-    Column("opened_by", Text),  # null: the call has ended
     sa.UniqueConstraint("span_id"),
 )
 sa.Index("calls_started_us", calls.c.started_us)
@@ -103,7 +101,6 @@ def call_row(call: Call) -> dict[str, Any]:
         "gen_ai_operation_name": operation_of(call),
         "gen_ai_usage_input_tokens": _valid_count(call.input_tokens),
         "gen_ai_usage_output_tokens": _valid_count(call.output_tokens),
-        "opened_by": OWNER if call.running else None,
     }
     return {name: clean(getattr(call, field)) for name, field in FIELDS.items()} | computed
 

@@ -10,6 +10,8 @@ noticed at once. The pool has no upper limit, so that a row never waits for read
 from __future__ import annotations
 
 import contextlib
+import os
+import platform
 import sqlite3
 import sys
 import urllib.parse
@@ -18,14 +20,24 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import psutil
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from shared.errors import UserError, reason
 from step5_serving.errors import TelemetryDown
 from step5_serving.telemetry.call import now
-from step5_serving.telemetry.owner import is_gone
-from step5_serving.telemetry.schema import RUNNING, VERSION, bodies, calls, meta, metadata, microseconds
+from step5_serving.telemetry.schema import (
+    RUNNING,
+    VERSION,
+    bodies,
+    calls,
+    clean,
+    feedback,
+    meta,
+    metadata,
+    microseconds,
+)
 
 ALLOWED = "use FILE, sqlite:///FILE or postgresql+psycopg://HOST/NAME"
 LOCK = 0x5E1E6E7D  # any number; held while the tables are made, so that several workers may start at once
@@ -33,6 +45,7 @@ LONGEST_CALL = timedelta(hours=1)  # a call that has run for longer is lost, who
 PATIENCE = 2.0  # seconds that a write waits for the lock
 ROOM = "x" * 65536  # written by `probe`: a full disk still takes a few bytes
 STEP = 2000  # calls that `prune` deletes per transaction, so that other writers wait only milliseconds
+THUMBS = {"up": 1, "down": -1}
 WRITES = {"begin": "BEGIN IMMEDIATE"}  # on SQLite: take the write lock at the start
 
 
@@ -168,7 +181,7 @@ class Store:
         """
         with self.writing() as connection:
             owners = connection.execute(sa.select(calls.c.opened_by).where(RUNNING).distinct()).scalars()
-            gone = [each for each in owners if is_gone(each)]
+            gone = [each for each in owners if _is_gone(each)]
             old = calls.c.started_us < microseconds(now() - LONGEST_CALL)
             lost = sa.update(calls).where(RUNNING, calls.c.opened_by.in_(gone) | old)
             values = {"http_response_status_code": 500, "error_type": "lost", "opened_by": None}
@@ -188,6 +201,40 @@ class Store:
                     return deleted
         except (sa.exc.SQLAlchemyError, OSError) as error:
             raise UserError(f"telemetry in {self.name} cannot be pruned: {why(error)}") from None
+
+    def save_feedback(
+        self, id: str, thumb: str | None, comment: str | None = None, key_id: str | None = None
+    ) -> bool:
+        """Store an opinion on an answer, in place of an earlier one.
+
+        Args:
+            id: the call's trace id, or its span id if the trace has several calls.
+            thumb: `up`, `down` or None.
+
+        Returns:
+            False if this key made no such call, or the call is still running.
+
+        Raises:
+            UserError: several calls have that trace id.
+            TelemetryDown: the database can't be read or written.
+        """
+        c = calls.c
+        matches = (c.trace_id == id) | (c.span_id == id)
+        mine = c.key_id.is_not_distinct_from(key_id)
+        [spans] = self.read(sa.select(c.span_id).where(matches, mine, ~RUNNING))
+        if len(spans) > 1:
+            raise several_calls(id, [each.span_id for each in spans[:100]])
+        if not spans:
+            return False
+        [[span]] = spans
+        row = {"thumb": THUMBS.get(thumb or ""), "comment": clean(comment), "given_us": microseconds(now())}
+        try:
+            with self.writing() as connection:
+                connection.execute(sa.delete(feedback).where(feedback.c.span_id == span))
+                connection.execute(sa.insert(feedback).values(span_id=span, **row))
+        except (sa.exc.SQLAlchemyError, OSError) as error:
+            raise TelemetryDown(f"the feedback could not be written: {why(error)}") from None
+        return True
 
     # --- connections of SQLite ----------------------------------------------------------------------------
 
@@ -244,6 +291,37 @@ def parse(text: str) -> tuple[sa.URL, Path | None]:
     except ImportError:
         raise UserError("Postgres needs its driver: pip install 'psycopg[binary]'") from None
     return url.set(drivername="postgresql+psycopg"), None
+
+
+def several_calls(trace_id: str, span_ids: Sequence[str]) -> UserError:
+    """The error for a trace id that several calls have."""
+    ids = ", ".join(span_ids)
+    return UserError(f"trace {trace_id} holds {len(span_ids)} calls: name one by its span id, {ids}")
+
+
+def owner_of(pid: int) -> str:
+    """A process here, by the machine, its id and its start: in containers, all services have process id 1.
+
+    Raises:
+        OSError or psutil.Error: there is no such process.
+    """
+    if Path("/proc/self/stat").exists():  # ticks since boot, which setting the clock doesn't change
+        began = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
+    else:
+        began = f"{psutil.Process(pid).create_time():.0f}"
+    return f"{platform.node()}/{pid}/{began}"
+
+
+OWNER = owner_of(os.getpid())
+
+
+def _is_gone(owner: str) -> bool:
+    """Whether the owner's process has ended; False for one on another machine, which can't be checked."""
+    machine, pid, _ = owner.rsplit("/", 2)
+    try:
+        return machine == platform.node() and owner_of(int(pid)) != owner
+    except (FileNotFoundError, ProcessLookupError, psutil.NoSuchProcess):
+        return True
 
 
 def why(error: BaseException) -> str:

@@ -28,7 +28,7 @@ from step5_serving.errors import TelemetryDown
 from step5_serving.telemetry.call import Call
 from step5_serving.telemetry.redact import redacted
 from step5_serving.telemetry.schema import body_row, call_row
-from step5_serving.telemetry.store import Store, why
+from step5_serving.telemetry.store import OWNER, Store, why
 
 log = logging.getLogger(__name__)
 LARGEST = 512  # rows of a transaction
@@ -121,7 +121,7 @@ class Recorder:
 
     async def open(self, call: Call) -> None:
         """Write the opening row of a stream, which `record` replaces; raises what `record` raises."""
-        await self.record(replace(call, running=True))
+        await self.record(replace(call, opened_by=OWNER))
 
     async def ready(self) -> str | None:
         """None, or why the database can't be written; tried again after a failed commit."""

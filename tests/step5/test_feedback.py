@@ -7,7 +7,6 @@ import pytest
 from shared.errors import UserError
 from step3_rag.evaluate import dataset
 from step5_serving.api.keys import Keys
-from step5_serving.telemetry import feedback
 from step5_serving.telemetry.call import now
 from step5_serving.telemetry.reading import calls_to_review, show_call
 from step5_serving.telemetry.store import Store
@@ -74,8 +73,8 @@ def test_feedback_on_one_of_two_calls_of_a_trace(database):
     record(database, *calls)
     store = Store.open(database)
     with pytest.raises(UserError, match="holds 2 calls"):
-        feedback.save_feedback(store, "a" * 32, "up")
-    assert feedback.save_feedback(store, "2" * 16, "up")
+        store.save_feedback("a" * 32, "up")
+    assert store.save_feedback("2" * 16, "up")
     assert [show_call(store, each * 16)["thumb"] for each in "12"] == [None, "up"]
 
 
@@ -92,7 +91,7 @@ def calls(database):
     again = made(" doubtful? ", confidence=0.3)
     failed = made("Failed?", confidence=0.1, status=502, error_type="api_error")
     record(database, fine, disliked, doubtful, again, silent, failed)
-    feedback.save_feedback(Store.open(database), disliked.trace_id, "down", "The old contract.")
+    Store.open(database).save_feedback(disliked.trace_id, "down", "The old contract.")
     return database
 
 

@@ -1,4 +1,4 @@
-"""POST /query and POST /query/stream: a question in, an answer from the documents out.
+"""POST /query and POST /query/stream: a question in, an answer from the documents out. POST /feedback on it.
 
 $ curl localhost:8000/query --json '{"question": "What are the contract renewal terms?"}'
 {"answer":"It renews for two years unless a party gives 90 days notice. [1]","abstained":false,...}
@@ -12,22 +12,32 @@ data: {"text":"It renews "}
 ...
 event: done
 data: {the same as above}
+
+$ curl localhost:8000/feedback --json '{"trace_id": "4bf9...", "thumb": "down", "comment": "Outdated."}'
+{"stored":true}
+
+Feedback is a thumb, a comment or both, from the key that asked.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from step5_serving.api import live
 from step5_serving.api.live import event
 from step5_serving.api.replies import caller_of, reply, service_of
 from step5_serving.connections import while_connected
+from step5_serving.errors import not_found
 from step5_serving.seam import Query, Reply
+from step5_serving.telemetry.call import Call
 
 router = APIRouter(tags=["questions"])
+Comment = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
 
 
 @router.post("/query", response_model=Reply)
@@ -62,3 +72,40 @@ async def stream(query: Query, request: Request) -> Response:
         return event("done", await service.query(query, caller, write, tell, stream=True))
 
     return await while_connected(request, live.stream(work))
+
+
+class Feedback(BaseModel):
+    """An opinion on an answer."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"trace_id": "4bf92f3577b34da6a3ce929d0e0e4736", "thumb": "up"}]},
+    )
+
+    trace_id: str = Field(
+        pattern="^([0-9a-f]{32}|[0-9a-f]{16})$",
+        description="The trace_id of the reply, or its span_id.",
+    )
+    thumb: Literal["up", "down"] | None = None
+    comment: Comment | None = None
+
+    @model_validator(mode="after")
+    def is_not_empty(self) -> Feedback:
+        if self.thumb is None and self.comment is None:
+            raise ValueError("send a thumb, up or down, or a comment")
+        return self
+
+
+@router.post("/feedback")
+async def feedback(body: Feedback, request: Request) -> Response:
+    """Store feedback on an answer; it replaces earlier feedback."""
+    key_id, recorder = caller_of(request, "ask").key_id, service_of(request).recorder
+
+    def save() -> bool:
+        comment = recorder.redact(Call("feedback", 200, question=body.comment)).question
+        return recorder.store.save_feedback(body.trace_id, body.thumb, comment, key_id)
+
+    if not await asyncio.to_thread(save):
+        raise not_found(f"there is no call {body.trace_id}, or not with your key, or it still runs")
+    request.app.state.metrics.feedback.labels(body.thumb or "none").inc()
+    return reply({"stored": True})
