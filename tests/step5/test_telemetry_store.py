@@ -35,7 +35,7 @@ FORMAT_3 = {
     *("gen_ai_response_finish_reasons TEXT", "gen_ai_operation_name VARCHAR(32)"),
     *(f"{each}_ms DOUBLE" for each in ("total", "queue", "retrieve", "rerank", "generate", "first_token")),
 }
-NOT_KEPT = {"running", "parent_span_id", "prompt_id", "prompt_sha256", "prompt_text"}  # or by other names
+NOT_KEPT = {"opened_by", "parent_span_id", "prompt_id", "prompt_sha256", "prompt_text"}  # or by other names
 ENOUGH = 100  # commits for 400 rows
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 TRACEPARENT = {"traceparent": f"00-{TRACE}-00f067aa0ba902b7-01"}
