@@ -27,7 +27,6 @@ class ApiError(Exception):
     def __init__(self, status: int, type: str, message: str, *, retry_after: int | None = None) -> None:
         self.status, self.type, self.message = status, type, masked(" ".join(message.split()))
         self.retry_after = retry_after
-        self.has_row = False  # in telemetry, or its writing failed
         super().__init__(self.message)
 
     def body(self) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from step5_serving.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
 WATCH_S = 5.0  # seconds between two health checks
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 # For OpenAPI only: keys.py reads the headers.
 KEYS = [
     Depends(HTTPBearer(scheme_name="bearer", auto_error=False)),
@@ -52,16 +52,14 @@ def create_app(service: Service) -> FastAPI:
     app.state.service = service
     app.state.metrics = metrics = Metrics(service.admission)
     service.observers.append(metrics.observe)
-    routers = [each.router for each in (query, health, telemetry, documents, pages)]
-    for router in routers:
-        app.include_router(router, responses=ERRORS)
+    for each in (query, health, telemetry, documents, pages):
+        app.include_router(each.router, responses=ERRORS)
     app.mount("/pages", pages.files)
     app.add_middleware(
         SecurityMiddleware,
         names={*LOOPBACK, config.host, *(config.names or ())} if is_loopback(config.host) else None,
         wants_keys=lambda: service.access.wants_keys,
-        paths=[getattr(route, "path", "") for router in routers for route in router.routes],
-        count=metrics.refused,
+        refusals=metrics.refusals,
     )
     return app
 

@@ -93,7 +93,6 @@ async def handle_error(request: Request, error: Exception) -> Response:
             refusal, headers = _from_http(request, error), dict(error.headers or {})
         case _:  # a bug, which SecurityMiddleware logs
             refusal = internal(request.state.request_id)
-    request.state.has_row = refusal.has_row
     if refusal.retry_after is not None:
         headers["retry-after"] = str(refusal.retry_after)
     if refusal.status in (408, 413):

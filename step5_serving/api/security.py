@@ -19,10 +19,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from fastapi.responses import JSONResponse
+from prometheus_client import Counter
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -62,33 +64,26 @@ class SecurityMiddleware:
     """Wraps the app."""
 
     def __init__(
-        self,
-        app: ASGIApp,
-        names: Iterable[str] | None,
-        wants_keys: Callable[[], bool] = lambda: True,
-        paths: Iterable[str] = (),
-        count: Callable[[str, int], None] = lambda _route, _status: None,
+        self, app: ASGIApp, names: Iterable[str] | None, wants_keys: Callable[[], bool], refusals: Counter
     ) -> None:
         """Wrap the app.
 
         Args:
             names: the allowed hosts; None: any.
             wants_keys: whether requests need an API key now; if not, no proxy may forward them.
-            paths: the paths of the routes.
-            count: called with route and status of each refusal that has no row in telemetry. The route is one
-                of `paths` or OTHER, never what the client sent, because each new value is a new series.
+            refusals: counts the replies from status 400 on. The route is one of the app's or OTHER, never
+                what the client sent, because each new value is a new series.
         """
-        self.app, self.wants_keys = app, wants_keys
+        self.app, self.wants_keys, self.refusals = app, wants_keys, refusals
         self.names = None if names is None else frozenset(name.lower() for name in names)
-        self.paths, self.count = frozenset(paths), count
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         given: dict[bytes, bytes] = dict(scope["headers"])
-        state = scope.setdefault("state", {})
-        state["request_id"] = request_id = f"req_{new_trace_id()[:24]}"
+        request_id = f"req_{new_trace_id()[:24]}"
+        scope.setdefault("state", {})["request_id"] = request_id
         started = False
 
         async def send_with_headers(message: Message) -> None:
@@ -99,9 +94,9 @@ class SecurityMiddleware:
                 if b"cache-control" not in {name for name, _ in headers}:
                     headers.append(NO_STORE)
                 message = {**message, "headers": headers}
-                if message["status"] >= 400 and not state.get("has_row"):
-                    path = getattr(scope.get("route"), "path", scope["path"])
-                    self.count(path if path in self.paths else OTHER, message["status"])
+                if message["status"] >= 400:
+                    route = getattr(scope.get("route"), "path", OTHER)
+                    self.refusals.labels(route, str(message["status"])).inc()
             await send(message)
 
         limit = INGEST if scope["path"] == "/ingest" else QUESTION
@@ -123,7 +118,7 @@ class SecurityMiddleware:
     def _check(self, scope: Scope, given: dict[bytes, bytes]) -> ApiError | None:
         """Why the request is refused: a wrong Host, a proxy without keys, a page from elsewhere; or None."""
         host = given.get(b"host", b"").decode("latin-1")
-        if self.names is not None and (name := _without_port(host)) not in self.names:
+        if self.names is not None and (name := re.sub(r":\d+$", "", host.lower())) not in self.names:
             known = ", ".join(sorted(self.names))
             message = f"host {name[:80]!r} is not served here: use {known}"
             return ApiError(421, "invalid_request_error", message)
@@ -174,15 +169,3 @@ def _limited(receive: Receive, limit: Limit, length: int) -> Receive:
         return message
 
     return receive_some
-
-
-def _without_port(host: str) -> str:
-    """A Host header without its port.
-
-    >>> _without_port("localhost:8000"), _without_port("[::1]:8000")
-    ('localhost', '::1')
-    """
-    if host.startswith("["):
-        return host[1:].split("]")[0].lower()
-    name, _, port = host.rpartition(":")
-    return (name if ":" in host and port.isdigit() else host).lower()

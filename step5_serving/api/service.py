@@ -156,8 +156,6 @@ class Service:
             log.exception("call %s failed", call.trace_id)
             raised = internal(call.trace_id)
             call.status, call.error_type = 500, "api_error"
-        if isinstance(raised, ApiError):
-            raised.has_row = True
         call.total_ms = _ms_since(began)
         if call.cost_usd is None and (call.queue_ms is None or call.status in UNREAD):
             call.cost_usd = 0.0  # it reached no model; what an aborted answer cost stays unknown
@@ -167,7 +165,6 @@ class Service:
         except asyncio.CancelledError as gone:  # the client left; the row is written all the same
             raised = gone
         except ApiError as down:
-            down.has_row = True  # an attempt was made
             self.log_state("telemetry", down.message)
             if raised is None:
                 raised, call.status, call.error_type = down, down.status, down.type

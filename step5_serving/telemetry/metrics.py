@@ -46,7 +46,7 @@ class Metrics:
         tokens = make(Counter, "tokens", "Tokens read and written.", "direction")
         self.cost = make(Counter, "cost_usd", "Dollars, where the price is known.")
         self.unknown = make(Counter, "cost_unknown_calls", "Calls whose cost is not known.")
-        self.refusals = make(Counter, "refusals", "Requests without a row.", "route", "status")
+        self.refusals = make(Counter, "refusals", "Error replies, also those of calls.", "route", "status")
         self.feedback = make(Counter, "feedback", "Feedback on answers, by thumb.", "thumb")
         self.confidence = make(Histogram, "confidence", "Confidence of the search.", **probabilities)
         self.abstained = make(Counter, "abstained", "Calls answered with: I don't know.")
@@ -78,10 +78,6 @@ class Metrics:
         if call.confidence is not None:
             self.confidence.observe(call.confidence)
         self.abstained.inc(bool(call.abstained))
-
-    def refused(self, route: str, status: int) -> None:
-        """Count a request that has no row."""
-        self.refusals.labels(route, str(status)).inc()
 
     def page(self) -> bytes:
         """Prometheus' text format, for CONTENT_TYPE_LATEST."""
