@@ -6,7 +6,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -115,14 +115,3 @@ class Config:
     def is_reachable(self) -> bool:
         """Whether other machines can reach the server, directly or through a proxy."""
         return not is_loopback(self.host) or bool(self.names)
-
-    @property
-    def options(self) -> Options:
-        """Of our engines."""
-        return Options(self.rows, self.quantize, self.prefix_cache, self.lookup)
-
-    @property
-    def flags(self) -> dict[str, Any]:
-        """Flags of the settings (shared/config.py), without the model."""
-        names = ("device", "dtype", "threads", "seed", "embedder")
-        return {name: getattr(self, name) for name in names}

@@ -1,4 +1,4 @@
-"""The seam between the API and an answerer: a Query goes in, and its Call (telemetry) is filled in; the Reply.
+"""The seam between the API and an answerer: a Query goes in, its Call (telemetry) is filled in, for the Reply.
 
     answerer = ScriptedAnswerer()  # rag/scripted.py: no model; for tests and measuring
     answerer = RagAnswerer(...)  # rag/answers.py: step 3's retrieval and a chat model
@@ -84,11 +84,6 @@ class PromptRef:
     version: int
     sha256: str
     text: str
-
-    @property
-    def label(self) -> str:
-        """Its short name, like answer/1@ab12cd34."""
-        return f"{self.id}/{self.version}@{self.sha256[:8]}"
 
 
 class Reply(BaseModel):

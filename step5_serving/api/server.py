@@ -28,7 +28,7 @@ from shared.errors import UserError
 from shared.masking import masked
 from step5_serving.addresses import address_of, is_loopback, listen
 from step5_serving.api.keys import Keys
-from step5_serving.config import SCRIPTED, Config
+from step5_serving.config import SCRIPTED, Config, Options
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -118,7 +118,9 @@ def start_engine(config: Config, on_error: contextlib.ExitStack) -> Engine | Non
         return None
     from step5_serving.engines.choice import resolve
 
-    engine = resolve(config.engine, config.model, config.options, **config.flags)
+    options = Options(config.rows, config.quantize, config.prefix_cache, config.lookup)
+    flags = {name: getattr(config, name) for name in ("device", "dtype", "threads", "seed", "embedder")}
+    engine = resolve(config.engine, config.model, options, **flags)
     on_error.callback(engine.close)
     return engine
 

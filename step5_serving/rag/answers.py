@@ -28,7 +28,6 @@ import httpx2
 from shared.chat.errors import NotMessagesApi, TimedOut, explain, with_timeouts
 from shared.config import Settings
 from shared.errors import UserError
-from shared.prompts import Prompt
 from step3_rag.answer.read import MAX_TOKENS, tokens_read
 from step3_rag.options import check_question, parse_strategies
 from step3_rag.pipeline import DEFAULT_STRATEGIES, ChatError, Outcome, Plan, ask
@@ -37,13 +36,13 @@ from step3_rag.retrieve.search import Options
 from step3_rag.service import open_retriever
 from step5_serving.config import Config
 from step5_serving.engines.choice import Engine
-from step5_serving.errors import ApiError, not_found, unavailable
+from step5_serving.errors import ApiError, not_found, overloaded, unavailable
 from step5_serving.rag.library import Library
 from step5_serving.rag.sharing import SharedRetriever
 from step5_serving.seam import Attempt, Query, Source, Tell, Write, nothing
 from step5_serving.telemetry.call import Call
 from step5_serving.telemetry.prices import cost_of
-from step5_serving.telemetry.versions import Versions, to_ref
+from step5_serving.telemetry.versions import Versions, version_of
 
 RERANK = ("maxsim", "scorer", "rerank")  # stages of a search; the others are retrieval
 SILENT_S = 60.0  # without a byte from the model, while calls wait for it: it is stuck
@@ -216,14 +215,13 @@ class RagAnswerer:
         call.rerank_ms = round(rerank, 3)
         call.retrieve_ms = round(1000 * outcome.seconds["search"] - rerank, 3)  # with evaluator and rewriting
         call.generate_ms = round(1000 * outcome.seconds["answer"], 3)
-        if plan.prompt:
-            prompt = to_ref(plan.prompt)
+        if prompt := plan.prompt:
             call.prompt_id, call.prompt_version = prompt.id, prompt.version
-            call.prompt_sha256, call.prompt_text = prompt.sha256, prompt.text
+            call.prompt_sha256, call.prompt_text = prompt.sha256, str(prompt)
 
     def _parameters(self, plan: Plan) -> dict[str, Any]:
         """Everything that a replay needs."""
-        quantize = self.config.options.quantize
+        quantize = self.config.quantize
         return {
             "k": plan.options.k,
             "collection": next(iter(plan.options.collections), None),
@@ -250,15 +248,8 @@ class RagAnswerer:
             threshold > 0,
             reader,
             self.config.context_tokens,
-            self._prompt(version) if reader == "chat" else None,
+            version_of(self.versions.known, version) if reader == "chat" else None,
         )
-
-    def _prompt(self, version: int) -> Prompt:
-        """The prompt of that version; raises ApiError if there is none."""
-        if version not in self.versions.known:
-            known = ", ".join(map(str, sorted(self.versions.known)))
-            raise not_found(f"prompt_version {version} does not exist: there are {known}")
-        return self.versions.known[version]
 
 
 def found_of(reflection: Any, sources: list[Any], queue_ms: float | None) -> dict[str, Any]:
@@ -289,14 +280,12 @@ def _sha256(text: str) -> str:
 def model_error(error: Exception, settings: Settings) -> ApiError:
     """The error for a caller when the chat model fails."""
     message = f"{settings.model}: {explain(error, settings)}"
-    if isinstance(error, NotMessagesApi):  # trying again doesn't help
-        return ApiError(502, "api_error", message)
     if isinstance(error, TimedOut | httpx2.TimeoutException):
         return ApiError(504, "timeout_error", message)
-    if isinstance(error, anthropic.APIConnectionError) or (
-        isinstance(error, UserError) and not isinstance(error, anthropic.APIStatusError)
-    ):
-        return ApiError(503, "api_error", message, retry_after=5)
-    if isinstance(error, anthropic.APIStatusError) and error.status_code in (429, 503, 529):
-        return ApiError(503, "overloaded_error", message, retry_after=5)
+    status = getattr(error, "status_code", None)
+    if status in (429, 503, 529):
+        return overloaded(message, 5)
+    is_away = status is None and isinstance(error, anthropic.APIConnectionError | UserError)
+    if is_away and not isinstance(error, NotMessagesApi):  # then, trying again would not help
+        return unavailable(message, 5)
     return ApiError(502, "api_error", message)

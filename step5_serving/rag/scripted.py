@@ -13,10 +13,10 @@ import re
 from dataclasses import asdict
 from typing import Any
 
-from step5_serving.errors import not_found
 from step5_serving.seam import Attempt, Query, Source, Tell, Write, nothing
 from step5_serving.telemetry.call import Call
 from step5_serving.telemetry.prices import cost_of
+from step5_serving.telemetry.versions import version_of
 
 TEXT = "This agreement renews for two years unless a party gives 90 days notice."
 ANSWER = "It renews for two years unless a party gives 90 days notice. [1]"
@@ -36,9 +36,7 @@ class ScriptedAnswerer:
     async def answer(self, query: Query, call: Call, write: Write = nothing, tell: Tell = nothing) -> None:
         """Like RagAnswerer's."""
         version = query.prompt_version or 1
-        if version not in PROMPTS:
-            known = ", ".join(map(str, PROMPTS))
-            raise not_found(f"prompt_version {version} does not exist: there are {known}")
+        text = version_of(PROMPTS, version)
         search = Attempt("question", query.question, 0.97, True, call.queue_ms, 4.0, 1.5)
         call.sources, call.confidence, call.attempts = [asdict(SOURCE)], 0.97, [asdict(search)]
         tell({name: getattr(call, name) for name in ("sources", "confidence", "attempts")})
@@ -47,8 +45,8 @@ class ScriptedAnswerer:
         call.input_tokens, call.output_tokens = self.input_tokens, 18
         call.cost_usd = cost_of(self.model, call.input_tokens, call.output_tokens)
         call.retrieve_ms, call.rerank_ms, call.generate_ms = 4.0, 1.5, 20.0
-        call.prompt_id, call.prompt_version, call.prompt_text = "answer", version, PROMPTS[version]
-        call.prompt_sha256 = hashlib.sha256(PROMPTS[version].encode()).hexdigest()
+        call.prompt_id, call.prompt_version, call.prompt_text = "answer", version, text
+        call.prompt_sha256 = hashlib.sha256(text.encode()).hexdigest()
         call.parameters = {"k": query.k, "collection": query.collection, "reader": "chat"}
 
     async def _write(self, write: Write) -> None:

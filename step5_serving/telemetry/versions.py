@@ -15,27 +15,32 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from shared import prompts
 from shared.errors import UserError
+from step5_serving.errors import not_found
 from step5_serving.seam import PromptRef
 
+T = TypeVar("T")
 SPLIT = re.compile(r"\d{1,6}|\d{1,6}:\d{1,6}(,\d{1,6}:\d{1,6})*")
-
-
-def to_ref(prompt: prompts.Prompt) -> PromptRef:
-    """What a call stores of a prompt; the text is the whole file."""
-    return PromptRef(prompt.id, prompt.version, prompt.sha256, str(prompt))
 
 
 def from_ref(ref: PromptRef) -> prompts.Prompt:
     """The prompt that a call stored; raises UserError if its text does not have the stored hash."""
-    prompt = prompts.parse(ref.text, Path(ref.label))
+    label = f"{ref.id}/{ref.version}@{ref.sha256[:8]}"
+    prompt = prompts.parse(ref.text, Path(label))
     if prompt.sha256 != ref.sha256:
-        raise UserError(
-            f"the stored text of {ref.label} has another hash, {prompt.sha256[:8]}: it was changed"
-        )
+        raise UserError(f"the stored text of {label} has another hash, {prompt.sha256[:8]}: it was changed")
     return prompt
+
+
+def version_of(known: Mapping[int, T], version: int) -> T:
+    """The prompt with that version; raises ApiError if there is none."""
+    if version not in known:
+        existing = ", ".join(map(str, sorted(known)))
+        raise not_found(f"prompt_version {version} does not exist: there are {existing}")
+    return known[version]
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,9 @@ import pytest
 
 from shared import prompts
 from shared.errors import UserError
+from step5_serving.seam import PromptRef
 from step5_serving.telemetry.call import new_trace_id
-from step5_serving.telemetry.versions import Versions, from_ref, parse_split, to_ref
+from step5_serving.telemetry.versions import Versions, from_ref, parse_split
 from tests.step3.conftest import write
 
 FILE = "---\nid: answer\nversion: {0}\nfamily: {1}\n---\n# system\n\nSay {2}.\n"
@@ -34,13 +35,13 @@ def test_a_split_is_kept_and_a_trace_always_gets_the_same_version(folder):
 def test_an_edited_file_is_used_only_after_a_restart(folder):
     before = Versions.of(folder, "answer").known[1]
     (folder / "answer.1.md").write_text(FILE.format(1, "any", "something else"))
-    assert from_ref(to_ref(before)).system == before.system == "Say one."
+    assert from_ref(PromptRef("answer", 1, before.sha256, str(before))).system == before.system == "Say one."
     assert Versions.of(folder, "answer").known[1].sha256 != before.sha256
 
 
 def test_a_changed_stored_prompt_is_noticed(folder):
-    ref = to_ref(prompts.load(folder, "answer", 1))
-    forged = type(ref)(ref.id, ref.version, ref.sha256, ref.text.replace("one", "two"))
+    prompt = prompts.load(folder, "answer", 1)
+    forged = PromptRef("answer", 1, prompt.sha256, str(prompt).replace("one", "two"))
     with pytest.raises(UserError, match="has another hash"):
         from_ref(forged)
 
