@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from fastapi import FastAPI, HTTPException, Request
 from pydantic import BaseModel, Field
@@ -22,9 +23,6 @@ from shared.catalog import lookup
 from shared.chat.client import chat_client
 from shared.chat.errors import explain
 from shared.config import load_settings
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
 
 COLUMNS = "at, question, answer, status, confidence, input_tokens, output_tokens, seconds, usd"
 SUMMARY = """SELECT count(*) AS calls, sum(status >= 400) AS errors, sum(input_tokens) AS input_tokens,

@@ -21,12 +21,11 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import anthropic
 
 from shared.errors import reason
-
-if TYPE_CHECKING:
-    import anthropic
 
 Body = dict[str, Any]  # a request of the Messages API
 Ask = Callable[[Body], Iterator[int]]  # a request -> the number of tokens generated so far, whenever it grows

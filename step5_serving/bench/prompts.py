@@ -14,14 +14,15 @@ from __future__ import annotations
 import random
 from bisect import bisect_right
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from shared import prompts
 from shared.config import Settings
 from shared.errors import UserError
-
-if TYPE_CHECKING:
-    from step5_serving.bench.load import Body
+from shared.models import load_tokenizer
+from step3_rag import PROMPTS
+from step3_rag.answer.context import Source, as_text
+from step5_serving.bench.load import Body
 
 READING = Path(__file__).parents[1] / "sample" / "reading.txt"
 GO_ON = "Go on with this text, at length:\n\n"
@@ -33,16 +34,12 @@ class Prompts:
     """Requests of up to `input_tokens`, to be answered with up to `output_tokens`."""
 
     def __init__(self, settings: Settings, kind: str, input_tokens: int, output_tokens: int) -> None:
-        from shared.models import load_tokenizer
-
         self._tokenizer: Any = load_tokenizer(settings=settings)
         self._words = READING.read_text(encoding="utf-8").split()
         self._random = random.Random()
         self._kind, self._most = kind, input_tokens
         self._request: Body = {"model": settings.model, "max_tokens": output_tokens}
         if kind == "rag":
-            from step3_rag import PROMPTS
-
             loaded = prompts.load(PROMPTS, "answer", family=prompts.family_of(settings.model))
             self._request["system"] = str(prompts.render(loaded)["system"])
 
@@ -74,8 +71,6 @@ class Prompts:
             return [GO_ON + text]
         if self._kind == "quote":
             return [COPY + text]
-        from step3_rag.answer.context import Source, as_text
-
         sources = as_text([Source(1, "reading.txt", "reading.txt", text, (1,))])
         return [f"{sources}\n\nQuestion: {each}" for each in QUESTIONS]
 

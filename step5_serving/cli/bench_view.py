@@ -4,19 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from shared.cli import plain_table
+from shared.cli import Console, plain_table
 from shared.report.record import new_figure
 from step5_serving.bench.engines import load_of
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-
-def number(value: float | None, digits: int = 0) -> str:
-    """With commas; `-` if it is unknown."""
-    return "-" if value is None else f"{value:,.{digits}f}"
+from step5_serving.cli.screens import number
 
 
 def show_engines(facts: Mapping[str, Any], console: Console) -> None:
@@ -26,7 +19,7 @@ def show_engines(facts: Mapping[str, Any], console: Console) -> None:
     table = plain_table("engine", *names, right=names)
     for row in facts["rows"]:
         speed = number(row["tokens_per_second"], 1)
-        table.add_row(row["engine"], load_of(row), speed, *(number(row[name]) for name in times))
+        table.add_row(row["engine"], load_of(row), speed, *(number(row[name], 0) for name in times))
     console.print(table)
     ratios = {"ratio": "tokens/s", "first": "first token sooner", "token": "others"}
     for row in facts["ratios"]:
@@ -73,7 +66,7 @@ def show_quantize(facts: Mapping[str, Any], console: Console) -> None:
         if "left_out" in row:
             table.add_row(row["way"], "-", "-", "-", row["left_out"])
         else:
-            size, speed = number(row["weights_mb"]), number(row["tokens_per_second"], 1)
+            size, speed = number(row["weights_mb"], 0), number(row["tokens_per_second"], 1)
             changed = f"{row['changed']} of {row['answers']}"
             table.add_row(row["way"], size, speed, number(row["perplexity"], 2), changed)
     console.print(table)
@@ -90,9 +83,9 @@ def show_capacity(facts: Mapping[str, Any], console: Console) -> None:
     names = ("users", "asked a second", "machines", "busy", "$ a month", "API: $ a month")
     table = plain_table(*names, right=names)
     for row in facts["rows"]:
-        busy, prices = f"{100 * row['busy']:.0f} %", (row["usd_per_month"], row["api_usd_per_month"])
-        counts = number(row["users"]), number(row["asked"], 2), number(row["machines"])
-        table.add_row(*counts, busy, *map(number, prices))
+        counts = f"{row['users']:,}", f"{row['asked']:,.2f}", f"{row['machines']:,}"
+        prices = f"{row['usd_per_month']:,.0f}", f"{row['api_usd_per_month']:,.0f}"
+        table.add_row(*counts, f"{100 * row['busy']:.0f} %", *prices)
     console.print(table)
     where = f"engine {facts['engine']} on {facts['machine']}; API: {facts['api_model']}"
     console.print(f"{where}\n{facts['headline']}", soft_wrap=True)

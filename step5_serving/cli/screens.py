@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from shared.cli import plain_table
+from shared.cli import Console, plain_table
 from step5_serving.telemetry.report import MEASURES, Measure
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.table import Table
 
 STAGES = ("queue", "retrieve", "rerank", "generate", "first_token", "total")
@@ -32,13 +31,13 @@ def show_summary(facts: Mapping[str, Any], console: Console) -> None:
     table = plain_table("ms", "p50", "p95", right=("p50", "p95"))
     for stage, row in facts["latency_ms"].items():
         if row["p50"] is not None:
-            table.add_row(stage.replace("_", " "), _number(row["p50"]), _number(row["p95"]))
+            table.add_row(stage.replace("_", " "), number(row["p50"]), number(row["p95"]))
     _print_rows(table, console)
     names = ("calls", "p50", "p95", "confidence", "errors")
     table = plain_table("prompt", *names, right=names)
     for row in facts["by_prompt_version"]:
-        times = (_number(row["p50_ms"]), _number(row["p95_ms"]))
-        sure, errors = _number(row["mean_confidence"], 2), f"{row['error_rate']:.1%}"
+        times = (number(row["p50_ms"]), number(row["p95_ms"]))
+        sure, errors = number(row["mean_confidence"], 2), f"{row['error_rate']:.1%}"
         table.add_row(row["prompt_version"], str(row["calls"]), *times, sure, errors)
     _print_rows(table, console)
     if facts["low_confidence"]:
@@ -55,7 +54,7 @@ def show_calls(facts: Mapping[str, Any], console: Console) -> None:
             "running" if row["state"] == "running" else f"{row['status']} {row['error_type'] or ''}".strip()
         )
         when = row["started_at"][5:19].replace("T", " ")
-        figures = (_number(row["total_ms"]), _number(row["confidence"], 2), _tokens(row))
+        figures = (number(row["total_ms"]), number(row["confidence"], 2), _tokens(row))
         asked = " ".join((row["question"] or row["route"]).split())
         table.add_row(row["trace_id"][:8], when, status, *figures, asked)
     console.print(table)
@@ -67,7 +66,7 @@ def show_errors(facts: Mapping[str, Any], console: Console) -> None:
     for row in facts["calls"]:
         said = f" ({row['comment']})" if row["comment"] else ""
         asked, why = " ".join((row["question"] + said).split()), ", ".join(row["reasons"])
-        table.add_row(row["span_id"][:8], why, _number(row["confidence"], 2), asked)
+        table.add_row(row["span_id"][:8], why, number(row["confidence"], 2), asked)
     console.print(table)
     console.print(facts["headline"])
     if facts.get("out"):
@@ -89,10 +88,10 @@ def show_one(facts: Mapping[str, Any], console: Console) -> None:
     table = plain_table("attempt", "sure", "query", right=("sure",))
     for each in facts["attempts"]:
         name = f"{each['strategy']}{' (taken)' if each.get('took') else ''}"
-        table.add_row(name, _number(each.get("confidence"), 2), each["query"])
+        table.add_row(name, number(each.get("confidence"), 2), each["query"])
     _print_rows(table, console)
     times = {stage.replace("_", " "): facts[f"{stage}_ms"] for stage in STAGES}
-    known = ", ".join(f"{name} {_number(value)}" for name, value in times.items() if value is not None)
+    known = ", ".join(f"{name} {number(value)}" for name, value in times.items() if value is not None)
     cost = "unknown" if facts["cost_usd"] is None else f"${facts['cost_usd']:.6f}"
     console.print(f"\nms: {known or 'unknown'}\ntokens: {_tokens(facts)}; cost {cost}")
     console.print(f"{facts['model']} on {facts['engine']}; prompt {facts['prompt_version'] or 'none'}")
@@ -190,7 +189,7 @@ def _print_rows(table: Table, console: Console) -> None:
         console.print(table)
 
 
-def _number(value: float | None, digits: int | None = None) -> str:
+def number(value: float | None, digits: int | None = None) -> str:
     """`-` if unknown; without `digits`, one decimal below 100, none above."""
     if value is None:
         return "-"

@@ -10,17 +10,13 @@ scaled_dot_product_attention is faster.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from step5_serving.engines.batching.kv_cache import KVCache
 from step5_serving.engines.batching.llama import Llama
-
-if TYPE_CHECKING:
-    from step5_serving.engines.batching.scheduler import Batch
+from step5_serving.engines.batching.scheduler import Batch
 
 STEP = 64  # attention reads a multiple of so many places
 

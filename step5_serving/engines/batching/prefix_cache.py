@@ -18,10 +18,8 @@ from __future__ import annotations
 from array import array
 from collections import OrderedDict
 from hashlib import sha256
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from torch import Tensor
+from torch import Tensor
 
 BLOCK = 16  # tokens
 

@@ -12,16 +12,12 @@ Each row is handled by itself, so a sequence's token does not depend on other se
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
 from shared.embedded.on_transformers import PENALTY, WINDOW
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from step5_serving.engines.batching.scheduler import Span
+from step5_serving.engines.batching.scheduler import Span
 
 
 class Sampler:

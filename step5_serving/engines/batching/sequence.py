@@ -12,13 +12,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from queue import SimpleQueue
-from typing import TYPE_CHECKING
 
+from shared.embedded.guide import Guide
 from step5_serving.engines.batching.lookup import PromptLookup
 from step5_serving.engines.batching.prefix_cache import block_hashes
-
-if TYPE_CHECKING:
-    from shared.embedded.guide import Guide
 
 
 @dataclass(frozen=True)
