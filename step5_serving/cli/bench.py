@@ -46,8 +46,8 @@ def bench(
     settings = settings_from_flags(smoke, model=model, threads=threads)
     plan = work.Plan(
         tuple(dict.fromkeys(engine or ENGINES)),
-        (1, 2) if smoke else _numbers("users", users, int),
-        _numbers("rate", rate),
+        (1, 2) if smoke else _numbers("users", users, work.MAX_USERS, int) if users else (),
+        _numbers("rate", rate, 1000) if rate else (),
         1 if smoke else rounds,
         0.2 if smoke else work.SECONDS,
         (64 if ask == "open" else 1200) if smoke else input_tokens,
@@ -94,13 +94,10 @@ def capacity(
 ) -> None:
     """Estimate machines and cost for a number of users, from a bench."""
     from shared import catalog
-    from shared.errors import UserError
     from step5_serving.bench import capacity as work
     from step5_serving.cli import bench_view
 
-    numbers = sorted(_numbers("users", users, int))
-    if not numbers or numbers[0] < 1:
-        raise UserError(f"--users {users} is not allowed: use numbers from 1, separated by commas")
+    numbers = sorted(_numbers("users", users, 10**9, int))
     found, claude = work.read(bench), catalog.default("claude")
     assert claude.price
     per_question = claude.price.cost(found["input_tokens"], found["output_tokens"])
@@ -119,11 +116,14 @@ def capacity(
     emit(facts, bench_view.show_capacity, as_json=as_json)
 
 
-def _numbers(flag: str, text: str, kind: Any = float) -> tuple[Any, ...]:
-    """The numbers in a text like `1,4,8`; raises UserError if one of them is none of this kind."""
+def _numbers(flag: str, text: str, most: int, kind: Any = float) -> tuple[Any, ...]:
+    """The numbers over 0 and up to `most` in a text like `1,4,8`; raises UserError for another one."""
     from shared.errors import UserError
 
     try:
-        return tuple(kind(each) for each in text.split(",") if each.strip())
+        numbers = tuple(kind(each) for each in text.split(",") if each.strip())
+        if numbers and all(0 < each <= most for each in numbers):
+            return numbers
     except ValueError:
-        raise UserError(f"--{flag} {text} is not allowed: use numbers like 1,4,8") from None
+        pass
+    raise UserError(f"--{flag} {text} is not allowed: use numbers like 1,4,8, over 0 and up to {most:,}")

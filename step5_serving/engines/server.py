@@ -16,7 +16,7 @@ import contextlib
 import threading
 from collections.abc import AsyncIterator, Generator
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import anyio.to_thread
 import uvicorn
@@ -29,13 +29,11 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from shared.embedded import endpoint, stream
+from shared.embedded.backend import Backend
 from shared.embedded.wire import Refused
 from shared.errors import UserError
 from step5_serving.addresses import listen
 from step5_serving.connections import ClientGone, while_connected
-
-if TYPE_CHECKING:
-    from shared.embedded.backend import Backend
 
 HOST = "127.0.0.1"
 HOSTS = [HOST, "localhost"]

@@ -13,22 +13,26 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from shared import prompts
+import anthropic
+
+from shared import hardware, prompts
+from shared.chat.errors import one_line_errors, with_timeouts
 from shared.errors import UserError
 from shared.prompts import Prompt
 from shared.stats import sign_test, subset
+from step3_rag import PROMPTS
+from step3_rag.answer.context import BUDGET
+from step3_rag.evaluate import dataset as datasets
+from step3_rag.evaluate.answers import Judged, judge_words
+from step3_rag.evaluate.dataset import Question
+from step3_rag.evaluate.retrieval import difference, with_progress
+from step3_rag.pipeline import Plan, ask
+from step3_rag.retrieve.search import Retriever
+from step5_serving.engines.choice import Engine
 from step5_serving.telemetry.call import prompt_name
 from step5_serving.telemetry.prices import cost_of
-
-if TYPE_CHECKING:
-    import anthropic
-
-    from step3_rag.evaluate.answers import Judged
-    from step3_rag.evaluate.dataset import Question
-    from step3_rag.retrieve.search import Retriever
-    from step5_serving.engines.choice import Engine
 
 PROMPT = "answer"
 TIMEOUT_S = 600.0
@@ -44,8 +48,6 @@ MEASURES = {
 
 def pair_of(a: int, b: int, folder: Path | None = None) -> tuple[Prompt, Prompt]:
     """Two versions of the answer's prompt; raises UserError if one does not exist, or both say the same."""
-    from step3_rag import PROMPTS
-
     folder = folder or PROMPTS
     pair = prompts.load(folder, PROMPT, a), prompts.load(folder, PROMPT, b)
     if pair[0].sha256 == pair[1].sha256:
@@ -59,16 +61,10 @@ def answer_pairs(
     versions: tuple[Prompt, Prompt],
     client: anthropic.Anthropic,
     model: str,
-    budget: int | None = None,
+    budget: int = BUDGET,
 ) -> list[tuple[Judged, Judged]]:
     """Answer with both versions. Step 3's ChatError passes through."""
-    from step3_rag.answer.context import BUDGET
-    from step3_rag.evaluate.answers import judge_words
-    from step3_rag.pipeline import Plan, ask
-
-    plans = [
-        Plan(abstain=False, reader="chat", prompt=prompt, budget=budget or BUDGET) for prompt in versions
-    ]
+    plans = [Plan(abstain=False, reader="chat", prompt=prompt, budget=budget) for prompt in versions]
     pairs = []
     for number, question in enumerate(questions):
         order = 1 if number % 2 == 0 else -1
@@ -95,8 +91,6 @@ def figures(
     pairs: Sequence[tuple[Judged, Judged]], versions: tuple[Prompt, Prompt], model: str
 ) -> dict[str, Any]:
     """Means of both versions over pairs that have both, the differences, and answers that changed sides."""
-    from step3_rag.evaluate.retrieval import difference
-
     values = [(measures_of(a, model), measures_of(b, model)) for a, b in pairs]
     measures: dict[str, Any] = {}
     for name in MEASURES:
@@ -148,7 +142,7 @@ def run(
     dataset: str = "sample",
     split: str | None = "dev",
     limit: int | None = None,
-    budget: int | None = None,
+    budget: int = BUDGET,
 ) -> dict[str, Any]:
     """Compare on a dataset with reference answers.
 
@@ -158,11 +152,6 @@ def run(
     Raises:
         UserError: no such dataset, or the model can't be asked.
     """
-    from shared import hardware
-    from shared.chat.errors import one_line_errors, with_timeouts
-    from step3_rag.evaluate import dataset as datasets
-    from step3_rag.evaluate.retrieval import with_progress
-
     settings = engine.settings
     data = datasets.read(dataset, split)
     if not any(each.answers for each in data.questions):

@@ -43,7 +43,7 @@ def test_machines_and_dollars_by_hand(command):
     [
         ("bench.json --users many", "use numbers like"),
         ("bench.json --users inf", "use numbers like"),
-        ("bench.json --users 0", "use numbers from 1"),
+        ("bench.json --users 0", "use numbers like 1,4,8, over 0"),
         ("bench.json --utilisation 1", "0.99"),
         ("nowhere.json", "cannot read a bench"),
     ],
