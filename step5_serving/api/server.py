@@ -101,15 +101,13 @@ def _make_spans(config: Config) -> Spans | None:
         if config.otlp_content:
             raise UserError("--otlp-content needs a receiver: name it with --otlp")
         return None
-    from step5_serving.telemetry.redact import redacted
-
     try:
         from step5_serving.telemetry.spans import Spans
     except ImportError:
         raise UserError(
             "spans need their exporter: pip install opentelemetry-exporter-otlp-proto-http"
         ) from None
-    return Spans(config.otlp, content=config.otlp_content, redact=redacted if config.redact else None)
+    return Spans(config.otlp, content=config.otlp_content)
 
 
 def start_engine(config: Config, on_error: contextlib.ExitStack) -> Engine | None:

@@ -57,7 +57,9 @@ class Service:
         self.budget, self.spans = budget, spans
         self.keys = Keys(config.keys) if keys is None else keys  # one without keys is false
         self.admission, self.access = Admission(config.running, config.waiting), Access(config, self.keys)
-        self.observers: list[Callable[[Call], None]] = [spans.export] if spans else []  # and metrics
+        self.observers: list[Callable[[Call], None]] = []  # metrics and spans
+        if spans:
+            self.observers.append(lambda call: spans.export(recorder.redact(call)))
         self._troubled: set[str] = set()  # parts that the log has reported as broken
 
     # --- calls --------------------------------------------------------------------------------------------

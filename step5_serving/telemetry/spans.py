@@ -21,7 +21,7 @@ import contextlib
 import json
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from opentelemetry import trace
@@ -46,13 +46,7 @@ TIMEOUT_S = 3.0  # of the exporter, so that a dead endpoint doesn't delay the sh
 class Spans:
     """Sends the spans of calls."""
 
-    def __init__(
-        self,
-        otlp: str | None = None,
-        *,
-        content: bool = False,
-        redact: Callable[[Call], Call] | None = None,
-    ) -> None:
+    def __init__(self, otlp: str | None = None, *, content: bool = False) -> None:
         """Send to the endpoint `otlp`, or where OpenTelemetry's environment variables say.
 
         Args:
@@ -72,7 +66,7 @@ class Spans:
         exporter = trace_exporter.OTLPSpanExporter(endpoint=address, timeout=timeout)
         first = iter([True])  # log a dead endpoint once, not for each batch
         logging.getLogger(trace_exporter.__name__).addFilter(lambda _record: next(first, False))
-        self.content, self.redact, self._ids = content, redact, _CallIds()
+        self.content, self._ids = content, _CallIds()
         resource = Resource.create({"service.name": os.environ.get("OTEL_SERVICE_NAME", SERVICE)})
         self._provider = TracerProvider(resource=resource, id_generator=self._ids, shutdown_on_exit=False)
         self._provider.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=1000))
@@ -81,7 +75,6 @@ class Spans:
     def export(self, call: Call) -> None:
         """Make the spans of a finished call; if that fails, it is only logged."""
         try:
-            call = self.redact(call) if self.redact else call
             self._ids.trace_id, self._ids.root = int(call.trace_id, 16), int(call.span_id, 16)
             make_spans(self._tracer, call, content=self.content)
         except Exception:

@@ -12,6 +12,8 @@ from shared.errors import UserError
 from step5_serving.addresses import listening
 from step5_serving.api import server
 from step5_serving.config import Config
+from step5_serving.telemetry.writer import Recorder
+from tests.step5.service_parts import app_of, post
 from tests.step5.telemetry_parts import call_of, source_of
 
 spans = pytest.importorskip("step5_serving.telemetry.spans", reason="pip install 'llm-roadmap[tracing]'")
@@ -162,7 +164,7 @@ def test_a_dead_endpoint_is_logged_once(caplog, monkeypatch):
     assert "127.0.0.1" in line or "export" in line
 
 
-def test_spans_are_off_by_default_turned_on_by_a_variable_and_redacted(monkeypatch):
+def test_spans_are_off_by_default_turned_on_by_a_variable_and_redacted(monkeypatch, tmp_path):
     pytest.importorskip("presidio_analyzer", reason="pip install .[presidio]")
     for name in server.OTLP:
         monkeypatch.delenv(name, raising=False)
@@ -171,7 +173,8 @@ def test_spans_are_off_by_default_turned_on_by_a_variable_and_redacted(monkeypat
         server._make_spans(Config(otlp="localhost:6006"))
     with receiving() as receiver:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url)
-        sender = server._make_spans(Config(redact=True, otlp_content=True))
-        sender.export(call_of(question="I am ann@example.com"))
+        sender = server._make_spans(Config(otlp_content=True))
+        recorder = Recorder.from_url(str(tmp_path / "telemetry.db"), redact=True)
+        post(app_of(recorder=recorder, spans=sender), json={"question": "I am ann@example.com"})
         sender.close()
     assert "I am [e-mail address]" in str(receiver.spans)
