@@ -5,8 +5,8 @@
 
 The index is loaded, and the model waited for, when the answerer is made. Step 3 blocks, so each question has
 a thread while it is answered. Text returns to the event loop piece by piece. When the task that waits is
-cancelled, the next byte from the model (text or a ping) raises in the thread, which closes the model's
-stream, and that stops the model.
+cancelled, the next piece of text raises in the thread, which closes the model's stream, and that stops the
+model.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import contextlib
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from functools import partial
@@ -45,28 +45,13 @@ from step5_serving.telemetry.prices import cost_of
 from step5_serving.telemetry.versions import Versions, version_of
 
 RERANK = ("maxsim", "scorer", "rerank")  # stages of a search; the others are retrieval
-SILENT_S = 60.0  # without a byte from the model, while calls wait for it: it is stuck
+SILENT_S = 60.0  # without text from the model, while calls wait for it: it is stuck
 CHECK_S = 2.0  # seconds between two checks of the servers behind this one
 WARM_UP = "What are the terms of renewal?"
 
 
 class Stopped(Exception):
     """Nobody waits for this answer any more."""
-
-
-class HeardStream(httpx2.SyncByteStream):
-    """The bytes of a reply; `heard` is called for each piece, and may raise."""
-
-    def __init__(self, inner: Any, heard: Callable[[], None]) -> None:
-        self._inner, self._heard = inner, heard
-
-    def __iter__(self) -> Iterator[bytes]:
-        for piece in self._inner:
-            self._heard()
-            yield piece
-
-    def close(self) -> None:
-        self._inner.close()
 
 
 class RagAnswerer:
@@ -79,8 +64,8 @@ class RagAnswerer:
         names = config.strategies
         self.strategies = DEFAULT_STRATEGIES if names is None else parse_strategies(names)
         self.threads = ThreadPoolExecutor(config.running, "answering")
-        self._asking: set[threading.Event] = set()  # of the answers that have asked the model
-        self._heard_at = 0.0  # when it last sent something to one of them
+        self._asking: set[threading.Event] = set()  # of the answers that the model writes
+        self._heard_at = 0.0  # when it last sent text to one of them
         self._checked_at = 0.0
         self._trouble: str | None = None  # at the last check of the servers
         self.retriever = SharedRetriever.of(
@@ -101,7 +86,7 @@ class RagAnswerer:
 
         `tell` gets what was found, then `write` the text in pieces, both in the event loop's thread. The
         call's trace id decides the prompt's version if the query names none. Cancelling the task stops the
-        model at its next byte.
+        model at its next piece of text.
 
         Raises:
             ApiError: it can't be answered.
@@ -130,7 +115,7 @@ class RagAnswerer:
         self._fill(call, outcome, plan)
 
     def silence(self) -> float:
-        """Seconds since the model sent anything to anyone; 0 if nobody waits for it."""
+        """Seconds since the model sent text to anyone; 0 if nobody waits for it."""
         return time.monotonic() - self._heard_at if self._asking else 0.0
 
     async def ready(self) -> str | None:
@@ -164,11 +149,18 @@ class RagAnswerer:
             keep(found)
             tell(found)
 
+        def heard(text: str) -> None:
+            self._heard_at = time.monotonic()
+            write(text)
+
         try:
             version = query.prompt_version or self.versions.pick(call.trace_id)
             question, plan = check_question(query.question), self._plan(query, version)
-            client = self._watched(self.client, stopped) if plan.needs_chat else None
-            return ask(self.retriever, question, plan, client, self.model, write, on_found), plan
+            if plan.needs_chat:
+                self._heard_at = self._heard_at if self._asking else time.monotonic()
+                self._asking.add(stopped)
+            client = self.client if plan.needs_chat else None
+            return ask(self.retriever, question, plan, client, self.model, heard, on_found), plan
         except ChatError as error:
             keep(found_of(error.reflection, error.sources, call.queue_ms))
             raise model_error(error.cause, self.serving.settings) from None
@@ -176,25 +168,6 @@ class RagAnswerer:
             raise unavailable(str(error), 5) from None
         finally:
             self._asking.discard(stopped)
-
-    def _watched(self, client: anthropic.Anthropic, stopped: threading.Event) -> anthropic.Anthropic:
-        """The client, with calls that end at the next byte once `stopped` is set."""
-
-        def heard() -> None:
-            self._heard_at = time.monotonic()
-            if stopped.is_set():
-                raise Stopped
-
-        def call(request: Any, call_next: Any) -> Any:
-            if not self._asking:
-                self._heard_at = time.monotonic()
-            self._asking.add(stopped)
-            response = call_next(request)
-            self._heard_at = time.monotonic()
-            response.http_response.stream = HeardStream(response.http_response.stream, heard)
-            return response
-
-        return client.with_middleware(call)
 
     def _fill(self, call: Call, outcome: Outcome, plan: Plan) -> None:
         """Fill in the call; raises ApiError if the model broke off its answer."""

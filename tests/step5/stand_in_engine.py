@@ -1,4 +1,4 @@
-"""An engine that fails on demand: it answers, hangs, sends nonsense, stalls, or sends pings for ever.
+"""An engine that fails on demand: it answers, hangs, sends nonsense, stalls, or writes for ever.
 
 with StandInEngine() as engine:
     engine.mode = "hang"
@@ -76,14 +76,14 @@ class StandInEngine:
         return StreamingResponse(self._events(), media_type="text/event-stream")
 
     async def _events(self):
-        stops = self.mode in ("stall", "pings")
+        stops = self.mode in ("stall", "endless")
         try:
             for event in list(events(MESSAGE))[: 3 if stops else None]:
                 yield encode_event(event)
             while stops and not self.released.is_set():
                 await asyncio.sleep(0.1)
-                if self.mode == "pings":
-                    yield encode_event({"type": "ping"})
+                if self.mode == "endless":
+                    yield encode_event(event)
         except asyncio.CancelledError:
             self.left.set()
             raise

@@ -184,8 +184,8 @@ def test_the_trace_decides_the_version_of_the_prompt(rag):
 
 
 @in_loop
-async def test_cancelling_stops_the_model_at_the_next_byte(rag, engine):
-    engine.mode = "pings"
+async def test_cancelling_stops_the_model_at_the_next_piece_of_text(rag, engine):
+    engine.mode = "endless"
     made, heard = rag(engine.client), []
     task = asyncio.ensure_future(answered(made, asked(), heard.append))
     await eventually(lambda: heard)
