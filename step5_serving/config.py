@@ -103,6 +103,9 @@ class Config:
     def __post_init__(self) -> None:
         if self.burst is not None and self.rate is None:
             raise UserError("--burst needs --rate: a burst is what may exceed it for a moment")
+        limit = self.budget_usd_per_day
+        if limit is not None and not 0 < limit < float("inf"):
+            raise UserError(f"--budget-usd-per-day {limit:g} buys nothing: use a number over 0")
         if self.smoke:  # random weights, which know nothing; so no confidence is too low for an answer
             from shared.catalog import default
 

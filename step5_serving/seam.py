@@ -1,4 +1,4 @@
-"""The seam between the API and an answerer: a Query goes in, its Call (telemetry) is filled in, for the Reply.
+"""A Query goes in, its Call (telemetry) is filled in: the seam between the API and an answerer.
 
     answerer = ScriptedAnswerer()  # rag/scripted.py: no model; for tests and measuring
     answerer = RagAnswerer(...)  # rag/answers.py: step 3's retrieval and a chat model

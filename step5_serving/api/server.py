@@ -76,21 +76,19 @@ def make_app(config: Config, keys: Keys) -> FastAPI:
         engine = start_engine(config, on_error)  # first: its process loads the model meanwhile
         from step5_serving.api.app import create_app
         from step5_serving.api.service import Service
-        from step5_serving.telemetry.prices import Budget, price_of
+        from step5_serving.telemetry.prices import price_of
         from step5_serving.telemetry.writer import Recorder
 
-        limit = config.budget_usd_per_day
         model = engine.model if engine else SCRIPTED
-        if limit is not None and price_of(model) is None:
+        if config.budget_usd_per_day and price_of(model) is None:
             raise UserError(
                 f"--budget-usd-per-day needs to know what {model} costs, and models.toml has no "
                 "price for it: leave the budget out, or use a Claude model"
             )
         spans = _make_spans(config)
         recorder = Recorder.from_url(config.telemetry, redact=config.redact)
-        budget = None if limit is None else Budget(limit, recorder.store)
         answerer = make_answerer(config, engine)
-        app = create_app(Service(config, answerer, recorder, keys, budget, spans))
+        app = create_app(Service(config, answerer, recorder, keys, spans))
         on_error.pop_all()
     return app
 

@@ -27,7 +27,7 @@ from step5_serving.config import Config
 from step5_serving.errors import ApiError, TelemetryDown
 from step5_serving.seam import Query, Reply, Tell, Write, nothing
 from step5_serving.telemetry.call import CHANGES, STAGES, Call, Caller
-from step5_serving.telemetry.prices import Budget
+from step5_serving.telemetry.prices import check_budget
 from step5_serving.telemetry.writer import Recorder
 
 if TYPE_CHECKING:
@@ -50,11 +50,9 @@ class Service:
         answerer: RagAnswerer | ScriptedAnswerer,
         recorder: Recorder,
         keys: Keys | None = None,
-        budget: Budget | None = None,
         spans: Spans | None = None,
     ) -> None:
-        self.config, self.answerer, self.recorder = config, answerer, recorder
-        self.budget, self.spans = budget, spans
+        self.config, self.answerer, self.recorder, self.spans = config, answerer, recorder, spans
         self.keys = Keys(config.keys) if keys is None else keys  # one without keys is false
         self.admission, self.access = Admission(config.running, config.waiting), Access(config, self.keys)
         self.observers: list[Callable[[Call], None]] = []  # metrics and spans
@@ -122,10 +120,10 @@ class Service:
     @contextlib.asynccontextmanager
     async def _turn(self, call: Call, began: float) -> AsyncIterator[None]:
         """A place among the running calls; ApiError without one (503), without budget (429) or time (504)."""
-        if self.budget:
+        if limit := self.config.budget_usd_per_day:
             if self.recorder.trouble:  # what the call costs would not be counted
                 raise TelemetryDown(f"telemetry cannot be written: {self.recorder.trouble}")
-            await asyncio.to_thread(self.budget.check)
+            await asyncio.to_thread(check_budget, self.recorder.store, limit)
         try:
             async with asyncio.timeout(self.config.timeout_s), self.admission.turn() as queued_s:
                 call.queue_ms = round(1000 * queued_s, 3)

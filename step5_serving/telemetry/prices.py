@@ -20,7 +20,6 @@ from functools import cache
 import sqlalchemy as sa
 
 from shared import catalog
-from shared.errors import UserError
 from step5_serving.errors import ApiError
 from step5_serving.telemetry.call import now
 from step5_serving.telemetry.schema import calls, microseconds
@@ -51,22 +50,14 @@ def cost_of(model: str | None, input_tokens: int | None, output_tokens: int | No
     ### END SOLUTION
 
 
-class Budget:
-    """A limit in dollars per day (UTC)."""
-
-    def __init__(self, usd_per_day: float, store: Store) -> None:
-        if not 0 < usd_per_day < float("inf"):
-            raise UserError(f"--budget-usd-per-day {usd_per_day:g} buys nothing: use a number over 0")
-        self.limit, self._store = usd_per_day, store
-
-    def check(self, at: datetime | None = None) -> None:
-        """Raise ApiError if the calls of the day have spent it (429), or can't be read (503). It blocks."""
-        at = at or now()
-        midnight = at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-        today = calls.c.started_us >= microseconds(midnight)
-        [[[spent]]] = self._store.read(sa.select(sa.func.sum(calls.c.cost_usd)).where(today))
-        if spent is not None and spent >= self.limit:
-            left = midnight + timedelta(days=1) - at
-            message = f"today's budget of ${self.limit:g} is spent (${spent:.4f}): it is renewed at 0:00 UTC"
-            retry_after = max(1, int(left.total_seconds()) + 1)
-            raise ApiError(429, "budget_exceeded", message, retry_after=retry_after)
+def check_budget(store: Store, usd_per_day: float, at: datetime | None = None) -> None:
+    """Raise ApiError if the calls of the day (UTC) have spent it (429), or can't be read (503). It blocks."""
+    at = at or now()
+    midnight = at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    today = calls.c.started_us >= microseconds(midnight)
+    [[[spent]]] = store.read(sa.select(sa.func.sum(calls.c.cost_usd)).where(today))
+    if spent is not None and spent >= usd_per_day:
+        left = midnight + timedelta(days=1) - at
+        message = f"today's budget of ${usd_per_day:g} is spent (${spent:.4f}): it is renewed at 0:00 UTC"
+        retry_after = max(1, int(left.total_seconds()) + 1)
+        raise ApiError(429, "budget_exceeded", message, retry_after=retry_after)

@@ -120,13 +120,13 @@ class ListRecorder:
         self.closed = True
 
 
-def app_of(answerer=None, recorder=None, keys=None, library=None, budget=None, spans=None, **config):
+def app_of(answerer=None, recorder=None, keys=None, library=None, spans=None, **config):
     """An app; `config` are fields of Config."""
     config = Config(engine="scripted", **config)
     answerer = answerer or FakeAnswerer()
     if library:
         answerer.library = library
-    return create_app(Service(config, answerer, recorder or ListRecorder(), keys, budget, spans))
+    return create_app(Service(config, answerer, recorder or ListRecorder(), keys, spans))
 
 
 def client_of(app, **options):

@@ -13,7 +13,6 @@ from step5_serving.api import live
 from step5_serving.errors import ApiError, TelemetryDown
 from step5_serving.rag.scripted import ANSWER, SOURCE
 from step5_serving.telemetry.call import trace_of
-from step5_serving.telemetry.prices import Budget
 from step5_serving.telemetry.reading import list_calls
 from step5_serving.telemetry.writer import Recorder
 from tests.step5.service_parts import (
@@ -179,7 +178,7 @@ def recorder(tmp_path):
 
 def test_a_spent_budget_refuses_calls(recorder):
     answerer = FakeAnswerer(model="claude-sonnet-5-5", input_tokens=100_000)
-    app = app_of(answerer, recorder, budget=Budget(0.01, recorder.store))
+    app = app_of(answerer, recorder, budget_usd_per_day=0.01)
     first, second = post(app), post(app)
     assert first.json()["cost_usd"] > 0.01
     assert (second.status_code, error_of(second)[0]) == (429, "budget_exceeded")
@@ -189,7 +188,7 @@ def test_a_spent_budget_refuses_calls(recorder):
 
 def test_with_a_budget_no_model_is_asked_while_what_it_costs_cannot_be_written(recorder):
     answerer = FakeAnswerer()
-    app = app_of(answerer, recorder, budget=Budget(9.0, recorder.store))
+    app = app_of(answerer, recorder, budget_usd_per_day=9.0)
     recorder.trouble = "the disk is full"
     got = post(app)
     assert (got.status_code, error_of(got)[0]) == (503, "telemetry_unavailable")

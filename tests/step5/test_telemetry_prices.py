@@ -1,13 +1,15 @@
 """What calls cost, and the daily budget."""
 
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
 from shared.catalog import lookup
 from shared.errors import UserError
+from step5_serving.config import Config
 from step5_serving.errors import ApiError
-from step5_serving.telemetry.prices import Budget, cost_of
+from step5_serving.telemetry.prices import check_budget, cost_of
 from step5_serving.telemetry.store import Store
 from tests.step5.telemetry_parts import NOON, after, call_of, record
 
@@ -37,11 +39,11 @@ def test_a_long_prompt_has_its_own_price():
 
 @pytest.fixture
 def budget(tmp_path):
-    """Makes the budget of a database with these calls."""
+    """Adds calls to a database; gives a function that checks a budget of 1 dollar at some time."""
 
     def make(*calls):
         record(str(tmp_path / "telemetry.db"), *calls)
-        return Budget(1.0, Store.open(str(tmp_path / "telemetry.db")))
+        return partial(check_budget, Store.open(str(tmp_path / "telemetry.db")), 1.0)
 
     return make
 
@@ -50,22 +52,22 @@ def test_a_new_day_has_a_new_budget(budget):
     spent = budget(call_of(cost_usd=None), call_of(cost_usd=0.5), call_of(cost_usd=0.5))
     for at, left in ((NOON, DAY / 2), (after(DAY / 2 - 1), 1)):
         with pytest.raises(ApiError, match=r"budget of \$1 is spent") as error:
-            spent.check(at)
+            spent(at)
         assert error.value.retry_after == pytest.approx(left, abs=2)
-    spent.check(after(DAY / 2))
+    spent(after(DAY / 2))
 
 
 def test_a_budget_counts_the_known_costs_of_calls_that_started_today(budget):
     yesterday = call_of(cost_usd=64.0, started_at=NOON - timedelta(hours=13))
-    budget().check(NOON)
+    budget()(NOON)
     almost = budget(yesterday, call_of(cost_usd=0.5), call_of(cost_usd=0.25), call_of(cost_usd=None))
-    almost.check(NOON)
+    almost(NOON)
     budget(call_of(cost_usd=0.25))  # another server's
     with pytest.raises(ApiError, match="is spent"):
-        almost.check(NOON)
+        almost(NOON)
 
 
 @pytest.mark.parametrize("dollars", [0, -1, float("nan"), float("inf")])
 def test_a_budget_must_be_positive(dollars):
     with pytest.raises(UserError, match="buys nothing"):
-        Budget(dollars, None)
+        Config(budget_usd_per_day=dollars)
