@@ -23,13 +23,7 @@ from step5_serving.connections import ClientGone
 from step5_serving.errors import ApiError, bad_request
 from step5_serving.telemetry.call import Caller, trace_of
 
-TYPES = {
-    404: "not_found_error",
-    405: "invalid_request_error",
-    408: "timeout_error",
-    413: "request_too_large",
-    415: "invalid_request_error",
-}
+TYPES = {404: "not_found_error", 408: "timeout_error", 413: "request_too_large"}
 
 
 class ErrorDetail(BaseModel):

@@ -91,7 +91,7 @@ class EngineProcess(Engine):
         super().__init__(name, settings.model_copy(update={"base_url": address, "base_url_key": None}))
         self._starting = f"the engine {name} is starting"
         self._ended: str | None = None  # why the last child ended, until the next one is ready
-        self._closed, self._changing = threading.Event(), threading.Lock()
+        self._closed = threading.Event()
         self._child = self._start()
         threading.Thread(target=self._watch, name="engine", daemon=True).start()
 
@@ -120,9 +120,8 @@ class EngineProcess(Engine):
             raise UserError(trouble)
 
     def close(self) -> None:
-        with self._changing:
-            self._closed.set()
-            child = self._child
+        self._closed.set()
+        child = self._child
         with contextlib.suppress(OSError):
             assert child.stdin is not None
             child.stdin.close()
@@ -155,11 +154,9 @@ class EngineProcess(Engine):
             if not error:
                 log.warning("the engine %s %s: it is started again", self.name, how)
             pause = 0.0 if time.monotonic() - began > QUICK_S else min(LONGEST_PAUSE_S, max(0.5, 2 * pause))
-            self._closed.wait(pause)
-            with self._changing:
-                if self._closed.is_set():
-                    return
-                self._child = self._start()
+            if self._closed.wait(pause):
+                return
+            self._child = self._start()  # beside `close`, it ends with this process
 
     def _forward_stderr(self) -> str | None:
         """Pass the child's stderr on to ours; returns the text of its `error: ` line, if any."""

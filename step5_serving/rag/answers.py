@@ -103,11 +103,8 @@ class RagAnswerer:
 
             return soon
 
-        def keep(found: dict[str, Any]) -> None:
-            call.sources, call.confidence = found["sources"], found["confidence"]
-            call.attempts = found["attempts"]
-
-        work = partial(self._ask, stopped, query, call, in_loop(write), in_loop(keep), in_loop(tell))
+        keep = in_loop(vars(call).update)
+        work = partial(self._ask, stopped, query, call, in_loop(write), keep, in_loop(tell))
         try:
             outcome, plan = await loop.run_in_executor(self.threads, work)
         finally:

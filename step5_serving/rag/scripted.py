@@ -38,8 +38,9 @@ class ScriptedAnswerer:
         version = query.prompt_version or 1
         text = version_of(PROMPTS, version)
         search = Attempt("question", query.question, 0.97, True, call.queue_ms, 4.0, 1.5)
-        call.sources, call.confidence, call.attempts = [asdict(SOURCE)], 0.97, [asdict(search)]
-        tell({name: getattr(call, name) for name in ("sources", "confidence", "attempts")})
+        found = {"sources": [asdict(SOURCE)], "confidence": 0.97, "attempts": [asdict(search)]}
+        vars(call).update(found)
+        tell(found)
         await self._write(write)
         call.answer, call.abstained, call.finish_reason = self.text, False, "end_turn"
         call.input_tokens, call.output_tokens = self.input_tokens, 18

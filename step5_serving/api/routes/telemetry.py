@@ -9,55 +9,56 @@ The database is read in a thread, so that a long summary doesn't block other req
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
-from step5_serving.api.replies import caller_of, reply
+from step5_serving.api.replies import caller_of, reply, service_of
 from step5_serving.errors import not_found
 from step5_serving.telemetry.reading import list_calls, show_call
+from step5_serving.telemetry.store import Store
 from step5_serving.telemetry.summary import parse_since, summarize
 
 router = APIRouter(prefix="/telemetry", tags=["telemetry"])
 LARGEST = 2**62
 
 
+async def _store(request: Request) -> Store:
+    """The database, if the caller may read it; else ApiError."""
+    caller_of(request, "operate")
+    return service_of(request).recorder.store
+
+
+Telemetry = Annotated[Store, Depends(_store)]
+
+
 @router.get("/summary")
 async def summary(
-    request: Request,
+    store: Telemetry,
     since: Annotated[str, Query(max_length=20, examples=["24h", "30m", "7d"])] = "24h",
 ) -> Response:
     """Counts, costs, percentiles, by prompt version and over time."""
-    store = _store(request)
     return reply(await asyncio.to_thread(summarize, store, parse_since(since)))
 
 
 @router.get("/calls")
 async def calls(
-    request: Request,
+    store: Telemetry,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
     before: Annotated[int | None, Query(ge=0, le=LARGEST, description="`next` of the previous page.")] = None,
     low_confidence: bool = False,
     error: bool = False,
 ) -> Response:
     """The latest calls, newest first."""
-    store = _store(request)
     return reply(
         await asyncio.to_thread(list_calls, store, limit, before, low_confidence=low_confidence, error=error)
     )
 
 
 @router.get("/calls/{trace_id}")
-async def call(request: Request, trace_id: str) -> Response:
+async def call(store: Telemetry, trace_id: str) -> Response:
     """One call with passages and prompt, by its span id or trace id."""
-    store = _store(request)
     found = await asyncio.to_thread(show_call, store, trace_id)
     if found is None:
         raise not_found(f"there is no call {trace_id[:40]}")
     return reply(found)
-
-
-def _store(request: Request) -> Any:
-    """The database, if the caller may read it; else ApiError."""
-    caller_of(request, "operate")
-    return request.app.state.service.recorder.store
