@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 GONE = 499  # nginx's status for a client that left before the reply
-UNREAD = (400, 401, 403, 404, 413, 429)  # statuses of calls that no model read
 
 
 class Service:
@@ -157,7 +156,7 @@ class Service:
             raised = internal(call.trace_id)
             call.status, call.error_type = 500, "api_error"
         call.total_ms = _ms_since(began)
-        if call.cost_usd is None and (call.queue_ms is None or call.status in UNREAD):
+        if call.cost_usd is None and (call.queue_ms is None or 400 <= call.status < GONE):
             call.cost_usd = 0.0  # it reached no model; what an aborted answer cost stays unknown
         try:
             await self.recorder.record(call)

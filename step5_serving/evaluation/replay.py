@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from shared.config import Settings
     from step5_serving.engines.engine import Engine
 
-# Of telemetry/redact.py; earlier rows have [e-mail], [telephone] and [card].
+# Of a redacted call; earlier rows have [e-mail], [telephone] and [card].
 PLACEHOLDERS = re.compile(r"\[(?:e-mail( address)?|(?:telephone|card)( number)?|IBAN|secret)\]")
 LONGEST_RUN = 40  # chunks of a document that a passage may have been joined from
 SIDE = ("input_tokens", "output_tokens", "finish_reason", "model", "engine")

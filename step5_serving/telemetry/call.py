@@ -13,11 +13,14 @@ from __future__ import annotations
 
 import random
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Annotated, Any, NamedTuple
 
 from sqlalchemy import Boolean, Double, Integer, String, Text
+
+from shared import personal
+from shared.masking import masked
 
 CHANGES = ("ingest", "delete")  # routes that change the documents; their rows say who did it
 STAGES = ("queue", "retrieve", "rerank", "generate")  # of a call, in this order
@@ -107,6 +110,23 @@ class Call:
     def prompt(self) -> str | None:
         """The prompt's short name, like answer/1@ab12cd34."""
         return prompt_name(self.prompt_id, self.prompt_version, self.prompt_sha256)
+
+    def redacted(self) -> Call:
+        """A copy with placeholders for personal data and secrets in all that a caller or a model wrote.
+
+        The passages stay: they are the operator's own documents, and a replay needs them unchanged.
+        """
+        names = ("question", "answer", "attempts", "parameters", "error_type")
+        return replace(self, **{name: redact(getattr(self, name)) for name in names})
+
+
+def redact(value: Any) -> Any:
+    """The same value with each text redacted: `[secret]` for a key, `[e-mail address]`, `[IBAN]` ..."""
+    if isinstance(value, str):
+        return personal.redact(masked(value, "[secret]"))[0]
+    if isinstance(value, dict):
+        return {redact(name): redact(each) for name, each in value.items()}
+    return [redact(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def prompt_name(id: str | None, version: int | None, sha256: str | None) -> str | None:

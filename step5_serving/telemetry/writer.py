@@ -26,7 +26,6 @@ from shared.errors import UserError
 from shared.personal import recognizers
 from step5_serving.errors import TelemetryDown
 from step5_serving.telemetry.call import Call
-from step5_serving.telemetry.redact import redacted
 from step5_serving.telemetry.schema import body_row, call_row
 from step5_serving.telemetry.store import OWNER, Store, why
 
@@ -81,7 +80,7 @@ class Recorder:
         """Open a database, or make it if it is new: sqlite:///FILE or postgresql+psycopg://HOST/NAME.
 
         Args:
-            redact: mask personal data before it is written (redact.py).
+            redact: mask personal data before it is written (`Call.redacted`).
 
         Raises:
             UserError: the URL is wrong, its driver is missing, or it isn't telemetry; Presidio is missing.
@@ -95,7 +94,7 @@ class Recorder:
             raise UserError(f"telemetry in {store.name} cannot be written: {why(error)}") from None
         if lost:
             log.warning("%d calls were running when their process ended: their rows say `lost`", lost)
-        return cls(store, redacted) if redact else cls(store)
+        return cls(store, Call.redacted) if redact else cls(store)
 
     async def record(self, call: Call | None) -> None:
         """Write one row (None: only test whether it could be written); returns after the commit.

@@ -6,8 +6,8 @@ import pytest
 
 from shared.errors import UserError
 from shared.personal import recognizers
+from step5_serving.telemetry.call import redact
 from step5_serving.telemetry.reading import show_call
-from step5_serving.telemetry.redact import redact
 from step5_serving.telemetry.store import Store
 from step5_serving.telemetry.writer import Recorder
 from tests.step5.telemetry_parts import call_of, record, source_of
