@@ -216,7 +216,7 @@ def reply_of(call: Call) -> Reply:
         "latency_ms": {name: getattr(call, f"{name}_ms") for name in ("total", *STAGES)},
         "prompt_version": call.prompt,
     }
-    return Reply(**{**vars(call), **mine})
+    return Reply.model_validate(vars(call) | mine)
 
 
 def _ms_since(began: float) -> float:

@@ -22,7 +22,7 @@ import math
 import time
 from collections.abc import Sequence
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -31,10 +31,12 @@ from shared import hardware, models
 from shared.config import Settings
 from shared.errors import UserError
 from shared.models import weights
-from shared.models.load import CausalLM
 from shared.progress import stage_bar
 from step5_serving.bench.prompts import READING
 from step5_serving.engines.batching import linear
+
+if TYPE_CHECKING:
+    from shared.models.load import CausalLM
 
 BITSANDBYTES = ("bnb int8", "nf4")
 WAYS = ("fp32", "bf16", "int8", *BITSANDBYTES)
