@@ -12,6 +12,7 @@ from typing import Any
 from shared.errors import UserError, reason
 
 BACKLOG = 2048  # connections that wait to be accepted
+KEEP_ALIVE_S = 75  # longer than clients keep idle connections, so that none is closed under a request
 
 
 def is_loopback(host: str) -> bool:
@@ -54,7 +55,8 @@ def listening(app: Any, port: int = 0) -> Iterator[str]:
     import uvicorn
 
     with contextlib.closing(listen("127.0.0.1", port)) as place:
-        server = uvicorn.Server(uvicorn.Config(app, ws="none", log_config=None, access_log=False))
+        more = {"log_config": None, "access_log": False, "timeout_keep_alive": KEEP_ALIVE_S}
+        server = uvicorn.Server(uvicorn.Config(app, ws="none", **more))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [place]}, daemon=True)
         thread.start()
         try:

@@ -1,10 +1,4 @@
-"""What all routes need: the caller, replies as JSON, and errors as replies.
-
-@router.post("/query")
-async def query(request: Request) -> Response:
-    caller = caller_of(request, "ask")
-    return reply({"answer": "..."})
-"""
+"""What all routes need: the caller, replies as JSON, and errors as replies."""
 
 from __future__ import annotations
 

@@ -17,11 +17,13 @@ import os
 import signal
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from shared.cli import Device, Dtype, Model, Seed, Threads, run_main
+from step5_serving.addresses import listening
 from step5_serving.config import Lookup, Options, PrefixCache, Quantize, Rows
 
 if TYPE_CHECKING:
@@ -71,18 +73,21 @@ def main(
     if engine == "llamacpp":
         from step5_serving.engines.llamacpp import serve_gguf
 
-        server = serve_gguf(settings, port, rows)
+        _server = serve_gguf(settings, port, rows)  # it serves as long as this reference exists
     else:
-        from step5_serving.engines.server import serve
+        from step5_serving.engines.server import create_app
 
-        server = serve(backend_of(engine, settings, Options(rows, quantize, prefix_cache, lookup)), port)
+        backend = backend_of(engine, settings, Options(rows, quantize, prefix_cache, lookup))
+        with ThreadPoolExecutor(1) as loading:  # a thread that ends, so that torch frees what it keeps for it
+            loading.submit(backend.warm_up).result()
+        _server = listening(create_app(backend), port)
+        _server.__enter__()
     if not child:
         print(
             f"{engine} serves {settings.model} at http://127.0.0.1:{port}; stop with Ctrl-C", file=sys.stderr
         )
     with contextlib.suppress(KeyboardInterrupt):
         threading.Event().wait()
-    del server  # llama.cpp's server lives as long as this reference
     os._exit(0)  # without waiting for threads that still generate
 
 

@@ -13,13 +13,10 @@ When a client closes its connection, its generation stops at the next token.
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import AsyncIterator, Generator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import anyio.to_thread
-import uvicorn
 from starlette.applications import Starlette
 from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
 from starlette.middleware import Middleware
@@ -32,25 +29,10 @@ from shared.embedded import endpoint, stream
 from shared.embedded.backend import Backend
 from shared.embedded.wire import Refused
 from shared.errors import UserError
-from step5_serving.addresses import listen
 from step5_serving.connections import ClientGone, while_connected
 
-HOST = "127.0.0.1"
-HOSTS = [HOST, "localhost"]
+HOSTS = ["127.0.0.1", "localhost"]
 THREADS = 512  # one per request, waiting for its next token
-KEEP_ALIVE_S = 75  # longer than clients keep idle connections, so that none is closed under a request
-
-
-def serve(backend: Backend, port: int) -> uvicorn.Server:
-    """Load the model, then answer in the background; raises UserError if model or port can't be had."""
-    with ThreadPoolExecutor(1) as loading:  # a thread that ends, so that torch frees what it keeps for it
-        loading.submit(backend.warm_up).result()
-    app, listening = create_app(backend), listen(HOST, port)
-    server = uvicorn.Server(
-        uvicorn.Config(app, ws="none", log_config=None, access_log=False, timeout_keep_alive=KEEP_ALIVE_S)
-    )
-    threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True).start()
-    return server
 
 
 def create_app(backend: Backend) -> Starlette:
