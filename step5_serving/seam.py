@@ -2,7 +2,7 @@
 
     answerer = ScriptedAnswerer()  # rag/scripted.py: no model; for tests and measuring
     answerer = RagAnswerer(...)  # rag/answers.py: step 3's retrieval and a chat model
-    await answerer.answer(Query(question="When does it renew?"), call, write=print)
+    await answerer.answer(Query(question="When does it renew?"), call, tell=print)
 
 The API knows nothing else of an answerer, so it can be tested, and its own speed measured, without a model. A
 question that can't be answered raises an `ApiError` (errors.py).
@@ -105,9 +105,9 @@ class Reply(BaseModel):
     span_id: str = Field(description="The call's own: one trace may hold several calls.")
 
 
-Write = Callable[[str], None]
-Tell = Callable[[dict[str, Any]], None]  # gets sources, confidence and attempts
+# Gets an event and its data: `retrieved` with sources, confidence and attempts, `delta` with a text.
+Tell = Callable[[str, dict[str, Any]], None]
 
 
-def nothing(_: object) -> None:
-    """The default for Write and Tell."""
+def nothing(_event: str, _data: dict[str, Any]) -> None:
+    """The default for Tell."""

@@ -25,7 +25,7 @@ from step5_serving.api.keys import Access, Keys
 from step5_serving.api.security import internal
 from step5_serving.config import Config
 from step5_serving.errors import ApiError, TelemetryDown
-from step5_serving.seam import Query, Reply, Tell, Write, nothing
+from step5_serving.seam import Query, Reply, Tell, nothing
 from step5_serving.telemetry.call import CHANGES, STAGES, Call, Caller
 from step5_serving.telemetry.prices import check_budget
 from step5_serving.telemetry.writer import Recorder
@@ -61,25 +61,18 @@ class Service:
 
     # --- calls --------------------------------------------------------------------------------------------
 
-    async def query(
-        self,
-        query: Query,
-        caller: Caller,
-        write: Write = nothing,
-        tell: Tell = nothing,
-        stream: bool = False,
-    ) -> Reply:
-        """Answer a question; for a `stream`, its row is opened before anything is written or told.
+    async def query(self, query: Query, caller: Caller, tell: Tell = nothing, stream: bool = False) -> Reply:
+        """Answer a question; for a `stream`, its row is opened before anything is told.
 
         Raises:
             ApiError: it can't be answered, or the row could not be written.
         """
         call, began = self._new_call("query", query.question, caller), time.perf_counter()
 
-        def write_timed(text: str) -> None:
-            if call.first_token_ms is None:
+        def tell_timed(event: str, data: dict[str, Any]) -> None:
+            if event == "delta" and call.first_token_ms is None:
                 call.first_token_ms = _ms_since(began)
-            write(text)
+            tell(event, data)
 
         async with self._recorded(call, began):
             self.access.check_rate(caller)
@@ -87,7 +80,7 @@ class Service:
                 self.admission.check()  # a stream that is refused needs no opening row
                 await self.recorder.open(call)
             async with self._turn(call, began):
-                await self.answerer.answer(query, call, write_timed, tell)
+                await self.answerer.answer(query, call, tell_timed)
         return reply_of(call)
 
     async def change(

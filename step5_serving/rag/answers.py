@@ -1,7 +1,7 @@
 """Answers from step 3: its search and its readers, in threads, with times, tokens and cancellation.
 
     answerer = RagAnswerer(config, engine, versions)
-    await answerer.answer(Query(question="When does it renew?"), call, write=print)
+    await answerer.answer(Query(question="When does it renew?"), call, tell=print)
 
 The index is loaded, and the model waited for, when the answerer is made. Step 3 blocks, so each question has
 a thread while it is answered. Text returns to the event loop piece by piece. When the task that waits is
@@ -39,7 +39,7 @@ from step5_serving.engines.choice import Engine
 from step5_serving.errors import ApiError, not_found, overloaded, unavailable
 from step5_serving.rag.library import Library
 from step5_serving.rag.sharing import SharedRetriever
-from step5_serving.seam import Attempt, Query, Source, Tell, Write, nothing
+from step5_serving.seam import Attempt, Query, Source, Tell, nothing
 from step5_serving.telemetry.call import Call
 from step5_serving.telemetry.prices import cost_of
 from step5_serving.telemetry.versions import Versions, version_of
@@ -81,30 +81,29 @@ class RagAnswerer:
         self.threads.shutdown(wait=False)
         await asyncio.to_thread(self.serving.close)
 
-    async def answer(self, query: Query, call: Call, write: Write = nothing, tell: Tell = nothing) -> None:
+    async def answer(self, query: Query, call: Call, tell: Tell = nothing) -> None:
         """Answer, and fill in the call: first what was found, at the end the rest.
 
-        `tell` gets what was found, then `write` the text in pieces, both in the event loop's thread. The
-        call's trace id decides the prompt's version if the query names none. Cancelling the task stops the
-        model at its next piece of text.
+        `tell` gets what was found, then the text in pieces, both in the event loop's thread. The call's trace
+        id decides the prompt's version if the query names none. Cancelling the task stops the model at its
+        next piece of text.
 
         Raises:
             ApiError: it can't be answered.
         """
         loop, stopped = asyncio.get_running_loop(), threading.Event()
 
-        def in_loop(function: Callable[[Any], None]) -> Callable[[Any], None]:
+        def in_loop(function: Callable[..., None]) -> Callable[..., None]:
             """Call the function in the event loop's thread; raise Stopped if nobody waits any more."""
 
-            def soon(item: Any) -> None:
+            def soon(*given: Any) -> None:
                 if stopped.is_set():
                     raise Stopped
-                loop.call_soon_threadsafe(function, item)
+                loop.call_soon_threadsafe(function, *given)
 
             return soon
 
-        keep = in_loop(vars(call).update)
-        work = partial(self._ask, stopped, query, call, in_loop(write), keep, in_loop(tell))
+        work = partial(self._ask, stopped, query, call, in_loop(vars(call).update), in_loop(tell))
         try:
             outcome, plan = await loop.run_in_executor(self.threads, work)
         finally:
@@ -137,18 +136,18 @@ class RagAnswerer:
             return str(error)
 
     def _ask(
-        self, stopped: threading.Event, query: Query, call: Call, write: Write, keep: Tell, tell: Tell
+        self, stopped: threading.Event, query: Query, call: Call, keep: Callable[..., None], tell: Tell
     ) -> tuple[Outcome, Plan]:
         """Step 3's `ask`; its errors become ApiErrors."""
 
         def on_found(reflection: Any, sources: list[Any]) -> None:
             found = found_of(reflection, sources, call.queue_ms)
             keep(found)
-            tell(found)
+            tell("retrieved", found)
 
         def heard(text: str) -> None:
             self._heard_at = time.monotonic()
-            write(text)
+            tell("delta", {"text": text})
 
         try:
             version = query.prompt_version or self.versions.pick(call.trace_id)

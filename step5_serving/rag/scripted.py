@@ -13,7 +13,7 @@ import re
 from dataclasses import asdict
 from typing import Any
 
-from step5_serving.seam import Attempt, Query, Source, Tell, Write, nothing
+from step5_serving.seam import Attempt, Query, Source, Tell, nothing
 from step5_serving.telemetry.call import Call
 from step5_serving.telemetry.prices import cost_of
 from step5_serving.telemetry.versions import version_of
@@ -33,15 +33,15 @@ class ScriptedAnswerer:
     model = engine = "scripted"
     library: Any = None
 
-    async def answer(self, query: Query, call: Call, write: Write = nothing, tell: Tell = nothing) -> None:
+    async def answer(self, query: Query, call: Call, tell: Tell = nothing) -> None:
         """Like RagAnswerer's."""
         version = query.prompt_version or 1
         text = version_of(PROMPTS, version)
         search = Attempt("question", query.question, 0.97, True, call.queue_ms, 4.0, 1.5)
         found = {"sources": [asdict(SOURCE)], "confidence": 0.97, "attempts": [asdict(search)]}
         vars(call).update(found)
-        tell(found)
-        await self._write(write)
+        tell("retrieved", found)
+        await self._write(tell)
         call.answer, call.abstained, call.finish_reason = self.text, False, "end_turn"
         call.input_tokens, call.output_tokens = self.input_tokens, 18
         call.cost_usd = cost_of(self.model, call.input_tokens, call.output_tokens)
@@ -50,10 +50,10 @@ class ScriptedAnswerer:
         call.prompt_sha256 = hashlib.sha256(text.encode()).hexdigest()
         call.parameters = {"k": query.k, "collection": query.collection, "reader": "chat"}
 
-    async def _write(self, write: Write) -> None:
+    async def _write(self, tell: Tell) -> None:
         """Without a pause, so that only the API's own time is measured."""
         for piece in re.findall(r"\S+\s*", self.text):
-            write(piece)
+            tell("delta", {"text": piece})
 
     async def ready(self) -> str | None:
         return None

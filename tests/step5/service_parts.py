@@ -31,13 +31,13 @@ class FakeAnswerer(ScriptedAnswerer):
         vars(self).update(given)
         self.fields, self.asked = dict(fields), []
 
-    async def answer(self, query, call, write=nothing, tell=nothing):
+    async def answer(self, query, call, tell=nothing):
         self.asked.append(query)
         if self.refusal:
             raise self.refusal
 
-        def tell_fields(found):
-            tell({name: self.fields.get(name, value) for name, value in found.items()})
+        def tell_fields(event, data):
+            tell(event, {name: self.fields.get(name, value) for name, value in data.items()})
 
         self.running += 1
         began = time.monotonic()
@@ -52,13 +52,13 @@ class FakeAnswerer(ScriptedAnswerer):
         finally:
             self.running -= 1
 
-    async def _write(self, write):
-        pieces = []
-        await super()._write(pieces.append)
-        for piece in pieces:
+    async def _write(self, tell):
+        told = []
+        await super()._write(lambda *event: told.append(event))
+        for event in told:
             if self.pace:
                 await asyncio.sleep(self.pace)
-            write(piece)
+            tell(*event)
         if self.error:
             raise self.error
 

@@ -31,21 +31,16 @@ def answer(rag, query=None, call=None):
     call, heard = call or Call("query", 200), []
 
     async def go():
-        await rag.answerer.answer(
-            query or asked(),
-            call,
-            lambda text: heard.append(("delta", text)),
-            lambda found: heard.append(("found", found)),
-        )
+        await rag.answerer.answer(query or asked(), call, lambda *event: heard.append(event))
 
     asyncio.run(go())
     return call, heard
 
 
-async def answered(rag, query, write=nothing):
+async def answered(rag, query, tell=nothing):
     """The call of one answer, in an event loop."""
     call = Call("query", 200)
-    await rag.answerer.answer(query, call, write)
+    await rag.answerer.answer(query, call, tell)
     return call
 
 
@@ -54,8 +49,8 @@ def test_an_answer_of_the_chat_model_has_all_that_telemetry_stores(rag):
     made.api.enqueue("Notice is 60 days [1].", usage={"input_tokens": 90, "output_tokens": 12})
     got, heard = answer(made, asked(k=3, collection="contracts"))
     assert got.answer == "Notice is 60 days [1]."
-    assert heard[0][0] == "found"
-    assert "".join(text for kind, text in heard[1:]) == got.answer
+    assert heard[0][0] == "retrieved"
+    assert "".join(data["text"] for _, data in heard[1:]) == got.answer
     assert len(heard) > 2
     assert (got.input_tokens, got.output_tokens, got.finish_reason) == (90, 12, "end_turn")
     assert (got.sources, got.confidence, got.attempts) == tuple(heard[0][1].values())
@@ -99,7 +94,7 @@ def test_a_quote_is_that_of_step_3_and_uses_no_tokens(rag):
     got, heard = answer(made, asked(reader="quote"))
     same = ask(made.answerer.retriever, NOTICE, Plan(strategies=(), threshold=0.0, abstain=False))
     assert got.answer == same.answer.text
-    assert [text for kind, text in heard if kind == "delta"] == [got.answer]
+    assert [data["text"] for kind, data in heard if kind == "delta"] == [got.answer]
     assert (got.input_tokens, got.output_tokens, got.prompt, got.model) == (0, 0, None, "quote")
     assert got.cost_usd == 0.0
     assert not made.api.requests
@@ -111,7 +106,7 @@ def test_an_abstention_asks_no_model(rag):
     assert (got.answer, got.abstained, got.input_tokens, got.output_tokens) == (read.UNKNOWN, True, 0, 0)
     assert got.parameters["verdict"] == "abstain"
     assert got.confidence < 1
-    assert heard[-1] == ("delta", read.UNKNOWN)
+    assert heard[-1] == ("delta", {"text": read.UNKNOWN})
     assert not made.api.requests
 
 
@@ -187,8 +182,8 @@ def test_the_trace_decides_the_version_of_the_prompt(rag):
 async def test_cancelling_stops_the_model_at_the_next_piece_of_text(rag, engine):
     engine.mode = "endless"
     made, heard = rag(engine.client), []
-    task = asyncio.ensure_future(answered(made, asked(), heard.append))
-    await eventually(lambda: heard)
+    task = asyncio.ensure_future(answered(made, asked(), lambda *event: heard.append(event)))
+    await eventually(lambda: len(heard) > 1)  # a text has come
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

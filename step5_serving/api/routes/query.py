@@ -63,13 +63,10 @@ async def stream(query: Query, request: Request) -> Response:
     service, caller = service_of(request), caller_of(request, "ask", is_question=True)
 
     async def work(put: Callable[[bytes], None]) -> bytes:
-        def write(text: str) -> None:
-            put(event("delta", {"text": text}))
+        def tell(name: str, data: dict[str, Any]) -> None:
+            put(event(name, data))
 
-        def tell(found: dict[str, Any]) -> None:
-            put(event("retrieved", found))
-
-        return event("done", await service.query(query, caller, write, tell, stream=True))
+        return event("done", await service.query(query, caller, tell, stream=True))
 
     return await while_connected(request, live.stream(work))
 
