@@ -32,12 +32,7 @@ class Query(BaseModel):
 
     model_config = ConfigDict(
         extra="forbid",  # so that a misspelt field is an error
-        json_schema_extra={
-            "examples": [
-                {"question": "What are the contract renewal terms?"},
-                {"question": "How long is the notice period?", "collection": "contracts", "k": 3},
-            ]
-        },
+        json_schema_extra={"examples": [{"question": "How long is the notice period?", "k": 3}]},
     )
 
     question: Question = Field(description="One question, in plain words.")

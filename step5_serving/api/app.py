@@ -17,7 +17,7 @@ from fastapi.security import APIKeyHeader, HTTPBearer
 
 from step5_serving.addresses import is_loopback
 from step5_serving.api.replies import ERRORS, HANDLERS
-from step5_serving.api.routes import documents, health, pages, query, telemetry
+from step5_serving.api.routes import documents, operation, pages, query
 from step5_serving.api.security import SecurityMiddleware
 from step5_serving.api.service import Service
 from step5_serving.telemetry.metrics import Metrics
@@ -52,7 +52,7 @@ def create_app(service: Service) -> FastAPI:
     app.state.service = service
     app.state.metrics = metrics = Metrics(service.admission)
     service.observers.append(metrics.observe)
-    for each in (query, health, telemetry, documents, pages):
+    for each in (query, operation, documents, pages):
         app.include_router(each.router, responses=ERRORS)
     app.mount("/pages", pages.files)
     app.add_middleware(

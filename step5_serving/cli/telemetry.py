@@ -161,12 +161,9 @@ def compare(
 
     pair = work.pair_of(a, b, prompts)
     model = default("smoke").id if smoke and model is None else model
-    serving = resolve(engine, model, seed=seed)
     budget = {"budget": SMOKE_TOKENS} if smoke else {}
-    try:
+    with contextlib.closing(resolve(engine, model, seed=seed)) as serving:
         facts = work.run(serving, pair, dataset=dataset, split=split, limit=limit, **budget)
-    finally:
-        serving.close()
     emit(facts, show_comparison, as_json=as_json)
 
 
