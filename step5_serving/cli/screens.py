@@ -146,10 +146,11 @@ def show_comparison(facts: Mapping[str, Any], console: Console) -> None:
     names = ["n", *(facts[side].split("@")[0] for side in "ab"), "difference", "95 % interval"]
     table = plain_table("", *names, right=names)
     for name, row in facts["measures"].items():
+        title, digits = MEASURES[name]
         change, interval = row["difference"]["mean"], row["difference"]["interval_95"]
-        shown = "-" if interval is None else f"{_figure(interval[0])} to {_figure(interval[1])}"
-        means = _figure(row["a"]), _figure(row["b"]), _figure(change, sign="+")
-        table.add_row(MEASURES[name], str(row["n"]), *means, shown)
+        shown = " to ".join(number(each, digits) for each in interval or ()) or "-"
+        means = number(row["a"], digits), number(row["b"], digits), number(change, digits, "+")
+        table.add_row(title, str(row["n"]), *means, shown)
     console.print(table)
     for row in facts["changed"][:4]:
         console.print(f"\n{row['question']} (only {row['right']} is right: {row['reference']})", style="bold")
@@ -166,9 +167,7 @@ def _with_interval(
     measure: Measure, value: float | None, interval: Sequence[float] | None, sign: str = ""
 ) -> str:
     """`1,840 (1,700 to 1,910)`, or the value alone if there is no interval."""
-    if value is None:
-        return "-"
-    texts = [f"{each:{sign},.{measure.digits}f}" for each in (value, *(interval or ()))]
+    texts = [number(each, measure.digits, sign) for each in (value, *(interval or ()))]
     return f"{texts[0]} ({texts[1]} to {texts[2]})" if interval else texts[0]
 
 
@@ -189,19 +188,13 @@ def _print_rows(table: Table, console: Console) -> None:
         console.print(table)
 
 
-def number(value: float | None, digits: int | None = None) -> str:
+def number(value: float | None, digits: int | None = None, sign: str = "") -> str:
     """`-` if unknown; without `digits`, one decimal below 100, none above."""
     if value is None:
         return "-"
     if digits is None:
         digits = 1 if value < 100 else 0
-    return f"{value:,.{digits}f}"
-
-
-def _figure(value: float, sign: str = "") -> str:
-    """Without decimals from 100 on, with five below 0.01."""
-    digits = 0 if abs(value) >= 100 else 2 if abs(value) >= 0.01 or value == 0 else 5
-    return f"{value:{sign}.{digits}f}"
+    return f"{value:{sign},.{digits}f}"
 
 
 def _tokens(row: Mapping[str, Any]) -> str:

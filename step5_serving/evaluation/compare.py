@@ -36,13 +36,13 @@ from step5_serving.telemetry.prices import cost_of
 
 PROMPT = "answer"
 TIMEOUT_S = 600.0
-MEASURES = {
-    "right": "right answers",
-    "unknown": "answers: I don't know",
-    "output_tokens": "output tokens",
-    "input_tokens": "input tokens",
-    "milliseconds": "time, ms",
-    "cost_usd": "cost, USD",
+MEASURES = {  # title and decimals
+    "right": ("right answers", 2),
+    "unknown": ("answers: I don't know", 2),
+    "output_tokens": ("output tokens", 1),
+    "input_tokens": ("input tokens", 1),
+    "milliseconds": ("time, ms", 0),
+    "cost_usd": ("cost, USD", 6),
 }
 
 

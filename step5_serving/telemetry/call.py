@@ -36,11 +36,6 @@ def new_trace_id() -> str:
     return f"{_random.getrandbits(128) or 1:032x}"
 
 
-def new_span_id() -> str:
-    """A span id of W3C Trace Context: 16 hex digits, not all zero."""
-    return f"{_random.getrandbits(64) or 1:016x}"
-
-
 def trace_of(traceparent: str | None) -> tuple[str, str | None]:
     """The trace that a call belongs to, and its caller's span (https://www.w3.org/TR/trace-context/).
 
@@ -76,7 +71,8 @@ class Call:
     route: Annotated[str, "http_route", String(32)]  # query or one of CHANGES
     status: Annotated[int, "http_response_status_code", Integer]
     trace_id: Annotated[str, String(32)] = field(default_factory=new_trace_id)
-    span_id: Annotated[str, String(16)] = field(default_factory=new_span_id)  # a trace may have several calls
+    # 16 digits; a trace may have several calls.
+    span_id: Annotated[str, String(16)] = field(default_factory=lambda: new_trace_id()[:16])
     started_at: datetime = field(default_factory=now)
     error_type: Annotated[str | None, Text] = None
     key_id: Annotated[str | None, Text] = None

@@ -15,8 +15,6 @@ data: {the same as above}
 
 $ curl localhost:8000/feedback --json '{"trace_id": "4bf9...", "thumb": "down", "comment": "Outdated."}'
 {"stored":true}
-
-Feedback is a thumb, a comment or both, from the key that asked.
 """
 
 from __future__ import annotations
