@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -20,17 +20,10 @@ from step5_serving.telemetry.call import Caller, trace_of
 TYPES = {404: "not_found_error", 408: "timeout_error", 413: "request_too_large"}
 
 
-class ErrorDetail(BaseModel):
-    """What was wrong."""
-
-    type: str
-    message: str
-
-
 class ErrorReply(BaseModel):
     """The reply to any request that failed."""
 
-    error: ErrorDetail
+    error: dict[Literal["type", "message"], str]
 
 
 ERRORS: dict[int | str, dict[str, Any]] = {  # of all routes, for OpenAPI
@@ -102,8 +95,7 @@ def _from_http(request: Request, error: HTTPException) -> ApiError:
     if error.status_code == 404:
         text = f"there is no {request.url.path[:200]}: see /openapi.json"
     if error.status_code == 405:
-        allowed = {name.lower(): value for name, value in (error.headers or {}).items()}.get("allow")
-        text = f"{request.method} is not allowed here: use {allowed}"
+        text = f"{request.method} is not allowed here: use {(error.headers or {}).get('Allow')}"
     kind = TYPES.get(error.status_code, "invalid_request_error" if error.status_code < 500 else "api_error")
     return ApiError(error.status_code, kind, text)
 

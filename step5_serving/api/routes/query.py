@@ -72,10 +72,7 @@ async def stream(query: Query, request: Request) -> Response:
 class Feedback(BaseModel):
     """An opinion on an answer."""
 
-    model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={"examples": [{"trace_id": "4bf92f3577b34da6a3ce929d0e0e4736", "thumb": "up"}]},
-    )
+    model_config = ConfigDict(extra="forbid")
 
     trace_id: str = Field(
         pattern="^([0-9a-f]{32}|[0-9a-f]{16})$",
