@@ -24,11 +24,7 @@ PING_EVERY = 15.0  # seconds; proxies close connections that are silent for long
 
 
 def event(name: str, data: Any) -> bytes:
-    """One server-sent event.
-
-    >>> event("delta", {"text": "It"})
-    b'event: delta\\ndata: {"text":"It"}\\n\\n'
-    """
+    """One server-sent event."""
     return format_sse_event(event=name, data_str=to_json(data).decode())
 
 

@@ -9,22 +9,16 @@ It listens on a free port, with telemetry in a temporary folder.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from shared.cli import Json, Model, Smoke, emit, new_app
+from shared.cli import Console, Json, Model, Smoke, emit, new_app
 from shared.errors import UserError
 from step5_serving.addresses import listening
 from step5_serving.config import Config
-
-if TYPE_CHECKING:
-    import httpx2
-    from rich.console import Console
 
 app = new_app("The service in a minute.")
 QUESTIONS, TOGETHER = 12, 4
@@ -43,25 +37,33 @@ def run(model: str | None, smoke: bool) -> dict[str, Any]:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from concurrent.futures import ThreadPoolExecutor
 
+    import httpx2
+
     from shared import hardware
     from shared.progress import count_bar
     from step3_rag.evaluate.dataset import read
+    from step5_serving.api.keys import Keys
+    from step5_serving.api.server import make_app
 
     asked = [each.text for each in read("sample", "dev").questions][: 4 if smoke else QUESTIONS]
     began = time.perf_counter()
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        serving(Path(folder), model, smoke) as client,
-        count_bar("asking", len(asked)) as progress,
-        ThreadPoolExecutor(TOGETHER) as pool,
-    ):
-        ready, answered = time.perf_counter(), 0
-        replies = pool.map(lambda each: client.post("/query", json={"question": each}), asked)
-        for done, reply in enumerate(replies, 1):
-            answered += reply.status_code == 200
-            progress(done, len(asked))
-        seconds = time.perf_counter() - ready
-        summary = client.get("/telemetry/summary?since=1h").raise_for_status().json()
+    with tempfile.TemporaryDirectory() as folder:
+        config = Config(model=model, smoke=smoke, telemetry=f"{folder}/telemetry.db")
+        with (
+            listening(make_app(config, Keys(Path(folder, "keys.json")))) as address,
+            httpx2.Client(base_url=address, timeout=ANSWER_S, trust_env=False) as client,
+            count_bar("asking", len(asked)) as progress,
+            ThreadPoolExecutor(TOGETHER) as pool,
+        ):
+            if reason := client.get("/readyz").json()["reason"]:
+                raise UserError(f"the service did not start: {reason}")
+            ready, answered = time.perf_counter(), 0
+            replies = pool.map(lambda each: client.post("/query", json={"question": each}), asked)
+            for done, reply in enumerate(replies, 1):
+                answered += reply.status_code == 200
+                progress(done, len(asked))
+            seconds = time.perf_counter() - ready
+            summary = client.get("/telemetry/summary?since=1h").raise_for_status().json()
     p95 = (summary["latency_ms"]["total"]["p95"] or 0) / 1000
     return {
         "command": "step5_serving demo",
@@ -74,25 +76,6 @@ def run(model: str | None, smoke: bool) -> dict[str, Any]:
         "summary": summary,
         "machine": hardware.describe(),
     }
-
-
-@contextlib.contextmanager
-def serving(folder: Path, model: str | None, smoke: bool) -> Iterator[httpx2.Client]:
-    """A client of a server in this process, once it is ready; raises UserError if it can't start."""
-    import httpx2
-
-    from step5_serving.api.keys import Keys
-    from step5_serving.api.server import make_app
-
-    config = Config(model=model, smoke=smoke, telemetry=str(folder / "telemetry.db"))
-    with (
-        listening(make_app(config, Keys(folder / "keys.json"))) as address,
-        httpx2.Client(base_url=address, timeout=ANSWER_S, trust_env=False) as client,
-    ):
-        ready = client.get("/readyz").json()
-        if ready["reason"]:
-            raise UserError(f"the service did not start: {ready['reason']}")
-        yield client
 
 
 def show(facts: dict[str, Any], console: Console) -> None:

@@ -6,10 +6,6 @@
     http(s)://...      any server that speaks the Messages API
     claude-...         Anthropic
 
-    >>> engine = resolve("torch", model="tiny")
-    >>> engine.client().messages.create(model=engine.model, max_tokens=9, messages=[...])
-    >>> engine.close()
-
 The rest of the service asks each of them through the `anthropic` SDK with a base URL.
 """
 
