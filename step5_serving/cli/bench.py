@@ -108,8 +108,7 @@ def capacity(
     facts = {
         "command": "step5_serving capacity",
         "headline": f"{numbers[-1]:,} users: {rows[-1]['machines']:,} machines with {found['engine']}",
-        "machine": found["machine"],
-        "engine": found["engine"],
+        **{name: found[name] for name in ("machine", "engine")},
         "api_model": claude.id,
         "rows": rows,
     }

@@ -98,12 +98,8 @@ def figures(
         known = [(a, b) for a, b in both if a is not None and b is not None]
         if known:
             firsts, seconds = [a for a, _ in known], [b for _, b in known]
-            measures[name] = {
-                "n": len(known),
-                "a": fmean(firsts),
-                "b": fmean(seconds),
-                "difference": difference(seconds, firsts),
-            }
+            means = {"a": fmean(firsts), "b": fmean(seconds)}
+            measures[name] = {"n": len(known), **means, "difference": difference(seconds, firsts)}
     changed = [
         {
             "id": a.question.id,

@@ -38,17 +38,20 @@ class Metrics:
         def make(kind: Any, name: str, help: str, *labels: str, **more: Any) -> Any:
             return kind(name, help, labels, namespace="rag", registry=self.registry, **more)
 
-        seconds, probabilities = {"buckets": SECONDS}, {"buckets": PROBABILITIES}
         self.calls = make(Counter, "calls", "Calls by route and class of status.", "route", "status")
         self.errors = make(Counter, "errors", "Calls that failed, by type of error.", "type")
-        stage = make(Histogram, "stage_seconds", "Time by stage; total is the call.", "stage", **seconds)
-        self.first = make(Histogram, "first_token_seconds", "Time to the first piece of text.", **seconds)
+        stage = make(
+            Histogram, "stage_seconds", "Time by stage; total is the call.", "stage", buckets=SECONDS
+        )
+        self.first = make(
+            Histogram, "first_token_seconds", "Time to the first piece of text.", buckets=SECONDS
+        )
         tokens = make(Counter, "tokens", "Tokens read and written.", "direction")
         self.cost = make(Counter, "cost_usd", "Dollars, where the price is known.")
         self.unknown = make(Counter, "cost_unknown_calls", "Calls whose cost is not known.")
         self.refusals = make(Counter, "refusals", "Error replies, also those of calls.", "route", "status")
         self.feedback = make(Counter, "feedback", "Feedback on answers, by thumb.", "thumb")
-        self.confidence = make(Histogram, "confidence", "Confidence of the search.", **probabilities)
+        self.confidence = make(Histogram, "confidence", "Confidence of the search.", buckets=PROBABILITIES)
         self.abstained = make(Counter, "abstained", "Calls answered with: I don't know.")
         in_flight = make(Gauge, "in_flight", "Requests being answered now.")
         queue = make(Gauge, "queue_depth", "Requests that wait for their turn.")
