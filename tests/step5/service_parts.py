@@ -98,6 +98,8 @@ class Shelf:
 class ListRecorder:
     """Keeps calls in a list; fails while `trouble` is set."""
 
+    store = None
+
     def __init__(self):
         self.calls, self.trouble, self.closed = [], None, False
 
