@@ -11,8 +11,6 @@ exit 1    a replayed answer differs, or a report found something worse
 exit 2    something the user can put right
 """
 
-from __future__ import annotations
-
 from shared.cli import new_app, run
 from step5_serving.cli import bench as commands_bench
 from step5_serving.cli import demo as commands_demo

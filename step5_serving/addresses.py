@@ -1,7 +1,5 @@
 """Where a server listens, and whether other machines can reach it; a server in a thread, for a while."""
 
-from __future__ import annotations
-
 import contextlib
 import ipaddress
 import socket

@@ -8,8 +8,6 @@ not_found_error, request_too_large, rate_limit_error, api_error, overloaded_erro
 more: telemetry_unavailable, budget_exceeded.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from shared.masking import masked

@@ -8,8 +8,6 @@ The row is committed before the answer is sent, so no answer is missing from tel
 Failed calls have a row, too. Not included: keys, a queue, streams, batching, a dashboard.
 """
 
-from __future__ import annotations
-
 import sqlite3
 import time
 from collections.abc import AsyncIterator

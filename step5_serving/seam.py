@@ -8,8 +8,6 @@ The API knows nothing else of an answerer, so it can be tested, and its own spee
 question that can't be answered raises an `ApiError` (errors.py).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal

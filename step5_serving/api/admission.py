@@ -8,8 +8,6 @@ they are willing to, and the machine works for people who have left. A short que
 that comes at once can be tried elsewhere. First come, first served.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import math

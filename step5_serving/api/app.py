@@ -5,8 +5,6 @@
 A task that starts with the app checks its parts every few seconds, so that an idle server notices what broke.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import logging

@@ -11,8 +11,6 @@ Scopes: `ask` for questions, `operate` for documents and telemetry. A running se
 that the file has changed. `Access` checks the key of each request.
 """
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import os

@@ -7,8 +7,6 @@ Writing on for a client that has left wastes the model's time: the cancellation 
 Source: https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any

@@ -8,8 +8,6 @@ A bucket holds `burst` tokens and gains `per_second`. Nothing runs in the backgr
 follows from when it was last used. Buckets are per process, so N workers allow N times as much.
 """
 
-from __future__ import annotations
-
 import time
 from collections import OrderedDict
 from collections.abc import Callable

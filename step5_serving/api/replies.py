@@ -1,7 +1,5 @@
 """What all routes need: the caller, replies as JSON, and errors as replies."""
 
-from __future__ import annotations
-
 from typing import Any, Literal
 
 from fastapi import Request, Response

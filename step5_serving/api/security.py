@@ -15,8 +15,6 @@ It is plain ASGI: a `BaseHTTPMiddleware` runs each request in a task of its own,
 throughput.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import re

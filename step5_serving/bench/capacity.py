@@ -12,8 +12,6 @@ compared with Claude's, although a small model's answers are not as good. How lo
 is measured, not computed: `bench --rate`.
 """
 
-from __future__ import annotations
-
 import json
 import math
 from pathlib import Path

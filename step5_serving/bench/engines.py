@@ -11,8 +11,6 @@ measures every engine, because a shared machine is faster at one time than at an
 ratio within a round, not by figures of two runs.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass

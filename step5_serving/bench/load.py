@@ -11,8 +11,6 @@
 Every engine is asked through the SDK, as the service asks it.
 """
 
-from __future__ import annotations
-
 import math
 import random
 import time

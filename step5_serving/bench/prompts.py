@@ -9,8 +9,6 @@ earlier run. In `rag`, each passage gets four questions in a random order, so th
 instructions in a prefix cache.
 """
 
-from __future__ import annotations
-
 import random
 from bisect import bisect_right
 from pathlib import Path

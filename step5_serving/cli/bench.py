@@ -1,7 +1,5 @@
 """The commands that measure: engines under load, what quantization costs, how many machines it takes."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, Any, Literal
 

@@ -1,7 +1,5 @@
 """The tables of the commands that measure, and the picture of `bench`."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

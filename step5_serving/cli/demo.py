@@ -7,8 +7,6 @@
 It listens on a free port, with telemetry in a temporary folder.
 """
 
-from __future__ import annotations
-
 import os
 import tempfile
 import time

@@ -1,7 +1,5 @@
 """`serve` and `keys`: start the service, and manage its API keys."""
 
-from __future__ import annotations
-
 import inspect
 import os
 from typing import Annotated, Any

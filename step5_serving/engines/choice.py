@@ -9,8 +9,6 @@
 The rest of the service asks each of them through the `anthropic` SDK with a base URL.
 """
 
-from __future__ import annotations
-
 from importlib.util import find_spec
 from typing import Any
 

@@ -8,8 +8,6 @@ and Windows don't use AVX-512 and AMX, so prefill of a long prompt is slow on pr
 A page in this machine's browser could reach it, so requests need a key: the one in ROADMAP_BASE_URL_KEY.
 """
 
-from __future__ import annotations
-
 import json
 from importlib import import_module
 from typing import Any

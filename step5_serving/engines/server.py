@@ -10,8 +10,6 @@
 When a client closes its connection, its generation stops at the next token.
 """
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import AsyncIterator, Generator
 from typing import Any

@@ -8,8 +8,6 @@ Differences are means of pairs with a 95 % interval (bootstrap); an interval tha
 Answers are judged by their words as in step 3, whose `evaluate --answers` has more figures of one prompt.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean

@@ -10,8 +10,6 @@ passage answers the question. If all judgements of a question stay 0, the docume
 search missed it.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -9,8 +9,6 @@ cancelled, the next piece of text raises in the thread, which closes the model's
 model.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import hashlib

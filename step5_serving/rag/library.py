@@ -8,8 +8,6 @@ committed, questions find its documents by keywords; a moment later, when the ve
 meaning too. If an ingest from the command line runs at the same time, the second one is refused.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import hashlib

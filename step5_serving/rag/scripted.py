@@ -6,8 +6,6 @@
 'It renews for two years unless a party gives 90 days notice. [1]'
 """
 
-from __future__ import annotations
-
 import hashlib
 import re
 from dataclasses import asdict

@@ -8,8 +8,6 @@ Labels have few values: routes, status classes, stages. Questions, keys and trac
 each new value would be a new series. Each worker counts for itself; Prometheus scrapes all of them.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from prometheus_client import (

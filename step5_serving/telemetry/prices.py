@@ -12,8 +12,6 @@ that has none, and a call of unknown cost adds nothing. Calls that still run are
 budget can be exceeded by what they cost. Servers that share a database share the budget.
 """
 
-from __future__ import annotations
-
 from datetime import UTC, datetime, timedelta
 from functools import cache
 

@@ -7,8 +7,6 @@
 Keys are the field names of call.py; `next` is the `before` of the following page.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from datetime import timedelta

@@ -9,8 +9,6 @@ A difference is a regression if its whole 95 % interval (bootstrap, resampling b
 and it exceeds `--tolerance` times the earlier figure. With fewer than twenty values nothing is claimed.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta

@@ -12,8 +12,6 @@ A stream has a row before its first byte. That row names the process that answer
 ends; if the process ends first, the call is lost (store.py).
 """
 
-from __future__ import annotations
-
 import json
 from datetime import UTC, datetime
 from typing import Annotated, Any, get_args, get_origin, get_type_hints

@@ -15,8 +15,6 @@ Names are from the GenAI conventions (github.com/open-telemetry/semantic-convent
 with `rag.`.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import logging

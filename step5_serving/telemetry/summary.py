@@ -10,8 +10,6 @@ only: a service that refuses everybody would look fast. An error is a call that 
 Requests that never became a call (no key, a malformed body) are in /metrics only.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta

@@ -9,8 +9,6 @@ becomes its new version. Questions that come meanwhile never see half of a docum
 they see the change.
 """
 
-from __future__ import annotations
-
 from functools import partial
 from typing import Annotated, Any
 

@@ -14,8 +14,6 @@ at the start, nothing replies yet.
 Routes that read the database are no coroutines: FastAPI runs them in threads, beside other requests.
 """
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response

@@ -9,8 +9,6 @@ changed (ETag, 304), so a new version is seen at once. The pages load nothing fr
 no inline scripts or styles, so that the policy of security.py fits: markup in an answer could run no script.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

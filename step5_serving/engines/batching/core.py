@@ -11,8 +11,6 @@ The thread ends when there is no work, and with it the OpenMP threads that torch
 those of every other thread half as fast.
 """
 
-from __future__ import annotations
-
 import threading
 from itertools import takewhile
 

@@ -9,8 +9,6 @@ token. vLLM cuts the cache into pages (PagedAttention, Kwon et al. 2023, arXiv:2
 takes as many as it needs; with slots, one long sequence makes all slots long.
 """
 
-from __future__ import annotations
-
 import contextlib
 import math
 import mmap

@@ -16,8 +16,6 @@ rows together; here each row is first divided by its largest value, and a last r
 scale constant.
 """
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Callable
 from typing import Any

@@ -15,8 +15,6 @@ and up are one, and no modules are called.
 Not supported: other architectures than Llama (SmolLM2, Llama 2, TinyLlama ...), training.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

@@ -15,8 +15,6 @@ In Leviathan et al. 2023 (arXiv:2211.17192) a small model proposes; Saxena 2023 
 prompt (https://github.com/apoorvumang/prompt-lookup-decoding); vLLM has it as `ngram`.
 """
 
-from __future__ import annotations
-
 NGRAM = 2  # tokens that are looked up
 
 

@@ -8,8 +8,6 @@ attention by two batched products over all slots; for prefill's many queries, Py
 scaled_dot_product_attention is faster.
 """
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor

@@ -13,8 +13,6 @@ Memory is bounded: the least recently used block is evicted first (LRU). Of one 
 earlier ones, which more prompts share.
 """
 
-from __future__ import annotations
-
 from array import array
 from collections import OrderedDict
 from hashlib import sha256

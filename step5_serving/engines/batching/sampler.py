@@ -9,8 +9,6 @@
 Each row is handled by itself, so a sequence's token does not depend on other sequences.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

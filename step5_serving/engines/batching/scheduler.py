@@ -12,8 +12,6 @@ sequence's slot has room for its prompt and its longest output, so none is preem
 memory page by page, must `preempt` a sequence when it runs out).
 """
 
-from __future__ import annotations
-
 from collections import deque
 from dataclasses import dataclass
 

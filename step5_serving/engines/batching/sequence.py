@@ -8,8 +8,6 @@ The engine's thread handles token ids only. Decoding to text and the check for l
 `out` in its own thread, so that they don't delay the next step.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 
