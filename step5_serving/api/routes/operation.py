@@ -14,7 +14,7 @@ at the start, nothing replies yet.
 Routes that read the database are no coroutines: FastAPI runs them in threads, beside other requests.
 """
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -44,7 +44,9 @@ async def readyz(request: Request) -> Response:
     return reply({"ready": False, "reason": reason}, 503, {"retry-after": "1"})
 
 
-METRICS = {200: {"description": "Prometheus' text format.", "content": {"text/plain": {}}}}
+METRICS: dict[int | str, dict[str, Any]] = {
+    200: {"description": "Prometheus' text format.", "content": {"text/plain": {}}}
+}
 
 
 @router.get("/metrics", response_class=Response, responses=METRICS)
