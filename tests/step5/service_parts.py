@@ -44,7 +44,7 @@ class FakeAnswerer(ScriptedAnswerer):
         try:
             while time.monotonic() < began + self.delay:
                 await asyncio.sleep(0.005)
-            await super().answer(query, call, write, tell_fields)
+            await super().answer(query, call, tell_fields)
             vars(call).update(self.fields)
         except asyncio.CancelledError:
             self.cancelled += 1

@@ -15,11 +15,11 @@ import sqlalchemy as sa
 
 from shared.errors import UserError
 from step5_serving.errors import TelemetryDown
-from step5_serving.telemetry import owner, schema, writer
+from step5_serving.telemetry import schema, writer
 from step5_serving.telemetry.call import Call, now
 from step5_serving.telemetry.reading import list_calls, show_call
 from step5_serving.telemetry.schema import bodies, calls
-from step5_serving.telemetry.store import Store
+from step5_serving.telemetry.store import OWNER, Store, owner_of
 from step5_serving.telemetry.summary import summarize
 from step5_serving.telemetry.writer import Recorder
 from tests.step5.service_parts import ASKED, FakeAnswerer, app_of, client_of, eventually, in_loop
@@ -165,7 +165,7 @@ async def test_a_stream_has_a_row_before_its_first_byte_and_one_row_at_its_end(t
 @in_loop
 async def test_calls_of_a_dead_process_are_lost_and_those_of_others_are_not(database):
     dead = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    names = {"dead": owner.owner_of(dead.pid), "alive": owner.OWNER, "elsewhere": "another-machine/1/1"}
+    names = {"dead": owner_of(dead.pid), "alive": OWNER, "elsewhere": "another-machine/1/1"}
     dead.kill()
     dead.wait()
     recorder = Recorder.from_url(database)
