@@ -12,8 +12,6 @@ exit 2    something the user can put right
 exit 3    the chat model failed; what was found is shown all the same
 """
 
-from __future__ import annotations
-
 from shared.cli import run
 from step3_rag.cli.app import app
 

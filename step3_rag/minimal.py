@@ -7,8 +7,6 @@ A passage's score is the cosine of its vector with the question's. If none reach
 rewrites the question, and the better search counts. pipeline.py has the same steps, measured and improved.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, Any
 from uuid import uuid4

@@ -5,8 +5,6 @@
 'contracts/supply-brightwell.md, Renewal'
 """
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import sys

@@ -17,10 +17,10 @@ they can't close (context.py). The embedded model can't read so much; it repeats
 sentences that the quoting reader (read.py) picked, so that nothing is made up.
 """
 
-from __future__ import annotations
-
 import json
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
+
+import anthropic
 
 from shared import prompts
 from shared.errors import UserError
@@ -31,9 +31,6 @@ from step3_rag.ingest.stems import WORD, stems
 from step3_rag.reflect.confidence import confidence
 from step3_rag.reflect.reflect import THRESHOLD
 from step3_rag.retrieve.search import Options, Retriever
-
-if TYPE_CHECKING:
-    import anthropic
 
 NAME = "search_documents"
 TOPICS = 40  # words of titles in the description

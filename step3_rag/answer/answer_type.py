@@ -10,8 +10,6 @@ the question asks for a weight, an answer without one is wrong. Most questions s
 works for English only.
 """
 
-from __future__ import annotations
-
 import re
 
 from step3_rag.answer.claims import MONTHS, WORDS

@@ -11,8 +11,6 @@ the sentence has a negation, the nearest sentence of the source must have one, t
 and not by meaning: it can't tell that "twice a year" is "every six months".
 """
 
-from __future__ import annotations
-
 import re
 
 from step3_rag.ingest.chunk import sentences

@@ -9,8 +9,6 @@ a text that says "ignore your instructions" must remain a quotation: it can't cl
 looks like an instruction to a model is flagged, for people to see and for the quoting reader to skip.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -1,21 +1,15 @@
 """The commands. Heavy libraries are imported inside them, so that --help answers at once."""
 
-from __future__ import annotations
-
 import sys
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from shared.cli import Json, Model, Smoke, emit, new_app, settings_from_flags
 from step3_rag.cli import evaluate as measuring
 from step3_rag.cli import flags
-
-if TYPE_CHECKING:
-    from shared.config import Settings
-    from step3_rag.retrieve.search import Retriever
 
 app = new_app(
     "Step 3: retrieval. Answers from documents, with sources, measured stage by stage.", default="ask"
@@ -90,7 +84,7 @@ def ask(
     )
     plan = options.make_plan(settings, chosen, reader, strategies, threshold)
     client = options.make_client(settings) if plan.needs_chat and not graph else None
-    retriever = _open(settings, index, as_json, store, address, chosen.collections)
+    retriever = commands.open_index(settings, index, as_json, store, address, chosen.collections)
     streams = plan.reader == "chat" and not (as_json or framework or graph)
     if graph:
         facts = commands.ask_graph(retriever.index, question)
@@ -131,7 +125,7 @@ def search(
     settings = settings_from_flags(smoke)
     collections = tuple(collection or ())
     chosen = options.search_options(settings, rerank, use, k=k, collections=collections, versions=versions)
-    retriever = _open(settings, index, as_json, store, address, collections)
+    retriever = commands.open_index(settings, index, as_json, store, address, collections)
     facts = commands.search(settings, retriever, question, chosen, route)
     emit(facts, partial(render.show_search, explain=explain), as_json=as_json)
 
@@ -213,29 +207,9 @@ def agent(
     question = options.check_question(question)
     settings = settings_from_flags(smoke, model=model)
     client = options.make_client(settings)
-    retriever = _open(settings, index, as_json)
+    retriever = commands.open_index(settings, index, as_json)
     facts = commands.run_agent(settings, retriever, question, client)
     emit(facts, render.show_agent, as_json=as_json)
-
-
-def _open(
-    settings: Settings,
-    index: Path | None,
-    as_json: bool,
-    store: str = "chroma",
-    address: str | None = None,
-    collections: tuple[str, ...] = (),
-) -> Retriever:
-    """A retriever on the index, which has these collections; a first line says so if it is the sample's."""
-    from step3_rag.cli.render import SAMPLE
-    from step3_rag.options import check_collections
-    from step3_rag.service import open_retriever, sample_home
-
-    retriever = open_retriever(settings, index, store, address)
-    check_collections(retriever, collections)
-    if retriever.index.folder == sample_home(settings) and not as_json:
-        print(SAMPLE)
-    return retriever
 
 
 def _write(text: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shared.config import Settings
@@ -12,14 +13,33 @@ from shared.errors import UserError
 from shared.progress import spinner
 from step3_rag.answer.context import Source, excerpt
 from step3_rag.answer.read import Answer
+from step3_rag.cli.render import SAMPLE
 from step3_rag.ingest.index import Index
+from step3_rag.options import check_collections
 from step3_rag.pipeline import ChatError, Plan, ask
 from step3_rag.reflect.confidence import confidence
 from step3_rag.reflect.reflect import Reflection
 from step3_rag.retrieve.search import Options, Retriever
+from step3_rag.service import open_retriever, sample_home
 
 if TYPE_CHECKING:
     import anthropic
+
+
+def open_index(
+    settings: Settings,
+    folder: Path | None,
+    as_json: bool,
+    store: str = "chroma",
+    address: str | None = None,
+    collections: Sequence[str] = (),
+) -> Retriever:
+    """A retriever on the index, which has these collections; a first line says so if it is the sample's."""
+    retriever = open_retriever(settings, folder, store, address)
+    check_collections(retriever, collections)
+    if retriever.index.folder == sample_home(settings) and not as_json:
+        print(SAMPLE)
+    return retriever
 
 
 def run(

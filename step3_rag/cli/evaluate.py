@@ -1,7 +1,5 @@
 """The commands that measure: evaluate, citations, injections, calibrate, reflect, route, sweep."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, Any
 

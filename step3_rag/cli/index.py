@@ -1,7 +1,5 @@
 """The commands `ingest`, `forget` and `status`: add to an index, remove from it, show what is in it."""
 
-from __future__ import annotations
-
 import time
 from collections import Counter
 from collections.abc import Sequence

@@ -1,18 +1,13 @@
 """Print the results of the commands."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from shared.cli import plain_table
+from shared.cli import Console, plain_table
 from shared.words import count
 from step3_rag.answer.context import EXCERPT
 from step3_rag.ingest.piece import clean
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 SUSPICIOUS = "has what looks like an instruction to a model; it is treated as a quotation"
 SAMPLE = "(from the sample documents; `python -m step3_rag ingest FOLDER` makes an index of yours)"

@@ -14,8 +14,6 @@ By kind of question, `silent` counts those not answered, and `relevant cited` th
 relevant document.
 """
 
-from __future__ import annotations
-
 import re
 import statistics
 from collections.abc import Sequence

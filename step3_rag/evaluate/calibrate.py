@@ -9,8 +9,6 @@ the chance that a good search scores higher than a bad one (0.5 is guessing), fo
 the evaluator.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -13,8 +13,6 @@ sample/injections.jsonl has 60 documents in five languages with one or two sente
 mostly indirectly, and 60 similar documents without.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

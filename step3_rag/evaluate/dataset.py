@@ -8,8 +8,6 @@
 has such questions. Datasets in this layout, such as SciFact: Thakur et al. 2021, arXiv:2104.08663.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence

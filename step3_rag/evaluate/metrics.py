@@ -7,8 +7,6 @@ A ranking is a list of document ids, best first; `qrels` maps the ids of relevan
 A grade of 0 or less is not relevant. The tests check them against trec_eval, the program of TREC.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 

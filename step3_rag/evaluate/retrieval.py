@@ -8,8 +8,6 @@ each at the place of its best chunk. Questions without relevant documents have n
 confidence is measured on them (calibrate.py).
 """
 
-from __future__ import annotations
-
 import statistics
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace

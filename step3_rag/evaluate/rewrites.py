@@ -7,8 +7,6 @@ one that `reflect` keeps. The first measures the rewriting, the second reflectio
 over all questions, including those without a second search.
 """
 
-from __future__ import annotations
-
 import statistics
 from collections.abc import Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """Measure the router: every question of the sample with and without it, by margin."""
 
-from __future__ import annotations
-
 import dataclasses
 import statistics
 from typing import Any

@@ -7,8 +7,6 @@ the same token budgets, and the measurement is whether they contain the answer: 
 if the dataset has such quotes, or else a relevant document.
 """
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

@@ -16,8 +16,6 @@ a probability on collections like those it was fitted on, and only a score on ot
 Source: Corrective RAG, Yan et al. 2024, https://arxiv.org/abs/2401.15884
 """
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Mapping, Sequence

@@ -12,8 +12,6 @@ clearly more confident, or alone reaches the threshold: a rewrite can only do ha
 The result is not an answer but the best search, and whether to trust it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

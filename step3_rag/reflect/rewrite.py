@@ -13,8 +13,6 @@
 Which of them help depends on the collection and the chat model; `python -m step3_rag reflect` measures it.
 """
 
-from __future__ import annotations
-
 import difflib
 import re
 from collections import Counter

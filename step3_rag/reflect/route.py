@@ -11,9 +11,8 @@ all. The margin keeps that risk small, and so does a second search of everything
 (confidence.py).
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 
@@ -35,7 +34,7 @@ class Router:
     margin: float = MARGIN
 
     @classmethod
-    def of(cls, retriever: Retriever, margin: float = MARGIN, seed: int = 0) -> Router:
+    def of(cls, retriever: Retriever, margin: float = MARGIN, seed: int = 0) -> Self:
         """A router for the collections of an index."""
         snapshot = retriever.snapshot
         found = {}
