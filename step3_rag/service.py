@@ -41,18 +41,19 @@ def open_retriever(
     Raises:
         UserError: there is no index, it is damaged, or it was made with another embedder; or the store fails.
     """
-    return retriever_on(open_index(settings, folder), Embedder(settings), store, address)
+    index = open_index(settings, folder, embedder=settings.embedder)
+    return retriever_on(index, Embedder(settings), store, address)
 
 
-def open_index(settings: Settings, folder: Path | None) -> Index:
+def open_index(settings: Settings, folder: Path | None, **facts: Any) -> Index:
     """The index in a folder; without a folder, rag-index here or else that of the sample corpus.
 
     Raises:
-        UserError: there is no index, it is damaged, or it was made with another embedder.
+        UserError: there is no index, it is damaged, or it was made with other facts.
     """
     if folder is None and not Index.exists(HOME):
         return sample_index(settings)
-    return Index.open(folder or HOME, {"embedder": settings.embedder})
+    return Index.open(folder or HOME, facts)
 
 
 def retriever_on(

@@ -12,15 +12,13 @@ and not by meaning: it can't tell that "twice a year" is "every six months".
 """
 
 import re
+from calendar import month_name
 
 from step3_rag.ingest.chunk import sentences
 from step3_rag.ingest.stems import stems
 
+MONTHS = [month.lower() for month in month_name[1:]]
 # fmt: off
-MONTHS = [
-    "january", "february", "march", "april", "may", "june", "july", "august", "september", "october",
-    "november", "december",
-]
 SMALL = [
     "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
     "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",

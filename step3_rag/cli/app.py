@@ -84,7 +84,7 @@ def ask(
     )
     plan = options.make_plan(settings, chosen, reader, strategies, threshold)
     client = options.make_client(settings) if plan.needs_chat and not graph else None
-    retriever = commands.open_index(settings, index, as_json, store, address, chosen.collections)
+    retriever = commands.open_retriever(settings, index, as_json, store, address, chosen.collections)
     streams = plan.reader == "chat" and not (as_json or framework or graph)
     if graph:
         facts = commands.ask_graph(retriever.index, question)
@@ -125,7 +125,7 @@ def search(
     settings = settings_from_flags(smoke)
     collections = tuple(collection or ())
     chosen = options.search_options(settings, rerank, use, k=k, collections=collections, versions=versions)
-    retriever = commands.open_index(settings, index, as_json, store, address, collections)
+    retriever = commands.open_retriever(settings, index, as_json, store, address, collections)
     facts = commands.search(settings, retriever, question, chosen, route)
     emit(facts, partial(render.show_search, explain=explain), as_json=as_json)
 
@@ -207,7 +207,7 @@ def agent(
     question = options.check_question(question)
     settings = settings_from_flags(smoke, model=model)
     client = options.make_client(settings)
-    retriever = commands.open_index(settings, index, as_json)
+    retriever = commands.open_retriever(settings, index, as_json)
     facts = commands.run_agent(settings, retriever, question, client)
     emit(facts, render.show_agent, as_json=as_json)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from shared.config import Settings
 from shared.errors import UserError
 from shared.progress import spinner
+from step3_rag import service
 from step3_rag.answer.context import Source, excerpt
 from step3_rag.answer.read import Answer
 from step3_rag.cli.render import SAMPLE
@@ -20,13 +21,12 @@ from step3_rag.pipeline import ChatError, Plan, ask
 from step3_rag.reflect.confidence import confidence
 from step3_rag.reflect.reflect import Reflection
 from step3_rag.retrieve.search import Options, Retriever
-from step3_rag.service import open_retriever, sample_home
 
 if TYPE_CHECKING:
     import anthropic
 
 
-def open_index(
+def open_retriever(
     settings: Settings,
     folder: Path | None,
     as_json: bool,
@@ -35,9 +35,9 @@ def open_index(
     collections: Sequence[str] = (),
 ) -> Retriever:
     """A retriever on the index, which has these collections; a first line says so if it is the sample's."""
-    retriever = open_retriever(settings, folder, store, address)
+    retriever = service.open_retriever(settings, folder, store, address)
     check_collections(retriever, collections)
-    if retriever.index.folder == sample_home(settings) and not as_json:
+    if retriever.index.folder == service.sample_home(settings) and not as_json:
         print(SAMPLE)
     return retriever
 

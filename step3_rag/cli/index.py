@@ -13,7 +13,7 @@ from step3_rag.ingest import update
 from step3_rag.ingest.embed import Embedder
 from step3_rag.ingest.index import Index
 from step3_rag.ingest.sources import Report, find
-from step3_rag.service import HOME, index_facts, sample_index
+from step3_rag.service import HOME, index_facts, open_index
 from step3_rag.stores import vector_store
 
 
@@ -104,10 +104,7 @@ def status(settings: Settings, folder: Path | None, with_names: bool) -> dict[st
     Raises:
         UserError: there is no index in the given folder.
     """
-    if folder is None and not Index.exists(HOME):
-        index = sample_index(settings)
-    else:
-        index = Index.open(folder or HOME, {})
+    index = open_index(settings, folder)
     rows = index.documents()
     collections: dict[str, Counter[str]] = {}
     for row in rows:

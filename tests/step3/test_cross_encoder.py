@@ -15,14 +15,8 @@ def folder(tmp_path):
     (tmp_path / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]))
     BertTokenizerFast(str(tmp_path / "vocab.txt")).save_pretrained(tmp_path / "model")
     torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=len(WORDS) + 5,
-        hidden_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=32,
-        num_labels=1,
-    )
+    sizes = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = BertConfig(vocab_size=len(WORDS) + 5, num_labels=1, **sizes)
     BertForSequenceClassification(config).save_pretrained(tmp_path / "model")
     return tmp_path / "model"
 

@@ -1,6 +1,7 @@
 """Searching again: the strategies, when one is used, and that none can make things worse."""
 
 import json
+from unittest.mock import Mock
 
 import pytest
 
@@ -22,17 +23,6 @@ def sure(monkeypatch):
         monkeypatch.setattr(lesson, "confidence", lambda found, _: said.get(found.query, other))
 
     return set_to
-
-
-def scripted(*answers):
-    """A chat function that gives those answers, and the turns that it got."""
-    turns, left = [], list(answers)
-
-    def chat(prompt, text):
-        turns.append((prompt.id, text))
-        return left.pop(0)
-
-    return chat, turns
 
 
 def test_spelling_correction_keeps_codes_short_words_and_other_words():
@@ -74,10 +64,11 @@ def test_a_follow_up_is_searched_with_the_question_before_it(retriever):
     [("chat", "rewrite", "notice period"), ("hyde", "hyde", f"{QUESTION} notice period")],
 )
 def test_the_chat_model_writes_a_query(retriever, strategy, prompt, query):
-    chat, turns = scripted(" notice\n period ", "", QUESTION)
+    chat = Mock(side_effect=[" notice\n period ", "", QUESTION])
     found = retriever.search(QUESTION)
     assert rewrite(strategy, QUESTION, found, retriever, chat) == (query, found.options)
-    assert turns == [(prompt, QUESTION)]
+    used, turn = chat.call_args.args
+    assert (used.id, turn) == (prompt, QUESTION)
     assert rewrite(strategy, QUESTION, found, retriever, chat) is None  # it wrote nothing
     if strategy != "hyde":
         assert rewrite(strategy, QUESTION, found, retriever, chat) is None  # it repeated the question
@@ -101,11 +92,11 @@ def test_the_chat_model_writes_a_query(retriever, strategy, prompt, query):
 )
 def test_which_searches_are_made_and_which_is_kept(retriever, sure, said, strategies, tried, best, verdict):
     sure(said)
-    chat, turns = scripted("one", "two")
+    chat = Mock(side_effect=["one", "two"])
     got = reflect(retriever, QUESTION, Options(), strategies, chat=chat)
     assert [each.strategy for each in got.attempts] == ["question", *tried]
     assert (got.best.strategy, got.verdict) == (best, verdict)
-    assert len(turns) == len({*WITH_CHAT} & {*tried})
+    assert chat.call_count == len({*WITH_CHAT} & {*tried})
 
 
 def test_every_strategy_is_measured_where_the_first_search_was_low(beir, sure, command, refused):
