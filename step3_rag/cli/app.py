@@ -73,15 +73,9 @@ def ask(
         )
     question = options.check_question(question)
     settings = settings_from_flags(smoke, model=model)
-    chosen = options.search_options(
-        settings,
-        rerank,
-        use,
-        k=k,
-        collections=tuple(collection or ()),
-        versions=versions,
-        before=tuple(map(options.check_question, before or ())),
-    )
+    earlier = tuple(map(options.check_question, before or ()))
+    limits = {"k": k, "collections": tuple(collection or ()), "versions": versions}
+    chosen = options.search_options(settings, rerank, use, before=earlier, **limits)
     plan = options.make_plan(settings, chosen, reader, strategies, threshold)
     client = options.make_client(settings) if plan.needs_chat and not graph else None
     retriever = commands.open_retriever(settings, index, as_json, store, address, chosen.collections)
