@@ -48,7 +48,6 @@ class Plan:
 class Outcome:
     """An answer with everything that led to it; `seconds` by part."""
 
-    question: str
     reflection: Reflection
     sources: list[Source]
     answer: read.Answer
@@ -112,7 +111,7 @@ def ask(
         answer = read.quote(query, sources, retriever.embedder, retriever.rarity)
         write(answer.text)
     seconds = {"search": searched - began, "answer": time.perf_counter() - searched}
-    return Outcome(question, reflection, sources, answer, seconds, usages)
+    return Outcome(reflection, sources, answer, seconds, usages)
 
 
 def _sources(retriever: Retriever, reflection: Reflection, plan: Plan) -> list[Source]:

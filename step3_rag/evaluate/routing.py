@@ -28,17 +28,16 @@ def run(settings: Settings, split: str) -> dict[str, Any]:
     rows: dict[str, Any] = {}
     for margin in retrieval.with_progress("routing", MARGINS):
         router = dataclasses.replace(whole, margin=margin)
-        chosen, again, routed = [], 0, []
+        chosen, reach, again, routed = [], 0, 0, []
         for each, encoded in asked:
             to = router.route(encoded.vector)
             found = search(retriever, router, each.text, Options(), encoded)
             chosen.append(to)
+            reach += not to or each.collection in to
             again += bool(to) and not found.options.collections
             routed.append(ndcg(found.ranking(), each.qrels))
         rows[f"{margin:g}"] = {
-            "reach theirs": sum(
-                not to or each.collection in to for each, to in zip(questions, chosen, strict=True)
-            ),
+            "reach theirs": reach,
             "to one": sum(len(to) == 1 for to in chosen),
             "to all": sum(not to for to in chosen),
             "asked again": again,

@@ -79,7 +79,7 @@ def judged(question, text, *, documents=(), cites=(), right=False, low=False, su
     cited = [Cited(text, (number,), float(supported)) for number in cites]
     attempt = Attempt("question", question.text, SearchResult(question.text, Options()), 0.5)
     reflection = Reflection([attempt], attempt, "abstain" if low else "answer")
-    outcome = Outcome(question.text, reflection, sources, Answer(text, cited), {})
+    outcome = Outcome(reflection, sources, Answer(text, cited), {})
     return answers.Judged(question, outcome, right)
 
 
