@@ -51,16 +51,12 @@ def test_the_first_passages_that_fit_are_taken_in_their_order():
     assert assemble([], words) == []
 
 
-@pytest.mark.parametrize(("overlap", "seed"), [(0, 0), (10, 2)])
-def test_neighbours_become_one_source_without_repetition(overlap, seed):
-    random = np.random.default_rng(seed)
-    text = " ".join(
-        f"No {i} of {random.integers(10)} {'is so ' * random.integers(1, 6)}here." for i in range(60)
-    )
-    text += "\n\n| name | 3 | 4 |\n| 4 | 4 | 4 |\n| 4 | 4 | 5 |\n| 4 | 5 | 5 |\n"
+@pytest.mark.parametrize("overlap", [0, 10])
+def test_neighbours_become_one_source_without_repetition(overlap):
+    text = " ".join(f"No {i} of {i % 7} {'is so ' * (1 + i % 5)}here." for i in range(60))
     spans = cut(text, word_spans, 20, overlap)
     chunks = [passage(place, text[a:b], start=a) for place, (a, b) in enumerate(spans)]
-    given = [chunks[i] for i in random.permutation(len(chunks))]
+    given = [chunks[i] for i in np.random.default_rng(2).permutation(len(chunks))]
     for budget in (1, 50, 200):
         sources = assemble(given, words, budget)
         assert sum(words(each.text) for each in sources) <= max(budget, words(given[0].text))
