@@ -1,6 +1,7 @@
-"""What a hostile submission tries: each function does it, or raises what stopped it.
+"""What a hostile submission tries, by the rows of stops.py; then, what uses up a machine, and what stays.
 
-Runs in the sandbox (test_isolation.py puts it into the tree), so it imports the standard library only.
+Runs in the sandbox (test_isolation.py puts it into the tree), so it imports the standard library only. Each
+try raises what stopped it; `it` is what an attacker may want to know: paths, ports, the grader's pid.
 """
 
 import contextlib
@@ -19,6 +20,7 @@ import time
 from pathlib import Path
 
 libc = ctypes.CDLL(None, use_errno=True)
+BUFFER = ctypes.create_string_buffer(200)
 
 
 class Stopped(Exception):
@@ -26,6 +28,8 @@ class Stopped(Exception):
 
 
 def system(number, *values):
+    """A system call by its number on x86-64."""
+    values = [ctypes.c_char_p(value) if isinstance(value, bytes) else value for value in values]
     result = libc.syscall(
         number, *(value if hasattr(value, "value") else ctypes.c_long(value) for value in values)
     )
@@ -34,67 +38,38 @@ def system(number, *values):
     return result
 
 
-# The network
+def raw(*values):
+    """The same as something that is tried."""
+    return lambda _it: system(*values)
 
 
-def tcp(port):
-    socket.create_connection(("127.0.0.1", port), 2)
+def unix_socket(kind=socket.SOCK_STREAM):
+    return socket.socket(socket.AF_UNIX, kind)
 
 
-def mptcp(port):
+def mptcp(it):
     made = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)
     made.settimeout(2)
-    made.connect(("127.0.0.1", port))
+    made.connect(("127.0.0.1", it["port"]))
 
 
-def tcp_that_connects_by_sending(port):
+def tcp_that_connects_by_sending(it):
     made = socket.socket()
     made.setblocking(False)
     try:
-        made.sendto(b"hello", 0x2000_0000, ("127.0.0.1", port))
+        made.sendto(b"hello", 0x2000_0000, ("127.0.0.1", it["port"]))
     except BlockingIOError:
         return  # on its way
-
-
-def udp(port):
-    socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"x", ("127.0.0.1", port))
-
-
-def listening(port):
-    socket.socket().listen()
-
-
-def unix_socket(path):
-    socket.socket(socket.AF_UNIX).connect(path)
-
-
-def unix_socket_by_pair(path):
-    socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)[0].sendto(b"x", path)
-
-
-def abstract_socket(name):
-    socket.socket(socket.AF_UNIX).connect("\0" + name)
-
-
-# Files
 
 
 def read(path):
     return Path(path).read_bytes()[:20]
 
 
-def read_by_hard_link(path):
+def read_by_hard_link(it):
     Path("hard").unlink(missing_ok=True)
-    os.link(path, "hard")
-    return Path("hard").read_bytes()[:20]
-
-
-def read_by_root(path):
-    return Path(f"/proc/self/root{path}").read_bytes()[:20]
-
-
-def read_by_program(path):
-    return subprocess.run(["/bin/cat", path], capture_output=True, check=True).stdout[:20]
+    os.link(it["solution"], "hard")
+    return read("hard")
 
 
 def write(path):
@@ -102,105 +77,51 @@ def write(path):
         file.write(b"mine")
 
 
-def delete(path):
-    Path(path).unlink()
-
-
-def rename(path):
-    Path(path).rename(path + "-mine")
-
-
-def make_beside(path):
-    Path(path + "-made").mkdir()
-
-
-def shared_memory(path):
+def shared_memory(_it):
     Path("/dev/shm/classroom-attack").write_bytes(b"mine")
     Path("/dev/shm/classroom-attack").unlink()
 
 
-def change_mode(path):
-    before = Path(path).stat().st_mode
-    Path(path).chmod(before ^ 0o011)
-    if Path(path).stat().st_mode == before:
+def change_mode(it):
+    path = Path(it["outside"])
+    before = path.stat().st_mode
+    path.chmod(before ^ 0o011)
+    if path.stat().st_mode == before:
         raise Stopped
 
 
-def change_time(path):
-    os.utime(path, (5, 5))
-    if Path(path).stat().st_mtime != 5:
+def change_time(it):
+    os.utime(it["outside"], (5, 5))
+    if Path(it["outside"]).stat().st_mtime != 5:
         raise Stopped
 
 
-def change_owner(path):
-    os.chown(path, os.getuid(), 12345)
-
-
-# The grader, and other processes
-
-
-def environment_of(pid):
-    return Path(f"/proc/{pid}/environ").read_bytes()[:20]
-
-
-def descriptors_of(pid):
-    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
-
-
-def trace(pid):
-    system(101, 0x4206, pid, 0, 0)  # PTRACE_SEIZE
-
-
-def read_memory_of(pid):
+def read_memory(it):
     here = ctypes.create_string_buffer(16)
     part = ctypes.create_string_buffer(struct.pack("QQ", ctypes.addressof(here), 16))
-    system(310, pid, ctypes.addressof(part), 1, ctypes.addressof(part), 1, 0)
+    system(310, it["grader"], ctypes.addressof(part), 1, ctypes.addressof(part), 1, 0)
 
 
-def signal_to(pid):
-    os.kill(pid, 0)
-
-
-def signal_by_descriptor(pid):
-    signal.pidfd_send_signal(os.pidfd_open(pid), 0)
-
-
-def limits_of(pid):
+def set_limits(it):
+    pid = it["grader"]
     resource.prlimit(pid, resource.RLIMIT_CORE, resource.prlimit(pid, resource.RLIMIT_CORE))
 
 
-def cores_of(pid):
-    os.sched_setaffinity(pid, os.sched_getaffinity(pid))
+def set_priority(it):
+    os.setpriority(os.PRIO_PROCESS, it["grader"], os.getpriority(os.PRIO_PROCESS, it["grader"]))
 
 
-def priority_of(pid):
-    os.setpriority(os.PRIO_PROCESS, pid, os.getpriority(os.PRIO_PROCESS, pid))
-
-
-def command_line_of(pid):
-    return Path(f"/proc/{pid}/cmdline").read_bytes()
-
-
-def list_processes(pid):
-    if Path(f"/proc/{pid}") not in Path("/proc").iterdir():
+def list_processes(it):
+    if Path(f"/proc/{it['grader']}") not in Path("/proc").iterdir():
         raise Stopped
 
 
-def priority_of_user(_pid):
-    system(141, 2, 0, 19)
-
-
-def lease(path):
-    with Path(path).open() as file:
+def lease(_it):
+    with Path(os.__file__).open() as file:
         fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_RDLCK)
 
 
-def signal_of_file(_path):
-    read, _ = os.pipe()
-    fcntl.fcntl(read, fcntl.F_SETOWN, os.getpid())
-
-
-def own_session():
+def own_session(_it):
     if os.fork() == 0:
         try:
             os.setsid()
@@ -211,7 +132,7 @@ def own_session():
         raise Stopped
 
 
-def group_of_a_child():
+def group_of_a_child(_it):
     child = os.fork()
     if not child:
         time.sleep(5)
@@ -223,13 +144,158 @@ def group_of_a_child():
         os.wait()
 
 
-def undumpable():
-    system(157, 4, 0, 0, 0, 0)  # PR_SET_DUMPABLE
-
-
-def descriptor_in_a_message():
-    one, _ = socket.socketpair()
+def descriptor_in_a_message(_it):
+    one, _other = socket.socketpair()
     socket.send_fds(one, [b"x"], [0])
+
+
+def inherited_descriptors(_it):
+    """Anything but pipes, its own files and /dev/null."""
+    found = []
+    for number in range(1 << 10):
+        with contextlib.suppress(OSError):
+            kind = os.fstat(number).st_mode >> 12
+            if kind not in (0o1, 0o2):  # a pipe, a character device
+                found.append((number, kind))
+    if not found:
+        raise Stopped
+
+
+def keys(_it):
+    own = {"PATH", "HOME", "TMPDIR", "LANG", "PYTHONHASHSEED", "CUDA_VISIBLE_DEVICES"}
+    own |= {"TOKENIZERS_PARALLELISM", "LC_CTYPE"}
+    if not {name for name in os.environ if name not in own and not name.endswith("_NUM_THREADS")}:
+        raise Stopped
+
+
+def raise_limits(_it):
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard + 1, hard + 1))
+
+
+def core_dump(_it):
+    if resource.getrlimit(resource.RLIMIT_CORE)[1] == 0:
+        raise Stopped
+
+
+def namespace_by_clone(_it):
+    if system(56, 0x1000_0000 | signal.SIGCHLD, 0, 0, 0, 0) == 0:
+        os._exit(0)
+
+
+def memory_without_process(_it):
+    kept = []
+    for _ in range(200):
+        kept.append(os.memfd_create("hidden"))
+        for _ in range(15):
+            os.write(kept[-1], bytes(1 << 20))
+
+
+# Those that leave the worker alive, so that one can run them all.
+TRIED = {
+    "inherited descriptors": {"files": inherited_descriptors},
+    "keys in the environment": {"names": keys},
+    "core dumps": {"limit": core_dump},
+    "raising limits": {"open files": raise_limits},
+    "rights of root": {"setuid": lambda _it: os.setuid(0)},
+    "network": {
+        "tcp": lambda it: socket.create_connection(("127.0.0.1", it["port"]), 2),
+        "mptcp": mptcp,
+        "tcp that connects by sending": tcp_that_connects_by_sending,
+        "udp": lambda it: socket.socket(type=socket.SOCK_DGRAM).sendto(b"x", ("127.0.0.1", it["port"])),
+        "listening": lambda _it: socket.socket().listen(),
+        "unix socket": lambda it: unix_socket().connect(it["socket"]),
+        "by a pair": lambda it: socket.socketpair(type=socket.SOCK_DGRAM)[0].sendto(b"x", it["datagrams"]),
+        "abstract socket": lambda it: unix_socket().connect("\0" + it["abstract"]),
+    },
+    "solutions": {
+        "read": lambda it: read(it["solution"]),
+        "by a hard link": read_by_hard_link,
+        "by the root": lambda it: read(f"/proc/self/root{it['solution']}"),
+        "by a program": lambda it: subprocess.run(["/bin/cat", it["solution"]], check=True),
+    },
+    "other files": {
+        "submission": lambda it: read(it["other"]),
+        "test": lambda it: read(it["test"]),
+        "passwords": lambda _it: read("/etc/passwd"),
+    },
+    "modes and times": {
+        "mode": change_mode,
+        "time": change_time,
+        "owner": lambda it: os.chown(it["outside"], os.getuid(), 12345),
+    },
+    "writing": {
+        "write": lambda it: write(it["outside"]),
+        "make beside": lambda it: Path(it["outside"] + "-made").mkdir(),
+        "rename": lambda it: Path(it["outside"]).rename(it["outside"] + "-mine"),
+        "shared memory": shared_memory,
+        "new": lambda it: write(it["new"]),
+        "write to the tree": lambda _it: write(__file__),
+        "delete": lambda _it: Path(__file__).unlink(),
+    },
+    "memory of the grader": {
+        "environment": lambda it: read(f"/proc/{it['grader']}/environ"),
+        "descriptors": lambda it: [*Path(f"/proc/{it['grader']}/fd").iterdir()],
+    },
+    "tracing": {"ptrace": lambda it: system(101, 0x4206, it["grader"], 0, 0), "read": read_memory},
+    "signals": {
+        "kill": lambda it: os.kill(it["grader"], 0),
+        "by descriptor": lambda it: signal.pidfd_send_signal(os.pidfd_open(it["grader"]), 0),
+    },
+    "limits of the grader": {
+        "limits": set_limits,
+        "cores": lambda it: os.sched_setaffinity(it["grader"], os.sched_getaffinity(it["grader"])),
+        "priority": set_priority,
+        "priority of the user": raw(141, 2, 0, 19),
+    },
+    "leases and signals of files": {
+        "lease": lease,
+        "signal": lambda _it: fcntl.fcntl(os.pipe()[0], fcntl.F_SETOWN, os.getpid()),
+    },
+    "sessions of its own": {"session": own_session, "group": group_of_a_child},
+    "hiding from the watch": {
+        "undumpable": raw(157, 4, 0, 0, 0, 0),  # PR_SET_DUMPABLE
+        "descriptor in a message": descriptor_in_a_message,
+    },
+    "seeing processes": {
+        "list": list_processes,
+        "command line": lambda it: read(f"/proc/{it['grader']}/cmdline"),
+    },
+    "the machine": {
+        "namespace by clone": namespace_by_clone,
+        "clock": lambda _it: time.clock_settime(time.CLOCK_REALTIME, time.time()),
+        "mount": raw(165, b"none", b".", b"tmpfs", 0, 0),
+        "new mount": raw(430, b"tmpfs", 0),
+        "user namespace": raw(272, 0x1000_0000),
+        "kernel log": raw(103, 3, BUFFER, 100),
+        "io_uring": raw(425, 4, BUFFER),
+        "userfaultfd": raw(323, 1),
+        "bpf": raw(321, 0, BUFFER, 100),
+        "keyring": raw(250, 0, -3, 0),
+        "typing into a terminal": raw(16, 0, 0x5412, BUFFER),
+        "the second set of numbers": raw(0x4000_0000 | 39),
+        "change root": raw(161, b"."),
+    },
+    "memory without a process": {
+        "files without a name": memory_without_process,
+        "shared segment": raw(29, 0, 1 << 20, 0o1600),
+    },
+}
+
+
+def worked(it):
+    """What nothing stopped, by row."""
+    found = {}
+    for row, attempts in TRIED.items():
+        found[row] = []
+        for name, attempt in attempts.items():
+            with contextlib.suppress(Exception):
+                attempt(it)
+                found[row].append(name)
+    return found
+
+
+# Using it up
 
 
 def processor_time(of=3):
@@ -242,85 +308,6 @@ def processor_time(of=3):
             os._exit(0)
         os.wait()
     return of
-
-
-# What it has
-
-
-def inherited_descriptors():
-    """Anything but pipes, its own files and /dev/null."""
-    found = []
-    for number in range(1 << 10):
-        try:
-            kind = os.fstat(number).st_mode >> 12
-        except OSError:
-            continue
-        if kind not in (0o1, 0o2):  # a pipe, a character device
-            found.append((number, kind))
-    if not found:
-        raise Stopped
-    return found
-
-
-def keys():
-    found = {name: value for name, value in os.environ.items() if "KEY" in name or "TOKEN" in name}
-    found.pop("TOKENIZERS_PARALLELISM", None)
-    own = {"PATH", "HOME", "TMPDIR", "LANG", "PYTHONHASHSEED", "CUDA_VISIBLE_DEVICES"}
-    others = {name for name in os.environ if name not in own and not name.endswith("_NUM_THREADS")}
-    if not found and others <= {"TOKENIZERS_PARALLELISM", "LC_CTYPE"}:
-        raise Stopped
-    return sorted(others)
-
-
-def become_root():
-    os.setuid(0)
-
-
-def raise_limits():
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard + 1, hard + 1))
-
-
-def core_dump():
-    if resource.getrlimit(resource.RLIMIT_CORE)[1] == 0:
-        raise Stopped
-
-
-# The machine: raw system calls, by their numbers on x86-64
-
-
-BUFFER = ctypes.create_string_buffer(200)
-CALLS = {
-    "mount": (165, b"none", b".", b"tmpfs", 0, 0),
-    "new mount": (430, b"tmpfs", 0),
-    "user namespace": (272, 0x1000_0000),
-    "kernel log": (103, 3, BUFFER, 100),
-    "io_uring": (425, 4, BUFFER),
-    "userfaultfd": (323, 1),
-    "bpf": (321, 0, BUFFER, 100),
-    "keyring": (250, 0, -3, 0),
-    "typing into a terminal": (16, 0, 0x5412, BUFFER),
-    "the second set of numbers": (0x4000_0000 | 39,),
-    "change root": (161, b"."),
-    "shared segment": (29, 0, 1 << 20, 0o1600),
-}
-
-
-def call(name):
-    number, *values = CALLS[name]
-    system(number, *(ctypes.c_char_p(each) if isinstance(each, bytes) else each for each in values))
-
-
-def clock():
-    time.clock_settime(time.CLOCK_REALTIME, time.time())
-
-
-def namespace_by_clone():
-    if system(56, 0x1000_0000 | signal.SIGCHLD, 0, 0, 0, 0) == 0:
-        os._exit(0)
-
-
-# Using it up
 
 
 def memory_by_numpy():
@@ -351,15 +338,6 @@ def memory_of_many(each=80 << 20, count=8):
             os._exit(len(kept) & 1)
     time.sleep(5)
     return each * count
-
-
-def memory_without_process():
-    kept = []
-    for _ in range(200):
-        kept.append(os.memfd_create("hidden"))
-        for _ in range(15):
-            os.write(kept[-1], bytes(1 << 20))
-    return len(kept)
 
 
 def processes(count=400):
@@ -446,7 +424,7 @@ def read_only_folder():
     Path("locked/inside").mkdir(parents=True)
     Path("locked/inside/file").touch()
     for folder in ("locked/inside", "locked"):
-        system(90, ctypes.c_char_p(folder.encode()), 0)
+        system(90, folder.encode(), 0)
 
 
 # Staying
