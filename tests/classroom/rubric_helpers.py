@@ -1,14 +1,14 @@
 """Run a step's rubric against the reference, and against submissions that are wrong in a known way.
 
-    rrf = "step3_rag.retrieve.fuse:rrf"
-    of_learner("step3")                                       its public tests, as they run in a starter
-    of_wrong("step3", {rrf: from_rank_0}, "3.1")              a function in the place of the right one
-    lost("step3", (rrf, "ranked(scores), 1", "ranked(scores), 0"))       10: the points of its exercise
+    of_learner("step3")                                                  its public tests, as in a starter
+    of_wrong("step3", {"step3_rag.retrieve.fuse:rrf": from_rank_0})      a function in place of the right one
+    lost("step3", ("rrf", "ranked(scores), 1", "ranked(scores), 0"))     10: the points of its exercise
 
 The first two give the outcomes (see grading/runner.py) by the name of the test. A wrong function stands in
 for the right one wherever a step, `shared` or a driver holds it, as in a real submission, but only while the
 submission is called: the reference that it is compared with stays right. `Class.method` may be replaced, too,
-and so may a constant. A change is a function by its target, or target, old and new text of its source.
+and so may a constant. A change is a function by the name of what learners write, or that name with an old and
+a new text of its source.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ OURS = ("shared", "step", "classroom.drivers")  # how the names of our modules b
 
 Outcomes = dict[str, TestOutcome]
 Wrong = Mapping[str, Any]  # target: what stands there in the submission
-Change = tuple[str, str, str] | dict[str, Any]  # target, old and new text; or what stands at a target
+Change = tuple[str, str, str] | dict[str, Any]  # name, old and new text; or what stands there
 Places = list[tuple[Any, str, Any, Any]]  # where a name stands, the name, what is right, what is wrong
 
 
@@ -156,12 +156,6 @@ def altered(target: str, old: str, new: str) -> dict[str, Any]:
     return {target: space[function.__name__]}
 
 
-def changed(*changes: Change) -> dict[str, Any]:
-    """What stands in the submission, by its targets."""
-    parts = [each if isinstance(each, dict) else altered(*each) for each in changes]
-    return {target: value for each in parts for target, value in each.items()}
-
-
 @cache
 def written(step: str) -> dict[str, str]:
     """What learners write, and the exercise that asks for it; of a function within another one, that one."""
@@ -236,8 +230,15 @@ def points(outcomes: Outcomes) -> int:
 
 def lost(step: str, *changes: Change) -> int:
     """The points that an exercise loses by changes to what it asks for."""
-    wrong = changed(*changes)
-    id = next(id for target, id in written(step).items() if target in wrong)
+    targets = {target.rpartition(":")[2].rpartition(".")[2]: target for target in written(step)}
+    wrong = {}
+    for each in changes:
+        if isinstance(each, dict):
+            wrong |= {targets[name]: value for name, value in each.items()}
+        else:
+            name, old, new = each
+            wrong |= altered(targets[name], old, new)
+    id = written(step)[next(iter(wrong))]
     outcomes = of_wrong(step, wrong, id)
     return sum(each.mark.points for each in outcomes.values()) - points(outcomes)
 

@@ -5,12 +5,6 @@ import math
 import torch
 import torch.nn.functional as F
 
-PENALTY, TOP_P = "step1_foundations.sampling:penalize_repetition", "step1_foundations.sampling:keep_top_p"
-BITS, RMS_NORM = "step1_foundations.next_token:bits", "step1_foundations.block:rms_norm"
-ROPE, ATTEND = "step1_foundations.block:rope", "step1_foundations.block:attend"
-QUANTIZE, PRODUCT = "step1_foundations.int8:quantize_rows", "step1_foundations.int8:product"
-GENERATE = "step1_foundations.generate:generate"
-
 
 def bits_by_logsumexp(logits, following):
     logits = logits.float()
@@ -53,43 +47,46 @@ HEARD = "on_token(token)\n"
 KEPT = "done.ids.append(token)\n            sequence.append(token)\n            "
 ROOT = "torch.rsqrt(x.pow(2).mean(dim=-1, keepdim=True) + eps)"
 CHANGES = [
-    (0, {BITS: bits_by_logsumexp}),
-    (0, {TOP_P: top_p_downwards}),
-    (0, {ROPE: rope_by_complex_numbers}),
-    (0, {ATTEND: attend_by_torch}),
-    (0, {QUANTIZE: quantize_by_reciprocal}),
-    (0, {QUANTIZE: torch.inference_mode()(quantize_by_reciprocal)}),
-    (0, (GENERATE, "(input_ids=ids, cache=cache,", "(ids, past_key_values=cache,")),
-    (8, (PENALTY, "before * penalty", "before / penalty")),
-    (4, (PENALTY, PENALIZED, EACH_MENTION)),
-    (2, (PENALTY, "logits = logits.clone()", "pass")),
-    (10, (BITS, " / math.log(2)", "")),
+    (0, {"bits": bits_by_logsumexp}),
+    (0, {"keep_top_p": top_p_downwards}),
+    (0, {"rope": rope_by_complex_numbers}),
+    (0, {"attend": attend_by_torch}),
+    (0, {"quantize_rows": quantize_by_reciprocal}),
+    (0, {"quantize_rows": torch.inference_mode()(quantize_by_reciprocal)}),
+    (0, ("generate", "(input_ids=ids, cache=cache,", "(ids, past_key_values=cache,")),
+    (8, ("penalize_repetition", "before * penalty", "before / penalty")),
+    (4, ("penalize_repetition", PENALIZED, EACH_MENTION)),
+    (2, ("penalize_repetition", "logits = logits.clone()", "pass")),
+    (10, ("bits", " / math.log(2)", "")),
     (
         4,
         (
-            BITS,
+            "bits",
             "torch.log_softmax(logits.float(), dim=-1) / math.log(2)",
             "logits.float().softmax(-1).log2()",
         ),
     ),
-    (3, (BITS, ".nan_to_num()", "")),
-    (8, (RMS_NORM, "return", "x = x - x.mean(-1, keepdim=True); return")),
-    (3, (RMS_NORM, ROOT, "1 / (x.pow(2).mean(dim=-1, keepdim=True).sqrt() + eps)")),
-    (14, (TOP_P, "<= 1 - p", "- ordered.softmax(-1) < 1 - p")),
-    (3, (TOP_P, "logits.masked_fill", "logits - logits + logits.masked_fill")),
-    (14, (ROPE, "x[..., :half], x[..., half:]", "x[..., ::2], x[..., 1::2]")),
-    (18, (ATTEND, "diagonal=1", "diagonal=0")),
-    (18, (ATTEND, " / dim**0.5", "")),
-    (13, (ATTEND, "v = v.repeat_interleave(group, dim=0)", "v = v.repeat(group, 1, 1)")),
-    (9, (QUANTIZE, ".abs().amax(dim=1)", ".amax(dim=1)")),
-    (3, (QUANTIZE, "/ scale.float()[:, None]", "/ (largest.clamp_min(1e-8) / 127)[:, None]")),
-    (7, (QUANTIZE, ".round()", ".trunc()")),
-    (2, (QUANTIZE, "return steps", "return weight.copy_(steps)")),
-    (3, (PRODUCT, ") * scale", ") * scale.mean()")),
-    (3, (GENERATE, "ids = torch.tensor([[token]]", "cache = DynamicCache(); ids = torch.tensor([sequence]")),
-    (3, (GENERATE, '= "stop", token', '= "stop", token; done.ids.append(token)')),
-    (2, (GENERATE, KEPT + HEARD, f"on_token(token); {KEPT}\n")),
-    (2, (GENERATE, "torch.tensor(sequence, device", "torch.tensor(done.ids, dtype=torch.long, device")),
-    (1, (GENERATE, ", logits_to_keep=1", "")),
-    (1, (GENERATE, "done.prefill_seconds = time", "_ = time")),
+    (3, ("bits", ".nan_to_num()", "")),
+    (8, ("rms_norm", "return", "x = x - x.mean(-1, keepdim=True); return")),
+    (3, ("rms_norm", ROOT, "1 / (x.pow(2).mean(dim=-1, keepdim=True).sqrt() + eps)")),
+    (14, ("keep_top_p", "<= 1 - p", "- ordered.softmax(-1) < 1 - p")),
+    (3, ("keep_top_p", "logits.masked_fill", "logits - logits + logits.masked_fill")),
+    (14, ("rope", "x[..., :half], x[..., half:]", "x[..., ::2], x[..., 1::2]")),
+    (18, ("attend", "diagonal=1", "diagonal=0")),
+    (18, ("attend", " / dim**0.5", "")),
+    (13, ("attend", "v = v.repeat_interleave(group, dim=0)", "v = v.repeat(group, 1, 1)")),
+    (9, ("quantize_rows", ".abs().amax(dim=1)", ".amax(dim=1)")),
+    (3, ("quantize_rows", "/ scale.float()[:, None]", "/ (largest.clamp_min(1e-8) / 127)[:, None]")),
+    (7, ("quantize_rows", ".round()", ".trunc()")),
+    (2, ("quantize_rows", "return steps", "return weight.copy_(steps)")),
+    (3, ("product", ") * scale", ") * scale.mean()")),
+    (
+        3,
+        ("generate", "ids = torch.tensor([[token]]", "cache = DynamicCache(); ids = torch.tensor([sequence]"),
+    ),
+    (3, ("generate", '= "stop", token', '= "stop", token; done.ids.append(token)')),
+    (2, ("generate", KEPT + HEARD, f"on_token(token); {KEPT}\n")),
+    (2, ("generate", "torch.tensor(sequence, device", "torch.tensor(done.ids, dtype=torch.long, device")),
+    (1, ("generate", ", logits_to_keep=1", "")),
+    (1, ("generate", "done.prefill_seconds = time", "_ = time")),
 ]

@@ -9,15 +9,6 @@ from contextvars import copy_context
 
 from step2_tools.evaluate import prompt_styles
 
-SIGNATURE, FEW_SHOT, WRITTEN, CALLS_IN = (
-    f"step2_tools.evaluate.prompt_styles:{name}" for name in ("signature", "few_shot", "written", "calls_in")
-)
-ARGUMENTS_OF = "step2_tools.agent.tool:_arguments_of"
-CHECKED, EXPLAINED = (f"step2_tools.agent.tool:FunctionTool.{name}" for name in ("_checked", "_explained"))
-ANSWER, IN_PARALLEL, TAKE = (
-    f"step2_tools.agent.loop:{name}" for name in ("answer", "in_parallel", "record_turn")
-)
-
 
 def filled_by_hand(prompt, tools, question):
     """Without `prompts.render`, and the question before the variables."""
@@ -66,36 +57,36 @@ def character_by_character(text):
 PLAIN_WORDS = "' '.join(tool.get('description', '').split())"
 LAST_CALLS = 'if done.stop_reason != "tool_use":'
 CHANGES = [
-    (0, {IN_PARALLEL: all_in_threads}),
-    (0, {CALLS_IN: character_by_character}),
-    (5, {FEW_SHOT: filled_by_hand}),
-    (10, {IN_PARALLEL: as_they_end}),
-    (3, (SIGNATURE, 'about.get("enum", [])', "[]")),
-    (4, (SIGNATURE, PLAIN_WORDS, "tool['description']")),
-    (6, (FEW_SHOT, '*rendered["messages"], turn', 'turn, *rendered["messages"]')),
-    (2, (WRITTEN, " and None not in accepted", "")),
-    (3, (WRITTEN, "accepted[0]", "accepted")),
-    (2, (CALLS_IN, "if all(", "if calls and all(")),
-    (2, (CALLS_IN, "calls = [value]", "place = opening.end(); calls = [value]")),
-    (2, (CALLS_IN, "(ValueError, RecursionError)", "ValueError")),
-    (4, (ARGUMENTS_OF, "strict=True, ", "")),
-    (4, (ARGUMENTS_OF, 'extra="forbid", ', "")),
-    (2, (ARGUMENTS_OF, "allow_inf_nan=False, ", "")),
-    (2, (ARGUMENTS_OF, ", include_extras=True", "")),
-    (4, (CHECKED, "{name: getattr(checked, name) for name in names}", "input")),
-    (2, (CHECKED, "if not isinstance(input, dict):", "if not input:")),
-    (3, (CHECKED, "[:5]", "")),
-    (3, (EXPLAINED, 'sanitize(str(error["loc"][0]), 40)', 'error["loc"][0]')),
-    (3, (EXPLAINED, ", default=str", "")),
-    (2, (ANSWER, "if tool is None:", "if False:")),
-    (2, (ANSWER, "error.content", "str(error)")),
-    (3, (ANSWER, 'f"{tool.name} failed"', "str(__import__('sys').exc_info()[1])")),
-    (3, (ANSWER, "except Exception:", "except BaseException:")),
-    (10, (IN_PARALLEL, "thread.start()\n", "thread.start()\n        thread.join()\n")),
-    (1, (TAKE, "if reply.stop_reason is None:", "if False:")),
-    (3, (TAKE, "done.turns == max_turns", "done.turns > max_turns")),
-    (3, (TAKE, " or block.text", " or True")),
-    (10, (TAKE, LAST_CALLS, 'if done.stop_reason == "max_turns":')),
-    (13, (TAKE, "if content:", "if True:")),
-    (3, (TAKE, "on_message(done.messages[-1])", "pass")),
+    (0, {"in_parallel": all_in_threads}),
+    (0, {"calls_in": character_by_character}),
+    (5, {"few_shot": filled_by_hand}),
+    (10, {"in_parallel": as_they_end}),
+    (3, ("signature", 'about.get("enum", [])', "[]")),
+    (4, ("signature", PLAIN_WORDS, "tool['description']")),
+    (6, ("few_shot", '*rendered["messages"], turn', 'turn, *rendered["messages"]')),
+    (2, ("written", " and None not in accepted", "")),
+    (3, ("written", "accepted[0]", "accepted")),
+    (2, ("calls_in", "if all(", "if calls and all(")),
+    (2, ("calls_in", "calls = [value]", "place = opening.end(); calls = [value]")),
+    (2, ("calls_in", "(ValueError, RecursionError)", "ValueError")),
+    (4, ("_arguments_of", "strict=True, ", "")),
+    (4, ("_arguments_of", 'extra="forbid", ', "")),
+    (2, ("_arguments_of", "allow_inf_nan=False, ", "")),
+    (2, ("_arguments_of", ", include_extras=True", "")),
+    (4, ("_checked", "{name: getattr(checked, name) for name in names}", "input")),
+    (2, ("_checked", "if not isinstance(input, dict):", "if not input:")),
+    (3, ("_checked", "[:5]", "")),
+    (3, ("_explained", 'sanitize(str(error["loc"][0]), 40)', 'error["loc"][0]')),
+    (3, ("_explained", ", default=str", "")),
+    (2, ("answer", "if tool is None:", "if False:")),
+    (2, ("answer", "error.content", "str(error)")),
+    (3, ("answer", 'f"{tool.name} failed"', "str(__import__('sys').exc_info()[1])")),
+    (3, ("answer", "except Exception:", "except BaseException:")),
+    (10, ("in_parallel", "thread.start()\n", "thread.start()\n        thread.join()\n")),
+    (1, ("record_turn", "if reply.stop_reason is None:", "if False:")),
+    (3, ("record_turn", "done.turns == max_turns", "done.turns > max_turns")),
+    (3, ("record_turn", " or block.text", " or True")),
+    (10, ("record_turn", LAST_CALLS, 'if done.stop_reason == "max_turns":')),
+    (13, ("record_turn", "if content:", "if True:")),
+    (3, ("record_turn", "on_message(done.messages[-1])", "pass")),
 ]

@@ -6,12 +6,6 @@ import numpy as np
 
 from tests.classroom.rubric_helpers import not_attempted
 
-RRF, SCALED, MIN_MAX = (f"step3_rag.retrieve.fuse:{name}" for name in ("rrf", "scaled", "min_max"))
-NDCG, MAXSIM = "step3_rag.evaluate.metrics:ndcg", "step3_rag.retrieve.rerank:late_interaction"
-CHUNK = "step3_rag.ingest.chunk:chunk"
-BETTER, REFLECT = (f"step3_rag.reflect.reflect:{name}" for name in ("better", "reflect"))
-BY_CITATION, CITED = "step3_rag.answer.read:_by_citation", "step3_rag.answer.read:_cited"
-
 
 def rrf_with_defaultdict(rankings, k=60):
     fused = defaultdict(float)
@@ -65,51 +59,54 @@ SHARED = "(known.get(number, set()) for number in numbers)"
 BY_NAME = "sorted(scores, key=lambda i: (-scores[i], i))"
 OVER_HEADINGS = "while begin < i and (starts_section or ", "while begin < i and ("
 CHANGES = {
-    "a dict of another kind": (0, {RRF: rrf_with_defaultdict}),
-    "one document after the other": (0, {MAXSIM: maxsim_with(max)}),
-    "chunks as lists": (0, {CHUNK: chunk_by_runs}),
+    "a dict of another kind": (0, {"rrf": rrf_with_defaultdict}),
+    "one document after the other": (0, {"late_interaction": maxsim_with(max)}),
+    "chunks as lists": (0, {"chunk": chunk_by_runs}),
     "a margin by subtraction": (
         0,
         (
-            BETTER,
+            "better",
             "each.confidence > best.confidence + MARGIN",
             "each.confidence - best.confidence > MARGIN",
         ),
     ),
     "a sum of words": (
         0,
-        (CITED, "len(own & held) / len(own)", "sum(each in held for each in own) / len(own)"),
+        ("_cited", "len(own & held) / len(own)", "sum(each in held for each in own) / len(own)"),
     ),
-    "ranks from 0": (10, (RRF, "ranked(scores), 1", "ranked(scores), 0")),
-    "k is always 60": (4, (RRF, "+ 1 / (k + rank)", "+ 1 / (60 + rank)")),
-    "ties by name": (3, (RRF, "ranked(scores)", BY_NAME)),
-    "an ideal that is not cut": (4, (NDCG, "reverse=True)[:k]", "reverse=True)")),
-    "negative grades": (3, (NDCG, "max(0, qrels.get(doc, 0))", "qrels.get(doc, 0)")),
-    "division by zero": (8, (SCALED, " if high > low else 1.0", "")),
-    "missing candidates are skipped": (7, (MIN_MAX, "return fused", SKIPPED)),
-    "weights that are too many": (2, (MIN_MAX, "strict=True", "strict=False")),
-    "nothing below 0": (15, {MAXSIM: maxsim_with(lambda row: max(0, *row))}),
-    "parts of no length": (7, (MAXSIM, "if len(document)]", "]")),
-    "equal weights": (11, (MAXSIM, "weights @ best / weights.sum()", "best.mean(0)")),
-    "no overlap": (17, (CHUNK, "first - units[begin].first > room", "begin < i")),
-    "an overlap without room": (7, (CHUNK, "min(overlap, size - (end - first))", "overlap")),
-    "an overlap over headings": (4, (CHUNK, *OVER_HEADINGS)),
-    "each heading begins a chunk": (4, (CHUNK, "first - units[begin].first >= size // 2", "True")),
-    "the margin is enough": (3, (BETTER, "> best.confidence", ">= best.confidence")),
-    "better by whatever": (6, (BETTER, " + MARGIN", "")),
-    "confident, and yet asked again": (3, (REFLECT, "better(attempts).confidence >= threshold:", "False:")),
-    "rewritten from the latest": (7, (REFLECT, "attempts[0].found", "attempts[-1].found")),
+    "ranks from 0": (10, ("rrf", "ranked(scores), 1", "ranked(scores), 0")),
+    "k is always 60": (4, ("rrf", "+ 1 / (k + rank)", "+ 1 / (60 + rank)")),
+    "ties by name": (3, ("rrf", "ranked(scores)", BY_NAME)),
+    "an ideal that is not cut": (4, ("ndcg", "reverse=True)[:k]", "reverse=True)")),
+    "negative grades": (3, ("ndcg", "max(0, qrels.get(doc, 0))", "qrels.get(doc, 0)")),
+    "division by zero": (8, ("scaled", " if high > low else 1.0", "")),
+    "missing candidates are skipped": (7, ("min_max", "return fused", SKIPPED)),
+    "weights that are too many": (2, ("min_max", "strict=True", "strict=False")),
+    "nothing below 0": (15, {"late_interaction": maxsim_with(lambda row: max(0, *row))}),
+    "parts of no length": (7, ("late_interaction", "if len(document)]", "]")),
+    "equal weights": (11, ("late_interaction", "weights @ best / weights.sum()", "best.mean(0)")),
+    "no overlap": (17, ("chunk", "first - units[begin].first > room", "begin < i")),
+    "an overlap without room": (7, ("chunk", "min(overlap, size - (end - first))", "overlap")),
+    "an overlap over headings": (4, ("chunk", *OVER_HEADINGS)),
+    "each heading begins a chunk": (4, ("chunk", "first - units[begin].first >= size // 2", "True")),
+    "the margin is enough": (3, ("better", "> best.confidence", ">= best.confidence")),
+    "better by whatever": (6, ("better", " + MARGIN", "")),
+    "confident, and yet asked again": (3, ("reflect", "better(attempts).confidence >= threshold:", "False:")),
+    "rewritten from the latest": (7, ("reflect", "attempts[0].found", "attempts[-1].found")),
     "searched twice": (
         4,
-        (REFLECT, " and other not in [(each.query, each.found.options) for each in attempts]", ""),
+        ("reflect", " and other not in [(each.query, each.found.options) for each in attempts]", ""),
     ),
-    "nothing after the full stop": (5, (BY_CITATION, "if not in_front:", "if False:")),
-    "numbers twice": (3, (BY_CITATION, "numbers = tuple(dict.fromkeys(", "numbers = tuple(list(")),
-    "one number a bracket": (6, (BY_CITATION, r're.findall(r"\d+", mark)', r're.findall(r"\d+", mark)[:1]')),
-    "every number exists": (3, (CITED, "if each not in known", "if False")),
-    "any source supports": (10, (CITED, SHARED, "known.values()")),
-    "no words": (2, (CITED, " if own else 0.0", "")),
-    "3.3 half done": (10, {MIN_MAX: not_attempted("3.3")}),
-    "3.6 half done": (10, {REFLECT: not_attempted("3.6")}),
-    "3.7 half done": (15, {CITED: not_attempted("3.7")}),
+    "nothing after the full stop": (5, ("_by_citation", "if not in_front:", "if False:")),
+    "numbers twice": (3, ("_by_citation", "numbers = tuple(dict.fromkeys(", "numbers = tuple(list(")),
+    "one number a bracket": (
+        6,
+        ("_by_citation", r're.findall(r"\d+", mark)', r're.findall(r"\d+", mark)[:1]'),
+    ),
+    "every number exists": (3, ("_cited", "if each not in known", "if False")),
+    "any source supports": (10, ("_cited", SHARED, "known.values()")),
+    "no words": (2, ("_cited", " if own else 0.0", "")),
+    "3.3 half done": (10, {"min_max": not_attempted("3.3")}),
+    "3.6 half done": (10, {"reflect": not_attempted("3.6")}),
+    "3.7 half done": (15, {"_cited": not_attempted("3.7")}),
 }

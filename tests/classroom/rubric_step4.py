@@ -7,18 +7,6 @@ import torch.nn.functional as F
 
 from step4_finetune.data.curate import duplicates
 
-TAKEN, ALLOWED = "step4_finetune.tone.text:take_apart", "step4_finetune.tone.rules:Check.allows"
-WORD = "step4_finetune.tone.rules:word_pattern"
-NOISE, NAMED = (f"step4_finetune.data.curate.labels:{each}" for each in ("label_noise", "named_breaks"))
-SHINGLES, JACCARD, FIND, ROWS = (
-    f"step4_finetune.data.curate.duplicates:{each}"
-    for each in ("shingles", "jaccard", "Near.find", "near_duplicates")
-)
-FORWARD, MERGED, SCALE = (
-    f"step4_finetune.by_hand.lora:Lora.{each}" for each in ("forward", "merged", "scale")
-)
-LOGS, DPO, LOSS = (f"step4_finetune.by_hand.dpo_loss:{each}" for each in ("log_probs", "dpo", "Loss.loss"))
-
 
 def find_in_all(self, said):
     """Without hashing: every text is compared."""
@@ -54,45 +42,45 @@ ONE_CASE = 'f"chosen breaks {what}"))', 'f"chosen breaks {what}"))\n            
 REMEMBERED = "            else:\n                near.add", "            near.add"
 SIGMOID = property(lambda self: -torch.log(torch.sigmoid(self.margin)))
 CHANGES = {
-    "a pattern word by word": (0, {WORD: word_by_word}),
-    "every text compared": (0, {FIND: find_in_all}),
-    "forward by halves": (0, {FORWARD: forward_by_halves}),
-    "merged by torch": (0, {MERGED: lambda self: torch.addmm(self.W, self.B * self.scale, self.A)}),
-    "by cross-entropy": (0, {LOGS: log_probs_by_cross_entropy}),
-    "by softplus": (0, {LOSS: property(lambda self: F.softplus(self.rejected - self.chosen))}),
-    "untidy": (2, (TAKEN, "reply = tidy(reply)", "pass")),
-    "no greeting by its looks": (3, (TAKEN, "found = SALUTATION.match(reply)", "found = None")),
-    "no known greeting": (7, (TAKEN, "if begins(reply, text)", "if False")),
-    "searched from the start": (2, (TAKEN, "search(reply, start)", "search(reply)")),
-    "a sign-off in the middle": (4, (TAKEN, "if ends(reply, text)", "if text in reply")),
-    "silence": (2, (ALLOWED, "if self.low == 0 and parts.is_empty:", "if False:")),
-    "any pattern": (2, (ALLOWED, "return all(", "return any(")),
-    "no line by line": (2, (ALLOWED, ", re.MULTILINE)", ")")),
-    "fewer than the most": (7, (ALLOWED, "len(found) <= self.high", "len(found) < self.high")),
-    "words by \\b": (4, (WORD, *BOUNDED)),
-    "one space": (4, (WORD, r'r"\s+".join(', '" ".join(')),
-    "not escaped": (2, (WORD, "else re.escape(each)", "else each")),
-    "blank replies": (6, (NOISE, "if not row.chosen.strip():", "if False:")),
-    "one case a row": (10, (NOISE, *ONE_CASE)),
-    "facts as no reason to reject": (6, (NOISE, "not other and ", "")),
-    "facts as a rule of the guide": (5, (NAMED, " - {FACTS}", "")),
-    "no short shingles": (4, (SHINGLES, *SHORT)),
-    "by the smaller": (16, (JACCARD, "len(one | other)", "min(len(one), len(other))")),
-    "the last of equals": (4, (FIND, *LAST_OF_EQUALS)),
-    "across splits": (7, (ROWS, *ACROSS)),
-    "cases remembered": (4, (ROWS, *REMEMBERED)),
-    "no pair passed over": (3, (ROWS, "if key in seen or not key[0]:", "if not key[0]:")),
-    "by the prompt alone": (7, (ROWS, "(folded(text), rows[at].chosen)", "(folded(text),)")),
-    "not by the rank": (20, {SCALE: property(lambda self: float(self.alpha))}),
-    "merged first": (3, (FORWARD, "(x @ self.A.T) @ self.B.T", "x @ (self.B @ self.A).T")),
-    "no bias": (10, (FORWARD, "self.bias)", "None)")),
-    "no gradients": (2, (FORWARD, "(x @ self.A.T)", "(x @ self.A.T.detach())")),
-    "merged in place": (5, (MERGED, *IN_PLACE)),
-    "logits of the token itself": (11, (LOGS, "logits[:, :-1]", "logits[:, 1:]")),
-    "the mask not moved": (11, (LOGS, "completion[:, 1:]", "completion[:, :-1]")),
-    "in bfloat16": (2, (LOGS, "[:, :-1].float()", "[:, :-1]")),
-    "no gradient": (2, (LOGS, "[:, :-1].float()", "[:, :-1].detach().float()")),
-    "pairs one after another": (7, (DPO, "rewards.chunk(2)", "rewards[::2], rewards[1::2]")),
-    "a logarithm of nothing": (2, {LOSS: SIGMOID}),
-    "the sign": (7, {LOSS: property(lambda self: F.logsigmoid(self.margin))}),
+    "a pattern word by word": (0, {"word_pattern": word_by_word}),
+    "every text compared": (0, {"find": find_in_all}),
+    "forward by halves": (0, {"forward": forward_by_halves}),
+    "merged by torch": (0, {"merged": lambda self: torch.addmm(self.W, self.B * self.scale, self.A)}),
+    "by cross-entropy": (0, {"log_probs": log_probs_by_cross_entropy}),
+    "by softplus": (0, {"loss": property(lambda self: F.softplus(self.rejected - self.chosen))}),
+    "untidy": (2, ("take_apart", "reply = tidy(reply)", "pass")),
+    "no greeting by its looks": (3, ("take_apart", "found = SALUTATION.match(reply)", "found = None")),
+    "no known greeting": (7, ("take_apart", "if begins(reply, text)", "if False")),
+    "searched from the start": (2, ("take_apart", "search(reply, start)", "search(reply)")),
+    "a sign-off in the middle": (4, ("take_apart", "if ends(reply, text)", "if text in reply")),
+    "silence": (2, ("allows", "if self.low == 0 and parts.is_empty:", "if False:")),
+    "any pattern": (2, ("allows", "return all(", "return any(")),
+    "no line by line": (2, ("allows", ", re.MULTILINE)", ")")),
+    "fewer than the most": (7, ("allows", "len(found) <= self.high", "len(found) < self.high")),
+    "words by \\b": (4, ("word_pattern", *BOUNDED)),
+    "one space": (4, ("word_pattern", r'r"\s+".join(', '" ".join(')),
+    "not escaped": (2, ("word_pattern", "else re.escape(each)", "else each")),
+    "blank replies": (6, ("label_noise", "if not row.chosen.strip():", "if False:")),
+    "one case a row": (10, ("label_noise", *ONE_CASE)),
+    "facts as no reason to reject": (6, ("label_noise", "not other and ", "")),
+    "facts as a rule of the guide": (5, ("named_breaks", " - {FACTS}", "")),
+    "no short shingles": (4, ("shingles", *SHORT)),
+    "by the smaller": (16, ("jaccard", "len(one | other)", "min(len(one), len(other))")),
+    "the last of equals": (4, ("find", *LAST_OF_EQUALS)),
+    "across splits": (7, ("near_duplicates", *ACROSS)),
+    "cases remembered": (4, ("near_duplicates", *REMEMBERED)),
+    "no pair passed over": (3, ("near_duplicates", "if key in seen or not key[0]:", "if not key[0]:")),
+    "by the prompt alone": (7, ("near_duplicates", "(folded(text), rows[at].chosen)", "(folded(text),)")),
+    "not by the rank": (20, {"scale": property(lambda self: float(self.alpha))}),
+    "merged first": (3, ("forward", "(x @ self.A.T) @ self.B.T", "x @ (self.B @ self.A).T")),
+    "no bias": (10, ("forward", "self.bias)", "None)")),
+    "no gradients": (2, ("forward", "(x @ self.A.T)", "(x @ self.A.T.detach())")),
+    "merged in place": (5, ("merged", *IN_PLACE)),
+    "logits of the token itself": (11, ("log_probs", "logits[:, :-1]", "logits[:, 1:]")),
+    "the mask not moved": (11, ("log_probs", "completion[:, 1:]", "completion[:, :-1]")),
+    "in bfloat16": (2, ("log_probs", "[:, :-1].float()", "[:, :-1]")),
+    "no gradient": (2, ("log_probs", "[:, :-1].float()", "[:, :-1].detach().float()")),
+    "pairs one after another": (7, ("dpo", "rewards.chunk(2)", "rewards[::2], rewards[1::2]")),
+    "a logarithm of nothing": (2, {"loss": SIGMOID}),
+    "the sign": (7, {"loss": property(lambda self: F.logsigmoid(self.margin))}),
 }

@@ -16,6 +16,7 @@ from classroom.assignment.rubric import rubric_tests
 from classroom.assignment.spec import assignment
 from classroom.grading.runner import run_tests
 from classroom.grading.submission import Local
+from classroom.rubrics.step1_public import GENERATE
 from classroom.rubrics.step5_databases import NoDatabase, select
 from tests.classroom.rubric_helpers import (
     assert_all_pass,
@@ -26,8 +27,7 @@ from tests.classroom.rubric_helpers import (
     stubs,
     written,
 )
-from tests.classroom.rubric_step1 import GENERATE
-from tests.classroom.rubric_step5 import ENTER, TURN
+from tests.classroom.rubric_step5 import TURN
 from tests.conftest import for_long
 
 STEPS = [f"step{n}" for n in range(1, 6)]
@@ -106,7 +106,7 @@ def test_junk_is_wrong_and_no_test_breaks_on_it(junk):
 
 
 def test_callers_who_never_come_in_are_no_warning(recwarn):
-    lost("step5", (ENTER, TURN, "raise ValueError"))
+    lost("step5", ("_enter", TURN, "raise ValueError"))
     gc.collect()
     assert not [each for each in recwarn if "never awaited" in str(each.message)]
 
