@@ -1,15 +1,14 @@
 """Submitted archives, read in memory: .zip, .tar and .tar.gz, told apart by their first bytes. Used by
 reader.py, in its own process.
 
-Entries and sizes are limited both as an archive declares them and as they really are. A name that occurs
-twice is refused, since programs differ in which of the two they take.
+Of a file no more is unpacked than it may hold, whatever the archive declares. A name that occurs twice is
+refused, since programs differ in which of the two they take.
 """
 
 from __future__ import annotations
 
 import gzip
 import io
-import os
 import stat
 import tarfile
 import zipfile
@@ -20,7 +19,7 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
-from classroom.intake.folders import MAX_BYTES, MAX_ENTRIES, Missing, Refused, limited
+from classroom.intake.folders import MAX_BYTES, MAX_ENTRIES, Missing, Refused, limited, read_file
 
 MAX_ARCHIVE = 64 << 20  # bytes of the file; of a .tar.gz, also of the .tar inside
 MAX_HEADER = 64 << 10  # bytes of a tar's long names and other records: tarfile parses them in squared time
@@ -35,7 +34,7 @@ def open_archive(path: Path) -> Archive:
     Raises:
         Refused: it is not an archive, or not one that can be read.
     """
-    content = _content(path)
+    content = read_file(path, MAX_ARCHIVE)
     try:
         if content.startswith(b"PK"):
             return Archive(_zip(content))
@@ -48,19 +47,6 @@ def open_archive(path: Path) -> Archive:
     except Exception as error:  # the libraries raise anything on broken data
         raise Refused(f"a damaged archive ({type(error).__name__})") from None
     raise Refused("it is neither a folder nor a .zip, .tar or .tar.gz")
-
-
-def _content(path: Path) -> bytes:
-    try:
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise Refused("it is not an ordinary file")
-            content = file.read(MAX_ARCHIVE + 1)
-    except OSError as error:
-        raise Refused(f"it can't be read ({error.strerror})") from None
-    if len(content) > MAX_ARCHIVE:
-        raise Refused(f"the archive is larger than {MAX_ARCHIVE >> 20} MiB")
-    return content
 
 
 class Entry(NamedTuple):
@@ -130,8 +116,6 @@ def _read_zip(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
         raise Refused("it is encrypted")
     if entry.compress_type not in METHODS:
         raise Refused("it is compressed in an unusual way: use an ordinary .zip")
-    if entry.file_size > MAX_BYTES:
-        raise Refused(f"it is larger than {MAX_BYTES:,} bytes")
     with archive.open(entry) as file:
         return file.read(MAX_BYTES + 1)
 
@@ -174,7 +158,5 @@ def _tar(content: bytes) -> list[Entry]:
 def _read_tar(archive: tarfile.TarFile, entry: tarfile.TarInfo) -> bytes:
     if not entry.isfile() or entry.issparse():
         raise Refused("it is a link" if entry.issym() or entry.islnk() else "it is not an ordinary file")
-    if entry.size > MAX_BYTES:
-        raise Refused(f"it is larger than {MAX_BYTES:,} bytes")
     file = archive.extractfile(entry)
     return file.read(MAX_BYTES + 1) if file else b""

@@ -1,7 +1,6 @@
 """A submission that is a folder on the disk. Used by reader.py, in its own process."""
 
 import contextlib
-import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -11,8 +10,6 @@ from pathlib import Path
 MAX_BYTES = 1 << 20  # of a file
 MAX_ENTRIES = 5_000  # of an archive, and of a folder whose dates are read
 MAX_NAMES = 1_000  # of a folder that are looked at
-# No link is followed, and opening a pipe in place of a file does not block.
-FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class Refused(Exception):
@@ -23,19 +20,37 @@ class Missing(Refused):
     """It is not there."""
 
 
-def limited(content: bytes) -> bytes:
+def read_file(path: Path, limit: int = MAX_BYTES) -> bytes:
+    """The contents of a regular file.
+
+    Raises:
+        Missing: there is none.
+        Refused: it is larger than `limit`, no such file, or can't be read.
+    """
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise Refused("it is not an ordinary file")
+        with path.open("rb") as file:
+            return limited(file.read(limit + 1), limit)
+    except (FileNotFoundError, NotADirectoryError):
+        raise Missing("it is not there") from None
+    except OSError as error:
+        raise Refused(f"it can't be read ({error.strerror})") from None
+
+
+def limited(content: bytes, limit: int = MAX_BYTES) -> bytes:
     """The contents, unless they are too large.
 
     Raises:
         Refused: they are.
     """
-    if len(content) > MAX_BYTES:
-        raise Refused(f"it is larger than {MAX_BYTES:,} bytes")
+    if len(content) > limit:
+        raise Refused(f"it is larger than {limit >> 20} MiB")
     return content
 
 
 class Folder:
-    """A folder on the disk. Each part of a path is opened from the part before."""
+    """A folder on the disk. No link in it is followed."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -43,11 +58,7 @@ class Folder:
     def names(self, folder: str) -> tuple[list[str], list[str]]:
         """The folders and the other entries in a folder; an empty name is the top."""
         folders, others = [], []
-        with (
-            contextlib.suppress(OSError, Refused),
-            self._opened(folder) as handle,
-            os.scandir(handle) as entries,
-        ):
+        with contextlib.suppress(OSError), os.scandir(self._path / folder) as entries:
             for entry in islice(entries, MAX_NAMES):
                 (folders if entry.is_dir(follow_symlinks=False) else others).append(entry.name)
         return folders, others
@@ -59,35 +70,12 @@ class Folder:
             Missing: there is none.
             Refused: it may not be read.
         """
-        try:
-            with self._opened(name) as handle:
-                if not stat.S_ISREG(os.fstat(handle).st_mode):
-                    raise Refused("it is not an ordinary file")
-                with os.fdopen(handle, "rb", closefd=False) as file:
-                    return limited(file.read(MAX_BYTES + 1))
-        except (FileNotFoundError, NotADirectoryError):
-            raise Missing("it is not there") from None
-        except OSError as error:
-            if error.errno == errno.ENXIO:  # a socket
-                raise Refused("it is not an ordinary file") from None
-            raise Refused(f"it can't be read ({error.strerror})") from None
-
-    @contextlib.contextmanager
-    def _opened(self, path: str) -> Iterator[int]:
-        handle = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            for part in filter(None, path.split("/")):
-                try:
-                    inner = os.open(part, FLAGS, dir_fd=handle)
-                except OSError as error:
-                    if error.errno == errno.ELOOP:
-                        raise Refused(f"{part} is a symbolic link") from None
-                    raise
-                os.close(handle)
-                handle = inner
-            yield handle
-        finally:
-            os.close(handle)
+        path = self._path
+        for part in name.split("/"):
+            path /= part
+            if os.path.islink(path):  # noqa: PTH114  (false where it can't be looked at)
+                raise Refused(f"{part} is a symbolic link")
+        return read_file(path)
 
     def dates(self) -> Iterator[float]:
         """When each regular file was last written, in seconds since 1970."""
