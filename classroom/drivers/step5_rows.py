@@ -1,5 +1,6 @@
-"""Stand-ins for the telemetry of step 5: a database in a folder, a queue and event loops of the grader's."""
+"""Stand-ins for the telemetry of step 5: a database in a folder, the grader's queue, event loops."""
 
+import asyncio
 import hashlib
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -85,52 +86,41 @@ def recorder(take: Ask, size: Ask) -> Any:
     return made
 
 
-class Loop:
-    """An event loop of the grader's: it logs each call, and runs them when told."""
+class Loop(asyncio.SelectorEventLoop):
+    """An event loop that counts what it is given from other threads."""
 
-    def __init__(self, number: int, called: Ask) -> None:
-        self._number, self._called = number, called
-        self._given: list[Callable[[], Any]] = []
+    given = 0
 
-    def call_soon_threadsafe(self, call: Ask, *args: Any, context: Any = None) -> None:  # noqa: ARG002
-        self._called(self._number)
-        self._given.append(lambda: call(*args))
-
-    def is_closed(self) -> bool:
-        return False  # not before `call_soon_threadsafe` is called
-
-    def run(self) -> None:
-        """Make the calls."""
-        given, self._given = self._given, []
-        for call in given:
-            call()
+    def call_soon_threadsafe(self, *args: Any, **kwargs: Any) -> asyncio.Handle:
+        handle = super().call_soon_threadsafe(*args, **kwargs)
+        self.given += 1
+        return handle
 
 
-class Future:
-    """A future of the grader's: `told` gets its number and result."""
+def woken(places: Sequence[int], problem: str | None, closed: Sequence[int], cancelled: Sequence[int]) -> Any:
+    """How often `_wake` calls each loop, and what those who wait are told: before their loops run, and after.
 
-    def __init__(self, number: int, loop: Loop, cancelled: bool, told: Ask) -> None:
-        self._number, self._loop, self._cancelled, self._told = number, loop, cancelled, told
+    Each waits in the loop of its place. Some loops are closed, and some who wait are cancelled, by number.
+    """
+    loops = [Loop() for _ in range(max(places) + 1)]
+    futures = [loops[place].create_future() for place in places]
+    for number in cancelled:
+        futures[number].cancel()
+    for number in closed:
+        loops[number].close()
+    waiting = zip((loops[place] for place in places), futures, strict=True)
+    writer.Recorder._wake([writer._Waiting(None, *each) for each in waiting], problem)
+    before = [_told(future) for future in futures]
+    for loop in loops:
+        if not loop.is_closed():
+            loop.call_soon(loop.stop)
+            loop.run_forever()
+            loop.close()
+    return [loop.given for loop in loops], before, [_told(future) for future in futures]
 
-    def get_loop(self) -> Loop:
-        return self._loop
 
-    def done(self) -> bool:
-        return self._cancelled
-
-    cancelled = done
-
-    def set_result(self, _result: Any) -> None:
-        self._told([self._number, "written"])
-
-    def set_exception(self, error: BaseException) -> None:
-        self._told([self._number, f"{type(error).__name__}: {error}"])
-
-
-def waiting(loops: Sequence[Loop], places: Sequence[int], cancelled: Sequence[int], told: Ask) -> list[Any]:
-    """Waiters, each given by the place of its loop; some of them are cancelled, by number."""
-    made: Any = writer._Waiting
-    return [
-        made(None, loops[place], Future(number, loops[place], number in cancelled, told))
-        for number, place in enumerate(places)
-    ]
+def _told(future: asyncio.Future[None]) -> str:
+    if not future.done() or future.cancelled():
+        return "nothing"
+    error = future.exception()
+    return f"{type(error).__name__}: {error}" if error else "written"

@@ -191,28 +191,6 @@ def check_takes(submission: Submission, items: Sequence[str | None]) -> None:
         assert len(sides[0]) < before, "nothing was taken"
 
 
-def check_wake(
-    submission: Submission,
-    places: Sequence[int],
-    problem: str | None,
-    closed: Sequence[int] = (),
-    cancelled: Sequence[int] = (),
-) -> None:
-    """Compare what futures that wait for a row are told: each has its place in an event loop."""
-    log = Log(ordered=False)
-
-    def call(loop: int) -> None:
-        if loop in closed:
-            raise RuntimeError("Event loop is closed")
-
-    driver, hears_call = f"{DRIVERS}.step5_rows", log.hears("loop", call)
-    loops = [submission.make(f"{driver}:Loop", number, hears_call) for number in range(max(places) + 1)]
-    batch = submission.make(f"{driver}:waiting", loops, list(places), list(cancelled), log.hears("told"))
-    submission.check("step5_serving.telemetry.writer:Recorder._wake", batch, problem, asked=log)
-    for each in loops:
-        each.check("run", asked=log)
-
-
 def _number(value: Any, end: int) -> int:
     """The value, if it is a number from 0 up to `end`."""
     if type(value) is not int or not 0 <= value < end:
