@@ -93,10 +93,11 @@ class Remote(Submission):
             if request.do not in KEPT:
                 return value
             if not isinstance(value, Reference):
-                raise self._fault("it answered with something that is not an object")
+                raise WorkerFailure("it answered with something that is not an object")
             return Made(self, value.type[:100] if made else request.what, value.id)
         except WorkerFailure as fault:
             self.calls[-1].verdict = str(fault)
+            self.close()
             raise
 
     def warm(self) -> None:
@@ -129,19 +130,20 @@ class Remote(Submission):
 
     def _import(self, module: str) -> None:
         """Import a module of the submission; one that kills its worker is not tried twice."""
-        self._started()
-        if module not in self._imported:
-            deadline = time.monotonic() + IMPORT_SECONDS
-            try:
-                self._answer(self._request({"do": "import", "what": module}, deadline), deadline)
-                self._imported[module] = None  # the call will raise an exception again
-            except WorkerFailure as fault:
-                fault = WorkerFailure(f"importing {module}: {fault}", fault.timed_out)
-                if fault.timed_out or not self.worker_reused:
-                    self._imported[module] = fault
-                raise fault from None
-        if fault := self._imported[module]:
+        if fault := self._imported.get(module):
             raise fault
+        self._started()
+        if module in self._imported:
+            return
+        deadline = time.monotonic() + IMPORT_SECONDS
+        try:
+            self._answer(self._request({"do": "import", "what": module}, deadline), deadline)
+            self._imported[module] = None  # the call will raise an exception again
+        except WorkerFailure as fault:
+            fault = WorkerFailure(f"importing {module}: {fault}", fault.timed_out)
+            if fault.timed_out or not self.worker_reused:
+                self._imported[module] = fault
+            raise fault from None
 
     def _started(self) -> None:
         self.warm()
@@ -188,7 +190,7 @@ class Remote(Submission):
                 value = wire.decode(reply["value"])
                 seen.got = short(value)
         except Exception as error:
-            raise self._fault(f"it sent an invalid reply ({type(error).__name__})") from None
+            raise WorkerFailure(f"it sent an invalid reply ({type(error).__name__})") from None
         if wrong is not None:
             seen.verdict = seen.got
             raise wrong
@@ -211,17 +213,10 @@ class Remote(Submission):
         return wire.encode(value)
 
     def _request(self, message: dict[str, Any], deadline: float) -> str:
-        id = secrets.token_hex(8)
-        self._send({"id": id, **message}, deadline)
-        return id
-
-    def _send(self, message: dict[str, Any], deadline: float) -> None:
         assert self._lines is not None
-        try:
-            self._lines.send(message, min(deadline, self.until))
-        except WorkerFailure:
-            self.close()
-            raise
+        id = secrets.token_hex(8)
+        self._lines.send({"id": id, **message}, min(deadline, self.until))
+        return id
 
     def _answer(self, id: str, deadline: float) -> dict[str, Any]:
         """The reply to a request; until it comes, callbacks are answered."""
@@ -232,7 +227,7 @@ class Remote(Submission):
             while True:
                 while held and not self._lines.comes_within(POLL, deadline):
                     for done in [each for each in held if each.done()]:
-                        self._send({"ask": held.pop(done), **answered(done.result)}, deadline)
+                        self._lines.send({"ask": held.pop(done), **answered(done.result)}, deadline)
                 reply = self._lines.receive(deadline)
                 if reply.get("id") != id:
                     raise WorkerFailure("it sent a reply that nobody asked for")
@@ -245,14 +240,6 @@ class Remote(Submission):
                 if isinstance(answer, Future):
                     held[answer] = reply.get("ask")
                 else:
-                    self._send({"ask": reply.get("ask"), **answer}, deadline)
+                    self._lines.send({"ask": reply.get("ask"), **answer}, deadline)
         except wire.Unsendable:
-            raise self._fault("it called back for more than can be sent") from None
-        except WorkerFailure:
-            self.close()
-            raise
-
-    def _fault(self, why: str) -> WorkerFailure:
-        """A failure for which the worker was ended; the next call gets a fresh one."""
-        self.close()
-        return WorkerFailure(why)
+            raise WorkerFailure("it called back for more than can be sent") from None
