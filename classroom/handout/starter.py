@@ -15,6 +15,7 @@ import json
 import posixpath
 import tempfile
 import tomllib
+from dataclasses import asdict
 from pathlib import Path, PurePosixPath
 
 from classroom.assignment.rubric import files_of
@@ -82,10 +83,7 @@ def _manifest(a: Assignment, variant: int, files: dict[str, bytes]) -> bytes:
             "files": list(task.files),
             "functions": list(task.functions),
             "hints": list(task.exercise.hints),
-            "lines": [
-                {"points": mark.points, "line": mark.line, "visibility": mark.visibility, "test": mark.test}
-                for mark in task.exercise.marks
-            ],
+            "lines": [asdict(mark) for mark in task.exercise.marks],
         }
         for task in a.tasks
     ]

@@ -19,22 +19,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from classroom.assignment.rubric import Mark
 from shared.errors import UserError, reason
 
 ROOT = Path(__file__).absolute().parents[2]
 MANIFEST, SCHEMA = "classroom.json", "classroom/assignment/v1"
 MEMORY = ".classroom.json"  # which hints were seen; may be deleted
 DEF = re.compile(r"\s*(?:async\s+)?def\s+(\w+)")
-
-
-@dataclass(frozen=True)
-class Line:
-    """A line of the rubric: one test."""
-
-    points: int
-    line: str
-    visibility: str
-    test: str
 
 
 @dataclass(frozen=True)
@@ -47,10 +38,10 @@ class Exercise:
     files: list[str]
     functions: list[str]
     hints: list[str]
-    lines: tuple[Line, ...]
+    lines: tuple[Mark, ...]
 
     @property
-    def public(self) -> list[Line]:
+    def public(self) -> list[Mark]:
         """The tests that are in the starter."""
         return [line for line in self.lines if line.visibility == "public"]
 
@@ -166,4 +157,4 @@ class Starter:
 
 
 def _exercise(told: dict[str, Any]) -> Exercise:
-    return Exercise(**told | {"lines": tuple(Line(**each) for each in told["lines"])})
+    return Exercise(**told | {"lines": tuple(Mark(**each) for each in told["lines"])})
