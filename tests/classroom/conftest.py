@@ -3,7 +3,7 @@
 import pytest
 
 from classroom.grading.remote import Remote
-from tests.classroom.rubric_helpers import Plain
+from classroom.isolation import open_worker
 from tests.classroom.workers import mark, tree
 
 
@@ -14,7 +14,7 @@ def made_of(tmp_path):
 
     def make(code: str, timeout: float = 10, visibility: str = "hidden", **modules: str) -> Remote:
         where = tree(tmp_path / f"tree{len(opened)}", fuse=code, **modules)
-        remote = Remote(start=lambda: Plain(where))
+        remote = Remote(start=lambda: open_worker(where, "rlimits"))
         remote.begin(mark(timeout, visibility))
         opened.append(remote)
         return remote

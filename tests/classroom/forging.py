@@ -13,10 +13,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from classroom.assignment.rubric import Mark, rubric_tests
-from classroom.assignment.spec import PRELOAD, assignment
+from classroom.assignment.spec import PRELOAD, ROOT, assignment
 from classroom.grading.remote import Remote
 from classroom.grading.runner import TestOutcome, run_tests
-from tests.classroom.rubric_helpers import Plain, not_attempted, places_of, written
+from classroom.isolation import open_worker
+from tests.classroom.rubric_helpers import not_attempted, places_of, written
 
 OURS = ("shared", "step", "classroom")  # how the names of our modules begin
 DONE: list[tuple[Any, str, Any]] = []  # in the worker: what was changed, and its old value
@@ -28,7 +29,7 @@ class Forger:
     def __init__(self, step: str) -> None:
         self.step = step
         preload = PRELOAD.get(assignment(step).step, ())
-        self.remote = Remote(start=Plain, preload=preload)
+        self.remote = Remote(start=lambda: open_worker(ROOT, "rlimits"), preload=preload)
         self.tests = rubric_tests(step)
         self.solutions = written(step)
 

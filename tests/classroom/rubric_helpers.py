@@ -17,15 +17,11 @@ import contextlib
 import importlib
 import inspect
 import json
-import os
-import subprocess
 import sys
-import tempfile
 import textwrap
 from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from classroom.assignment.rubric import Mark, rubric_tests
@@ -33,47 +29,13 @@ from classroom.assignment.spec import assignment
 from classroom.grading.calls import Request, find, outcome
 from classroom.grading.runner import TestOutcome, run_tests
 from classroom.grading.submission import Local, Made, Submission
-from classroom.isolation.place import worker_command
 
-ROOT = Path(__file__).parents[2]
 OURS = ("shared", "step", "classroom.drivers")  # how the names of our modules begin
 
 Outcomes = dict[str, TestOutcome]
 Wrong = Mapping[str, Any]  # target: what stands there in the submission
 Change = tuple[str, str, str] | dict[str, Any]  # name, old and new text; or what stands there
 Places = list[tuple[Any, str, Any, Any]]  # where a name stands, the name, what is right, what is wrong
-
-
-class Plain:
-    """A worker without a sandbox: for the reference, which may be trusted."""
-
-    level, safe = "none", False
-
-    def __init__(self, tree: Path = ROOT) -> None:
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115  (closed by close)
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "ROADMAP_HUB": "false"}
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": self._log}
-        self._process = subprocess.Popen(worker_command(tree), env=environment, **pipes)
-        assert self._process.stdin
-        assert self._process.stdout
-        self.stdin, self.stdout = self._process.stdin.fileno(), self._process.stdout.fileno()
-        os.set_blocking(self.stdin, False)
-        os.set_blocking(self.stdout, False)
-
-    def broken(self) -> str | None:
-        return None
-
-    def why_ended(self) -> str:
-        return f"exit {self._process.wait()}: {self.output()[-500:]}"
-
-    def output(self) -> str:
-        self._log.seek(0)
-        return self._log.read().decode(errors="replace")
-
-    def close(self) -> None:
-        with contextlib.suppress(OSError), self._process:
-            self._process.kill()
-        self._log.close()
 
 
 def places_of(wrong: Wrong, ours: tuple[str, ...] = OURS) -> Places:

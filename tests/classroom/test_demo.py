@@ -21,7 +21,7 @@ from classroom.handout.starter import MANIFEST
 from classroom.isolation import place
 from classroom.isolation.stops import ALL, STOPS, open_at
 from shared.errors import UserError
-from tests.classroom.rubric_helpers import Patched, Plain
+from tests.classroom.rubric_helpers import Patched
 from tests.classroom.workers import rubric_of
 from tests.conftest import ROOT
 
@@ -35,11 +35,10 @@ json.dump(FULL.to_dict(), open(sys.argv[1], "w"))
 """
 
 
-def test_bela_and_dora_get_their_points(tmp_path, monkeypatch):
-    """Without a sandbox: all but Eve are harmless."""
-    monkeypatch.setattr(grading, "open_worker", lambda tree, _level: Plain(tree))
+def test_bela_and_dora_get_their_points(tmp_path):
+    """All but Eve are harmless."""
     bela, dora = (
-        grading.grade(hand_in(each, files_of(each, A.files), tmp_path), "step3", 1).items
+        grading.grade(hand_in(each, files_of(each, A.files), tmp_path), "step3", 1, isolation="rlimits").items
         for each in (BELA, DORA)
     )
     assert [item.score for item in bela] == [10, 6, 15, 15, 0, 0, 0]

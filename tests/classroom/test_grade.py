@@ -14,7 +14,6 @@ from classroom.grading.draw import Draw
 from classroom.grading.grade import grade
 from classroom.grading.result import Result
 from shared.errors import UserError
-from tests.classroom.rubric_helpers import Plain
 from tests.classroom.test_submission import RIGHT
 from tests.classroom.workers import rubric_of
 
@@ -45,9 +44,8 @@ def test_scaled(submission, draw):
 
 @pytest.fixture
 def graded(tmp_path, monkeypatch):
-    """graded(code, ...): the result of a retrieve/fuse.py under three small tests, without a sandbox."""
+    """graded(code, ...): the result of a retrieve/fuse.py under three small tests."""
     monkeypatch.setattr(grading, "PRELOAD", {})
-    monkeypatch.setattr(grading, "open_worker", lambda tree, _level: Plain(tree))
     places = places_of(["step3_rag"])
 
     def run(code=None, timeout=10, more="", **options):
@@ -64,7 +62,7 @@ def graded(tmp_path, monkeypatch):
         folder.mkdir(parents=True, exist_ok=True)
         if code is not None:
             (folder / "fuse.py").write_text(code)
-        return grade(tmp_path / "ada", "step3", **{"seed": 1, **options})
+        return grade(tmp_path / "ada", "step3", **{"seed": 1, "isolation": "rlimits", **options})
 
     return run
 
@@ -81,7 +79,7 @@ def test_points_by_exercise(graded):
     result = graded(RIGHT + SCALED)
     assert (result.score, result.points) == (15, 15), result
     assert [(item.id, item.status) for item in result.items] == [("3.1", "passed"), ("3.3", "passed")]
-    assert (result.seed, result.variant, result.isolation, result.safe) == (1, 0, "none", False)
+    assert (result.seed, result.variant, result.isolation, result.safe) == (1, 0, "rlimits", False)
     assert "not safe" in result.notes[-1]
     assert result.versions["python"]
     assert Result.from_dict(json.loads(json.dumps(result.to_dict()))) == result

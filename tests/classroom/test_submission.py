@@ -12,8 +12,8 @@ from classroom.grading.calls import WorkerFailure, Wrong, reference_copy
 from classroom.grading.remote import Remote, Unready
 from classroom.grading.runner import judged
 from classroom.grading.submission import Local
+from classroom.isolation import open_worker
 from classroom.protocol.wire import Record, Reference
-from tests.classroom.rubric_helpers import Plain
 from tests.classroom.workers import mark, tree
 
 RRF = "step3_rag.retrieve.fuse:rrf"
@@ -181,7 +181,7 @@ def test_a_worker_that_cannot_be_started_is_nobodys_zero(tmp_path):
     with pytest.raises(Unready, match="no processes left"):
         remote.warm()
     where = tree(tmp_path, fuse=RIGHT)
-    remote = Remote(start=lambda: Plain(where), preload=("no_such_library",))
+    remote = Remote(start=lambda: open_worker(where, "rlimits"), preload=("no_such_library",))
     remote.warm()
     remote.begin(mark())
     with pytest.raises(Unready, match="no_such_library"):
@@ -190,7 +190,7 @@ def test_a_worker_that_cannot_be_started_is_nobodys_zero(tmp_path):
 
 def test_a_later_worker_that_cannot_be_started_is_a_fault(tmp_path):
     where = tree(tmp_path, fuse=body("import os; os._exit(1)"))
-    boxes = [Plain(where)]
+    boxes = [open_worker(where, "rlimits")]
     remote = Remote(start=lambda: boxes.pop())
     remote.begin(mark())
     with pytest.raises(WorkerFailure, match="exit"):

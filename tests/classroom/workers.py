@@ -1,4 +1,4 @@
-"""Submissions of a few lines, in a worker without a sandbox."""
+"""Submissions of a few lines, and their tests."""
 
 from __future__ import annotations
 
