@@ -7,8 +7,9 @@ import csv
 import io
 import json
 import os
-import subprocess
+import signal
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -237,38 +238,27 @@ def test_what_can_not_be_graded_is_refused_before_anything_is(tmp_path, monkeypa
         run(options(tmp_path))
 
 
-INTERRUPTED = """
-import sys
-from pathlib import Path
-from classroom.gradebook import grade_class as class_run
-from classroom.__main__ import main
-def command(made, attempt, folder, only):
-    paths = [str(attempt.path.absolute()), str(folder / (attempt.key + ".json"))]
-    return [sys.executable, {script!r}, *paths, "1", {root!r}]
-class_run._command = command
-class_run.chosen = lambda wanted: ("sandlock", True)
-class_run.tempfile.tempdir = {tmp!r}
-main()
-"""
+def test_when_it_is_stopped_it_keeps_what_is_there_and_says_how_to_go_on(tmp_path, stand_in, command):
+    hand_in(tmp_path / "in", ada="leave(20)", bob="Path(sys.argv[2] + '.at').touch(); time.sleep(600)")
+    below = []
 
+    def stop():
+        until = time.monotonic() + 60
+        while time.monotonic() < until and not below:
+            time.sleep(0.05)
+            if any(tmp_path.rglob("*.at")):
+                below.extend(psutil.Process().children(recursive=True))
+                os.kill(os.getpid(), signal.SIGTERM)  # as Ctrl-C
 
-def test_when_it_is_stopped_it_keeps_what_is_there_and_says_how_to_go_on(tmp_path, stand_in):
-    waits = "Path(sys.argv[0]).with_name('at').touch(); time.sleep(600)"
-    hand_in(tmp_path / "in", ada="leave(20)", bob=waits)
-    program = INTERRUPTED.format(script=str(tmp_path / "stand_in.py"), root=str(ROOT), tmp=str(tmp_path))
-    command = [sys.executable, "-c", program, "grade-class", "in", "--step", "step3", "--jobs", "1"]
-    process = subprocess.Popen(
-        command, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}, cwd=tmp_path
-    )
-    until = time.monotonic() + 60
-    while not (tmp_path / "at").exists() and time.monotonic() < until:
-        time.sleep(0.05)
-    below = psutil.Process(process.pid).children(recursive=True)
-    process.terminate()  # as Ctrl-C, with which Python itself does the same
-    _, told = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "1 of 2 are graded and kept in" in told
-    assert "the same command goes on from there" in told
+    before = signal.getsignal(signal.SIGTERM)
+    threading.Thread(target=stop).start()
+    try:
+        got = command("classroom", "grade-class", f"{tmp_path}/in", "--step", "step3", "--jobs", "1")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert got.code == 130
+    assert "1 of 2 are graded and kept in" in got.err
+    assert "the same command goes on from there" in got.err
     assert below
     assert not any(runs(each.pid) for each in below)
     home = tmp_path / "in-graded"
