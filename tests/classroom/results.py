@@ -85,7 +85,7 @@ NOT_ATTEMPTED = replace(
 NASTY_CALLS = [CallRecord(NASTY, NASTY, None, NASTY)] * 5
 HOSTILE = replace(
     FULL,
-    submission=NASTY,
+    submission=f"`<b>`{NASTY}",
     items=(
         fusion(*(ended(each, "failed", NASTY, *NASTY_CALLS) for each in (SMALL, RRF))),
         ndcg(NDCG_SMALL, ended(NDCG, "crashed", NASTY)),
@@ -103,7 +103,7 @@ PUBLIC = replace(
     FULL,
     submission="hal",
     items=(fusion(WRONG_SMALL), ndcg(NDCG_SMALL)),
-    output="".join(f"line {i} of a loop\n" for i in range(200)),
+    output="a line of a loop\n" * 200 + NASTY.rstrip("x"),
 )
 NOTHING = replace(FULL, submission="", items=(), output=SECRET)  # the grader found no test
 
