@@ -1,7 +1,6 @@
-"""A learner's commands in a starter, on a toy of four exercises and on step 3."""
+"""A learner's commands in a starter, on a toy of four exercises; test_proof.py has one of step 3."""
 
 import json
-import shutil
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -10,7 +9,7 @@ import pytest
 
 from classroom.assignment.markers import Place
 from classroom.assignment.rubric import Exercise, Mark
-from classroom.assignment.spec import Assignment, Task, assignment, classroom_files
+from classroom.assignment.spec import Assignment, Task, classroom_files
 from classroom.grading.expected import Expected
 from classroom.handout import starter as handout
 from classroom.learner import __main__ as commands
@@ -267,32 +266,3 @@ def test_hints_come_one_by_one_and_are_remembered(toy, learner, command, refused
     assert "hint 1 of 3" in hint("9.1")
     unknown = refused("classroom.learner", "hint", "9.11")
     assert unknown == "error: there is no exercise '9.11'; there are 9.1, 9.2, 9.3, 9.4\n"
-
-
-# --- a real one -------------------------------------------------------------------------------------------
-
-
-def test_step_3_as_a_learner_has_it(tmp_path):
-    """Untouched, then moved and solved in part."""
-    root = tmp_path / "a starter"
-    handout.write(handout.starter(assignment("step3"), 0), root)
-
-    def run(*args):
-        command = [sys.executable, "-m", *args]
-        got = subprocess.run(command, cwd=root, capture_output=True, text=True)
-        assert got.returncode == 0, got.stderr
-        return got.stdout
-
-    untouched = json.loads(run("classroom", "status", "--json"))
-    assert {each["state"] for each in untouched["exercises"]} == {"not attempted"}
-    assert untouched["public_points"] + untouched["hidden_points"] == 100
-    for each in untouched["exercises"]:
-        line = (root / each["file"]).read_text().splitlines()[each["line"] - 1]
-        assert f'NotImplementedError("exercise {each["id"]}: {each["title"]}")' in line
-
-    root = root.rename(tmp_path / "moved")
-    fuse = root / "step3_rag" / "retrieve" / "fuse.py"
-    shutil.copy(ROOT / "step3_rag" / "retrieve" / "fuse.py", fuse)
-    told = json.loads(run("classroom", "status", "--json"))
-    solved = {each["id"] for each in told["exercises"] if each["state"] == "solved"}
-    assert (solved, told["public_score"], told["next"]) == ({"3.1", "3.3"}, 8, "3.2")

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from classroom.assignment.spec import assignment
+from classroom.assignment.spec import assignment, write_files
 from classroom.cli import verify
 from classroom.demo.samples import LEARNERS, files_of
 from classroom.gradebook import defend as asking
@@ -20,16 +20,9 @@ A = assignment("step3")
 LEVEL = chosen(None)[0]
 
 
-def laid(folder, files):
-    for name, content in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(content)
-    return folder
-
-
 def test_questions_are_about_the_learners_own_code_and_answered_by_it(tmp_path):
-    bela = laid(tmp_path / "bela", files_of(LEARNERS[1], A.files))
-    page = defend(bela, "step3", seed=7, isolation=LEVEL)
+    write_files(tmp_path / "bela", files_of(LEARNERS[1], A.files))
+    page = defend(tmp_path / "bela", "step3", seed=7, isolation=LEVEL)
     assert {each.exercise[:3] for each in page.questions} == {"3.1", "3.2", "3.3", "3.4"}
     calls = [each for each in page.questions if each.answer]
     assert any(re.match(r"(rrf|ndcg|min_max|scaled)\(", each.code) for each in calls)
@@ -45,15 +38,15 @@ def test_questions_are_about_the_learners_own_code_and_answered_by_it(tmp_path):
 def test_nothing_written_is_nothing_to_ask_about(tmp_path, monkeypatch):
     monkeypatch.setattr(asking, "grade", lambda *_, **__: None)  # not a single call
     files = {name: content for name, content in starter(A, 0).items() if name in A.files}
-    empty = laid(tmp_path / "empty", files)
+    write_files(tmp_path / "empty", files)
     with pytest.raises(UserError, match="has solved nothing"):
-        defend(empty, "step3", seed=7, isolation=LEVEL)
+        defend(tmp_path / "empty", "step3", seed=7, isolation=LEVEL)
 
 
 def test_a_proof_is_recomputed_and_a_forged_one_does_not_hold(tmp_path):
     home = tmp_path / "starter"
     write(starter(A, 3), home)
-    laid(home, files_of(LEARNERS[1], A.files))
+    write_files(home, files_of(LEARNERS[1], A.files))
     command = [sys.executable, "-m", "classroom", "proof"]
     done = subprocess.run(command, cwd=home, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
