@@ -5,16 +5,14 @@ from typing import Annotated
 
 import typer
 
-from classroom.cli.options import Isolation, Step
+from classroom.cli.options import Isolation, Seed, Step
 from shared.errors import UserError
 
 
 def defend(
     submission: Annotated[Path, typer.Argument(help="A folder, a .zip or a .tar.gz.", show_default=False)],
     step: Step,
-    seed: Annotated[
-        int | None, typer.Option(help="Seed of the questions; default: a new one, printed on the page.")
-    ] = None,
+    seed: Seed = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="Write to this Markdown file; default: print.")
     ] = None,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from classroom.cli.options import Isolation, Step, Variants
+from classroom.cli.options import Isolation, Seed, Step, Variants
 from shared.cli import Console, Json, plain_console, plain_table
 from shared.errors import UserError, reason
 from shared.progress import count_bar
@@ -23,10 +23,7 @@ CALLS = 2  # of a failed test that are shown
 def grade(
     submission: Annotated[Path, typer.Argument(help="A folder, a .zip or a .tar.gz.", show_default=False)],
     step: Step,
-    seed: Annotated[
-        int | None,
-        typer.Option(help="Seed of the hidden tests' inputs; default: a new one, which is recorded."),
-    ] = None,
+    seed: Seed = None,
     variant: Variants = None,
     out: Annotated[
         Path | None,

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from classroom.cli.options import Isolation, Step, Variants
+from classroom.cli.options import Isolation, Seed, Step, Variants
 from shared.cli import Console, Json, plain_console, plain_table
 
 
@@ -34,9 +34,7 @@ def grade_class(
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder for the results; default: FOLDER-graded.")
     ] = None,
-    seed: Annotated[
-        int | None, typer.Option(help="Seed of the hidden tests' inputs; default: drawn once, and kept.")
-    ] = None,
+    seed: Seed = None,
     variant: Variants = None,
     deadline: Annotated[
         str | None,

@@ -42,8 +42,3 @@ class Scripted:
         if cache is not None:
             cache.number = number
         return SimpleNamespace(logits=torch.tensor([logits]), cache=cache, past_key_values=cache)
-
-
-def generator(seed: int) -> torch.Generator:
-    """A source of random numbers."""
-    return torch.Generator().manual_seed(seed)

@@ -45,6 +45,14 @@ class Draw(random.Random):
         """n words, some of them more than once."""
         return " ".join(self.choices(_lists()[0], k=n))
 
+    def sentence(self, n: int) -> str:
+        """n words, with a capital and a full stop."""
+        return f"{self.text(n).capitalize()}."
+
+    def ids(self, n: int, vocabulary: int) -> list[int]:
+        """n ids of tokens."""
+        return [self.randrange(vocabulary) for _ in range(n)]
+
     def array(self, *shape: int, scale: float = 1.0) -> Any:
         """An array of normally distributed float32 numbers."""
         import numpy as np

@@ -95,7 +95,7 @@ def encode(value: Any, keep: Keep | None = None, depth: int = 0) -> Any:
     if kind is int:
         if value.bit_length() > MAX_BITS:
             raise Unsendable(f"a whole number of {value.bit_length()} bits")
-        return value if value.bit_length() < 64 else {"$": "int", "v": hex(value)}
+        return value
     if kind is float:
         return value if math.isfinite(value) else {"$": "float", "v": str(value)}
     if kind is bytes:
@@ -184,8 +184,6 @@ def build(encoded: Any, other: Callable[[dict[str, Any]], Any], depth: int = 0) 
     if kind in ("set", "frozenset"):
         items = _without_collisions([build(each, other, depth + 1) for each in encoded["v"]])
         return set(items) if kind == "set" else frozenset(items)
-    if kind == "int":
-        return int(encoded["v"][: MAX_BITS // 4 + 3], 16)
     if kind == "float":
         return {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}[encoded["v"]]
     if kind == "bytes":

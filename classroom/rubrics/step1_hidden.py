@@ -21,7 +21,6 @@ from classroom.rubrics.step1_public import (
     check_generate,
     near_steps,
     p_of_nucleus,
-    tokens,
 )
 
 
@@ -29,7 +28,7 @@ from classroom.rubrics.step1_public import (
 def test_penalty(submission, draw):
     """Many tokens, some seen more than once, or none; a penalty below 1; a logit of zero."""
     logits = draw.tensor(40, scale=3)
-    seen = torch.tensor([draw.randrange(40) for _ in range(60)])
+    seen = torch.tensor(draw.ids(60, 40))
     submission.check(PENALTY, logits, seen, draw.uniform(1.1, 3), rel=1e-5)
     logits = draw.tensor(9, scale=3)
     logits[draw.randrange(9)] = 0.0
@@ -52,14 +51,14 @@ def test_bits_far(submission, draw):
     for i in range(4):
         T, V = draw.randint(1, 20), draw.randint(10, 60)
         logits = draw.tensor(T, V, scale=400) + draw.choice([-3000, 3000])
-        following = torch.tensor([draw.randrange(V) for _ in range(T)])
+        following = torch.tensor(draw.ids(T, V))
         submission.check(BITS, logits.bfloat16() if i % 2 else logits, following, rel=1e-4, abs=5e-3)
 
 
 @pytest.mark.rubric("1.2", points=3, times=3)
 def test_bits_impossible(submission, draw):
     """Impossible tokens: infinite surprisal where one came, and they add nothing to the entropy."""
-    logits, following = draw.tensor(6, 9, scale=2), torch.tensor([draw.randrange(9) for _ in range(6)])
+    logits, following = draw.tensor(6, 9, scale=2), torch.tensor(draw.ids(6, 9))
     for place in range(6):
         logits[place, draw.sample(range(9), draw.randint(1, 7))] = -math.inf
     logits[0, following[0]] = -math.inf
@@ -165,7 +164,7 @@ def test_product(submission, draw):
 @pytest.mark.rubric("1.8", points=3, times=3)
 def test_write_cached(submission, draw):
     """Each forward reads only the new tokens; the cache holds all earlier ones."""
-    _, models = check_generate(submission, draw, tokens(draw, draw.randint(3, 8)), draw.randint(4, 7))
+    _, models = check_generate(submission, draw, draw.ids(draw.randint(3, 8), WORDS), draw.randint(4, 7))
     forwards = "its forwards: how many ids the cache holds, and those that are read"
     submission.agree(forwards, models[0].forwards, lambda: models[1].forwards)
 
@@ -174,7 +173,7 @@ def test_write_cached(submission, draw):
 def test_write_stops(submission, draw):
     """It stops at a stop token, even if that is the first token, and at a limit of 0."""
     for place in (0, draw.randint(1, 3), draw.randint(4, 7), 99):
-        prompt, path = tokens(draw, draw.randint(1, 4)), []
+        prompt, path = draw.ids(draw.randint(1, 4), WORDS), []
         state = draw.getstate()
         model = Model(draw.getrandbits(60))
         draw.setstate(state)
@@ -191,14 +190,14 @@ def test_write_draws(submission, draw):
     """Tokens are drawn with the given settings and generator; the penalty covers prompt and answer."""
     fields = {"temperature": draw.uniform(0.5, 1.5), "repetition_penalty": draw.uniform(1.5, 2.5)}
     sampling = Record("step1_foundations.sampling:Sampling", fields)
-    generator = submission.make("classroom.drivers.step1:generator", draw.getrandbits(30))
-    check_generate(submission, draw, tokens(draw, 6), 10, sampling=sampling, generator=generator)
+    generator = submission.make("torch:Generator").make("manual_seed", draw.getrandbits(30))
+    check_generate(submission, draw, draw.ids(6, WORDS), 10, sampling=sampling, generator=generator)
 
 
 @pytest.mark.rubric("1.8", points=2, times=3)
 def test_write_interrupted(submission, draw):
     """Ctrl-C in `on_token`: everything written so far, with that token, is returned."""
-    check_generate(submission, draw, tokens(draw, 3), 8, interrupted=draw.randint(1, 6))
+    check_generate(submission, draw, draw.ids(3, WORDS), 8, interrupted=draw.randint(1, 6))
 
 
 @pytest.mark.rubric("1.8", points=1)
@@ -207,7 +206,7 @@ def test_write_last_place(submission, draw):
     for first in draw.sample([0.002, 0.03, 0.06], 3):  # seconds of the first forward
         delays = [first, *(draw.uniform(0.001, 0.01) for _ in range(4))]
         began = time.monotonic()
-        done, [model, *_] = check_generate(submission, draw, tokens(draw, 5), 5, delays=delays)
+        done, [model, *_] = check_generate(submission, draw, draw.ids(5, WORDS), 5, delays=delays)
         prefill, decode = done.get("prefill_seconds"), done.get("decode_seconds")
         assert type(prefill) is type(decode) is float, "the seconds are no floats"
         assert delays[0] <= prefill <= model.times[1] - began, "the prefill's seconds are not its own"

@@ -32,7 +32,7 @@ def test_penalty_small(submission, draw):
 @pytest.mark.rubric("1.2", points=3, times=3, visibility="public")
 def test_bits_small(submission, draw):
     """Four places of a vocabulary of six: all three results, in bits."""
-    following = torch.tensor([draw.randrange(6) for _ in range(4)])
+    following = torch.tensor(draw.ids(4, 6))
     submission.check(BITS, draw.tensor(4, 6, scale=2), following, rel=1e-4, abs=1e-4)
 
 
@@ -154,15 +154,10 @@ def check_generate(submission, draw, prompt, n, delays=(), interrupted=0, **more
     return done, models
 
 
-def tokens(draw, n):
-    """n ids of the scripted model."""
-    return [draw.randrange(WORDS) for _ in range(n)]
-
-
 @pytest.mark.rubric("1.8", points=5, visibility="public")
 def test_write_small(submission, draw):
     """Greedy answers to three prompts, until the limit."""
     # The model is a script in the test: its logits depend on all ids that were read, so a loop that forgets
     # the cache, or reads an id twice, gets other tokens. See classroom/drivers/step1.py.
     for length in (1, 3, 5):
-        check_generate(submission, draw, tokens(draw, length), draw.randint(3, 6))
+        check_generate(submission, draw, draw.ids(length, WORDS), draw.randint(3, 6))

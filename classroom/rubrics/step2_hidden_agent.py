@@ -8,9 +8,8 @@ from classroom.rubrics.step2_public import (
     IN_PARALLEL,
     check_answers,
     check_conversation,
-    check_explanations,
     check_model,
-    check_validation,
+    check_tool,
     error,
     reply,
     text,
@@ -89,7 +88,7 @@ def test_checked_what_is_no_object(submission, draw):
     """A list, a text, a number and None are refused with the names of all arguments."""
     tool, word = draw.words(2)
     no_objects = [None, [{"dish": word}], f'{{"dish": "{word}"}}', draw.randint(1, 9), [], (word,)]
-    check_validation(submission, tool, [*no_objects, {"dish": word}])
+    check_tool(submission, tool, "_checked", [*no_objects, {"dish": word}], text=True)
 
 
 @pytest.mark.rubric("2.5", points=3, times=3)
@@ -105,7 +104,7 @@ def test_checked_with_several_mistakes(submission, draw):
         {"dish": a, "price": float("nan"), "size": None},
         dict.fromkeys(others, True),
     ]
-    check_validation(submission, tool, inputs)
+    check_tool(submission, tool, "_checked", inputs, text=True)
 
 
 @pytest.mark.rubric("2.5", points=3, times=3)
@@ -119,7 +118,7 @@ def test_explained_long_and_hostile(submission, draw):
         error("missing", f"{a}\x1b[31m\u202e{b} " * 9, "Field required", {}),
         error("literal_error", a, f"Input should be '{a}' or '{b}'", f"{b}\n\n\x00\u200b{a} é " * 9),
     ]
-    check_explanations(submission, tool, errors)
+    check_tool(submission, tool, "_explained", errors)
 
 
 @pytest.mark.rubric("2.5", points=3, times=3)
@@ -134,7 +133,7 @@ def test_explained_what_is_allowed(submission, draw):
         error("value_error", a, f"Value error, {b}", [b"raw", {b: None}]),
         error("list_type", a, "Input should be a valid list", {b: 1}, 0, "x"),
     ]
-    check_explanations(submission, tool, errors)
+    check_tool(submission, tool, "_explained", errors)
     takes_nothing = submission.make(f"{DRIVER}:function_tool", tool, takes_nothing=True)
     takes_nothing.check("_explained", error("extra_forbidden", b, "Extra", 1))
 

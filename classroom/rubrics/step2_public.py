@@ -87,18 +87,11 @@ def test_arguments_that_do_not_fit(submission, draw):
     check_model(submission, source, name, draw.sample(inputs, 4))
 
 
-def check_validation(submission, name, inputs):
-    """Compare what a tool of this name makes of each input, or why it refuses it."""
+def check_tool(submission, name, method, inputs, **how):
+    """Compare what a tool of this name makes of inputs (`_checked`) or pydantic's errors (`_explained`)."""
     made = submission.make(f"{DRIVER}:function_tool", name)
     for each in inputs:
-        made.check("_checked", each, text=True)
-
-
-def check_explanations(submission, name, errors):
-    """Compare how a tool of this name explains each of pydantic's errors."""
-    made = submission.make(f"{DRIVER}:function_tool", name)
-    for each in errors:
-        made.check("_explained", each)
+        made.check(method, each, **how)
 
 
 def error(kind, name, msg, given, *deeper):
@@ -111,7 +104,9 @@ def test_checked_fills_in_defaults(submission, draw):
     """Valid arguments are returned with the defaults filled in."""
     (tool, dish), count = draw.words(2), draw.randint(2, 9)
     whole = {"price": count, "size": "large", "dish": dish}
-    check_validation(submission, tool, [{"dish": dish}, {"count": count, "dish": dish}, whole])
+    check_tool(
+        submission, tool, "_checked", [{"dish": dish}, {"count": count, "dish": dish}, whole], text=True
+    )
 
 
 @pytest.mark.rubric("2.5", points=2, times=3, visibility="public")
@@ -123,7 +118,7 @@ def test_explained_in_three_forms(submission, draw):
         error("extra_forbidden", name, "Extra inputs are not permitted", given),
         error("int_type", name, "Input should be a valid integer", given),
     ]
-    check_explanations(submission, tool, errors)
+    check_tool(submission, tool, "_explained", errors)
 
 
 def tool_that(does, what):

@@ -8,12 +8,10 @@ from classroom.rubrics.step4_public import (
     FOUND,
     NOISE,
     TAKE_APART,
-    answers_of,
     parts,
     reworded,
     row,
     rule,
-    sentence,
 )
 
 
@@ -21,7 +19,7 @@ from classroom.rubrics.step4_public import (
 def test_what_looks_like_a_frame(submission, draw):
     """Greetings and sign-offs that are not in the lists are recognised by their form."""
     one, other = draw.names(2)
-    body = f"{sentence(draw)} {sentence(draw)}"
+    body = f"{draw.sentence(5)} {draw.sentence(5)}"
     for greeting in (f"Hi {one}!", f"Good morning {one},", "To the owner,"):
         for sign_off in (f"Cheers,\n{other}", f"Best wishes\n{other}", f"- {other}"):
             for known in ((), ([greeting], ["Bye"]), (["Hello"], [sign_off])):
@@ -31,7 +29,7 @@ def test_what_looks_like_a_frame(submission, draw):
 @pytest.mark.rubric("4.1", points=2, times=3)
 def test_parts_that_are_missing(submission, draw):
     """Replies without greeting or sign-off, an empty reply, and invisible spaces."""
-    name, body = draw.names(1)[0], f"{sentence(draw)} {sentence(draw)}"
+    name, body = draw.names(1)[0], f"{draw.sentence(5)} {draw.sentence(5)}"
     greeting = draw.choice([f"Dear {name},", f"To you, {name}, from all of us at Northwind Care:"])
     sign_off = f"Kind regards,\n{name} who is glad to be of help to you"
     spaced = sign_off.replace("\n", " \n")
@@ -53,7 +51,7 @@ def test_parts_that_are_missing(submission, draw):
 @pytest.mark.rubric("4.1", points=2, times=3)
 def test_known_texts_that_overlap(submission, draw):
     """The first of several known texts counts, whole words only; a sign-off may overlap the greeting."""
-    name, body = draw.names(1)[0], sentence(draw)
+    name, body = draw.names(1)[0], draw.sentence(5)
     greetings, sign_offs = ["Hi", f"Hi {name},", "Cheers,"], [f"Yours, {name}", name, "hat"]
     for reply in (
         f"Hi {name}, {body}\n\nYours, {name}",
@@ -147,7 +145,7 @@ def test_stars_dots_and_spaces(submission, draw):
 @pytest.mark.rubric("4.3", points=6, times=3)
 def test_label_noise_of_every_kind(submission, draw):
     """Blank replies, rows without a pair, breaks without an example, wrong facts, two mistakes in a row."""
-    replies = [sentence(draw) for _ in range(5)]
+    replies = [draw.sentence(5) for _ in range(5)]
     rules = draw.words(4)
     whys = [draw.choice(["", draw.text(1)]) for _ in rules]
     known = {
@@ -165,14 +163,14 @@ def test_label_noise_of_every_kind(submission, draw):
         row("facts", draw.text(4), replies[0], replies[1], breaks=("facts",)),
         row("both", draw.text(4), replies[3], replies[0], breaks=(rules[0], "facts")),
     ]
-    submission.check(NOISE, rows, answers_of(known))
+    submission.check(NOISE, rows, lambda reply: known[reply])
 
 
 @pytest.mark.rubric("4.3", points=5, times=3)
 def test_breaks_that_are_named_wrongly(submission, draw):
     """Breaks that are not named, named ones that are none; `facts` is not a rule of the guide."""
     rules = draw.words(4)
-    known = {sentence(draw): dict.fromkeys(draw.sample(rules, n), "x") for n in (0, 1, 2, 3, 4)}
+    known = {draw.sentence(5): dict.fromkeys(draw.sample(rules, n), "x") for n in (0, 1, 2, 3, 4)}
     rows = []
     for at in range(12):
         rejected = draw.choice([*known, None])
@@ -186,7 +184,7 @@ def test_breaks_that_are_named_wrongly(submission, draw):
             [(all_of_them, ()), (none_of_them, ("facts",)), (all_of_them, ("facts", *rules[:3]))]
         )
     ]
-    submission.check("step4_finetune.data.curate.labels:named_breaks", rows, answers_of(known))
+    submission.check("step4_finetune.data.curate.labels:named_breaks", rows, lambda reply: known[reply])
 
 
 @pytest.mark.rubric("4.4", points=4, times=3)
@@ -227,7 +225,7 @@ def test_rows_of_several_splits(submission, draw):
     rows = []
     for split in draw.sample(("train", "dev", "test"), 3):
         for words in prompts[: draw.randint(5, 7)]:
-            rows.append(row(f"r{len(rows)}", " ".join(words), sentence(draw), split=split))
+            rows.append(row(f"r{len(rows)}", " ".join(words), draw.sentence(5), split=split))
     rows[1:7] = draw.sample(rows[1:7], 6)
     rows = rows[::2] + rows[1::2]
     for threshold in (0.5, 0.74):
@@ -237,15 +235,15 @@ def test_rows_of_several_splits(submission, draw):
 @pytest.mark.rubric("4.4", points=3, times=3, timeout=20)
 def test_rows_that_are_passed_over(submission, draw):
     """Prompts without words, and pairs that differ only in the rejected reply."""
-    words, reply = draw.words(14), sentence(draw)
+    words, reply = draw.words(14), draw.sentence(5)
     text, other = " ".join(words), " ".join(reworded(draw, words, 1))
     rows = [
-        row("same", f"{text.upper()}!", reply, sentence(draw)),
+        row("same", f"{text.upper()}!", reply, draw.sentence(5)),
         row("answered", text, f"{reply} {reply}"),
-        row("near", other, reply, sentence(draw)),
-        row("near again", f"{other}.", reply, sentence(draw)),
+        row("near", other, reply, draw.sentence(5)),
+        row("near again", f"{other}.", reply, draw.sentence(5)),
         row("elsewhere", text, f"{reply} Yes.", split="test"),
     ]
-    first = row("first", text, reply, sentence(draw))
-    empty = [row("empty", "...", reply), row("also", " ?", reply), row("again", "...", sentence(draw))]
+    first = row("first", text, reply, draw.sentence(5))
+    empty = [row("empty", "...", reply), row("also", " ?", reply), row("again", "...", draw.sentence(5))]
     submission.check(f"{DOUBLES}:near_duplicates", [*empty, first, *draw.sample(rows, 5)])

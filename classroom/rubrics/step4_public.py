@@ -16,11 +16,6 @@ TABLE = "classroom.drivers.step4:Table"
 NEAR = {"rel": 1e-4, "abs": 1e-4}  # of numbers in float32
 
 
-def sentence(draw, n=5):
-    """Words that begin with a capital and end with a full stop."""
-    return draw.text(n).capitalize() + "."
-
-
 @pytest.mark.rubric("4.1", points=3, times=3, visibility="public")
 def test_a_reply_in_its_frame(submission, draw):
     """A known greeting and a known sign-off are taken off."""
@@ -28,7 +23,7 @@ def test_a_reply_in_its_frame(submission, draw):
     greetings = [f"Dear {one},", f"To {other}, who wrote to us, and who is a member:"]
     sign_offs = [f"Kind regards,\n{one}", f"This was {other}, for all of us."]
     for greeting, sign_off in zip(greetings, draw.sample(sign_offs, 2), strict=True):
-        reply = f"{greeting}\n\n{sentence(draw)} {sentence(draw)}\n\n{sign_off}"
+        reply = f"{greeting}\n\n{draw.sentence(5)} {draw.sentence(5)}\n\n{sign_off}"
         submission.check(TAKE_APART, reply, greetings, sign_offs)
 
 
@@ -53,7 +48,7 @@ def rule(kind, *values, **fields):
 def test_sentences_are_counted(submission, draw):
     """Replies with too few, enough, and too many sentences."""
     for n in (1, draw.randint(2, 3), draw.randint(4, 6)):
-        reply = parts(" ".join(sentence(draw) for _ in range(n)))
+        reply = parts(" ".join(draw.sentence(5) for _ in range(n)))
         bounds = ((n, n), (1, n - 1 or 1), (n + 1, None), (1, None), (0, n - 1), (0, n))
         for low, high in draw.sample(bounds, 6):
             submission.check(ALLOWS, rule("sentences", low=low, high=high, where="body"), reply)
@@ -74,24 +69,15 @@ def row(id, message, chosen, rejected=None, **fields):
     return Record("step4_finetune.data.rows:Row", named)
 
 
-def answers_of(table):
-    """The table as a function."""
-
-    def look_up(key):
-        return table[key]
-
-    return look_up
-
-
 @pytest.mark.rubric("4.3", points=4, times=3, visibility="public")
 def test_pairs_with_wrong_labels(submission, draw):
     """A chosen reply that breaks a rule, and a rejected one that breaks none."""
-    good, bad, worse = (sentence(draw) for _ in range(3))
+    good, bad, worse = (draw.sentence(5) for _ in range(3))
     one, other = draw.words(2)
     known = {good: {}, bad: {one: draw.text(1)}, worse: {one: draw.text(2), other: draw.text(1)}}
     pairs = [(good, bad), (bad, worse), (good, good), (worse, good)]
     rows = [row(f"{one}-{at}", "Where is it?", *pair) for at, pair in enumerate(draw.sample(pairs, 4))]
-    submission.check(NOISE, rows, answers_of(known))
+    submission.check(NOISE, rows, lambda reply: known[reply])
 
 
 def reworded(draw, words, n):
@@ -115,7 +101,7 @@ def test_reworded_prompts_are_found(submission, draw):
     """Among rows of one split, those whose prompt is nearly the same as an earlier one."""
     first, second = (draw.words(14) for _ in range(2))
     prompts = [first, second, reworded(draw, first, 1), draw.words(14), reworded(draw, second, 1)]
-    rows = [row(f"r{at}", " ".join(words), sentence(draw)) for at, words in enumerate(prompts)]
+    rows = [row(f"r{at}", " ".join(words), draw.sentence(5)) for at, words in enumerate(prompts)]
     submission.check(f"{DOUBLES}:near_duplicates", rows)
 
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from classroom.rubrics.step5_public import calls_of, prompt_of
+from classroom.drivers.step5 import VOCABULARY
+from classroom.rubrics.step5_public import calls_of
 from classroom.rubrics.step5_scenes import Batcher, Callers, WrittenBatches, check_takes
 
 
@@ -115,7 +116,7 @@ def test_prompts_are_read_in_turn(submission, draw):
     """The first prompt is read first; the next one gets what is left of the chunk."""
     batcher = Batcher(submission, draw, 8, draw.randint(4, 12))
     for _ in range(4):
-        prompt = prompt_of(draw, draw.randint(1, 25))
+        prompt = draw.ids(draw.randint(1, 25), VOCABULARY)
         batcher.sit(prompt, draw.choice([0, 0, draw.randrange(len(prompt))]))
     for _ in range(6):
         batcher.read()
@@ -125,9 +126,11 @@ def test_prompts_are_read_in_turn(submission, draw):
 def test_what_prompts_begin_with_alike_is_computed_once(submission, draw):
     """Blocks in the prefix cache are copied, computed ones are stored there, and it holds only a few."""
     for chunk in (8, 40, 200):
-        known = prompt_of(draw, 70)
-        prompts = [known[: draw.randint(17, 70)] + prompt_of(draw, draw.randint(1, 20)) for _ in range(5)]
-        prompts.append(prompt_of(draw, draw.randint(1, 40)))
+        known = draw.ids(70, VOCABULARY)
+        prompts = [
+            known[: draw.randint(17, 70)] + draw.ids(draw.randint(1, 20), VOCABULARY) for _ in range(5)
+        ]
+        prompts.append(draw.ids(draw.randint(1, 40), VOCABULARY))
         batcher = Batcher(submission, draw, 3, chunk)
         batcher.play([[[prompt, 3] for prompt in draw.sample(prompts, 6)]])
         batcher.check("num_cached")
@@ -138,7 +141,7 @@ def test_one_forward_for_everybody(submission, draw):
     """Each forward has the next tokens of every sequence whose prompt was read, also those of its guide."""
     batcher = Batcher(submission, draw, 8, 8)
     for _ in range(3):
-        prompt = prompt_of(draw, draw.randint(2, 12))
+        prompt = draw.ids(draw.randint(2, 12), VOCABULARY)
         computed = len(prompt) - draw.choice([1, 1, 1, 2])
         ends, guided = draw.sample(range(64), 4), draw.random() < 0.4
         batcher.sit(prompt, computed, draw.randint(1, 7), ends=ends, guided=guided)
@@ -149,11 +152,11 @@ def test_one_forward_for_everybody(submission, draw):
 
 def arrivals_of(draw, steps):
     """Some requests before each step, some with a common beginning."""
-    common, arrivals = prompt_of(draw, 40), []
+    common, arrivals = draw.ids(40, VOCABULARY), []
     for _ in range(steps):
         arrivals.append([])
         for _ in range(draw.choice([0, 0, 1, 1, 3])):
-            prompt = common[: draw.choice([0, 0, 20, 35])] + prompt_of(draw, draw.randint(1, 30))
+            prompt = common[: draw.choice([0, 0, 20, 35])] + draw.ids(draw.randint(1, 30), VOCABULARY)
             ends = draw.sample(range(64), 3)
             arrivals[-1].append([prompt, draw.randint(1, 15), ends, draw.random() < 0.25])
     return arrivals

@@ -4,6 +4,7 @@ import hashlib
 
 import pytest
 
+from classroom.drivers.step5 import VOCABULARY
 from classroom.rubrics import step5_scenes as scenes
 
 COST_OF, RATES = "step5_serving.telemetry.prices:cost_of", "step5_serving.api.rates:Rates"
@@ -123,16 +124,11 @@ def test_what_waits_is_taken_together(submission, draw):
         scenes.check_takes(submission, draw.words(n))
 
 
-def prompt_of(draw, n):
-    """So many ids."""
-    return [draw.randrange(64) for _ in range(n)]
-
-
 @pytest.mark.rubric("5.8", points=2, times=3, visibility="public")
 def test_a_prompt_is_read_in_chunks(submission, draw):
     """A long prompt is read in chunks, up to its last token."""
     batcher = scenes.Batcher(submission, draw, 8, draw.randint(3, 9))
-    batcher.sit(prompt_of(draw, draw.randint(10, 30)), 0)
+    batcher.sit(draw.ids(draw.randint(10, 30), VOCABULARY), 0)
     for _ in range(4):
         batcher.read()
 
@@ -140,5 +136,5 @@ def test_a_prompt_is_read_in_chunks(submission, draw):
 @pytest.mark.rubric("5.8", points=4, times=3, visibility="public")
 def test_some_texts(submission, draw):
     """Three texts at the same time in four slots: each is the same as if it were alone."""
-    asked = [[prompt_of(draw, draw.randint(2, 20)), draw.randint(1, 9)] for _ in range(3)]
+    asked = [[draw.ids(draw.randint(2, 20), VOCABULARY), draw.randint(1, 9)] for _ in range(3)]
     scenes.Batcher(submission, draw, 4, 8).play([asked])
