@@ -18,16 +18,13 @@ several places. Code after a place stays, and so do imports that only the soluti
 """
 
 import ast
-import io
 import json
 import re
-import tokenize
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from shared.errors import UserError
 
-MARKER = re.compile(r"###\s*(BEGIN|END)\s+SOLUTION\b\s*(.*)")
+MARKER = re.compile(r"(\s*)###\s*(BEGIN|END)\s+SOLUTION\b\s*(.*)")
 NAMED = re.compile(r"(\d+\.\d+): (\S.*)")
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -60,16 +57,16 @@ def places(source: str, file: str) -> list[Place]:
     tree, lines = _parse(source, file), source.splitlines()
     found: list[Place] = []
     begin: tuple[int, str, re.Match[str]] | None = None  # line, indentation, id and title
-    for line, indent, text in _comments(source):
+    for line, text in enumerate(lines, 1):
         if not (marker := MARKER.fullmatch(text)):
             continue
-        here, named = f"{file}, line {line}", NAMED.fullmatch(marker[2].strip())
-        if marker[1] == "BEGIN":
+        here, named = f"{file}, line {line}", NAMED.fullmatch(marker[3].strip())
+        if marker[2] == "BEGIN":
             if begin is not None:
                 raise UserError(f"{here}: BEGIN SOLUTION inside the solution that begins in line {begin[0]}")
             if named is None:
                 raise UserError(f"{here}: BEGIN SOLUTION names no exercise, as in BEGIN SOLUTION 3.2: nDCG")
-            begin = (line, indent, named)
+            begin = (line, marker[1], named)
             continue
         if begin is None:
             raise UserError(f"{here}: END SOLUTION without BEGIN SOLUTION")
@@ -109,14 +106,6 @@ def _parse(source: str, file: str) -> ast.Module:
     except (SyntaxError, ValueError) as error:
         line = getattr(error, "lineno", None) or 0
         raise UserError(f"{file}, line {line}: {getattr(error, 'msg', error)}") from None
-
-
-def _comments(source: str) -> Iterator[tuple[int, str, str]]:
-    """Comments on lines of their own: line, indentation, text. Strings are not comments."""
-    for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        before = token.line[: token.start[1]]
-        if token.type == tokenize.COMMENT and not before.strip():
-            yield token.start[0], before, token.string.strip()
 
 
 def _last_statement(lines: list[str]) -> int:

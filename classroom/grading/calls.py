@@ -88,11 +88,6 @@ class Comparison:
     asked: Log | None = None
     text: bool = False
 
-    @classmethod
-    def out_of(cls, kwargs: dict[str, Any]) -> Comparison:
-        """Take what is for the comparison out of the keyword arguments of a call."""
-        return cls(**{each.name: kwargs.pop(each.name) for each in fields(cls) if each.name in kwargs})
-
 
 class Callee:
     """What a test can call: a submission, by `module:name`, or an object of it, by a path of attributes."""
@@ -128,8 +123,8 @@ class Callee:
         Raises:
             Wrong: they differ.
         """
-        how = Comparison.out_of(kwargs)
-        return self.of.compare(Request("call", name, args, kwargs, self.made), how)
+        how = {each.name: kwargs.pop(each.name) for each in fields(Comparison) if each.name in kwargs}
+        return self.of.compare(Request("call", name, args, kwargs, self.made), Comparison(**how))
 
     def make(self, name: str, /, *args: Any, asked: Log | None = None, **kwargs: Any) -> Made:
         """The result of a call as an object, which stays there, and its counterpart of the reference."""

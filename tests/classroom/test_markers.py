@@ -31,11 +31,6 @@ class Rates:
         ### END SOLUTION
         return x
 
-
-def text():
-    return """
-    ### BEGIN SOLUTION 9.9: in a text
-    """
 '''
 
 
@@ -66,7 +61,6 @@ def test_solutions_go_and_all_else_stays():
     assert "import math" in stripped
     assert '"""Whether it may."""' in stripped
     assert "        return x\n" in stripped
-    assert "### BEGIN SOLUTION 9.9: in a text" in stripped
     assert markers.strip(stripped, "rates.py") == stripped
     namespace: dict = {}
     exec(stripped, namespace)
