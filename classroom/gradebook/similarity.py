@@ -13,7 +13,6 @@ Alike is not copied: a short exercise has few right answers. Read the pairs befo
 The texts come from submissions, so they are compared in a process of its own with a time limit.
 """
 
-import importlib.util
 import io
 import json
 import os
@@ -33,7 +32,6 @@ MOST_PAIRS = 1_000  # in the table
 REFERENCE = "the reference"
 PIECE = 25  # characters, a name counting as one: the shortest common piece that is found
 FEWEST = 200  # of such characters that two must share: one short exercise says nothing
-MISSING = "copydetect is not installed: pip install 'llm-roadmap[classroom]'"
 HEADER = ("first", "second", "similarity of first", "similarity of second", "shared")
 
 Pair = tuple[str, str, float, float, int]
@@ -63,8 +61,6 @@ def compare(
     texts = {name: text for name, text in texts.items() if text != boilerplate}
     if not texts:
         return Similar(0)
-    if importlib.util.find_spec("copydetect") is None:
-        return Similar(len(texts), problem=MISSING)
     texts[REFERENCE] = _text(reference, starter)
     try:
         done = subprocess.run(
