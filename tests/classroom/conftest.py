@@ -1,10 +1,26 @@
-"""A submission of a few lines."""
+"""A submission of a few lines, and workers for wrong ones of the steps."""
 
 import pytest
 
 from classroom.grading.remote import Remote
 from classroom.isolation import open_worker
+from tests.classroom.rubric_helpers import Forger
 from tests.classroom.workers import mark, tree
+
+
+@pytest.fixture(scope="session")
+def forger_of():
+    """forger_of("step3"): one Forger for each step."""
+    made = {}
+
+    def of(step: str) -> Forger:
+        if step not in made:
+            made[step] = Forger(step)
+        return made[step]
+
+    yield of
+    for each in made.values():
+        each.remote.close()
 
 
 @pytest.fixture

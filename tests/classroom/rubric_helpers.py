@@ -1,121 +1,36 @@
 """Run a step's rubric against the reference, and against submissions that are wrong in a known way.
 
-    of_learner("step3")                                                  its public tests, as in a starter
-    of_wrong("step3", {"step3_rag.retrieve.fuse:rrf": from_rank_0})      a function in place of the right one
-    lost("step3", ("rrf", "ranked(scores), 1", "ranked(scores), 0"))     10: the points of its exercise
+    of_learner("step3")                        its public tests, as they run in a starter
+    forger = Forger("step3")                   one worker for many wrong submissions
+    forger.outcomes(["3.2"], "patch('step3_rag.evaluate.metrics:ndcg', lambda ranking, qrels, k: 1.0)")
+    forger.lost("ranks from 0")                10: the points that a change of rubric_step3.py costs
 
-The first two give the outcomes (see grading/runner.py) by the name of the test. A wrong function stands in
-for the right one wherever a step, `shared` or a driver holds it, as in a real submission, but only while the
-submission is called: the reference that it is compared with stays right. `Class.method` may be replaced, too,
-and so may a constant. A change is a function by the name of what learners write, or that name with an old and
-a new text of its source.
+Wrong code runs in the submission's own process, before a test calls anything, and may `patch` whatever it
+likes: what learners write, constants, drivers, the worker, libraries. All of it is put back for the next one.
 """
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import inspect
 import json
 import sys
 import textwrap
-from collections.abc import Callable, Container, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Mapping
 from functools import cache
 from typing import Any
 
 from classroom.assignment.rubric import Mark, rubric_tests
-from classroom.assignment.spec import assignment
-from classroom.grading.calls import Request, find, outcome
+from classroom.assignment.spec import PRELOAD, ROOT, assignment
+from classroom.grading.calls import find
+from classroom.grading.remote import Remote
 from classroom.grading.runner import TestOutcome, run_tests
-from classroom.grading.submission import Local, Made, Submission
+from classroom.grading.submission import Local, Submission
+from classroom.isolation import Limits, open_worker
 
-OURS = ("shared", "step", "classroom.drivers")  # how the names of our modules begin
-
-Outcomes = dict[str, TestOutcome]
-Wrong = Mapping[str, Any]  # target: what stands there in the submission
-Change = tuple[str, str, str] | dict[str, Any]  # name, old and new text; or what stands there
-Places = list[tuple[Any, str, Any, Any]]  # where a name stands, the name, what is right, what is wrong
-
-
-def places_of(wrong: Wrong, ours: tuple[str, ...] = OURS) -> Places:
-    """Every name that our modules have for what is wrong."""
-    found: Places = []
-    modules = {target: importlib.import_module(target.partition(":")[0]) for target in wrong}
-    loaded = [module for known, module in list(sys.modules.items()) if known.startswith(ours)]
-    for target, other in wrong.items():
-        holder: Any = modules[target]
-        *outer, name = target.partition(":")[2].split(".")
-        for each in outer:
-            holder = getattr(holder, each)
-        right = holder.__code__ if name == "__code__" else inspect.getattr_static(holder, name, None)
-        found.append((holder, name, right, other))
-        if callable(right):
-            names = [(each, key) for each in loaded for key, value in vars(each).items() if value is right]
-            found += [(each, key, right, other) for each, key in names]
-    return found
-
-
-@contextlib.contextmanager
-def swapped(places: Places) -> Iterator[None]:
-    """What is wrong stands where the right one is."""
-    for place, key, _right, other in places:
-        setattr(place, key, other)
-    try:
-        yield
-    finally:
-        for place, key, right, _other in reversed(places):
-            setattr(place, key, right)
-
-
-@dataclass
-class Patched(Local):
-    """The reference's own code in this process, but for what is wrong."""
-
-    wrong: Wrong = field(default_factory=dict)
-    _loaded: int = 0  # modules, when places were looked for
-    _places: Places = field(default_factory=list)
-
-    def begin(self, mark: Mark) -> None:
-        super().begin(mark)
-        self.reveal = mark.visibility == "public"
-
-    def ask(self, request: Request) -> Any:
-        with self.changed():
-            return super().ask(replace(request, args=_here(request.args), kwargs=_here(request.kwargs)))
-
-    def changed(self) -> contextlib.AbstractContextManager[None]:
-        if self._loaded != len(sys.modules):
-            self._places = places_of(self.wrong)
-            self._loaded = len(sys.modules)
-        return swapped(self._places)
-
-    def expected(self, reference: Callable[[], Any], got: Any) -> Any:
-        return outcome(reference)
-
-    def twin(self, reference: Callable[[], Any]) -> Any:
-        return reference()
-
-
-def _here(value: Any) -> Any:
-    """Arguments for the submission: of what was made before, its own object and not the twin."""
-    if isinstance(value, Made):
-        return replace(value, reference=None)
-    if type(value) in (list, tuple):
-        return type(value)(map(_here, value))
-    return {key: _here(each) for key, each in value.items()} if type(value) is dict else value
-
-
-def altered(target: str, old: str, new: str) -> dict[str, Any]:
-    """The reference's function with one place of its source changed, as {target: function}."""
-    function = find(target)
-    source = textwrap.dedent(inspect.getsource(function))
-    assert source.count(old) == 1, f"{source.count(old)} times in {target}: {old}"
-    source = f"from __future__ import annotations\n{source.replace(old, new)}"
-    space: dict[str, Any] = {}
-    # It sees what its module has, also what is swapped there.
-    exec(source, vars(sys.modules[function.__module__]), space)
-    return {target: space[function.__name__]}
+OURS = ("shared", "step", "classroom")  # how the names of our modules begin
+LIMITS = Limits(memory=8 << 30, disk=1 << 30, files=1 << 16, cpu_seconds=3600)  # of many submissions
+DONE: list[tuple[Any, str, Any]] = []  # in the worker: what was changed, and its old value
 
 
 @cache
@@ -139,8 +54,70 @@ def _exists(target: str) -> bool:
     return True
 
 
+def target_of(step: str, name: str) -> str:
+    """Where the function of this name stands that learners write."""
+    [found] = [target for target in written(step) if target.replace(":", ".").rpartition(".")[2] == name]
+    return found
+
+
+def changes_of(step: str) -> Any:
+    """Changes of a step's solutions by name: the points that they cost, then what is changed.
+
+    That is an old and a new text in the source of a function, or what stands in its place.
+    """
+    return importlib.import_module(f"tests.classroom.rubric_{step}").CHANGES
+
+
+def in_worker(step: str, kind: type[Remote] = Remote) -> Remote:
+    """The reference in a worker, which may be trusted."""
+    preload = PRELOAD.get(assignment(step).step, ())
+    return kind(start=lambda: open_worker(ROOT, "rlimits", LIMITS), preload=preload)
+
+
+class Forger:
+    """One worker for all that is wrong with a step; after one that kills it, the next gets a fresh one."""
+
+    def __init__(self, step: str) -> None:
+        self.step = step
+        self.remote = in_worker(step)
+        self.tests = rubric_tests(step)
+
+    def outcomes(
+        self,
+        ids: Collection[str],
+        code: str = "",
+        stubs: Collection[str] = (),
+        seed: int = 7,
+        unseen: bool = True,
+    ) -> list[TestOutcome]:
+        """How the tests of exercises end, where `stubs` are not begun and this code has run."""
+        self.remote.begin(Mark("attack", next(iter(ids)), 1, 60, "hidden", "x"))
+        stand_ins = {target: id for target, id in written(self.step).items() if id in stubs}
+        self.remote.call("tests.classroom.rubric_helpers:load", textwrap.dedent(code), stand_ins)
+        tests = [test for test in self.tests if test.mark.id in ids]
+        return run_tests(tests, lambda _mark: self.remote, seed, seed, unseen=unseen)
+
+    def lost(self, name: Any) -> int:
+        """The points that an exercise loses by a change to what it asks for."""
+        _, first, *_ = changes_of(self.step)[name]
+        id = written(self.step)[target_of(self.step, next(iter(first)))]
+        code = f"from tests.classroom.rubric_helpers import change; change({self.step!r}, {name!r})"
+        outcomes = self.outcomes([id], code, seed=1, unseen=False)
+        return sum(each.mark.points for each in outcomes) - points(outcomes)
+
+
+def load(code: str, stubs: Mapping[str, str]) -> None:
+    """In the worker: put everything back, put stubs in the place of solutions, and run the code."""
+    while DONE:
+        holder, name, before = DONE.pop()
+        setattr(holder, name, before)
+    for target, id in stubs.items():
+        patch(target, not_attempted(id))
+    exec(code, {"patch": patch})
+
+
 def not_attempted(id: str) -> Callable[..., Any]:
-    """A stub, as it stands in a starter."""
+    """A stub, as it stands in a starter; one for each function, since `patch` replaces it everywhere."""
 
     def stub(*_args: Any, **_kwargs: Any) -> Any:
         raise NotImplementedError(f"exercise {id}: a stub")
@@ -148,22 +125,47 @@ def not_attempted(id: str) -> Callable[..., Any]:
     return stub
 
 
-def stubs(step: str, ids: Container[str]) -> dict[str, Any]:
-    """These exercises, as nobody has begun them."""
-    made = {}
-    for target, id in written(step).items():
-        if id in ids:
-            stub = not_attempted(id)
-            made[target] = property(stub) if isinstance(find(target), property) else stub
-    return made
+def patch(target: str, value: Any) -> None:
+    """In the worker: replace `module:name.name`, under all names that our modules have for it."""
+    holder: Any = importlib.import_module(target.partition(":")[0])
+    *outer, name = target.partition(":")[2].split(".")
+    for each in outer:
+        holder = getattr(holder, each)
+    before = holder.__code__ if name == "__code__" else inspect.getattr_static(holder, name, None)
+    if isinstance(before, property | staticmethod) and not isinstance(value, type(before)):
+        value = type(before)(value)
+    places = [(holder, name)]
+    if callable(before):
+        ours = [module for known, module in list(sys.modules.items()) if known.startswith(OURS)]
+        places += [(each, key) for each in ours for key, known in vars(each).items() if known is before]
+    for holder, name in places:
+        DONE.append((holder, name, before))
+        setattr(holder, name, value)
 
 
-def of_wrong(step: str, wrong: Wrong, only: str | None = None) -> Outcomes:
-    """The tests of a step, or of one exercise, against a submission that is wrong in these places."""
-    return run(step, lambda _mark: Patched(wrong=wrong), only)
+def change(step: str, name: Any) -> None:
+    """In the worker: make a change to what learners write."""
+    for each in changes_of(step)[name][1:]:
+        if isinstance(each, dict):
+            for short, value in each.items():
+                patch(target_of(step, short), value)
+        else:
+            short, old, new = each
+            alter(target_of(step, short), old, new)
 
 
-def of_learner(step: str) -> Outcomes:
+def alter(target: str, old: str, new: str) -> None:
+    """In the worker: change one place of a function's source."""
+    function = find(target)
+    source = textwrap.dedent(inspect.getsource(function))
+    assert source.count(old) == 1, f"{source.count(old)} times in {target}: {old}"
+    source = f"from __future__ import annotations\n{source.replace(old, new)}"
+    space: dict[str, Any] = {}
+    exec(source, vars(sys.modules[function.__module__]), space)  # it sees what its module has
+    patch(target, space[function.__name__])
+
+
+def of_learner(step: str) -> list[TestOutcome]:
     """The public tests as they run in a starter: recorded on the reference, then compared with that."""
     first = Local()
     assert_all_pass(run(step, lambda _mark: first, public_only=True))
@@ -172,40 +174,19 @@ def of_learner(step: str) -> Outcomes:
 
 
 def run(
-    step: str,
-    open_: Callable[[Mark], Submission],
-    only: str | None = None,
-    public_only: bool = False,
-    seed: int = 1,
-) -> Outcomes:
-    """The tests of a step, or of one exercise, none of which may be broken."""
-    tests = [test for test in rubric_tests(step, public_only) if only in (None, test.mark.id)]
-    outcomes = run_tests(tests, open_, seed, seed)
+    step: str, open_: Callable[[Mark], Submission], public_only: bool = False, seed: int = 1
+) -> list[TestOutcome]:
+    """The tests of a step."""
+    return run_tests(rubric_tests(step, public_only), open_, seed, seed)
+
+
+def points(outcomes: list[TestOutcome]) -> int:
+    """The points of these tests, none of which may be broken."""
     assert not [f"{each.mark.test}: {each.cause}" for each in outcomes if each.status == "broken"]
-    return {each.mark.test: each for each in outcomes}
+    return sum(each.score for each in outcomes)
 
 
-def points(outcomes: Outcomes) -> int:
-    """The points of all tests that were run."""
-    return sum(each.score for each in outcomes.values())
-
-
-def lost(step: str, *changes: Change) -> int:
-    """The points that an exercise loses by changes to what it asks for."""
-    targets = {target.rpartition(":")[2].rpartition(".")[2]: target for target in written(step)}
-    wrong = {}
-    for each in changes:
-        if isinstance(each, dict):
-            wrong |= {targets[name]: value for name, value in each.items()}
-        else:
-            name, old, new = each
-            wrong |= altered(targets[name], old, new)
-    id = written(step)[next(iter(wrong))]
-    outcomes = of_wrong(step, wrong, id)
-    return sum(each.mark.points for each in outcomes.values()) - points(outcomes)
-
-
-def assert_all_pass(outcomes: Outcomes) -> None:
+def assert_all_pass(outcomes: list[TestOutcome]) -> None:
     assert outcomes
-    failed = {test: f"{each.status}: {each.cause}" for test, each in outcomes.items() if not each.score}
+    failed = {each.mark.test: f"{each.status}: {each.cause}" for each in outcomes if not each.score}
     assert not failed, failed

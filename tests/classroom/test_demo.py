@@ -16,12 +16,10 @@ from classroom.demo import demo
 from classroom.demo.samples import LEARNERS, files_of, hand_in
 from classroom.gradebook import grade_class as class_run
 from classroom.grading import grade as grading
-from classroom.grading.runner import run_tests
 from classroom.handout.starter import MANIFEST
 from classroom.isolation import place
 from classroom.isolation.stops import ALL, STOPS, open_at
 from shared.errors import UserError
-from tests.classroom.rubric_helpers import Patched
 from tests.classroom.workers import rubric_of
 from tests.conftest import ROOT
 
@@ -128,7 +126,7 @@ def test_the_lesson_has_the_table_of_what_is_stopped():
     assert "\n".join(f"| {' | '.join(row)} |" for row in rows) in LESSON
 
 
-def test_the_exercise_of_the_lesson_can_be_added():
+def test_the_exercise_of_the_lesson_can_be_added(forger_of, monkeypatch):
     blocks = re.findall(r"^```python\n(.*?)^```$", LESSON, re.DOTALL | re.MULTILINE)
     function, *tests = [block for block in blocks if "3.8" in block]
     source = (ROOT / "step3_rag" / "evaluate" / "metrics.py").read_text("utf-8")
@@ -137,10 +135,9 @@ def test_the_exercise_of_the_lesson_can_be_added():
     marked = source.replace(body, function)
     assert [each.function for each in places(marked, "metrics.py")] == ["ndcg", "mrr"]
     assert "def mrr" in strip(marked, "metrics.py")
-    rubric = rubric_of("import pytest\n" + "\n\n".join(tests))
-    for wrong, statuses in ((None, {"passed"}), (lambda ranking, qrels, k=10: 1.0, {"failed"})):
-        stands_in = {"step3_rag.evaluate.metrics:mrr": wrong} if wrong else {}
-        submission = Patched(wrong=stands_in)
-        outcomes = run_tests(rubric, lambda _mark, it=submission: it, 1, 1)
-        assert {each.status for each in outcomes} == statuses
+    monkeypatch.setattr(forger_of("step3"), "tests", rubric_of("import pytest\n" + "\n\n".join(tests)))
+    wrong = "patch('step3_rag.evaluate.metrics:mrr', lambda ranking, qrels, k=10: 1.0)"
+    for code, status in (("", "passed"), (wrong, "failed")):
+        outcomes = forger_of("step3").outcomes(["3.8"], code)
+        assert {each.status for each in outcomes} == {status}
         assert [each.mark.points for each in outcomes] == [2, 3]

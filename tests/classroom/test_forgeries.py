@@ -4,25 +4,19 @@ import pytest
 
 from classroom.assignment.spec import assignment
 from tests.classroom.forgeries import EVERYWHERE, forgeries
-from tests.classroom.forging import Forger
 
 STEPS = ("step1", "step2", "step3", "step4", "step5")
 
 
-@pytest.fixture(scope="module", params=STEPS)
-def forger(request):
-    """One worker for all attacks on a step."""
-    made = Forger(request.param)
-    made.remote.warm()
-    yield made
-    made.remote.close()
+on_each_step = pytest.mark.parametrize("step", STEPS)
 
 
-def test_no_attack_is_worth_more_than_it_deserves(forger, monkeypatch):
+@on_each_step
+def test_no_attack_is_worth_more_than_it_deserves(step, forger_of, monkeypatch):
     monkeypatch.setattr("classroom.grading.callbacks.PATIENCE", 0.3)  # for jobs that nobody will ask for
     wrong = []
-    for attack in forgeries(forger.step):
-        outcomes = forger.outcomes(attack.id, attack.code)
+    for attack in forgeries(step):
+        outcomes = forger_of(step).outcomes([attack.id], attack.code, [attack.id])
         got = [f"{each.mark.test} {each.score}" for each in outcomes if each.score]
         broken = [f"{each.mark.test} {each.cause}" for each in outcomes if each.status == "broken"]
         if sum(each.score for each in outcomes) != attack.points or broken:
@@ -31,16 +25,18 @@ def test_no_attack_is_worth_more_than_it_deserves(forger, monkeypatch):
     assert not wrong
 
 
-def test_the_protocol_can_not_be_made_to_give_points(forger):
+@on_each_step
+def test_the_protocol_can_not_be_made_to_give_points(step, forger_of):
     for name, code in EVERYWHERE.items():
-        for task in assignment(forger.step).tasks[:2]:
-            outcomes = forger.outcomes(task.id, code)
+        for task in assignment(step).tasks[:2]:
+            outcomes = forger_of(step).outcomes([task.id], code, [task.id])
             assert not any(each.score for each in outcomes), (name, task.id)
 
 
-def test_the_reference_gets_all_points_from_the_same_worker(forger):
-    for task in assignment(forger.step).tasks:
-        outcomes = forger.outcomes(task.id, "", stub=False)
+@on_each_step
+def test_the_reference_gets_all_points_from_the_same_worker(step, forger_of):
+    for task in assignment(step).tasks:
+        outcomes = forger_of(step).outcomes([task.id])
         assert not [f"{each.mark.test}: {each.cause}" for each in outcomes if not each.score]
 
 

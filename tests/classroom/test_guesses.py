@@ -3,14 +3,16 @@
 import copy
 import itertools
 import json
+from typing import Any
 
 import pytest
 
 from classroom.grading.calls import CallRecord, Raised, raised, reference_copy
+from classroom.grading.remote import Remote
 from classroom.grading.submission import KEPT, Made
 from classroom.protocol import wire
 from shared.errors import UserError
-from tests.classroom.rubric_helpers import Patched, assert_all_pass, of_wrong, run, written
+from tests.classroom.rubric_helpers import assert_all_pass, in_worker, points, run, written
 from tests.conftest import for_long
 
 STEPS = ["step3", *(pytest.param(f"step{n}", marks=for_long("other steps")) for n in (1, 2, 4, 5))]
@@ -45,12 +47,10 @@ GUESSES = [raise_any, zeros, first, second]
 GUESSES += [always(value) for value in (None, 0, 1.0, True, False, "", [], {}, ())]
 
 
-class Replying(Patched):
+class Replying(Remote):
     """A forged worker: whatever is asked of it, also by a driver, the reply is the same guess."""
 
-    def __init__(self, guess):
-        super().__init__()
-        self.guess = guess
+    guess: Any
 
     def ask(self, request):
         self.calls.append(CallRecord(request.what, ""))
@@ -65,22 +65,23 @@ class Replying(Patched):
 
 @pytest.mark.parametrize("guess", range(len(GUESSES)))
 @pytest.mark.parametrize("step", STEPS)
-def test_no_guess_gets_a_point(step, guess):
+def test_no_guess_gets_a_point(step, guess, forger_of):
     """Neither as the function that an exercise asks for, nor as the reply to every request."""
-    tasks, replying = written(step), Replying(GUESSES[guess])
-    outcomes = [*run(step, lambda _mark: replying).values()]
-    for id in {*tasks.values()}:
-        wrong = {target: GUESSES[guess] for target, of in tasks.items() if of == id}
-        outcomes += of_wrong(step, wrong, id).values()
-    assert [each.mark.test for each in outcomes if each.score] == []
+    replying = in_worker(step, Replying)
+    replying.guess = GUESSES[guess]
+    outcomes = run(step, lambda _mark: replying)
+    for id in {*written(step).values()}:
+        targets = [target for target, of in written(step).items() if of == id]
+        code = "from tests.classroom.test_guesses import GUESSES\n"
+        code += f"for target in {targets}: patch(target, GUESSES[{guess}])"
+        outcomes += forger_of(step).outcomes([id], code)
+    assert points(outcomes) == 0
 
 
-class Recording(Patched):
+class Recording(Remote):
     """The reference, and by test all that was expected of it."""
 
-    def __init__(self):
-        super().__init__()
-        self.by_test = {}
+    by_test: dict[str, list[Any]]
 
     def begin(self, mark):
         super().begin(mark)
@@ -104,7 +105,9 @@ def test_what_is_expected_depends_on_the_seed(step):
     """A submission that controls its process could replay a recording: with another seed, it is wrong."""
     recordings = []
     for seed in (11, 22, 33):
-        submission = Recording()
+        submission = in_worker(step, Recording)
+        submission.by_test = {}
         assert_all_pass(run(step, lambda _mark, it=submission: it, seed=seed))
+        submission.close()
         recordings.append({test: json.dumps(each) for test, each in submission.by_test.items() if each})
     assert [test for test in recordings[0] if len({each[test] for each in recordings}) == 1] == []

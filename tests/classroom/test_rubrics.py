@@ -3,14 +3,9 @@
 The changes are in rubric_step1.py to rubric_step5.py.
 """
 
-import contextlib
 import gc
-import importlib
-import math
-from types import SimpleNamespace
 
 import pytest
-import torch
 
 from classroom.assignment.rubric import rubric_tests
 from classroom.assignment.spec import assignment
@@ -18,15 +13,7 @@ from classroom.grading.runner import run_tests
 from classroom.grading.submission import Local
 from classroom.rubrics.step1_public import GENERATE
 from classroom.rubrics.step5_databases import NoDatabase, select
-from tests.classroom.rubric_helpers import (
-    assert_all_pass,
-    lost,
-    of_learner,
-    of_wrong,
-    points,
-    stubs,
-    written,
-)
+from tests.classroom.rubric_helpers import assert_all_pass, changes_of, of_learner, points, target_of, written
 from tests.classroom.rubric_step5 import TURN
 from tests.conftest import for_long
 
@@ -54,31 +41,27 @@ def test_the_public_tests_pass_in_a_starter(step):
 
 
 @on_each_step
-def test_stubs_are_not_attempted(step):
-    outcomes = of_wrong(step, stubs(step, [each.id for each in assignment(step).tasks]))
-    wrong = {name: each.cause for name, each in outcomes.items() if each.status != "not attempted"}
-    assert not wrong
+def test_stubs_are_not_attempted(step, forger_of):
+    ids = [each.id for each in assignment(step).tasks]
+    outcomes = forger_of(step).outcomes(ids, stubs=ids)
+    assert not {each.mark.test: each.cause for each in outcomes if each.status != "not attempted"}
 
 
 @pytest.mark.parametrize("step", ["step2", "step4"])
-def test_an_exercise_needs_no_other(step):
+def test_an_exercise_needs_no_other(step, forger_of):
     tasks = assignment(step).tasks
     for task in tasks:
-        others = stubs(step, [each.id for each in tasks if each is not task])
-        assert points(of_wrong(step, others, task.id)) == task.exercise.points, task.id
+        others = [each.id for each in tasks if each is not task]
+        assert points(forger_of(step).outcomes([task.id], stubs=others)) == task.exercise.points, task.id
 
 
-CHANGES = {step: importlib.import_module(f"tests.classroom.rubric_{step}").CHANGES for step in STEPS}
-NAMES = {step: rows if isinstance(rows, dict) else range(len(rows)) for step, rows in CHANGES.items()}
+NAMES = {step: rows if isinstance(rows := changes_of(step), dict) else range(len(rows)) for step in STEPS}
 
 
-# Whoever waits in vain in a thread of its own is told by an exception there.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.parametrize(("step", "name"), [(step, name) for step in STEPS for name in NAMES[step]])
-def test_a_mistake_costs_its_points_and_another_right_way_none(step, name, monkeypatch):
+def test_a_mistake_costs_its_points_and_another_right_way_none(step, name, forger_of, monkeypatch):
     monkeypatch.setattr("classroom.grading.callbacks.PATIENCE", 0.5)  # for jobs that will never meet
-    less, *changes = CHANGES[step][name]
-    assert lost(step, *changes) == less
+    assert forger_of(step).lost(name) == changes_of(step)[name][0]
 
 
 @for_long("200 seeds; the other tests of the rubrics try one")
@@ -89,24 +72,32 @@ def test_no_seed_makes_the_reference_or_a_driver_fail(step):
         assert not [(seed, each.mark.test, each.cause) for each in outcomes if not each.score]
 
 
+JUNK = """
+import contextlib, math, torch
+from types import SimpleNamespace
 def junk_to_the_model(model, *_args, **_kwargs):
     for length in (200, 0):
         with contextlib.suppress(Exception):
             model(torch.zeros(1, length))
-    return SimpleNamespace(
-        ids=[1.5], stop_reason=None, stop_id="x", prefill_seconds=-1.0, decode_seconds=-1.0
+    seconds = {"prefill_seconds": -1.0, "decode_seconds": -1.0}
+    return SimpleNamespace(ids=[1.5], stop_reason=None, stop_id="x", **seconds)
+junk = [(None, "a"), (torch.zeros(3, 2).T, torch.tensor(math.nan))]
+"""
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_junk_is_wrong_and_no_test_breaks_on_it(number, forger_of):
+    code = f"{JUNK}for target in {[*written('step1')]}: patch(target, lambda *_, **__: junk[{number}])\n"
+    code += f"patch({GENERATE!r}, junk_to_the_model)"
+    assert points(forger_of("step1").outcomes({*written("step1").values()}, code)) == 0
+
+
+def test_callers_who_never_come_in_are_no_warning(recwarn, forger_of):
+    target = target_of("step5", "_enter")
+    code = (
+        f"from tests.classroom.rubric_helpers import alter; alter({target!r}, {TURN!r}, 'raise ValueError')"
     )
-
-
-@pytest.mark.parametrize("junk", [(None, "a"), (torch.zeros(3, 2).T, torch.tensor(math.nan))])
-def test_junk_is_wrong_and_no_test_breaks_on_it(junk):
-    wrong = dict.fromkeys(written("step1"), lambda *_args, **_kwargs: junk)
-    outcomes = of_wrong("step1", {**wrong, GENERATE: junk_to_the_model})  # raises where a test is broken
-    assert points(outcomes) == 0
-
-
-def test_callers_who_never_come_in_are_no_warning(recwarn):
-    lost("step5", ("_enter", TURN, "raise ValueError"))
+    forger_of("step5").outcomes(["5.6"], code)
     gc.collect()
     assert not [each for each in recwarn if "never awaited" in str(each.message)]
 

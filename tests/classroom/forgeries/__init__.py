@@ -3,8 +3,8 @@
     #: 1.5 any rotation         the exercise, what the attack does, and the points that it deserves, if any
     patch("step1_foundations.block:rope", ...)
 
-The exercise itself is a stub before the code runs (forging.py). Those that deserve points are honest in part:
-they show that the corpus would notice points.
+The exercise itself is a stub before the code runs (rubric_helpers.py). Those that deserve points are honest
+in part: they show that the corpus would notice points.
 """
 
 from __future__ import annotations
