@@ -20,7 +20,7 @@ from classroom.intake import take as take_module
 from classroom.intake.folders import MAX_BYTES
 from classroom.intake.take import take
 from shared.errors import UserError
-from tests.classroom.hostile.packing import zipped
+from tests.classroom.hostile.corpus import At
 from tests.conftest import ROOT
 
 FUSE, CHUNK = "step3_rag/retrieve/fuse.py", "step3_rag/ingest/chunk.py"
@@ -55,8 +55,8 @@ def test_a_folder_and_archives_of_it_give_the_same(folder, tmp_path):
     both = [(FUSE, "fuse"), (CHUNK, "chunk")]
     for path in (
         folder,
-        zipped(tmp_path / "ada.zip", dict(both)),
-        zipped(tmp_path / "renamed.bin", dict(both)),
+        At(tmp_path).zipped(dict(both)).rename(tmp_path / "renamed.bin"),
+        At(tmp_path).zipped(dict(both)),
         tarred(tmp_path / "ada.tar.gz", both),
         tarred(tmp_path / "ada.tar", both, "w"),
     ):
@@ -69,15 +69,15 @@ def test_a_folder_and_archives_of_it_give_the_same(folder, tmp_path):
 def test_files_are_found_in_other_folders_and_without_theirs(tmp_path):
     for outer in ("ada-main/", "a/b/"):
         wanted = {f"{outer}{FUSE}": "fuse", f"{outer}{CHUNK}": "chunk"}
-        intake = take(zipped(tmp_path / "a.zip", wanted | {"__MACOSX/x": "", ".DS_Store": ""}), WANTED)
+        intake = take(At(tmp_path).zipped(wanted | {"__MACOSX/x": "", ".DS_Store": ""}), WANTED)
         assert intake.files == {FUSE: b"fuse", CHUNK: b"chunk"}
         assert outer.strip("/") in intake.notes[0]
-    intake = take(zipped(tmp_path / "a.zip", {"fuse.py": "fuse", "chunk.py": "chunk"}), WANTED)
+    intake = take(At(tmp_path).zipped({"fuse.py": "fuse", "chunk.py": "chunk"}), WANTED)
     assert intake.files == {FUSE: b"fuse", CHUNK: b"chunk"}
     assert intake.notes == [f"chunk.py was taken for {CHUNK}", f"fuse.py was taken for {FUSE}"]
-    ambiguous = take(tmp_path / "a.zip", [FUSE, "step3_rag/graph/fuse.py"])
+    ambiguous = take(tmp_path / "ada.zip", [FUSE, "step3_rag/graph/fuse.py"])
     assert ambiguous.files == {}
-    windows = zipped(tmp_path / "a.zip", {"step3_rag\\retrieve\\fuse.py": "fuse"})
+    windows = At(tmp_path).zipped({"step3_rag\\retrieve\\fuse.py": "fuse"})
     assert take(windows, [FUSE]).files == {FUSE: b"fuse"}
 
 
@@ -103,10 +103,10 @@ def test_what_cannot_be_read_is_refused(folder):
 
 
 def test_what_is_odd_in_an_archive_and_not_in_the_corpus_is_refused(tmp_path, recwarn):
-    refused(take(zipped(tmp_path / "a.zip", {FUSE: "one", f"./{FUSE}": "two"}), WANTED), "2 times")
+    refused(take(At(tmp_path).zipped({FUSE: "one", f"./{FUSE}": "two"}), WANTED), "2 times")
     refused(take(tarred(tmp_path / "a.tar", [(FUSE, "one"), (FUSE, "two")], "w"), WANTED), "2 times")
     refused(take(tarred(tmp_path / "a.tar", [(FUSE, "x" * (MAX_BYTES + 1))], "w"), WANTED), "larger than")
-    refused(take(zipped(tmp_path / "a.zip", {FUSE: "fuse"}, zipfile.ZIP_LZMA), WANTED), "compressed")
+    refused(take(At(tmp_path).zipped({FUSE: "fuse"}, zipfile.ZIP_LZMA), WANTED), "compressed")
 
 
 @pytest.mark.parametrize(
@@ -199,5 +199,5 @@ def test_the_reader_has_limits_of_its_own(tmp_path, monkeypatch, code, words):
     text = text.replace("    found = Found()\n", f"    found = Found()\n    {code}\n", 1)
     reader.write_text(text)
     monkeypatch.setattr(take_module, "READER", reader)
-    zipped(tmp_path / "a.zip", {FUSE: "fuse"})
-    assert re.search(words, take(tmp_path / "a.zip", WANTED).notes[0])
+    At(tmp_path).zipped({FUSE: "fuse"})
+    assert re.search(words, take(tmp_path / "ada.zip", WANTED).notes[0])

@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import textwrap
 import tomllib
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -96,6 +97,13 @@ class At:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content.encode() if isinstance(content, str) else content)
         return path
+
+    def zipped(self, files: Mapping[str, str | bytes], method: int = zipfile.ZIP_DEFLATED) -> Path:
+        """An archive with these files."""
+        with zipfile.ZipFile(self.folder / "ada.zip", "w", method) as archive:
+            for inside, content in files.items():
+                archive.writestr(inside, content)
+        return self.folder / "ada.zip"
 
     def honest(self, fuse: str | bytes | None = None) -> At:
         """The reference's files, or another fuse.py beside them."""

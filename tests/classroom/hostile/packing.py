@@ -23,13 +23,6 @@ def wrong(at):
     return at.honest(reference("fuse") + WRONG)
 
 
-def zipped(path, files, method=zipfile.ZIP_DEFLATED):
-    with zipfile.ZipFile(path, "w", method) as archive:
-        for inside, content in files.items():
-            archive.writestr(inside, content)
-    return path
-
-
 def tarred(at, name, mode, *entries):
     """The honest files without fuse.py, and these entries."""
     path = at.folder / name
@@ -219,21 +212,20 @@ def names_that_lead_outside(at):
     right = files.pop("step3_rag/retrieve/fuse.py")
     outside = {f"../../{'../' * n}{at.facts['root']}/step3_rag/retrieve/fuse.py": WRONG for n in range(8)}
     outside |= dict.fromkeys(at.facts["canaries"], "mine")
-    return zipped(
-        at.folder / "ada.zip",
+    return at.zipped(
         files | outside | {"../step3_rag/retrieve/fuse.py": right, "C:\\step3_rag\\fuse.py": right},
     )
 
 
 @case(OTHERS, r"fuse\.py was refused: it is larger than", "not attempted")
 def a_large_bomb(at):
-    return zipped(at.folder / "ada.zip", honest_files() | {"step3_rag/retrieve/fuse.py": bytes(20 << 20)})
+    return at.zipped(honest_files() | {"step3_rag/retrieve/fuse.py": bytes(20 << 20)})
 
 
 @case(OTHERS, r"fuse\.py was refused", "not attempted")
 def a_bomb_that_says_that_it_is_small(at):
     """Sizes as declared are changed afterwards."""
-    path = zipped(at.folder / "ada.zip", honest_files() | {"step3_rag/retrieve/fuse.py": bytes(64 << 20)})
+    path = at.zipped(honest_files() | {"step3_rag/retrieve/fuse.py": bytes(64 << 20)})
     content = path.read_bytes().replace(struct.pack("<I", 64 << 20), struct.pack("<I", 500))
     path.write_bytes(content)
     return path
@@ -241,7 +233,7 @@ def a_bomb_that_says_that_it_is_small(at):
 
 @case(OTHERS, r"fuse\.py was refused: it is encrypted", "not attempted")
 def an_encrypted_archive(at):
-    path = zipped(at.folder / "ada.zip", honest_files())
+    path = at.zipped(honest_files())
     content = bytearray(path.read_bytes())
     local, central = content.find(b"PK\x03\x04"), content.find(b"PK\x01\x02")
     content[local + 6] |= 1
@@ -252,9 +244,7 @@ def an_encrypted_archive(at):
 
 @case(OTHERS, r"fuse\.py was refused: it is a symbolic link", "not attempted")
 def a_link_in_an_archive(at):
-    path = zipped(
-        at.folder / "ada.zip", {name: text for name, text in honest_files().items() if name != NAMES[0]}
-    )
+    path = at.zipped({name: text for name, text in honest_files().items() if name != NAMES[0]})
     entry = zipfile.ZipInfo(NAMES[0])
     entry.create_system, entry.external_attr = 3, 0o120777 << 16
     with zipfile.ZipFile(path, "a") as archive:
@@ -264,8 +254,7 @@ def a_link_in_an_archive(at):
 
 @case("", r"nothing could be read: the archive has more than 5,000 entries", "not attempted")
 def ten_thousand_entries(at):
-    return zipped(
-        at.folder / "ada.zip",
+    return at.zipped(
         honest_files() | {f"{n}.py": "" for n in range(10_000)},
         method=zipfile.ZIP_STORED,
     )
@@ -273,7 +262,7 @@ def ten_thousand_entries(at):
 
 @case(OTHERS, r"fuse\.py was refused: it is damaged", "not attempted")
 def an_archive_with_a_wrong_sum(at):
-    path = zipped(at.folder / "ada.zip", honest_files(), method=zipfile.ZIP_STORED)
+    path = at.zipped(honest_files(), method=zipfile.ZIP_STORED)
     path.write_bytes(path.read_bytes().replace(b"### BEGIN SOLUTION 3.1", b"### BEGIN SOLUTION 3.7", 1))
     return path
 
