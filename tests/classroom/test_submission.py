@@ -162,6 +162,7 @@ def test_objects_are_made_once_and_compared_by_what_they_do(made_of):
 def test_imports_that_kill_or_hang_are_tried_once(made_of, monkeypatch):
     for code, status in (("import os; os._exit(3)", "crashed"), ("while True: pass", "timed out")):
         remote = made_of(code)
+        assert remote.call("math:sqrt", 4) == 2  # its process has started
         monkeypatch.setattr("classroom.grading.remote.IMPORT_SECONDS", 0.7)
         with pytest.raises(WorkerFailure, match=r"importing step3_rag\.retrieve\.fuse") as fault:
             remote.check(RRF, RANKINGS)
