@@ -51,8 +51,8 @@ def prove(
         made = Path(folder) / "starter"
         write(files, made)
         tries: list[tuple[str, Callable[[], tuple[bool, str]]]] = [
-            ("reference", lambda: _full_points(_graded(ROOT, a, variant, isolation))),
-            ("starter", lambda: _not_attempted(_graded(made, a, variant, isolation))),
+            ("reference", lambda: _all_end(_graded(ROOT, a, variant, isolation), "passed", 100)),
+            ("starter", lambda: _all_end(_graded(made, a, variant, isolation), "not attempted", 0)),
             ("public tests", lambda: _public_tests(made, a)),
         ]
         for what, run in tries:
@@ -108,21 +108,15 @@ def _graded(path: Path, a: Assignment, variant: int, isolation: str | None) -> R
     return grade(path, a.step, 1, (variant,), isolation, seconds=600)
 
 
-def _full_points(result: Result) -> tuple[bool, str]:
-    lost = [
-        f"{item.id} {item.status}: {item.cause[:120]}" for item in result.items if item.score < item.points
-    ]
-    return not lost and result.score == 100, "; ".join([f"{result.score} points", *lost])
-
-
-def _not_attempted(result: Result) -> tuple[bool, str]:
+def _all_end(result: Result, status: str, score: int) -> tuple[bool, str]:
+    """Whether all tests end so, with this score."""
     wrong = [
         f"{test.name} {test.status} ({test.cause[:120]})"
         for item in result.items
         for test in item.tests
-        if test.status != "not attempted"
+        if test.status != status
     ]
-    return not wrong and result.score == 0, "; ".join([f"{result.score} points", *wrong[:3]])
+    return not wrong and result.score == score, "; ".join([f"{result.score} points", *wrong[:3]])
 
 
 def _public_tests(made: Path, a: Assignment) -> tuple[bool, str]:
