@@ -259,6 +259,8 @@ def test_removing_takes_away_anything(tmp_path):
     (folder / "outside").symlink_to(tmp_path)
     (folder / "a" / "b").chmod(0)
     (folder / "a").chmod(0o500)
-    (tmp_path / "stays").touch()
+    (tmp_path / "stays").touch(0o444)
+    os.link(tmp_path / "stays", folder / "hard link")
     remove(folder)
     assert [path.name for path in tmp_path.iterdir()] == ["stays"]
+    assert (tmp_path / "stays").stat().st_mode & 0o777 == 0o444
