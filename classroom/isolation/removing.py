@@ -3,7 +3,9 @@
 import subprocess
 from pathlib import Path
 
-OPEN = "-type d ! -perm -700 -execdir chmod u+rwx {} ;"  # folders only: a file may have another name elsewhere
+OPEN = (
+    "-type d ! -perm -700 -execdir chmod u+rwx {} ;"  # folders only: a file may have another name elsewhere
+)
 
 
 def remove(folder: Path) -> None:
