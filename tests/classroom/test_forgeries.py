@@ -1,27 +1,54 @@
-"""Attacks that rewrite things in the submission's process get the points that they deserve."""
+"""Attacks that rewrite things in the submission's process get the points that they deserve.
+
+forgeries/stepN.txt holds code that runs in the submission first:
+
+    #: 1.5 any rotation         the exercise, what the attack does, and the points that it deserves, if any
+    patch("step1_foundations.block:rope", ...)
+
+The exercise itself is a stub before that. Those that deserve points are honest in part: they show that the
+corpus would notice points.
+"""
+
+from pathlib import Path
 
 import pytest
 
 from classroom.assignment.spec import assignment
-from tests.classroom.forgeries import EVERYWHERE, forgeries
+from tests.classroom.rubric_helpers import assert_all_pass, points
 
 STEPS = ("step1", "step2", "step3", "step4", "step5")
-
-
 on_each_step = pytest.mark.parametrize("step", STEPS)
+# What no exercise knows of: the worker and the protocol themselves.
+EVERYWHERE = {
+    "zeros for everything": "patch('classroom.protocol.wire:encode', lambda value, keep=None, depth=0: 0)",
+    "nothing is called": "patch('classroom.protocol.wire:reach', lambda value, path: lambda *args: None)",
+    "what the grader holds is looked for": """
+import gc
+held = {type(each).__name__ for each in gc.get_objects()} & {"Made", "Meeting", "Draw", "Log", "Remote"}
+assert not held, held
+""",
+}
+
+
+def forgeries(step):
+    """The attacks on a step: exercise, name, the points that it deserves, and code."""
+    text = Path(__file__).with_name("forgeries").joinpath(f"{step}.txt").read_text("utf-8")
+    for part in text.split("#: ")[1:]:
+        head, _, code = part.partition("\n")
+        id, *words = head.split()
+        deserved = int(words.pop()) if words[-1].isdigit() else 0
+        yield id, " ".join(words), deserved, code
 
 
 @on_each_step
 def test_no_attack_is_worth_more_than_it_deserves(step, forger_of, monkeypatch):
     monkeypatch.setattr("classroom.grading.callbacks.PATIENCE", 0.3)  # for jobs that nobody will ask for
     wrong = []
-    for attack in forgeries(step):
-        outcomes = forger_of(step).outcomes([attack.id], attack.code, [attack.id])
-        got = [f"{each.mark.test} {each.score}" for each in outcomes if each.score]
-        broken = [f"{each.mark.test} {each.cause}" for each in outcomes if each.status == "broken"]
-        if sum(each.score for each in outcomes) != attack.points or broken:
-            told = [f"{each.mark.test}: {each.cause}" for each in outcomes]
-            wrong.append((attack.id, attack.name, attack.points, got, broken, told[:3]))
+    for id, name, deserved, code in forgeries(step):
+        outcomes = forger_of(step).outcomes([id], code, [id])
+        if points(outcomes) != deserved:
+            told = [(each.mark.test, each.score, each.cause) for each in outcomes]
+            wrong.append((id, name, deserved, told))
     assert not wrong
 
 
@@ -36,11 +63,10 @@ def test_the_protocol_can_not_be_made_to_give_points(step, forger_of):
 @on_each_step
 def test_the_reference_gets_all_points_from_the_same_worker(step, forger_of):
     for task in assignment(step).tasks:
-        outcomes = forger_of(step).outcomes([task.id])
-        assert not [f"{each.mark.test}: {each.cause}" for each in outcomes if not each.score]
+        assert_all_pass(forger_of(step).outcomes([task.id]))
 
 
 def test_there_are_many_attacks_on_every_step():
-    numbers = [len(forgeries(step)) for step in STEPS]
+    numbers = [len([*forgeries(step)]) for step in STEPS]
     assert min(numbers) >= 4
     assert sum(numbers) >= 55

@@ -148,17 +148,6 @@ def test_data_of_a_step_may_be_handed_on():
         reference_copy(Record("step3_rag.answer.context:Source", {"command": "ls"}))
 
 
-def test_objects_are_made_once_and_compared_by_what_they_do(made_of):
-    remote = made_of(RIGHT)
-    made = remote.make("collections:Counter", "abracadabra")
-    assert made.check("most_common", 1) == [("a", 5)]
-    assert made.call("subtract", "aaa") is None
-    assert made.check("total") == 8
-    assert made.reference["a"] == 2
-    with pytest.raises(TypeError, match="objects can't be compared"):
-        remote.check("builtins:object")
-
-
 def test_imports_that_kill_or_hang_are_tried_once(made_of, monkeypatch):
     for code, status in (("import os; os._exit(3)", "crashed"), ("while True: pass", "timed out")):
         remote = made_of(code)

@@ -230,3 +230,8 @@ def test_without_telling_nothing_of_what_was_expected_is_said():
     ]:
         assert str(secret) in (difference(got, expected) or "")
         assert str(secret) not in (difference(got, expected, tell=False) or str(secret))
+
+
+def test_objects_that_stayed_elsewhere_can_not_be_compared():
+    with pytest.raises(TypeError, match="objects can't be compared"):
+        difference(Reference(1, "a:B"), Reference(1, "a:B"))
