@@ -31,7 +31,7 @@ def test_every_attacker_gets_what_it_deserves(tmp_path):
     names = [name for name, each in ATTACKS.items() if all(level in STOPS[row] for row in each.stops)]
     graders, environment = [], {**os.environ, "OMP_NUM_THREADS": "1", "ROADMAP_HUB": "false"}
     for number in range(AT_ONCE):
-        command = [sys.executable, "-m", "tests.classroom.hostile.the_class", "--isolation", level]
+        command = [sys.executable, "-m", "tests.classroom.hostile.the_class", level]
         command += names[number::AT_ONCE]
         out, log = (tmp_path / f"{number}.json").open("wb"), (tmp_path / f"{number}.txt").open("wb")
         graders.append(subprocess.Popen(command, cwd=ROOT, env=environment, stdout=out, stderr=log))

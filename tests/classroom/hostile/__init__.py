@@ -6,5 +6,5 @@
 
 Submissions are made when they are needed: none lies in the tree. Run by test_hostile.py, or by hand:
 
-    python -m tests.classroom.hostile.the_class --isolation sandlock [NAME ...]
+    python -m tests.classroom.hostile.the_class sandlock [NAME ...]
 """

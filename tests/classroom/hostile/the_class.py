@@ -1,7 +1,7 @@
 """Grades attackers as a class would be, in a sandbox, with canaries all around.
 
-    python -m tests.classroom.hostile.the_class                         all, in the best sandbox
-    python -m tests.classroom.hostile.the_class --isolation rlimits equals_everything segfault
+    python -m tests.classroom.hostile.the_class sandlock                         all
+    python -m tests.classroom.hostile.the_class rlimits equals_everything segfault
 
 It is a grader in a process of its own, so that a submission can harm no other. One submission holds a file of
 each attacker, and is graded once: each attacker is an exercise of its own, and after each one an honest
@@ -10,7 +10,6 @@ function has to get its point in the same process.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import hashlib
 import importlib
@@ -214,9 +213,7 @@ def tests_for(number: int, each: Attack) -> list[RubricTest]:
     return [RubricTest(mark, attacked), RubricTest(after, check_min_max)]
 
 
-def grade_together(
-    attacks: Sequence[Attack], around: World, level: str | None
-) -> tuple[Wrong, Result | None]:
+def grade_together(attacks: Sequence[Attack], around: World, level: str) -> tuple[Wrong, Result | None]:
     """Grade all of them in one run: what was wrong, and the result."""
     folder = around.top / "work"
     around.set_up(folder)
@@ -279,13 +276,9 @@ def problems(each: Attack, item: Item, notes: list[str], others: bool) -> list[s
 
 def main() -> None:
     """Grade attackers, and print what went wrong, and the result, as JSON."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--isolation", default=None)
-    parser.add_argument("names", nargs="*", help="of attackers")
-    asked = parser.parse_args()
-    attacks = [ATTACKS[name] for name in asked.names or ATTACKS]
+    level, *names = sys.argv[1:]
     with world() as around:
-        wrong, result = grade_together(attacks, around, asked.isolation)
+        wrong, result = grade_together([ATTACKS[name] for name in names or ATTACKS], around, level)
     print(json.dumps({"wrong": wrong, "result": result and result.to_dict()}))
 
 
