@@ -71,7 +71,7 @@ class Log:
         entries, self._told = self.entries[self._told :], len(self.entries)
         return entries if self.ordered else sorted(entries, key=repr)
 
-    def add(self, *entry: Any) -> list[Any]:
+    def add(self, *entry: Any) -> None:
         """Add an entry.
 
         Raises:
@@ -80,7 +80,6 @@ class Log:
         if len(self.entries) >= MOST_ENTRIES:
             raise RuntimeError("asked too often")
         self.entries.append([*entry])
-        return self.entries[-1]
 
     def hears(self, name: str, function: Callable[..., Any] | None = None) -> Callable[..., Any]:
         """The function, logging its calls under this name; by default one that takes an argument."""

@@ -4,8 +4,7 @@ import pytest
 
 from classroom.grading.remote import Remote
 from classroom.isolation import open_worker
-from tests.classroom.rubric_helpers import Forger
-from tests.classroom.workers import mark, tree
+from tests.classroom.rubric_helpers import Forger, mark, tree
 
 
 @pytest.fixture(scope="session")

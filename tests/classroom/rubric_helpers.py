@@ -7,6 +7,7 @@
 
 Wrong code runs in the submission's own process, before a test calls anything, and may `patch` whatever it
 likes: what learners write, constants, drivers, the worker, libraries. All of it is put back for the next one.
+At the end: submissions of a few lines, and their tests.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ import sys
 import textwrap
 from collections.abc import Callable, Collection, Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any
 
-from classroom.assignment.rubric import Mark, rubric_tests
-from classroom.assignment.spec import PRELOAD, ROOT, assignment
+from classroom.assignment.rubric import Mark, RubricTest, mark_of, rubric_tests
+from classroom.assignment.spec import PRELOAD, ROOT, assignment, classroom_files, write_files
 from classroom.grading.calls import find
 from classroom.grading.remote import Remote
 from classroom.grading.runner import TestOutcome, run_tests
@@ -190,3 +192,26 @@ def assert_all_pass(outcomes: list[TestOutcome]) -> None:
     assert outcomes
     failed = {each.mark.test: f"{each.status}: {each.cause}" for each in outcomes if not each.score}
     assert not failed, failed
+
+
+def mark(timeout: float = 10, visibility: str = "hidden") -> Mark:
+    """The mark of a test."""
+    return Mark("test_x", "3.1", 1, timeout, visibility, "x")
+
+
+def rubric_of(source: str) -> list[RubricTest]:
+    """The tests of a rubric that is not in rubrics/."""
+    space: dict[str, Any] = {}
+    exec(source, space)
+    return [RubricTest(mark_of(each), each) for name, each in space.items() if name.startswith("test_")]
+
+
+def tree(folder: Path, **modules: str) -> Path:
+    """A tree with the worker and these modules of `step3_rag`; `fuse` is in its folder `retrieve`."""
+    names = {"__init__": "__init__", "empty": "retrieve/__init__", "fuse": "retrieve/fuse"}
+    files = classroom_files("protocol/*.py") | {
+        f"step3_rag/{names.get(name, name)}.py": textwrap.dedent(code).encode()
+        for name, code in {"__init__": "", "empty": "", **modules}.items()
+    }
+    write_files(folder, files)
+    return folder

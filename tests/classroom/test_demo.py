@@ -20,7 +20,7 @@ from classroom.handout.starter import MANIFEST
 from classroom.isolation import place
 from classroom.isolation.stops import ALL, STOPS, open_at
 from shared.errors import UserError
-from tests.classroom.workers import rubric_of
+from tests.classroom.rubric_helpers import rubric_of
 from tests.conftest import ROOT
 
 A = assignment("step3")

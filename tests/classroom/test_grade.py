@@ -14,8 +14,8 @@ from classroom.grading.draw import Draw
 from classroom.grading.grade import grade
 from classroom.grading.result import Result
 from shared.errors import UserError
+from tests.classroom.rubric_helpers import rubric_of
 from tests.classroom.test_submission import RIGHT
-from tests.classroom.workers import rubric_of
 
 TESTS = '''
 import pytest

@@ -19,7 +19,7 @@ from classroom.grading.remote import Remote
 from classroom.isolation import Limits, open_worker, sandlock
 from classroom.isolation.place import Missing
 from classroom.isolation.stops import STOPS
-from tests.classroom.workers import tree as empty_tree
+from tests.classroom.rubric_helpers import tree as empty_tree
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="sandboxes are made on Linux")

@@ -14,7 +14,7 @@ from classroom.grading.runner import judged
 from classroom.grading.submission import Local
 from classroom.isolation import open_worker
 from classroom.protocol.wire import Record, Reference
-from tests.classroom.workers import mark, tree
+from tests.classroom.rubric_helpers import mark, tree
 
 RRF = "step3_rag.retrieve.fuse:rrf"
 RANKINGS = [{"a": 2.0, "b": 1.0}, {"b": 3.0}]
@@ -113,7 +113,7 @@ NAMED = [
     ("step3_rag.retrieve.fuse", "__builtins__"),
     ("step3_rag.nowhere", "Thing"),
     ("step3_rag/../os", "system"),
-    ("tests.classroom.workers", "mark"),
+    ("tests.classroom.rubric_helpers", "mark"),
     ("classroom.grading.grade", "grade"),
 ]
 
