@@ -1,7 +1,6 @@
 """The pages' files, and the page to ask on, in a real browser."""
 
 import asyncio
-import http.client
 import json
 import re
 
@@ -17,37 +16,12 @@ from tests.step5.telemetry_parts import source_of
 # --- files ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("path", "kind"),
-    [
-        ("/", "text/html; charset=utf-8"),
-        ("/dashboard", "text/html; charset=utf-8"),
-        ("/pages/ask.js", "text/javascript; charset=utf-8"),
-        ("/pages/style.css", "text/css; charset=utf-8"),
-        ("/pages/favicon.svg", "image/svg+xml"),
-        ("/favicon.ico", "image/svg+xml"),
-    ],
-)
-def test_files_come_with_their_type_and_only_once(path, kind):
+@pytest.mark.parametrize("path", ["/", "/dashboard", "/pages/ask.js", "/favicon.ico"])
+def test_browsers_ask_whether_a_file_has_changed(path):
     got = get(app_of(), path)
-    assert got.status_code == 200
-    assert got.headers["content-type"] == kind
-    assert got.headers["cache-control"] == "no-cache"
+    assert (got.status_code, got.headers["cache-control"]) == (200, "no-cache")
     again = get(app_of(), path, headers={"If-None-Match": got.headers["etag"]})
     assert (again.status_code, again.content) == (304, b"")
-
-
-TRAVERSALS = ["..", "%2e%2e", "..%2f..", "%5c..%5c", "%C0%AE%C0%AE"]
-
-
-@pytest.mark.parametrize(
-    "path", [*(f"/pages/{each}/errors.py" for each in TRAVERSALS), "/pages//etc/passwd", "/pages/"]
-)
-def test_nothing_but_the_pages_can_be_reached(service, path):
-    connection = http.client.HTTPConnection(service.address.removeprefix("http://"))
-    connection.request("GET", path)  # as it is written: other clients tidy it up
-    assert connection.getresponse().status == 404
-    connection.close()
 
 
 def test_pages_need_nothing_from_elsewhere_and_have_nothing_inline():
@@ -301,7 +275,8 @@ def test_what_goes_wrong_is_one_friendly_line(look, service):
     answerer.refusal, answerer.error = None, ApiError(502, "api_error", "the model failed")
     ask(page)
     until(page, lambda: line(page) == "The model failed.")
-    answerer.error = asyncio.CancelledError()  # it ends without its last event
+    # It ends without its last event, and slowly: Chromium drops what it has not passed on by then.
+    answerer.error, answerer.pace = asyncio.CancelledError(), 0.01
     ask(page)
     until(page, lambda: line(page).startswith("The connection broke off"))
     assert page.locator("#answer").inner_text().startswith("Most agreements renew")  # what came stays
