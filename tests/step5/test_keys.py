@@ -1,4 +1,4 @@
-"""API keys: how they are stored, what they allow, and changes while a server runs."""
+"""API keys: how they are stored, what they allow, changes while a server runs; and the rate of each."""
 
 import json
 import os
@@ -9,7 +9,9 @@ import pytest
 
 from shared.errors import UserError
 from shared.masking import SECRET
+from step5_serving.api import rates
 from step5_serving.api.keys import UNKNOWN_KEY, Keys
+from step5_serving.api.rates import Rates
 from tests.step5.service_parts import app_of, calls_of, error_of, get, post, request
 
 
@@ -130,6 +132,16 @@ def test_on_loopback_without_keys_everything_is_allowed(path):
     assert calls_of(app)[0].key_id is None
 
 
+FORWARDED = {
+    "forwarded": "for=203.0.113.7",
+    "x-forwarded-for": "203.0.113.7",
+    "x-forwarded-proto": "https",
+    "x-forwarded-host": "rag.example.com",
+    "via": "1.1 caddy",
+    "x-real-ip": "203.0.113.7",
+}
+
+
 def test_once_there_is_a_key_every_request_needs_one(path):
     keys = Keys(path)
     key, text = keys.add("alice", ["ask"])
@@ -142,9 +154,10 @@ def test_once_there_is_a_key_every_request_needs_one(path):
         {"x-api-key": text},
         {"authorization": f"Bearer {text}"},
         {"authorization": f"bearer {text}"},
+        {"x-api-key": text, **FORWARDED},
     ):
         assert post(app, headers=headers).status_code == 200
-    assert [call.key_id for call in calls_of(app)] == [key.id] * 3
+    assert [call.key_id for call in calls_of(app)] == [key.id] * 4
 
 
 ASK = ("/query", "/query/stream", "/feedback")
@@ -176,16 +189,6 @@ def test_a_reachable_server_needs_keys_even_if_there_are_none(path, reach):
     assert post(app_of(keys=Keys(path), **reach)).status_code == 401
 
 
-FORWARDED = {
-    "forwarded": "for=203.0.113.7",
-    "x-forwarded-for": "203.0.113.7",
-    "x-forwarded-proto": "https",
-    "x-forwarded-host": "rag.example.com",
-    "via": "1.1 caddy",
-    "x-real-ip": "203.0.113.7",
-}
-
-
 @pytest.mark.parametrize("header", FORWARDED)
 def test_without_keys_forwarded_requests_are_refused(path, header):
     """A proxy on this machine makes every request look like one from loopback."""
@@ -203,12 +206,6 @@ def test_without_keys_forwarded_requests_are_refused(path, header):
     assert calls_of(app) == []
 
 
-def test_with_keys_forwarded_requests_are_allowed(path):
-    keys = Keys(path)
-    _, text = keys.add("alice", ["ask"])
-    assert post(app_of(keys=keys), headers={**FORWARDED, "x-api-key": text}).status_code == 200
-
-
 def test_the_commands_add_list_and_remove(path, command, refused, monkeypatch):
     monkeypatch.setenv("ROADMAP_REPORTS_DIR", str(path.parent))
     flag = ("--keys", str(path))
@@ -223,3 +220,56 @@ def test_the_commands_add_list_and_remove(path, command, refused, monkeypatch):
     assert text not in listed.out
     assert "removed" in command("step5_serving", "keys", "remove", "alice", *flag).out
     assert "no key 'alice'" in refused("step5_serving", "keys", "remove", "alice", *flag)
+
+
+# --- rates: a burst, then a steady rate, for each key ------------------------------------------------------
+
+
+def test_a_burst_then_a_steady_rate():
+    now = [0.0]
+    limit = Rates(2, 3, lambda: now[0])
+    assert [limit.take("a") for _ in range(4)] == [0.0, 0.0, 0.0, 0.5]
+    now[0] = 0.4
+    assert limit.take("a") == pytest.approx(0.1)
+    now[0] = 0.5
+    assert limit.take("a") == 0.0
+    now[0] = 100.0
+    assert [limit.take("a") for _ in range(4)] == [0.0, 0.0, 0.0, 0.5]  # no more than it holds
+
+
+def test_each_caller_has_a_bucket_and_the_oldest_is_dropped(monkeypatch):
+    monkeypatch.setattr(rates, "MOST", 3)
+    limit = Rates(1, 1, lambda: 0.0)
+    for who in "abcd":
+        assert limit.take(who) == 0.0
+    assert limit.take("d") > 0
+    assert limit.take("a") == 0.0
+    assert len(limit._buckets) == 3
+
+
+def test_each_key_has_its_own_rate_and_refusals_have_rows_and_cost_nothing(tmp_path):
+    keys = Keys(tmp_path / "keys.json")
+    one, two = (keys.add(name, ["ask", "operate"])[1] for name in ("one", "two"))
+    app, trace = app_of(keys=keys, rate=0.01, burst=2), "4bf92f3577b34da6a3ce929d0e0e4736"
+    assert [post(app, headers={"x-api-key": one}).status_code for _ in range(2)] == [200, 200]
+    for path in ("/query", "/query/stream"):
+        headers = {"x-api-key": one, "traceparent": f"00-{trace}-00f067aa0ba902b7-01"}
+        got = post(app, path, headers=headers)
+        assert (got.status_code, error_of(got)[0]) == (429, "rate_limit_error")
+        assert 0 < int(got.headers["retry-after"]) <= 101
+        last = calls_of(app)[-1]
+        assert (last.error_type, last.trace_id, last.cost_usd) == ("rate_limit_error", trace, 0.0)
+    assert post(app, headers={"x-api-key": two}).status_code == 200
+    ids = [keys.find(each).id for each in (one, two)]
+    rows = [(call.status, call.key_id) for call in calls_of(app)]
+    assert rows == [(status, ids[0]) for status in (200, 200, 429, 429)] + [(200, ids[1])]
+    assert get(app, "/readyz").status_code == 200
+
+
+def test_a_wrong_key_takes_no_token(tmp_path):
+    keys = Keys(tmp_path / "keys.json")
+    _, text = keys.add("one", ["ask"])
+    app = app_of(keys=keys, rate=0.01, burst=1)
+    for _ in range(3):
+        assert post(app, headers={"x-api-key": "wrong"}).status_code == 401
+    assert post(app, headers={"x-api-key": text}).status_code == 200

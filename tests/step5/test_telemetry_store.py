@@ -14,6 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from shared.errors import UserError
+from shared.personal import recognizers
 from step5_serving.errors import TelemetryDown
 from step5_serving.telemetry import schema, writer
 from step5_serving.telemetry.call import Call, now
@@ -23,7 +24,7 @@ from step5_serving.telemetry.store import OWNER, Store, owner_of
 from step5_serving.telemetry.summary import summarize
 from step5_serving.telemetry.writer import Recorder
 from tests.step5.service_parts import ASKED, FakeAnswerer, app_of, client_of, eventually, in_loop
-from tests.step5.telemetry_parts import PROMPT, call_of, record, sha
+from tests.step5.telemetry_parts import PROMPT, call_of, record, sha, source_of
 
 FORMAT_3 = {
     *("id INTEGER NOT NULL", "started_us BIGINT NOT NULL", "opened_by TEXT"),
@@ -196,6 +197,40 @@ async def test_an_open_row_is_lost_after_an_hour_whoever_opened_it(tmp_path):
     store = Store.open(url)
     assert store.mark_lost() == 1
     assert store.mark_lost() == 0
+
+
+# --- what is masked before ---------------------------------------------------------------------------------
+
+
+def test_without_presidio_it_is_refused_at_the_start(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "presidio_analyzer", None)
+    recognizers.cache_clear()
+    with pytest.raises(UserError, match="pip install presidio-analyzer"):
+        Recorder.from_url(f"sqlite:///{tmp_path}/telemetry.db", redact=True)
+
+
+@pytest.mark.parametrize("on", [True, False])
+def test_redaction_can_be_switched_on(tmp_path, on):
+    pytest.importorskip("presidio_analyzer", reason="pip install .[presidio]")
+    key, claudes = "s5_1f0c9a3e_" + "kq0Vt" * 8 + "abc", "sk-" + "ant-api03-abcdefghijklmnop"
+    text = f"my address is ann@example.com, my keys are {key}, {claudes} and http://me:hunter2@host/"
+    call = call_of(
+        question=text,
+        answer=text,
+        sources=[source_of(text)],
+        attempts=[{"query": text}],
+        parameters={"user": text, "stop": [text], "k": 3},
+        error_type=text,
+    )
+    record(f"{tmp_path}/telemetry.db", call, redact=on)
+    found = show_call(Store.open(f"{tmp_path}/telemetry.db"), call.trace_id)
+    masked = "my address is [e-mail address], my keys are [secret], [secret] and http://[secret]@host/"
+    kept = masked if on else text
+    assert (found["question"], found["answer"], found["attempts"][0]["query"]) == (kept, kept, kept)
+    assert found["error_type"] == kept
+    assert found["parameters"] == {"user": kept, "stop": [kept], "k": 3}
+    assert found["sources"][0]["text"] == text  # a document of the operator's own
+    assert call.question == text  # the reply is made of the call: it isn't touched
 
 
 # --- opening --------------------------------------------------------------------------------------------
