@@ -23,11 +23,11 @@ from tests.step5.service_parts import ASKED, FakeAnswerer, until
 class Process:
     """A running server: its address, its process, and what it said."""
 
-    def __init__(self, folder, *, config=None, answerer=None, environment=None):
+    def __init__(self, folder, *, config=None, answerer=None):
         paths = {"telemetry": f"sqlite:///{folder}/telemetry.db", "keys": f"{folder}/keys.json"}
         config = {"engine": "scripted", "port": 0, "drain_s": 2, **paths, **(config or {})}
         command = [sys.executable, "-m", "tests.step5.faults_process", json.dumps([config, answerer])]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", **(environment or {})}
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         self.log = Path(folder, "log")
         with self.log.open("w") as log:
             self.popen = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=log)

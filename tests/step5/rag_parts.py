@@ -8,12 +8,12 @@ import pytest
 
 from shared.config import load_settings
 from shared.errors import UserError
-from step3_rag import PROMPTS, service
+from step3_rag import PROMPTS
 from step5_serving.config import Config
 from step5_serving.rag.answers import RagAnswerer
 from step5_serving.telemetry.versions import Versions
 from tests.scripted import ScriptedMessages
-from tests.step3.conftest import FakeEmbedder, made_once  # noqa: F401  (a fixture)
+from tests.step3.conftest import fake, made_once  # noqa: F401  (fixtures)
 
 ALWAYS = {"threshold": 0.0, "strategies": "none"}  # the fake embedder gives no useful confidence
 NOTICE = "Notice is 60 days"
@@ -50,15 +50,7 @@ def index_home(tmp_path, made_once):  # noqa: F811
 
 
 @pytest.fixture
-def fake_embedder(monkeypatch):
-    """An embedder that loads nothing, in all services."""
-    fake = FakeEmbedder()
-    monkeypatch.setattr(service, "Embedder", lambda _settings: fake)
-    return fake
-
-
-@pytest.fixture
-def rag(index_home, fake_embedder):
+def rag(index_home, fake):  # noqa: F811
     """Makes answerers on the index: `rag(client=..., running=3)`."""
     made = []
 
@@ -73,3 +65,4 @@ def rag(index_home, fake_embedder):
     yield make
     for each in made:
         asyncio.run(each.close())
+        assert each.serving.closed

@@ -95,23 +95,17 @@ def run(command):
 # --- Postgres -----------------------------------------------------------------------------------------
 
 
-def binaries():
-    """The folder of the newest Postgres server on this machine."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[4]))
-    if found:
-        return found[-1].parent
-    initdb = shutil.which("initdb")
-    return Path(initdb).parent if initdb and (Path(initdb).parent / "postgres").exists() else None
-
-
 @pytest.fixture(scope="session")
 def postgres_server():
     """A server in a temporary folder, on a Unix socket without a port."""
     if os.name != "posix":
         pytest.skip("no Postgres test: its server is reached over a Unix socket")
     pytest.importorskip("psycopg", reason="no Postgres test: pip install 'psycopg[binary]'")
-    where = binaries()
-    if where is None:
+    debian = sorted(
+        Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parts[4]), reverse=True
+    )
+    found = shutil.which("initdb", path=os.pathsep.join([*map(str, debian), os.environ["PATH"]]))
+    if found is None:
         pytest.skip("no Postgres test: no server here (Debian: apt-get install postgresql)")
     options = {}
     if os.getuid() == 0:  # it refuses to run as root
@@ -122,7 +116,7 @@ def postgres_server():
     home = Path(tempfile.mkdtemp(prefix="pg"))
     if options:
         os.chown(home, options["user"], options["group"])
-    server = PostgresServer(where, home, options)
+    server = PostgresServer(Path(found).parent, home, options)
     try:
         server.run("initdb", "-U", "tester", "-A", "trust", "-E", "UTF8", "--no-sync", "--locale=C")
         server.start()

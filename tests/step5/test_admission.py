@@ -3,8 +3,6 @@
 import asyncio
 import random
 
-import pytest
-
 from step5_serving.api.admission import Admission
 from step5_serving.errors import ApiError
 from tests.step5.service_parts import eventually, in_loop
@@ -38,22 +36,6 @@ def test_nobody_is_told_to_come_again_in_more_than_a_minute():
     admission = Admission(2, 1)
     admission._mean = 1000.0  # calls have been slow
     assert admission.retry_after() == 60
-
-
-@in_loop
-async def test_after_close_calls_finish_but_none_starts():
-    admission, gate = Admission(1, 5), asyncio.Event()
-    tasks = [asyncio.ensure_future(hold(admission, gate)) for _ in range(3)]
-    await asyncio.sleep(0)
-    admission.close("the server is stopping")
-    with pytest.raises(ApiError, match="stopping"):
-        async with admission.turn():
-            pass
-    waiting = asyncio.ensure_future(admission.drained())
-    await asyncio.sleep(0.01)
-    assert not waiting.done()
-    gate.set()
-    await asyncio.gather(*tasks, waiting)  # those who waited had their turn
 
 
 @in_loop

@@ -171,8 +171,6 @@ def test_bench_compares_engines_in_turns(command, tmp_path, monkeypatch):
     ("wrong", "line"),
     [
         ("--users 0", "use numbers like 1,4,8, over 0 and up to 64"),
-        ("--users four", "--users four is not allowed: use numbers like 1,4,8"),
-        ("--users 1,inf", "--users 1,inf is not allowed: use numbers like 1,4,8"),
         ("--users 1.5", "--users 1.5 is not allowed: use numbers like 1,4,8"),
         ("--users=", "use --users or --rate"),
         ("--rate -1", "use numbers like 1,4,8, over 0 and up to 1,000"),

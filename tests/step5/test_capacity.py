@@ -46,13 +46,14 @@ def test_machines_and_dollars_by_hand(command):
         ("bench.json --users 0", "use numbers like 1,4,8, over 0"),
         ("bench.json --utilisation 1", "0.99"),
         ("nowhere.json", "cannot read a bench"),
+        ({"rows": []}, "cannot read a bench"),
+        ({"rows": 3}, "cannot read a bench"),
+        ({"rows": [{"engine": "x"}]}, "cannot read a bench"),
+        ({"output_tokens": 0}, "cannot read a bench"),
     ],
 )
-def test_wrong_arguments_are_one_line(refused, args, line):
+def test_wrong_arguments_and_files_are_one_line(refused, tmp_path, args, line):
+    if isinstance(args, dict):
+        (tmp_path / "bench.json").write_text(json.dumps(BENCH | args))
+        args = "bench.json"
     assert line in refused("step5_serving", "capacity", *args.split())
-
-
-@pytest.mark.parametrize("change", [{"rows": []}, {"rows": [{"engine": "x"}]}, {"output_tokens": 0}, None])
-def test_a_file_that_is_no_bench(refused, tmp_path, change):
-    (tmp_path / "bench.json").write_text(json.dumps(change and BENCH | change))
-    assert "cannot read a bench" in refused("step5_serving", "capacity", "bench.json")

@@ -66,21 +66,16 @@ def test_the_sdk_gets_messages_events_and_counts():
 
 
 def test_refusals_are_those_of_the_api_and_pages_cannot_reach_it():
+    as_json = {"headers": {"content-type": "application/json"}}
     with served("x") as address:
-        for change, status, line in [
-            ({"model": "claude-opus-5"}, 404, "model: claude-opus-5 (here is tiny)"),
-            ({"max_tokens": 0}, 400, "max_tokens"),
-            ({"thinking": {"type": "adaptive"}}, 400, "thinking: Extra inputs"),
+        for given, status, line in [
+            ({"json": {**HELLO, "model": "claude-opus-5"}}, 404, "model: claude-opus-5 (here is tiny)"),
+            ({"content": b"{", **as_json}, 400, "JSON"),
+            ({"content": b"{}", "headers": {"content-type": "text/plain"}}, 415, "application/json"),
         ]:
-            got = httpx.post(f"{address}/v1/messages", json={**HELLO, **change})
+            got = httpx.post(f"{address}/v1/messages", **given)
             assert (got.status_code, got.json()["type"]) == (status, "error")
             assert line in got.json()["error"]["message"]
-        for content in (b"", b"{", b"[" * 100_000, b'{"a": NaN}', b"\xff", b'"\\ud800"'):
-            headers = {"content-type": "application/json"}
-            got = httpx.post(f"{address}/v1/messages", content=content, headers=headers)
-            assert (got.status_code, got.json()["error"]["type"]) == (400, "invalid_request_error")
-        plain = httpx.post(f"{address}/v1/messages", content=b"{}", headers={"content-type": "text/plain"})
-        assert plain.status_code == 415
         assert httpx.get(f"{address}/v1/models", headers={"host": "evil.example"}).status_code == 400
 
 

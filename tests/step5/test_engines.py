@@ -42,12 +42,7 @@ def test_without_a_flag_the_settings_decide(monkeypatch, server):
         ("torch", "all-minilm-l6-v2", Options(), "can't run all-minilm-l6-v2: choose a chat model"),
         ("torch", "claude-opus-5", Options(), "can't run claude-opus-5: choose a chat model with weights"),
         ("llamacpp", "tiny", Options(4, "int8"), "are flags of engine torch: leave them out with llamacpp"),
-        (
-            "llamacpp",
-            "tiny",
-            Options(4, lookup=0),
-            "--lookup and --no-prefix-cache are flags of engine torch",
-        ),
+        ("llamacpp", "tiny", Options(4, lookup=0), "--no-prefix-cache are flags of engine torch"),
         ("ollama", "m", Options(4), "are flags of engine torch: leave them out with ollama"),
         ("claude-opus-5-5", None, Options(prefix_cache=False), "leave them out with claude-opus-5-5"),
         ("llamacpp", "tiny", Options(4), r"pip install .\[llamacpp\]"),

@@ -18,35 +18,22 @@ from tests.step5.telemetry_parts import call_of, record, source_of
 WEEK = parse_since("7d")
 
 
-@pytest.fixture
-def service(tmp_path):
-    """A service with keys of two people, on a database."""
-    pytest.importorskip("presidio_analyzer", reason="pip install .[presidio]")
-    keys = Keys(tmp_path / "keys.json")
-    secrets = {name: keys.add(name, ["ask"])[1] for name in ("ann", "bob")}
-    recorder = Recorder.from_url(f"sqlite:///{tmp_path}/t.db", redact=True)
-    return app_of(recorder=recorder, keys=keys), recorder, secrets
-
-
 @in_loop
-async def test_only_the_key_that_asked_gives_feedback_and_may_change_it(service):
-    app, recorder, secrets = service
-    headers = {"x-api-key": secrets["ann"]}
-    async with client_of(app, headers=headers) as ann:
+async def test_only_the_key_that_asked_gives_feedback_and_may_change_it(tmp_path):
+    pytest.importorskip("presidio_analyzer", reason="pip install .[presidio]")
+    keys, recorder = Keys(tmp_path / "keys.json"), Recorder.from_url(f"{tmp_path}/t.db", redact=True)
+    app = app_of(recorder=recorder, keys=keys)
+    secrets = {name: {"x-api-key": keys.add(name, ["ask"])[1]} for name in ("ann", "bob")}
+    async with client_of(app, headers=secrets["ann"]) as ann:
         trace = (await ann.post("/query", json=ASKED)).json()["trace_id"]
-        for body in (
-            {"thumb": "up"},
-            {"thumb": "down", "comment": "Wrong; write to ann@example.com"},
-        ):
-            got = await ann.post("/feedback", json={"trace_id": trace, **body})
+        for given in ({"thumb": "up"}, {"thumb": "down", "comment": "Wrong; write to ann@example.com"}):
+            got = await ann.post("/feedback", json={"trace_id": trace, **given})
             assert (got.status_code, got.json()) == (200, {"stored": True})
         row = show_call(recorder.store, trace)
         assert (row["thumb"], row["comment"]) == ("down", "Wrong; write to [e-mail address]")
         assert b'rag_feedback_total{thumb="down"} 1.0' in app.state.metrics.page()
-        other = await ann.post(
-            "/feedback", json={"trace_id": trace, "thumb": "up"}, headers={"x-api-key": secrets["bob"]}
-        )
-        assert other.status_code == 404
+        other = {"trace_id": trace, "thumb": "up"}
+        assert (await ann.post("/feedback", json=other, headers=secrets["bob"])).status_code == 404
     assert show_call(recorder.store, trace)["thumb"] == "down"
     await recorder.close()
 

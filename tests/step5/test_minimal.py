@@ -17,7 +17,7 @@ ASKED = {"question": "When does the contract renew?"}
 
 
 @pytest.fixture
-def served(index_home, fake_embedder, monkeypatch, tmp_path):
+def served(index_home, fake, monkeypatch, tmp_path):
     """The app under uvicorn, on step 3's test documents with a scripted model; its address and its script."""
     shutil.copytree(index_home, tmp_path / "rag-index")
     api = ScriptedMessages(max_retries=0)

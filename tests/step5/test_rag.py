@@ -209,20 +209,6 @@ async def test_concurrent_answers_are_the_same_as_single_ones(rag):
 
 
 @in_loop
-async def test_ready_says_whether_the_engine_answers(rag):
-    made = rag()
-    assert await made.answerer.ready() is None
-    made.serving.ill = "nobody answers at http://127.0.0.1:9"
-    made.answerer._checked_at = 0.0
-    assert await made.answerer.ready() == made.serving.ill
-    made.serving.ill = None
-    made.answerer._checked_at = 0.0
-    assert await made.answerer.ready() is None
-    await made.answerer.close()
-    assert made.serving.closed
-
-
-@in_loop
 async def test_not_ready_while_the_model_makes_no_progress(rag, engine, monkeypatch):
     monkeypatch.setattr(answers, "SILENT_S", 0.2)
     engine.mode = "stall"

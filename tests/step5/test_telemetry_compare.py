@@ -6,11 +6,11 @@ from types import SimpleNamespace
 import pytest
 
 from shared import prompts
-from shared.config import load_settings
 from step3_rag.evaluate.dataset import Question
 from step5_serving.evaluation import compare
 from tests.scripted import ScriptedMessages
 from tests.step3.conftest import write
+from tests.step5.rag_parts import FakeServing
 
 FILE = "---\nid: answer\nversion: {0}\nfamily: any\n---\n# system\n\nAnswer, version {0}.\n"
 QUESTIONS = [
@@ -82,9 +82,8 @@ def compare_command(monkeypatch, retriever, run, pair, tmp_path):
     """`compare` on the five documents with a scripted model."""
 
     def go(api, *args):
-        settings = load_settings(model="tiny")
-        made = SimpleNamespace(name="torch", settings=settings, client=lambda: api.client, close=lambda: None)
-        monkeypatch.setattr("step5_serving.engines.choice.resolve", lambda *_, **__: made)
+        serving = FakeServing(api.client)
+        monkeypatch.setattr("step5_serving.engines.choice.resolve", lambda *_, **__: serving)
         data = SimpleNamespace(name="five documents", questions=QUESTIONS)
         monkeypatch.setattr("step3_rag.evaluate.dataset.read", lambda *_: data)
         monkeypatch.setattr("step3_rag.evaluate.dataset.dataset_retriever", lambda *_: retriever)

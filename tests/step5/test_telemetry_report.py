@@ -132,13 +132,7 @@ def test_the_commands_print_what_was_stored(run, tmp_path):
     got = run("telemetry", "calls", "--error")
     assert got.out.count("503 overloaded_error") == 3
     got = run("telemetry", "show", first.trace_id[:8])
-    for text in (
-        "Every two years. [1]",
-        "[1] contracts/supply.md, Renewal",
-        "It renews every two years.",
-        "question (taken)",
-        "164+18",
-    ):
+    for text in ("Every two years. [1]", "[1] contracts/supply.md, Renewal", "question (taken)", "164+18"):
         assert text in got.out
     facts = json.loads(run("telemetry", "show", first.trace_id, "--json").out)
     assert facts["prompt"]["text"].startswith("---")

@@ -6,12 +6,11 @@ from datetime import timedelta
 
 import hypothesis
 import pytest
-import sqlalchemy as sa
 from hypothesis import strategies as st
 
 from shared.errors import UserError
 from step5_serving.telemetry.store import Store
-from step5_serving.telemetry.summary import BUCKETS, LONGEST, _width, parse_since, percentiles, summarize
+from step5_serving.telemetry.summary import BUCKETS, LONGEST, _width, parse_since, summarize
 from tests.step5.telemetry_parts import after, call_of, record, sha
 
 
@@ -19,28 +18,6 @@ def rank(values, p):
     """The nearest rank, by its definition: the smallest value that p % of the values don't exceed."""
     ordered = sorted(values)
     return next(each for each in ordered if 100 * sum(v <= each for v in ordered) >= p * len(ordered))
-
-
-numbers = st.floats(0, 1e6, allow_nan=False)
-
-
-@hypothesis.settings(max_examples=40)
-@hypothesis.given(st.lists(numbers, min_size=1, max_size=60))
-def test_the_percentiles_of_the_database_are_the_nearest_ranks(values):
-    engine = sa.create_engine("sqlite://")
-    with engine.begin() as connection:
-        table = sa.Table("t", sa.MetaData(), sa.Column("v", sa.Double), sa.Column("g", sa.Integer))
-        table.create(connection)
-        connection.execute(sa.insert(table), [{"v": each, "g": i % 3} for i, each in enumerate(values)])
-        connection.execute(sa.insert(table).values(v=None, g=0))  # unknown times don't count
-        [(p50, p95)] = connection.execute(percentiles(table.c.v, sa.true())).all()
-        groups = connection.execute(percentiles(table.c.v, sa.true(), (table.c.g,))).all()
-    assert (p50, p95) == (rank(values, 50), rank(values, 95))
-    assert p50 in values
-    assert p95 in values
-    assert {row[0]: (row.p50, row.p95) for row in groups} == {
-        g: (rank(values[g::3], 50), rank(values[g::3], 95)) for g in range(3) if values[g::3]
-    }
 
 
 @hypothesis.given(st.integers(1, LONGEST), st.integers(0, 10**15))
