@@ -207,6 +207,6 @@ def agent(
 
 
 def _write(text: str) -> None:
-    from step3_rag.ingest.piece import clean
+    from step3_rag.ingest.text import clean
 
     print(clean(text), end="", flush=True)

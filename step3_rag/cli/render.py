@@ -7,7 +7,7 @@ from typing import Any
 from shared.cli import Console, plain_table
 from shared.words import count
 from step3_rag.answer.context import EXCERPT
-from step3_rag.ingest.piece import clean
+from step3_rag.ingest.text import clean
 
 SUSPICIOUS = "has what looks like an instruction to a model; it is treated as a quotation"
 SAMPLE = "(from the sample documents; `python -m step3_rag ingest FOLDER` makes an index of yours)"

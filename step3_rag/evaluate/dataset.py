@@ -22,9 +22,9 @@ from step3_rag.answer.context import Source
 from step3_rag.ingest import load, update
 from step3_rag.ingest.embed import Embedder
 from step3_rag.ingest.index import Chunk
-from step3_rag.ingest.piece import clean
 from step3_rag.ingest.sources import DEFAULT_COLLECTION, DocumentSource, Report, files_in
 from step3_rag.ingest.stems import stems
+from step3_rag.ingest.text import clean
 from step3_rag.retrieve.search import Retriever
 from step3_rag.service import SIZES, corpus_index, retriever_on, sample_home
 
@@ -77,11 +77,8 @@ class Text:
     def digest(self) -> str:
         return hashlib.sha256(f"{self.heading}\0{self.text}".encode(errors="replace")).hexdigest()
 
-    def pieces(self) -> Iterator[load.Piece]:
-        yield load.Piece(self.text or self.heading)
-
-    def title(self, text: str) -> str:  # noqa: ARG002  (a file's title is in its text)
-        return self.heading
+    def read(self) -> load.Document:
+        return load.Document(clean(self.heading), clean(self.text or self.heading))
 
 
 @dataclass(frozen=True)

@@ -1,55 +1,83 @@
-"""Read a file as plain text with Markdown headings, piece by piece: Markdown, text, HTML, PDF, DOCX, CSV.
+"""Read a file as plain text with Markdown headings: Markdown, text, HTML, PDF, DOCX, CSV.
 
-    >>> [piece.text[:20] for piece in pieces(Path("contracts/supply-2025.md"))]
-    ['# Supply agreement 20']
+    >>> read(Path("contracts/supply-2025.md")).title
+    'Supply agreement 2025'
 
-A piece has at most a million characters, so that a file of any size is read in bounded memory; HTML and DOCX
-have to be parsed whole, so their size is limited. The parsers are pypdf, python-docx, lxml and Python's csv.
-Tables become rows of `name: value`, because a chunk in the middle of a table lacks the table's header.
+The parsers are pypdf, python-docx, lxml and Python's csv.
 """
 
 from __future__ import annotations
 
 import csv
+import io
+import itertools
 import logging
 import re
 import zipfile
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from bisect import bisect_right
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from shared.errors import reason
-from step3_rag.ingest import front_matter
 from step3_rag.ingest.chunk import heading_name
-from step3_rag.ingest.load_tables import table_lines, tables_as_rows
-from step3_rag.ingest.piece import Piece, UnreadableError, check_size, clean, open_text
+from step3_rag.ingest.text import (
+    UnreadableError,
+    check_size,
+    clean,
+    read_text,
+    table_lines,
+    tables_as_rows,
+)
 
-SUFFIXES = (".md", ".markdown", ".txt", ".rst", ".html", ".htm", ".pdf", ".docx", ".csv", ".tsv")
-AT_ONCE = 1_000_000  # characters of a piece, at most
-LARGEST_DOCX = 50_000_000  # bytes of its XML, unpacked
-LONGEST_CELL = AT_ONCE  # characters; after a quote that is never closed, the rest of the file is one cell
+LARGEST_DOCX = 50_000_000  # bytes of its XML and pictures, unpacked
+BOOLEANS = {"true": True, "yes": True, "false": False, "no": False}
 
 
-def pieces(path: Path) -> Iterator[Piece]:
-    """The text of a file, in order.
+@dataclass(frozen=True)
+class Document:
+    """A document's text."""
+
+    title: str
+    text: str
+    pages: tuple[int, ...] = ()  # where in the text each page begins
+    superseded: bool = False  # a newer version has replaced it
+
+    def page_at(self, place: int) -> int | None:
+        """The number of the page on which a character stands, from 1; None if there are no pages."""
+        return bisect_right(self.pages, place) or None
+
+
+def read(path: Path, name: str | None = None) -> Document:
+    """The text of a file; `name` is the document's, if the file has another.
 
     Raises:
-        UnreadableError: an unknown format, or the file is encrypted, damaged, binary, empty or not UTF-8; or
-            its front matter doesn't say clearly whether it is superseded.
+        UnreadableError: an unknown format, or the file is encrypted, damaged, binary, empty, too large or
+            not UTF-8; or its front matter doesn't say clearly whether it is superseded.
     """
-    kind, empty = path.suffix.lower(), True
+    kind = path.suffix.lower()
+    if kind not in SUFFIXES:
+        raise UnreadableError(f"{kind or 'no ending'}: not one of {' '.join(SUFFIXES)}")
     try:
-        for piece in _assembled(_parts(path, kind)):
-            text = tables_as_rows(piece.text) if kind in (".md", ".markdown") else piece.text
-            if text.strip():
-                empty = False
-                yield replace(piece, text=text)
+        parts = [clean(part) for part in PARSERS[kind](path)]
     except UnicodeError:
         raise UnreadableError("not UTF-8: save it as UTF-8") from None
     except (OSError, csv.Error) as error:
         raise UnreadableError(getattr(error, "strerror", None) or str(error)) from None
-    if empty:
+    superseded, text = False, "".join(parts)
+    if PARSERS[kind] is _text:
+        superseded, text = split_front_matter(text)
+    if not text.strip():
         raise UnreadableError("no text in it" + (" (a scan? it needs OCR)" if kind == ".pdf" else ""))
+    check_size(len(text))
+    named = Path(name or path)
+    if kind in (".md", ".markdown"):
+        text = tables_as_rows(text)
+    elif kind in (".csv", ".tsv"):
+        text = f"# {title_of(named, '')}\n\n{text}"
+    starts = [0, *itertools.accumulate(map(len, parts))]
+    pages = tuple(starts[:-1]) if kind == ".pdf" else ()
+    return Document(title_of(named, text), text, pages, superseded)
 
 
 def title_of(path: Path, text: str) -> str:
@@ -58,64 +86,71 @@ def title_of(path: Path, text: str) -> str:
     return heading_name(found[1]) if found else re.sub(r"[-_\s]+", " ", path.stem).strip()
 
 
-def _parts(path: Path, kind: str) -> Iterator[Piece]:
-    """What the format's parser yields: pages, rows or blocks of lines."""
-    if kind not in SUFFIXES:
-        raise UnreadableError(f"{kind or 'no ending'}: not one of {' '.join(SUFFIXES)}")
-    others = {".pdf": _pdf, ".docx": _docx, ".html": _html, ".htm": _html, ".csv": _table, ".tsv": _table}
-    return others.get(kind, _text)(path)
+def split_front_matter(text: str) -> tuple[bool, str]:
+    """Whether a text's YAML front matter says that the document is superseded, and the text below.
+
+        ---
+        title: Leave policy
+        superseded: true
+        ---
+        Employees have 30 days of leave.
+
+    `status: superseded` means the same. If something else than `name: value` follows the first line of
+    hyphens, there is no front matter.
+
+    Raises:
+        UnreadableError: it doesn't become clear whether the document is superseded.
+    """
+    if not text.startswith("---"):
+        return False, text
+    import frontmatter
+    import yaml
+
+    try:
+        block, body = frontmatter.YAMLHandler().split(text)
+        found = yaml.load(block, yaml.BaseLoader)  # all values as texts
+    except yaml.YAMLError as error:
+        if "superseded" in text.split("\n---", 1)[0]:
+            problem = getattr(error, "problem", None) or "unreadable"
+            raise UnreadableError(f"its front matter is not YAML: {problem}") from None
+        return False, text
+    except (ValueError, RecursionError):  # nothing ends it
+        return False, text
+    if not isinstance(found, dict):
+        return False, text
+    title, body = found.get("title"), body.lstrip("\n")
+    if isinstance(title, str) and title.strip() and not re.match(r"\s*#", body):
+        body = f"# {' '.join(title.split())}\n\n{body}"
+    value, status = (str(found.get(name, "")).strip().lower() for name in ("superseded", "status"))
+    if value and value not in BOOLEANS:
+        raise UnreadableError("superseded must be true or false in its front matter")
+    return BOOLEANS.get(value, status == "superseded"), body
 
 
-def _assembled(parts: Iterable[Piece]) -> Iterator[Piece]:
-    """Join parts into pieces of at most `AT_ONCE` characters; a longer part stays as it is."""
-    held, size, pages, first = list[str](), 0, list[tuple[int, int]](), Piece("")
-    for part in parts:
-        text = clean(part.text)
-        if held and size + len(text) > AT_ONCE:
-            yield replace(first, text="".join(held), pages=tuple(pages))
-            held, size, pages = [], 0, []
-        first = first if held else part
-        pages += [(size + start, page) for start, page in part.pages]
-        held.append(text)
-        size += len(text)
-    yield replace(first, text="".join(held), pages=tuple(pages))
+# --- the formats: each gives the text, in parts --------------------------------------------------------
 
 
-def _text(path: Path) -> Iterator[Piece]:
-    """Blocks of whole lines, unless a line is longer than half a piece."""
-    with open_text(path) as file:
-        half = AT_ONCE // 2
-        superseded, text = front_matter.split(file.read(half) + file.readline(half))
-        yield Piece(text, superseded=superseded)
-        while text := file.read(half) + file.readline(half):
-            yield Piece(text)
+def _text(path: Path) -> list[str]:
+    return [read_text(path)]
 
 
-def _table(path: Path) -> Iterator[Piece]:
+def _table(path: Path) -> list[str]:
     """Rows as list items, `- name: value, name: value`; the first row has the names."""
-    csv.field_size_limit(LONGEST_CELL)
-    with open_text(path, newline="") as file:
-        usual, head = "\t" if path.suffix.lower() == ".tsv" else ",", file.readline(65_536)
-        delimiter = max((usual, *",;\t|"), key=head.count)  # the one that the first row has most of
-        file.seek(0)
-        rows = csv.reader(file, delimiter=delimiter)
-        names, before = next(rows, []), f"# {title_of(path, '')}\n\n"
-        for row in rows:
-            for line in table_lines([names, row]):
-                yield Piece(before + line)
-                before = "\n"
-        if before != "\n":
-            for line in table_lines([names]):
-                yield Piece(before + line)
+    text = read_text(path)
+    usual, head = "\t" if path.suffix.lower() == ".tsv" else ",", text.partition("\n")[0]
+    delimiter = max((usual, *",;\t|"), key=head.count)  # the one that the first row has most of
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    return ["\n".join(table_lines(list(rows)))]
 
 
-def _html(path: Path) -> Iterator[Piece]:
+def _html(path: Path) -> list[str]:
     from step3_rag.ingest.load_html import page  # imports lxml, which few files need
 
-    yield from map(Piece, page(path).splitlines(keepends=True))
+    return [page(path)]
 
 
-def _pdf(path: Path) -> Iterator[Piece]:
+def _pdf(path: Path) -> list[str]:
+    """A part for each page; a sentence may go on from one to the next."""
     from pypdf import PdfReader
     from pypdf.errors import PyPdfError
 
@@ -125,9 +160,8 @@ def _pdf(path: Path) -> Iterator[Piece]:
             reader = PdfReader(file)
             if reader.is_encrypted and not reader.decrypt(""):
                 raise UnreadableError("encrypted: it needs a password")
-            for number, page in enumerate(reader.pages, 1):
-                text = page.extract_text()
-                yield Piece(f"\n{text}" if number > 1 else text, ((0, number),))  # a sentence may go on
+            texts = [page.extract_text() for page in reader.pages]
+            return [f"\n{text}" if number else text for number, text in enumerate(texts)]
     except (UnreadableError, OSError):
         raise
     except Exception as error:  # a broken file makes pypdf raise anything: KeyError, RecursionError
@@ -135,16 +169,17 @@ def _pdf(path: Path) -> Iterator[Piece]:
         raise UnreadableError(f"damaged PDF ({why})") from None
 
 
-def _docx(path: Path) -> Iterator[Piece]:
+def _docx(path: Path) -> list[str]:
     import docx
     from docx.table import Table
 
     with path.open("rb") as file:
         if file.read(4) == b"\xd0\xcf\x11\xe0":
             raise UnreadableError("encrypted, or an old .doc: save it as .docx without a password")
+    parts = list[str]()
     try:
-        with zipfile.ZipFile(path) as parts:
-            check_size(sum(part.file_size for part in parts.infolist()), LARGEST_DOCX)
+        with zipfile.ZipFile(path) as archive:
+            check_size(sum(part.file_size for part in archive.infolist()), LARGEST_DOCX)
         for block in docx.Document(str(path)).iter_inner_content():
             if isinstance(block, Table):
                 text = "\n".join(table_lines([[cell.text for cell in row.cells] for row in block.rows]))
@@ -152,8 +187,19 @@ def _docx(path: Path) -> Iterator[Piece]:
                 level = re.fullmatch(r"(?:Heading (\d)|Title)", getattr(block.style, "name", None) or "")
                 text = f"{'#' * min(6, int(level[1] or 1)) if level else ''} {block.text}".strip()
             if text.strip("# "):
-                yield Piece(f"{text}\n\n")
+                parts.append(f"{text}\n\n")
     except (UnreadableError, OSError):
         raise
     except Exception as error:  # a damaged zip, damaged XML, missing parts
         raise UnreadableError(f"not a Word document ({type(error).__name__})") from None
+    return parts
+
+
+PARSERS: dict[str, Callable[[Path], list[str]]] = {
+    **dict.fromkeys((".md", ".markdown", ".txt", ".rst"), _text),
+    **dict.fromkeys((".html", ".htm"), _html),
+    ".pdf": _pdf,
+    ".docx": _docx,
+    **dict.fromkeys((".csv", ".tsv"), _table),
+}
+SUFFIXES = tuple(PARSERS)

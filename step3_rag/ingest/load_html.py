@@ -9,7 +9,6 @@ table (one row, one column, or tables within it) is read as paragraphs.
 
 from __future__ import annotations
 
-import contextlib
 import re
 from pathlib import Path
 
@@ -17,10 +16,8 @@ import lxml.html
 from lxml import etree
 from lxml.html import HtmlElement, HTMLParser, defs
 
-from step3_rag.ingest.load_tables import table_lines
-from step3_rag.ingest.piece import check_size, open_text
+from step3_rag.ingest.text import read_text, table_lines
 
-LARGEST = 10_000_000  # bytes: the whole tree is in memory
 BLOCKS = (defs.block_tags - {"del", "ins"}) | {
     "article", "body", "br", "details", "figcaption", "figure", "head", "header", "main", "section",
     "summary",
@@ -39,10 +36,10 @@ def page(path: Path) -> str:
     Raises:
         UnreadableError: too large or binary.
     """
-    check_size(path.stat().st_size, LARGEST)
-    contents, encoding = path.read_bytes(), None  # None: as the page declares
-    with contextlib.suppress(UnicodeDecodeError), open_text(path) as file:
-        contents, encoding = file.read().encode(), "utf-8"
+    try:
+        contents, encoding = read_text(path).encode(), "utf-8"
+    except UnicodeDecodeError:
+        contents, encoding = path.read_bytes(), None  # as the page declares
     try:
         parser = HTMLParser(encoding=encoding, huge_tree=True)
         tree = lxml.html.document_fromstring(contents, parser=parser)

@@ -16,7 +16,7 @@ from typing import Protocol
 
 from shared.errors import UserError
 from step3_rag.ingest import load
-from step3_rag.ingest.piece import clean
+from step3_rag.ingest.text import clean
 
 DEFAULT_COLLECTION = "documents"
 
@@ -32,8 +32,7 @@ class DocumentSource(Protocol):
     def collection(self) -> str: ...
     def size(self) -> int: ...  # bytes of the contents
     def digest(self) -> str: ...  # sha256 of the contents
-    def pieces(self) -> Iterator[load.Piece]: ...
-    def title(self, text: str) -> str: ...  # the text's beginning is given
+    def read(self) -> load.Document: ...
 
 
 @dataclass(frozen=True)
@@ -55,11 +54,8 @@ class File:
         with self.path.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
 
-    def pieces(self) -> Iterator[load.Piece]:
-        return load.pieces(self.path)
-
-    def title(self, text: str) -> str:
-        return load.title_of(self.path, text)
+    def read(self) -> load.Document:
+        return load.read(self.path)
 
 
 @dataclass

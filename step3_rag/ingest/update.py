@@ -16,7 +16,7 @@ import os
 import shutil
 import sqlite3
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,10 +26,10 @@ from filelock import FileLock, Timeout
 from shared.errors import UserError
 from shared.progress import count_bar, spinner
 from step3_rag.ingest import chunk, load
-from step3_rag.ingest.embed import Embedder, Encoded
+from step3_rag.ingest.embed import Embedder
 from step3_rag.ingest.index import Index, NewChunk, NewDocument
-from step3_rag.ingest.piece import clean
 from step3_rag.ingest.sources import DocumentSource, Report, find
+from step3_rag.ingest.text import UnreadableError
 
 AT_ONCE = 256  # chunks that are embedded and written together
 HEADER = 24  # tokens of a chunk's title, at most
@@ -122,7 +122,7 @@ def ingest(
     """
     report = report or Report()
     known = {row["path"]: row for row in index.documents()}
-    writer = Writer(index, embedder, sizes)
+    read: list[tuple[NewDocument, list[NewChunk]]] = []  # and not yet written
     for done, source in enumerate(sources):
         progress(done, len(sources))
         row = known.get(source.key)
@@ -131,11 +131,17 @@ def ingest(
             if row and (row["collection"], row["sha256"]) == (source.collection, sha256):
                 report.unchanged += 1
                 continue
-            writer.write(source, sha256)
+            document = source.read()
+            facts = source.name, source.key, source.collection, document.title, sha256, source.size()
+            chunks = new_chunks(document, embedder, sizes)
+            read.append((NewDocument(*facts, document.superseded), chunks))
             (report.changed if row else report.new).append(source.name)
-        except (load.UnreadableError, OSError) as error:
+        except (UnreadableError, OSError) as error:
             report.failed[source.name] = getattr(error, "strerror", None) or str(error)
-    writer.flush()
+        if sum(len(chunks) for _, chunks in read) >= AT_ONCE:
+            _write(index, read, embedder)
+            read = []
+    _write(index, read, embedder)
     progress(len(sources), len(sources))
     return report
 
@@ -206,71 +212,33 @@ def _is_deleted(path: str) -> bool:
     return False
 
 
-class Writer:
-    """Cuts, embeds and writes documents: small ones together, a large one in parts."""
-
-    def __init__(self, index: Index, embedder: Embedder, sizes: Sizes) -> None:
-        self.index, self.embedder, self.sizes = index, embedder, sizes
-        self._waiting: list[tuple[NewDocument, list[NewChunk]]] = []
-
-    def write(self, source: DocumentSource, sha256: str) -> None:
-        """Write a document, or let it wait for others if it is small.
-
-        Raises:
-            UnreadableError, OSError: it can't be read; the index keeps what it has of it.
-        """
-        pieces = source.pieces()
-        first = next(pieces, load.Piece(""))
-        title = clean(source.title(first.text))
-        names = source.name, source.key, source.collection
-        document = NewDocument(*names, title, sha256, source.size(), first.superseded)
-        chunks = new_chunks(itertools.chain([first], pieces), title, self.embedder, self.sizes)
-        part = list(itertools.islice(chunks, AT_ONCE))
-        if sum(len(waiting) for _, waiting in self._waiting) + len(part) > AT_ONCE:
-            self.flush()
-        if len(part) < AT_ONCE:  # that is all of it
-            self._waiting.append((document, part))
-            return
-        with self.index.transaction():
-            number = self.index.replace(document)
-            while part:
-                self.index.add(number, part, self._encode(part))
-                part = list(itertools.islice(chunks, AT_ONCE))
-
-    def flush(self) -> None:
-        """Embed and write the waiting documents."""
-        encoded = iter(self._encode([chunk for _, chunks in self._waiting for chunk in chunks]))
-        with self.index.transaction():
-            for document, chunks in self._waiting:
-                own = itertools.islice(encoded, len(chunks))
-                self.index.add(self.index.replace(document), chunks, own)
-        self._waiting = []
-
-    def _encode(self, chunks: Sequence[NewChunk]) -> list[Encoded]:
-        return self.embedder.encode_documents([each.embedded for each in chunks])
+def _write(index: Index, read: list[tuple[NewDocument, list[NewChunk]]], embedder: Embedder) -> None:
+    """Embed and write documents, in one transaction."""
+    texts = [chunk.embedded for _, chunks in read for chunk in chunks]
+    parts = (texts[start : start + AT_ONCE] for start in range(0, len(texts), AT_ONCE))
+    encoded = itertools.chain.from_iterable(map(embedder.encode_documents, parts))
+    with index.transaction():
+        for document, chunks in read:
+            index.add(index.replace(document), chunks, itertools.islice(encoded, len(chunks)))
 
 
-def new_chunks(
-    pieces: Iterable[load.Piece], title: str, embedder: Embedder, sizes: Sizes
-) -> Iterator[NewChunk]:
+def new_chunks(document: load.Document, embedder: Embedder, sizes: Sizes) -> list[NewChunk]:
     """The chunks of a document. The embedder reads each under the document's title and its headings."""
-    place = before = 0  # chunks and characters of the pieces before
-    for piece in pieces:
-        text = clean(piece.text)
-        headings = chunk.headings(text)
-        places = [begin for begin, _ in headings]
-        for start, end in chunk.chunk(text, embedder.token_spans, sizes.chunk, sizes.overlap):
-            own = text[start:end]
-            number = bisect_right(places, start)
-            heading = headings[number - 1][1] if number else ""
-            path = heading.split(" > ") if heading else []
-            if number and places[number - 1] == start:  # the chunk begins with this heading
-                path = path[:-1]
-            above = " > ".join(dict.fromkeys([title, *path]))
-            room = max(0, embedder.longest - len(embedder.token_spans(own)) - 1)  # 1 for a line break
-            spans = embedder.token_spans(above)[: min(HEADER, room)]
-            header = above[: spans[-1][1]] if spans and not own.lstrip("# ").startswith(title) else ""
-            embedded = f"{header}\n{own}" if header else own
-            yield NewChunk(place, before + start, piece.page_at(start), heading, own, embedded)
-            place += 1
-        before += len(text)
+    text, title = document.text, document.title
+    headings = chunk.headings(text)
+    places = [begin for begin, _ in headings]
+    chunks = []
+    for start, end in chunk.chunk(text, embedder.token_spans, sizes.chunk, sizes.overlap):
+        own = text[start:end]
+        number = bisect_right(places, start)
+        heading = headings[number - 1][1] if number else ""
+        path = heading.split(" > ") if heading else []
+        if number and places[number - 1] == start:  # the chunk begins with this heading
+            path = path[:-1]
+        above = " > ".join(dict.fromkeys([title, *path]))
+        room = max(0, embedder.longest - len(embedder.token_spans(own)) - 1)  # 1 for a line break
+        spans = embedder.token_spans(above)[: min(HEADER, room)]
+        header = above[: spans[-1][1]] if spans and not own.lstrip("# ").startswith(title) else ""
+        embedded = f"{header}\n{own}" if header else own
+        chunks.append(NewChunk(len(chunks), start, document.page_at(start), heading, own, embedded))
+    return chunks

@@ -60,14 +60,11 @@ class Upload:
     def digest(self) -> str:
         return hashlib.sha256(self.content).hexdigest()
 
-    def pieces(self) -> Iterator[load.Piece]:
+    def read(self) -> load.Document:
         with tempfile.TemporaryDirectory() as folder:  # step 3's loaders read files
             path = Path(folder) / f"document{PurePosixPath(self.file).suffix.lower()}"
             path.write_bytes(self.content)
-            yield from load.pieces(path)
-
-    def title(self, text: str) -> str:
-        return load.title_of(Path(self.file), text)
+            return load.read(path, self.file)
 
 
 def upload_of(name: str, collection: str | None, content: bytes) -> Upload:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from shared.errors import UserError
-from step3_rag.ingest import front_matter, load, update
+from step3_rag.ingest import load, update
 from step3_rag.ingest.index import Index
 from step3_rag.ingest.sources import Report
 from step3_rag.retrieve.search import Options
@@ -63,8 +63,7 @@ def test_pages_and_headings_are_kept(index, tmp_path):
     class Book:
         key, name, collection = "book", "book.pdf", "c"
         size, digest = (lambda self: 1), (lambda self: "x")
-        title = lambda self, text: "Book"  # noqa: E731
-        pieces = lambda self: iter([load.Piece("One and a half.\n# Two\n\nText.", ((0, 1), (16, 2)))])  # noqa: E731
+        read = lambda self: load.Document("Book", "One and a half.\n# Two\n\nText.", (0, 16))  # noqa: E731
 
     update.ingest(index, [Book()], FakeEmbedder(), update.Sizes(8, 0))
     assert [chunk.source for chunk in index.neighbours("book.pdf", 0, 9)] == [
@@ -89,27 +88,13 @@ def test_embedded_texts_fit_into_the_embedders_window(size, overlap):
     text = (
         "# A heading that is long too\n\n" + "Interchangeabilities, " * 600 + "x" * 9000 + " and so on." * 90
     )
-    chunks = list(update.new_chunks([load.Piece(text)], title, embedder, update.Sizes(size, overlap)))
+    chunks = update.new_chunks(load.Document(title, text), embedder, update.Sizes(size, overlap))
     assert len(chunks) > 5
     assert max(len(embedder.token_spans(chunk.embedded)) for chunk in chunks) <= embedder.longest
     assert all(chunk.text in chunk.embedded for chunk in chunks)
     for chunk in chunks:
         above = chunk.embedded.removesuffix(chunk.text)
         assert len(embedder.token_spans(above)) <= update.HEADER
-
-
-def test_a_chunk_knows_its_place_in_a_document_of_several_pieces():
-    pieces = [
-        load.Piece("One, two, three. Four and five.\n" * 9),
-        load.Piece("Six. Seven, eight or nine.\n" * 9),
-    ]
-    chunks = list(update.new_chunks(pieces, "Numbers", FakeEmbedder(), update.Sizes(16, 8)))
-    text = "".join(piece.text for piece in pieces)
-    assert [chunk.place for chunk in chunks] == list(range(len(chunks)))
-    assert all(text.startswith(chunk.text, chunk.start) for chunk in chunks)
-    starts = [chunk.start for chunk in chunks]
-    assert starts == sorted(set(starts))
-    assert starts[-1] > len(pieces[0].text)
 
 
 # --- incremental ------------------------------------------------------------------------------------------
@@ -150,26 +135,31 @@ def test_the_same_name_in_two_folders(index, tmp_path):
     assert len(names(index)) == 3
 
 
-def test_a_file_that_breaks_off_in_the_middle_leaves_its_old_version(built, documents, monkeypatch):
-    pieces = load.pieces
-
-    def breaks_off(path):
-        yield from pieces(path)
-        if path.name == "notes.md":
-            for number in range(3 * update.AT_ONCE):
-                yield load.Piece(f"Chunk {number}.")
-            raise load.UnreadableError("damaged on page 4")
-
-    monkeypatch.setattr(load, "pieces", breaks_off)
+def test_a_file_that_can_no_longer_be_read_leaves_its_old_version(built, documents):
     generation = built.generation
-    change(documents / "notes.md", "# Notes\n\nA new version.")
+    change(documents / "notes.md", "A new version, damaged: \x00")
     change(documents / "handbook" / "leave.txt", "Changed before it.")
     report = bring_in(built, documents)
-    assert report.failed == {"notes.md": "damaged on page 4"}
+    assert report.failed == {"notes.md": "binary, not text"}
     assert report.changed == ["handbook/leave.txt"]
     assert texts_of(built)["notes.md"] == ["# Notes\n\nThe kettle in the kitchen is broken."]
-    assert built.db.execute("SELECT count(*) FROM chunks").fetchone() == (len(Snapshot(built)),)
     assert built.generation == generation + 1  # for the one that changed
+
+
+def test_small_documents_are_embedded_together_and_a_large_one_in_parts(index, tmp_path, monkeypatch):
+    monkeypatch.setattr(update, "AT_ONCE", 16)
+    sizes, encode = [], FakeEmbedder.encode
+    monkeypatch.setattr(
+        FakeEmbedder, "encode", lambda self, texts: sizes.append(len(texts)) or encode(self, texts)
+    )
+    small = {f"{number:02}.md": f"Document {number}." for number in range(20)}
+    large = " ".join(f"Sentence {number} goes on and on and on." for number in range(480))
+    bring_in(index, write(tmp_path / "d", {**small, "huge.txt": large}))
+    assert sizes == [16, 16, 16, 16]
+    found = texts_of(index)
+    assert all(found[name] == [text] for name, text in small.items())
+    assert found["huge.txt"][0].startswith("Sentence 0 ")
+    assert found["huge.txt"][-1].endswith("Sentence 479 goes on and on and on.")
 
 
 # --- where files are --------------------------------------------------------------------------------------
@@ -281,39 +271,7 @@ def test_a_superseded_document_says_so_until_its_front_matter_changes(index, tmp
     ],
 )
 def test_what_front_matter_says(text, found):
-    assert front_matter.split(text) == found
-
-
-# --- large files ------------------------------------------------------------------------------------------
-
-
-class Recording(FakeEmbedder):
-    """Records the sizes of its input."""
-
-    longest_text = most_texts = 0
-
-    def token_spans(self, text):
-        self.longest_text = max(self.longest_text, len(text))
-        return super().token_spans(text)
-
-    def encode(self, texts):
-        self.most_texts = max(self.most_texts, len(texts))
-        return super().encode(texts)
-
-
-def test_a_huge_file_goes_through_in_parts(index, tmp_path, monkeypatch):
-    """Only a piece of its text and some of its chunks are in memory at a time."""
-    size = 600_000
-    monkeypatch.setattr(load, "AT_ONCE", size // 6)
-    monkeypatch.setattr(update, "AT_ONCE", 16)
-    (tmp_path / "huge.txt").write_text("x" * (size // 2) + ("x" * 149 + "\n") * (size // 300))
-    embedder = Recording()
-    assert bring_in(index, tmp_path / "huge.txt", embedder=embedder).new == ["huge.txt"]
-    total, longest = index.db.execute("SELECT sum(length(text)), max(length(text)) FROM chunks").fetchone()
-    assert total > 0.98 * size
-    assert longest < 20_000
-    assert embedder.longest_text <= load.AT_ONCE
-    assert embedder.most_texts <= update.AT_ONCE
+    assert load.split_front_matter(text) == found
 
 
 # --- kills and concurrent readers -------------------------------------------------------------------------

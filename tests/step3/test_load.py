@@ -3,7 +3,6 @@
 import codecs
 import csv
 import io
-import re
 import time
 import zipfile
 from pathlib import Path
@@ -13,14 +12,15 @@ import pypdf
 import pytest
 from pypdf.generic import ContentStream, DecodedStreamObject, DictionaryObject, NameObject
 
-from step3_rag.ingest import load, load_html
+from step3_rag.ingest import load
+from step3_rag.ingest.text import UnreadableError
 
 
 def text_of(name, contents):
     """The whole text that is read from a file with that name and contents."""
     path = Path(name)
     path.write_bytes(contents if isinstance(contents, bytes) else contents.encode())
-    return "".join(piece.text for piece in load.pieces(path))
+    return load.read(path).text
 
 
 def reason(name, contents):
@@ -28,8 +28,8 @@ def reason(name, contents):
     path = Path(name)
     if contents is not None:
         path.write_bytes(contents if isinstance(contents, bytes) else contents.encode())
-    with pytest.raises(load.UnreadableError) as refused:
-        list(load.pieces(path))
+    with pytest.raises(UnreadableError) as refused:
+        load.read(path)
     assert "\n" not in str(refused.value)
     return str(refused.value)
 
@@ -74,15 +74,6 @@ def test_encodings(contents, text):
     assert text_of("a.txt", contents) == text
 
 
-@pytest.mark.parametrize("unit", ["x", "x\n\n" + "y" * 999_998])
-def test_pieces_have_a_limited_length(unit):
-    text = unit * (2_500_000 // len(unit))
-    Path("a.txt").write_text(text)
-    found = [piece.text for piece in load.pieces(Path("a.txt"))]
-    assert "".join(found).strip() == text.strip()
-    assert all(load.AT_ONCE // 2 < len(piece) <= load.AT_ONCE for piece in found[:-1])
-
-
 def zipped(**parts):
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -103,17 +94,16 @@ BINARY, EMPTY = b"\x7fELF\x00\x01" * 100, codecs.BOM_UTF8 + b" \n\t\n"
         ("nowhere.txt", None, "No such file or directory"),
         ("a.png", b"x", ".png: not one of .md .markdown .txt"),
         ("t.csv", b'a,b\n1,"' + b"x" * 1_000_010, "field larger than"),
+        *((name, "x" * 5_040_000, "5.0 MB, 5 MB at most: split it") for name in ("a.txt", "a.html", "a.csv")),
         ("a.pdf", pdf(None, None), "no text in it (a scan? it needs OCR)"),
         ("a.docx", b"just text", "not a Word document (BadZipFile)"),
         ("a.docx", b"\xd0\xcf\x11\xe0\xa1\xb1", "encrypted, or an old .doc"),
-        ("a.docx", zipped(**{"word/document.xml": " " * 6_000_000}), "6 MB: this format has to be parsed"),
-        ("a.html", "<p>" + "x" * 6_000_000, "6 MB: this format has to be parsed whole, 5 MB at most"),
+        ("a.docx", zipped(**{"word/document.xml": " " * 6_000_000}), "6.0 MB, 5 MB at most"),
     ],
     ids=lambda value: value if isinstance(value, str) and len(value) < 100 else "",
 )
 def test_files_that_cannot_be_read_say_why(name, contents, why, monkeypatch):
     monkeypatch.setattr(load, "LARGEST_DOCX", 5_000_000)
-    monkeypatch.setattr(load_html, "LARGEST", 5_000_000)
     assert reason(name, contents).startswith(why)
 
 
@@ -180,28 +170,10 @@ def test_a_very_long_table_rule_takes_linear_time(rule):
 
 def test_a_text_goes_on_over_the_pages_of_a_pdf():
     Path("a.pdf").write_bytes(pdf("First page. Notice is", None, "60 days. Third page."))
-    (piece,) = load.pieces(Path("a.pdf"))
-    assert piece.text == "First page. Notice is\n\n60 days. Third page."
-    assert [piece.page_at(piece.text.index(word)) for word in ("First", "Notice", "60", "Third")] == [
-        1,
-        1,
-        3,
-        3,
-    ]
-
-
-def test_every_piece_of_a_pdf_knows_its_pages(monkeypatch):
-    monkeypatch.setattr(load, "AT_ONCE", 40)
-    Path("a.pdf").write_bytes(pdf(*(f"On page {number} of six." for number in range(1, 7)), "x" * 100))
-    found = list(load.pieces(Path("a.pdf")))
-    assert len(found) == 4
-    numbers = [
-        (int(hit[1]), piece.page_at(hit.start()))
-        for piece in found
-        for hit in re.finditer(r"(\d) of", piece.text)
-    ]
-    assert numbers == [(number, number) for number in range(1, 7)]
-    assert {piece.page_at(piece.text.index("x")) for piece in found if "x" * 9 in piece.text} == {7}
+    document = load.read(Path("a.pdf"))
+    assert document.text == "First page. Notice is\n\n60 days. Third page."
+    places = map(document.text.index, ("First", "Notice", "60", "Third"))
+    assert [document.page_at(place) for place in places] == [1, 1, 3, 3]
 
 
 def test_encrypted_pdfs():
@@ -232,7 +204,7 @@ def test_a_word_document(tmp_path):
     document.add_table(1, 2).rows[0].cells[1].text = "a lone row"
     document.add_paragraph("The end.")
     document.save("a.docx")
-    assert "".join(piece.text for piece in load.pieces(Path("a.docx"))) == (
+    assert load.read(Path("a.docx")).text == (
         "# Supply agreement\n\n## Renewal\n\nIt renews every year."
         "\n\n- item: bolt, price: 0.40\n\n- a lone row\n\nThe end.\n\n"
     )

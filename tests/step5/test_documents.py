@@ -175,6 +175,11 @@ def test_the_name_and_collection_of_an_upload(name, collection, called):
     assert (upload.name, upload.collection) == called
 
 
+@pytest.mark.parametrize("name", ["price-list.csv", "price-list.txt"])
+def test_an_upload_without_a_heading_is_called_by_its_file_name(name):
+    assert upload_of(name, None, b"item,price\nbolt,0.40\n").read().title == "price list"
+
+
 @in_loop
 async def test_questions_never_fail_or_get_half_a_document_while_documents_change(made):
     """A search has all chunks of one version of a document, or none of it."""

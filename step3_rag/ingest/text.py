@@ -1,20 +1,64 @@
-"""Tables as lines of `name: value`, because a chunk in the middle of a table lacks the table's header.
+"""What all loaders share: how a text file is read, and tables as lines of `name: value`.
 
 >>> table_lines([["part", "price"], ["bolt", "0.40"]])
 ['- part: bolt, price: 0.40']
+
+A chunk in the middle of a table lacks the table's header, so each line has the names.
 """
 
 from __future__ import annotations
 
+import codecs
 import itertools
 import re
 from collections import deque
 from collections.abc import Sequence
+from pathlib import Path
 
 from step3_rag.ingest.chunk import fence_after
 
+LARGEST = 5_000_000  # bytes of a text file, characters of a text: its tokens are in memory together
+
+
+class UnreadableError(Exception):
+    """A file can't be read; the message says why."""
+
+
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 # The line below the header of a Markdown table. Possessive (+), since a line may be a megabyte long.
 RULE = re.compile(r"\|?+\s*+:?-++:?\s*+(?:\|\s*+:?-++:?\s*+)*+\|?")
+
+
+def clean(text: str) -> str:
+    """A text without surrogates and control characters, which no database or terminal should get.
+
+    >>> clean("red \\x1b[31mkettle\\r\\n")
+    'red [31mkettle\\n'
+    """
+    whole = text.encode("utf-8", errors="replace").decode()
+    return CONTROL.sub("", re.sub(r"\r\n?|\f", "\n", whole))
+
+
+def read_text(path: Path) -> str:
+    """The text of a file: UTF-16 if it begins with its byte order mark, else UTF-8.
+
+    Raises:
+        UnreadableError: it is binary or too large.
+        UnicodeDecodeError: it has another encoding.
+    """
+    check_size(path.stat().st_size)
+    contents = path.read_bytes()
+    if contents.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return contents.decode("utf-16")
+    if b"\x00" in contents:
+        raise UnreadableError("binary, not text")
+    return contents.decode("utf-8-sig")
+
+
+def check_size(size: int, largest: int = LARGEST) -> None:
+    """Refuse what is too large to be read and cut as a whole."""
+    if size > largest:
+        raise UnreadableError(f"{size / 1e6:.1f} MB, {largest / 1e6:.0f} MB at most: split it")
 
 
 def tables_as_rows(text: str) -> str:
