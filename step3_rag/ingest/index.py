@@ -225,24 +225,16 @@ class Index:
 
     @contextlib.contextmanager
     def transaction(self, mode: Literal["IMMEDIATE", "DEFERRED"] = "IMMEDIATE") -> Iterator[None]:
-        """Commit everything that the body writes or, after an error, nothing.
+        """Commit everything that the body writes or, after an error, nothing; it may be part of an outer one.
 
-        It may be nested: an error then undoes the inner part, and the outer one may go on. A body that only
-        reads takes the mode DEFERRED, which waits for nobody.
+        A body that only reads takes the mode DEFERRED, which waits for nobody.
         """
-        begin, commit, undo = f"BEGIN {mode}", "COMMIT", ["ROLLBACK"]
         if self.db.in_transaction:
-            begin, commit, undo = "SAVEPOINT part", "RELEASE part", ["ROLLBACK TO part", "RELEASE part"]
-        self.db.execute(begin)
-        try:
-            with one_line_errors(self.folder):
-                yield
-            self.db.execute(commit)
-        except BaseException:
-            if self.db.in_transaction:  # after some errors, such as a full disk, SQLite has undone it already
-                for statement in undo:
-                    self.db.execute(statement)
-            raise
+            yield
+            return
+        self.db.execute(f"BEGIN {mode}")
+        with self.db, one_line_errors(self.folder):  # commits, or rolls back after an error
+            yield
 
     # --- reading ------------------------------------------------------------------------------------
 

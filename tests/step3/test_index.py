@@ -1,6 +1,5 @@
 """The index on disk: opening, damage, concurrent readers and writers."""
 
-import contextlib
 import os
 import sqlite3
 
@@ -114,21 +113,6 @@ def test_readers_do_not_wait_for_a_document_that_is_being_written(built):
     assert texts_of(built)["notes.md"] == texts
     assert built.generation > before[2]
     writer.close()
-
-
-def test_an_error_in_an_inner_transaction_undoes_only_that_one(built):
-    ids = [row["id"] for row in built.documents()]
-    with built.transaction():
-        built.remove(ids[:1])
-        for each in ids[1:3]:
-            with contextlib.suppress(KeyError), built.transaction():
-                built.remove([each])
-                with contextlib.suppress(KeyError), built.transaction():
-                    built.remove(ids[3:4])
-                    raise KeyError
-                built.remove(ids[4:5])
-                raise KeyError
-    assert [row["id"] for row in built.documents()] == ids[1:]
 
 
 def test_a_rebuild_that_fails_changes_nothing_and_is_invisible_to_readers(built, documents, monkeypatch):
