@@ -19,14 +19,14 @@ with many edges inside, and has a model summarise each, for questions about the 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from shared.errors import UserError
 from step3_rag.answer.context import Source
 from step3_rag.answer.read import Answer, Cited
-from step3_rag.graph.relations import ROLES, document_numbers, extract
+from step3_rag.graph.relations import ROLES, document_number, extract
 from step3_rag.ingest.index import Chunk, Index
 from step3_rag.retrieve.snapshot import Snapshot
 
@@ -58,35 +58,29 @@ def build(index: Index) -> Graph:
     Raises:
         UserError: the index is empty.
     """
-    chunks = _all_chunks(index)
+    ids = Snapshot(index).ids.tolist()
+    chunks = sorted(index.chunks(ids), key=lambda chunk: (chunk.document, chunk.place))
+    if not chunks:
+        raise UserError(f"the index in {index.folder} is empty: ingest documents before you ask its graph")
     by_id = {chunk.id: chunk for chunk in chunks}
     evidence = dict[tuple[str, str, str], Chunk]()
     for document, relation, firm, chunk in extract(chunks):
         evidence.setdefault((document, relation, firm), by_id[chunk])
     titles = {chunk.document: chunk.title or chunk.document for chunk in chunks}
-    return Graph(evidence, titles, _names(titles, document_numbers(chunks)))
+    return Graph(evidence, titles, _names(chunk for chunk in chunks if chunk.place == 0))
 
 
-def _all_chunks(index: Index) -> list[Chunk]:
-    """All chunks, sorted by document and place."""
-    ids = Snapshot(index).ids.tolist()
-    chunks = [chunk for start in range(0, len(ids), 500) for chunk in index.chunks(ids[start : start + 500])]
-    if not chunks:
-        raise UserError(f"the index in {index.folder} is empty: ingest documents before you ask its graph")
-    return sorted(chunks, key=lambda chunk: (chunk.document, chunk.place))
-
-
-def _names(titles: Mapping[str, str], numbers: Mapping[str, str]) -> dict[str, str]:
+def _names(first: Iterable[Chunk]) -> dict[str, str]:
     """What documents are called: name in the index, title, file name and number, if no other has the same.
 
-    A single word is a name only if it has a digit or is a path: a question has "supplier" for other reasons.
+    `first` has the first chunk of each. A single word is a name only if it has a digit or is a path: a
+    question has "supplier" for other reasons.
     """
     found: dict[str, set[str]] = {}
-    for document, title in titles.items():
-        for name in (document, title, re.sub(r"[-_]+", " ", Path(document).stem)):
-            found.setdefault(_words(name), set()).add(document)
-    for number, document in numbers.items():
-        found.setdefault(_words(number), set()).add(document)
+    for chunk in first:
+        file = re.sub(r"[-_]+", " ", Path(chunk.document).stem)
+        for name in (chunk.document, chunk.title, file, document_number(chunk)):
+            found.setdefault(_words(name), set()).add(chunk.document)
     return {
         name: next(iter(documents))
         for name, documents in found.items()

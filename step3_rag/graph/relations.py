@@ -96,16 +96,12 @@ def one_names(spellings: Iterable[str]) -> dict[str, str]:
     return names
 
 
-def document_numbers(chunks: Sequence[Chunk]) -> dict[str, str]:
-    """Documents by their number: the one in the title or first line, unless it follows "to" or "of"."""
-    found: dict[str, str] = {}
-    for chunk in chunks:
-        if chunk.place == 0:
-            lines = (chunk.title, chunk.text.split("\n")[0])
-            number = next((match for line in lines if (match := re.search(REFERENCE, line))), None)
-            if number and not re.search(r"\b(?:to|of|under|with)\b", number.string[: number.start()]):
-                found.setdefault(number[0], chunk.document)
-    return found
+def document_number(first: Chunk) -> str:
+    """The number in a document's title or first line, unless it follows "to" or "of"; "" if there is none."""
+    for line in (first.title, first.text.split("\n")[0]):
+        if number := re.search(REFERENCE, line):
+            return "" if re.search(r"\b(?:to|of|under|with)\b", line[: number.start()]) else number[0]
+    return ""
 
 
 def _stated(parts: Sequence[Chunk]) -> Iterator[Relation]:

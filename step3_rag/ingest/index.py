@@ -291,7 +291,7 @@ class Index:
         return [np.frombuffer(rows.get(each, b""), np.float16).reshape(-1, dim) for each in ids]
 
     def _select(self, what: str, ids: Sequence[int]) -> Any:
-        return self.rows(f"SELECT {what} IN ({','.join('?' * len(ids))})", list(ids))
+        return self.rows(f"SELECT {what} IN (SELECT value FROM json_each(?))", [json.dumps(list(ids))])
 
 
 def damaged(folder: Path, error: Exception) -> UserError:
