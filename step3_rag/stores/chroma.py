@@ -25,6 +25,8 @@ from step3_rag.stores import vector_store
 # Wider searches than its defaults: among 18,000 chunks those missed some of the true hundred nearest.
 HNSW: Any = {"space": "cosine", "ef_construction": 200, "ef_search": 200}
 
+ADVICE = "start one with `chroma run --path ./chroma`"
+
 
 class Store(vector_store.ChunkStore):
     """A collection on a server, or the one in the index's folder.
@@ -93,11 +95,9 @@ def _settings() -> chromadb.Settings:
 
 
 def _server(address: str) -> Any:
-    advice = "start one with `chroma run --path ./chroma`"
-    with vector_store.connecting("Chroma", address, 8000, "/api/v2/heartbeat", advice) as url:
-        client: Any = chromadb.HttpClient(
-            url.host, url.port or 443, ssl=url.scheme == "https", settings=_settings()
-        )
+    url = vector_store.reach("Chroma", address, 8000, "/api/v2/heartbeat", ADVICE)
+    secure = url.scheme == "https"
+    client: Any = chromadb.HttpClient(url.host, url.port or 443, ssl=secure, settings=_settings())
     limits = httpx.Timeout(vector_store.READ, connect=vector_store.CONNECT)  # by default, there are none
     client._server._session.timeout = limits
     return client

@@ -47,9 +47,9 @@ class Store(vector_store.ChunkStore):
             raise UserError(f"--store pinecone needs the host of an index, --address https://...: {ADVICE}")
         self.address, self.namespace = address, vector_store.collection_name(folder)
         https = address if "://" in address else f"https://{address}"
-        with vector_store.connecting("Pinecone", https, 443, "/", ADVICE) as url:
-            self.index = Pinecone(key).Index(host=str(url))
-            metric = self.index.describe_index_stats(**_timeout()).to_dict().get("metric", "cosine")
+        url = vector_store.reach("Pinecone", https, 443, "/", ADVICE)
+        self.index = Pinecone(key).Index(host=str(url))
+        metric = self.index.describe_index_stats(**_timeout()).to_dict().get("metric", "cosine")
         if metric == "euclidean":
             raise UserError(f"the index at {url} has the metric {metric}: make one with the metric cosine")
 

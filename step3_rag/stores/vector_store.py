@@ -128,9 +128,8 @@ def collection_name(folder: Path) -> str:
         return f"Chunks_{index.facts['id']}"
 
 
-@contextlib.contextmanager
-def connecting(server: str, address: str, port: int, path: str, advice: str) -> Iterator[httpx.URL]:
-    """Check that a server answers, then run the body with its URL; its own client would wait much longer.
+def reach(server: str, address: str, port: int, path: str, advice: str) -> httpx.URL:
+    """The URL of a server that answers; the server's own client would wait much longer.
 
     Args:
         address: `host`, `host:port` or a URL; `port` is the default for http.
@@ -141,18 +140,17 @@ def connecting(server: str, address: str, port: int, path: str, advice: str) -> 
     """
     try:
         url = httpx.URL(address if "://" in address else f"http://{address}")
-    except httpx.InvalidURL:
-        url = httpx.URL("")
-    if url.scheme not in ("http", "https") or not url.host:
-        raise UserError(f"--address {address} is not an address: write it like http://localhost:{port}")
-    if url.scheme == "http" and not url.port:
-        url = url.copy_with(port=port)
-    try:
+        if url.scheme == "http" and not url.port:
+            url = url.copy_with(port=port)
         httpx.get(url.join(path), timeout=CONNECT)
-        yield url
-    except (httpx.HTTPError, OSError, ValueError) as error:
-        place = f"{url.scheme}://{url.netloc.decode()}"
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol):
+        raise UserError(
+            f"--address {address} is not an address: write it like http://localhost:{port}"
+        ) from None
+    except httpx.HTTPError as error:
+        place = address.partition("?")[0]
         raise UserError(f"no {server} answers at {place} ({reason(error)}): {advice}") from None
+    return url
 
 
 # --- keeping up with the index ------------------------------------------------------------------------

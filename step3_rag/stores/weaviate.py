@@ -34,12 +34,20 @@ HERE = "http://localhost:8080"
 CLOUD = "weaviate.cloud"  # here gRPC has its own host instead of a port
 ADVICE = "start one with `docker run -p 8080:8080 -p 50051:50051 cr.weaviate.io/semitechnologies/weaviate`"
 
+NAME = {"dataType": ["text"], "tokenization": "field", "indexSearchable": False}  # matched as a whole
+PROPERTIES = [
+    {"name": "text", "dataType": ["text"], "indexFilterable": False, "indexSearchable": False},
+    {"name": "document", **NAME},
+    {"name": "collection", **NAME},
+    {"name": "chunk", "dataType": ["int"]},
+]
+
 
 class Store(vector_store.ChunkStore):
     """A collection on a server, created if necessary."""
 
     name = "weaviate"
-    errors = (WeaviateBaseError, httpx.HTTPError, grpc.RpcError)
+    errors = (WeaviateBaseError, httpx.HTTPError, grpc.RpcError, OSError)
     batch = 500
 
     def __init__(self, folder: Path, address: str | None) -> None:
@@ -48,7 +56,8 @@ class Store(vector_store.ChunkStore):
         weakref.finalize(self, self.client.close)
         collection = vector_store.collection_name(folder)
         if not self.client.collections.exists(collection):
-            self.client.collections.create_from_dict(_schema(collection))
+            schema = {"class": collection, "vectorizer": "none", "properties": PROPERTIES}
+            self.client.collections.create_from_dict(schema)  # its distance is cosine by default
         self.collection: Any = self.client.collections.get(collection)
 
     def upsert(self, chunks: Sequence[Chunk], vectors: np.ndarray) -> None:
@@ -91,22 +100,6 @@ def _uuid(chunk: int) -> str:
     return str(uuid5(NAMESPACE_OID, f"chunk {chunk}"))
 
 
-def _schema(collection: str) -> dict[str, Any]:
-    """A collection's schema; names of documents and collections are matched as a whole."""
-    name = {"dataType": ["text"], "tokenization": "field", "indexSearchable": False}
-    return {
-        "class": collection,
-        "vectorizer": "none",
-        "vectorIndexConfig": {"distance": "cosine"},
-        "properties": [
-            {"name": "text", "dataType": ["text"], "indexFilterable": False, "indexSearchable": False},
-            {"name": "document", **name},
-            {"name": "collection", **name},
-            {"name": "chunk", "dataType": ["int"]},
-        ],
-    }
-
-
 def _connect(address: str) -> weaviate.WeaviateClient:
     key = os.environ.get("WEAVIATE_API_KEY")
     timeout = Timeout(init=vector_store.CONNECT, query=vector_store.READ, insert=vector_store.READ)
@@ -115,14 +108,12 @@ def _connect(address: str) -> weaviate.WeaviateClient:
         "additional_config": AdditionalConfig(timeout=timeout),
         "skip_init_checks": True,  # they ask PyPI for a newer client
     }
-    with vector_store.connecting("Weaviate", address, 8080, "/v1/.well-known/ready", ADVICE) as url:
-        port, secure = url.params.get("grpc", "50051"), url.scheme == "https"
-        if not port.isdecimal() or int(port) > 65535:
-            raise UserError(f"grpc={port} in --address is not a port: write it like {HERE}?grpc=50051")
-        if url.host.endswith(CLOUD):
-            return weaviate.connect_to_weaviate_cloud(url.host, **more)
-        # gRPC would retry a closed port for a minute.
-        socket.create_connection((url.host, int(port)), vector_store.CONNECT).close()
-        return weaviate.connect_to_custom(
-            url.host, url.port or 443, secure, url.host, int(port), secure, **more
-        )
+    url = vector_store.reach("Weaviate", address, 8080, "/v1/.well-known/ready", ADVICE)
+    port, secure = url.params.get("grpc", "50051"), url.scheme == "https"
+    if not port.isdecimal() or int(port) > 65535:
+        raise UserError(f"grpc={port} in --address is not a port: write it like {HERE}?grpc=50051")
+    if url.host.endswith(CLOUD):
+        return weaviate.connect_to_weaviate_cloud(url.host, **more)
+    # gRPC would retry a closed port for a minute.
+    socket.create_connection((url.host, int(port)), vector_store.CONNECT).close()
+    return weaviate.connect_to_custom(url.host, url.port or 443, secure, url.host, int(port), secure, **more)
