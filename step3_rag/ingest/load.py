@@ -3,7 +3,7 @@
     >>> read(Path("contracts/supply-2025.md")).title
     'Supply agreement 2025'
 
-The parsers are pypdf, python-docx, lxml and Python's csv.
+The parsers are pypdf, python-docx, BeautifulSoup with markdownify, and Python's csv.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def read(path: Path, name: str | None = None) -> Document:
         raise UnreadableError("no text in it" + (" (a scan? it needs OCR)" if kind == ".pdf" else ""))
     check_size(len(text))
     named = Path(name or path)
-    if kind in (".md", ".markdown"):
+    if kind in (".md", ".markdown", ".html", ".htm"):
         text = tables_as_rows(text)
     elif kind in (".csv", ".tsv"):
         text = f"# {title_of(named, '')}\n\n{text}"
@@ -144,7 +144,7 @@ def _table(path: Path) -> list[str]:
 
 
 def _html(path: Path) -> list[str]:
-    from step3_rag.ingest.load_html import page  # imports lxml, which few files need
+    from step3_rag.ingest.load_html import page  # imports much, which few files need
 
     return [page(path)]
 

@@ -227,23 +227,23 @@ PAGE = """<!DOCTYPE html><html><head><title>Fees | Shop</title><style>p {}</styl
 def test_the_main_text_of_a_page():
     assert text_of("a.html", PAGE) == (
         "# Fees\n\nThe fees of 2nd class rise.\n\n- one\n- two and a half"
-        "\n\nPrices\n- item: bolt, price: 0.40 net\n\n## Code\n\n```\n# comment\n  indented\n```"
+        "\n\nPrices\n\n- item: bolt, price: 0.40 net\n\n## Code\n\n```\n# comment\n  indented\n```"
     )
 
 
 @pytest.mark.parametrize(
     ("html", "text"),
     [
-        ("text<p>one</p>two<div>three</div>four", "text\n\none\n\ntwo\nthree\nfour"),
+        ("text<p>one</p>two<div>three</div>four", "text\n\none\n\ntwo\n\nthree\n\nfour"),
         ("<article><header><h1>Kept</h1></header>x</article>", "# Kept\n\nx"),
-        ("<table><tr><td>only row</td><td>x</td></tr></table>", "only row\nx"),
+        ("<table><tr><td>only row</td><td>x</td></tr></table>", "only row\n\nx"),
         (
             "<table><tr><td><table><tr><th>a<th>b<tr><td>1<td>2</table></td></tr><tr><td>x</table>",
             "- a: 1, b: 2\n\nx",
         ),
         (
             "<table><tr><th>Phone</th><td>12</td></tr><tr><th>Mail</th><td>x@y</td></tr></table>",
-            "- Phone: 12\n- Mail: x@y",
+            "- Phone, 12\n- Mail, x@y",
         ),
         ("<p>line\n# 5 is not a heading\n- and this no item", "line # 5 is not a heading - and this no item"),
         ("<p>&lt;b&gt; &amp; &#xD800;&eacute;", "<b> & \N{REPLACEMENT CHARACTER}é"),
@@ -259,8 +259,6 @@ def test_a_page_may_name_its_encoding():
 
 
 @pytest.mark.parametrize("tag", ["b", "table"])
-def test_deeply_nested_pages(tag):
-    began = time.process_time()
+def test_deeply_nested_pages_are_refused(tag):
     page = f"<p>before</p>{f'<{tag}>' * 2_000}deep{f'</{tag}>' * 2_000}<p>after</p>"
-    assert "after" in text_of("a.html", page)
-    assert time.process_time() - began < 5
+    assert reason("a.html", page) == "its tags are nested too deeply"
