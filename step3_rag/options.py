@@ -1,7 +1,5 @@
 """Turn the values of flags into a question, search options, a plan, and the chat model's client."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -94,7 +92,7 @@ def parse_strategies(text: str) -> tuple[str, ...]:
     return tuple(name for name in names if name != "none")
 
 
-def make_client(settings: Settings) -> anthropic.Anthropic:
+def make_client(settings: Settings) -> "anthropic.Anthropic":
     """The chat model's client.
 
     Raises:

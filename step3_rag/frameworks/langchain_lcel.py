@@ -15,8 +15,6 @@ VectorStoreRetriever drops the scores that min-max fusion needs. Since version 1
 `langchain.retrievers` are only in `langchain_classic`; chains are written as here.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -12,8 +12,6 @@ no retrieval, so what happens in the nodes is ours. A pipeline without a loop ne
 of reflect.py could be one, with a conditional edge from `judge` to `rewrite`.
 """
 
-from __future__ import annotations
-
 from typing import Any, TypedDict, cast
 
 from langgraph.graph import END, START, StateGraph

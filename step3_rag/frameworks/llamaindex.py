@@ -14,8 +14,6 @@ is OpenAI's: hence MockLLM. The two scorers, MaxSim as a postprocessor, and the 
 (`llama-index-llms-anthropic` would build its own client).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -12,8 +12,6 @@ written. They wrap `Parts`, which has each stage as a function of the query. A f
 once, and has no confidence, so it never abstains.
 """
 
-from __future__ import annotations
-
 from functools import lru_cache
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -59,7 +57,7 @@ def ask(
     name: str,
     retriever: Retriever,
     question: str,
-    client: anthropic.Anthropic | None = None,
+    client: "anthropic.Anthropic | None" = None,
     model: str = "",
     k: int = 5,
 ) -> tuple[list[Source], read.Answer]:

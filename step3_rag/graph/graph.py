@@ -16,8 +16,6 @@ GraphRAG (Edge et al. 2024, arXiv:2404.16130) goes on from here: it looks for co
 with many edges inside, and has a model summarise each, for questions about the whole.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

@@ -8,8 +8,6 @@ Patterns such as "the supplier is X", "X, the buyer" or "made by X" say what a n
 rules work for agreements of any firm, in English.
 """
 
-from __future__ import annotations
-
 import re
 from calendar import day_name, month_name
 from collections.abc import Collection, Iterable, Iterator, Sequence

@@ -12,12 +12,10 @@ way; but torch and transformers take four seconds to import, more than the rest 
 Devlin et al. 2018, arXiv:1810.04805.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -37,7 +35,7 @@ class Bert:
         }
 
     @classmethod
-    def open(cls, folder: Path) -> Bert | None:
+    def open(cls, folder: Path) -> Self | None:
         """The model in a folder; None if it needs torch: another kind of model, not float32, or damaged."""
         from safetensors import SafetensorError
         from safetensors.numpy import load_file

@@ -13,8 +13,6 @@ A chunk that is too large dilutes: its one vector is the mean of many things. On
 context ("it", "the agreement"). `python -m step3_rag sweep` measures both.
 """
 
-from __future__ import annotations
-
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence

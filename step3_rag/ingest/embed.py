@@ -12,21 +12,17 @@ MiniLM: 22 M parameters, 384 dimensions, the mean of the token vectors, length 1
 2019, arXiv:1908.10084; Wang et al. 2020, arXiv:2002.10957).
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from tokenizers import Encoding, Tokenizer
 
 from shared.config import Settings
 from shared.errors import UserError
 from step3_rag.ingest.bert import Bert
-
-if TYPE_CHECKING:
-    from tokenizers import Encoding, Tokenizer
 
 BATCH = 16  # a larger batch is no faster: this one keeps the processor busy and fits its cache
 POOLINGS = ("mean", "cls", "lasttoken")  # of all tokens, the first, the last

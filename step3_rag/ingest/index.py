@@ -10,15 +10,13 @@ others again. Readers never wait: until a transaction ends, they see the index a
 the vectors too, every store is a copy that can be deleted: another `--store` embeds nothing again.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 from uuid import uuid4
 
 import numpy as np
@@ -122,7 +120,7 @@ class Index:
         return (folder / "index.sqlite").exists()
 
     @classmethod
-    def open(cls, folder: Path, facts: dict[str, Any], *, create: bool = False) -> Index:
+    def open(cls, folder: Path, facts: dict[str, Any], *, create: bool = False) -> Self:
         """Open the index in a folder, or begin one there.
 
         Args:

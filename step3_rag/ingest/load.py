@@ -6,8 +6,6 @@
 The parsers are pypdf, python-docx, BeautifulSoup with markdownify, and Python's csv.
 """
 
-from __future__ import annotations
-
 import csv
 import io
 import itertools

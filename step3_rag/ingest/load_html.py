@@ -4,8 +4,6 @@
 '## Fees\n\nThe fees rise.'
 """
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

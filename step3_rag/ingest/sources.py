@@ -4,8 +4,6 @@
 ['contracts/price-list.csv', 'contracts/supply.md', 'handbook/leave.md']
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 from collections import Counter

@@ -6,8 +6,6 @@
 `renewed` should find `renewal`. The stemmer is Snowball's for English.
 """
 
-from __future__ import annotations
-
 import re
 
 import Stemmer

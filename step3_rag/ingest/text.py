@@ -6,8 +6,6 @@
 A chunk in the middle of a table lacks the table's header, so each line has the names.
 """
 
-from __future__ import annotations
-
 import codecs
 import itertools
 import re

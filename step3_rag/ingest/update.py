@@ -8,8 +8,6 @@ index keeps what it has of it. A document's name is its path below the given fol
 first folder of that path, unless one is named.
 """
 
-from __future__ import annotations
-
 import contextlib
 import itertools
 import os

@@ -11,8 +11,6 @@ far apart the candidates are: a first place far ahead of the second counts for m
 2023, arXiv:2210.11934).
 """
 
-from __future__ import annotations
-
 from collections.abc import Hashable, Mapping, Sequence
 from typing import TypeVar
 

@@ -13,18 +13,15 @@ A *cross-encoder* reads query and chunk together, which is stronger and needs a 
 comes from PyPI: name one on the hub).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-Scorer = Callable[[str, list[str]], Sequence[float]]  # query, texts -> scores
+from shared.config import Settings
+from step3_rag.ingest.embed import Encoded
 
-if TYPE_CHECKING:
-    from shared.config import Settings
-    from step3_rag.ingest.embed import Encoded
+Scorer = Callable[[str, list[str]], Sequence[float]]  # query, texts -> scores
 
 
 def idf(document_frequency: np.ndarray, n: int) -> np.ndarray:

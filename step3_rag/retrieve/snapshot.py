@@ -1,7 +1,5 @@
 """What a search needs to know of all chunks at once."""
 
-from __future__ import annotations
-
 from collections import Counter
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -40,7 +38,7 @@ class Snapshot:
         return len(self.ids)
 
     @cached_property
-    def bm25(self) -> bm25s.BM25 | None:
+    def bm25(self) -> "bm25s.BM25 | None":
         """The keyword index over the chunks' stems; None if there are none.
 
         All scores are computed here, so that a query only adds columns.

@@ -6,8 +6,6 @@
 What is on disk is a copy: if it is deleted, the next search fills it again from the index.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any

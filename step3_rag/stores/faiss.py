@@ -6,8 +6,6 @@
 Johnson, Douze and Jégou 2017, arXiv:1702.08734.
 """
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Sequence
 from pathlib import Path

@@ -9,8 +9,6 @@ chunks get their own namespace in it. Pinecone's local emulator is the image pin
 DIMENSION=384 and METRIC=cosine in its environment, it answers on http://localhost:5081.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 from collections.abc import Sequence

@@ -9,8 +9,6 @@ A store is a copy of the index's chunks and vectors, by chunk id. A chunk never 
 `sync` compares the ids, adds the missing chunks and deletes those that the index no longer has.
 """
 
-from __future__ import annotations
-
 import contextlib
 import importlib
 import json

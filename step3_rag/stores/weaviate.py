@@ -7,8 +7,6 @@
 Its gRPC port is 50051, or the one in the address: `http://localhost:8080?grpc=50061`.
 """
 
-from __future__ import annotations
-
 import os
 import socket
 import weakref
