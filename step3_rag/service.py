@@ -64,7 +64,7 @@ def retriever_on(
     If another process is writing to the index, the store is used as it is: until the writer is done, new
     documents are found by keywords only.
     """
-    opened = vector_store.open_store(store, index.folder, address)
+    opened = vector_store.open_store(store, index, address)
     if not vector_store.is_current(index, opened):
         lock = contextlib.nullcontext() if opened.in_memory else update.locked(index.folder, wait=False)
         try:

@@ -48,7 +48,7 @@ def run(
         else:
             index = Index.open(folder, facts, create=True)
             report = update.ingest_paths(index, paths, collection, embedder, sizes)
-        vector_store.sync(index, vector_store.open_store(store, folder, address))
+        vector_store.sync(index, vector_store.open_store(store, index, address))
     return {**_facts("ingest", index), **vars(report), "seconds": round(time.perf_counter() - began, 2)}
 
 

@@ -48,6 +48,10 @@ CREATE TABLE IF NOT EXISTS tokens (
 -- The vector stores that hold a copy, and of which generation; -1: being written.
 CREATE TABLE IF NOT EXISTS copies (store TEXT PRIMARY KEY, generation INTEGER NOT NULL);
 """
+CHUNK = (
+    "c.id, name, title, collection, place, start, page, heading, text, superseded "
+    "FROM chunks c JOIN documents d ON d.id = c.document WHERE"
+)
 
 
 @dataclass(frozen=True)
@@ -261,22 +265,12 @@ class Index:
 
     def chunks(self, ids: Sequence[int]) -> list[Chunk]:
         """Chunks in the order of `ids`, without those that no longer exist."""
-        rows = self._select(
-            "c.id, name, title, collection, place, start, page, heading, text, superseded "
-            "FROM chunks c JOIN documents d ON d.id = c.document WHERE c.id",
-            ids,
-        )
-        found = {row[0]: Chunk(*row) for row in rows}
+        found = {row[0]: Chunk(*row) for row in self._select(f"{CHUNK} c.id", ids)}
         return [found[each] for each in ids if each in found]
 
-    def neighbours(self, document: str, first: int, last: int) -> list[Chunk]:
-        """The chunks of a document from place `first` to `last`."""
-        rows = self.rows(
-            "SELECT c.id FROM chunks c JOIN documents d ON d.id = c.document "
-            "WHERE name = ? AND place BETWEEN ? AND ? ORDER BY place",
-            (document, first, last),
-        )
-        return self.chunks([row[0] for row in rows])
+    def chunks_of(self, document: str) -> list[Chunk]:
+        """All chunks of a document, in order."""
+        return [Chunk(*row) for row in self.rows(f"SELECT {CHUNK} name = ? ORDER BY place", [document])]
 
     def vectors(self, ids: Sequence[int]) -> np.ndarray:
         """The chunks' vectors, shape (len(ids), dim)."""

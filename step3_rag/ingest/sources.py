@@ -14,6 +14,7 @@ from typing import Protocol
 
 from shared.errors import UserError
 from step3_rag.ingest import load
+from step3_rag.ingest.index import Index
 from step3_rag.ingest.text import clean
 
 DEFAULT_COLLECTION = "documents"
@@ -68,11 +69,10 @@ class Report:
     passed_over: dict[str, str] = field(default_factory=dict)
 
 
-def files_in(path: Path, collection: str | None, report: Report, besides: Path | None = None) -> list[File]:
+def files_in(path: Path, collection: str | None, report: Report) -> list[File]:
     """The files at or below a path that have a readable format, sorted.
 
-    Links that lead out of the folder or in a circle are not followed; hidden files and the folder `besides`
-    are skipped.
+    Links that lead out of the folder or in a circle are not followed; hidden files and indexes are skipped.
 
     Raises:
         UserError: there is no such path.
@@ -81,7 +81,7 @@ def files_in(path: Path, collection: str | None, report: Report, besides: Path |
     if os.path.isfile(path):  # noqa: PTH113  (Path.is_file raises where a folder above may not be read)
         files = [(root, path.name)]
     elif os.path.isdir(path):  # noqa: PTH112
-        files = [(file, file.relative_to(root).as_posix()) for file in _walk(root, report, besides)]
+        files = [(file, file.relative_to(root).as_posix()) for file in _walk(root, report)]
     else:
         raise UserError(f"{path} does not exist: name existing files or folders")
     for file, name in files:
@@ -95,7 +95,7 @@ def files_in(path: Path, collection: str | None, report: Report, besides: Path |
     return found
 
 
-def _walk(root: Path, report: Report, besides: Path | None) -> Iterator[Path]:
+def _walk(root: Path, report: Report) -> Iterator[Path]:
     """The files below a folder that have a readable format; the others are reported."""
     other_types = Counter[str]()  # how many files have each other ending
 
@@ -105,7 +105,8 @@ def _walk(root: Path, report: Report, besides: Path | None) -> Iterator[Path]:
 
     for folder, folders, names in os.walk(root, onerror=failed):  # links to folders are not walked into
         here = Path(folder)
-        folders[:] = sorted(each for each in folders if not each.startswith(".") and here / each != besides)
+        seen = (each for each in folders if not each.startswith(".") and not Index.exists(here / each))
+        folders[:] = sorted(seen)
         for link in (here / each for each in folders if (here / each).is_symlink()):
             report.passed_over[link.relative_to(root).as_posix()] = "a link to a folder"
         for file in (here / each for each in sorted(names) if not each.startswith(".")):
@@ -123,15 +124,8 @@ def _walk(root: Path, report: Report, besides: Path | None) -> Iterator[Path]:
         report.passed_over[str(root)] = f"{counts}: types that are not read"
 
 
-def find(
-    paths: Sequence[Path],
-    known: dict[str, str],
-    collection: str | None,
-    report: Report,
-    besides: Path | None = None,
-) -> list[File]:
-    """The files under the paths, each with a unique name; `known` has the names in the index by key, and
-    `besides` is its folder.
+def find(paths: Sequence[Path], known: dict[str, str], collection: str | None, report: Report) -> list[File]:
+    """The files under the paths, each with a unique name; `known` has the names in the index by key.
 
     Raises:
         UserError: a path doesn't exist, or holds nothing that can be read.
@@ -140,7 +134,7 @@ def find(
     files: dict[str, File] = {}
     for path in paths:
         failed = len(report.failed)
-        below = files_in(path, collection, report, besides)
+        below = files_in(path, collection, report)
         if not below and len(report.failed) == failed:
             raise UserError(f"{path} has no documents that can be read: use {' '.join(load.SUFFIXES)}")
         for file in below:

@@ -97,7 +97,7 @@ def ingest_paths(
     """
     report = Report()
     known = {row["path"]: row["name"] for row in index.documents()}
-    files = find(paths, known, collection, report, index.folder.resolve())
+    files = find(paths, known, collection, report)
     with count_bar("reading files", len(files)) as progress:
         ingest(index, files, embedder, sizes, report, progress)
     deleted = deleted_documents(index, paths)

@@ -7,7 +7,6 @@ What is on disk is a copy: if it is deleted, the next search fills it again from
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import chromadb
@@ -17,7 +16,7 @@ from chromadb.api.shared_system_client import SharedSystemClient
 from chromadb.errors import ChromaError
 
 from shared.errors import UserError, reason
-from step3_rag.ingest.index import Chunk
+from step3_rag.ingest.index import Chunk, Index
 from step3_rag.stores import vector_store
 
 # Wider searches than its defaults: among 18,000 chunks those missed some of the true hundred nearest.
@@ -36,12 +35,12 @@ class Store(vector_store.ChunkStore):
     name = "chroma"
     errors = (ChromaError, httpx.HTTPError)  # one request takes 5,461 chunks at most
 
-    def __init__(self, folder: Path, address: str | None) -> None:
+    def __init__(self, index: Index, address: str | None) -> None:
         self.address = address
         if address:
-            self._open(_server(address), vector_store.collection_name(folder))
+            self._open(_server(address), vector_store.collection_name(index))
             return
-        home = folder / "chroma"
+        home = index.folder / "chroma"
         if not (home / "chroma.sqlite3").exists():
             # Otherwise the library would go on using files that it holds open though they were deleted.
             SharedSystemClient.clear_system_cache()
@@ -50,7 +49,6 @@ class Store(vector_store.ChunkStore):
             self._open(chromadb.PersistentClient(str(home.absolute()), _settings()), "chunks")
             self.collection.get(limit=1, include=["embeddings"])  # reads both the tables and the graph
         except Exception as error:  # damage raises anything, from SQLite's errors to AttributeError
-            SharedSystemClient.clear_system_cache()  # it also caches a client that failed to start
             raise UserError(
                 f"the vector store in {home} cannot be read: delete it, the next search fills it again "
                 f"({reason(error)})"

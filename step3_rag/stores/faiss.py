@@ -8,14 +8,13 @@ Johnson, Douze and Jégou 2017, arXiv:1702.08734.
 
 import threading
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import faiss
 import numpy as np
 
 from shared.errors import UserError
-from step3_rag.ingest.index import Chunk
+from step3_rag.ingest.index import Chunk, Index
 from step3_rag.stores import vector_store
 
 
@@ -26,7 +25,7 @@ class Store(vector_store.ChunkStore):
     in_memory = True
     address = None
 
-    def __init__(self, folder: Path, address: str | None) -> None:  # noqa: ARG002
+    def __init__(self, index: Index, address: str | None) -> None:  # noqa: ARG002
         if address:
             raise UserError("--address is for a server, but FAISS runs in this process: leave it out")
         self.index: Any = None  # created when the number of dimensions is known

@@ -12,7 +12,6 @@ DIMENSION=384 and METRIC=cosine in its environment, it answers on http://localho
 import contextlib
 import os
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import urllib3
@@ -20,7 +19,7 @@ from pinecone import Pinecone
 from pinecone.exceptions import NotFoundException, PineconeException
 
 from shared.errors import UserError
-from step3_rag.ingest.index import Chunk
+from step3_rag.ingest.index import Chunk, Index
 from step3_rag.stores import vector_store
 
 ADVICE = "copy the host of your index from Pinecone's console"
@@ -37,13 +36,13 @@ class Store(vector_store.ChunkStore):
     errors = (PineconeException, urllib3.exceptions.HTTPError)
     batch = 200  # a request may have 2 MB and 1,000 chunks
 
-    def __init__(self, folder: Path, address: str | None) -> None:
+    def __init__(self, index: Index, address: str | None) -> None:
         key = os.environ.get("PINECONE_API_KEY")
         if not key:
             raise UserError("--store pinecone needs a key: set PINECONE_API_KEY")
         if not address:
             raise UserError(f"--store pinecone needs the host of an index, --address https://...: {ADVICE}")
-        self.address, self.namespace = address, vector_store.collection_name(folder)
+        self.address, self.namespace = address, vector_store.collection_name(index)
         https = address if "://" in address else f"https://{address}"
         url = vector_store.reach("Pinecone", https, 443, "/", ADVICE)
         self.index = Pinecone(key).Index(host=str(url))

@@ -1,6 +1,6 @@
 """The vector stores: Chroma, and by extras FAISS, Weaviate and Pinecone.
 
-    >>> store = open_store("chroma", Path("rag-index"))
+    >>> store = open_store("chroma", index)
     >>> sync(index, store)
     >>> store.nearest(vector, k=100)
     {1742: 0.69, ...}
@@ -14,7 +14,6 @@ import importlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, ClassVar
 
 import httpx
@@ -38,8 +37,8 @@ class ChunkStore(ABC):
     address: str | None
 
     @abstractmethod
-    def __init__(self, folder: Path, address: str | None) -> None:
-        """Open the store of the index in a folder; it may be empty."""
+    def __init__(self, index: Index, address: str | None) -> None:
+        """Open the store of an index; it may be empty."""
 
     @abstractmethod
     def upsert(self, chunks: Sequence[Chunk], vectors: np.ndarray) -> None:
@@ -74,11 +73,10 @@ class ChunkStore(ABC):
             raise UserError(f"the vector store {cls.name} failed: {why}") from None
 
 
-def open_store(name: str, folder: Path, address: str | None = None) -> ChunkStore:
-    """Open the store of that name; it may be empty.
+def open_store(name: str, index: Index, address: str | None = None) -> ChunkStore:
+    """Open the store of that name for an index; it may be empty.
 
     Args:
-        folder: of the index; a store on disk lies in it, one on a server has a collection for it.
         address: of a server, e.g. http://localhost:8000; None for the store in this process, or the default.
 
     Raises:
@@ -86,7 +84,7 @@ def open_store(name: str, folder: Path, address: str | None = None) -> ChunkStor
     """
     kind = store_class(name)
     with kind.one_line_errors():
-        return kind(folder, address)
+        return kind(index, address)
 
 
 def store_class(name: str) -> type[ChunkStore]:
@@ -120,10 +118,9 @@ def in_collections(collections: Sequence[str]) -> dict[str, Any] | None:
     return {"collection": {"$in": list(collections)}} if collections else None
 
 
-def collection_name(folder: Path) -> str:
+def collection_name(index: Index) -> str:
     """The name of an index's collection on a server, in characters that every store allows."""
-    with contextlib.closing(Index.open(folder, {})) as index:
-        return f"Chunks_{index.facts['id']}"
+    return f"Chunks_{index.facts['id']}"
 
 
 def reach(server: str, address: str, port: int, path: str, advice: str) -> httpx.URL:
@@ -205,7 +202,7 @@ def sync_copies(index: Index) -> dict[str, str]:
     for copy in dict.fromkeys(["chroma", *noted]):
         name, _, address = copy.partition(" ")
         try:
-            sync(index, open_store(name, index.folder, address or None))
+            sync(index, open_store(name, index, address or None))
         except UserError as error:
             behind[copy] = str(error)
     return behind

@@ -11,7 +11,6 @@ import os
 import socket
 import weakref
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
@@ -25,7 +24,7 @@ from weaviate.classes.query import Filter, MetadataQuery
 from weaviate.exceptions import WeaviateBaseError, WeaviateBatchError
 
 from shared.errors import UserError
-from step3_rag.ingest.index import Chunk
+from step3_rag.ingest.index import Chunk, Index
 from step3_rag.stores import vector_store
 
 HERE = "http://localhost:8080"
@@ -48,11 +47,11 @@ class Store(vector_store.ChunkStore):
     errors = (WeaviateBaseError, httpx.HTTPError, grpc.RpcError, OSError)
     batch = 500
 
-    def __init__(self, folder: Path, address: str | None) -> None:
+    def __init__(self, index: Index, address: str | None) -> None:
         self.address = address
         self.client = _connect(address or HERE)
         weakref.finalize(self, self.client.close)
-        collection = vector_store.collection_name(folder)
+        collection = vector_store.collection_name(index)
         if not self.client.collections.exists(collection):
             schema = {"class": collection, "vectorizer": "none", "properties": PROPERTIES}
             self.client.collections.create_from_dict(schema)  # its distance is cosine by default

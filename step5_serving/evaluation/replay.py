@@ -193,8 +193,7 @@ def states(index: Any, sources: Sequence[Mapping[str, Any]]) -> list[str]:
     """What happened to each passage in an index of step 3."""
     from step3_rag.ingest.index import joined
 
-    everything = 10**9
-    return [state_of(each, index.neighbours(each["document"], 0, everything), joined) for each in sources]
+    return [state_of(each, index.chunks_of(each["document"]), joined) for each in sources]
 
 
 def compared(

@@ -139,13 +139,13 @@ def built(index, documents):
 def retriever(made_once):
     """Searches the five documents; for tests that change nothing."""
     index = Index.open(made_once, {})
-    return Retriever(index, vector_store.open_store("chroma", made_once), FakeEmbedder())
+    return Retriever(index, vector_store.open_store("chroma", index), FakeEmbedder())
 
 
 @pytest.fixture
 def own_retriever(built, embedder):
     """The same on an index that the test may change."""
-    store = vector_store.open_store("chroma", built.folder)
+    store = vector_store.open_store("chroma", built)
     vector_store.sync(built, store)
     return Retriever(built, store, embedder)
 
@@ -177,7 +177,7 @@ def made_once(tmp_path_factory):
     folder = tmp_path_factory.mktemp("once")
     index = Index.open(folder / "index", {**FACTS, "embedder": "all-minilm-l6-v2"}, create=True)
     bring_in(index, write(folder / "documents", DOCUMENTS))
-    vector_store.sync(index, vector_store.open_store("chroma", index.folder))
+    vector_store.sync(index, vector_store.open_store("chroma", index))
     index.close()
     return folder / "index"
 

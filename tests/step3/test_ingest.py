@@ -66,7 +66,7 @@ def test_pages_and_headings_are_kept(index, tmp_path):
         read = lambda self: load.Document("Book", "One and a half.\n# Two\n\nText.", (0, 16))  # noqa: E731
 
     update.ingest(index, [Book()], FakeEmbedder(), update.Sizes(8, 0))
-    assert [chunk.source for chunk in index.neighbours("book.pdf", 0, 9)] == [
+    assert [chunk.source for chunk in index.chunks_of("book.pdf")] == [
         "book.pdf, page 1",
         "book.pdf, page 2, Two",
     ]

@@ -73,7 +73,7 @@ class Setup:
 
     def open(self):
         """As a new process would."""
-        self.store = vector_store.open_store(self.name, self.folder, self.address)
+        self.store = vector_store.open_store(self.name, self.index, self.address)
         return self.store
 
     def sync(self):
@@ -206,11 +206,11 @@ class TestContract:
 # --- single stores --------------------------------------------------------------------------------------
 
 
-def test_an_extra_that_is_not_installed_is_named(tmp_path, monkeypatch):
+def test_an_extra_that_is_not_installed_is_named(index, monkeypatch):
     monkeypatch.setitem(sys.modules, "faiss", None)  # as if there were no such package
     monkeypatch.delitem(sys.modules, "step3_rag.stores.faiss", raising=False)
     with pytest.raises(UserError) as refused:
-        vector_store.open_store("faiss", tmp_path)
+        vector_store.open_store("faiss", index)
     assert str(refused.value).endswith('pip install -c constraints.txt ".[faiss]"')
 
 
@@ -222,7 +222,7 @@ def test_the_same_relative_path_in_another_working_folder_is_another_chroma_fold
         setup.sync()
     for name, count in chunks.items():
         monkeypatch.chdir(tmp_path / name)
-        store = vector_store.open_store("chroma", Path("rag-index"))
+        store = vector_store.open_store("chroma", Index.open(Path("rag-index"), {}))
         assert (store.count(), len(store.nearest(word_vector("anything"), 10))) == (count, count)
 
 
@@ -364,7 +364,7 @@ def copied(pinecone, weaviate):
     """An index with a copy in Chroma, one in Pinecone and one in Weaviate."""
     fill(pinecone.index, "a/one.md: 2", "a/two.md: 3")
     for name, address in (("chroma", None), ("pinecone", pinecone.address), ("weaviate", weaviate.address)):
-        store = vector_store.open_store(name, pinecone.folder, address)
+        store = vector_store.open_store(name, pinecone.index, address)
         vector_store.sync(pinecone.index, store)
         assert store.count() == 5
     return pinecone
@@ -382,7 +382,7 @@ def test_forget_removes_a_document_from_every_copy(copied, weaviate, command):
     assert (got.code, got.err) == (0, "")
     left = {f"a/two.md passage {place} é" for place in range(3)}
     assert texts_on(copied, weaviate) == (left, left)
-    assert vector_store.open_store("chroma", copied.folder).count() == 3
+    assert vector_store.open_store("chroma", copied.index).count() == 3
 
 
 def test_forget_names_a_copy_that_cannot_be_reached(copied, weaviate, refused):

@@ -56,9 +56,9 @@ def test_what_happened_to_a_passage_is_found_by_its_text(index, tmp_path, embedd
     long = "# Rules\n\n" + "\n\n".join(f"Rule {i} says what {i} people may do. " * 12 for i in range(8))
     folder = write(tmp_path / "documents", {"rules.md": long, "other.md": "# Other\n\nNothing of note.\n"})
     bring_in(index, folder, embedder=embedder)
-    assert len(index.neighbours("rules.md", 0, 99)) > 4
-    places = [("rules.md", 0, 0), ("rules.md", 1, 3), ("other.md", 0, 0)]
-    sources = [source_of(joined(index.neighbours(*place)), place[0]) for place in places]
+    rules, other = index.chunks_of("rules.md"), index.chunks_of("other.md")
+    assert len(rules) > 4
+    sources = [source_of(joined(each), each[0].document) for each in (rules[:1], rules[1:4], other)]
     assert replay.states(index, sources) == ["same"] * 3
     (folder / "rules.md").write_text(long.replace("Rule 2 says", "Rule 2 said"))
     (folder / "other.md").unlink()
