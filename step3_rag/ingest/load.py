@@ -13,7 +13,6 @@ import logging
 import re
 import zipfile
 from bisect import bisect_right
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +27,7 @@ from step3_rag.ingest.text import (
     tables_as_rows,
 )
 
+SUFFIXES = (".md", ".markdown", ".txt", ".rst", ".html", ".htm", ".pdf", ".docx", ".csv", ".tsv")
 LARGEST_DOCX = 50_000_000  # bytes of its XML and pictures, unpacked
 BOOLEANS = {"true": True, "yes": True, "false": False, "no": False}
 
@@ -53,29 +53,39 @@ def read(path: Path, name: str | None = None) -> Document:
         UnreadableError: an unknown format, or the file is encrypted, damaged, binary, empty, too large or
             not UTF-8; or its front matter doesn't say clearly whether it is superseded.
     """
-    kind = path.suffix.lower()
-    if kind not in SUFFIXES:
-        raise UnreadableError(f"{kind or 'no ending'}: not one of {' '.join(SUFFIXES)}")
+    kind, called, superseded = path.suffix.lower(), Path(name or path), False
     try:
-        parts = [clean(part) for part in PARSERS[kind](path)]
+        match kind:
+            case ".pdf":
+                parts = _pdf(path)
+            case ".docx":
+                parts = [_docx(path)]
+            case ".html" | ".htm":
+                from step3_rag.ingest.load_html import page  # imports much, which few files need
+
+                parts = [page(path)]
+            case ".csv" | ".tsv":
+                parts = [_table(path)]
+            case _ if kind in SUFFIXES:
+                superseded, text = split_front_matter(clean(read_text(path)))
+                parts = [text]
+            case _:
+                raise UnreadableError(f"{kind or 'no ending'}: not one of {' '.join(SUFFIXES)}")
     except UnicodeError:
         raise UnreadableError("not UTF-8: save it as UTF-8") from None
     except (OSError, csv.Error) as error:
         raise UnreadableError(getattr(error, "strerror", None) or str(error)) from None
-    superseded, text = False, "".join(parts)
-    if PARSERS[kind] is _text:
-        superseded, text = split_front_matter(text)
+    parts = [clean(part) for part in parts]
+    text = "".join(parts)
     if not text.strip():
         raise UnreadableError("no text in it" + (" (a scan? it needs OCR)" if kind == ".pdf" else ""))
     check_size(len(text))
-    named = Path(name or path)
     if kind in (".md", ".markdown", ".html", ".htm"):
         text = tables_as_rows(text)
     elif kind in (".csv", ".tsv"):
-        text = f"# {title_of(named, '')}\n\n{text}"
-    starts = [0, *itertools.accumulate(map(len, parts))]
-    pages = tuple(starts[:-1]) if kind == ".pdf" else ()
-    return Document(title_of(named, text), text, pages, superseded)
+        text = f"# {title_of(called, '')}\n\n{text}"
+    starts = itertools.accumulate(map(len, parts[:-1]), initial=0)
+    return Document(title_of(called, text), text, tuple(starts) if kind == ".pdf" else (), superseded)
 
 
 def title_of(path: Path, text: str) -> str:
@@ -125,26 +135,13 @@ def split_front_matter(text: str) -> tuple[bool, str]:
     return BOOLEANS.get(value, status == "superseded"), body
 
 
-# --- the formats: each gives the text, in parts --------------------------------------------------------
-
-
-def _text(path: Path) -> list[str]:
-    return [read_text(path)]
-
-
-def _table(path: Path) -> list[str]:
+def _table(path: Path) -> str:
     """Rows as list items, `- name: value, name: value`; the first row has the names."""
     text = read_text(path)
     usual, head = "\t" if path.suffix.lower() == ".tsv" else ",", text.partition("\n")[0]
     delimiter = max((usual, *",;\t|"), key=head.count)  # the one that the first row has most of
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    return ["\n".join(table_lines(list(rows)))]
-
-
-def _html(path: Path) -> list[str]:
-    from step3_rag.ingest.load_html import page  # imports much, which few files need
-
-    return [page(path)]
+    return "\n".join(table_lines(list(rows)))
 
 
 def _pdf(path: Path) -> list[str]:
@@ -167,7 +164,7 @@ def _pdf(path: Path) -> list[str]:
         raise UnreadableError(f"damaged PDF ({why})") from None
 
 
-def _docx(path: Path) -> list[str]:
+def _docx(path: Path) -> str:
     import docx
     from docx.table import Table
 
@@ -185,19 +182,9 @@ def _docx(path: Path) -> list[str]:
                 level = re.fullmatch(r"(?:Heading (\d)|Title)", getattr(block.style, "name", None) or "")
                 text = f"{'#' * min(6, int(level[1] or 1)) if level else ''} {block.text}".strip()
             if text.strip("# "):
-                parts.append(f"{text}\n\n")
+                parts.append(text)
     except (UnreadableError, OSError):
         raise
     except Exception as error:  # a damaged zip, damaged XML, missing parts
         raise UnreadableError(f"not a Word document ({type(error).__name__})") from None
-    return parts
-
-
-PARSERS: dict[str, Callable[[Path], list[str]]] = {
-    **dict.fromkeys((".md", ".markdown", ".txt", ".rst"), _text),
-    **dict.fromkeys((".html", ".htm"), _html),
-    ".pdf": _pdf,
-    ".docx": _docx,
-    **dict.fromkeys((".csv", ".tsv"), _table),
-}
-SUFFIXES = tuple(PARSERS)
+    return "\n\n".join(parts)

@@ -206,7 +206,7 @@ def test_a_word_document(tmp_path):
     document.save("a.docx")
     assert load.read(Path("a.docx")).text == (
         "# Supply agreement\n\n## Renewal\n\nIt renews every year."
-        "\n\n- item: bolt, price: 0.40\n\n- a lone row\n\nThe end.\n\n"
+        "\n\n- item: bolt, price: 0.40\n\n- a lone row\n\nThe end."
     )
 
 
