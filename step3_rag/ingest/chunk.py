@@ -1,7 +1,7 @@
 """Cut a text into chunks that fit into the embedder's window, between sentences.
 
     >>> text = "# Renewal\\nThe contract renews every year. Notice is 60 days."
-    >>> [text[start:end] for start, end in chunk(text, word_spans, size=8, overlap=2)]
+    >>> [text[start:end] for start, end in chunk(text, word_spans, size=8, overlap=2)]  # a word is a token
     ['# Renewal\\nThe contract renews every year.', 'Notice is 60 days.']
 
 Sizes are in tokens of the embedding model, since its window is: MiniLM silently ignores everything after its
@@ -166,8 +166,3 @@ def heading_name(text: str) -> str:
     text = text.strip()
     bare = text.rstrip("#")
     return (bare if bare.endswith((" ", "\t")) else text)[:LONGEST_NAME].strip()
-
-
-def word_spans(text: str) -> list[Span]:
-    """Words as tokens, for examples and tests."""
-    return [found.span() for found in re.finditer(r"\w+|[^\w\s]", text)]

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import zlib
 from functools import cache
 
@@ -13,7 +14,6 @@ from step3_rag import service
 from step3_rag.cli import index as filing
 from step3_rag.evaluate import dataset
 from step3_rag.ingest import update
-from step3_rag.ingest.chunk import word_spans
 from step3_rag.ingest.embed import Embedder, Encoded
 from step3_rag.ingest.index import Index
 from step3_rag.retrieve.search import Retriever
@@ -31,6 +31,11 @@ DOCUMENTS = {
     "handbook/people.csv": "name,role\nAnn Reyes,pilot\nBo Lind,cook\n",
     "notes.md": "# Notes\n\nThe kettle in the kitchen is broken.\n",
 }
+
+
+def word_spans(text):
+    """Words as tokens."""
+    return [found.span() for found in re.finditer(r"\w+|[^\w\s]", text)]
 
 
 @cache

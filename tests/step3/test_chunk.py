@@ -8,7 +8,8 @@ from hypothesis import example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from step3_rag.ingest.chunk import chunk, headings, sentences, word_spans
+from step3_rag.ingest.chunk import chunk, headings, sentences
+from tests.step3.conftest import word_spans
 
 # Texts with all that makes borders, and with what hypothesis thinks of.
 # fmt: off
