@@ -121,18 +121,10 @@ def check_loop(
     Compares which searches and rewrites are asked for, then the attempts, the best one and the verdict.
     """
     log = Log()
-
-    def search(query, k):
-        """Finds nothing."""
-
-    def sure_of(query, k):
-        return sure.get((query, k), 0.0)
-
-    def rewrite(strategy, asked, found):
-        return offers.get(strategy)
-
-    heard = (log.hears("search", search), sure_of, log.hears("rewrite", rewrite))
-    retriever = submission.make("classroom.drivers.step3:Scripted", *heard)
+    search = log.hears("search", lambda query, k: None)  # finds nothing
+    rewrite = log.hears("rewrite", lambda strategy, asked, found: offers.get(strategy))
+    sure_of = lambda query, k: sure.get((query, k), 0.0)  # noqa: E731
+    retriever = submission.make("classroom.drivers.step3:Scripted", search, sure_of, rewrite)
     options = Record("step3_rag.retrieve.search:Options", {"k": 5})
     got = submission.make(REFLECT, retriever, question, options, strategies, 0.85, asked=log)
     for name in ("attempts", "best", "verdict"):
