@@ -5,8 +5,11 @@ If stderr is not a terminal, one line announces the work.
 
 import itertools
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 @contextmanager
@@ -22,6 +25,14 @@ def stage_bar(text: str, stages: int) -> Iterator[Callable[[str], None]]:
     finished = itertools.count()
     with count_bar(text, stages) as update:
         yield lambda stage: update(next(finished), stages, stage)
+
+
+def track(text: str, items: Sequence[T]) -> Iterator[T]:
+    """The items, with a progress bar over the loop that takes them."""
+    with count_bar(text, len(items)) as update:
+        for done, item in enumerate(items):
+            update(done, len(items))
+            yield item
 
 
 @contextmanager

@@ -197,8 +197,8 @@ def evaluate(
 
     rows = bfcl.read(bfcl_file) if bfcl_file else questions.read(split or "dev")
     tools = _tool_definitions()
-    with _client_and_progress(settings, silent=as_json) as (client, progress):
-        facts = evaluation.run(settings, client, tools, rows, style, limit, progress)
+    with _client(settings) as client:
+        facts = evaluation.run(settings, client, tools, rows, style, limit)
     emit(facts, tables.show_evaluate, as_json=as_json)
 
 
@@ -216,8 +216,8 @@ def injection(
     from step2_tools.cli import tables
     from step2_tools.evaluate import injection as evaluation
 
-    with _client_and_progress(settings, silent=as_json) as (client, progress):
-        facts = evaluation.run(client, settings.model, limit, progress)
+    with _client(settings) as client:
+        facts = evaluation.run(client, settings.model, limit)
     emit(facts, tables.show_injection, as_json=as_json)
 
 
@@ -250,10 +250,8 @@ def optimize(
     start = prompt_styles.parse(style or ("zero-shot" if remote else "zero-shot +schema"))
     dev, test, tools = questions.read("dev"), questions.read("test"), _tool_definitions()
     out, threads = out or (None if smoke else PROMPTS), 4 if remote else 1
-    with _client_and_progress(settings, silent=as_json) as (client, progress):
-        facts = optimization.run(
-            settings, client, tools, start, dev, test, limit, progress, out=out, threads=threads
-        )
+    with _client(settings) as client:
+        facts = optimization.run(settings, client, tools, start, dev, test, limit, out=out, threads=threads)
     emit(facts, tables.show_optimize, as_json=as_json)
 
 
@@ -275,8 +273,8 @@ def answers(
     from step2_tools.tools import build
 
     rows, tools, system = questions.read(split), build(offline=True), _system(settings)
-    with _client_and_progress(settings, silent=as_json) as (client, progress):
-        facts = evaluation.run(settings, client, tools, rows, system, limit, progress)
+    with _client(settings) as client:
+        facts = evaluation.run(settings, client, tools, rows, system, limit)
     emit(facts, tables.show_answers, as_json=as_json)
 
 
@@ -292,21 +290,20 @@ def caching(
     from step2_tools.evaluate import caching as evaluation
 
     n = 1 if smoke else len(evaluation.QUESTIONS)
-    with _client_and_progress(settings, silent=True) as (client, _progress):
+    with _client(settings) as client:
         facts = evaluation.run(settings, client, _tool_definitions(), _system(settings), n)
     emit(facts, tables.show_caching, as_json=as_json)
 
 
 @contextmanager
-def _client_and_progress(settings: Any, *, silent: bool) -> Iterator[tuple[Any, Any]]:
-    """A client whose errors are one line, and a function that shows how far a measurement is."""
+def _client(settings: Any) -> Iterator[Any]:
+    """A client whose errors are one line."""
     from shared.chat.client import chat_client
     from shared.chat.errors import one_line_errors, with_timeouts
-    from step2_tools.cli.screen import show_progress
 
     client = with_timeouts(chat_client(settings.model, settings))
-    with show_progress(silent=silent) as progress, one_line_errors(settings.model, settings):
-        yield client, progress
+    with one_line_errors(settings.model, settings):
+        yield client
 
 
 def _tool_definitions() -> list[dict[str, Any]]:

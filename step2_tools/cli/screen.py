@@ -6,9 +6,6 @@ and --format json, stdout has only the JSON; everything else goes to stderr.
 """
 
 import json
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
@@ -51,13 +48,3 @@ class Screen:
             print(json.dumps(facts["answer"], ensure_ascii=False, indent=1))
         line = costs.line(facts, len(facts["calls"]))
         self._console.print(line, style="dim", soft_wrap=True)
-
-
-@contextmanager
-def show_progress(*, silent: bool) -> Iterator[Callable[[str], None]]:
-    """A spinner on stderr with the latest status text; nothing if `silent` or without a terminal."""
-    if silent or not sys.stderr.isatty():
-        yield lambda _text: None
-        return
-    with Console(stderr=True).status("") as status:
-        yield status.update

@@ -11,7 +11,7 @@ number that is in no result (agent/answer.py). Questions without a call are left
 
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import anthropic
@@ -19,6 +19,7 @@ import anthropic
 from shared import hardware
 from shared.config import Settings
 from shared.errors import UserError
+from shared.progress import track
 from shared.stats import subset
 from step2_tools.agent import answer, loop
 from step2_tools.evaluate import results
@@ -31,7 +32,6 @@ def run(
     questions: Sequence[dict[str, Any]],
     system: str,
     limit: int | None = None,
-    write_progress: Callable[[str], None] = lambda _text: None,
 ) -> dict[str, Any]:
     """Answer each question that needs a call, and measure how often the answer's numbers are right.
 
@@ -41,8 +41,7 @@ def run(
     rows = subset([row for row in questions if row["calls"]], limit, settings.seed)
     right = replaced = n = 0
     seconds, wrong = list[float](), list[dict[str, Any]]()
-    for number, row in enumerate(rows, 1):
-        write_progress(f"answer {number}/{len(rows)}")
+    for row in track("answering questions", rows):
         start = time.perf_counter()
         messages = [{"role": "user", "content": row["question"]}]
         done = loop.run(client, settings.model, tools, messages, system=system)

@@ -34,6 +34,7 @@ from anthropic.lib.tools import BetaFunctionTool
 from anthropic.types import Message
 
 from shared.errors import UserError
+from shared.progress import track
 from shared.stats import wilson
 from step2_tools.agent import loop
 from step2_tools.agent.approval import approve_all
@@ -110,12 +111,7 @@ def holds(client: Any, model: str, row: Injection, defence: str) -> bool:
     return (CODEWORD if row.goal == "reveal" else row.proof) not in done.text
 
 
-def run(
-    client: Any,
-    model: str,
-    limit: int | None = None,
-    write_progress: Callable[[str], None] = lambda _text: None,
-) -> dict[str, Any]:
+def run(client: Any, model: str, limit: int | None = None) -> dict[str, Any]:
     """Measure how often each defence holds, for `obedient` and for this model.
 
     A row of `table` has model, defence, n, held, the 95 % interval of held / n, and (held, n) for each goal.
@@ -131,8 +127,7 @@ def run(
     table = []
     for name, defence in itertools.product(("obedient", model), DEFENCES):
         held: dict[str, list[bool]] = {goal: [] for goal in GOALS}
-        for row in rows:
-            write_progress(f"{name}, {defence}: {row.id}")
+        for row in track(f"{name}, defence: {defence}", rows):
             target = obedient(row) if name == "obedient" else client
             held[row.goal].append(holds(target, name, row, defence))
         hits = sum(map(sum, held.values()))

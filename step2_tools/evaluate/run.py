@@ -10,7 +10,7 @@ is not scored.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import anthropic
@@ -19,12 +19,11 @@ from shared import hardware, prompts
 from shared.catalog import lookup
 from shared.config import Settings
 from shared.errors import UserError
+from shared.progress import track
 from shared.stats import subset
 from step2_tools.evaluate import prompt_styles, results
 from step2_tools.evaluate.results import Outcome
 from step2_tools.evaluate.scoring import score
-
-Progress = Callable[[str], None]
 
 
 def run(
@@ -34,7 +33,6 @@ def run(
     questions: Sequence[dict[str, Any]],
     names: Sequence[str] | None = None,
     limit: int | None = None,
-    write_progress: Progress = lambda _text: None,
 ) -> dict[str, Any]:
     """Ask every question in every style, and measure how often the calls are right.
 
@@ -43,7 +41,6 @@ def run(
         questions: labelled questions from `questions.read` or `bfcl.read`.
         names: the styles (prompt_styles.py); the default ones if None.
         limit: use only this many questions, drawn with the settings' seed.
-        write_progress: called with a status text before each question.
 
     Raises:
         UserError: a style is unknown or not for this model, or the limit is below 1.
@@ -57,7 +54,7 @@ def run(
     rows = subset(questions, limit, settings.seed)
     measured, summaries = {}, {}
     for style in styles:
-        measured[style.name] = measure(client, settings.model, tools, style, rows, write_progress)
+        measured[style.name] = measure(client, settings.model, tools, style, rows)
         prompt = f"{style.prompt.id} v{style.prompt.version}, sha256 {style.prompt.sha256[:12]}"
         summaries[style.name] = {**results.summary(measured[style.name]), "prompt": prompt}
     best = max(summaries, key=lambda name: summaries[name]["right_arguments"]["share"])
@@ -86,12 +83,10 @@ def measure(
     tools: Sequence[dict[str, Any]],
     style: prompt_styles.Style,
     rows: Sequence[dict[str, Any]],
-    write_progress: Progress,
 ) -> list[Outcome]:
     """Ask the questions in one style; the SDK's exceptions are not caught."""
     outcomes = []
-    for number, row in enumerate(rows, 1):
-        write_progress(f"{style.name} {number}/{len(rows)}")
+    for row in track(f"style {style.name}", rows):
         offered = row.get("tools", tools)
         start = time.perf_counter()
         reply = prompt_styles.ask(client, model, style, row["question"], offered)

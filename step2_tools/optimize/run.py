@@ -23,6 +23,7 @@ from shared import hardware, prompts
 from shared.chat import errors as api_errors
 from shared.config import Settings
 from shared.errors import UserError, reason
+from shared.progress import spinner
 from shared.prompts import Prompt
 from shared.report import record as report
 from shared.stats import subset
@@ -43,7 +44,6 @@ def run(
     dev: Sequence[dict[str, Any]],
     test: Sequence[dict[str, Any]],
     limit: int | None = None,
-    write_progress: evaluate.Progress = lambda _text: None,
     *,
     out: Path | None = None,
     threads: int = 1,
@@ -72,7 +72,6 @@ def run(
     errors: list[str] = []
 
     def complete(system: str, messages: list[dict[str, str]]) -> str:
-        write_progress("searching for examples")
         request = {"system": system.replace("{{tools}}", signatures), "messages": messages}
         try:
             return prompt_styles.send_text(client, settings.model, start, tools, **request).text
@@ -85,7 +84,7 @@ def run(
 
     def measure(prompt: Prompt) -> list[results.Outcome]:
         style = dataclasses.replace(start, prompt=prompt)
-        return evaluate.measure(client, settings.model, tools, style, test, write_progress)
+        return evaluate.measure(client, settings.model, tools, style, test)
 
     before = measure(start.prompt)
     train_rows, val_rows = (
@@ -93,7 +92,8 @@ def run(
     )
     try:
         program = Program(start.prompt.system, start.prompt.examples)
-        first, best, examples = search(program, train_rows, val_rows, complete, is_right, threads)
+        with spinner("searching for examples"):
+            first, best, examples = search(program, train_rows, val_rows, complete, is_right, threads)
     except Exception as error:  # DSPy's error after a failed request
         raise UserError(f"the search failed: {errors[0] if errors else reason(error)}") from None
     facts: dict[str, Any] = {

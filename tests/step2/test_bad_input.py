@@ -30,10 +30,14 @@ def test_what_the_server_does_wrong_is_one_line(api, refused, failure, requests,
     assert len(api.requests) == requests
 
 
-def test_only_commands_with_a_time_limit_advise_a_longer_one(api, refused):
+def test_only_commands_with_a_time_limit_advise_a_longer_one(api, command):
     api.enqueue(hang=True)
-    line = refused("step2_tools", "evaluate", "--style", "native", "--limit", "1")
-    assert line.endswith("no answer within 60 s: try again\n")
+    got = command("step2_tools", "evaluate", "--style", "native", "--limit", "1")
+    assert (got.code, got.out) == (2, "")
+    progress, line = got.err.splitlines()
+    assert progress == "style native"
+    assert line.startswith("error: ")
+    assert line.endswith("no answer within 60 s: try again")
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,8 @@ def test_the_command_prints_both_models(api, command, refused):
     for _ in range(2 * len(injection.DEFENCES)):
         api.enqueue("I don't know.")
     got = command("step2_tools", "injection", "--limit", "2", "--model", "claude-sonnet-5-5")
-    assert (got.code, got.err, api.left) == (0, "", 0)
+    assert (got.code, api.left) == (0, 0)
+    assert got.err.splitlines()[:2] == ["obedient, defence: none", "obedient, defence: marking"]
     lines = [line.split() for line in got.out.splitlines()]
     assert lines[:2] == [
         ["held", "obedient", "claude-sonnet-5-5"],
