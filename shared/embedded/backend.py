@@ -13,7 +13,7 @@ stream.py, endpoint.py and transport.py.
 
 import re
 import threading
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +21,7 @@ from shared.catalog import lookup
 from shared.config import Settings
 from shared.embedded.calls import ToolCall, calls_schema, parse_calls
 from shared.embedded.engine import Engine, Generation
-from shared.embedded.prompt import Conversation, calls_as_text
+from shared.embedded.prompt import Conversation
 from shared.embedded.wire import Refused
 from shared.errors import UserError
 
@@ -32,7 +32,10 @@ SHORT_TOKENS = 80  # after these, a text without a tool call ends with its sente
 
 @dataclass
 class Answer:
-    """Tool calls, or a text that is generated as it is read; and the length of the prompt."""
+    """Tool calls, or a text that is generated as it is read; and the length of the prompt.
+
+    With calls, `text` is what the model wrote them in, read to its end.
+    """
 
     input_tokens: int
     text: Generation
@@ -106,7 +109,9 @@ class Backend:
             list_schema = calls_schema(tools, choice)
             written = self.engine.generate(prompt, CALL_TOKENS, schema=list_schema, adapter=True)
             if calls := parse_calls("".join(written)):
-                return self._answer_with_calls(len(prompt), written.cached_tokens, calls, limit)
+                if written.output_tokens > limit:
+                    calls, written.output_tokens, written.stop_reason = [], limit, "max_tokens"
+                return Answer(len(prompt), written, calls)
             text = self.engine.generate(self._encode_prompt(Conversation(body)), limit, schema=schema)
             return Answer(len(prompt), _shorten(text) if schema is None else text)
         text = self.engine.generate(prompt, limit, schema=schema, adapter=bool(tools))
@@ -131,20 +136,6 @@ class Backend:
         if len(prompt) >= self.engine.context:
             raise Refused(f"prompt is too long: {len(prompt)} tokens > {self.engine.context - 1} maximum")
         return prompt
-
-    def _answer_with_calls(
-        self, input_tokens: int, cached_tokens: int, calls: Sequence[ToolCall], limit: int
-    ) -> Answer:
-        """The calls as the answer, without text; no calls if they take more than `limit` tokens."""
-        text = Generation(lambda _done: (piece for piece in ()))
-        text.cached_tokens = cached_tokens
-        text.output_tokens = sum(
-            len(self.engine.encode(calls_as_text([(call.name, call.input)]))) for call in calls
-        )
-        if text.output_tokens <= limit:
-            return Answer(input_tokens, text, list(calls))
-        text.output_tokens, text.stop_reason = limit, "max_tokens"
-        return Answer(input_tokens, text)
 
 
 def _callable_tools(body: dict[str, Any]) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from shared.embedded.grammar import UnsupportedSchema, grammar_of
+from shared.embedded.guide import UnsupportedSchema, grammar_of
 from shared.embedded.wire import Refused
 
 MAX_CALLS = 8  # in one answer

@@ -19,7 +19,7 @@ from typing import Any
 
 from shared.embedded import stream, wire
 from shared.embedded.backend import Backend
-from shared.embedded.grammar import UnsupportedSchema
+from shared.embedded.guide import UnsupportedSchema
 from shared.embedded.wire import Refused
 
 log = logging.getLogger(__name__)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
+Schema = dict[str, Any]
 StopReason = Literal["end_turn", "max_tokens", "model_context_window_exceeded"]
 
 
@@ -57,12 +58,7 @@ class Engine(Protocol):
         return ids
 
     def generate(
-        self,
-        prompt: list[int],
-        max_tokens: int,
-        *,
-        schema: dict[str, Any] | None = None,
-        adapter: bool = False,
+        self, prompt: list[int], max_tokens: int, *, schema: Schema | None = None, adapter: bool = False
     ) -> Generation:
         """Continue `prompt`, which must be shorter than the context, by at most `max_tokens`.
 

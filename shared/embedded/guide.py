@@ -1,8 +1,13 @@
-"""Follows one text through a grammar: which tokens may come next, which must, and how the text can end.
+"""Keeps a text to a JSON schema: which tokens may come next, which must, and how the text can end.
 
-    >>> guide = GuideFactory(tokenizer, vocabulary, ends).for_schema(schema)
+    >>> grammar_of({"type": "array", "uniqueItems": True})
+    UnsupportedSchema: Unimplemented keys: ["uniqueItems"]
+    >>> guide = Guide(tokenizer, vocabulary, ends, schema)
     >>> guide.forced()                         # ids that must come first, such as those of {"name": "
     >>> guide.choose(logits, tokens_left=80)   # the best allowed id, and the ids that it forces
+
+llguidance makes a grammar of the schema and refuses what it can't enforce. The only white space in the text
+is one space after each comma and colon.
 
 Inside JSON, a small model may repeat itself for ever. So the guide looks for a short way to finish the text,
 and takes it when the text repeats itself or when the remaining tokens are only just enough. The text then
@@ -11,13 +16,11 @@ fits the schema, whatever else the model wanted to write.
 
 from __future__ import annotations
 
+import json
 import re
-import threading
-from collections.abc import Collection, Iterable, Sequence
-from functools import cache
+from collections.abc import Sequence
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
-
-from shared.embedded.grammar import grammar_of
 
 if TYPE_CHECKING:
     import torch
@@ -27,16 +30,35 @@ if TYPE_CHECKING:
 # Tokens to finish a text with, in the order to try them. In a string: its quote, then what formats need.
 IN_STRING = ('"', ":", "@", "0", "a")
 OUTSIDE = ("}", "]", "null", "n", "0", "1", '"', "[", "{")
+OPTIONS: Any = {
+    "item_separator": ", ",
+    "key_separator": ": ",
+    "whitespace_flexible": False,
+    "coerce_one_of": False,
+    "lenient": False,
+}
+
+
+class UnsupportedSchema(ValueError):
+    """The schema, or the part named in the message, can't be enforced."""
 
 
 class Guide:
-    """One text under a grammar, with llguidance."""
+    """One text that fits a schema."""
 
-    def __init__(self, tokens: LLTokenizer, grammar: str, ends: Iterable[int]) -> None:
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerFast, vocabulary: int, ends: frozenset[int], schema: Any
+    ) -> None:
+        """`vocabulary` is the number of logits, `ends` are the ids that end an answer.
+
+        Raises:
+            UnsupportedSchema: it can't be enforced.
+        """
         from llguidance import LLMatcher
 
-        self._matcher = LLMatcher(tokens, grammar, log_level=0)
-        self._tokens, self._ends = tokens, frozenset(ends)
+        grammar = grammar_of(schema)
+        self._tokens, self._ends = _tokens_of(tokenizer, vocabulary, ends), ends
+        self._matcher = LLMatcher(self._tokens, grammar, log_level=0)
         self._ids: list[int] = []
         self._text = b""
         self._shortest: int | None = None  # length of the ending found at the start; 0 if there was none
@@ -157,25 +179,42 @@ def _single_tokens(tokens: LLTokenizer, texts: tuple[str, ...]) -> list[list[int
     return [ids for text in texts if len(ids := tokens.tokenize_str(text)) == 1]
 
 
-class GuideFactory:
-    """Makes guides for one tokenizer. The first takes up to a second longer, to prepare the tokenizer."""
+@lru_cache(maxsize=4)
+def _tokens_of(tokenizer: PreTrainedTokenizerFast, vocabulary: int, ends: frozenset[int]) -> LLTokenizer:
+    """The tokenizer as llguidance needs it; this takes up to a second."""
+    from llguidance.hf import from_tokenizer
 
-    def __init__(self, tokenizer: PreTrainedTokenizerFast, vocabulary: int, ends: Collection[int]) -> None:
-        self._tokenizer, self._vocabulary, self._ends = tokenizer, vocabulary, ends
-        self._tokens: LLTokenizer | None = None
-        self._lock = threading.Lock()
+    return from_tokenizer(tokenizer, n_vocab=vocabulary, eos_token=list(ends))
 
-    def for_schema(self, schema: dict[str, Any]) -> Guide:
-        """A guide for texts that fit the schema.
 
-        Raises:
-            UnsupportedSchema: it can't be enforced.
-        """
-        grammar = grammar_of(schema)
-        with self._lock:
-            if self._tokens is None:
-                from llguidance.hf import from_tokenizer
+def grammar_of(schema: Any) -> str:
+    """The schema as a grammar for llguidance.
 
-                ends = list(self._ends)
-                self._tokens = from_tokenizer(self._tokenizer, n_vocab=self._vocabulary, eos_token=ends)
-        return Guide(self._tokens, grammar, self._ends)
+    Raises:
+        UnsupportedSchema: it is not a JSON schema, or part of it can't be enforced (the message says why).
+    """
+    try:
+        return _grammar(json.dumps(schema, allow_nan=False))
+    except (TypeError, RecursionError):
+        raise UnsupportedSchema("the schema is not JSON, or too deep") from None
+
+
+@lru_cache(maxsize=64)
+def _grammar(text: str) -> str:
+    import jsonschema
+    from llguidance import LLMatcher
+
+    schema = json.loads(text)
+    if not isinstance(schema, dict):
+        raise UnsupportedSchema("the schema must be an object")
+    try:
+        jsonschema.Draft202012Validator.check_schema(schema)
+    except jsonschema.SchemaError as error:
+        raise UnsupportedSchema(f"{error.json_path}: {error.message[:300]}") from None
+    if '"x-guidance"' in text:  # would override OPTIONS
+        raise UnsupportedSchema("x-guidance is not for schemas from outside")
+    grammar = LLMatcher.grammar_from_json_schema(text, overrides=OPTIONS)
+    failed, messages = LLMatcher.validate_grammar_with_warnings(grammar)
+    if failed:
+        raise UnsupportedSchema(" ".join(messages[0].split())[:300])
+    return grammar

@@ -28,7 +28,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tokenizers.decoders import DecodeStream
 
@@ -36,8 +36,8 @@ from shared import models
 from shared.catalog import lookup
 from shared.config import Settings
 from shared.embedded.adapter import TOOLS, Adapter
-from shared.embedded.engine import Engine, Generation
-from shared.embedded.guide import Guide, GuideFactory, is_repeating
+from shared.embedded.engine import Engine, Generation, Schema
+from shared.embedded.guide import Guide, is_repeating
 
 if TYPE_CHECKING:
     import torch
@@ -86,7 +86,7 @@ class TransformersEngine(Engine):
         self.context = int(getattr(model.config, "max_position_embeddings", 1 << 30))
         self.ends = _end_tokens(model, tokenizer)
         self._is_word = cache(partial(is_word, tokenizer))
-        self._guide_factory = GuideFactory(tokenizer, model.config.get_text_config().vocab_size, self.ends)
+        self._guide = partial(Guide, tokenizer, model.config.get_text_config().vocab_size, self.ends)
         self._lock = threading.Lock()
         self._stored: dict[bool, CachedPrefix] = {}  # with and without the adapter
 
@@ -104,15 +104,10 @@ class TransformersEngine(Engine):
         return cls(model, tokenizer, settings.tools_adapter or TOOLS, spec.hub.repo if spec.hub else None)
 
     def generate(
-        self,
-        prompt: list[int],
-        max_tokens: int,
-        *,
-        schema: dict[str, Any] | None = None,
-        adapter: bool = False,
+        self, prompt: list[int], max_tokens: int, *, schema: Schema | None = None, adapter: bool = False
     ) -> Generation:
         """See `Engine.generate`. Each piece is computed when it is asked for, in the caller's thread."""
-        guide = self._guide_factory.for_schema(schema) if schema is not None else None
+        guide = self._guide(schema) if schema is not None else None
         space = self.context - len(prompt)
         if adapter and self._tools:
             with self._lock:

@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from shared.embedded.wire import Refused
+from shared.embedded.wire import Refused, as_blocks
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -49,11 +49,11 @@ class Conversation:
     """The messages of a request body, and the tools that it offers."""
 
     def __init__(self, body: dict[str, Any], tools: Sequence[Block] = ()) -> None:
-        system = SEPARATOR.join(block["text"] for block in blocks_of(body.get("system", "")))
+        system = SEPARATOR.join(block["text"] for block in as_blocks(body.get("system", "")))
         system = SEPARATOR.join(part for part in (system, tools_as_text(tools)) if part)
         self.turns = [Turn("system", system)] if system else []
         for message in body["messages"]:
-            for turn in _turns(message["role"], blocks_of(message["content"])):
+            for turn in _turns(message["role"], as_blocks(message["content"])):
                 if self.turns and self.turns[-1].role == turn.role != "tool":
                     turn = Turn(turn.role, self.turns.pop().text + SEPARATOR + turn.text)
                 self.turns.append(turn)
@@ -90,7 +90,7 @@ def _turns(role: str, blocks: list[Block]) -> Iterable[Turn]:
     for block in blocks:
         if block["type"] == "tool_result":
             error = "error: " if block.get("is_error") else ""
-            texts = [each["text"] for each in blocks_of(block.get("content", ""))]
+            texts = [each["text"] for each in as_blocks(block.get("content", ""))]
             yield Turn("tool", error + SEPARATOR.join(texts))
     texts = [block["text"] for block in blocks if block["type"] == "text"]
     if calls := [block for block in blocks if block["type"] == "tool_use"]:
@@ -167,13 +167,6 @@ def _markers(tokenizer: PreTrainedTokenizerBase) -> re.Pattern[str]:
     added = getattr(tokenizer, "added_tokens_decoder", {}).values()
     texts = {*map(str, tokenizer.all_special_tokens), *(token.content for token in added if token.special)}
     return re.compile("|".join(re.escape(each) for each in sorted(texts, key=len, reverse=True)) or "(?!)")
-
-
-def blocks_of(content: str | list[Block]) -> list[Block]:
-    """A message's content as blocks."""
-    if isinstance(content, str):
-        return [{"type": "text", "text": content}] if content else []
-    return content
 
 
 def _json(value: Any) -> str:

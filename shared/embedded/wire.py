@@ -40,8 +40,8 @@ class _Text(_Cached):
     citations: None = None
 
 
-def _as_blocks(content: Any) -> Any:
-    """Content given as a string is one text block."""
+def as_blocks(content: Any) -> Any:
+    """Content as blocks: a string is one text block, or none if it is empty."""
     if isinstance(content, str):
         return [{"type": "text", "text": content}] if content else []
     return content
@@ -49,7 +49,7 @@ def _as_blocks(content: Any) -> Any:
 
 _Id = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]+$")]
 _Name = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]{1,128}$")]
-_Texts = Annotated[list[_Text], BeforeValidator(_as_blocks)]
+_Texts = Annotated[list[_Text], BeforeValidator(as_blocks)]
 
 
 class _ToolUse(_Cached):
@@ -72,7 +72,7 @@ _Block = Annotated[_Text | _ToolUse | _ToolResult, Field(discriminator="type")]
 
 class _Message(_Wire):
     role: Literal["user", "assistant", "system"]
-    content: Annotated[list[_Block], BeforeValidator(_as_blocks)]
+    content: Annotated[list[_Block], BeforeValidator(as_blocks)]
 
 
 class _InputSchema(BaseModel):

@@ -30,11 +30,16 @@ class FakeEngine:
     def encode(self, text):
         return self.tokenizer.encode(text, add_special_tokens=False)
 
+    def _write_calls(self, done):
+        text = calls_as_text(self.calls)
+        done.output_tokens = len(self.encode(text))
+        yield text
+
     def generate(self, prompt, max_tokens, *, schema=None, adapter=False):
         asked = {"prompt": self.tokenizer.decode(prompt), "schema": schema}
         if schema and schema["type"] == "array" and adapter:
             self.asked_calls.append(asked)
-            return Generation(lambda _done: (each for each in [calls_as_text(self.calls)]))
+            return Generation(self._write_calls)
         self.asked.append({**asked, "adapter": adapter})
 
         def run(done):

@@ -151,8 +151,8 @@ def test_the_models_calls_are_the_answer():
     ids = [block["id"] for block in reply["content"]]
     assert len(set(ids)) == 2
     assert all(each.startswith("toolu_") for each in ids)
-    written = [prompt.calls_as_text([call]) for call in (BANGKOK, OSLO)]
-    assert reply["usage"]["output_tokens"] == sum(len(fake.engine.encode(each)) for each in written)
+    written = fake.engine.encode(prompt.calls_as_text([BANGKOK, OSLO]))
+    assert reply["usage"]["output_tokens"] == len(written)
     (asked,) = fake.engine.asked_calls
     assert asked["prompt"] == (
         f"<|im_start|>system\nBe brief.\n\n{TOLD}<|im_end|>\n<|im_start|>user\nHow warm is it in Bangkok?"

@@ -10,8 +10,7 @@ import pytest
 import torch
 
 from shared.config import load_settings
-from shared.embedded.grammar import UnsupportedSchema, grammar_of
-from shared.embedded.guide import is_repeating
+from shared.embedded.guide import UnsupportedSchema, grammar_of, is_repeating
 from shared.embedded.on_transformers import TransformersEngine
 
 TEXT, NUMBER = {"type": "string"}, {"type": "number", "minimum": 0, "maximum": 1000}

@@ -16,15 +16,15 @@ import atexit
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from tokenizers.decoders import DecodeStream
 
 from shared import models
 from shared.config import Settings
-from shared.embedded.engine import Engine, Generation
-from shared.embedded.guide import GuideFactory, is_repeating
+from shared.embedded.engine import Engine, Generation, Schema
+from shared.embedded.guide import Guide, is_repeating
 from shared.embedded.on_transformers import is_word
 from shared.embedded.wire import Refused
 from shared.errors import explain_load_errors
@@ -60,7 +60,7 @@ class BatchEngine(Engine):
         prefixes = PrefixCache(PREFIX_TOKENS // BLOCK if options.prefix_cache else 0)
         sampler = Sampler(cache(partial(is_word, tokenizer)))
         self.core = EngineCore(Scheduler(options, kv_cache, prefixes), ModelRunner(llama, kv_cache), sampler)
-        self._guide_factory = GuideFactory(tokenizer, llama.vocabulary, self.ends)
+        self._guide = partial(Guide, tokenizer, llama.vocabulary, self.ends)
         atexit.register(self.close)  # a thread inside torch would make the interpreter abort at exit
 
     @classmethod
@@ -86,12 +86,7 @@ class BatchEngine(Engine):
         return cls(llama, tokenizer.result(), options)
 
     def generate(
-        self,
-        prompt: list[int],
-        max_tokens: int,
-        *,
-        schema: dict[str, Any] | None = None,
-        adapter: bool = False,
+        self, prompt: list[int], max_tokens: int, *, schema: Schema | None = None, adapter: bool = False
     ) -> Generation:
         """See `Engine.generate`. The request is queued when its first piece is asked for.
 
@@ -100,7 +95,7 @@ class BatchEngine(Engine):
         """
         if adapter:
             raise Refused("engine torch takes no tools: it has no adapter for them; ask Claude")
-        guide = self._guide_factory.for_schema(schema) if schema is not None else None
+        guide = self._guide(schema) if schema is not None else None
         space = self.context - len(prompt)
         forced = guide.forced() if guide else []
         sequence = Sequence(list(prompt), min(max_tokens, space), self.ends, guide, forced)
