@@ -72,13 +72,12 @@ def ask(
     yes: Yes = False,
     timeout: Timeout = 60.0,
     model: Model = None,
-    seed: Seed = None,
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
     """Answer a question with the tools."""
     text = read_argument(question, QUESTION)
-    settings = _settings(smoke, model=model, seed=seed)
+    settings = _settings(smoke, model=model)
     from step2_tools.cli import ask as asking
     from step2_tools.cli.screen import Screen
 
@@ -103,11 +102,10 @@ def chat(
     yes: Yes = False,
     timeout: Timeout = 60.0,
     model: Model = None,
-    seed: Seed = None,
     smoke: Smoke = False,
 ) -> None:
     """Hold a conversation that keeps its history."""
-    settings = _settings(smoke, model=model, seed=seed)
+    settings = _settings(smoke, model=model)
     from rich.console import Console
 
     from step2_tools.cli import ask as asking
@@ -122,7 +120,7 @@ def chat(
 
 @app.command()
 def tools(as_json: Json = False) -> None:
-    """Show the tools as the model sees them: name, description, input schema."""
+    """Show the tools as the embedded model reads them, or as a request has them (--json)."""
     from step2_tools.cli import tables
 
     definitions = _tool_definitions()
@@ -206,12 +204,11 @@ def evaluate(
 def injection(
     limit: Annotated[int | None, typer.Option(help="Use only about this many of the 30 texts.")] = None,
     model: Model = None,
-    seed: Seed = None,
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
     """Measure how often defences hold against instructions in tool results."""
-    settings = _settings(smoke, model=model, seed=seed)
+    settings = _settings(smoke, model=model)
     limit = 4 if smoke and limit is None else limit
     from step2_tools.cli import tables
     from step2_tools.evaluate import injection as evaluation

@@ -4,24 +4,14 @@ import json
 from typing import Any
 
 from shared.cli import Console, plain_table
+from shared.embedded.prompt import tools_as_text
 from shared.words import count
 from step2_tools.evaluate.results import SHARES, percent
 
 
-def show_tools(facts: dict[str, Any], console: Console) -> None:
-    """The signature and description of each tool, and the type of each argument."""
-    for tool in facts["tools"]:
-        schema = tool["input_schema"]
-        required = schema.get("required", [])
-        names = [name if name in required else f"{name}?" for name in schema["properties"]]
-        console.print(f"{tool['name']}({', '.join(names)})", style="bold", soft_wrap=True)
-        console.print(f"  {' '.join(tool['description'].split())}", soft_wrap=True)
-        for name, each in schema["properties"].items():
-            kind = " | ".join(map(str, each["enum"])) if "enum" in each else each.get("type", "any")
-            default = f", default {each['default']}" if "default" in each else ""
-            line = f"    {name}: {kind}{default}. {each.get('description', '')}"
-            console.print(line, style="dim", soft_wrap=True)
-        console.print()
+def show_tools(facts: dict[str, Any], _console: Console) -> None:
+    """The tools in the words of the embedded model's system message."""
+    print(tools_as_text(facts["tools"]))
 
 
 def show_evaluate(facts: dict[str, Any], console: Console) -> None:

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta, timezone
 from urllib.parse import quote
 
 from anthropic.lib.tools import ToolError
-from pydantic import Field
+from pydantic import AliasPath, Field
 
 from step2_tools.agent.tool import result, sanitize
 from step2_tools.tools.http import Api, ResponseModel, ServiceRefused
@@ -25,7 +25,7 @@ MAX_NAME = 60
 
 
 class Meta(ResponseModel):
-    """`chart.result[0].meta`. With range=1d, `chartPreviousClose` is the previous day's close."""
+    """The metadata of a series. With range=1d, `chartPreviousClose` is the previous day's close."""
 
     symbol: str
     regularMarketPrice: float
@@ -38,22 +38,10 @@ class Meta(ResponseModel):
     gmtoffset: int = 0
 
 
-class Result(ResponseModel):
-    """One series of the chart, of which we only use the metadata."""
-
-    meta: Meta
-
-
-class Results(ResponseModel):
-    """The series; `result` is null if there was an error."""
-
-    result: list[Result] | None = None
-
-
 class Chart(ResponseModel):
-    """The chart endpoint's response."""
+    """The chart endpoint's response; of the series in it, we only use the metadata."""
 
-    chart: Results
+    meta: Meta = Field(validation_alias=AliasPath("chart", "result", 0, "meta"))
 
 
 class Match(ResponseModel):
@@ -128,12 +116,12 @@ class Stocks:
         """The latest price; None if there is no such symbol."""
         symbol = re.sub(r"^([A-Z]+)\.([AB])$", r"\1-\2", symbol)  # Yahoo writes share class BRK.B as BRK-B
         try:
-            response = self.api.get("Yahoo", CHART + quote(symbol), Chart, {"range": "1d", "interval": "1d"})
+            params = {"range": "1d", "interval": "1d"}
+            return self.api.get("Yahoo", CHART + quote(symbol), Chart, params).meta
         except ServiceRefused as error:
             if error.status in (400, 404, 422):
                 return None
             raise
-        return response.chart.result[0].meta if response.chart.result else None
 
     def _unknown(self, query: str) -> str:
         if self.api.sample_date:

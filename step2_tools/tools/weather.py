@@ -22,20 +22,10 @@ URL = "https://api.open-meteo.com/v1/forecast"
 SOURCE = "Weather data by Open-Meteo.com (CC BY 4.0)"
 
 Unit = Literal["celsius", "fahrenheit"]
-Day = Literal[
-    "today",
-    "tomorrow",
-    "day after tomorrow",
-    "monday",
-    "tuesday",
-    "wednesday",
-    "thursday",
-    "friday",
-    "saturday",
-    "sunday",
-]
-DAYS = get_args(Day)
-NEXT_DAYS, WEEKDAYS = DAYS[:3], DAYS[3:]
+NextDay = Literal["today", "tomorrow", "day after tomorrow"]
+Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+Day = Literal[NextDay, Weekday]
+NEXT_DAYS, WEEKDAYS = get_args(NextDay), get_args(Weekday)
 
 # WMO code table 4677, the part that Open-Meteo uses.
 SKY = {
@@ -178,11 +168,11 @@ def _of_day(daily: Daily, which: date, unit: Unit) -> dict[str, Any]:
         i = daily.time.index(which)
         return {
             "sky": _sky(daily.weather_code[i]),
-            "low": _degrees(daily.temperature_2m_min[i], unit),
-            "high": _degrees(daily.temperature_2m_max[i], unit),
-            "rain": _length(daily.precipitation_sum[i], unit),
+            "low": _convert("temperature", daily.temperature_2m_min[i], unit),
+            "high": _convert("temperature", daily.temperature_2m_max[i], unit),
+            "rain": _convert("rain", daily.precipitation_sum[i], unit),
             "chance_of_rain_percent": daily.precipitation_probability_max[i],
-            "wind_up_to": _speed(daily.wind_speed_10m_max[i], unit),
+            "wind_up_to": _convert("wind", daily.wind_speed_10m_max[i], unit),
         }
     except (ValueError, IndexError):
         served = f"{daily.time[0]} to {daily.time[-1]}" if daily.time else "no day"
@@ -192,11 +182,11 @@ def _of_day(daily: Daily, which: date, unit: Unit) -> dict[str, Any]:
 def _now(current: Current, unit: Unit) -> dict[str, Any]:
     return {
         "local_time": current.time.isoformat(timespec="minutes"),
-        "temperature": _degrees(current.temperature_2m, unit),
-        "feels_like": _degrees(current.apparent_temperature, unit),
+        "temperature": _convert("temperature", current.temperature_2m, unit),
+        "feels_like": _convert("temperature", current.apparent_temperature, unit),
         "humidity_percent": current.relative_humidity_2m,
         "sky": _sky(current.weather_code),
-        "wind": _speed(current.wind_speed_10m, unit),
+        "wind": _convert("wind", current.wind_speed_10m, unit),
     }
 
 
@@ -217,21 +207,12 @@ def _sky(code: int | None) -> str:
     return "weather unknown" if code is None else SKY.get(code, f"weather code {code}")
 
 
-def _degrees(celsius: float | None, unit: Unit) -> int | None:
-    if celsius is None:
+def _convert(kind: str, value: float | None, unit: Unit) -> float | None:
+    """A value of the service in this unit; only rain (or melted snow) has decimals."""
+    if value is None:
         return None
-    return round(celsius * 9 / 5 + 32 if unit == "fahrenheit" else celsius)
-
-
-def _speed(kmh: float | None, unit: Unit) -> int | None:
-    """Whole km/h, or mph."""
-    if kmh is None:
-        return None
-    return round(kmh / 1.609344 if unit == "fahrenheit" else kmh)
-
-
-def _length(mm: float | None, unit: Unit) -> float | None:
-    """Rain, or melted snow."""
-    if mm is None:
-        return None
-    return round(mm / 25.4, 2) if unit == "fahrenheit" else round(mm, 1)
+    if unit == "fahrenheit":
+        value = {"temperature": value * 9 / 5 + 32, "wind": value / 1.609344, "rain": value / 25.4}[kind]
+    if kind == "rain":
+        return round(value, 2 if unit == "fahrenheit" else 1)
+    return round(value)

@@ -120,8 +120,8 @@ def test_tools_prints_what_the_api_takes(command):
     body = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}]}
     assert validate_request(body | {"tools": facts["tools"]}) is None
     shown = command("step2_tools", "tools").out
-    assert "get_weather(city, unit?, day?)" in shown
-    assert "celsius | fahrenheit, default celsius" in shown
+    assert "\nget_weather: Get the weather in a city" in shown
+    assert 'unit?: "celsius" | "fahrenheit" (Unit of temperatures.)' in shown
 
 
 def test_prompts_are_compared(command, refused):
