@@ -8,7 +8,7 @@
 
 The model chooses the calls, their arguments and what it says about a result; this file only prompts it. A
 model of 135M parameters gets some of that wrong: step 2 measures how often. JSON, events and HTTP are in
-stream.py, endpoint.py and transport.py.
+endpoint.py and transport.py.
 """
 
 import re

@@ -19,7 +19,7 @@ import anthropic
 import httpx2
 
 from shared.config import Settings
-from shared.embedded import endpoint, stream
+from shared.embedded import endpoint
 from shared.embedded.backend import Backend, get_backend
 from shared.errors import UserError
 
@@ -51,7 +51,7 @@ class EmbeddedTransport(httpx2.BaseTransport):
             if isinstance(reply, endpoint.Reply) and reply.as_stream:
                 headers = {**endpoint.response_headers(), "content-type": "text/event-stream; charset=utf-8"}
                 return httpx2.Response(200, headers=headers, stream=EventStream(reply.events))
-            body = stream.assemble_message(reply.events) if isinstance(reply, endpoint.Reply) else reply
+            body = endpoint.assemble_message(reply.events) if isinstance(reply, endpoint.Reply) else reply
             return httpx2.Response(200, headers=endpoint.response_headers(), json=body)
         except UserError as error:
             raise Unavailable(str(error)) from None
@@ -65,7 +65,7 @@ class EmbeddedTransport(httpx2.BaseTransport):
 class EventStream(httpx2.SyncByteStream):
     """The events of an answer as bytes, each as soon as it is generated."""
 
-    def __init__(self, events: Generator[stream.Event, None, None]) -> None:
+    def __init__(self, events: Generator[endpoint.Event, None, None]) -> None:
         self.events = events
 
     def __iter__(self) -> Generator[bytes, None, None]:

@@ -23,7 +23,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from shared.embedded import endpoint, stream
+from shared.embedded import endpoint
 from shared.embedded.backend import Backend
 from shared.embedded.wire import Refused
 from shared.errors import UserError
@@ -88,7 +88,7 @@ async def _lifespan(_app: Starlette) -> AsyncIterator[None]:
     yield
 
 
-async def _encoded(events: Generator[stream.Event, None, None]) -> AsyncIterator[bytes]:
+async def _encoded(events: Generator[endpoint.Event, None, None]) -> AsyncIterator[bytes]:
     """The events as bytes; an error after the first one becomes the last event."""
     with contextlib.closing(events):
         try:
@@ -98,9 +98,9 @@ async def _encoded(events: Generator[stream.Event, None, None]) -> AsyncIterator
             yield endpoint.encode_event(_describe(error)[1])
 
 
-async def _whole(events: Generator[stream.Event, None, None]) -> dict[str, Any]:
+async def _whole(events: Generator[endpoint.Event, None, None]) -> dict[str, Any]:
     """The whole message. When cancelled, it stops generating after the event that a thread waits for."""
-    return stream.assemble_message([event async for event in iterate_in_threadpool(events)])
+    return endpoint.assemble_message([event async for event in iterate_in_threadpool(events)])
 
 
 def _describe(error: Exception) -> tuple[int, dict[str, Any]]:

@@ -4,7 +4,7 @@ import pytest
 
 from shared.config import load_settings
 from shared.embedded import backend as backends
-from shared.embedded import prompt, stream, wire
+from shared.embedded import endpoint, prompt, wire
 from shared.embedded.calls import calls_schema, parse_calls
 from shared.embedded.wire import Refused
 from shared.errors import UserError
@@ -38,7 +38,7 @@ def ask(fake, *messages, **more):
     """The whole reply, after a look at the wire format of both directions."""
     body = {"model": "tiny", "max_tokens": 200, "messages": list(messages)} | more
     assert wire.validate_request(body) is None
-    reply = stream.assemble_message(stream.events(fake.backend.answer(body), "tiny"))
+    reply = endpoint.assemble_message(endpoint.events(fake.backend.answer(body), "tiny"))
     check_message(reply)
     counted = {key: body[key] for key in body if key in wire._Prompt.model_fields}
     usage = reply["usage"]

@@ -9,7 +9,7 @@ import pytest
 from shared.chat import client as chat
 from shared.chat import errors as api_errors
 from shared.config import load_settings
-from shared.embedded import endpoint, stream
+from shared.embedded import endpoint
 from shared.embedded.backend import Backend
 from shared.embedded.transport import EmbeddedTransport
 from shared.errors import UserError
@@ -76,7 +76,7 @@ def test_the_events_come_in_the_documented_order():
     assert events[0]["message"]["stop_reason"] is None
     assert events[-2]["delta"] == {"stop_reason": "end_turn", "stop_sequence": None}
     assert events[-2]["usage"]["output_tokens"] == 2
-    check_message(stream.assemble_message(events))
+    check_message(endpoint.assemble_message(events))
 
 
 def test_text_arrives_while_it_is_written_and_an_early_end_stops_the_engine():
