@@ -46,6 +46,7 @@ def generate(
     sampling = Sampling(temperature, top_k, top_p, repetition_penalty)
     settings = settings_from_flags(smoke, model=model, seed=seed)
     import torch
+    from tokenizers.decoders import DecodeStream
 
     from shared import hardware
     from shared.models import weights
@@ -54,7 +55,6 @@ def generate(
     from step1_foundations.int8 import quantize_int8
     from step1_foundations.support.memory import megabytes, read_weights, seconds_to_decode
     from step1_foundations.support.model_parts import context_of
-    from step1_foundations.support.text import stream_decoder
 
     tokenizer, lm, ids = _load(settings, prompt, most=1 << 30, chat=chat)
     if quantize:
@@ -63,11 +63,11 @@ def generate(
     with torch.inference_mode():  # warm up: a process's first passes also set up torch
         for length in (8, 1):
             lm(input_ids=ids[:, :length], use_cache=False)
-    decode = stream_decoder(tokenizer)
+    stream = DecodeStream(skip_special_tokens=True)
 
     def print_token(token: int) -> None:
-        text = decode(token)
-        if not as_json:
+        text = stream.step(tokenizer.backend_tokenizer, token)  # None: only part of a letter
+        if text and not as_json:
             print(text, end="", flush=True)
 
     limit = min(max_new_tokens, context_of(lm) - ids.shape[1])

@@ -4,13 +4,13 @@
 ['Hello', '·world', '⏎']
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from transformers import PreTrainedTokenizerFast
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
+from shared.embedded.prompt import escape_markers
 from shared.errors import UserError
 
 
@@ -22,31 +22,13 @@ def encode(tokenizer: PreTrainedTokenizerFast, text: str, *, chat: bool = False)
     """
     if not text.strip():
         raise UserError("the text is empty: give some text")
-    ids = _encode_turn(tokenizer, text) if chat else tokenizer(text).input_ids
-    return torch.tensor([ids])
-
-
-def _encode_turn(tokenizer: PreTrainedTokenizerFast, text: str) -> list[int]:
-    """The ids of the user's turn and of the start of the answer.
-
-    A special token in the text, such as <|im_end|>, is encoded as ordinary text: otherwise it could end the
-    user's turn and start a system turn.
-    """
+    if not chat:
+        return torch.tensor([tokenizer(text).input_ids])
     if not tokenizer.chat_template:
         raise UserError("this model has no chat template: use --raw")
-
-    def render(content: str) -> str:
-        turns = [{"role": "user", "content": content}]
-        return str(tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False))
-
-    def ids_of(part: str, **options: Any) -> list[int]:
-        ids: list[int] = tokenizer(part, add_special_tokens=False, **options).input_ids
-        return ids
-
-    if not any(token in text for token in tokenizer.all_special_tokens):
-        return ids_of(render(text))
-    before, _, after = render("\0").partition("\0")
-    return ids_of(before) + ids_of(text, split_special_tokens=True) + ids_of(after)
+    turn = {"role": "user", "content": escape_markers(text, tokenizer)}  # so that no text ends its turn
+    encoded: Any = tokenizer.apply_chat_template([turn], add_generation_prompt=True, return_tensors="pt")
+    return encoded.input_ids
 
 
 def token_bytes(tokenizer: PreTrainedTokenizerFast, token_id: int) -> bytes:
@@ -73,17 +55,6 @@ def show_bytes(raw: bytes) -> str:
         return visible(raw.decode())
     except UnicodeDecodeError:
         return "".join(f"\\x{byte:02x}" for byte in raw)
-
-
-def stream_decoder(tokenizer: PreTrainedTokenizerFast) -> Callable[[int], str]:
-    """A function that takes ids one by one and returns the text that each one completes.
-
-    A letter outside ASCII may span several tokens; it is returned with the last of them.
-    """
-    from tokenizers.decoders import DecodeStream
-
-    stream = DecodeStream(skip_special_tokens=True)
-    return lambda token_id: stream.step(tokenizer.backend_tokenizer, token_id) or ""
 
 
 def visible(text: str) -> str:

@@ -16,19 +16,20 @@ def show_tools(facts: dict[str, Any], _console: Console) -> None:
 
 def show_evaluate(facts: dict[str, Any], console: Console) -> None:
     """Results by style and by kind of question, and some wrong answers."""
-    table = _table("", "n", *SHARES.values(), "tokens in", "tokens out", "s")
+    rows = []
     for name, row in facts["styles"].items():
         tokens = [f"{row[key]:.0f}" for key in ("input_tokens", "output_tokens")]
         shares = [percent(row[key]) for key in SHARES]
-        table.add_row(name, str(row["n"]), *shares, *tokens, f"{row['seconds']:.2f}")
-    console.print(table)
+        rows.append((name, str(row["n"]), *shares, *tokens, f"{row['seconds']:.2f}"))
+    console.print(_narrow_table("", "n", *SHARES.values(), "tokens in", "tokens out", "s", rows=rows))
     if facts["by_kind"]:
-        kinds = _table("native, by kind", "n", "right tool", "right arguments")
-        for kind, row in facts["by_kind"].items():
-            shares = [percent(row[key]) for key in ("right_tool", "right_arguments")]
-            kinds.add_row(kind, str(row["right_tool"]["n"]), *shares)
-        console.print()
-        console.print(kinds)
+        both = ("right_tool", "right_arguments")
+        rows = [
+            (kind, str(row["right_tool"]["n"]), *(percent(row[key]) for key in both))
+            for kind, row in facts["by_kind"].items()
+        ]
+        kinds = _narrow_table("native, by kind", "n", *(SHARES[key] for key in both), rows=rows)
+        console.print("", kinds, sep="\n")
     _show_wrong(facts["wrong"], console)
     console.print(
         f"\n{facts['model']}; shares with 95% intervals, means of tokens, median of seconds; "
@@ -37,15 +38,10 @@ def show_evaluate(facts: dict[str, Any], console: Console) -> None:
     )
 
 
-def _table(*names: str) -> Any:
-    from rich.table import Table
-
-    # One word per line in the header, so that a row fits into 100 characters.
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
-    for i, name in enumerate(names):
-        words = name.replace(" ", "\n") if i else name
-        table.add_column(words, justify="right" if i else "left", no_wrap=not i)
-    return table
+def _narrow_table(first: str, *names: str, rows: list[Any]) -> Any:
+    """One word per line in the header, so that a row fits into 100 characters."""
+    columns = [name.replace(" ", "\n") for name in names]
+    return plain_table(first, *columns, rows=rows, right=columns, gap=1)
 
 
 def _show_wrong(wrong: list[dict[str, Any]], console: Console) -> None:
