@@ -62,8 +62,7 @@ def generate_with_library(model: Any, prompt: torch.Tensor) -> list[int]:
     out = model.generate(
         prompt, attention_mask=torch.ones_like(prompt), do_sample=False, max_new_tokens=NEW_TOKENS
     )
-    new: list[int] = out[0, prompt.shape[1] :].tolist()
-    return new
+    return out[0, prompt.shape[1] :].tolist()
 
 
 def generate_by_hand(model: PreTrainedModel, prompt: torch.Tensor) -> list[int]:
@@ -122,5 +121,4 @@ def benchmark_prompt(settings: Settings) -> torch.Tensor:
     """The first 200 tokens of a text in this repository: (1, 200)."""
     text = (Path(shared.__file__).parent / "models" / "tiny_corpus.txt").read_text(encoding="utf-8")
     tokenizer = models.load_tokenizer(settings=settings)
-    ids: torch.Tensor = tokenizer(text, return_tensors="pt").input_ids[:, :PROMPT_TOKENS]
-    return ids
+    return tokenizer(text, return_tensors="pt").input_ids[:, :PROMPT_TOKENS]

@@ -63,8 +63,7 @@ def evaluate_space(encode: Encode) -> SpaceResult:
 
 def word_groups() -> dict[str, list[str]]:
     """Groups of words of one kind (animals, countries, ...); words in a group should be similar."""
-    groups: dict[str, list[str]] = json.loads((DATA / "word_groups.json").read_text(encoding="utf-8"))
-    return groups
+    return json.loads((DATA / "word_groups.json").read_text(encoding="utf-8"))
 
 
 def same_kind(vectors: torch.Tensor, kinds: list[str]) -> Share:
@@ -82,8 +81,7 @@ def token_ids(tokenizer: PreTrainedTokenizerFast, word: str) -> list[int]:
     """
     if not word.strip():
         raise UserError("the word is empty: give a word")
-    ids: list[int] = tokenizer(f" {word.strip()}", add_special_tokens=False).input_ids
-    return ids
+    return tokenizer(f" {word.strip()}", add_special_tokens=False).input_ids
 
 
 def vector(table: torch.Tensor, ids: list[int]) -> torch.Tensor:

@@ -54,8 +54,7 @@ class Engine(Protocol):
 
     def encode(self, text: str) -> list[int]:
         """Token ids of a rendered prompt: special tokens in the text are recognized, none are added."""
-        ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False)
-        return ids
+        return self.tokenizer.encode(text, add_special_tokens=False)
 
     def generate(
         self, prompt: list[int], max_tokens: int, *, schema: Schema | None = None, adapter: bool = False

@@ -95,5 +95,4 @@ class Judge:
             output = model.model(batch.to(model.device), attention_mask=mask.to(model.device))
             last_states = output.last_hidden_state[torch.arange(len(rows)), last]
             logits = model.lm_head(last_states)  # (passages, vocabulary)
-        probabilities: list[float] = logits[:, self.answer_ids].float().softmax(-1)[:, 0].tolist()
-        return probabilities
+        return logits[:, self.answer_ids].float().softmax(-1)[:, 0].tolist()

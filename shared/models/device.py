@@ -47,8 +47,7 @@ def choose_dtype(wanted: str = "auto", device: str = "cpu") -> torch.dtype:
     import torch
 
     if wanted != "auto":
-        chosen: torch.dtype = getattr(torch, wanted)
-        return chosen
+        return getattr(torch, wanted)
     on_gpu = device == "cuda" and torch.cuda.is_bf16_supported()
     on_cpu = device == "cpu" and hardware.bf16_feature()
     return torch.bfloat16 if on_gpu or on_cpu else torch.float32

@@ -48,10 +48,7 @@ def load_tokenizer(model: str | None = None, settings: Settings | None = None) -
         # AutoTokenizer takes a second to import all models' classes. These two only need tokenizer.json.
         is_generic = class_name in ("TokenizersBackend", "PreTrainedTokenizerFast")
         loader: Any = transformers.PreTrainedTokenizerFast if is_generic else transformers.AutoTokenizer
-        tokenizer: PreTrainedTokenizerFast = loader.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False
-        )
-    return tokenizer
+        return loader.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
 
 
 def load_fast_tokenizer(model: str, settings: Settings) -> Tokenizer:
@@ -108,7 +105,6 @@ def load_causal_lm(
     folder, target = weights.ensure(name, settings), choose_device(device or settings.device)
     use_threads(settings)
     with explain_load_errors(name, folder):
-        loaded: Any
         loaded, report = quiet_transformers().AutoModelForCausalLM.from_pretrained(
             folder,
             output_loading_info=True,
@@ -119,8 +115,7 @@ def load_causal_lm(
         if report["missing_keys"]:  # transformers fills them with random numbers
             n = len(report["missing_keys"])
             raise ValueError(f"the weights lack {n} tensors that its config.json names")
-        on_device: CausalLM = loaded.to(target).eval()
-    return on_device
+        return loaded.to(target).eval()
 
 
 def load_embedder(settings: Settings) -> SentenceTransformer:
@@ -148,8 +143,7 @@ def load_encoder(settings: Settings) -> PreTrainedModel:
     folder, target, options = _prepare_embedder(settings)
     with explain_load_errors(settings.embedder, folder):
         loaded: Any = quiet_transformers().AutoModel.from_pretrained(folder, **options)
-        on_device: PreTrainedModel = loaded.to(target).eval()
-    return on_device
+        return loaded.to(target).eval()
 
 
 def _prepare_embedder(settings: Settings) -> tuple[Path, str, dict[str, Any]]:

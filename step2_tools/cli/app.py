@@ -315,5 +315,4 @@ def _system(settings: Any) -> str:
     from shared import prompts
     from step2_tools.cli.ask import load_prompt
 
-    system: str = prompts.render(load_prompt("assistant", settings.model))["system"]
-    return system
+    return prompts.render(load_prompt("assistant", settings.model))["system"]

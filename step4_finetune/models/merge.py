@@ -161,8 +161,7 @@ def merged(settings: Settings, adapter: Path, dtype: str | None = None) -> PreTr
     except ValueError as error:
         raise UserError(f"{adapter} cannot be merged into {settings.model}: {reason(error)}") from None
     device = choose_device(settings.device)
-    result: PreTrainedModel = plain.to(choose_dtype(dtype or settings.dtype, device)).eval()
-    return result
+    return plain.to(choose_dtype(dtype or settings.dtype, device)).eval()
 
 
 def load_tuned(settings: Settings, adapter: Path) -> Any:

@@ -31,8 +31,7 @@ ERRORS: dict[int | str, dict[str, Any]] = {  # of all routes, for OpenAPI
 
 
 def service_of(request: Request) -> Service:
-    service: Service = request.app.state.service
-    return service
+    return request.app.state.service
 
 
 def caller_of(request: Request, scope: str, *, is_question: bool = False) -> Caller:
