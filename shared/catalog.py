@@ -53,9 +53,8 @@ class Price:
 
     def cost(self, input_tokens: int, output_tokens: int) -> float:
         """US dollars for one call."""
-        rate: Any = {"input": self.input, "output": self.output}
-        if self.long_prompt and input_tokens > self.long_prompt["above"]:
-            rate = self.long_prompt
+        is_long = self.long_prompt and input_tokens > self.long_prompt["above"]
+        rate: Any = self.long_prompt if is_long else {"input": self.input, "output": self.output}
         return (input_tokens * rate["input"] + output_tokens * rate["output"]) / 1e6
 
 

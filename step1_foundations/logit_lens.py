@@ -51,17 +51,10 @@ def read_layers(model: PreTrainedModel, ids: torch.Tensor) -> Lens:
     norm, head = model_body(model).norm, model.lm_head
     states, logits = residual_stream(model, ids)  # L + 1 times (T, d), and (T, V)
     answer = int(logits[-1].argmax())
-    guesses, p_guess, p_answer, rank = [], [], [], []
+    depths = []  # for each, the fields of Lens
     for state in states:
         p = head(norm(state)).float().softmax(dim=-1)  # (T, V)
         best = p.max(dim=-1)
-        guesses.append(best.indices)
-        p_guess.append(best.values)
-        p_answer.append(p[-1, answer])
-        rank.append((p[-1] > p[-1, answer]).sum() + 1)
-    return Lens(
-        torch.stack(guesses).cpu(),
-        torch.stack(p_guess).cpu(),
-        torch.stack(p_answer).cpu(),
-        torch.stack(rank).cpu(),
-    )
+        rank = (p[-1] > p[-1, answer]).sum() + 1
+        depths.append((best.indices, best.values, p[-1, answer], rank))
+    return Lens(*(torch.stack(field).cpu() for field in zip(*depths, strict=True)))
