@@ -3,8 +3,6 @@
 python pictures/draw.py
 """
 
-from __future__ import annotations
-
 import os
 import shlex
 import subprocess

@@ -1,7 +1,5 @@
 """Draws SVG pictures for the lessons, on a card that is legible on a light or dark page."""
 
-from __future__ import annotations
-
 from html import escape
 from pathlib import Path
 

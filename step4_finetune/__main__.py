@@ -7,8 +7,6 @@
 The commands are in cli/.
 """
 
-from __future__ import annotations
-
 from shared.cli import run
 from step4_finetune.cli.app import app
 

@@ -7,8 +7,6 @@ tone
 Dear member, ...
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any

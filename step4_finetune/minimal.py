@@ -8,8 +8,6 @@ the other two. Its weights stay frozen; beside each query and value matrix two t
 roadmap's r=16, alpha 32). A program then counts the rules of the tone that replies to unseen messages keep.
 """
 
-from __future__ import annotations
-
 import tempfile
 from typing import Any
 

@@ -3,8 +3,6 @@
 The loss itself is in dpo_loss.py. For real training use `train --recipe dpo`.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """The commands. Heavy libraries are imported inside them, so that --help answers at once."""
 
-from __future__ import annotations
-
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path

@@ -10,8 +10,6 @@ exit 1    check found errors in the rows
 exit 2    an error that the user can correct
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, Literal
 

@@ -1,7 +1,5 @@
 """Files in JSON lines: read with line numbers, written whole or not at all."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence

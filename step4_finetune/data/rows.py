@@ -20,8 +20,6 @@ train as well; whether their replies are true is unknown. Rows without `split` a
 prompt where there is no topic: 80 % train, 10 % dev, 10 % test.
 """
 
-from __future__ import annotations
-
 import csv
 import difflib
 import hashlib

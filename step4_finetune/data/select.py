@@ -1,7 +1,5 @@
 """Rows chosen by split, topic or id, with the rules that each of their replies breaks."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -3,8 +3,6 @@
 Rows that can't be trained on are refused: empty replies, equal replies.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any

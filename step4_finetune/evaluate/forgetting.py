@@ -5,8 +5,6 @@ answers      questions of fact and sums that are answered right
 perplexity   how surprised the model is by a token of general text (step 1)
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Sequence

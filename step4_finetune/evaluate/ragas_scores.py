@@ -14,8 +14,6 @@ imports nothing of ours (-I: nor by accident). Nothing is sent anywhere. Similar
 the rejected replies have a row, too, and are very similar to the chosen ones.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import sys

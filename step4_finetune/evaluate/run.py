@@ -7,8 +7,6 @@ Every system answers every message of the split once, greedily, and a program ju
 are measured once for each model; for an activated adapter and for QLoRA's, also after merging.
 """
 
-from __future__ import annotations
-
 import csv
 import json
 import time

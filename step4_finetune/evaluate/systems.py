@@ -8,8 +8,6 @@
 A prompt's tokens cost something at every call, an adapter's training only once.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -4,8 +4,6 @@ A labelled row has a message, its notes, a reply, the rules that it breaks (`bre
 `faithful`. Empty replies don't count for rules that only forbid, which they break by definition.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any

@@ -14,8 +14,6 @@ A server with many tones needs one base and an adapter of some megabytes for eac
 Nothing is uploaded; `hf upload` does that.
 """
 
-from __future__ import annotations
-
 import shlex
 import shutil
 from collections.abc import Sequence

@@ -17,8 +17,6 @@ rounds activations to eight bits, and on SmolLM2-135M log-probabilities moved by
 For Llama-shaped models with a byte-level BPE; for others use llama.cpp's convert_hf_to_gguf.py.
 """
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

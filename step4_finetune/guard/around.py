@@ -9,8 +9,6 @@ retrieval. It never sees a blocked message, nor personal data in any other. The 
 guide, too; where ours would break its rules, the guide has its own under `fallback`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 

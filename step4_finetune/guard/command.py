@@ -9,8 +9,6 @@ The ready-made reply goes out:
 ...
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any

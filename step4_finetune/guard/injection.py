@@ -12,8 +12,6 @@ Patterns catch known forms: of 95 attempts from public lists they caught 59 at f
 to 71; some forms were added later). What a model must never do has to be impossible for it anyway.
 """
 
-from __future__ import annotations
-
 import base64
 import binascii
 import codecs

@@ -6,8 +6,6 @@ and facts are measured on the rows (rejected replies should be caught, chosen on
 alarms of all checks together on messages and chosen replies.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any

@@ -6,8 +6,6 @@
 The facts are checked only if there are notes (tone/fidelity.py).
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 

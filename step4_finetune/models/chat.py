@@ -5,8 +5,6 @@
 'Hello.<|im_end|>\\n'
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import takewhile
 from typing import Any

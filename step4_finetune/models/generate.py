@@ -7,8 +7,6 @@ Greedy unless a temperature is given, so that a comparison of models does not de
 all prompts share (a guide, few-shot examples) is read once; its keys and values are copied into every batch.
 """
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

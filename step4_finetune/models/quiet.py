@@ -1,7 +1,5 @@
 """PEFT without warnings of missing kernels and deprecated names."""
 
-from __future__ import annotations
-
 import logging
 import warnings
 from typing import Any

@@ -21,8 +21,6 @@ Words are compared by their stems. The check doesn't understand: a wrong claim i
 labelled by hand: `python -m step4_finetune evaluator`.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass

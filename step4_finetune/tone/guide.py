@@ -37,8 +37,6 @@ other checks the reply. `except: [TEXT, ...]` is removed from the place first.
 `fallback` beside the rules may hold the guard's ready-made reply, in case the built-in one breaks them.
 """
 
-from __future__ import annotations
-
 import difflib
 import re
 from itertools import chain

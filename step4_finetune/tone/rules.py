@@ -6,8 +6,6 @@ r"""Whether a reply keeps the rules of a tone guide, by counting.
 A rule that only forbids is broken by an empty reply: otherwise silence would keep most of a guide.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from dataclasses import dataclass

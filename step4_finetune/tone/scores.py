@@ -6,8 +6,6 @@
 `faithful` is unknown (None) for a row without notes.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass

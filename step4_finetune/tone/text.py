@@ -9,8 +9,6 @@
 For English, by patterns: a sentence is recognised by its end, a greeting by its place and first words.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass

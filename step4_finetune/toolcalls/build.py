@@ -5,8 +5,6 @@
 Dev has domains that train never sees. The same seed writes the same files.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -13,8 +13,6 @@ An empty list means no call. Kinds of questions:
     never, chat no task for a tool
 """
 
-from __future__ import annotations
-
 import random
 from functools import reduce
 from typing import Any

@@ -20,8 +20,6 @@ A value is the text that people write, and the call's value after `=>` where it 
 CSafeLoader is eight times faster than the one in Python.
 """
 
-from __future__ import annotations
-
 import json
 import random
 import re

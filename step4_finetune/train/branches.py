@@ -8,8 +8,6 @@ One row for each question would repeat the prefix, a third of the text, and in p
 see those before it. Here the attention mask and the positions are as if each stood alone behind the prefix.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice

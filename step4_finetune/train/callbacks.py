@@ -2,8 +2,6 @@
 
 # ruff: noqa: ARG002  (the trainer hands every callback all of its arguments, by name)
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path

@@ -4,8 +4,6 @@ runs/tone/checkpoints/    until it is finished; begun.json there names recipe, m
 runs/tone/run.json        once it is finished
 """
 
-from __future__ import annotations
-
 import json
 import shutil
 from pathlib import Path

@@ -4,8 +4,6 @@ glibc returns large buffers to the system at once, and gets them back as pages o
 each: a third of a step's time or more on a processor. `mallopt` makes it keep them. Linux only.
 """
 
-from __future__ import annotations
-
 import ctypes
 import sys
 

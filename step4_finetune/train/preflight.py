@@ -1,7 +1,5 @@
 """Checks before a run (GPU, reporter, row lengths), and one-line errors when memory or disk run out."""
 
-from __future__ import annotations
-
 import errno
 import os
 from collections.abc import Iterator

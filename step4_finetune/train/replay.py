@@ -9,8 +9,6 @@ Activated adapters do without it by default (`Recipe.replay`). `sample/replay.js
 completions of the default model; those of another model are written once, in some minutes, and cached.
 """
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass
 from pathlib import Path
 

@@ -7,8 +7,6 @@ GRPO samples several replies to a message and makes those above their group's me
 2024, arXiv:2402.03300). It learns nothing from a group whose replies all score the same.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 

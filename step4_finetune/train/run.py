@@ -7,8 +7,6 @@ data, versions, seconds, memory), `log.jsonl` and `loss.png`. Ctrl-C writes a ch
 resumes from it; after a crash, from that of the last epoch.
 """
 
-from __future__ import annotations
-
 import json
 import shutil
 import signal

@@ -8,8 +8,6 @@ adapter is activated, SFT also trains on general questions without that message,
 (*replay*).
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Sequence
 from functools import partial

@@ -1,7 +1,5 @@
 """What a recipe trains on: rows, replay of what the base model says, and pairs for DPO."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -4,8 +4,6 @@ A check whose columns the rows lack (topics, pairs, notes) is `not checked`, whi
 reply answers its message is for a reader to say.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict

@@ -6,8 +6,6 @@
 A check is a function from all rows to one of these.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 

@@ -3,8 +3,6 @@
 DPO trusts the labels: a chosen reply that breaks a rule teaches the model to break it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 
 from step4_finetune.data.curate.finding import ERROR, WARNING, Case, Finding, of_cases, unchecked

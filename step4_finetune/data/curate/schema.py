@@ -3,8 +3,6 @@
 Trainers cut long rows at the end: the sign-off goes first, and the model learns to leave it out.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any

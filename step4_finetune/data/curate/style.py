@@ -4,8 +4,6 @@ DPO learns whatever separates chosen from rejected: where chosen replies are twi
 et al. 2024, arXiv:2403.19159). A sentence that answers a dozen messages is learnt by heart.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections import defaultdict
