@@ -14,7 +14,7 @@ WHOLE = {"id": "msg_1", "type": "message", "role": "assistant", "model": "m", "s
 
 
 def function(source: str, name: str) -> Callable[..., Any]:
-    """The object `name` of the test's source. Its hints are strings, as in the step's own files."""
+    """The object `name` of the test's source. Its hints are strings: this file imports annotations."""
     scope = dict(SCOPE)
     exec(source, scope)
     return eval(name, scope)
