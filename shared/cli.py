@@ -6,8 +6,6 @@ exit 2    an error that the user can fix, in one line on stderr
 exit 130  Ctrl-C
 """
 
-from __future__ import annotations
-
 import difflib
 import errno
 import gc
@@ -29,8 +27,8 @@ from shared.masking import masked
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
-else:  # others take the name from here, since importing rich takes a while
-    Console = Any
+else:  # others take the names from here, since importing rich takes a while
+    Console = Table = Any
 
 IN_ONE_LINE = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG)  # errors that the name of the file explains
 

@@ -1,15 +1,10 @@
 """What the commands print of their facts."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from shared.cli import plain_table
+from shared.cli import Console, plain_table
 from shared.words import count
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 Facts = Mapping[str, Any]
 

@@ -1,15 +1,10 @@
 """What the commands for rows print."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from textwrap import shorten
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from shared.cli import plain_table
-
-if TYPE_CHECKING:
-    from rich.console import Console
+from shared.cli import Console, plain_table
 
 Facts = Mapping[str, Any]
 EXAMPLES = 3  # shown of each finding
