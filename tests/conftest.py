@@ -61,12 +61,20 @@ OWN_PLACES = {
 NO_NETWORK = str(Path(__file__).with_name("no_network"))
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="session")
 def tiny_cache(tmp_path_factory):
-    """Cache folder of the fast tier, and of fixtures that tests share; `tiny` is built there once."""
-    folder = tmp_path_factory.mktemp("cache")
-    os.environ.update(ROADMAP_CACHE_DIR=str(folder), ROADMAP_DEVICE="cpu")
-    return folder
+    """Cache folder of the fast tier; `tiny` is built there once."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache_of_the_module(request, tiny_cache):
+    """The same for fixtures that the tests of a module share, unless all of them run on the real weights."""
+    with pytest.MonkeyPatch.context() as patch:
+        if not request.node.get_closest_marker("real"):
+            patch.setenv("ROADMAP_CACHE_DIR", str(tiny_cache))
+            patch.setenv("ROADMAP_DEVICE", "cpu")
+        yield
 
 
 @pytest.fixture(autouse=True)
