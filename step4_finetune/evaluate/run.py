@@ -4,7 +4,7 @@
 
 Every system answers every message of the split once, greedily, and a program judges rules and fidelity
 (tone/). Differences are paired over the same messages. Leak, right answers and perplexity (forgetting.py)
-are measured once for each model; for an activated adapter and for QLoRA's, also after merging.
+are measured once for each model, and for an activated adapter also after merging.
 """
 
 import csv
@@ -79,7 +79,7 @@ def run(
             name = system.name if system.adapter else "base"
             if name not in models:
                 models[name] = forgetting.measure(model, tokenizer, guide, questions)
-            if system.adapter and merge.stays_beside_base(system.adapter):
+            if system.adapter and merge.invocation_of(system.adapter):
                 always = merge.merged(settings, system.adapter)
                 models[f"{name}, merged"] = forgetting.measure(always, tokenizer, guide, questions)
             start = time.perf_counter()

@@ -70,7 +70,8 @@ def run(
             parts[1]["run"] = f"ollama create {shlex.quote(out.resolve().name)} -f {quoted}/Modelfile"
         if not merge.is_full_model(adapter):
             folder = copy_adapter(settings, adapter, out / "adapter")
-            parts.append(_part("adapter", folder, vllm_command(folder)))
+            packed = merge.trained_in_4bit(adapter)
+            parts.append(_part("adapter", folder, vllm_command(folder, in_4bit=packed)))
     except BaseException as error:  # also Ctrl-C
         shutil.rmtree(out, ignore_errors=True)
         if isinstance(error, OSError | SafetensorError):
@@ -124,13 +125,14 @@ def copy_adapter(settings: Settings, adapter: Path, out: Path) -> Path:
     return out
 
 
-def vllm_command(adapter: Path) -> str:
-    """The command that serves this adapter with vLLM, or why vLLM can't."""
+def vllm_command(adapter: Path, *, in_4bit: bool = False) -> str:
+    """The command that serves this adapter with vLLM, its base in four bits if asked, or why vLLM can't."""
     config = merge.read_config(adapter)
     rank = next((each for each in VLLM_RANKS if each >= config["r"]), None)
     if rank is None:
         return f"vLLM can't load it: its rank {config['r']} is above {VLLM_RANKS[-1]}; serve the merged model"
+    base = f"{config['base_model_name_or_path']}{' --quantization bitsandbytes' if in_4bit else ''}"
     return (
-        f"vllm serve {config['base_model_name_or_path']} --enable-lora --max-lora-rank {rank} "
+        f"vllm serve {base} --enable-lora --max-lora-rank {rank} "
         f"--lora-modules tone={shlex.quote(str(adapter))}"
     )

@@ -43,7 +43,7 @@ def scripted(monkeypatch, tmp_path):
     monkeypatch.setattr(evaluation.forgetting, "measure", measure)
     monkeypatch.setattr(evaluation, "load_causal_lm", lambda **_: "base")
     monkeypatch.setattr(evaluation.merge, "check", lambda *_: None)
-    monkeypatch.setattr(evaluation.merge, "stays_beside_base", lambda _adapter: False)
+    monkeypatch.setattr(evaluation.merge, "invocation_of", lambda _adapter: None)
     monkeypatch.setattr(evaluation.merge, "load_tuned", lambda _settings, adapter: adapter.name)
 
     def run(**more):
@@ -82,8 +82,8 @@ def test_scores_of_each_system(scripted):
     assert facts["headline"] == "tone: 100% of 2 replies keep all rules"
 
 
-def test_an_adapter_that_merging_changes_is_measured_merged_too(scripted, monkeypatch):
-    monkeypatch.setattr(evaluation.merge, "stays_beside_base", lambda _adapter: True)
+def test_an_activated_adapter_is_measured_merged_too(scripted, monkeypatch):
+    monkeypatch.setattr(evaluation.merge, "invocation_of", lambda _adapter: [1, 2])
     monkeypatch.setattr(evaluation.merge, "merged", lambda *_args, **_more: "base")
     models = scripted()["models"]
     assert list(models) == ["base", "tone", "tone, merged"]

@@ -232,3 +232,8 @@ def test_the_vllm_command_allows_the_rank(run):
         assert f"--max-lora-rank {room} " in files.vllm_command(run)
     change(run, r=1024)
     assert "its rank 1024 is above 512" in files.vllm_command(run)
+
+
+def test_an_adapter_of_qlora_is_served_on_a_base_in_four_bits(run):
+    assert " --quantization bitsandbytes " in files.vllm_command(run, in_4bit=True)
+    assert "--quantization" not in files.vllm_command(run)

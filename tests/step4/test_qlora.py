@@ -63,14 +63,16 @@ def test_it_learns_after_a_forward_pass_without_gradients():
     assert look(model) < before - 1
 
 
-def test_an_adapter_is_measured_on_its_four_bit_base(tmp_path):
+def test_an_adapter_is_merged_into_the_four_bit_base_that_it_was_trained_on(tmp_path):
     run, settings = tmp_path / "run", runs.settings()
     runs.train(run, runs.recipe(tuning="qlora"))
-    tuned, merged = merge.load_tuned(settings, run), merge.merged(settings, run)
-    assert len(qlora.four_bit(tuned)) == 14
-    assert not qlora.four_bit(merged)
-    (run / "run.json").unlink()  # an adapter from elsewhere
-    assert not qlora.four_bit(merge.load_tuned(settings, run))
+    with torch.no_grad():
+        beside = merge.with_adapter(settings, qlora.load_in_4bit(settings), run)(ROWS).logits
+        model = merge.load_tuned(settings, run)
+        assert not qlora.four_bit(model)
+        assert torch.allclose(model(ROWS).logits, beside, atol=1e-4)
+        (run / "run.json").unlink()  # an adapter from elsewhere
+        assert not torch.allclose(merge.load_tuned(settings, run)(ROWS).logits, beside, atol=1e-3)
 
 
 def test_without_bitsandbytes_one_line_names_the_extra(monkeypatch):
