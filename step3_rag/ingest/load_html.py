@@ -10,8 +10,9 @@ from pathlib import Path
 from bs4 import BeautifulSoup
 from markdownify import MarkdownConverter
 
-from step3_rag.ingest.text import UnreadableError, read_text
+from step3_rag.ingest.text import UnreadableError, check_size, read_text
 
+LARGEST = 10_000_000  # bytes: the tree of the tags takes more memory and time than the text
 BOILERPLATE = (
     "title", "script", "style", "noscript", "template", "nav", "footer", "aside", "svg", "iframe", "object",
     "button", "select", "textarea",
@@ -29,6 +30,7 @@ def page(path: Path) -> str:
     Raises:
         UnreadableError: too large or binary, or its tags are nested too deeply.
     """
+    check_size(path.stat().st_size, LARGEST)
     contents: str | bytes
     try:
         contents = read_text(path)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from step3_rag.ingest.chunk import fence_after
 
-LARGEST = 5_000_000  # bytes of a text file, characters of a text: its tokens are in memory together
+LARGEST = 100_000_000  # bytes of a text file, characters of a text: it is in memory as a whole
 
 
 class UnreadableError(Exception):

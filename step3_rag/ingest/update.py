@@ -30,6 +30,7 @@ from step3_rag.ingest.sources import DocumentSource, Report, find
 from step3_rag.ingest.text import UnreadableError
 
 AT_ONCE = 256  # chunks that are embedded and written together
+PART = 1_000_000  # characters of a text whose tokens are in memory together, at most
 HEADER = 24  # tokens of a chunk's title, at most
 
 
@@ -226,7 +227,7 @@ def new_chunks(document: load.Document, embedder: Embedder, sizes: Sizes) -> lis
     headings = chunk.headings(text)
     places = [begin for begin, _ in headings]
     chunks = []
-    for start, end in chunk.chunk(text, embedder.token_spans, sizes.chunk, sizes.overlap):
+    for start, end in _spans(text, embedder, sizes):
         own = text[start:end]
         number = bisect_right(places, start)
         heading = headings[number - 1][1] if number else ""
@@ -240,3 +241,17 @@ def new_chunks(document: load.Document, embedder: Embedder, sizes: Sizes) -> lis
         embedded = f"{header}\n{own}" if header else own
         chunks.append(NewChunk(len(chunks), start, document.page_at(start), heading, own, embedded))
     return chunks
+
+
+def _spans(text: str, embedder: Embedder, sizes: Sizes) -> Iterator[tuple[int, int]]:
+    """Where the chunks of a text begin and end; a long text is cut in parts, at the end of a line or word."""
+    begin = 0
+    while begin < len(text):
+        end = begin + PART
+        if end < len(text):
+            places = (text.rfind(mark, begin + PART // 2, end) + 1 for mark in "\n ")
+            end = next(filter(None, places), end)
+        spans = chunk.chunk(text[begin:end], embedder.token_spans, sizes.chunk, sizes.overlap)
+        for start, stop in spans:
+            yield begin + start, begin + stop
+        begin = end

@@ -162,6 +162,19 @@ def test_small_documents_are_embedded_together_and_a_large_one_in_parts(index, t
     assert found["huge.txt"][-1].endswith("Sentence 479 goes on and on and on.")
 
 
+def test_a_long_text_is_cut_in_parts_between_lines_or_words(index, tmp_path, monkeypatch):
+    monkeypatch.setattr(update, "PART", 700)
+    lines = [f"## Part {number}\n\n" + f"Line {number} of it. " * 9 for number in range(30)]
+    words = " ".join(f"word{number}" for number in range(900))
+    bring_in(index, write(tmp_path / "d", {"lines.md": "\n".join(lines), "words.txt": words}))
+    found = texts_of(index)
+    assert all(f"Part {number}\n" in "\n".join(found["lines.md"]) for number in range(30))
+    assert {word for text in found["words.txt"] for word in text.split()} == set(words.split())
+    chunks = index.chunks(Snapshot(index).ids.tolist())
+    of_words = [chunk for chunk in chunks if chunk.document == "words.txt"]
+    assert all(words[each.start :].startswith(each.text) for each in of_words)
+
+
 # --- where files are --------------------------------------------------------------------------------------
 
 

@@ -3,6 +3,7 @@
 import codecs
 import csv
 import io
+import os
 import time
 import zipfile
 from pathlib import Path
@@ -24,9 +25,12 @@ def text_of(name, contents):
 
 
 def reason(name, contents):
-    """Why it can't be read: one line."""
+    """Why it can't be read: one line. A number stands for a file of so many bytes."""
     path = Path(name)
-    if contents is not None:
+    if isinstance(contents, int):
+        path.touch()
+        os.truncate(path, contents)
+    elif contents is not None:
         path.write_bytes(contents if isinstance(contents, bytes) else contents.encode())
     with pytest.raises(UnreadableError) as refused:
         load.read(path)
@@ -94,7 +98,8 @@ BINARY, EMPTY = b"\x7fELF\x00\x01" * 100, codecs.BOM_UTF8 + b" \n\t\n"
         ("nowhere.txt", None, "No such file or directory"),
         ("a.png", b"x", ".png: not one of .md .markdown .txt"),
         ("t.csv", b'a,b\n1,"' + b"x" * 1_000_010, "field larger than"),
-        *((name, "x" * 5_040_000, "5.0 MB, 5 MB at most: split it") for name in ("a.txt", "a.html", "a.csv")),
+        *((name, 100_040_000, "100.0 MB, 100 MB at most: split it") for name in ("a.txt", "a.csv")),
+        ("a.html", 10_100_000, "10.1 MB, 10 MB at most: split it"),
         ("a.pdf", pdf(None, None), "no text in it (a scan? it needs OCR)"),
         ("a.docx", b"just text", "not a Word document (BadZipFile)"),
         ("a.docx", b"\xd0\xcf\x11\xe0\xa1\xb1", "encrypted, or an old .doc"),
