@@ -132,7 +132,9 @@ def inline(text):
     found = re.findall(r"`(python -m [^`]+)`", text)
     found += re.findall(r"^\.venv/bin/(python -m [^#\n]+)", text, flags=re.MULTILINE)
     # Other tests run these: in a starter where they belong, or on services that are not the real ones.
-    elsewhere = re.compile(r"python -m (classroom|step2_tools\.minimal|step5_serving serve)|.*(\.\.\.|--help$)")
+    elsewhere = re.compile(
+        r"python -m (classroom|step2_tools\.minimal|step5_serving serve)|.*(\.\.\.|--help$)"
+    )
     return {command for command in (" ".join(each.split()) for each in found) if not elsewhere.match(command)}
 
 
