@@ -31,6 +31,7 @@ from step4_finetune.models import merge
 from step4_finetune.models.generate import Reply, replies
 from step4_finetune.tone.rules import Guide
 from step4_finetune.tone.scores import SHARES, score
+from step4_finetune.train.malloc import keep_memory
 
 REPLY_TOKENS = 160
 COMPARED = ("adherence", "all_rules", "faithful", "both")
@@ -59,6 +60,7 @@ def run(
         )
     train = [row for row in rows if row.split == "train"]
     compared = systems(baselines, adapters, guide, train)
+    keep_memory()
     settings = settings_for_batch(settings)
     tokenizer = load_tokenizer(settings=settings)
     which = "test" if split == "test" else "dev"

@@ -29,6 +29,7 @@ from shared.progress import count_bar
 from step4_finetune.data.files import digest, write_rows
 from step4_finetune.models import invocation, merge
 from step4_finetune.train import callbacks, folder, peft_setup, trainers
+from step4_finetune.train.malloc import keep_memory
 from step4_finetune.train.preflight import check_lengths, check_means, in_one_line, report_places
 from step4_finetune.train.recipe import Recipe
 from step4_finetune.train.training_data import TrainingData
@@ -68,6 +69,7 @@ def run(
         "start (--from)": str(data.start) if data.start else None,
     }
     folder.check(out, on, fresh=fresh)
+    keep_memory()
     tokenizer = load_tokenizer(settings=settings)
     check_lengths(tokenizer, data, recipe.max_length)
     invocation_tokens = None
