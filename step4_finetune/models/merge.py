@@ -145,7 +145,7 @@ def merged(settings: Settings, adapter: Path, dtype: str | None = None) -> PreTr
     if is_full_model(adapter):
         full = settings.model_copy(update={"model": str(adapter)})
         return models.load_causal_lm(settings=full, dtype=dtype)
-    adapted = with_adapter(settings, _base(settings, adapter), adapter, always_active=True)
+    adapted = with_adapter(settings, _base(settings, adapter, "float32"), adapter, always_active=True)
     try:
         plain: Any = adapted.merge_and_unload(safe_merge=True)  # safe: refuses NaN
     except ValueError as error:
@@ -164,15 +164,14 @@ def load_tuned(settings: Settings, adapter: Path) -> Any:
     check(settings, adapter)
     if not invocation_of(adapter):
         return merged(settings, adapter)
-    return with_adapter(settings, models.load_causal_lm(settings=settings), adapter)
+    return with_adapter(settings, _base(settings, adapter, settings.dtype), adapter)
 
 
-def _base(settings: Settings, adapter: Path) -> PreTrainedModel:
-    """The weights that the adapter was trained on, in float32."""
+def _base(settings: Settings, adapter: Path, dtype: str) -> PreTrainedModel:
+    """The weights that the adapter was trained on: those of the model, or its four-bit ones, unpacked."""
     if not trained_in_4bit(adapter):
-        return models.load_causal_lm(settings=settings, dtype="float32")
-    exact = settings.model_copy(update={"dtype": "float32"})
-    packed: Any = load_in_4bit(exact)
+        return models.load_causal_lm(settings=settings, dtype=dtype)
+    packed: Any = load_in_4bit(settings.model_copy(update={"dtype": dtype}))
     unpacked: PreTrainedModel = packed.dequantize()
     return unpacked
 

@@ -1,7 +1,7 @@
 """Have the C library keep freed memory for the next training step.
 
 glibc returns large buffers to the system at once, and gets them back as pages of zeros, with a page fault
-each: a third of a step's time or more on a processor. `mallopt` makes it keep them. Linux only.
+each. `mallopt` makes it keep them, which saves up to a sixth of a run on a processor (NOTES.md). Linux only.
 """
 
 import ctypes

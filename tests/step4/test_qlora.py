@@ -75,6 +75,15 @@ def test_an_adapter_is_merged_into_the_four_bit_base_that_it_was_trained_on(tmp_
         assert not torch.allclose(merge.load_tuned(settings, run)(ROWS).logits, beside, atol=1e-3)
 
 
+def test_an_activated_adapter_stays_beside_its_four_bit_base(tmp_path):
+    run, settings = tmp_path / "run", runs.settings()
+    activated = {"last_layers": 1, "activated": True}
+    runs.train(run, runs.recipe(tuning="qlora", sft={"replay": 0}, lora=activated), runs.lesson(replay=0))
+    with torch.no_grad():  # these rows don't call it
+        got, base = merge.load_tuned(settings, run)(ROWS).logits, qlora.load_in_4bit(settings)(ROWS).logits
+    assert torch.allclose(got, base, atol=1e-4)
+
+
 def test_without_bitsandbytes_one_line_names_the_extra(monkeypatch):
     monkeypatch.setattr(qlora, "find_spec", lambda _name: None)
     with pytest.raises(UserError, match=r"pip install \.\[bitsandbytes\]"):
