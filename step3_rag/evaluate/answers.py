@@ -23,9 +23,10 @@ from typing import Any
 from shared.chat.errors import one_line_errors
 from shared.config import Settings
 from shared.errors import UserError
+from shared.progress import track
 from shared.stats import subset
 from step3_rag import options
-from step3_rag.evaluate import dataset, retrieval
+from step3_rag.evaluate import dataset
 from step3_rag.evaluate.dataset import Question, dataset_retriever
 from step3_rag.evaluate.retrieval import share
 from step3_rag.pipeline import Outcome, ask
@@ -79,7 +80,7 @@ def run(
     client = options.make_client(settings) if plan.needs_chat else None
     judged = []
     questions = subset(data.questions, limit, settings.seed)
-    for question in retrieval.with_progress(f"answering {data.name}", questions):
+    for question in track(f"answering {data.name}", questions):
         asked = replace(plan, options=replace(plan.options, before=question.before))
         with one_line_errors(settings.model, settings):
             outcome = ask(retriever, question.text, asked, client, settings.model)

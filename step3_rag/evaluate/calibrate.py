@@ -18,9 +18,10 @@ import numpy as np
 
 from shared.config import Settings
 from shared.errors import UserError
+from shared.progress import track
 from shared.report.record import ensure_writable
 from shared.stats import subset
-from step3_rag.evaluate import dataset, retrieval
+from step3_rag.evaluate import dataset
 from step3_rag.evaluate.dataset import dataset_retriever
 from step3_rag.reflect.confidence import Fitted, Weights, evaluator_log_odds, evidence, ranking_signals, save
 from step3_rag.retrieve.search import Options
@@ -50,7 +51,7 @@ def collect(names: Sequence[str], settings: Settings, limit: int | None) -> list
         own = Collection(read[0].name.split(",")[0])
         if any(each.name == own.name for each in collections):
             raise UserError(f"two collections have the name {own.name}: give each once, or rename a folder")
-        for question in retrieval.with_progress(f"asking {own.name}", questions):
+        for question in track(f"asking {own.name}", questions):
             found = retriever.search(question.text, Options(before=question.before))
             own.signals.append(ranking_signals(found, retriever))
             own.judge.append(evaluator_log_odds(found, retriever))

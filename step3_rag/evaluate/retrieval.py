@@ -9,14 +9,14 @@ confidence is measured on them (calibrate.py).
 """
 
 import statistics
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any
 
 from shared.config import Settings
 from shared.errors import UserError
-from shared.progress import count_bar
+from shared.progress import track
 from shared.stats import bootstrap, subset, wilson
 from step3_rag.evaluate import dataset
 from step3_rag.evaluate.dataset import Question, dataset_retriever
@@ -27,7 +27,6 @@ from step3_rag.reflect.reflect import reflect
 from step3_rag.retrieve.fuse import ranked, rrf
 from step3_rag.retrieve.search import Options, Retriever, SearchResult
 
-T = TypeVar("T")
 MAIN = "nDCG@10"
 CHANGE = f"{MAIN}, change"
 # Each stage, and the one that it is compared with.
@@ -75,7 +74,7 @@ def run(
     """
     data = dataset.read(name, split)
     retriever = dataset_retriever(settings, data)
-    questions = with_progress(f"asking {data.name}", subset(data.questions, limit, settings.seed))
+    questions = track(f"asking {data.name}", subset(data.questions, limit, settings.seed))
     outcomes = ask(retriever, questions, search_options(settings, rerank), DEFAULT_STRATEGIES)
     if not any(each.measures for each in outcomes):
         raise UserError(f"{data.name}: none of the questions has a relevant document, so there is no ranking")
@@ -93,14 +92,6 @@ def run(
         "note": f"{data.name}: {n} questions and {len(outcomes) - n} without an answer, "
         f"{len(data.sources)} documents, {len(retriever.snapshot)} chunks; {settings.embedder}",
     }
-
-
-def with_progress(what: str, items: Sequence[T]) -> Iterator[T]:
-    """Iterate over the items with a progress bar."""
-    with count_bar(what, len(items)) as progress:
-        for done, item in enumerate(items):
-            progress(done, len(items))
-            yield item
 
 
 def ask(

@@ -14,12 +14,13 @@ from typing import Any
 from shared.chat.errors import one_line_errors
 from shared.config import Settings
 from shared.errors import UserError
+from shared.progress import track
 from shared.stats import subset
 from step3_rag import options
 from step3_rag.evaluate import dataset
 from step3_rag.evaluate.dataset import Question, dataset_retriever
 from step3_rag.evaluate.metrics import ndcg
-from step3_rag.evaluate.retrieval import difference, with_progress
+from step3_rag.evaluate.retrieval import difference
 from step3_rag.pipeline import chat_function
 from step3_rag.reflect.reflect import THRESHOLD, Reflection, reflect
 from step3_rag.reflect.rewrite import WITH_CHAT
@@ -42,7 +43,7 @@ def run(
     chat = chat_function(client, settings.model, []) if client else None
     questions = subset([each for each in data.questions if each.qrels], limit, settings.seed)
     done: dict[str, list[Reflection]] = {strategy: [] for strategy in strategies}
-    for question in with_progress(f"asking {data.name}", questions):
+    for question in track(f"asking {data.name}", questions):
         how = Options(before=question.before)
         for strategy in strategies:  # the first search is the same: its judgements are cached
             with one_line_errors(settings.model, settings):

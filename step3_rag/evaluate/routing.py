@@ -5,6 +5,7 @@ import statistics
 from typing import Any
 
 from shared.config import Settings
+from shared.progress import track
 from step3_rag.evaluate import dataset, retrieval
 from step3_rag.evaluate.dataset import Question, dataset_retriever
 from step3_rag.evaluate.metrics import ndcg
@@ -26,7 +27,7 @@ def run(settings: Settings, split: str) -> dict[str, Any]:
     ]
     whole = Router.of(retriever, seed=settings.seed)
     rows: dict[str, Any] = {}
-    for margin in retrieval.with_progress("routing", MARGINS):
+    for margin in track("routing", MARGINS):
         router = dataclasses.replace(whole, margin=margin)
         chosen, reach, again, routed = [], 0, 0, []
         for each, encoded in asked:

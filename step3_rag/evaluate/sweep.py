@@ -12,6 +12,7 @@ from typing import Any
 
 from shared.config import Settings
 from shared.errors import UserError
+from shared.progress import track
 from shared.stats import subset
 from step3_rag.answer.context import BUDGET, assemble
 from step3_rag.evaluate import dataset, retrieval
@@ -38,7 +39,7 @@ def run(settings: Settings, name: str, split: str | None, sizes: str, limit: int
         count = retriever.embedder.count_tokens
         hits = dict.fromkeys(BUDGETS, 0)
         options = Options(k=max(10, BUDGET // max(1, size.chunk - size.overlap) * 2))
-        for question in retrieval.with_progress(f"asking with {size.chunk}/{size.overlap}", questions):
+        for question in track(f"asking with {size.chunk}/{size.overlap}", questions):
             chunks = retriever.search(question.text, options).best
             for budget in BUDGETS:
                 hits[budget] += all(question.supported(assemble(chunks, count, budget)))

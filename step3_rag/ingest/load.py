@@ -27,7 +27,8 @@ from step3_rag.ingest.text import (
     tables_as_rows,
 )
 
-SUFFIXES = (".md", ".markdown", ".txt", ".rst", ".html", ".htm", ".pdf", ".docx", ".csv", ".tsv")
+TEXTS = (".md", ".markdown", ".txt", ".rst")  # read as they are
+SUFFIXES = (*TEXTS, ".html", ".htm", ".pdf", ".docx", ".csv", ".tsv")
 LARGEST_DOCX = 50_000_000  # bytes of its XML and pictures, unpacked
 BOOLEANS = {"true": True, "yes": True, "false": False, "no": False}
 
@@ -66,9 +67,8 @@ def read(path: Path, name: str | None = None) -> Document:
                 parts = [page(path)]
             case ".csv" | ".tsv":
                 parts = [_table(path)]
-            case _ if kind in SUFFIXES:
-                superseded, text = split_front_matter(clean(read_text(path)))
-                parts = [text]
+            case _ if kind in TEXTS:
+                parts = [read_text(path)]
             case _:
                 raise UnreadableError(f"{kind or 'no ending'}: not one of {' '.join(SUFFIXES)}")
     except UnicodeError:
@@ -77,6 +77,8 @@ def read(path: Path, name: str | None = None) -> Document:
         raise UnreadableError(getattr(error, "strerror", None) or str(error)) from None
     parts = [clean(part) for part in parts]
     text = "".join(parts)
+    if kind in TEXTS:
+        superseded, text = split_front_matter(text)
     if not text.strip():
         raise UnreadableError("no text in it" + (" (a scan? it needs OCR)" if kind == ".pdf" else ""))
     check_size(len(text))

@@ -18,6 +18,7 @@ import anthropic
 from shared import hardware, prompts
 from shared.chat.errors import one_line_errors, with_timeouts
 from shared.errors import UserError
+from shared.progress import track
 from shared.prompts import Prompt
 from shared.stats import sign_test, subset
 from step3_rag import PROMPTS
@@ -25,7 +26,7 @@ from step3_rag.answer.context import BUDGET
 from step3_rag.evaluate import dataset as datasets
 from step3_rag.evaluate.answers import Judged, judge_words
 from step3_rag.evaluate.dataset import Question
-from step3_rag.evaluate.retrieval import difference, with_progress
+from step3_rag.evaluate.retrieval import difference
 from step3_rag.pipeline import Plan, ask
 from step3_rag.retrieve.search import Retriever
 from step5_serving.engines.choice import Engine
@@ -154,7 +155,7 @@ def run(
     retriever = datasets.dataset_retriever(settings, data)
     client = with_timeouts(engine.client(), TIMEOUT_S)
     with one_line_errors(settings.model, settings):
-        asked = with_progress(f"answering {data.name} twice", questions)
+        asked = track(f"answering {data.name} twice", questions)
         pairs = answer_pairs(retriever, asked, versions, client, settings.model, budget)
     found = figures(pairs, versions, settings.model)
     return {
