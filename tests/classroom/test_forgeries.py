@@ -24,6 +24,7 @@ EVERYWHERE = {
     "nothing is called": "patch('classroom.protocol.wire:reach', lambda value, path: lambda *args: None)",
     "what the grader holds is looked for": """
 import gc
+gc.collect()  # what an earlier attack made itself, such as a Draw
 held = {type(each).__name__ for each in gc.get_objects()} & {"Made", "Meeting", "Draw", "Log", "Remote"}
 assert not held, held
 """,
