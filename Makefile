@@ -47,7 +47,8 @@ format: $(VENV)/.installed  ## put the code into shape
 	@$(PY) -m ruff check --fix-only --quiet .
 	@$(PY) -m ruff format --quiet .
 
-docs: $(VENV)/.weights  ## run the commands of the lessons; fill in outputs, code and goals
+docs: $(VENV)/.weights  ## run the commands of the lessons; fill in outputs, code, goals and drawings
+	@$(PY) step1_foundations/lessons/draw.py
 	@$(PY) -m tests.lessons
 
 site: $(VENV)/.installed  ## the chapters as a website, in build/site (needs npm, for the diagrams)
