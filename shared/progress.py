@@ -3,7 +3,6 @@
 If stderr is not a terminal, one line announces the work.
 """
 
-import itertools
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,19 +18,11 @@ def spinner(text: str) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def stage_bar(text: str, stages: int) -> Iterator[Callable[[str], None]]:
-    """A progress bar over stages; call the yielded function with the name of each stage as it starts."""
-    finished = itertools.count()
-    with count_bar(text, stages) as update:
-        yield lambda stage: update(next(finished), stages, stage)
-
-
-def track(text: str, items: Sequence[T]) -> Iterator[T]:
-    """The items, with a progress bar over the loop that takes them."""
+def track(text: str, items: Sequence[T], note: Callable[[T], str] = lambda _item: "") -> Iterator[T]:
+    """The items, with a progress bar over the loop that takes them; `note` names the current one."""
     with count_bar(text, len(items)) as update:
         for done, item in enumerate(items):
-            update(done, len(items))
+            update(done, len(items), note(item))
             yield item
 
 

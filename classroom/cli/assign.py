@@ -10,7 +10,7 @@ import typer
 from classroom.cli.options import Isolation
 from shared.cli import Console, Json, emit, plain_table
 from shared.errors import UserError
-from shared.progress import spinner, stage_bar
+from shared.progress import spinner
 
 
 def assign(
@@ -40,10 +40,7 @@ def assign(
     a = assignment(step)
     with spinner(f"making {a.number}"):
         files = starter(a, variant)
-    rows = []
-    if check:
-        with stage_bar("checking", 3) as on_stage:
-            rows = prove(a, files, variant, isolation, on_stage=on_stage)
+    rows = prove(a, files, variant, isolation) if check else []
     holds = all(row.holds for row in rows)
     if out is not None and holds:
         write(files, out, force)

@@ -17,6 +17,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 
 from classroom.assignment.spec import ROOT, Assignment, markers, sources
@@ -24,6 +25,7 @@ from classroom.grading.grade import grade
 from classroom.grading.result import Result
 from classroom.handout.starter import write
 from shared.errors import UserError
+from shared.progress import track
 
 TRIVIAL = 12  # characters
 SECONDS = 300  # for the public tests
@@ -38,14 +40,8 @@ class Row:
     detail: str
 
 
-def prove(
-    a: Assignment,
-    files: dict[str, bytes],
-    variant: int,
-    isolation: str | None = None,
-    on_stage: Callable[[str], None] = lambda _what: None,
-) -> list[Row]:
-    """Run all checks; `on_stage` is told which one comes next."""
+def prove(a: Assignment, files: dict[str, bytes], variant: int, isolation: str | None = None) -> list[Row]:
+    """Run all checks."""
     rows = [_exercises(a), _solutions(a, files)]
     with tempfile.TemporaryDirectory(prefix="classroom-") as folder:
         made = Path(folder) / "starter"
@@ -55,8 +51,7 @@ def prove(
             ("starter", lambda: _all_end(_graded(made, a, variant, isolation), "not attempted", 0)),
             ("public tests", lambda: _public_tests(made, a)),
         ]
-        for what, run in tries:
-            on_stage(what)
+        for what, run in track("checking", tries, itemgetter(0)):
             try:
                 rows.append(Row(what, *run()))
             except UserError as error:

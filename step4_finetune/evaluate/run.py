@@ -13,6 +13,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from itertools import product
+from operator import attrgetter
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -22,7 +23,7 @@ from shared.config import Settings
 from shared.errors import UserError
 from shared.models import load_causal_lm, load_tokenizer
 from shared.models.device import settings_for_batch
-from shared.progress import stage_bar
+from shared.progress import track
 from shared.stats import bootstrap, wilson
 from step4_finetune.data.rows import SPLITS, Row
 from step4_finetune.evaluate import forgetting
@@ -71,20 +72,18 @@ def run(
         merge.check(settings, adapter)
     model: Any = load_causal_lm(settings=settings)
     found, models = [], {}
-    with stage_bar("evaluating", len(compared)) as progress:
-        for system in compared:
-            progress(system.name)
-            if system.adapter:
-                model = merge.load_tuned(settings, system.adapter)
-            name = system.name if system.adapter else "base"
-            if name not in models:
-                models[name] = forgetting.measure(model, tokenizer, guide, questions)
-            if system.adapter and merge.invocation_of(system.adapter):
-                always = merge.merged(settings, system.adapter)
-                models[f"{name}, merged"] = forgetting.measure(always, tokenizer, guide, questions)
-            start = time.perf_counter()
-            got = replies(model, tokenizer, [system.prompt(row) for row in asked], REPLY_TOKENS)
-            found.append(_measured(system, asked, got, time.perf_counter() - start, guide))
+    for system in track("evaluating", compared, attrgetter("name")):
+        if system.adapter:
+            model = merge.load_tuned(settings, system.adapter)
+        name = system.name if system.adapter else "base"
+        if name not in models:
+            models[name] = forgetting.measure(model, tokenizer, guide, questions)
+        if system.adapter and merge.invocation_of(system.adapter):
+            always = merge.merged(settings, system.adapter)
+            models[f"{name}, merged"] = forgetting.measure(always, tokenizer, guide, questions)
+        start = time.perf_counter()
+        got = replies(model, tokenizer, [system.prompt(row) for row in asked], REPLY_TOKENS)
+        found.append(_measured(system, asked, got, time.perf_counter() - start, guide))
     last, texts = found[-1], ("id", "message", "notes", "chosen", "rejected")
     all_rules = f"{last['all_rules']['share']:.0%} of {len(asked)} replies keep all rules"
     return {

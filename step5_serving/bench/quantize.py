@@ -31,7 +31,7 @@ from shared import hardware, models
 from shared.config import Settings
 from shared.errors import UserError
 from shared.models import weights
-from shared.progress import stage_bar
+from shared.progress import track
 from step5_serving.bench.prompts import READING
 from step5_serving.engines.batching import linear
 
@@ -76,24 +76,22 @@ def run(
     rows: list[dict[str, Any]] = []
     ways = ["fp32", *(way for way in ways if way != "fp32")]
     reference: list[list[int]] = []
-    with stage_bar("quantizing", len(ways)) as stage:
-        for way in ways:
-            stage(way)
-            if way in BITSANDBYTES and find_spec("bitsandbytes") is None:
-                rows.append({"way": way, "left_out": "pip install .[bitsandbytes]"})
-                continue
-            model = load(way, settings)
-            speed, answers = answer_all(model, prompts, tokens, tokenizer.all_special_ids)
-            reference = reference or answers
-            row = {
-                "way": way,
-                "weights_mb": round(weight_bytes(model) / 1e6, 1),
-                "tokens_per_second": speed and round(speed, 1),
-                "perplexity": round(perplexity(model, text), 2),
-                "changed": sum(a != b for a, b in zip(answers, reference, strict=True)),
-                "answers": len(answers),
-            }
-            rows.append(row)
+    for way in track("quantizing", ways, str):
+        if way in BITSANDBYTES and find_spec("bitsandbytes") is None:
+            rows.append({"way": way, "left_out": "pip install .[bitsandbytes]"})
+            continue
+        model = load(way, settings)
+        speed, answers = answer_all(model, prompts, tokens, tokenizer.all_special_ids)
+        reference = reference or answers
+        row = {
+            "way": way,
+            "weights_mb": round(weight_bytes(model) / 1e6, 1),
+            "tokens_per_second": speed and round(speed, 1),
+            "perplexity": round(perplexity(model, text), 2),
+            "changed": sum(a != b for a, b in zip(answers, reference, strict=True)),
+            "answers": len(answers),
+        }
+        rows.append(row)
     speeds = {row["way"]: row["tokens_per_second"] for row in rows if row.get("tokens_per_second")}
     fastest = max(speeds, key=lambda way: speeds[way])
     return {

@@ -11,7 +11,7 @@ from functools import cache, partial
 from typing import Any
 
 from shared.errors import UserError
-from shared.progress import stage_bar
+from shared.progress import track
 from shared.words import count
 from step4_finetune.data.curate import duplicates, labels, schema, style
 from step4_finetune.data.curate.finding import ERROR, WARNING, Finding, unchecked
@@ -41,12 +41,8 @@ def run_checks(
         checks.append(partial(unchecked, "label noise", "no guide"))
     if tokenizer is not None:
         checks.append(partial(schema.too_long, rows, tokenizer, guide.system if guide else "", limit))
-    findings = []
-    with stage_bar(f"checking {count(len(rows), 'row')}", len(checks)) as stage:
-        for check in checks:
-            stage(check.func.__name__.replace("_", " "))
-            findings.append(check())
-    return findings
+    doing = f"checking {count(len(rows), 'row')}"
+    return [check() for check in track(doing, checks, lambda check: check.func.__name__.replace("_", " "))]
 
 
 def report(
