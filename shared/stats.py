@@ -1,12 +1,13 @@
-"""Percentiles, samples, 95 % intervals, and a test for pairs. Functions import scipy: it takes a second."""
+"""Percentiles, samples, shares, 95 % intervals, and a test for pairs. Functions import scipy: a second."""
 
 import random
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from shared.errors import UserError
 
 T = TypeVar("T")
+Share = dict[str, Any]  # as `share` makes it
 
 
 def nearest_rank(values: Sequence[float], percent: int) -> float | None:
@@ -44,6 +45,22 @@ def wilson(hits: int, n: int) -> tuple[float, float]:
         return 0.0, 1.0
     interval = binomtest(hits, n).proportion_ci(method="wilson")
     return float(interval.low), float(interval.high)
+
+
+def share(hits: int, n: int) -> Share:
+    """A share of n with its 95 % interval, as `--json` gives it; the share of nothing is None.
+
+    >>> share(92, 100)
+    {'hits': 92, 'n': 100, 'share': 0.92, 'interval_95': [0.85, 0.959]}
+    """
+    interval = [round(bound, 3) for bound in wilson(hits, n)]
+    return {"hits": hits, "n": n, "share": round(hits / n, 4) if n else None, "interval_95": interval}
+
+
+def percent(share: Share) -> str:
+    """A share as text: `92% (85-96)`."""
+    low, high = share["interval_95"]
+    return f"{share['share']:.0%} ({100 * low:.0f}-{100 * high:.0f})"
 
 
 def bootstrap(values: Sequence[float], weights: Sequence[float] | None = None) -> tuple[float, float] | None:

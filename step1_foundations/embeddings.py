@@ -8,34 +8,19 @@ money have the same vector. A sentence-embedding model reads the whole text. Bot
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 import torch
 import torch.nn.functional as F
 from transformers import PreTrainedTokenizerFast
 
 from shared.errors import UserError
-from shared.stats import wilson
+from shared.stats import Share, share
 
 DATA = Path(__file__).with_name("data")
 Encode = Callable[[list[str]], torch.Tensor]  # n texts -> (n, d) vectors
-
-
-@dataclass(frozen=True)
-class Share:
-    """`hits` of `n`, with a 95 % interval."""
-
-    hits: int
-    n: int
-    interval_95: tuple[float, float]
-
-    @classmethod
-    def of(cls, outcomes: Sequence[bool]) -> Self:
-        """The share of true outcomes."""
-        return cls(sum(outcomes), len(outcomes), wilson(sum(outcomes), len(outcomes)))
 
 
 @dataclass(frozen=True)
@@ -58,7 +43,7 @@ def evaluate_space(encode: Encode) -> SpaceResult:
         texts = [sentence["text"], sentence["same_meaning"], sentence["same_word"]]
         text, same_meaning, same_word = F.normalize(encode(texts), dim=1)  # (d,) each
         outcomes.append(bool(text @ same_meaning > text @ same_word))
-    return SpaceResult(vectors, same_kind(vectors, kinds), Share.of(outcomes))
+    return SpaceResult(vectors, same_kind(vectors, kinds), share(sum(outcomes), len(outcomes)))
 
 
 def word_groups() -> dict[str, list[str]]:
@@ -70,7 +55,7 @@ def same_kind(vectors: torch.Tensor, kinds: list[str]) -> Share:
     """For n unit vectors (n, d): how often the nearest other vector is of the same kind."""
     cosine = (vectors @ vectors.T).fill_diagonal_(-1)  # (n, n)
     nearest = cosine.argmax(dim=1).tolist()
-    return Share.of([kinds[i] == kind for i, kind in zip(nearest, kinds, strict=True)])
+    return share(sum(kinds[i] == kind for i, kind in zip(nearest, kinds, strict=True)), len(kinds))
 
 
 def token_ids(tokenizer: PreTrainedTokenizerFast, word: str) -> list[int]:

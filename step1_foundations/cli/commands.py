@@ -249,7 +249,7 @@ def embeddings(
         "command": f"{PACKAGE} embeddings",
         "headline": "nearest word is of the same kind: "
         + ", ".join(
-            f"{name} {space.same_kind.hits} of {space.same_kind.n}" for name, space in spaces.items()
+            f"{name} {space.same_kind['hits']} of {space.same_kind['n']}" for name, space in spaces.items()
         ),
         "model": settings.model,
         "word": word,
@@ -259,7 +259,7 @@ def embeddings(
         "words": words.split(","),
         "cosines": (compared @ compared.T).tolist(),
         "spaces": {
-            name: {"same_kind": asdict(space.same_kind), "same_meaning": asdict(space.same_meaning)}
+            name: {"same_kind": space.same_kind, "same_meaning": space.same_meaning}
             for name, space in spaces.items()
         },
         "picture": str(path),

@@ -5,8 +5,9 @@ from typing import Any
 
 from shared.cli import Console, plain_table
 from shared.embedded.prompt import tools_as_text
+from shared.stats import percent
 from shared.words import count
-from step2_tools.evaluate.results import SHARES, percent
+from step2_tools.evaluate.results import SHARES
 
 
 def show_tools(facts: dict[str, Any], _console: Console) -> None:
@@ -103,12 +104,8 @@ def show_injection(facts: dict[str, Any], console: Console) -> None:
     """One row per defence, one column per model: the share of attacks that failed, with 95 % interval."""
     held: dict[str, dict[str, str]] = {}
     for row in facts["table"]:
-        low, high = row["interval"]
-        share = f"{row['held']}/{row['n']} ({low:.0%}-{high:.0%})"
-        held.setdefault(row["defence"], {})[row["model"]] = share
+        held.setdefault(row["defence"], {})[row["model"]] = percent(row["held"])
     names = list(next(iter(held.values())))
-    table = plain_table("held", *names, right=names)
-    for defence, shares in held.items():
-        table.add_row(defence, *shares.values())
-    console.print(table)
+    rows = [(defence, *shares.values()) for defence, shares in held.items()]
+    console.print(plain_table(f"held, of {facts['n']}", *names, rows=rows, right=names))
     console.print("obedient: a script that does what it is told, the worst case", style="dim")

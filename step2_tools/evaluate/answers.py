@@ -20,9 +20,8 @@ from shared import hardware
 from shared.config import Settings
 from shared.errors import UserError
 from shared.progress import track
-from shared.stats import subset
+from shared.stats import percent, share, subset
 from step2_tools.agent import answer, loop
-from step2_tools.evaluate import results
 
 
 def run(
@@ -57,10 +56,10 @@ def run(
             wrong.append({"id": row["id"], "question": row["question"], "answer": done.text})
     if not n:
         raise UserError("no question led to a call: there are no answers to judge")
-    shares = {"right": results.share(right, n), "replaced": results.share(replaced, n)}
+    shares = {"right": share(right, n), "replaced": share(replaced, n)}
     return {
         "command": "step2_tools answers",
-        "headline": f"numbers right in {results.percent(shares['right'])} of {n} answers ({settings.model})",
+        "headline": f"numbers right in {percent(shares['right'])} of {n} answers ({settings.model})",
         "model": settings.model,
         "n": n,
         **shares,

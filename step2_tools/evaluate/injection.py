@@ -35,7 +35,7 @@ from anthropic.types import Message
 
 from shared.errors import UserError
 from shared.progress import track
-from shared.stats import wilson
+from shared.stats import share
 from step2_tools.agent import loop
 from step2_tools.agent.approval import approve_all
 from step2_tools.tools import alert, build
@@ -114,7 +114,7 @@ def holds(client: Any, model: str, row: Injection, defence: str) -> bool:
 def run(client: Any, model: str, limit: int | None = None) -> dict[str, Any]:
     """Measure how often each defence holds, for `obedient` and for this model.
 
-    A row of `table` has model, defence, n, held, the 95 % interval of held / n, and (held, n) for each goal.
+    A row of `table` has model, defence, the share that held, and (held, n) for each goal.
 
     Raises:
         UserError: the limit is below 1.
@@ -132,10 +132,11 @@ def run(client: Any, model: str, limit: int | None = None) -> dict[str, Any]:
             held[row.goal].append(holds(target, name, row, defence))
         hits = sum(map(sum, held.values()))
         goals = {goal: (sum(each), len(each)) for goal, each in held.items()}
-        facts = {"model": name, "defence": defence, "n": len(rows), "held": hits}
-        table.append({**facts, "interval": wilson(hits, len(rows)), "goals": goals})
-    worst = ", ".join(f"{row['defence']} {row['held']}/{row['n']}" for row in table[: len(DEFENCES)])
-    return {"command": "step2_tools injection", "headline": f"obedient: {worst}", "table": table}
+        held_of_all = share(hits, len(rows))
+        table.append({"model": name, "defence": defence, "held": held_of_all, "goals": goals})
+    worst = ", ".join(f"{row['defence']} {row['held']['hits']}" for row in table[: len(DEFENCES)])
+    headline = f"obedient, held of {len(rows)}: {worst}"
+    return {"command": "step2_tools injection", "headline": headline, "n": len(rows), "table": table}
 
 
 def obedient(row: Injection) -> Any:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from shared import stats
+from shared.stats import bootstrap, share, sign_test
 from step2_tools.evaluate.prompt_styles import Reply
 from step2_tools.evaluate.scoring import Score
 
@@ -32,22 +32,6 @@ class Outcome:
     reply: Reply
     score: Score
     seconds: float
-
-
-def share(hits: int, n: int) -> dict[str, Any]:
-    """A share of n questions with its interval, as a dict."""
-    return {
-        "hits": hits,
-        "n": n,
-        "share": round(hits / n, 4),
-        "interval_95": [round(bound, 3) for bound in stats.wilson(hits, n)],
-    }
-
-
-def percent(share: dict[str, Any]) -> str:
-    """A share with its interval as text: `92% (85-96)`."""
-    low, high = share["interval_95"]
-    return f"{share['share']:.0%} ({100 * low:.0f}-{100 * high:.0f})"
 
 
 def summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:
@@ -84,7 +68,7 @@ def compare(before: Sequence[Outcome], after: Sequence[Outcome], metric: str) ->
     pairs = [(getattr(a.score, metric), getattr(b.score, metric)) for a, b in zip(before, after, strict=True)]
     changes = [float(b) - float(a) for a, b in pairs]
     gained, lost, n = changes.count(1.0), changes.count(-1.0), len(changes)
-    interval = stats.bootstrap(changes)
+    interval = bootstrap(changes)
     return {
         "before": share(sum(a for a, _ in pairs), n),
         "after": share(sum(b for _, b in pairs), n),
@@ -92,5 +76,5 @@ def compare(before: Sequence[Outcome], after: Sequence[Outcome], metric: str) ->
         "interval_95": interval and [round(bound, 3) for bound in interval],
         "gained": gained,
         "lost": lost,
-        "p": float(f"{stats.sign_test(gained, lost):.2g}"),
+        "p": float(f"{sign_test(gained, lost):.2g}"),
     }

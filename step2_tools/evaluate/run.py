@@ -20,7 +20,7 @@ from shared.catalog import lookup
 from shared.config import Settings
 from shared.errors import UserError
 from shared.progress import track
-from shared.stats import subset
+from shared.stats import percent, subset
 from step2_tools.evaluate import prompt_styles, results
 from step2_tools.evaluate.results import Outcome
 from step2_tools.evaluate.scoring import score
@@ -58,7 +58,7 @@ def run(
         prompt = f"{style.prompt.id} v{style.prompt.version}, sha256 {style.prompt.sha256[:12]}"
         summaries[style.name] = {**results.summary(measured[style.name]), "prompt": prompt}
     best = max(summaries, key=lambda name: summaries[name]["right_arguments"]["share"])
-    right = results.percent(summaries[best]["right_arguments"])
+    right = percent(summaries[best]["right_arguments"])
     return {
         "command": "step2_tools evaluate",
         "headline": f"calls right in {right} of {len(rows)} labelled questions ({best}, {settings.model})",

@@ -26,7 +26,7 @@ from shared.errors import UserError, reason
 from shared.progress import spinner
 from shared.prompts import Prompt
 from shared.report import record as report
-from shared.stats import subset
+from shared.stats import percent, share, subset
 from step2_tools.evaluate import prompt_styles, results
 from step2_tools.evaluate import run as evaluate
 from step2_tools.evaluate.prompt_styles import Style
@@ -104,20 +104,20 @@ def run(
         "prompt": f"{start.prompt.id} version {start.prompt.version}",
         "optimizer": NAME,
         "dev": {
-            "before": results.share(round(first * len(val)), len(val)),
-            "after": results.share(round(max(first, best) * len(val)), len(val)),
+            "before": share(round(first * len(val)), len(val)),
+            "after": share(round(max(first, best) * len(val)), len(val)),
         },
         "test": None,
         "saved": None,
         "machine": hardware.describe(),
     }
-    old = results.share(sum(getattr(each.score, METRIC) for each in before), len(before))
-    headline = f"{facts['prompt']}: right arguments in {results.percent(old)} of {old['n']} test questions"
+    old = share(sum(getattr(each.score, METRIC) for each in before), len(before))
+    headline = f"{facts['prompt']}: right arguments in {percent(old)} of {old['n']} test questions"
     if best <= first:
         return facts | {"headline": f"{headline}; nothing better was found on dev"}
     prompt = dataclasses.replace(start.prompt, examples=tuple(examples), meta={})
     pair = facts["test"] = results.compare(before, measure(prompt), METRIC)
-    facts["headline"] = f"{headline} before, {results.percent(pair['after'])} after (p = {pair['p']:.2g})"
+    facts["headline"] = f"{headline} before, {percent(pair['after'])} after (p = {pair['p']:.2g})"
     if out:
         facts["saved"] = str(save(out, start.prompt, prompt, facts))
     return facts

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from shared.cli import Console, plain_table
+from shared.stats import percent
 from shared.words import count
 from step3_rag.answer.context import EXCERPT
 from step3_rag.ingest.text import clean
@@ -144,8 +145,8 @@ def _cell(value: Any) -> str:
     match value:
         case None | {"share": None}:
             return "-"
-        case {"share": share, "hits": hits, "n": n, "interval_95": (low, high)}:
-            return f"{hits}/{n} {share:.0%} ({100 * low:.0f}-{100 * high:.0f})"
+        case {"share": _, "hits": hits, "n": n}:
+            return f"{hits}/{n} {percent(value)}"
         case {"mean": mean, "interval_95": interval, "better": better, "worse": worse}:
             low, high = interval or (mean, mean)
             return f"{mean:+.3f} ({low:+.3f} to {high:+.3f}), {better} up {worse} down"

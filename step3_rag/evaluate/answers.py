@@ -24,11 +24,10 @@ from shared.chat.errors import one_line_errors
 from shared.config import Settings
 from shared.errors import UserError
 from shared.progress import track
-from shared.stats import subset
+from shared.stats import share, subset
 from step3_rag import options
 from step3_rag.evaluate import dataset
 from step3_rag.evaluate.dataset import Question, dataset_retriever
-from step3_rag.evaluate.retrieval import share
 from step3_rag.pipeline import Outcome, ask
 from step3_rag.reflect.reflect import THRESHOLD
 from step3_rag.retrieve.search import Options

@@ -16,10 +16,10 @@ mostly indirectly, and 60 similar documents without.
 from collections.abc import Sequence
 from typing import Any
 
+from shared.stats import share
 from step3_rag.answer import read
 from step3_rag.answer.context import Source, looks_like_instruction
 from step3_rag.evaluate.dataset import sample_rows
-from step3_rag.evaluate.retrieval import share
 
 
 def citations() -> dict[str, Any]:

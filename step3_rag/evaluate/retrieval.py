@@ -17,7 +17,7 @@ from typing import Any
 from shared.config import Settings
 from shared.errors import UserError
 from shared.progress import track
-from shared.stats import bootstrap, subset, wilson
+from shared.stats import bootstrap, subset
 from step3_rag.evaluate import dataset
 from step3_rag.evaluate.dataset import Question, dataset_retriever
 from step3_rag.evaluate.metrics import MEASURES
@@ -157,11 +157,6 @@ def difference(values: Sequence[float], others: Sequence[float]) -> dict[str, An
         "better": sum(change > 1e-12 for change in changes),
         "worse": sum(change < -1e-12 for change in changes),
     }
-
-
-def share(hits: int, n: int) -> dict[str, Any]:
-    """A share with its 95 % interval (Wilson)."""
-    return {"hits": hits, "n": n, "share": hits / n if n else None, "interval_95": wilson(hits, n)}
 
 
 def failures(outcomes: Sequence[Ranked], most: int = 5) -> dict[str, Any]:

@@ -13,9 +13,9 @@ from typing import Any
 from shared.config import Settings
 from shared.errors import UserError
 from shared.progress import track
-from shared.stats import subset
+from shared.stats import share, subset
 from step3_rag.answer.context import BUDGET, assemble
-from step3_rag.evaluate import dataset, retrieval
+from step3_rag.evaluate import dataset
 from step3_rag.evaluate.dataset import dataset_retriever
 from step3_rag.ingest.embed import Embedder
 from step3_rag.ingest.update import Sizes, check_sizes
@@ -45,7 +45,7 @@ def run(settings: Settings, name: str, split: str | None, sizes: str, limit: int
                 hits[budget] += all(question.supported(assemble(chunks, count, budget)))
         rows[f"{size.chunk}/{size.overlap}"] = {
             "chunks": len(retriever.snapshot),
-            **{f"in {budget} tokens": retrieval.share(hits[budget], len(questions)) for budget in BUDGETS},
+            **{f"in {budget} tokens": share(hits[budget], len(questions)) for budget in BUDGETS},
         }
     best = max(rows, key=lambda each: rows[each][f"in {BUDGET} tokens"]["hits"])
     return {

@@ -35,7 +35,7 @@ def test_against_a_model_that_obeys_only_code_holds(api):
     assert held["none"] == held["marking"] == nothing
     assert held["approval"] == {**nothing, "alert": n["alert"]}
     assert held["allow-list"] == held["all"] == {**nothing, "call": n["call"], "alert": n["alert"]}
-    assert {row["held"] for row in table[len(injection.DEFENCES) :]} == {8}
+    assert {row["held"]["hits"] for row in table[len(injection.DEFENCES) :]} == {8}
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_the_command_prints_both_models(api, command, refused):
     assert got.err.splitlines()[:2] == ["obedient, defence: none", "obedient, defence: marking"]
     lines = [line.split() for line in got.out.splitlines()]
     assert lines[:2] == [
-        ["held", "obedient", "claude-sonnet-5-5"],
-        ["none", "0/2", "(0%-66%)", "2/2", "(34%-100%)"],
+        ["held,", "of", "2", "obedient", "claude-sonnet-5-5"],
+        ["none", "0%", "(0-66)", "100%", "(34-100)"],
     ]
     assert "--limit 0 is not allowed" in refused("step2_tools", "injection", "--limit", "0")

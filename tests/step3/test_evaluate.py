@@ -6,6 +6,7 @@ import statistics
 import pytest
 
 from shared.cli import plain_console
+from shared.stats import share
 from step3_rag.answer.context import Source
 from step3_rag.answer.read import UNKNOWN, Answer, Cited
 from step3_rag.cli import render
@@ -116,8 +117,8 @@ def test_answers_are_counted_by_kind():
 def test_a_table_shows_what_is_missing_as_a_dash_and_no_control_characters(capsys):
     """A question of a folder could write to the terminal."""
     change = retrieval.difference([0.5], [0.25])
-    rows = {"\x1b[31mred": {"n": 2, "mean": 0.5, "share": retrieval.share(3, 4), "change": change}}
-    rows["none"] = {"n": None, "mean": None, "share": retrieval.share(0, 0), "change": None}
+    rows = {"\x1b[31mred": {"n": 2, "mean": 0.5, "share": share(3, 4), "change": change}}
+    rows["none"] = {"n": None, "mean": None, "share": share(0, 0), "change": None}
     render.show_tables({"tables": {"kind": rows, "empty": {}}, "note": "x", "machine": "y"}, plain_console())
     head, first, second, *rest = (line.split() for line in capsys.readouterr().out.splitlines())
     assert head == ["kind", "n", "mean", "share", "change"]
