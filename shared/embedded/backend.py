@@ -100,10 +100,11 @@ class Backend:
             Refused, UnsupportedSchema: it asks for something that this backend can't do, or is too long.
             UserError: the model is not available.
         """
-        conversation = Conversation(body, tools := _callable_tools(body))
+        choice = body.get("tool_choice") or {"type": "auto"}
+        tools = [] if choice["type"] == "none" else body.get("tools") or []
+        conversation = Conversation(body, tools)
         prompt, limit = self._encode_prompt(conversation), body["max_tokens"]
         schema = ((body.get("output_config") or {}).get("format") or {}).get("schema")
-        choice = body.get("tool_choice") or {"type": "auto"}
         forced = choice["type"] in ("any", "tool")
         if tools and not conversation.prefill and (forced or not conversation.has_results):
             list_schema = calls_schema(tools, choice)
@@ -117,15 +118,6 @@ class Backend:
         text = self.engine.generate(prompt, limit, schema=schema, adapter=bool(tools))
         return Answer(len(prompt), text)
 
-    def count(self, body: dict[str, Any]) -> int:
-        """The length of the request's prompt in tokens: the sum of the input tokens in its `usage`.
-
-        Raises:
-            Refused, UserError: as `answer`.
-        """
-        conversation = Conversation(body, _callable_tools(body))
-        return len(self.engine.encode(conversation.render(self.engine.tokenizer)))
-
     def _encode_prompt(self, conversation: Conversation) -> list[int]:
         """The prompt's ids.
 
@@ -136,12 +128,6 @@ class Backend:
         if len(prompt) >= self.engine.context:
             raise Refused(f"prompt is too long: {len(prompt)} tokens > {self.engine.context - 1} maximum")
         return prompt
-
-
-def _callable_tools(body: dict[str, Any]) -> list[dict[str, Any]]:
-    """The tools that the model may call: none if tool_choice says so."""
-    hidden = (body.get("tool_choice") or {}).get("type") == "none"
-    return [] if hidden else body.get("tools") or []
 
 
 def _shorten(text: Generation) -> Generation:

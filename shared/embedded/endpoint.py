@@ -1,8 +1,8 @@
-"""POST /v1/messages and POST /v1/messages/count_tokens: from a body's bytes to JSON or events.
+"""POST /v1/messages: from a body's bytes to JSON or events.
 
     reply = handle("POST", "/v1/messages", content, model, backend)       # may raise Refused or UserError
-    json.dumps(reply)                                          # if it is a dict
-    for event in reply.events: send(encode_event(event))       # if it is a Reply and `reply.as_stream`
+    for event in reply.events: send(encode_event(event))                  # if `reply.as_stream`, otherwise:
+    json.dumps(assemble_message(reply.events))
 
 An answer is a stream of events, or one message assembled from them:
 
@@ -33,7 +33,6 @@ from shared.embedded.wire import Refused, validate_request
 Event = dict[str, Any]
 log = logging.getLogger(__name__)
 
-MESSAGES, COUNT = "/v1/messages", "/v1/messages/count_tokens"
 MAX_BODY_BYTES = 32 * 1024 * 1024  # the API's own limit
 
 
@@ -48,22 +47,20 @@ class Reply:
     as_stream: bool
 
 
-def handle(method: str, path: str, content: bytes, model: str, backend: Backend) -> Reply | dict[str, Any]:
+def handle(method: str, path: str, content: bytes, model: str, backend: Backend) -> Reply:
     """Check a request and answer it, up to the text: that is generated as the reply's events are read.
 
     Raises:
         Refused: the request is invalid, or asks for something that the model can't do.
         UserError: the model is not available.
     """
-    if method != "POST" or path not in (MESSAGES, COUNT):
+    if (method, path) != ("POST", "/v1/messages"):
         raise Refused(f"Not found: {method} {path}", 404, "not_found_error")
     body = _parse(content)
-    if problem := validate_request(body, count_tokens=path == COUNT):
+    if problem := validate_request(body):
         raise Refused(problem)
     if body["model"] != model:
         raise Refused(f"model: {body['model']} (here is {model})", 404, "not_found_error")
-    if path == COUNT:
-        return {"input_tokens": backend.count(body)}
     return Reply(events(backend.answer(body), model), as_stream=body.get("stream", False))
 
 

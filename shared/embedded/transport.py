@@ -6,9 +6,9 @@
         http_client=httpx2.Client(transport=EmbeddedTransport(load_settings())),
     )
 
-It answers POST /v1/messages (as JSON, or as server-sent events) and POST /v1/messages/count_tokens, with the
-statuses, headers and errors of the API. Nothing is sent over a network, and timeouts are ignored. Ctrl-C and
-closing a stream stop the model at the next token.
+It answers POST /v1/messages (as JSON, or as server-sent events) with the statuses, headers and errors of the
+API. Nothing is sent over a network, and timeouts are ignored. Ctrl-C and closing a stream stop the model at
+the next token.
 
 Source: https://docs.claude.com/en/api/errors
 """
@@ -48,11 +48,11 @@ class EmbeddedTransport(httpx2.BaseTransport):
         path, content = request.url.path, request.read()
         try:
             reply = endpoint.handle(request.method, path, content, self.model, self._backend)
-            if isinstance(reply, endpoint.Reply) and reply.as_stream:
+            if reply.as_stream:
                 headers = {**endpoint.response_headers(), "content-type": "text/event-stream; charset=utf-8"}
                 return httpx2.Response(200, headers=headers, stream=EventStream(reply.events))
-            body = endpoint.assemble_message(reply.events) if isinstance(reply, endpoint.Reply) else reply
-            return httpx2.Response(200, headers=endpoint.response_headers(), json=body)
+            message = endpoint.assemble_message(reply.events)
+            return httpx2.Response(200, headers=endpoint.response_headers(), json=message)
         except UserError as error:
             raise Unavailable(str(error)) from None
         except Exception as error:

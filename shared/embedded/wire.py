@@ -106,31 +106,23 @@ class _OutputConfig(_Wire):
     format: _Format | None = None
 
 
-class _Prompt(_Cached):
-    """The fields that make up the prompt."""
-
+class _Request(_Cached):
     model: str = Field(min_length=1)
+    max_tokens: int = Field(ge=1)
     messages: list[_Message] = Field(min_length=1)
     system: _Texts = Field(default_factory=list)
     tools: list[_Tool] = Field(default_factory=list)
     tool_choice: _ToolChoice | None = None
     output_config: _OutputConfig | None = None
-
-
-class _Request(_Prompt):
-    max_tokens: int = Field(ge=1)
     stream: bool = False
 
 
-def validate_request(body: Any, *, count_tokens: bool = False) -> str | None:
-    """Why this request gets status 400; None if it is valid.
-
-    body: the JSON posted to /v1/messages, or to /v1/messages/count_tokens, which has fewer fields.
-    """
+def validate_request(body: Any) -> str | None:
+    """Why this body, the JSON posted to /v1/messages, gets status 400; None if it is valid."""
     if not isinstance(body, dict):
         return "the request must be a JSON object"
     try:
-        request = (_Prompt if count_tokens else _Request).model_validate(body)
+        request = _Request.model_validate(body)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         message = first["msg"].partition(" or instance of ")[0]  # leaves out the name of a private class
@@ -138,7 +130,7 @@ def validate_request(body: Any, *, count_tokens: bool = False) -> str | None:
     return next(_broken_rules(request), None)
 
 
-def _broken_rules(request: _Prompt) -> Iterator[str]:
+def _broken_rules(request: _Request) -> Iterator[str]:
     """Violations of rules that types can't express."""
     names = [tool.name for tool in request.tools]
     if len(names) > len(set(names)):

@@ -3,9 +3,9 @@
     $ python -m step5_serving.engines --engine torch --model tiny --port 8001
     $ curl localhost:8001/v1/messages --json '{"model": "tiny", "max_tokens": 20, "messages": [...]}'
 
-    POST /v1/messages, /v1/messages/count_tokens     a message, its events, or the length of a prompt
-    GET  /v1/models                                  its one model
-    GET  /health                                     200: it listens once the model is loaded
+    POST /v1/messages   a message, or its events
+    GET  /v1/models     its one model
+    GET  /health        200: it listens once the model is loaded
 
 When a client closes its connection, its generation stops at the next token.
 """
@@ -46,7 +46,7 @@ def create_app(backend: Backend) -> Starlette:
         return JSONResponse({"object": "list", "data": [one], "has_more": False})
 
     async def messages(request: Request) -> Response:
-        """A message, whole or as a stream of events; or the length of its prompt."""
+        """A message, whole or as a stream of events."""
         try:
             # Browsers send JSON to another site only after a preflight request, which this server refuses.
             if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
@@ -55,13 +55,12 @@ def create_app(backend: Backend) -> Starlette:
             reply = await run_in_threadpool(
                 endpoint.handle, request.method, request.url.path, content, model, backend
             )
-            if isinstance(reply, endpoint.Reply) and reply.as_stream:
+            if reply.as_stream:
                 return StreamingResponse(
                     _encoded(reply.events), 200, endpoint.response_headers(), "text/event-stream"
                 )
-            if isinstance(reply, endpoint.Reply):
-                reply = await while_connected(request, _whole(reply.events))
-            return JSONResponse(reply, headers=endpoint.response_headers())
+            message = await while_connected(request, _whole(reply.events))
+            return JSONResponse(message, headers=endpoint.response_headers())
         except ClientGone:
             return Response(status_code=499)
         except Exception as error:
@@ -72,7 +71,6 @@ def create_app(backend: Backend) -> Starlette:
     return Starlette(
         routes=[
             Route("/v1/messages", messages, methods=["POST"]),
-            Route("/v1/messages/count_tokens", messages, methods=["POST"]),
             Route("/v1/models", models),
             Route("/health", health),
         ],

@@ -40,9 +40,6 @@ def ask(fake, *messages, **more):
     assert wire.validate_request(body) is None
     reply = endpoint.assemble_message(endpoint.events(fake.backend.answer(body), "tiny"))
     check_message(reply)
-    counted = {key: body[key] for key in body if key in wire._Prompt.model_fields}
-    usage = reply["usage"]
-    assert fake.backend.count(counted) == usage["input_tokens"] + usage["cache_read_input_tokens"]
     return reply
 
 

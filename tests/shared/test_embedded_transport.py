@@ -115,7 +115,6 @@ def post(path="/v1/messages", method="POST", **options):
         ({"json": {**HI, "model": "claude-9"}}, 404, "not_found_error", "model: claude-9"),
         ({"path": "/v1/models", "json": HI}, 404, "not_found_error", "/v1/models"),
         ({"method": "GET"}, 404, "not_found_error", "GET"),
-        ({"path": "/v1/messages/count_tokens", "json": HI}, 400, "invalid_request_error", "max_tokens"),
     ],
 )
 def test_errors_look_like_those_of_the_api(monkeypatch, request_, status, kind, line):

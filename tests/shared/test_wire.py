@@ -90,11 +90,6 @@ def test_what_the_api_refuses(fields, error):
     assert (validate_request(BODY | fields) or "").startswith(error)
 
 
-def test_counting_tokens_takes_no_limit():
-    assert validate_request(BODY, count_tokens=True) == "max_tokens: Extra inputs are not permitted"
-    assert validate_request({"model": "tiny", "messages": [USER]}, count_tokens=True) is None
-
-
 # --- the scripted API -------------------------------------------------------------------------------------
 
 
