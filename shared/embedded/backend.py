@@ -64,7 +64,7 @@ class Backend:
 
     @property
     def engine(self) -> Engine:
-        """The engine that generates the text.
+        """The engine that generates the text, loaded on first use.
 
         Raises:
             UserError: the model is not available, or can't chat.
@@ -78,20 +78,6 @@ class Backend:
                     "choose a model that follows instructions"
                 )
             return self._engine
-
-    def warm_up(self) -> None:
-        """Load the model now instead of with the first request.
-
-        Raises:
-            UserError: the model is not available.
-        """
-        _ = self.engine
-
-    def close(self) -> None:
-        """Stop the engine's threads, if it has any. Running generations end with an error."""
-        close = getattr(self._engine, "close", None)
-        if close:
-            close()
 
     def answer(self, body: dict[str, Any]) -> Answer:
         """Answer a request that `validate_request` has accepted.

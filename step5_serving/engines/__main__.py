@@ -79,7 +79,7 @@ def main(
 
         backend = backend_of(engine, settings, Options(rows, quantize, prefix_cache, lookup))
         with ThreadPoolExecutor(1) as loading:  # a thread that ends, so that torch frees what it keeps for it
-            loading.submit(backend.warm_up).result()
+            loading.submit(lambda: backend.engine).result()
         _server = listening(create_app(backend), port)
         _server.__enter__()
     if not child:
