@@ -69,7 +69,9 @@ def new_app(description: str, default: str = "") -> typer.Typer:
 
 
 def settings_from_flags(smoke: bool = False, **flags: Any) -> Any:
-    """The settings with these flags applied; a smoke run uses the tiny model unless a flag names another.
+    """The settings with these flags applied.
+
+    A smoke run uses the tiny model, and no server, unless a flag names another model.
 
     Raises:
         UserError: as `load_settings`.
@@ -77,11 +79,11 @@ def settings_from_flags(smoke: bool = False, **flags: Any) -> Any:
     from shared.catalog import default
     from shared.config import load_settings
 
-    if smoke:
-        flags = {"model": default("smoke").id, "embedder": default("smoke").id} | {
-            name: value for name, value in flags.items() if value is not None
-        }
-    return load_settings(**flags)
+    if not smoke:
+        return load_settings(**flags)
+    tiny = default("smoke").id
+    settings = load_settings(**{**flags, "embedder": tiny, "model": flags.get("model") or tiny})
+    return settings if flags.get("model") else settings.model_copy(update={"base_url": None})
 
 
 def read_argument(argument: str | None, default: str) -> str:

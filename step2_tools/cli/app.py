@@ -48,14 +48,6 @@ Split = Literal["dev", "test", "fresh"]
 Limit = Annotated[int | None, typer.Option(help="Use only this many questions, drawn by --seed.")]
 
 
-def _settings(smoke: bool = False, **flags: Any) -> Any:
-    """The settings; a smoke run uses no server unless a flag names the model."""
-    settings = settings_from_flags(smoke, **flags)
-    if smoke and flags.get("model") is None:
-        return settings.model_copy(update={"base_url": None})
-    return settings
-
-
 @app.command()
 def ask(
     question: Annotated[
@@ -77,7 +69,7 @@ def ask(
 ) -> None:
     """Answer a question with the tools."""
     text = read_argument(question, QUESTION)
-    settings = _settings(smoke, model=model)
+    settings = settings_from_flags(smoke, model=model)
     from step2_tools.cli import ask as asking
     from step2_tools.cli.screen import Screen
 
@@ -105,7 +97,7 @@ def chat(
     smoke: Smoke = False,
 ) -> None:
     """Hold a conversation that keeps its history."""
-    settings = _settings(smoke, model=model)
+    settings = settings_from_flags(smoke, model=model)
     from rich.console import Console
 
     from step2_tools.cli import ask as asking
@@ -159,7 +151,7 @@ def diff_prompts(
     model: Model = None,
 ) -> None:
     """Show what changed from one prompt version to another."""
-    settings = _settings(model=model)
+    settings = settings_from_flags(model=model)
     from shared.prompts import diff
     from step2_tools.cli.ask import load_prompt
 
@@ -187,7 +179,7 @@ def evaluate(
     """Measure how often the model calls the right tools, in several prompt styles."""
     if bfcl_file and split:
         raise UserError("--bfcl has its own questions: leave out --split")
-    settings = _settings(smoke, model=model, seed=seed)
+    settings = settings_from_flags(smoke, model=model, seed=seed)
     limit = 6 if smoke and limit is None else limit
     from step2_tools.cli import tables
     from step2_tools.evaluate import bfcl, questions
@@ -208,7 +200,7 @@ def injection(
     as_json: Json = False,
 ) -> None:
     """Measure how often defences hold against instructions in tool results."""
-    settings = _settings(smoke, model=model)
+    settings = settings_from_flags(smoke, model=model)
     limit = 4 if smoke and limit is None else limit
     from step2_tools.cli import tables
     from step2_tools.evaluate import injection as evaluation
@@ -235,7 +227,7 @@ def optimize(
     as_json: Json = False,
 ) -> None:
     """Let DSPy search for better examples for the prompt json_calls."""
-    settings = _settings(smoke, model=model, seed=seed)
+    settings = settings_from_flags(smoke, model=model, seed=seed)
     limit = 6 if smoke and limit is None else limit
     from shared.catalog import lookup
     from step2_tools import PROMPTS
@@ -262,7 +254,7 @@ def answers(
     as_json: Json = False,
 ) -> None:
     """Measure how often the numbers in an answer come from the tools."""
-    settings = _settings(smoke, model=model, seed=seed)
+    settings = settings_from_flags(smoke, model=model, seed=seed)
     limit = 3 if smoke and limit is None else limit
     from step2_tools.cli import tables
     from step2_tools.evaluate import answers as evaluation
@@ -282,7 +274,7 @@ def caching(
     as_json: Json = False,
 ) -> None:
     """Compare requests with the same prefix and with changing ones: seconds and cached tokens."""
-    settings = _settings(smoke, model=model)
+    settings = settings_from_flags(smoke, model=model)
     from step2_tools.cli import tables
     from step2_tools.evaluate import caching as evaluation
 

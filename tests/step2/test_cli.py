@@ -4,9 +4,9 @@ import sys
 
 import pytest
 
+from shared.cli import settings_from_flags
 from shared.embedded.wire import validate_request
 from step2_tools.agent.answer import OWN_WORDS
-from step2_tools.cli.app import _settings
 from tests.conftest import ROOT
 from tests.step2.fake_services import WEATHER
 
@@ -105,8 +105,8 @@ def test_smoke_needs_no_network_and_asks_no_server_unless_its_model_is_named(api
     assert (facts["model"], facts["offline"], facts["calls"][0]["is_error"]) == ("tiny", True, False)
     assert api.requests[0]["model"] == "tiny"
     monkeypatch.setenv("ROADMAP_BASE_URL", "http://127.0.0.1:9")
-    assert _settings(smoke=True).base_url is None
-    assert _settings(smoke=True, model="qwen3:4b").base_url == "http://127.0.0.1:9"
+    assert settings_from_flags(smoke=True).base_url is None
+    assert settings_from_flags(smoke=True, model="qwen3:4b").base_url == "http://127.0.0.1:9"
     for model in ("qwen3:4b", "claude-sonnet-5-5"):  # on one's own server, it costs nothing at Anthropic
         api.enqueue("Hot.")
         facts = json.loads(command("step2_tools", "Hot?", "--model", model, "--json").out)
