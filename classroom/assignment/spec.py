@@ -86,7 +86,7 @@ def package_of(step: str) -> str:
     Raises:
         UserError: there is no such step.
     """
-    known = {each.extra: each.package for each in steps()}
+    known = {name.split("_")[0]: name for name in steps()}
     name = f"step{step}" if step.isdigit() else step
     found = known.get(name, name)
     if found not in known.values():

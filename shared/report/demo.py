@@ -1,4 +1,4 @@
-"""Runs the demo of every step; the commands print to the terminal and write their records to a folder."""
+"""Runs the commands in every step's demo.toml; they print to the terminal and write records to a folder."""
 
 import json
 import multiprocessing
@@ -7,6 +7,7 @@ import runpy
 import shlex
 import sys
 import time
+import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
@@ -35,20 +36,20 @@ class Run:
 def run_all(folder: Path, console: Console, *, smoke: bool = False) -> list[Run]:
     """Run every step's demo commands. A failing command doesn't stop the others, Ctrl-C does."""
     runs: list[Run] = []
-    for step in steps():
-        for entry in step.demo():
+    for package, own in steps().items():
+        for entry in tomllib.loads((own / "demo.toml").read_text(encoding="utf-8"))["run"]:
             args = [*entry["args"], *(["--smoke"] if smoke else [])]
-            console.rule(f"{step.package}: {entry['title']}", align="left")
-            console.print(f"$ python -m {step.package} {shlex.join(args)}", style="dim")
+            console.rule(f"{package}: {entry['title']}", align="left")
+            console.print(f"$ python -m {package} {shlex.join(args)}", style="dim")
             sys.stdout.flush()
             began = time.time()
             environment = {**os.environ, "ROADMAP_REPORTS_DIR": str(folder)}
-            process = start(run_module, [step.package, *args], environment, Path.cwd())
+            process = start(run_module, [package, *args], environment, Path.cwd())
             exit_code = _wait(process)
-            records = (folder / step.package).glob("*.json")
+            records = (folder / package).glob("*.json")
             new = [path for path in records if path.stat().st_mtime >= began]
             headline = json.loads(new[-1].read_text(encoding="utf-8"))["headline"] if new else ""
-            runs.append(Run(step.package, entry["title"], exit_code, time.time() - began, headline))
+            runs.append(Run(package, entry["title"], exit_code, time.time() - began, headline))
             if exit_code == INTERRUPTED:
                 return runs
     return runs

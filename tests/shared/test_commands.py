@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import anthropic
@@ -19,7 +20,7 @@ from shared.errors import UserError
 from shared.report import demo, page, record
 from tests.conftest import for_long
 
-PACKAGES = ["shared", "classroom", *(step.package for step in steps.steps())]
+PACKAGES = ["shared", "classroom", *steps.steps()]
 
 
 def test_without_arguments_the_help_is_shown(command):
@@ -178,6 +179,7 @@ def test_a_reports_folder_that_cannot_be_written_is_refused_before_the_demo_runs
 
 FAKE = """
 import sys
+import tomllib
 from pathlib import Path
 from shared.cli import emit
 if sys.argv[1] != "works":
@@ -187,12 +189,12 @@ emit({"command": "step9_fake works", "headline": " ".join(sys.argv[1:])}, lambda
 
 
 def test_the_demo_fills_the_page_and_stops_at_ctrl_c_only(command, monkeypatch, tmp_path):
-    step = steps.Step("step9_fake", tmp_path / "step9_fake")
-    step.folder.mkdir()
-    (step.folder / "__main__.py").write_text(FAKE)
+    folder = tmp_path / "step9_fake"
+    folder.mkdir()
+    (folder / "__main__.py").write_text(FAKE)
     runs = [f'[[run]]\ntitle = "{arg}"\nargs = ["{arg}"]\n' for arg in ("1", "works", "0", "130", "never")]
-    (step.folder / "demo.toml").write_text("".join(runs))
-    monkeypatch.setattr(demo, "steps", lambda: [step])
+    (folder / "demo.toml").write_text("".join(runs))
+    monkeypatch.setattr(demo, "steps", lambda: {"step9_fake": folder})
     monkeypatch.setattr(demo, "PRELOAD", [])  # the fake step needs no large library
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / ".env").write_text("ROADMAP_REPORTS_DIR=elsewhere")  # --out wins
@@ -216,7 +218,8 @@ def test_the_demo_runs_every_step(tmp_path, flags):
     got = subprocess.run(args, capture_output=True, text=True)
     assert got.returncode == 0, got.stdout + got.stderr
     table = got.stdout[got.stdout.index("what ran") :]
-    titles = [run["title"] for step in steps.steps() for run in step.demo()]
+    files = [folder / "demo.toml" for folder in steps.steps().values()]
+    titles = [run["title"] for file in files for run in tomllib.loads(file.read_text())["run"]]
     assert all(title in table for title in titles)
     html = (tmp_path / "out" / "index.html").read_text()
     assert html.count("<article ") == len(titles)
