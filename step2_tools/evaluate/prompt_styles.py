@@ -53,14 +53,14 @@ class Reply:
     output_tokens: int
 
 
-def parse(name: str, family: str | None = None) -> Style:
+def parse(name: str) -> Style:
     """The style with that name.
 
     Raises:
         UserError: there is no such style, or no such version of the prompt.
     """
     if name in ("native", "native -grammar"):
-        assistant = prompts.load(PROMPTS, "assistant", family=family)
+        assistant = prompts.load(PROMPTS, "assistant")
         return Style(name, assistant, native=True, grammar=name == "native")
     match = NAME.fullmatch(name)
     if not match:
