@@ -9,7 +9,6 @@ from tests.shared.fake_engine import TOOL
 USER = {"role": "user", "content": "Hi"}
 BODY = {"model": "tiny", "max_tokens": 9, "messages": [USER]}
 TEXT = {"type": "text", "text": "And?"}
-FORMAT = {"type": "json_schema", "schema": {"type": "object", "additionalProperties": False}}
 
 
 def user(*blocks):
@@ -23,26 +22,12 @@ def uses(*ids):
     }
 
 
-def results(*ids, content="seen"):
-    return user(*({"type": "tool_result", "tool_use_id": each, "content": content} for each in ids))
+def results(*ids):
+    return user(*({"type": "tool_result", "tool_use_id": each, "content": "seen"} for each in ids))
 
 
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {},
-        {"system": "Be brief.", "stream": True},
-        {"system": [{"type": "text", "text": "Be brief.", "cache_control": {"type": "ephemeral"}}]},
-        {"tools": [TOOL], "tool_choice": {"type": "tool", "name": "get_weather"}},
-        {"messages": [USER, uses("a", "b"), results("a", "b"), {"role": "assistant", "content": "Yes"}]},
-        {"messages": [USER, uses("a"), user(*results("a")["content"], TEXT), USER]},
-        {"messages": [USER, uses("a"), results("a", content=[TEXT])]},
-        {"messages": [USER, {"role": "assistant", "content": ""}]},
-        {"output_config": {"format": FORMAT}},
-    ],
-)
-def test_what_the_api_takes(fields):
-    assert validate_request(BODY | fields) is None
+def test_an_empty_beginning_of_the_answer_is_taken():
+    assert validate_request(BODY | {"messages": [USER, {"role": "assistant", "content": ""}]}) is None
 
 
 ANY_OBJECT = {"type": "json_schema", "schema": {"anyOf": [{"type": "object"}]}}

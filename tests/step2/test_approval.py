@@ -119,8 +119,6 @@ def test_calls_with_effects_run_in_order_on_the_main_thread(tmp_path):
     [
         ({"symbol": "not a symbol\x1b[2K\u202e"}, "symbol = 'not a symbol.2K' is not allowed"),
         ({"price": 0}, "price = 0 is not allowed"),
-        ({"price": float("nan")}, "price = NaN is not allowed"),
-        ({"direction": "sideways"}, 'direction = "sideways" is not allowed'),
     ],
 )
 def test_an_alert_that_makes_no_sense(tmp_path, change, said):

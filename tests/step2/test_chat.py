@@ -56,18 +56,10 @@ def test_exit_ctrl_d_and_ctrl_c_end_the_chat(api, talk, end):
     assert not api.requests
 
 
-@pytest.mark.parametrize(
-    "failure",
-    [
-        {"status": 400, "error": "prompt is too long: 9 tokens > 8 maximum"},
-        {"text": "Half an ans", "sse_cut": 4},
-        {"text": "x", "error": "Overloaded"},
-    ],
-)
-def test_a_turn_that_fails_leaves_the_history_as_it_was(api, talk, failure):
+def test_a_turn_that_fails_leaves_the_history_as_it_was(api, talk):
     api.enqueue("Hello.")
     api.enqueue(**WEATHER)  # the tool runs, then the server fails: no dangling tool_use may stay
-    api.enqueue(**failure)
+    api.enqueue("Half an ans", sse_cut=4)
     api.enqueue("Sunny.")
     got = talk("Hi", "Is it hot in Bangkok?", "And in Rome?")
     assert got.code == 0

@@ -87,12 +87,6 @@ def test_another_day_is_a_forecast_with_its_date_and_fahrenheit_brings_miles_and
     assert result["units"] == {"temperature": "°F", "wind": "mph", "rain": "inch"}
 
 
-def test_a_day_that_cannot_be_served_is_refused_with_those_that_can():
-    line, seen = refused(found(place()), day="2026-11-25")
-    assert line.startswith("day = \"2026-11-25\" is not allowed: it must be 'today', 'tomorrow'")
-    assert (line.endswith("or 'sunday'"), seen) == (True, [])
-
-
 @pytest.mark.parametrize(
     ("day", "date"),
     [("today", 20), ("day after tomorrow", 22), ("friday", 20), ("saturday", 21), ("thursday", 26)],
