@@ -75,10 +75,11 @@ def ask(
 
     offline = smoke if offline is None else offline
     options = asking.Options(form, offline, max_turns, max_new_tokens, timeout, tuple(mcp or ()), alerts, yes)
-    screen = Screen(form, trace=trace, silent=as_json)
-    facts = asking.run(settings, text, options, screen.message)
+    screen = Screen(trace=trace, quiet=as_json or form == "json")
+    with asking.assistant(settings, options) as assistant:
+        facts = assistant.ask(assistant.examples, text, screen.message)
     emit(facts, lambda facts, _console: screen.finish(facts), as_json=as_json)
-    asking.warn(facts["unreachable"], facts["incomplete"])
+    asking.warn(facts)
     if facts["incomplete"]:
         raise typer.Exit(INCOMPLETE)
 

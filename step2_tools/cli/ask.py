@@ -10,7 +10,7 @@ import textwrap
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +24,11 @@ from step2_tools import PROMPTS
 from step2_tools.agent import answer, loop, mcp
 from step2_tools.agent.answer import Format
 from step2_tools.agent.approval import approve_all, ask_user
-from step2_tools.agent.loop import Message, Outcome
+from step2_tools.agent.loop import Message
 from step2_tools.cli import costs
 from step2_tools.tools import alert, build
 
 HINT = "a service cannot be reached; with --offline, the tools answer from sample data"
-OnMessage = Callable[[Message], None]
 
 
 @dataclass(frozen=True)
@@ -48,41 +47,71 @@ class Options:
 
 @dataclass
 class Assistant:
-    """A model with its tools and its prompt; `turn` runs the loop once."""
+    """A model with its tools and its prompt."""
 
     settings: Settings
     options: Options
     client: anthropic.Anthropic
     tools: loop.Tools
     system: str
-    examples: list[Message] = field(default_factory=list)  # messages before the first question
+    examples: list[Message]  # before the first question
 
-    def turn(self, messages: Sequence[Message], on_message: OnMessage, **request: Any) -> Outcome:
-        """Answer the last message.
+    def ask(
+        self, history: Sequence[Message], question: str, on_message: Callable[[Message], None]
+    ) -> dict[str, Any]:
+        """Answer a question: the facts, of which `messages` is the new history.
+
+        `on_message` is called with every message.
 
         Raises:
-            UserError: the API can't be reached, or refuses the request.
+            UserError: no question, the API fails, or the answer is not the requested JSON.
         """
-        if not self.settings.base_url and catalog.lookup(self.settings.model).is_claude:
+        settings, options = self.settings, self.options
+        message = user_turn(question)
+        on_message(message)
+        request = answer.request_for(options.format)
+        spec = None if settings.base_url else catalog.lookup(settings.model)  # your own server has no prices
+        if spec and spec.is_claude:
             # Claude caches the prefix that requests share: tools, system message and earlier turns.
             request["cache_control"] = {"type": "ephemeral"}
-        with api_errors.one_line_errors(self.settings.model, self.settings):
-            return loop.run(
+        start = time.perf_counter()
+        with api_errors.one_line_errors(settings.model, settings):
+            done = loop.run(
                 self.client,
-                self.settings.model,
+                settings.model,
                 self.tools,
-                messages,
+                [*history, message],
                 system=self.system,
-                max_turns=self.options.max_turns,
-                max_tokens=self.options.max_new_tokens,
+                max_turns=options.max_turns,
+                max_tokens=options.max_new_tokens,
                 on_message=on_message,
                 **request,
             )
-
-    def costs(self, usages: Sequence[Any], seconds: float) -> dict[str, Any]:
-        """The cost of a run; unknown for the user's own server, whatever the model's name."""
-        price = None if self.settings.base_url else catalog.lookup(self.settings.model).price
-        return costs.summarize(usages, price, seconds)
+        cost = costs.summarize(done.usages, spec.price if spec else None, time.perf_counter() - start)
+        calls, text = done.calls, done.text
+        incomplete = why_incomplete(done.stop_reason, options)
+        as_json = options.format == "json" and not incomplete
+        if as_json:
+            text = answer.parse_answer(text, settings.model)
+        text, by_tools = answer.guard(text, [call.result for call in calls])
+        shortened = textwrap.shorten(text, 400, placeholder=" ...")
+        return {
+            "command": "step2_tools ask",
+            "headline": f"{shortened} ({costs.line(cost, len(calls))})",
+            "question": message["content"],
+            "answer": answer.as_json(message["content"], text, calls) if as_json else text,
+            "answer_by": "tools" if by_tools else "model",
+            "format": options.format,
+            "stop_reason": done.stop_reason,
+            "incomplete": incomplete,
+            "model": settings.model,
+            "offline": options.offline,
+            "looked_up": answer.looked_up(calls),
+            "calls": [call._asdict() for call in calls],
+            "unreachable": unreachable(calls),
+            **cost,
+            "messages": done.messages,
+        }
 
 
 @contextmanager
@@ -124,51 +153,12 @@ def user_turn(question: str) -> Message:
     return {"role": "user", "content": text}
 
 
-def run(settings: Settings, question: str, options: Options, on_message: OnMessage) -> dict[str, Any]:
-    """Answer the question; `on_message` is called with every message.
-
-    Raises:
-        UserError: no question, no key, the API fails, or the answer is not the requested JSON.
-    """
-    message = user_turn(question)
-    with assistant(settings, options) as helper:
-        on_message(message)
-        start = time.perf_counter()
-        done = helper.turn([*helper.examples, message], on_message, **answer.request_for(options.format))
-        seconds = time.perf_counter() - start
-    calls, text = done.calls, done.text
-    incomplete = why_incomplete(done.stop_reason, options)
-    as_json = options.format == "json" and not incomplete
-    if as_json:
-        text = answer.parse_answer(text, settings.model)
-    text, by_tools = answer.guard(text, [call.result for call in calls])
-    cost = helper.costs(done.usages, seconds)
-    shortened = textwrap.shorten(text, 400, placeholder=" ...")
-    return {
-        "command": "step2_tools ask",
-        "headline": f"{shortened} ({costs.line(cost, len(calls))})",
-        "question": message["content"],
-        "answer": answer.as_json(message["content"], text, calls) if as_json else text,
-        "answer_by": "tools" if by_tools else "model",
-        "format": options.format,
-        "stop_reason": done.stop_reason,
-        "incomplete": incomplete,
-        "model": settings.model,
-        "offline": options.offline,
-        "looked_up": answer.looked_up(calls),
-        "calls": [call._asdict() for call in calls],
-        "unreachable": unreachable(calls),
-        **cost,
-        "messages": done.messages,
-    }
-
-
-def warn(unreachable: bool, incomplete: str | None) -> None:
+def warn(facts: dict[str, Any]) -> None:
     """Print on stderr why the answer is incomplete or wrong, and what helps."""
-    if unreachable:
+    if facts["unreachable"]:
         print(HINT, file=sys.stderr)
-    if incomplete:
-        print(f"incomplete: {incomplete}", file=sys.stderr)
+    if facts["incomplete"]:
+        print(f"incomplete: {facts['incomplete']}", file=sys.stderr)
 
 
 def unreachable(calls: Sequence[loop.Call]) -> bool:

@@ -14,13 +14,11 @@ turn that failed.
 
 import contextlib
 import sys
-import time
-from typing import Any
 
 from shared.cli import Console
 from shared.config import Settings
 from shared.errors import UserError
-from step2_tools.cli import ask, costs
+from step2_tools.cli import ask
 from step2_tools.cli.screen import Screen
 
 HELP = "ask something; /new starts over; /exit, Ctrl-C or Ctrl-D ends the chat"
@@ -34,8 +32,9 @@ def run(settings: Settings, options: ask.Options, console: Console, *, traced: b
     """
     with contextlib.suppress(ImportError):  # arrow keys and history at the prompt; not on Windows
         import readline  # noqa: F401
+    screen = Screen(trace=traced)
     with ask.assistant(settings, options) as assistant:
-        history = list(assistant.examples)
+        history = assistant.examples
         console.print(f"{settings.model}; {HELP}", style="dim", soft_wrap=True)
         while True:
             try:
@@ -46,28 +45,18 @@ def run(settings: Settings, options: ask.Options, console: Console, *, traced: b
             if line == "/exit":
                 return
             if line == "/new":
-                history = list(assistant.examples)
+                history = assistant.examples
                 console.print("the history is empty", style="dim")
             elif line.startswith("/"):
                 console.print(HELP, style="dim", soft_wrap=True)
             elif line:
-                history = _turn(assistant, history, line, console, traced)
-
-
-def _turn(
-    assistant: ask.Assistant, history: list[Any], question: str, console: Console, traced: bool
-) -> list[Any]:
-    """Answer the question and return the new history; if the turn fails, the old one."""
-    start = time.perf_counter()
-    try:
-        done = assistant.turn([*history, ask.user_turn(question)], Screen(trace=traced).message)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return history
-    except KeyboardInterrupt:
-        print("\nstopped; your question is not in the history", file=sys.stderr)
-        return history
-    cost = assistant.costs(done.usages, time.perf_counter() - start)
-    console.print(costs.line(cost, len(done.calls)), style="dim", soft_wrap=True)
-    ask.warn(ask.unreachable(done.calls), ask.why_incomplete(done.stop_reason, assistant.options))
-    return done.messages
+                try:
+                    facts = assistant.ask(history, line, screen.message)
+                except UserError as error:
+                    print(f"error: {error}", file=sys.stderr)
+                except KeyboardInterrupt:
+                    print("\nstopped; your question is not in the history", file=sys.stderr)
+                else:
+                    history = facts["messages"]
+                    screen.finish(facts)
+                    ask.warn(facts)

@@ -1,8 +1,8 @@
-"""Prints the model's text or every message while the loop runs, and the cost at the end.
+"""Prints what the model says before its calls, or with `--trace` every message, then the answer and its cost.
 
-A turn is shown when it is complete, because the final one is checked first: if no tool gave a result, a line
-above the text says so; if it has a number that no tool gave, the tools' own summaries replace it. With --json
-and --format json, stdout has only the JSON; everything else goes to stderr. `--trace` shows every message:
+The answer comes last, because it is checked first: if no tool gave a result, a line above it says so; if it
+has a number that no tool gave, the tools' own summaries replace it. With --json and --format json, stdout has
+only the JSON; everything else goes to stderr. `--trace` shows every message:
 
     user       What is the weather in Bangkok?
     assistant  get_weather(city="Bangkok")  <- toolu_1
@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from step2_tools.agent.answer import OWN_WORDS, guard
+from step2_tools.agent.answer import OWN_WORDS
 from step2_tools.agent.loop import Message, blocks_of
 from step2_tools.agent.tool import visible
 from step2_tools.cli import costs
@@ -29,35 +29,34 @@ STYLES = {"user": "bold cyan", "assistant": "bold", "call": "magenta", "tool": "
 class Screen:
     """The terminal; `message` is the loop's callback."""
 
-    def __init__(self, form: str = "text", *, trace: bool = False, silent: bool = False) -> None:
-        self._form, self._trace, self._silent = form, trace, silent
-        self._console = Console(stderr=silent or form == "json", highlight=False, markup=False)
-        self._results: list[str] = []  # texts of all tool results
-        self._looked_up = False  # whether any call succeeded
+    def __init__(self, *, trace: bool = False, quiet: bool = False) -> None:
+        self._trace, self._quiet = trace, quiet
+        self._console = Console(stderr=quiet, highlight=False, markup=False)
 
     def message(self, message: Message) -> None:
         """Show a message, from the model or from us."""
         blocks = blocks_of(message)
-        final = message["role"] == "assistant" and all(block["type"] != "tool_use" for block in blocks)
-        shown = self._form == "text" and (self._trace or not self._silent)
-        if final and shown and not self._looked_up:
-            self._console.print(OWN_WORDS, style="dim", soft_wrap=True)
         if self._trace:
             _show_trace(message, self._console)
-        elif shown and message["role"] == "assistant":
-            text = "".join(block["text"] for block in blocks if block["type"] == "text")
-            text = guard(text, self._results)[0] if final else text
-            print(text, end="" if text.endswith("\n") or not text else "\n", flush=True)
-        results = [block for block in blocks if block["type"] == "tool_result"]
-        self._results += [block["content"] for block in results]
-        self._looked_up |= any(not block.get("is_error") for block in results)
+        elif not self._quiet and any(block["type"] == "tool_use" for block in blocks):
+            _say("".join(block["text"] for block in blocks if block["type"] == "text"))
 
     def finish(self, facts: dict[str, Any]) -> None:
-        """Print the answer if it is JSON, then the cost."""
-        if self._form == "json" and not facts["incomplete"]:
-            print(json.dumps(facts["answer"], ensure_ascii=False, indent=1))
+        """Print the answer, unless the trace has shown it, and the cost."""
+        if facts["format"] == "json":
+            if not facts["incomplete"]:
+                print(json.dumps(facts["answer"], ensure_ascii=False, indent=1))
+        else:
+            if not facts["looked_up"]:
+                self._console.print(OWN_WORDS, style="dim", soft_wrap=True)
+            if not self._trace:
+                _say(facts["answer"])
         line = costs.line(facts, len(facts["calls"]))
         self._console.print(line, style="dim", soft_wrap=True)
+
+
+def _say(text: str) -> None:
+    print(text, end="" if text.endswith("\n") or not text else "\n", flush=True)
 
 
 def _show_trace(message: Message, console: Console) -> None:

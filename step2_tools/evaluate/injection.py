@@ -124,7 +124,7 @@ def run(client: Any, model: str, limit: int | None = None) -> dict[str, Any]:
     if limit is not None and limit < 1:
         raise UserError(f"--limit {limit} is not allowed: use 1 or more")
     rows = rows[:: -(-len(rows) // limit)] if limit else rows  # every nth row, so that all goals occur
-    table = []
+    table: list[dict[str, Any]] = []
     for name, defence in itertools.product(("obedient", model), DEFENCES):
         held: dict[str, list[bool]] = {goal: [] for goal in GOALS}
         for row in track(f"{name}, defence: {defence}", rows):
