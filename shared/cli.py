@@ -165,11 +165,11 @@ def emit(results: dict[str, Any], show: Callable[[dict[str, Any], Console], None
     record(without_nan)
 
 
-def plain_console() -> Console:
+def plain_console(stderr: bool = False) -> Console:
     """A rich console that prints text as it is, without markup or emoji codes."""
     from rich.console import Console
 
-    return Console(highlight=False, markup=False, emoji=False)
+    return Console(stderr=stderr, highlight=False, markup=False, emoji=False)
 
 
 def plain_table(

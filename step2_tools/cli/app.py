@@ -99,8 +99,6 @@ def chat(
 ) -> None:
     """Hold a conversation that keeps its history."""
     settings = settings_from_flags(smoke, model=model)
-    from rich.console import Console
-
     from step2_tools.cli import ask as asking
     from step2_tools.cli import chat as chatting
 
@@ -108,7 +106,7 @@ def chat(
     options = asking.Options(
         "text", offline, max_turns, max_new_tokens, timeout, tuple(mcp or ()), alerts, yes
     )
-    chatting.run(settings, options, Console(highlight=False, markup=False), traced=trace)
+    chatting.run(settings, options, traced=trace)
 
 
 @app.command()

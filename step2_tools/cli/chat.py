@@ -15,7 +15,7 @@ turn that failed.
 import contextlib
 import sys
 
-from shared.cli import Console
+from shared.cli import plain_console
 from shared.config import Settings
 from shared.errors import UserError
 from step2_tools.cli import ask
@@ -24,7 +24,7 @@ from step2_tools.cli.screen import Screen
 HELP = "ask something; /new starts over; /exit, Ctrl-C or Ctrl-D ends the chat"
 
 
-def run(settings: Settings, options: ask.Options, console: Console, *, traced: bool = False) -> None:
+def run(settings: Settings, options: ask.Options, *, traced: bool = False) -> None:
     """Hold a conversation until the user ends it.
 
     Raises:
@@ -32,7 +32,7 @@ def run(settings: Settings, options: ask.Options, console: Console, *, traced: b
     """
     with contextlib.suppress(ImportError):  # arrow keys and history at the prompt; not on Windows
         import readline  # noqa: F401
-    screen = Screen(trace=traced)
+    console, screen = plain_console(), Screen(trace=traced)
     with ask.assistant(settings, options) as assistant:
         history = assistant.examples
         console.print(f"{settings.model}; {HELP}", style="dim", soft_wrap=True)

@@ -13,10 +13,10 @@ only the JSON; everything else goes to stderr. `--trace` shows every message:
 import json
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from shared.cli import Console, plain_console
 from step2_tools.agent.answer import OWN_WORDS
 from step2_tools.agent.loop import Message, blocks_of
 from step2_tools.agent.tool import visible
@@ -31,7 +31,7 @@ class Screen:
 
     def __init__(self, *, trace: bool = False, quiet: bool = False) -> None:
         self._trace, self._quiet = trace, quiet
-        self._console = Console(stderr=quiet, highlight=False, markup=False)
+        self._console = plain_console(stderr=quiet)
 
     def message(self, message: Message) -> None:
         """Show a message, from the model or from us."""
