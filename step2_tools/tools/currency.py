@@ -49,7 +49,7 @@ class Currency:
         """
         if not (math.isfinite(amount) and 0 <= amount <= LARGEST):
             raise ToolError(f"amount = {amount} is not allowed: it must be a number from 0 to {LARGEST:.0e}")
-        base, target = _code("from_currency", from_currency), _code("to_currency", to_currency)
+        base, target = code_of(from_currency), code_of(to_currency)
         rate, day = (1.0, None) if base == target else self._rate(base, target)
         converted = amount * rate
         summary = f"{_money(amount, base)} {base} is {_money(converted, target)} {target}"
@@ -99,13 +99,6 @@ def code_of(text: str) -> str:
     raise ToolError(
         f"{name!r} is not a currency of today: use an ISO code (USD, EUR) or a name (US dollar, Thai baht)"
     )
-
-
-def _code(argument: str, text: str) -> str:
-    try:
-        return code_of(text)
-    except ToolError as error:
-        raise ToolError(f"{argument}: {error}") from None
 
 
 def _money(amount: float, code: str) -> str:

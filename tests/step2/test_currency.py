@@ -65,8 +65,8 @@ def test_an_invalid_amount_is_refused(amount):
 
 
 def test_the_wrong_one_of_two_currencies_is_named():
-    assert refused(from_currency="doubloons")[0].startswith("from_currency: 'doubloons' is not a currency")
-    assert refused(to_currency="doubloons")[0].startswith("to_currency: 'doubloons' is not a currency")
+    for argument in ("from_currency", "to_currency"):
+        assert refused(**{argument: "doubloons"})[0].startswith("'doubloons' is not a currency")
 
 
 @pytest.mark.parametrize(
