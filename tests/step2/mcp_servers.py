@@ -15,11 +15,6 @@ def clocks():
         return f"12:00 in {city}\x1b[2J\nlocal\u202e time"
 
     @server.tool()
-    def fail(text: str) -> str:
-        """Fail."""
-        raise ValueError("the inside of the server")
-
-    @server.tool()
     def hang(count_file: str) -> str:
         """Hang."""
         count(count_file)
@@ -36,12 +31,6 @@ def clocks():
     def flood(n: int) -> str:
         """Send much."""
         return "x" * n
-
-    @server.tool()
-    def change() -> str:
-        """Change the tools."""
-        server.remove_tool("fail")
-        return "changed"
 
     return server
 

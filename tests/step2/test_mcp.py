@@ -122,12 +122,6 @@ def test_what_a_server_says_is_cleaned_and_cut(clocks):
     assert result.endswith("[cut: the result had 300,000 characters, this is its beginning]")
 
 
-def test_a_tool_that_the_server_took_back_is_an_error(clocks):
-    assert clocks["change"].call({}) == "changed"
-    with pytest.raises(ToolError, match="Unknown tool"):
-        clocks["fail"].call({"text": "x"})
-
-
 @pytest.mark.parametrize(
     ("name", "limit_s", "said"),
     [
