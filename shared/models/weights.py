@@ -17,10 +17,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
+
+from filelock import AcquireReturnProxy, FileLock, Timeout
 
 from shared.catalog import Hub, ModelSpec, Wheel, lookup
 from shared.config import Settings, load_settings
@@ -221,19 +223,12 @@ def is_intact(folder: Path) -> bool:
     return all(sizes) and "config.json" in files
 
 
-@contextlib.contextmanager
-def _locked(home: Path) -> Iterator[None]:
-    """Hold the model's lock, so that only one process fetches it; others wait."""
-    from filelock import FileLock, Timeout
-
+def _locked(home: Path) -> AcquireReturnProxy:
+    """The model's lock, held until the `with` block ends: only one process fetches it, others wait."""
     home.mkdir(parents=True, exist_ok=True)
     lock = FileLock(home / ".lock")
     try:
-        lock.acquire(timeout=0)
+        return lock.acquire(timeout=0)
     except Timeout:
         with spinner(f"another process is fetching {home.name}; waiting for it"):
-            lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
+            return lock.acquire()
