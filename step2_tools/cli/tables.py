@@ -7,7 +7,7 @@ from shared.cli import Console, plain_table
 from shared.embedded.prompt import tools_as_text
 from shared.stats import percent
 from shared.words import count
-from step2_tools.evaluate.results import SHARES
+from step2_tools.evaluate.run import SHARES
 
 
 def show_tools(facts: dict[str, Any], _console: Console) -> None:

@@ -9,8 +9,10 @@ Every style (prompt_styles.py) gets the same questions, and scoring.py scores th
 is not scored.
 """
 
+import statistics
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import anthropic
@@ -20,10 +22,26 @@ from shared.catalog import lookup
 from shared.config import Settings
 from shared.errors import UserError
 from shared.progress import track
-from shared.stats import percent, subset
-from step2_tools.evaluate import prompt_styles, results
-from step2_tools.evaluate.results import Outcome
-from step2_tools.evaluate.scoring import score
+from shared.stats import Share, bootstrap, percent, share, sign_test, subset
+from step2_tools.evaluate import prompt_styles
+from step2_tools.evaluate.scoring import Score, score
+
+SHARES = {
+    "valid": "valid calls",
+    "right_tool": "right tool",
+    "right_arguments": "right arguments",
+    "needless": "needless calls",
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One question, asked in one style, and its score."""
+
+    row: dict[str, Any]
+    reply: prompt_styles.Reply
+    score: Score
+    seconds: float
 
 
 def run(
@@ -55,7 +73,7 @@ def run(
     for style in styles:
         measured[style.name] = measure(client, settings.model, tools, style, rows)
         prompt = f"{style.prompt.id} v{style.prompt.version}, sha256 {style.prompt.sha256[:12]}"
-        summaries[style.name] = {**results.summary(measured[style.name]), "prompt": prompt}
+        summaries[style.name] = {**summary(measured[style.name]), "prompt": prompt}
     best = max(summaries, key=lambda name: summaries[name]["right_arguments"]["share"])
     right = percent(summaries[best]["right_arguments"])
     return {
@@ -64,7 +82,7 @@ def run(
         "model": settings.model,
         "seed": settings.seed,
         "styles": summaries,
-        "by_kind": results.by_kind(measured.get("native", [])),
+        "by_kind": by_kind(measured.get("native", [])),
         "wrong": [
             {"style": name, "id": each.row["id"], "question": each.row["question"]}
             | {"expected": each.row["calls"], "calls": each.reply.calls, "text": each.reply.text[:500]}
@@ -92,3 +110,51 @@ def measure(
         seconds = time.perf_counter() - start
         outcomes.append(Outcome(row, reply, score(reply.calls, row["calls"], offered), seconds))
     return outcomes
+
+
+def share_of(outcomes: Sequence[Outcome], metric: str) -> Share:
+    """The share of outcomes with this score, such as `right_tool`."""
+    return share(sum(getattr(each.score, metric) for each in outcomes), len(outcomes))
+
+
+def summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """One style's figures: shares, mean tokens, median seconds."""
+    return {
+        "n": len(outcomes),
+        **{name: share_of(outcomes, name) for name in SHARES},
+        "input_tokens": round(statistics.mean(each.reply.input_tokens for each in outcomes), 1),
+        "output_tokens": round(statistics.mean(each.reply.output_tokens for each in outcomes), 1),
+        "seconds": round(statistics.median(each.seconds for each in outcomes), 3),
+    }
+
+
+def by_kind(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """Right tool and right arguments for each kind of question."""
+    kinds: dict[str, list[Outcome]] = {}
+    for each in outcomes:
+        kinds.setdefault(each.row["kind"], []).append(each)
+    names = ("right_tool", "right_arguments")
+    return {kind: {name: share_of(group, name) for name in names} for kind, group in kinds.items()}
+
+
+def compare(before: Sequence[Outcome], after: Sequence[Outcome], metric: str) -> dict[str, Any]:
+    """Shares before and after a change on the same questions, and a paired test of the difference.
+
+    Styles whose intervals overlap may still differ significantly on the same questions. The interval of the
+    difference is a bootstrap over questions; p is from McNemar's exact test.
+    """
+    changes = [
+        float(getattr(b.score, metric)) - float(getattr(a.score, metric))
+        for a, b in zip(before, after, strict=True)
+    ]
+    gained, lost = changes.count(1.0), changes.count(-1.0)
+    interval = bootstrap(changes)
+    return {
+        "before": share_of(before, metric),
+        "after": share_of(after, metric),
+        "difference": round(statistics.mean(changes), 4),
+        "interval_95": interval and [round(bound, 3) for bound in interval],
+        "gained": gained,
+        "lost": lost,
+        "p": float(f"{sign_test(gained, lost):.2g}"),
+    }

@@ -27,7 +27,7 @@ from shared.progress import spinner
 from shared.prompts import Prompt
 from shared.report import record as report
 from shared.stats import percent, share, subset
-from step2_tools.evaluate import prompt_styles, results
+from step2_tools.evaluate import prompt_styles
 from step2_tools.evaluate import run as evaluate
 from step2_tools.evaluate.prompt_styles import Style
 from step2_tools.evaluate.scoring import score
@@ -82,7 +82,7 @@ def run(
     def is_right(question: str, reply: str) -> bool:
         return score(prompt_styles.calls_in(reply), labels[question], tools).right_arguments
 
-    def measure(prompt: Prompt) -> list[results.Outcome]:
+    def measure(prompt: Prompt) -> list[evaluate.Outcome]:
         style = dataclasses.replace(start, prompt=prompt)
         return evaluate.measure(client, settings.model, tools, style, test)
 
@@ -111,12 +111,12 @@ def run(
         "saved": None,
         "machine": hardware.describe(),
     }
-    old = share(sum(getattr(each.score, METRIC) for each in before), len(before))
+    old = evaluate.share_of(before, METRIC)
     headline = f"{facts['prompt']}: right arguments in {percent(old)} of {old['n']} test questions"
     if best <= first:
         return facts | {"headline": f"{headline}; nothing better was found on dev"}
     prompt = dataclasses.replace(start.prompt, examples=tuple(examples), meta={})
-    pair = facts["test"] = results.compare(before, measure(prompt), METRIC)
+    pair = facts["test"] = evaluate.compare(before, measure(prompt), METRIC)
     facts["headline"] = f"{headline} before, {percent(pair['after'])} after (p = {pair['p']:.2g})"
     if out:
         facts["saved"] = str(save(out, start.prompt, prompt, facts))

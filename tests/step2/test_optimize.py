@@ -7,7 +7,8 @@ from shared import prompts
 from shared.config import load_settings
 from shared.errors import UserError
 from step2_tools.cli import tables
-from step2_tools.evaluate import prompt_styles, results, scoring
+from step2_tools.evaluate import prompt_styles, scoring
+from step2_tools.evaluate import run as evaluate
 from step2_tools.optimize import run as optimize
 from tests.conftest import shown
 from tests.scripted import URL
@@ -122,9 +123,9 @@ def test_refusals_of_the_command(refused, monkeypatch):
 def test_pairs_are_compared_question_by_question():
     def outcomes(rights):
         scores = [scoring.Score(True, right, right, False) for right in rights]
-        return [results.Outcome({}, None, score, 0.0) for score in scores]
+        return [evaluate.Outcome({}, None, score, 0.0) for score in scores]
 
-    found = results.compare(outcomes([1, 1, 0, 0, 0, 1]), outcomes([1, 0, 1, 1, 1, 1]), "right_tool")
+    found = evaluate.compare(outcomes([1, 1, 0, 0, 0, 1]), outcomes([1, 0, 1, 1, 1, 1]), "right_tool")
     assert (found["gained"], found["lost"], found["p"]) == (3, 1, 0.62)
     assert found["difference"] == pytest.approx(0.3333)
     assert found["interval_95"][0] < 0.3333 < found["interval_95"][1]
