@@ -5,7 +5,6 @@ Links, pipes, names that lead outside and files that nobody asked for are in the
 
 import bz2
 import gzip
-import io
 import lzma
 import os
 import re
@@ -40,25 +39,14 @@ def folder(tmp_path):
     return made
 
 
-def tarred(path, entries, mode="w:gz"):
-    """A tar of (TarInfo or name, contents)."""
-    with tarfile.open(path, mode) as archive:
-        for name, content in entries:
-            entry = tarfile.TarInfo(name) if isinstance(name, str) else name
-            if entry.isreg():
-                entry.size = len(content)
-            archive.addfile(entry, io.BytesIO(content.encode()))
-    return path
-
-
 def test_a_folder_and_archives_of_it_give_the_same(folder, tmp_path):
-    both = [(FUSE, "fuse"), (CHUNK, "chunk")]
+    both, at = {FUSE: "fuse", CHUNK: "chunk"}, At(tmp_path)
     for path in (
         folder,
-        At(tmp_path).zipped(dict(both)).rename(tmp_path / "renamed.bin"),
-        At(tmp_path).zipped(dict(both)),
-        tarred(tmp_path / "ada.tar.gz", both),
-        tarred(tmp_path / "ada.tar", both, "w"),
+        at.zipped(both).rename(tmp_path / "renamed.bin"),
+        at.zipped(both),
+        at.tarred(both).rename(tmp_path / "ada.tar.gz"),
+        at.tarred(both, mode="w"),
     ):
         intake = take(path, WANTED)
         assert intake.files == {FUSE: b"fuse", CHUNK: b"chunk"}
@@ -104,8 +92,8 @@ def test_what_cannot_be_read_is_refused(folder):
 
 def test_what_is_odd_in_an_archive_and_not_in_the_corpus_is_refused(tmp_path, recwarn):
     refused(take(At(tmp_path).zipped({FUSE: "one", f"./{FUSE}": "two"}), WANTED), "2 times")
-    refused(take(tarred(tmp_path / "a.tar", [(FUSE, "one"), (FUSE, "two")], "w"), WANTED), "2 times")
-    refused(take(tarred(tmp_path / "a.tar", [(FUSE, "x" * (MAX_BYTES + 1))], "w"), WANTED), "larger than")
+    refused(take(At(tmp_path).tarred({FUSE: "one"}, tarfile.TarInfo(FUSE)), WANTED), "2 times")
+    refused(take(At(tmp_path).tarred({FUSE: "x" * (MAX_BYTES + 1)}), WANTED), "larger than")
     refused(take(At(tmp_path).zipped({FUSE: "fuse"}, zipfile.ZIP_LZMA), WANTED), "compressed")
 
 
@@ -175,11 +163,8 @@ def test_a_pax_number_of_millions_of_digits_is_refused_at_once(tmp_path):
 def test_long_names_are_read(tmp_path):
     long = f"{'a' * 90}/{'b' * 90}/{FUSE}"
     for format in (tarfile.PAX_FORMAT, tarfile.GNU_FORMAT):
-        with tarfile.open(tmp_path / "a.tar.gz", "w:gz", format=format) as archive:
-            entry = tarfile.TarInfo(long)
-            entry.size = 4
-            archive.addfile(entry, io.BytesIO(b"fuse"))
-        assert take(tmp_path / "a.tar.gz", WANTED).files == {FUSE: b"fuse"}
+        path = At(tmp_path).tarred({long: "fuse"}, format=format)
+        assert take(path, WANTED).files == {FUSE: b"fuse"}
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no limits there")

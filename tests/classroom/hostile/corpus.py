@@ -25,6 +25,8 @@ A function with @case writes a whole submission. Code can use FACTS: what an att
 
 from __future__ import annotations
 
+import io
+import tarfile
 import textwrap
 import tomllib
 import zipfile
@@ -105,6 +107,17 @@ class At:
                 archive.writestr(inside, content)
         return self.folder / "ada.zip"
 
+    def tarred(self, files: Mapping[str, str], *entries: tarfile.TarInfo, mode: str = "w:gz", **how) -> Path:
+        """A tar with these files, then these entries."""
+        with tarfile.open(self.folder / "ada.tar", mode, **how) as archive:
+            for inside, content in files.items():
+                entry = tarfile.TarInfo(inside)
+                entry.size = len(content.encode())
+                archive.addfile(entry, io.BytesIO(content.encode()))
+            for entry in entries:
+                archive.addfile(entry)
+        return self.folder / "ada.tar"
+
     def honest(self, fuse: str | bytes | None = None) -> At:
         """The reference's files, or another fuse.py beside them."""
         for name, path in FILES.items():
@@ -147,7 +160,7 @@ def case(earns: str, cause: str, status: str | None = None, name: str = "") -> C
 def written(told: Mapping[str, Any], at: At) -> str:
     """The file of an attacker that is a piece of code."""
     code = next(told[kind] for kind in ("code", "first", "attack", "each", "forged", "chunk") if kind in told)
-    of = "chunk" if "chunk" in told else told.get("of", "rrf")
+    of = told["of"]
     rest = reference("chunk" if of == "chunk" else "fuse")
     prelude = f"\nFACTS = {at.facts!r}\nclass Worked(Exception): pass\n"
     if {"forged", "chunk"} & told.keys() or "say(" in code or "WORKER" in code:
@@ -173,16 +186,8 @@ def _body(code: str) -> str:
     return textwrap.indent(code.strip("\n"), "    ")
 
 
-def _load(file: Path) -> None:
+for file in sorted(HERE.glob("*.toml")):
     for name, told in tomllib.loads(file.read_text("utf-8")).items():
-        fields = {
-            each: told[each] for each in ("status", "right", "timeout", "imports", "spoils") if each in told
-        }
-        of = "chunk" if "chunk" in told else told.get("of", "rrf")
-        make = partial(written, told)
-        stops = tuple(told.get("stops", ()))
-        ATTACKS[name] = Attack(name, told["cause"], make, of=of, stops=stops, **fields)
-
-
-for each in sorted(HERE.glob("*.toml")):
-    _load(each)
+        told.setdefault("of", "chunk" if "chunk" in told else "rrf")
+        known = {key: told[key] for key in told.keys() & Attack.__dataclass_fields__.keys()}
+        ATTACKS[name] = Attack(name, make=partial(written, told), **known)

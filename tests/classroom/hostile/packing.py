@@ -23,19 +23,8 @@ def wrong(at):
     return at.honest(reference("fuse") + WRONG)
 
 
-def tarred(at, name, mode, *entries):
-    """The honest files without fuse.py, and these entries."""
-    path = at.folder / name
-    with tarfile.open(path, mode) as archive:
-        for inside in NAMES[1:]:
-            archive.add(ROOT / inside, inside)
-        for entry in entries:
-            archive.addfile(entry)
-    return path
-
-
-def honest_files():
-    return {name: reference(Path(name).stem) for name in NAMES}
+def honest_files(names=NAMES):
+    return {name: reference(Path(name).stem) for name in names}
 
 
 # --- files of odd shape -----------------------------------------------------------------------------------
@@ -208,13 +197,11 @@ def a_thousand_folders(at):
 
 @case(OTHERS, r"fuse\.py is missing", "not attempted")
 def names_that_lead_outside(at):
-    files = honest_files()
-    right = files.pop("step3_rag/retrieve/fuse.py")
+    files, right = honest_files(NAMES[1:]), reference("fuse")
     outside = {f"../../{'../' * n}{at.facts['root']}/step3_rag/retrieve/fuse.py": WRONG for n in range(8)}
     outside |= dict.fromkeys(at.facts["canaries"], "mine")
-    return at.zipped(
-        files | outside | {"../step3_rag/retrieve/fuse.py": right, "C:\\step3_rag\\fuse.py": right},
-    )
+    outside |= {"../step3_rag/retrieve/fuse.py": right, "C:\\step3_rag\\fuse.py": right}
+    return at.zipped(files | outside)
 
 
 @case(OTHERS, r"fuse\.py was refused: it is larger than", "not attempted")
@@ -244,7 +231,7 @@ def an_encrypted_archive(at):
 
 @case(OTHERS, r"fuse\.py was refused: it is a symbolic link", "not attempted")
 def a_link_in_an_archive(at):
-    path = at.zipped({name: text for name, text in honest_files().items() if name != NAMES[0]})
+    path = at.zipped(honest_files(NAMES[1:]))
     entry = zipfile.ZipInfo(NAMES[0])
     entry.create_system, entry.external_attr = 3, 0o120777 << 16
     with zipfile.ZipFile(path, "a") as archive:
@@ -254,10 +241,7 @@ def a_link_in_an_archive(at):
 
 @case("", r"nothing could be read: the archive has more than 5,000 entries", "not attempted")
 def ten_thousand_entries(at):
-    return at.zipped(
-        honest_files() | {f"{n}.py": "" for n in range(10_000)},
-        method=zipfile.ZIP_STORED,
-    )
+    return at.zipped(honest_files() | {f"{n}.py": "" for n in range(10_000)}, method=zipfile.ZIP_STORED)
 
 
 @case(OTHERS, r"fuse\.py was refused: it is damaged", "not attempted")
@@ -274,14 +258,14 @@ def links_in_a_tar(at):
     for name, kind in ((NAMES[0], tarfile.LNKTYPE), ("beside.py", tarfile.SYMTYPE)):
         entries.append(tarfile.TarInfo(name))
         entries[-1].type, entries[-1].linkname = kind, str(ROOT / NAMES[0])
-    return tarred(at, "ada.tar.gz", "w:gz", *entries)
+    return at.tarred(honest_files(NAMES[1:]), *entries)
 
 
 @case(OTHERS, r"fuse\.py was refused: it is not an ordinary file", "not attempted")
 def a_device_in_a_tar(at):
     entry = tarfile.TarInfo(NAMES[0])
     entry.type, entry.devmajor, entry.devminor = tarfile.CHRTYPE, 1, 5  # /dev/zero
-    return tarred(at, "ada.tar", "w", entry)
+    return at.tarred(honest_files(NAMES[1:]), entry, mode="w")
 
 
 @case("", r"nothing could be read: the archive holds more than 64 MiB", "not attempted")

@@ -11,7 +11,6 @@ function has to get its point in the same process.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import importlib
 import json
 import os
@@ -52,45 +51,15 @@ class World:
     """The surroundings of a submission, which it must not touch."""
 
     top: Path  # of this grader: everything that it makes
-    listening: socket.socket
-    canaries: list[Path]
+    facts: dict[str, Any]  # all that an attacker may want to know
     boxes: list[Box] = field(default_factory=list)
-    token: str = field(default_factory=lambda: f"mark-{secrets.token_hex(6)}")
 
-    def set_up(self, folder: Path) -> None:
-        """Make canaries and another submission. All users may write to them: only a sandbox stops that."""
-        for path in (*self.canaries, folder / "eve" / "fuse.py"):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(SECRET)
-            path.chmod(0o666)
-            path.parent.chmod(0o777)
-        folder.chmod(0o777)
-
-    def facts(self, folder: Path, name: str) -> dict[str, Any]:
-        """All that an attacker may want to know."""
-        return {
-            "canaries": [*map(str, self.canaries), str(folder / "eve" / "fuse.py")],
-            "grader": os.getpid(),
-            "root": str(ROOT),
-            "home": os.environ["HOME"],
-            "eve": str(folder / "eve" / "fuse.py"),
-            "port": self.listening.getsockname()[1],
-            "token": f"{self.token}-{name}",
-        }
-
-    def state(self, folder: Path) -> dict[str, str]:
+    def state(self) -> dict[Path, tuple[Any, ...]]:
         """What must not change: canaries and the files beside them, the submission, the repository's step."""
-        roots = [folder, *{path.parent for path in self.canaries}]
+        roots = [self.top / "work", *{Path(each).parent for each in self.facts["canaries"]}]
         paths = {each for root in roots for each in (root, *root.rglob("*"))}
         paths |= {*(ROOT / "step3_rag").glob("*.py"), *(ROOT / "classroom" / "rubrics").glob("*.py")}
-        return {str(path): _told(path) for path in paths}
-
-    def visitors(self) -> list[str]:
-        """Connections from the network."""
-        with contextlib.suppress(BlockingIOError):
-            self.listening.accept()
-            return ["somebody came by the network"]
-        return []
+        return {path: _told(path) for path in paths if os.path.lexists(path)}
 
     def left(self) -> list[str]:
         """Processes and folders that are left after a few seconds."""
@@ -104,43 +73,52 @@ class World:
         found = [f"process {pid} of a sandbox" for box in self.boxes for pid in marked(box._place)]
         for path in Path("/proc").glob("[0-9]*/cmdline"):
             with contextlib.suppress(OSError):
-                if self.token.encode() in (line := path.read_bytes()):
+                if self.facts["token"].encode() in (line := path.read_bytes()):
                     found.append(f"process {path.parent.name}: {line[-100:]!r}")
         return found + [f"folder {each.name}" for each in (self.top / "tmp").iterdir()]
 
 
-def _told(path: Path) -> str:
-    """A file's kind, mode, time and contents, as a short text."""
-    try:
-        facts = path.lstat()
-    except OSError as error:
-        return type(error).__name__
-    is_file = stat.S_ISREG(facts.st_mode)
-    link = os.readlink(path) if stat.S_ISLNK(facts.st_mode) else ""  # noqa: PTH115
-    content = hashlib.sha256(path.read_bytes()).hexdigest()[:16] if is_file else link
-    return f"{facts.st_mode:o} {facts.st_uid} {facts.st_mtime_ns if is_file else 0} {content}"
+def _told(path: Path) -> tuple[Any, ...]:
+    """A file's mode, owner, time and contents."""
+    facts = path.lstat()
+    if stat.S_ISREG(facts.st_mode):
+        return facts.st_mode, facts.st_uid, facts.st_mtime_ns, path.read_bytes()
+    return facts.st_mode, facts.st_uid, path.readlink() if path.is_symlink() else None
 
 
 @contextlib.contextmanager
 def world() -> Iterator[World]:
-    """Canaries in a home, in the repository, in /tmp; a listening socket; a key in the environment."""
+    """Canaries in a home, in the repository, in /tmp, beside a submission; a listening socket; a key.
+
+    All users may write to the canaries: only a sandbox stops that.
+    """
     top = Path(tempfile.mkdtemp(prefix="hostile-"))
     home, in_repository = top / "home", ROOT / ".pytest_cache" / f"hostile-{os.getpid()}"  # which git ignores
-    before = dict(os.environ)
+    eve = top / "work" / "eve" / "fuse.py"
+    canaries = [home / ".ssh" / "id_ed25519", in_repository / "canary", top / "beside" / "canary", eve]
+    (top / "tmp").mkdir()
     with contextlib.ExitStack() as stack:
-        stack.callback(shutil.rmtree, top, ignore_errors=True)
-        stack.callback(shutil.rmtree, in_repository, ignore_errors=True)
-        for folder in (home / ".ssh", in_repository, top / "tmp", top / "work", top / "beside"):
-            folder.mkdir(parents=True)
-        canaries = [home / ".ssh" / "id_ed25519", in_repository / "canary", top / "beside" / "canary"]
-        for folder in (top, home, top / "tmp", top / "work"):
+        for folder in (top, in_repository):
+            stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        for path in canaries:
+            path.parent.mkdir(parents=True)
+            path.write_text(SECRET)
+            path.chmod(0o666)
+        for folder in (top, home, top / "tmp", top / "work", *(path.parent for path in canaries)):
             folder.chmod(0o777)
         os.environ.update(HOME=str(home), TMPDIR=str(top / "tmp"), ANTHROPIC_API_KEY=SECRET)
-        stack.callback(os.environ.update, before)
         tempfile.tempdir = None
         listening = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-        listening.setblocking(False)
-        yield World(top, listening, canaries)
+        facts = {
+            "canaries": [*map(str, canaries)],
+            "grader": os.getpid(),
+            "root": str(ROOT),
+            "home": str(home),
+            "eve": str(eve),
+            "port": listening.getsockname()[1],
+            "token": f"mark-{secrets.token_hex(6)}",
+        }
+        yield World(top, facts)
 
 
 def module_of(each: Attack) -> str:
@@ -148,9 +126,9 @@ def module_of(each: Attack) -> str:
     return f"step3_rag.{'ingest' if each.of == 'chunk' else 'retrieve'}.{each.name}"
 
 
-def laid(each: Attack, around: World, folder: Path, submission: Path) -> tuple[list[str], bool]:
+def laid(each: Attack, facts: dict[str, Any], submission: Path) -> tuple[list[str], bool]:
     """Put an attacker's file into the submission; its intake's notes, and whether its other files came."""
-    at = At(folder / each.name, around.facts(folder, each.name))
+    at = At(submission.parent / each.name, {**facts, "token": f"{facts['token']}-{each.name}"})
     at.folder.mkdir()
     made, notes, others = each.make(at), [], True
     if isinstance(made, str):
@@ -159,7 +137,7 @@ def laid(each: Attack, around: World, folder: Path, submission: Path) -> tuple[l
         intake = take(made or at.ada, list(FILES.values()))
         content = intake.files.get(FILES["fuse"], starter("fuse").encode())
         others = all(
-            intake.files.get(FILES[each]) == reference(each).encode() for each in ("metrics", "chunk")
+            intake.files.get(FILES[name]) == reference(name).encode() for name in ("metrics", "chunk")
         )
         notes = intake.notes
     path = submission / f"{module_of(each).replace('.', '/')}.py"
@@ -215,17 +193,14 @@ def tests_for(number: int, each: Attack) -> list[RubricTest]:
 
 def grade_together(attacks: Sequence[Attack], around: World, level: str) -> tuple[Wrong, Result | None]:
     """Grade all of them in one run: what was wrong, and the result."""
-    folder = around.top / "work"
-    around.set_up(folder)
-    submission = folder / "all"
-    for path in FILES.values():
+    submission = around.top / "work" / "all"
+    for name, path in FILES.items():
         (submission / path).parent.mkdir(parents=True, exist_ok=True)
-        (submission / path).write_text(reference(Path(path).stem), "utf-8")
-    told = [laid(each, around, folder, submission) for each in attacks]
-    honest = Mark("honest", "1.1", 7, 15, "hidden", "Honest.")
-    tests = [RubricTest(honest, check_min_max)]
+        (submission / path).write_text(reference(name), "utf-8")
+    told = [laid(each, around.facts, submission) for each in attacks]
     places = tuple((path, Place("1.1", "", "f", 1, 2, "")) for path in FILES.values())
-    tasks = [Task(Exercise("1.1", [honest]), places)]
+    tests = [RubricTest(Mark("honest", "1.1", 7, 15, "hidden", "Honest."), check_min_max)]
+    tasks = [Task(Exercise("1.1", [tests[0].mark]), places)]
     for number, each in enumerate(attacks, 1):
         own = tests_for(number, each)
         tests += own
@@ -233,23 +208,23 @@ def grade_together(attacks: Sequence[Attack], around: World, level: str) -> tupl
         tasks.append(Task(Exercise(f"9.{number}", [test.mark for test in own], each.name), (place,)))
     made = Assignment("step3_rag", "", (), "", tuple(tasks))
     grading.PRELOAD = {}
-    grading.assignment_of = lambda _step: made  # type: ignore[assignment]
-    grading.rubric_tests = lambda _step: tests  # type: ignore[assignment]
+    grading.assignment_of = lambda _step: made
+    grading.rubric_tests = lambda _step: tests
 
     def opened(tree: Path, _level: str | None) -> Box:
         around.boxes.append(isolation.open_worker(tree, level))
         return around.boxes[-1]
 
     grading.open_worker = opened
-    before, result, found = around.state(folder), None, list[str]()
+    before, result, found = around.state(), None, []
     try:
         result = grading.grade(submission, "step3", SEED, seconds=900)
     except BaseException as error:
         found.append(f"the grader crashed: {type(error).__name__}: {error}")
-    after = around.state(folder)
+    after = around.state()
     changed = [path for path in before | after if before.get(path) != after.get(path)]
-    found += [f"touched: {path}: {before.get(path)} -> {after.get(path)}" for path in changed]
-    found += around.visitors() + [f"left behind: {what}" for what in around.left()]
+    found += [f"touched: {path}: {before.get(path)} -> {after.get(path)}"[:300] for path in changed]
+    found += [f"left behind: {what}" for what in around.left()]
     wrong = {"all": found}
     for each, item, facts in zip(attacks, result.items[1:] if result else (), told, strict=bool(result)):
         wrong[each.name] = problems(each, item, *facts)
