@@ -20,11 +20,6 @@ NASTY = (
 )
 
 
-def passed(test: Test) -> Test:
-    """The test, passed."""
-    return replace(test, status="passed", score=test.points, cause="", calls=())
-
-
 def ended(test: Test, status: str, cause: str, *calls: CallRecord) -> Test:
     """The test, with another end."""
     return replace(test, status=status, score=0, cause=cause, calls=calls)
@@ -67,21 +62,10 @@ FULL = Result(
     seconds=4.2,
     versions={"python": "3.12.3"},
 )
-PARTIAL = replace(
-    FULL,
-    submission="bob",
-    items=(fusion(SMALL, WRONG), FULL.items[1]),
-    output=f"debug: {SECRET}\n",
-)
-STUB = "exercise 3.1: Fusion by ranks"
-NOT_ATTEMPTED = replace(
-    FULL,
-    submission="dan",
-    items=(
-        fusion(*(ended(each, "not attempted", STUB) for each in (SMALL, RRF))),
-        ndcg(*(ended(each, "not attempted", STUB) for each in (NDCG_SMALL, NDCG))),
-    ),
-)
+PRINTED = f"debug: {SECRET}\n"
+PARTIAL = replace(FULL, submission="bob", items=(fusion(SMALL, WRONG), FULL.items[1]), output=PRINTED)
+STUBS = [ended(each, "not attempted", "exercise 3.1: X") for each in (SMALL, RRF, NDCG_SMALL, NDCG)]
+NOT_ATTEMPTED = replace(FULL, submission="dan", items=(fusion(*STUBS[:2]), ndcg(*STUBS[2:])))
 NASTY_CALLS = [CallRecord(NASTY, NASTY, None, NASTY)] * 5
 HOSTILE = replace(
     FULL,
@@ -94,11 +78,8 @@ HOSTILE = replace(
     output=NASTY + SECRET,
 )
 UNSAFE = replace(PARTIAL, isolation="rlimits", safe=False, notes=("conftest.py was not taken over",))
-BROKEN = replace(
-    FULL,
-    submission="gus",
-    items=(fusion(SMALL, ended(RRF, "broken", f"KeyError: {SECRET}")), FULL.items[1]),
-)
+FAULT = ended(RRF, "broken", f"KeyError: {SECRET}")
+BROKEN = replace(FULL, submission="gus", items=(fusion(SMALL, FAULT), FULL.items[1]))
 PUBLIC = replace(
     FULL,
     submission="hal",
@@ -107,13 +88,4 @@ PUBLIC = replace(
 )
 NOTHING = replace(FULL, submission="", items=(), output=SECRET)  # the grader found no test
 
-SAMPLES = {
-    "full": FULL,
-    "partial": PARTIAL,
-    "not attempted": NOT_ATTEMPTED,
-    "hostile": HOSTILE,
-    "unsafe": UNSAFE,
-    "broken": BROKEN,
-    "public": PUBLIC,
-    "nothing": NOTHING,
-}
+SAMPLES = {name: each for name, each in [*vars().items()] if isinstance(each, Result)}

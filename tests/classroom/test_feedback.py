@@ -51,7 +51,7 @@ def test_every_kind_of_result_can_be_read_back_and_hides_what_is_hidden(sample):
     wrong = [item for item in result.items if item.status != "passed"]
     assert kinds.count("heading_open") == 1 + len(wrong)
     failed = sum(test.status not in ("passed", "not attempted") for item in wrong for test in item.tests)
-    assert kinds.count("fence") == failed + (sample == "public")
+    assert kinds.count("fence") == failed + (sample == "PUBLIC")
 
 
 def test_a_result_of_an_older_version_still_opens():

@@ -27,7 +27,7 @@ from classroom.gradebook.grade_class import ClassOptions, run
 from classroom.gradebook.table import Graded
 from classroom.grading import draw
 from shared.errors import UserError
-from tests.classroom.results import BROKEN, FULL, NOT_ATTEMPTED, PARTIAL, RRF, SMALL, ended, item, passed
+from tests.classroom.results import BROKEN, FULL, NOT_ATTEMPTED, PARTIAL, RRF, SMALL, ended, item
 from tests.conftest import ROOT
 
 FILE = "step3_rag/retrieve/fuse.py"  # one that is handed in
@@ -345,7 +345,7 @@ def test_shares_and_means():
 
 
 def test_the_picture_is_a_png(tmp_path):
-    long = item("3.1", "A $title$ that is much longer than there is room for", passed(SMALL))
+    long = item("3.1", "A $title$ that is much longer than there is room for", SMALL)
     titled = replace(FULL, items=(long,))
     statistics.picture(statistics.of_class([titled, PARTIAL]), "step 3", tmp_path / "s.png")
     assert (tmp_path / "s.png").read_bytes().startswith(b"\x89PNG")
