@@ -1,7 +1,7 @@
 """Run a step's rubric against the reference, and against submissions that are wrong in a known way.
 
     of_learner("step3")                        its public tests, as they run in a starter
-    forger = Forger("step3")                   one worker for many wrong submissions
+    forger = forger_of("step3")                one worker for many wrong submissions
     forger.outcomes(["3.2"], "patch('step3_rag.evaluate.metrics:ndcg', lambda ranking, qrels, k: 1.0)")
     forger.lost("ranks from 0")                10: the points that a change of rubric_step3.py costs
 
@@ -17,7 +17,7 @@ import inspect
 import json
 import sys
 import textwrap
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -37,23 +37,12 @@ DONE: list[tuple[Any, str, Any]] = []  # in the worker: what was changed, and it
 
 @cache
 def written(step: str) -> dict[str, str]:
-    """What learners write, and the exercise that asks for it; of a function within another one, that one."""
-    found = {}
-    for task in assignment(step).tasks:
-        for file, place in task.places:
-            target = f"{file.removesuffix('.py').replace('/', '.')}:{place.function}"
-            while not _exists(target):
-                target = target.rpartition(".")[0]
-            found[target] = task.id
-    return found
-
-
-def _exists(target: str) -> bool:
-    try:
-        find(target)
-    except AttributeError:
-        return False
-    return True
+    """What learners write, and the exercise that asks for it."""
+    return {
+        f"{file.removesuffix('.py').replace('/', '.')}:{place.function}": task.id
+        for task in assignment(step).tasks
+        for file, place in task.places
+    }
 
 
 def target_of(step: str, name: str) -> str:
@@ -84,14 +73,7 @@ class Forger:
         self.remote = in_worker(step)
         self.tests = rubric_tests(step)
 
-    def outcomes(
-        self,
-        ids: Collection[str],
-        code: str = "",
-        stubs: Collection[str] = (),
-        seed: int = 7,
-        unseen: bool = True,
-    ) -> list[TestOutcome]:
+    def outcomes(self, ids, code="", stubs=(), seed=7, unseen=True) -> list[TestOutcome]:
         """How the tests of exercises end, where `stubs` are not begun and this code has run."""
         self.remote.begin(Mark("attack", next(iter(ids)), 1, 60, "hidden", "x"))
         stand_ins = {target: id for target, id in written(self.step).items() if id in stubs}
@@ -108,7 +90,13 @@ class Forger:
         return sum(each.mark.points for each in outcomes) - points(outcomes)
 
 
-def load(code: str, stubs: Mapping[str, str]) -> None:
+@cache
+def forger_of(step: str) -> Forger:
+    """One for each step, for all tests; its worker ends with this process."""
+    return Forger(step)
+
+
+def load(code: str, stubs: dict[str, str]) -> None:
     """In the worker: put everything back, put stubs in the place of solutions, and run the code."""
     while DONE:
         holder, name, before = DONE.pop()
@@ -206,12 +194,9 @@ def rubric_of(source: str) -> list[RubricTest]:
     return [RubricTest(mark_of(each), each) for name, each in space.items() if name.startswith("test_")]
 
 
-def tree(folder: Path, **modules: str) -> Path:
-    """A tree with the worker and these modules of `step3_rag`; `fuse` is in its folder `retrieve`."""
-    names = {"__init__": "__init__", "empty": "retrieve/__init__", "fuse": "retrieve/fuse"}
-    files = classroom_files("protocol/*.py") | {
-        f"step3_rag/{names.get(name, name)}.py": textwrap.dedent(code).encode()
-        for name, code in {"__init__": "", "empty": "", **modules}.items()
-    }
-    write_files(folder, files)
+def tree(folder: Path, fuse: str = "") -> Path:
+    """A tree with the worker, and with this code as the submission's retrieve/fuse.py."""
+    files = {f"step3_rag/{name}.py": b"" for name in ("__init__", "retrieve/__init__")}
+    files["step3_rag/retrieve/fuse.py"] = textwrap.dedent(fuse).encode()
+    write_files(folder, files | classroom_files("protocol/*.py"))
     return folder

@@ -20,7 +20,7 @@ from classroom.isolation import place
 from classroom.isolation.stops import ALL, STOPS, open_at
 from shared.errors import UserError
 from tests.classroom.results import FULL
-from tests.classroom.rubric_helpers import rubric_of
+from tests.classroom.rubric_helpers import forger_of, rubric_of
 from tests.conftest import ROOT
 
 A = assignment("step3")
@@ -116,7 +116,7 @@ def test_the_lesson_has_the_table_of_what_is_stopped():
     assert "\n".join(f"| {' | '.join(row)} |" for row in rows) in LESSON
 
 
-def test_the_exercise_of_the_lesson_can_be_added(forger_of, monkeypatch):
+def test_the_exercise_of_the_lesson_can_be_added(monkeypatch):
     blocks = re.findall(r"^```python\n(.*?)^```$", LESSON, re.DOTALL | re.MULTILINE)
     function, *tests = [block for block in blocks if "3.8" in block]
     source = (ROOT / "step3_rag" / "evaluate" / "metrics.py").read_text("utf-8")

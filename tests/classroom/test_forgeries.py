@@ -22,7 +22,7 @@ from classroom.grading.remote import Remote
 from classroom.grading.submission import KEPT, Made
 from classroom.protocol import wire
 from shared.errors import UserError
-from tests.classroom.rubric_helpers import assert_all_pass, in_worker, points, run, written
+from tests.classroom.rubric_helpers import assert_all_pass, forger_of, in_worker, points, run, written
 from tests.conftest import for_long
 
 STEPS = ("step1", "step2", "step3", "step4", "step5")
@@ -52,7 +52,7 @@ def forgeries(step):
 
 
 @on_each_step
-def test_no_attack_is_worth_more_than_it_deserves(step, forger_of, monkeypatch):
+def test_no_attack_is_worth_more_than_it_deserves(step, monkeypatch):
     monkeypatch.setattr("classroom.grading.callbacks.PATIENCE", 0.3)  # for jobs that nobody will ask for
     attacks, wrong = [*forgeries(step)], []
     assert len(attacks) >= 4
@@ -65,7 +65,7 @@ def test_no_attack_is_worth_more_than_it_deserves(step, forger_of, monkeypatch):
 
 
 @on_each_step
-def test_the_protocol_can_not_be_made_to_give_points(step, forger_of):
+def test_the_protocol_can_not_be_made_to_give_points(step):
     for name, code in EVERYWHERE.items():
         for task in assignment(step).tasks[:2]:
             outcomes = forger_of(step).outcomes([task.id], code, [task.id])
@@ -73,7 +73,7 @@ def test_the_protocol_can_not_be_made_to_give_points(step, forger_of):
 
 
 @on_each_step
-def test_the_reference_gets_all_points_from_the_same_worker(step, forger_of):
+def test_the_reference_gets_all_points_from_the_same_worker(step):
     for task in assignment(step).tasks:
         assert_all_pass(forger_of(step).outcomes([task.id]))
 
@@ -119,7 +119,7 @@ class Replying(Remote):
 
 @pytest.mark.parametrize("guess", range(len(GUESSES)))
 @pytest.mark.parametrize("step", MANY)
-def test_no_guess_gets_a_point(step, guess, forger_of):
+def test_no_guess_gets_a_point(step, guess):
     """Neither as the function that an exercise asks for, nor as the reply to every request."""
     replying = in_worker(step, Replying)
     replying.guess = GUESSES[guess]

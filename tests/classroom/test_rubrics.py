@@ -13,7 +13,15 @@ from classroom.grading.runner import run_tests
 from classroom.grading.submission import Local
 from classroom.rubrics.step1_public import GENERATE
 from classroom.rubrics.step5_databases import NoDatabase, select
-from tests.classroom.rubric_helpers import assert_all_pass, changes_of, of_learner, points, target_of, written
+from tests.classroom.rubric_helpers import (
+    assert_all_pass,
+    changes_of,
+    forger_of,
+    of_learner,
+    points,
+    target_of,
+    written,
+)
 from tests.classroom.rubric_step5 import TURN
 from tests.conftest import for_long
 
@@ -41,14 +49,14 @@ def test_the_public_tests_pass_in_a_starter(step):
 
 
 @on_each_step
-def test_stubs_are_not_attempted(step, forger_of):
+def test_stubs_are_not_attempted(step):
     ids = [each.id for each in assignment(step).tasks]
     outcomes = forger_of(step).outcomes(ids, stubs=ids)
     assert not {each.mark.test: each.cause for each in outcomes if each.status != "not attempted"}
 
 
 @pytest.mark.parametrize("step", ["step2", "step4"])
-def test_an_exercise_needs_no_other(step, forger_of):
+def test_an_exercise_needs_no_other(step):
     tasks = assignment(step).tasks
     for task in tasks:
         others = [each.id for each in tasks if each is not task]
@@ -59,7 +67,7 @@ NAMES = {step: rows if isinstance(rows := changes_of(step), dict) else range(len
 
 
 @pytest.mark.parametrize(("step", "name"), [(step, name) for step in STEPS for name in NAMES[step]])
-def test_a_mistake_costs_its_points_and_another_right_way_none(step, name, forger_of, monkeypatch):
+def test_a_mistake_costs_its_points_and_another_right_way_none(step, name, monkeypatch):
     monkeypatch.setattr("classroom.grading.callbacks.PATIENCE", 0.5)  # for jobs that will never meet
     assert forger_of(step).lost(name) == changes_of(step)[name][0]
 
@@ -86,13 +94,13 @@ junk = [(None, "a"), (torch.zeros(3, 2).T, torch.tensor(math.nan))]
 
 
 @pytest.mark.parametrize("number", [0, 1])
-def test_junk_is_wrong_and_no_test_breaks_on_it(number, forger_of):
+def test_junk_is_wrong_and_no_test_breaks_on_it(number):
     code = f"{JUNK}for target in {[*written('step1')]}: patch(target, lambda *_, **__: junk[{number}])\n"
     code += f"patch({GENERATE!r}, junk_to_the_model)"
     assert points(forger_of("step1").outcomes({*written("step1").values()}, code)) == 0
 
 
-def test_callers_who_never_come_in_are_no_warning(recwarn, forger_of):
+def test_callers_who_never_come_in_are_no_warning(recwarn):
     target = target_of("step5", "_enter")
     code = (
         f"from tests.classroom.rubric_helpers import alter; alter({target!r}, {TURN!r}, 'raise ValueError')"

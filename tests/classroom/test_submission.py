@@ -23,6 +23,23 @@ RIGHT += "        for rank, each in enumerate(sorted(scores, key=lambda each: -s
 RIGHT += "            fused[each] = fused.get(each, 0.0) + 1 / (k + rank)\n    return fused\n"
 
 
+@pytest.fixture
+def made_of(tmp_path):
+    """made_of("def rrf(rankings, k=60): ...", timeout=2): a Remote whose retrieve.fuse is this code."""
+    opened = []
+
+    def make(code, timeout=10, visibility="hidden"):
+        where = tree(tmp_path / f"tree{len(opened)}", fuse=code)
+        remote = Remote(start=lambda: open_worker(where, "rlimits"))
+        remote.begin(mark(timeout, visibility))
+        opened.append(remote)
+        return remote
+
+    yield make
+    for remote in opened:
+        remote.close()
+
+
 def body(code: str) -> str:
     return "class Float(float): pass\ndef rrf(rankings, k=60):\n    " + code.replace("\n", "\n    ")
 
