@@ -1,6 +1,5 @@
 """Run a step's rubric against the reference, and against submissions that are wrong in a known way.
 
-    of_learner("step3")                        its public tests, as they run in a starter
     forger = forger_of("step3")                one worker for many wrong submissions
     forger.outcomes(["3.2"], "patch('step3_rag.evaluate.metrics:ndcg', lambda ranking, qrels, k: 1.0)")
     forger.lost("ranks from 0")                10: the points that a change of rubric_step3.py costs
@@ -14,7 +13,6 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import json
 import sys
 import textwrap
 from collections.abc import Callable
@@ -27,7 +25,6 @@ from classroom.assignment.spec import PRELOAD, ROOT, assignment, classroom_files
 from classroom.grading.calls import find
 from classroom.grading.remote import Remote
 from classroom.grading.runner import TestOutcome, run_tests
-from classroom.grading.submission import Local, Submission
 from classroom.isolation import Limits, open_worker
 
 OURS = ("shared", "step", "classroom")  # how the names of our modules begin
@@ -153,21 +150,6 @@ def alter(target: str, old: str, new: str) -> None:
     space: dict[str, Any] = {}
     exec(source, vars(sys.modules[function.__module__]), space)  # it sees what its module has
     patch(target, space[function.__name__])
-
-
-def of_learner(step: str) -> list[TestOutcome]:
-    """The public tests as they run in a starter: recorded on the reference, then compared with that."""
-    first = Local()
-    assert_all_pass(run(step, lambda _mark: first, public_only=True))
-    second = Local(recorded=json.loads(json.dumps(first.record)))
-    return run(step, lambda _mark: second, public_only=True)
-
-
-def run(
-    step: str, open_: Callable[[Mark], Submission], public_only: bool = False, seed: int = 1
-) -> list[TestOutcome]:
-    """The tests of a step."""
-    return run_tests(rubric_tests(step, public_only), open_, seed, seed)
 
 
 def points(outcomes: list[TestOutcome]) -> int:

@@ -16,13 +16,15 @@ from pathlib import Path
 
 import pytest
 
+from classroom.assignment.rubric import rubric_tests
 from classroom.assignment.spec import assignment
 from classroom.grading.calls import CallRecord, Raised, raised, reference_copy
 from classroom.grading.remote import Remote
+from classroom.grading.runner import run_tests
 from classroom.grading.submission import KEPT, Made
 from classroom.protocol import wire
 from shared.errors import UserError
-from tests.classroom.rubric_helpers import assert_all_pass, forger_of, in_worker, points, run, written
+from tests.classroom.rubric_helpers import assert_all_pass, forger_of, in_worker, points, written
 from tests.conftest import for_long
 
 STEPS = ("step1", "step2", "step3", "step4", "step5")
@@ -123,7 +125,7 @@ def test_no_guess_gets_a_point(step, guess):
     """Neither as the function that an exercise asks for, nor as the reply to every request."""
     replying = in_worker(step, Replying)
     replying.guess = GUESSES[guess]
-    outcomes = run(step, lambda _mark: replying)
+    outcomes = run_tests(rubric_tests(step), lambda _mark: replying, 1, 1)
     for id in {*written(step).values()}:
         targets = [target for target, of in written(step).items() if of == id]
         code = f"from {__name__} import GUESSES\n"
@@ -159,7 +161,7 @@ def test_what_is_expected_depends_on_the_seed(step):
     for seed in (11, 22, 33):
         submission = in_worker(step, Recording)
         submission.by_test = {}
-        assert_all_pass(run(step, lambda _mark, it=submission: it, seed=seed))
+        assert_all_pass(run_tests(rubric_tests(step), lambda _mark, it=submission: it, seed, seed))
         submission.close()
         recordings.append({test: json.dumps(each) for test, each in submission.by_test.items() if each})
     assert [test for test in recordings[0] if len({each[test] for each in recordings}) == 1] == []

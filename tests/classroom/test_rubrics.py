@@ -9,6 +9,7 @@ import pytest
 
 from classroom.assignment.rubric import rubric_tests
 from classroom.assignment.spec import assignment
+from classroom.grading.expected import Expected, record
 from classroom.grading.runner import run_tests
 from classroom.grading.submission import Local
 from classroom.rubrics.step1_public import GENERATE
@@ -17,7 +18,6 @@ from tests.classroom.rubric_helpers import (
     assert_all_pass,
     changes_of,
     forger_of,
-    of_learner,
     points,
     target_of,
     written,
@@ -44,8 +44,11 @@ def test_the_rubric_is_sound(step):
 
 
 @on_each_step
-def test_the_public_tests_pass_in_a_starter(step):
-    assert_all_pass(of_learner(step))
+def test_the_public_tests_pass_in_a_starter(step, tmp_path):
+    """Recorded on the reference, then compared with that."""
+    (tmp_path / "expected.json").write_text(record(step, 1)[0].to_json())
+    expected = Expected.load(tmp_path / "expected.json")
+    assert_all_pass(run_tests(rubric_tests(step, public_only=True), expected.local, 1, 1))
 
 
 @on_each_step
