@@ -14,14 +14,7 @@ from classroom.grading.runner import run_tests
 from classroom.grading.submission import Local
 from classroom.rubrics.step1_public import GENERATE
 from classroom.rubrics.step5_databases import NoDatabase, select
-from tests.classroom.rubric_helpers import (
-    assert_all_pass,
-    changes_of,
-    forger_of,
-    points,
-    target_of,
-    written,
-)
+from tests.classroom.rubric_helpers import assert_all_pass, changes_of, forger_of, points, target_of, written
 from tests.classroom.rubric_step5 import TURN
 from tests.conftest import for_long
 
