@@ -46,6 +46,8 @@ EACH_MENTION = "    for i in seen.tolist():\n        logits[i] *= penalty if log
 HEARD = "on_token(token)\n"
 KEPT = "done.ids.append(token)\n            sequence.append(token)\n            "
 ROOT = "torch.rsqrt(x.pow(2).mean(dim=-1, keepdim=True) + eps)"
+BITS = "torch.log_softmax(logits.float(), dim=-1) / math.log(2)"
+NO_CACHE = "cache = DynamicCache(); ids = torch.tensor([sequence]"
 CHANGES = [
     (0, {"bits": bits_by_logsumexp}),
     (0, {"keep_top_p": top_p_downwards}),
@@ -58,14 +60,7 @@ CHANGES = [
     (4, ("penalize_repetition", PENALIZED, EACH_MENTION)),
     (2, ("penalize_repetition", "logits = logits.clone()", "pass")),
     (10, ("bits", " / math.log(2)", "")),
-    (
-        4,
-        (
-            "bits",
-            "torch.log_softmax(logits.float(), dim=-1) / math.log(2)",
-            "logits.float().softmax(-1).log2()",
-        ),
-    ),
+    (4, ("bits", BITS, "logits.float().softmax(-1).log2()")),
     (3, ("bits", ".nan_to_num()", "")),
     (8, ("rms_norm", "return", "x = x - x.mean(-1, keepdim=True); return")),
     (3, ("rms_norm", ROOT, "1 / (x.pow(2).mean(dim=-1, keepdim=True).sqrt() + eps)")),
@@ -80,10 +75,7 @@ CHANGES = [
     (7, ("quantize_rows", ".round()", ".trunc()")),
     (2, ("quantize_rows", "return steps", "return weight.copy_(steps)")),
     (3, ("product", ") * scale", ") * scale.mean()")),
-    (
-        3,
-        ("generate", "ids = torch.tensor([[token]]", "cache = DynamicCache(); ids = torch.tensor([sequence]"),
-    ),
+    (3, ("generate", "ids = torch.tensor([[token]]", NO_CACHE)),
     (3, ("generate", '= "stop", token', '= "stop", token; done.ids.append(token)')),
     (2, ("generate", KEPT + HEARD, f"on_token(token); {KEPT}\n")),
     (2, ("generate", "torch.tensor(sequence, device", "torch.tensor(done.ids, dtype=torch.long, device")),

@@ -31,10 +31,7 @@ CHANGES = {
     "as many as there are": (0, ("_take", *AS_MANY)),
     "a function of its own": (0, ("_wake", TOLD, OF_ITS_OWN)),
     "closed loops are left out": (0, ("_wake", "in loops.items():", OPEN_ONES)),
-    "no prefix is looked at twice": (
-        0,
-        ("state_of", 'if not source["text"].startswith(chunk.text):', "if False:"),
-    ),
+    "no prefix is looked at twice": (0, ("state_of", 'not source["text"].startswith(chunk.text)', "False")),
     "an unknown price is 0": (5, ("cost_of", "        return None\n", "        return 0.0\n")),
     "0 tokens are unknown": (3, ("cost_of", "if input_tokens == 0 and output_tokens == 0:", "if False:")),
     "long prompts cost as short ones": (3, ("cost_of", COST, AS_SHORT)),

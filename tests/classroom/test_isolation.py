@@ -11,6 +11,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psutil
 import pytest
 
 from classroom import isolation
@@ -50,8 +51,8 @@ def top():
 
 
 @pytest.fixture(scope="module")
-def sockets(top):
-    """Listening sockets of each kind: a port of the network, two names of unix sockets."""
+def known(top):
+    """What an attacker may want to know, with listening sockets: a port, and three names of unix sockets."""
     with contextlib.ExitStack() as stack:
         tcp = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
         for kind, name in (
@@ -65,7 +66,15 @@ def sockets(top):
                 listening.listen()
             if not name.startswith("\0"):
                 Path(name).chmod(0o777)
-        yield tcp.getsockname()[1]
+        yield {
+            "port": tcp.getsockname()[1],
+            "abstract": f"attacked-{GRADER}",
+            "grader": GRADER,
+            "solution": str(ROOT / "step3_rag" / "retrieve" / "fuse.py"),
+            "test": __file__,
+            "other": str(top / "other.py"),
+            **{name: str(top / name) for name in ("socket", "datagrams", "outside", "new")},
+        }
 
 
 class Client:
@@ -95,19 +104,6 @@ class Client:
         self.box.close()
 
 
-def known(top, port):
-    """What an attacker may want to know."""
-    return {
-        "port": port,
-        "abstract": f"attacked-{GRADER}",
-        "grader": GRADER,
-        "solution": str(ROOT / "step3_rag" / "retrieve" / "fuse.py"),
-        "test": __file__,
-        "other": str(top / "other.py"),
-        **{name: str(top / name) for name in ("socket", "datagrams", "outside", "new")},
-    }
-
-
 USED_UP = {  # these may end the worker: each gets one of its own
     "fork bomb": "processes",
     "threads": "threads",
@@ -126,10 +122,10 @@ def test_levels_that_work_are_safe():
 
 
 @on_each_level
-def test_what_the_table_calls_stopped_is_stopped_and_nothing_else(level, top, sockets, monkeypatch):
+def test_what_the_table_calls_stopped_is_stopped_and_nothing_else(level, top, known, monkeypatch):
     monkeypatch.setenv("ANTHROPIC_API_KEY", "secret")
     with Client(top, level) as client:
-        rows = client.call("attacks:worked", known(top, sockets))
+        rows = client.call("attacks:worked", known)
     assert {*rows, *USED_UP, "daemons"} == set(STOPS)
     if level == "rlimits":  # it worked there: put all back
         (top / "outside-mine").rename(top / "outside")
@@ -193,12 +189,9 @@ def test_daemons_that_kill_what_watches_them_end_with_it_where_the_table_says_so
 
 
 def alive(mark):
-    found = []
-    for file in Path("/proc").glob("[0-9]*/cmdline"):
-        with contextlib.suppress(OSError):
-            if file.read_bytes().endswith(mark.encode() + b"\0"):
-                found.append(int(file.parent.name))
-    return found
+    """The processes with this mark at the end of their command lines."""
+    every = psutil.process_iter(["cmdline"])
+    return [each.pid for each in every if (each.info["cmdline"] or [""])[-1] == mark]
 
 
 def wait_for(what, seconds=3):

@@ -27,6 +27,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from classroom import isolation
 from classroom.assignment.markers import Place
 from classroom.assignment.rubric import Exercise, Mark, RubricTest
@@ -71,10 +73,9 @@ class World:
     def _left(self) -> list[str]:
         """Processes, by their users, their folders, and the mark of this case; folders."""
         found = [f"process {pid} of a sandbox" for box in self.boxes for pid in marked(box._place)]
-        for path in Path("/proc").glob("[0-9]*/cmdline"):
-            with contextlib.suppress(OSError):
-                if self.facts["token"].encode() in (line := path.read_bytes()):
-                    found.append(f"process {path.parent.name}: {line[-100:]!r}")
+        for each in psutil.process_iter(["cmdline"]):
+            if self.facts["token"] in (line := " ".join(each.info["cmdline"] or ())):
+                found.append(f"process {each.pid}: {line[-100:]!r}")
         return found + [f"folder {each.name}" for each in (self.top / "tmp").iterdir()]
 
 
