@@ -123,27 +123,22 @@ def _response(request, step):
         return httpx2.Response(step["status"], headers=headers, json={"type": "error", "error": wrong})
     if body.get("stream"):
         headers = {"content-type": "text/event-stream", **headers}
-        return httpx2.Response(200, headers=headers, stream=_Events(step))
+        return httpx2.Response(200, headers=headers, content=_stream(step))
     return httpx2.Response(200, headers=headers, json=step["message"])
 
 
-class _Events(httpx2.SyncByteStream):
+def _stream(step):
     """The answer as server-sent events, whole or cut."""
-
-    def __init__(self, step):
-        self.step = step
-
-    def __iter__(self):
-        cut, sent = self.step["sse_cut"], list(events(self.step["message"]))
-        if self.step["error"]:
-            wrong = {"type": "overloaded_error", "message": self.step["error"]}
-            sent = [*sent[:3], {"type": "error", "error": wrong}]
-        for event in sent[:-2] if cut == "quietly" else sent if cut is None else sent[:cut]:
-            yield f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode()
-        if self.step["hang"]:
-            raise httpx2.ReadTimeout("timed out")
-        if cut not in (None, "quietly"):
-            raise httpx2.RemoteProtocolError("peer closed connection without sending complete message body")
+    cut, sent = step["sse_cut"], list(events(step["message"]))
+    if step["error"]:
+        wrong = {"type": "overloaded_error", "message": step["error"]}
+        sent = [*sent[:3], {"type": "error", "error": wrong}]
+    for event in sent[: -2 if cut == "quietly" else cut]:
+        yield f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode()
+    if step["hang"]:
+        raise httpx2.ReadTimeout("timed out")
+    if cut not in (None, "quietly"):
+        raise httpx2.RemoteProtocolError("peer closed connection without sending complete message body")
 
 
 def events(message):
