@@ -50,7 +50,7 @@ def main() -> None:
 def start_pages(root: Path) -> list[Path]:
     """The pages of the navigation, without the front page."""
     steps = [each for folder in SECTIONS.values() for each in chapters(root / folder)]
-    return [*steps, *(root / each for each in MORE if (root / each).exists())]
+    return [*steps, *(root / each for each in MORE)]
 
 
 def lay_out(root: Path, pages: Path, start: list[Path]) -> None:
@@ -70,15 +70,11 @@ def lay_out(root: Path, pages: Path, start: list[Path]) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         if source.suffix in PICTURES:
             shutil.copyfile(source, target)
-        elif source.suffix == ".md":
-            text, linked = rewritten(source, root)
-            target.write_text(text, encoding="utf-8")
-            waiting += linked
-        else:
-            target.write_text(
-                listing(source, root) if source.is_dir() else code(source, root), encoding="utf-8"
-            )
-            waiting += members(source) if source.is_dir() else []
+            continue
+        page = listing if source.is_dir() else rewritten if source.suffix == ".md" else code
+        text, linked = page(source, root)
+        target.write_text(text, encoding="utf-8")
+        waiting += linked
 
 
 def add_mermaid(build: Path, target: Path) -> None:
@@ -97,11 +93,6 @@ def add_mermaid(build: Path, target: Path) -> None:
 def chapters(folder: Path) -> list[Path]:
     """A step's landing page and chapters, in order."""
     return [folder / "README.md", *sorted((folder / "lessons").glob("*.md"))]
-
-
-def members(folder: Path) -> list[Path]:
-    """The modules of a folder that has no README.md of its own."""
-    return [each for each in sorted(folder.glob("*.py")) if each.name != "__init__.py"]
 
 
 def page_of(source: Path, root: Path) -> Path:
@@ -133,21 +124,22 @@ def rewritten(source: Path, root: Path) -> tuple[str, list[Path]]:
     return text, linked
 
 
-def code(source: Path, root: Path) -> str:
+def code(source: Path, root: Path) -> tuple[str, list[Path]]:
     """A page that shows a source file."""
     lines = source.read_text(encoding="utf-8", errors="replace").splitlines()
     more = f"\n{len(lines) - LONGEST} more lines are in the file.\n" if len(lines) > LONGEST else ""
     shown = "\n".join(lines[:LONGEST])
-    return f"# {source.relative_to(root).as_posix()}\n\n`````{source.suffix[1:]}\n{shown}\n`````\n{more}"
+    return f"# {source.relative_to(root).as_posix()}\n\n`````{source.suffix[1:]}\n{shown}\n`````\n{more}", []
 
 
-def listing(folder: Path, root: Path) -> str:
-    """A page that lists a folder's modules, each with the first line of its docstring."""
-    rows = []
-    for each in members(folder):
+def listing(folder: Path, root: Path) -> tuple[str, list[Path]]:
+    """A page that lists a folder's modules, each with the first line of its docstring; and the modules."""
+    text = f"# {folder.relative_to(root).as_posix()}\n\n"
+    modules = [each for each in sorted(folder.glob("*.py")) if each.name != "__init__.py"]
+    for each in modules:
         first = (ast.get_docstring(ast.parse(each.read_text(encoding="utf-8"))) or "").partition("\n")[0]
-        rows.append(f"- [{each.name}]({each.name}.md): {first}")
-    return f"# {folder.relative_to(root).as_posix()}\n\n" + "\n".join(rows) + "\n"
+        text += f"- [{each.name}]({each.name}.md): {first}\n"
+    return text, modules
 
 
 def settings(root: Path) -> str:
@@ -157,14 +149,13 @@ def settings(root: Path) -> str:
         return [page_of(each, root).as_posix() for each in sources]
 
     sections = [{name: listed(chapters(root / folder))} for name, folder in SECTIONS.items()]
-    more = listed([root / each for each in MORE if (root / each).exists()])
     project = {
         "site_name": "The LLM-engineer roadmap",
         "docs_dir": "pages",
         "site_dir": "site",
         "use_directory_urls": False,
         "extra_javascript": [SCRIPT],
-        "nav": [{"Start": "index.md"}, *sections, *more],
+        "nav": [{"Start": "index.md"}, *sections, *listed([root / each for each in MORE])],
         "theme": {
             "font": False,
             "features": ["navigation.footer", "navigation.indexes", "content.code.copy", "search.highlight"],

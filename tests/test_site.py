@@ -5,48 +5,36 @@ import tomllib
 
 import pytest
 
+from classroom.assignment.spec import write_files
 from tests import site
 from tests.conftest import ROOT
 
-
-@pytest.fixture
-def repository(tmp_path):
-    root = tmp_path / "repository"
-    for folder in ("step/lessons", "step/stage"):
-        (root / folder).mkdir(parents=True)
-    (root / "README.md").write_text("# Start\n\n[step](step/README.md#run), [web](https://example.com)\n")
-    (root / "step" / "README.md").write_text(
-        "# Step\n\n[one](lessons/01-one.md) [stage](stage) ![p](p.png)\n"
-    )
-    (root / "step" / "p.png").write_bytes(b"picture")
-    (root / "step" / "stage" / "__init__.py").write_text("")
-    (root / "step" / "stage" / "first.py").write_text('"""The first idea.\n\nMore.\n"""\n')
-    (root / "step" / "lessons" / "01-one.md").write_text(
-        "# One\n\n[code](../stage/first.py)\n\n```md\n[nowhere](gone.md)\n```\n"
-    )
-    return root
+FILES = {
+    "README.md": "# Start\n\n[step](step/README.md#run), [web](https://example.com)\n",
+    "step/README.md": "# Step\n\n[one](lessons/01-one.md) [stage](stage) ![p](p.png)\n",
+    "step/p.png": "picture",
+    "step/stage/__init__.py": "",
+    "step/stage/first.py": '"""The first idea.\n\nMore.\n"""\n',
+    "step/lessons/01-one.md": "# One\n\n[code](../stage/first.py)\n\n```md\n[nowhere](gone.md)\n```\n",
+}
 
 
-def test_links_lead_to_pages_and_code_is_left_alone(repository, tmp_path):
-    pages = tmp_path / "pages"
-    site.lay_out(repository, pages, [])
-    assert (pages / "index.md").read_text() == (
-        "# Start\n\n[step](step/index.md#run), [web](https://example.com)\n"
-    )
-    assert (
-        "[one](lessons/01-one.md) [stage](stage/index.md) ![p](p.png)"
-        in (pages / "step" / "index.md").read_text()
-    )
-    chapter = (pages / "step" / "lessons" / "01-one.md").read_text()
-    assert "[code](../stage/first.py.md)" in chapter
-    assert "[nowhere](gone.md)" in chapter
-    assert "- [first.py](first.py.md): The first idea." in (pages / "step" / "stage" / "index.md").read_text()
-    assert "More." in (pages / "step" / "stage" / "first.py.md").read_text()
-    assert (pages / "step" / "p.png").read_bytes() == b"picture"
+def test_links_lead_to_pages_and_code_is_left_alone(tmp_path):
+    root, pages = tmp_path / "repository", tmp_path / "pages"
+    write_files(root, {name: text.encode() for name, text in FILES.items()})
+    site.lay_out(root, pages, [])
+    made = {path.relative_to(pages).as_posix(): path.read_text() for path in pages.rglob("*.*")}
+    assert made["index.md"] == "# Start\n\n[step](step/index.md#run), [web](https://example.com)\n"
+    assert "[one](lessons/01-one.md) [stage](stage/index.md) ![p](p.png)" in made["step/index.md"]
+    assert "[code](../stage/first.py.md)" in made["step/lessons/01-one.md"]
+    assert "[nowhere](gone.md)" in made["step/lessons/01-one.md"]
+    assert "- [first.py](first.py.md): The first idea." in made["step/stage/index.md"]
+    assert "More." in made["step/stage/first.py.md"]
+    assert made["step/p.png"] == "picture"
     assert site.page_of(tmp_path / ".box" / "box.json", tmp_path).as_posix() == "box/box.json.md"
-    (repository / "README.md").write_text("# Start\n\n[gone](gone.md)\n")
+    (root / "README.md").write_text("# Start\n\n[gone](gone.md)\n")
     with pytest.raises(FileNotFoundError, match=r"README.md links to gone.md"):
-        site.lay_out(repository, pages, [])
+        site.lay_out(root, pages, [])
 
 
 def test_the_repository_has_no_dead_link_and_every_page_of_the_navigation(tmp_path):
