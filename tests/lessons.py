@@ -29,8 +29,8 @@ from shared.report import demo
 
 ROOT = Path(__file__).parents[1]
 CHAPTERS = sorted(ROOT.glob("step*/lessons/*.md"))
-OF_STEPS = [*sorted(ROOT.glob("step*/README.md")), *CHAPTERS]
-LESSONS = [ROOT / "README.md", *OF_STEPS, ROOT / "classroom" / "README.md"]
+STEPS = sorted(ROOT.glob("step*/README.md"))
+LESSONS = [ROOT / "README.md", *STEPS, *CHAPTERS, ROOT / "classroom" / "README.md"]
 GOALS = re.compile(r"(<!-- goals: (step\d) -->\n).*?(<!-- end -->)", re.DOTALL)
 LONGEST = 1800  # seconds of a command; one that never ends, such as a server, is an error
 # What differs from run to run or from machine to machine: such lines are not compared.
@@ -44,7 +44,6 @@ class Example:
 
     command: str
     output: str
-    of_step: bool = False  # run in float32, compared line by line
 
     @property
     def words(self) -> list[str]:
@@ -68,7 +67,7 @@ class Example:
     @property
     def settings(self) -> dict[str, str]:
         """Environment variables: those of the lesson's terminal, and those before the command."""
-        precise = {"ROADMAP_DTYPE": "float32"} if self.of_step and not self.is_long else {}
+        precise = {"ROADMAP_DTYPE": "float32"} if self.output and not self.is_long else {}
         own = dict(word.split("=", 1) for word in self.words if re.match(r"[A-Z_]+=", word))
         # As in an activated environment: a command may name another `python -m ...` that it starts.
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
@@ -101,13 +100,13 @@ def _run(arguments: list[str], environment: dict[str, str], folder: Path, *outpu
     demo.run_module(arguments, environment, folder)
 
 
-def examples(text: str, path: Path) -> list[Example]:
+def examples(text: str) -> list[Example]:
     """Every command of the console blocks in a lesson's text, in order."""
     found = []
     for block in BLOCK.findall(text):
         for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
             command, _, output = part.partition("\n")
-            found.append(Example(command, output, path in OF_STEPS))
+            found.append(Example(command, output))
     return found
 
 
@@ -125,14 +124,10 @@ def shorten(new: str, old: str) -> str:
     return "\n".join([*new.splitlines()[: lines.index("...")], "..."]) + "\n"
 
 
-def step_of(path: Path) -> Path:
-    """The folder of the step that a lesson belongs to."""
-    return path.parents[1] if path.parent.name == "lessons" else path.parent
-
-
 def fill_in(path: Path, text: str) -> str:
     """The lesson's text with the code and the goals that it takes from elsewhere."""
-    text = excerpts.renew(text, lambda file: (step_of(path) / file).read_text(encoding="utf-8"))
+    step = path.parents[1] if path.parent.name == "lessons" else path.parent
+    text = excerpts.renew(text, lambda file: (step / file).read_text(encoding="utf-8"))
     return GOALS.sub(lambda found: found[1] + goals(found[2]) + found[3], text)
 
 
@@ -149,7 +144,7 @@ def renew(path: Path, word: str = "") -> None:
 
     def block(match: re.Match[str]) -> str:
         parts = []
-        for example in examples(match[0], path):
+        for example in examples(match[0]):
             if word not in example.command:
                 parts.append(f"$ {example.command}\n{example.output}")
                 continue
