@@ -140,10 +140,7 @@ def test_an_extension_is_a_learners_own_deadline(tmp_path):
         "learner,step,new deadline\nAda,step3,2026-12-05T23:59+00:00\nada,4,2027-01-01\nbob,3,2026-12-03\n"
     )
     found = deadline.extended(file, "step3")
-    assert found == {
-        "ada": deadline.parse("2026-12-05T23:59+00:00"),
-        "bob": deadline.parse("2026-12-03"),
-    }
+    assert found == {"ada": deadline.parse("2026-12-05T23:59+00:00"), "bob": deadline.parse("2026-12-03")}
     for text, words in (
         ("ada,3", "line 1: learner, step, new deadline"),
         ("ada,3,soon", "line 1: 'soon' is not a time"),

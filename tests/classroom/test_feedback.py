@@ -9,16 +9,7 @@ from markdown_it import MarkdownIt
 from classroom.gradebook.feedback import fenced, render
 from classroom.grading.result import Result
 from classroom.intake.harmless import harmless
-from tests.classroom.results import (
-    BROKEN,
-    HOSTILE,
-    NOT_ATTEMPTED,
-    PARTIAL,
-    PUBLIC,
-    SAMPLES,
-    SECRET,
-    UNSAFE,
-)
+from tests.classroom.results import BROKEN, HOSTILE, NOT_ATTEMPTED, PARTIAL, PUBLIC, SAMPLES, SECRET, UNSAFE
 
 OWN = r"<details><summary>(What went wrong: [a-z ]+|What the submission printed)</summary>|</details>"
 MARKUP = {"link_open", "image", "em_open", "s_open", "html_inline", "hr"}

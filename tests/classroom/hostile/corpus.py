@@ -1,4 +1,4 @@
-"""The attackers: what each does, the points it deserves, and the cause in the result.
+"""Hostile and broken submissions: what each does, the points it deserves, and the cause in the result.
 
 A TOML file holds those that are a piece of code, by their names:
 
@@ -20,21 +20,19 @@ A TOML file holds those that are a piece of code, by their names:
     timeout    seconds for its test (imports: for importing its file)
     of         the function that is called: rrf, chunk or min_max
 
-A function with @case writes a whole submission. Code can use FACTS: what an attacker may want to know.
+A function with @case writes a whole submission (packing.py). Code can use FACTS: what an attacker may want to
+know.
 """
-
-from __future__ import annotations
 
 import io
 import tarfile
 import textwrap
 import tomllib
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from classroom.assignment import markers
 
@@ -72,12 +70,12 @@ raise last
 """
 
 
-def reference(name: str) -> str:
+def reference(name):
     """The right solution of a file of step 3."""
     return (ROOT / FILES[name]).read_text("utf-8")
 
 
-def starter(name: str) -> str:
+def starter(name):
     """The same file as it is handed out."""
     return markers.strip(reference(name), name)
 
@@ -87,27 +85,27 @@ class At:
     """Where an attacker writes a whole submission: the folder `ada`, or the path that it returns."""
 
     folder: Path
-    facts: dict[str, Any] = field(default_factory=dict)
+    facts: dict = field(default_factory=dict)
 
     @property
-    def ada(self) -> Path:
+    def ada(self):
         return self.folder / "ada"
 
-    def write(self, name: str, content: str | bytes) -> Path:
+    def write(self, name, content):
         """A file of the submission."""
         path = self.ada / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content.encode() if isinstance(content, str) else content)
         return path
 
-    def zipped(self, files: Mapping[str, str | bytes], method: int = zipfile.ZIP_DEFLATED) -> Path:
+    def zipped(self, files, method=zipfile.ZIP_DEFLATED):
         """An archive with these files."""
         with zipfile.ZipFile(self.folder / "ada.zip", "w", method) as archive:
             for inside, content in files.items():
                 archive.writestr(inside, content)
         return self.folder / "ada.zip"
 
-    def tarred(self, files: Mapping[str, str], *entries: tarfile.TarInfo, mode: str = "w:gz", **how) -> Path:
+    def tarred(self, files, *entries, mode="w:gz", **how):
         """A tar with these files, then these entries."""
         with tarfile.open(self.folder / "ada.tar", mode, **how) as archive:
             for inside, content in files.items():
@@ -118,7 +116,7 @@ class At:
                 archive.addfile(entry)
         return self.folder / "ada.tar"
 
-    def honest(self, fuse: str | bytes | None = None) -> At:
+    def honest(self, fuse=None):
         """The reference's files, or another fuse.py beside them."""
         for name, path in FILES.items():
             self.write(path, fuse if name == "fuse" and fuse is not None else reference(name))
@@ -131,7 +129,7 @@ class Attack:
 
     name: str
     cause: str
-    make: Callable[[At], str | Path | None]
+    make: Callable
     status: str | None = None
     right: bool = False
     others: bool = True  # whether its other files are the reference's
@@ -142,13 +140,13 @@ class Attack:
     spoils: bool = False
 
 
-ATTACKS: dict[str, Attack] = {}
+ATTACKS = {}
 
 
-def case(earns: str, cause: str, status: str | None = None, name: str = "") -> Callable[[Any], Any]:
+def case(earns, cause, status=None, name=""):
     """Put a function into the corpus that writes a whole submission; `earns` are exercises."""
 
-    def add(make: Callable[[At], Path | None]) -> Callable[[At], Path | None]:
+    def add(make):
         right, others = ("3.1" in earns.split(), "3.5" in earns.split())
         known_as = name or make.__name__
         ATTACKS[known_as] = Attack(known_as, cause, make, status, right, others)
@@ -157,7 +155,7 @@ def case(earns: str, cause: str, status: str | None = None, name: str = "") -> C
     return add
 
 
-def written(told: Mapping[str, Any], at: At) -> str:
+def written(told, at):
     """The file of an attacker that is a piece of code."""
     code = next(told[kind] for kind in ("code", "first", "attack", "each", "forged", "chunk") if kind in told)
     of = told["of"]
@@ -182,7 +180,7 @@ def written(told: Mapping[str, Any], at: At) -> str:
     return f"{rest}{prelude}def {head}:\n{_body(code)}\n    {then}\n"
 
 
-def _body(code: str) -> str:
+def _body(code):
     return textwrap.indent(code.strip("\n"), "    ")
 
 

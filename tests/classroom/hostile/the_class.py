@@ -1,4 +1,4 @@
-"""Grades attackers as a class would be, in a sandbox, with canaries all around.
+"""Grades attackers as a class would be, in a sandbox, with canaries around; for test_hostile.py, or by hand:
 
     python -m tests.classroom.hostile.the_class sandlock                         all
     python -m tests.classroom.hostile.the_class rlimits equals_everything segfault
@@ -7,8 +7,6 @@ It is a grader in a process of its own, so that a submission can harm no other. 
 each attacker, and is graded once: each attacker is an exercise of its own, and after each one an honest
 function has to get its point in the same process.
 """
-
-from __future__ import annotations
 
 import contextlib
 import importlib
@@ -22,10 +20,8 @@ import stat
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import psutil
 
@@ -35,17 +31,13 @@ from classroom.assignment.rubric import Exercise, Mark, RubricTest
 from classroom.assignment.spec import Assignment, Task
 from classroom.grading import grade as grading
 from classroom.grading import remote
-from classroom.grading.draw import Draw
-from classroom.grading.result import Item, Result
 from classroom.intake.take import take
-from classroom.isolation.box import Box, marked
+from classroom.isolation.box import marked
 from classroom.rubrics.step3_public import ranking, sentence, words
 from tests.classroom.hostile import packing  # noqa: F401  (fills the corpus)
 from tests.classroom.hostile.corpus import ATTACKS, FILES, ROOT, At, Attack, reference, starter
 
 SECRET = "sk-ant-canary"
-SEED = 4711
-Wrong = dict[str, list[str]]  # what went wrong, by the attackers' names
 
 
 @dataclass
@@ -53,24 +45,24 @@ class World:
     """The surroundings of a submission, which it must not touch."""
 
     top: Path  # of this grader: everything that it makes
-    facts: dict[str, Any]  # all that an attacker may want to know
-    boxes: list[Box] = field(default_factory=list)
+    facts: dict  # all that an attacker may want to know
+    boxes: list = field(default_factory=list)
 
-    def state(self) -> dict[Path, tuple[Any, ...]]:
+    def state(self):
         """What must not change: canaries and the files beside them, the submission, the repository's step."""
         roots = [self.top / "work", *{Path(each).parent for each in self.facts["canaries"]}]
         paths = {each for root in roots for each in (root, *root.rglob("*"))}
         paths |= {*(ROOT / "step3_rag").glob("*.py"), *(ROOT / "classroom" / "rubrics").glob("*.py")}
         return {path: _told(path) for path in paths if os.path.lexists(path)}
 
-    def left(self) -> list[str]:
+    def left(self):
         """Processes and folders that are left after a few seconds."""
         deadline = time.monotonic() + 5
         while (found := self._left()) and time.monotonic() < deadline:
             time.sleep(0.05)
         return found
 
-    def _left(self) -> list[str]:
+    def _left(self):
         """Processes, by their users, their folders, and the mark of this case; folders."""
         found = [f"process {pid} of a sandbox" for box in self.boxes for pid in marked(box._place)]
         for each in psutil.process_iter(["cmdline"]):
@@ -79,7 +71,7 @@ class World:
         return found + [f"folder {each.name}" for each in (self.top / "tmp").iterdir()]
 
 
-def _told(path: Path) -> tuple[Any, ...]:
+def _told(path):
     """A file's mode, owner, time and contents."""
     facts = path.lstat()
     if stat.S_ISREG(facts.st_mode):
@@ -88,7 +80,7 @@ def _told(path: Path) -> tuple[Any, ...]:
 
 
 @contextlib.contextmanager
-def world() -> Iterator[World]:
+def world():
     """Canaries in a home, in the repository, in /tmp, beside a submission; a listening socket; a key.
 
     All users may write to the canaries: only a sandbox stops that.
@@ -122,12 +114,12 @@ def world() -> Iterator[World]:
         yield World(top, facts)
 
 
-def module_of(each: Attack) -> str:
+def module_of(each):
     """The module of an attacker's file among those of the step."""
     return f"step3_rag.{'ingest' if each.of == 'chunk' else 'retrieve'}.{each.name}"
 
 
-def laid(each: Attack, facts: dict[str, Any], submission: Path) -> tuple[list[str], bool]:
+def laid(each, facts, submission):
     """Put an attacker's file into the submission; its intake's notes, and whether its other files came."""
     at = At(submission.parent / each.name, {**facts, "token": f"{facts['token']}-{each.name}"})
     at.folder.mkdir()
@@ -149,7 +141,7 @@ def laid(each: Attack, facts: dict[str, Any], submission: Path) -> tuple[list[st
     return notes, others
 
 
-def check_rrf(submission: Any, draw: Draw, module: str) -> None:
+def check_rrf(submission, draw, module):
     """Any rankings."""
     for n in (2, 3, 4):
         candidates = draw.words(9)
@@ -157,7 +149,7 @@ def check_rrf(submission: Any, draw: Draw, module: str) -> None:
         submission.check(f"{module}:rrf", rankings, k=draw.randint(1, 60))
 
 
-def check_min_max(submission: Any, draw: Draw, module: str = "step3_rag.retrieve.fuse") -> None:
+def check_min_max(submission, draw, module="step3_rag.retrieve.fuse"):
     """Weighted sums, and a weight for each."""
     for n in (1, 2, 3):
         rankings = [ranking(draw, draw.words(9), 5) for _ in range(n)]
@@ -165,20 +157,20 @@ def check_min_max(submission: Any, draw: Draw, module: str = "step3_rag.retrieve
             submission.check(f"{module}:min_max", rankings, weights)
 
 
-def check_chunks(submission: Any, draw: Draw, module: str) -> None:
+def check_chunks(submission, draw, module):
     """A text, and a function of the grader's that cuts it into tokens."""
     for _ in range(3):
         text = " ".join(sentence(draw, draw.randint(3, 8)) for _ in range(8))
         submission.check(f"{module}:chunk", text, words, size=draw.randint(10, 20), overlap=4)
 
 
-CHECKS: dict[str, Callable[..., None]] = {"rrf": check_rrf, "chunk": check_chunks, "min_max": check_min_max}
+CHECKS = {"rrf": check_rrf, "chunk": check_chunks, "min_max": check_min_max}
 
 
-def tests_for(number: int, each: Attack) -> list[RubricTest]:
+def tests_for(number, each):
     """A test of an attacker, and one of an honest function after it."""
 
-    def attacked(submission: Any, draw: Draw) -> None:
+    def attacked(submission, draw):
         remote.IMPORT_SECONDS = each.imports
         try:
             CHECKS[each.of](submission, draw, module_of(each))
@@ -192,7 +184,7 @@ def tests_for(number: int, each: Attack) -> list[RubricTest]:
     return [RubricTest(mark, attacked), RubricTest(after, check_min_max)]
 
 
-def grade_together(attacks: Sequence[Attack], around: World, level: str) -> tuple[Wrong, Result | None]:
+def grade_together(attacks, around, level):
     """Grade all of them in one run: what was wrong, and the result."""
     submission = around.top / "work" / "all"
     for name, path in FILES.items():
@@ -212,14 +204,14 @@ def grade_together(attacks: Sequence[Attack], around: World, level: str) -> tupl
     grading.assignment_of = lambda _step: made
     grading.rubric_tests = lambda _step: tests
 
-    def opened(tree: Path, _level: str | None) -> Box:
+    def opened(tree, _level):
         around.boxes.append(isolation.open_worker(tree, level))
         return around.boxes[-1]
 
     grading.open_worker = opened
     before, result, found = around.state(), None, []
     try:
-        result = grading.grade(submission, "step3", SEED, seconds=900)
+        result = grading.grade(submission, "step3", 4711, seconds=900)
     except BaseException as error:
         found.append(f"the grader crashed: {type(error).__name__}: {error}")
     after = around.state()
@@ -232,7 +224,7 @@ def grade_together(attacks: Sequence[Attack], around: World, level: str) -> tupl
     return wrong, result
 
 
-def problems(each: Attack, item: Item, notes: list[str], others: bool) -> list[str]:
+def problems(each, item, notes, others):
     """What went wrong with one attacker, as texts."""
     attack, after = item.tests
     found = []
@@ -250,7 +242,7 @@ def problems(each: Attack, item: Item, notes: list[str], others: bool) -> list[s
     return found
 
 
-def main() -> None:
+def main():
     """Grade attackers, and print what went wrong, and the result, as JSON."""
     level, *names = sys.argv[1:]
     with world() as around:
