@@ -13,6 +13,7 @@ import importlib
 import inspect
 import sys
 import textwrap
+import time
 from functools import cache
 
 from classroom.assignment.rubric import Mark, RubricTest, mark_of, rubric_tests
@@ -177,3 +178,11 @@ def tree(folder, fuse=""):
     files["step3_rag/retrieve/fuse.py"] = textwrap.dedent(fuse).encode()
     write_files(folder, files | classroom_files("protocol/*.py"))
     return folder
+
+
+def wait_for(what, seconds=3):
+    """Whether something holds after some seconds at most."""
+    deadline = time.monotonic() + seconds
+    while not what() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return bool(what())

@@ -51,9 +51,6 @@ def test_it_holds_what_a_learner_needs_and_no_solution(made, files):
         assert not re.search(r"hidden|__pycache__", name)
         assert not re.match(r"classroom/(grading/(remote|grade)|isolation|rubrics/step[1245])", name)
         assert b"### BEGIN SOLUTION" not in content, name
-    fuse = files["step3_rag/retrieve/fuse.py"].decode()
-    assert 'raise NotImplementedError("exercise 3.1: Fusion by ranks")' in fuse
-    assert "1 / (k + rank)" not in fuse.replace("gives 1 / (k + rank)", "")
 
 
 def test_the_manifest_lists_exercises_and_hashes(made, files):

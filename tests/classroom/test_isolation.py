@@ -21,6 +21,7 @@ from classroom.isolation import Limits, open_worker, sandlock
 from classroom.isolation.place import Missing
 from classroom.isolation.stops import STOPS
 from tests.classroom.rubric_helpers import tree as empty_tree
+from tests.classroom.rubric_helpers import wait_for
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="sandboxes are made on Linux")
@@ -192,10 +193,3 @@ def alive(mark):
     """The processes with this mark at the end of their command lines."""
     every = psutil.process_iter(["cmdline"])
     return [each.pid for each in every if (each.info["cmdline"] or [""])[-1] == mark]
-
-
-def wait_for(what, seconds=3):
-    deadline = time.monotonic() + seconds
-    while not what() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return bool(what())

@@ -15,7 +15,8 @@ from classroom.isolation.place import Missing
 from classroom.isolation.removing import remove
 from classroom.isolation.stops import STOPS
 from shared.errors import UserError
-from tests.classroom.test_isolation import WORKS, Client, alive, on_each_level, top, wait_for  # noqa: F401
+from tests.classroom.rubric_helpers import wait_for
+from tests.classroom.test_isolation import WORKS, Client, alive, on_each_level, top  # noqa: F401
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="sandboxes are made on Linux")

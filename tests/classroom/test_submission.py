@@ -3,7 +3,9 @@
 Forged replies and broken files are in the corpus: hostile/.
 """
 
+import tempfile
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,20 +26,17 @@ RIGHT += "            fused[each] = fused.get(each, 0.0) + 1 / (k + rank)\n    r
 
 
 @pytest.fixture
-def made_of(tmp_path):
+def made_of(tmp_path, request):
     """made_of("def rrf(rankings, k=60): ...", timeout=2): a Remote whose retrieve.fuse is this code."""
-    opened = []
 
     def make(code, timeout=10):
-        where = tree(tmp_path / f"tree{len(opened)}", fuse=code)
+        where = tree(Path(tempfile.mkdtemp(dir=tmp_path)), fuse=code)
         remote = Remote(start=lambda: open_worker(where, "rlimits"))
         remote.begin(mark(timeout))
-        opened.append(remote)
+        request.addfinalizer(remote.close)
         return remote
 
-    yield make
-    for remote in opened:
-        remote.close()
+    return make
 
 
 CALLER = """

@@ -43,8 +43,6 @@ FILES = {
     "metrics": "step3_rag/evaluate/metrics.py",
     "chunk": "step3_rag/ingest/chunk.py",
 }
-OTHERS = "3.2 3.5"  # exercises in other files than fuse.py
-EVERY = f"3.1 {OTHERS}"
 WRONG = "\ndef rrf(rankings, k=60): return {}\n"
 WORKER = """
 import gc, json, os, threading, time
@@ -143,13 +141,12 @@ class Attack:
 ATTACKS = {}
 
 
-def case(earns, cause, status=None, name=""):
-    """Put a function into the corpus that writes a whole submission; `earns` are exercises."""
+def case(cause, status=None, name="", **how):
+    """Put a function into the corpus that writes a whole submission."""
 
     def add(make):
-        right, others = ("3.1" in earns.split(), "3.5" in earns.split())
         known_as = name or make.__name__
-        ATTACKS[known_as] = Attack(known_as, cause, make, status, right, others)
+        ATTACKS[known_as] = Attack(known_as, cause, make, status, **how)
         return make
 
     return add

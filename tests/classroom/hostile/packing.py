@@ -12,7 +12,7 @@ import zlib
 from functools import partial
 from pathlib import Path
 
-from tests.classroom.hostile.corpus import EVERY, FILES, OTHERS, ROOT, WRONG, case, reference, starter
+from tests.classroom.hostile.corpus import FILES, ROOT, WRONG, case, reference, starter
 
 NAMES = [FILES[name] for name in ("fuse", "metrics", "chunk")]
 SHOUT = "import os\nfor path in CANARIES: open(path, 'w').write('run')\n"
@@ -51,10 +51,10 @@ def odd(fuse, at):
 
 
 for name, (fuse, cause) in ODD.items():
-    case(OTHERS if cause else EVERY, cause, name=name)(partial(odd, fuse))
+    case(cause, name=name, right=not cause)(partial(odd, fuse))
 
 
-@case("", r"^exercise 3\.1: ", "not attempted")
+@case(r"^exercise 3\.1: ", "not attempted", others=False)
 def the_starter(at):
     """Nothing done yet."""
     for name, path in FILES.items():
@@ -121,10 +121,10 @@ def unasked(files, at):
 
 
 for name, files in UNASKED.items():
-    case(OTHERS, r"is missing|too much", "failed", name)(partial(unasked, files))
+    case(r"is missing|too much", "failed", name)(partial(unasked, files))
 
 
-@case(OTHERS, r"is missing|too much", "failed")
+@case(r"is missing|too much", "failed")
 def compiled_beside_the_source(at):
     """A cache of byte code that is right, for a source that is not."""
     import importlib.util
@@ -149,35 +149,35 @@ def place_of_fuse(at):
     return at.ada / FILES["fuse"]
 
 
-@case(OTHERS, r"fuse\.py was refused: fuse\.py is a symbolic link", "not attempted")
+@case(r"fuse\.py was refused: fuse\.py is a symbolic link", "not attempted")
 def symbolic_link_to_the_reference(at):
     place_of_fuse(at).symlink_to(ROOT / FILES["fuse"])
 
 
-@case("", r"was refused: step3_rag is a symbolic link", "not attempted")
+@case(r"was refused: step3_rag is a symbolic link", "not attempted", others=False)
 def symbolic_link_to_its_folder(at):
     at.ada.mkdir()
     (at.ada / "step3_rag").symlink_to(ROOT / "step3_rag")
 
 
-@case(OTHERS, r"fuse\.py was refused: it is not an ordinary file", "not attempted")
+@case(r"fuse\.py was refused: it is not an ordinary file", "not attempted")
 def pipe_for_a_file(at):
     os.mkfifo(place_of_fuse(at))
 
 
-@case(OTHERS, r"fuse\.py was refused: it is not an ordinary file", "not attempted")
+@case(r"fuse\.py was refused: it is not an ordinary file", "not attempted")
 def socket_for_a_file(at):
     with contextlib.chdir(place_of_fuse(at).parent), socket.socket(socket.AF_UNIX) as made:
         made.bind("fuse.py")  # names of sockets are short
 
 
-@case(OTHERS, r"fuse\.py was refused: it is not an ordinary file", "not attempted")
+@case(r"fuse\.py was refused: it is not an ordinary file", "not attempted")
 def folder_for_a_file(at):
     place_of_fuse(at)
     at.write("step3_rag/retrieve/fuse.py/fuse.py", reference("fuse"))
 
 
-@case(OTHERS, r"is missing|too much", "failed")
+@case(r"is missing|too much", "failed")
 def a_submission_whose_name_says_something(at):
     wrong(at)
     path = at.folder / "ada\n::error::x\x1b[31m <b> $(id)"
@@ -185,7 +185,7 @@ def a_submission_whose_name_says_something(at):
     return path
 
 
-@case(OTHERS, r"is missing|too much", "failed")
+@case(r"is missing|too much", "failed")
 def a_thousand_folders(at):
     wrong(at)
     for number in range(1000):
@@ -195,7 +195,7 @@ def a_thousand_folders(at):
 # --- archives ---------------------------------------------------------------------------------------------
 
 
-@case(OTHERS, r"fuse\.py is missing", "not attempted")
+@case(r"fuse\.py is missing", "not attempted")
 def names_that_lead_outside(at):
     files, right = honest_files(NAMES[1:]), reference("fuse")
     outside = {f"../../{'../' * n}{at.facts['root']}/step3_rag/retrieve/fuse.py": WRONG for n in range(8)}
@@ -204,12 +204,12 @@ def names_that_lead_outside(at):
     return at.zipped(files | outside)
 
 
-@case(OTHERS, r"fuse\.py was refused: it is larger than", "not attempted")
+@case(r"fuse\.py was refused: it is larger than", "not attempted")
 def a_large_bomb(at):
     return at.zipped(honest_files() | {"step3_rag/retrieve/fuse.py": bytes(20 << 20)})
 
 
-@case(OTHERS, r"fuse\.py was refused", "not attempted")
+@case(r"fuse\.py was refused", "not attempted")
 def a_bomb_that_says_that_it_is_small(at):
     """Sizes as declared are changed afterwards."""
     path = at.zipped(honest_files() | {"step3_rag/retrieve/fuse.py": bytes(64 << 20)})
@@ -218,7 +218,7 @@ def a_bomb_that_says_that_it_is_small(at):
     return path
 
 
-@case(OTHERS, r"fuse\.py was refused: it is encrypted", "not attempted")
+@case(r"fuse\.py was refused: it is encrypted", "not attempted")
 def an_encrypted_archive(at):
     path = at.zipped(honest_files())
     content = bytearray(path.read_bytes())
@@ -229,7 +229,7 @@ def an_encrypted_archive(at):
     return path
 
 
-@case(OTHERS, r"fuse\.py was refused: it is a symbolic link", "not attempted")
+@case(r"fuse\.py was refused: it is a symbolic link", "not attempted")
 def a_link_in_an_archive(at):
     path = at.zipped(honest_files(NAMES[1:]))
     entry = zipfile.ZipInfo(NAMES[0])
@@ -239,19 +239,19 @@ def a_link_in_an_archive(at):
     return path
 
 
-@case("", r"nothing could be read: the archive has more than 5,000 entries", "not attempted")
+@case(r"nothing could be read: the archive has more than 5,000 entries", "not attempted", others=False)
 def ten_thousand_entries(at):
     return at.zipped(honest_files() | {f"{n}.py": "" for n in range(10_000)}, method=zipfile.ZIP_STORED)
 
 
-@case(OTHERS, r"fuse\.py was refused: it is damaged", "not attempted")
+@case(r"fuse\.py was refused: it is damaged", "not attempted")
 def an_archive_with_a_wrong_sum(at):
     path = at.zipped(honest_files(), method=zipfile.ZIP_STORED)
     path.write_bytes(path.read_bytes().replace(b"### BEGIN SOLUTION 3.1", b"### BEGIN SOLUTION 3.7", 1))
     return path
 
 
-@case(OTHERS, r"fuse\.py was refused: it is a link", "not attempted")
+@case(r"fuse\.py was refused: it is a link", "not attempted")
 def links_in_a_tar(at):
     """A hard link to the reference, and a symbolic one beside it."""
     entries = []
@@ -261,14 +261,14 @@ def links_in_a_tar(at):
     return at.tarred(honest_files(NAMES[1:]), *entries)
 
 
-@case(OTHERS, r"fuse\.py was refused: it is not an ordinary file", "not attempted")
+@case(r"fuse\.py was refused: it is not an ordinary file", "not attempted")
 def a_device_in_a_tar(at):
     entry = tarfile.TarInfo(NAMES[0])
     entry.type, entry.devmajor, entry.devminor = tarfile.CHRTYPE, 1, 5  # /dev/zero
     return at.tarred(honest_files(NAMES[1:]), entry, mode="w")
 
 
-@case("", r"nothing could be read: the archive holds more than 64 MiB", "not attempted")
+@case(r"nothing could be read: the archive holds more than 64 MiB", "not attempted", others=False)
 def a_bomb_of_gzip(at):
     path = at.folder / "ada.tar.gz"
     packer = zlib.compressobj(9, wbits=31)
@@ -276,7 +276,7 @@ def a_bomb_of_gzip(at):
     return path
 
 
-@case("", r"nothing could be read: (a damaged archive|the archive has more)", "not attempted")
+@case(r"nothing could be read: (a damaged archive|the archive has more)", "not attempted", others=False)
 def a_tar_of_names_for_names(at):
     """Headers that each announce a long name for the next one."""
     inside = io.BytesIO()

@@ -19,7 +19,6 @@ import socket
 import stat
 import sys
 import tempfile
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,6 +35,7 @@ from classroom.isolation.box import marked
 from classroom.rubrics.step3_public import ranking, sentence, words
 from tests.classroom.hostile import packing  # noqa: F401  (fills the corpus)
 from tests.classroom.hostile.corpus import ATTACKS, FILES, ROOT, At, Attack, reference, starter
+from tests.classroom.rubric_helpers import wait_for
 
 SECRET = "sk-ant-canary"
 
@@ -57,10 +57,8 @@ class World:
 
     def left(self):
         """Processes and folders that are left after a few seconds."""
-        deadline = time.monotonic() + 5
-        while (found := self._left()) and time.monotonic() < deadline:
-            time.sleep(0.05)
-        return found
+        wait_for(lambda: not self._left(), 5)
+        return self._left()
 
     def _left(self):
         """Processes, by their users, their folders, and the mark of this case; folders."""
