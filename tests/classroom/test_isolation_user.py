@@ -20,9 +20,7 @@ from tests.conftest import ROOT
 
 USER = 1000
 QUICK = {"PYTHONDONTWRITEBYTECODE": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-RUNS_AS_ROOT = pytest.mark.skipif(
-    not hasattr(os, "geteuid") or os.geteuid() != 0, reason="not root: test_isolation.py is this test"
-)
+IS_ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
 
 
 def interpreter():
@@ -54,7 +52,7 @@ def environment():
     shutil.rmtree(folder)
 
 
-@RUNS_AS_ROOT
+@pytest.mark.skipif(not IS_ROOT, reason="not root: test_isolation.py is this test")
 def test_an_ordinary_user_stops_what_the_table_says(environment):
     attacks = "what_the_table_calls_stopped or nothing_of_the_machine or daemons_end"
     home = environment / "home"

@@ -9,7 +9,7 @@ import pytest
 
 from classroom.assignment.markers import Place
 from classroom.assignment.rubric import Exercise, Mark
-from classroom.assignment.spec import Assignment, Task, classroom_files
+from classroom.assignment.spec import Assignment, Task
 from classroom.grading.expected import Expected
 from classroom.handout import starter as handout
 from classroom.learner import __main__ as commands
@@ -68,10 +68,7 @@ ALL = '        raise NotImplementedError("exercise 9.3: All")'
 def toy(tmp_path):
     """A starter of four exercises in a folder with a space in its name; each test may take half a second."""
     root = tmp_path / "my toy"
-    files = classroom_files(*handout.FOR_LEARNERS)
-    files |= {f"shared/{name}.py": (ROOT / "shared" / f"{name}.py").read_bytes()
-              for name in ("__init__", "cli", "errors", "masking", "progress")}  # fmt: skip
-    files["classroom/__main__.py"] = files["classroom/learner/__main__.py"]
+    files = {f"shared/{path.name}": path.read_bytes() for path in (ROOT / "shared").glob("*.py")}
     files |= {"step9_toy/__init__.py": b"", "step9_toy/last.py": LAST.encode()}
     files["step9_toy/sums.py"] = GIVEN.encode()
     tests, expected, tasks = "import pytest\n", {}, []
@@ -86,6 +83,7 @@ def toy(tmp_path):
     files["classroom/rubrics/step9_public.py"] = tests.encode()
     files["tests/expected.json"] = Expected(0, expected).to_json().encode()
     made = Assignment("step9_toy", "Step 9: toys", (), "", tuple(tasks))
+    files |= handout._classroom(made)
     files[handout.MANIFEST] = handout._manifest(made, 0, files)
     handout.write(files, root)
     return Starter.load(root)
@@ -129,9 +127,6 @@ def tried(toy, learner, capsys):
         return SimpleNamespace(facts=facts, tests=tests, states=states, lines=lines, stderr=got.stderr)
 
     return run
-
-
-# --- status -----------------------------------------------------------------------------------------------
 
 
 def test_an_untouched_starter_is_not_run(toy, tried, capsys):
@@ -239,9 +234,6 @@ def test_public_tests_that_are_broken_are_an_error_in_one_line(toy, learner):
         got = learner("status")
         assert got.returncode == 2
         assert said in got.stderr.splitlines()[-1]
-
-
-# --- hint -------------------------------------------------------------------------------------------------
 
 
 def test_hints_come_one_by_one_and_are_remembered(toy, learner, command, refused, monkeypatch):

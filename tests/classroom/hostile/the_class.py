@@ -190,8 +190,7 @@ def grade_together(attacks, around, level):
         (submission / path).write_text(reference(name), "utf-8")
     told = [laid(each, around.facts, submission) for each in attacks]
     places = tuple((path, Place("1.1", "", "f", 1, 2, "")) for path in FILES.values())
-    tests = [RubricTest(Mark("honest", "1.1", 7, 15, "hidden", "Honest."), check_min_max)]
-    tasks = [Task(Exercise("1.1", [tests[0].mark]), places)]
+    tests, tasks = [], [Task(Exercise("1.1"), places)]
     for number, each in enumerate(attacks, 1):
         own = tests_for(number, each)
         tests += own
