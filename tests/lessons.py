@@ -55,14 +55,12 @@ class Example:
 
         Nor does a test run what trains a model for the lesson (in `runs/`), or what takes such a model.
         """
-        words = self.words
+        words = {*self.words}
         slow = {"bench", "answers", "caching", "injection", "optimize", "native -grammar"}  # steps 1 and 2
         slow |= {"calibrate", "quantize", "reflect", "route", "sweep"}
         trained = any(word.startswith("runs/") for word in words)
-        on_all = ("evaluate" in words and "--limit" not in words) or (
-            "demo" in words and "--smoke" not in words
-        )
-        return trained or bool(slow & set(words)) or on_all
+        on_all = bool(words & {"evaluate", "demo"}) and not words & {"--limit", "--smoke"}
+        return trained or on_all or bool(words & slow)
 
     @property
     def settings(self) -> dict[str, str]:
