@@ -206,9 +206,7 @@ def test_mistakes_in_titles_and_hints_are_one_line(tmp_path, monkeypatch, old, n
         assignment("step3")
 
 
-@pytest.fixture
-def leaky(monkeypatch, tmp_path):
-    """leaky(text, name): what `--check` says of a starter with this text, of a small step."""
+def test_a_line_of_a_solution_is_found_anywhere(monkeypatch, tmp_path):
     source = tmp_path / "a.py"
     source.write_text(
         "def f(x):\n    before = x + 12345\n    ### BEGIN SOLUTION 3.1: F\n"
@@ -218,11 +216,11 @@ def leaky(monkeypatch, tmp_path):
         "    ### END SOLUTION\n"
     )
     monkeypatch.setattr(prove, "sources", lambda _packages: {"a.py": source})
-    made = Assignment("step3_rag", "", (), "", ())
-    return lambda text, name="x.md": prove._solutions(made, {"a.png": b"\xff\x00", name: text.encode()})
 
+    def leaky(text, name="x.md"):
+        made = Assignment("step3_rag", "", (), "", ())
+        return prove._solutions(made, {"a.png": b"\xff\x00", name: text.encode()})
 
-def test_a_line_of_a_solution_is_found_anywhere(leaky):
     for text in (
         "        total = sum(each for each in x)  # every one of them",
         "so you see: total = sum(each for each in x)",

@@ -176,29 +176,19 @@ def test_the_tree_holds_the_files_of_the_submission_and_no_solution(graded, tmp_
     assert statuses(graded(spy))["test_large"] == "not attempted"
 
 
-@pytest.fixture
-def graded_command(graded, monkeypatch, tmp_path, command):
-    """The command line, on a right submission."""
+def test_the_command_shows_and_writes(graded, monkeypatch, tmp_path, command):
     result = graded(RIGHT + SCALED)
-
-    def run(*args):
-        monkeypatch.setattr(grading, "grade", lambda *_, **__: result)
-        return command("classroom", "grade", str(tmp_path / "ada"), "--step", "step3", *args)
-
-    return run
-
-
-def test_the_command_shows_and_writes(graded_command, tmp_path):
-    got = graded_command()
+    monkeypatch.setattr(grading, "grade", lambda *_, **__: result)
+    line, out = ("classroom", "grade", str(tmp_path / "ada"), "--step", "step3"), tmp_path / "result.json"
+    got = command(*line)
     assert got.code == 0
     assert "ada: 15 of 15 points" in got.out
     assert "NOT SAFE" in got.out
-    assert json.loads(graded_command("--json").out)["score"] == 15
-    out = tmp_path / "result.json"
-    got = graded_command("--out", str(out))
+    assert json.loads(command(*line, "--json").out)["score"] == 15
+    got = command(*line, "--out", str(out))
     assert got.out.endswith(f"written to {out}\n")
     assert json.loads(out.read_text())["schema"] == "classroom/result/v1"
-    graded_command("--out", str(tmp_path / "report.md"))
+    command(*line, "--out", str(tmp_path / "report.md"))
     assert (tmp_path / "report.md").read_text().startswith("# step3")
 
 

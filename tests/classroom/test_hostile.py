@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import unicodedata
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -24,25 +25,21 @@ PATIENCE = 900  # seconds for a grader with its half of the corpus, on a busy ma
 COMMAND = re.compile(r"^\s*::|##\[|##vso\[", re.MULTILINE)
 
 
-def test_every_attacker_gets_what_it_deserves(tmp_path):
+def test_every_attacker_gets_what_it_deserves():
     """Two graders, each a process of its own, share the corpus, without what this sandbox can't stop."""
     level, _ = isolation.chosen(None)
     assert len(ATTACKS) >= 150
     names = [name for name, each in ATTACKS.items() if all(level in STOPS[row] for row in each.stops)]
-    graders, environment = [], {**os.environ, "OMP_NUM_THREADS": "1", "ROADMAP_HUB": "false"}
-    for number in range(AT_ONCE):
-        command = [sys.executable, "-m", "tests.classroom.hostile.the_class", level]
-        command += names[number::AT_ONCE]
-        out, log = (tmp_path / f"{number}.json").open("wb"), (tmp_path / f"{number}.txt").open("wb")
-        graders.append(subprocess.Popen(command, cwd=ROOT, env=environment, stdout=out, stderr=log))
-    try:
-        codes = [each.wait(PATIENCE) for each in graders]
-    finally:
-        for each in graders:
-            each.kill()
-    told = "".join(path.read_text(errors="replace")[-2000:] for path in tmp_path.glob("*.txt"))
-    assert codes == [0] * len(graders), f"a grader died: {told}"
-    done = [json.loads(path.read_text()) for path in tmp_path.glob("*.json")]
+    how = {"cwd": ROOT, "env": {**os.environ, "OMP_NUM_THREADS": "1", "ROADMAP_HUB": "false"}}
+
+    def graded(number):
+        command = [sys.executable, "-m", "tests.classroom.hostile.the_class", level, *names[number::AT_ONCE]]
+        ran = subprocess.run(command, **how, capture_output=True, text=True, timeout=PATIENCE)
+        assert ran.returncode == 0, f"a grader died: {ran.stderr[-2000:]}"
+        return json.loads(ran.stdout)
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        done = [*pool.map(graded, range(AT_ONCE))]
     assert {name for each in done for name in each["wrong"]} == {"all", *names}
     assert not [(name, found) for each in done for name, found in each["wrong"].items() if found]
     for result in (Result.from_dict(each["result"]) for each in done):

@@ -1,7 +1,5 @@
 """Similar submissions: a copy with other names is found, and no submission stops the comparison."""
 
-import pytest
-
 from classroom.demo.samples import LEARNERS, files_of, written
 from classroom.gradebook import similarity
 from classroom.gradebook.similarity import REFERENCE, compare
@@ -12,8 +10,7 @@ STARTER = {name: written(name, {}) for name in NAMES}
 ADA, BELA, CARMEN, *_ = (files_of(each, NAMES) for each in LEARNERS)  # reference, learner, copy of hers
 
 
-@pytest.fixture
-def similar():
+def test_a_copy_with_other_names_is_found_and_an_independent_solution_is_not():
     submissions = {
         "ada": ADA,
         "bela": BELA,
@@ -25,10 +22,7 @@ def similar():
         "hal": {},
         "../../etc": {FUSE: b"\x00" * 1_000, NAMES[1]: b"def f(:\n" * 1_000},
     }
-    return compare(submissions, STARTER, ADA)
-
-
-def test_a_copy_with_other_names_is_found_and_an_independent_solution_is_not(similar):
+    similar = compare(submissions, STARTER, ADA)
     assert not similar.problem
     pairs = {frozenset(pair[:2]): pair[2:] for pair in similar.pairs}
     assert min(pairs[frozenset(("bela", "carmen"))][:2]) > 0.9
