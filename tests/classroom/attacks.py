@@ -54,11 +54,6 @@ def write(path):
         file.write(b"mine")
 
 
-def shared_memory(_it):
-    write("/dev/shm/classroom-attack")
-    Path("/dev/shm/classroom-attack").unlink()
-
-
 def change_mode(it):
     path = Path(it["outside"])
     before = path.stat().st_mode
@@ -146,7 +141,7 @@ TRIED = {
         "write": lambda it: write(it["outside"]),
         "make beside": lambda it: Path(it["outside"] + "-made").mkdir(),
         "rename": lambda it: Path(it["outside"]).rename(it["outside"] + "-mine"),
-        "shared memory": shared_memory,
+        "shared memory": lambda _it: write("/dev/shm/classroom-attack"),
         "new": lambda it: write(it["new"]),
         "write to the tree": lambda _it: write(__file__),
         "delete": lambda _it: Path(__file__).unlink(),

@@ -1,6 +1,5 @@
 """An assignment stands alone, reveals no solution, and is written whole or not at all."""
 
-import ast
 import hashlib
 import json
 import re
@@ -10,6 +9,7 @@ import tomllib
 import zipfile
 from pathlib import Path
 
+import grimp
 import pytest
 from packaging.requirements import Requirement
 
@@ -248,19 +248,10 @@ def test_no_starter_and_no_worker_gets_a_solution(number, monkeypatch):
     assert prove._exercises(made).holds
     stubbed = {name.partition("/")[0] for name, each in files.items() if b'Error("exercise ' in each}
     assert stubbed == {made.step}  # the solutions of another step that it needs stay
-    missing = {module for module in imported_from_classroom(files) if f"{module}.py" not in files}
-    assert missing == set()
-
-
-def imported_from_classroom(files):
-    """The modules of this package that the Python files of a starter import, as paths without an ending."""
-    found = set()
-    for name in files:
-        for node in ast.walk(ast.parse(files[name])) if name.endswith(".py") else ():
-            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("classroom"):
-                folder = node.module.replace(".", "/")
-                found |= {folder, *(f"{folder}/{each.name}" for each in node.names)}
-    return {path for path in found if (ROOT / f"{path}.py").exists()}
+    given = {name.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for name in files}
+    graph = grimp.build_graph("classroom", cache_dir=None)
+    for each in (given & graph.modules) - {"classroom.__main__"}:  # which is another one here
+        assert graph.find_modules_directly_imported_by(each) <= given, each
 
 
 def result(score, status):

@@ -8,8 +8,8 @@ import pytest
 from classroom import isolation
 from classroom.assignment.markers import places, strip
 from classroom.assignment.spec import assignment
-from classroom.cli import demo as shown
 from classroom.cli import levels
+from classroom.cli.demo import show
 from classroom.demo import demo
 from classroom.demo.samples import LEARNERS, files_of, hand_in
 from classroom.gradebook import grade_class as class_run
@@ -21,7 +21,7 @@ from classroom.isolation.stops import ALL, STOPS, open_at
 from shared.errors import UserError
 from tests.classroom.results import FULL
 from tests.classroom.rubric_helpers import forger_of, rubric_of
-from tests.conftest import ROOT
+from tests.conftest import ROOT, shown
 
 A = assignment("step3")
 ADA, BELA, CARMEN, DORA, EVE = LEARNERS
@@ -58,9 +58,8 @@ def test_eve_gets_nothing_in_a_sandbox(tmp_path, monkeypatch):
     assert ": :set-output" in result.output
 
 
-def test_the_demo_writes_what_it_lists_and_can_be_run_again(tmp_path, monkeypatch, capsys):
+def test_the_demo_writes_what_it_lists_and_can_be_run_again(tmp_path, monkeypatch):
     """Nothing is graded here: everybody gets the same result."""
-    from rich.console import Console
 
     def grade(_made, attempts, *_how):
         return [(Ended(key, 0.0), FULL) for key in attempts]
@@ -78,9 +77,7 @@ def test_the_demo_writes_what_it_lists_and_can_be_run_again(tmp_path, monkeypatc
     assert pairs == {("ada", "the reference"), ("bela", "carmen")}
     assert json.loads((out / "assignment" / MANIFEST).read_text())["step"] == "step3_rag"
     assert not list(out.glob("*.json"))  # the report page takes those of reports/classroom for records
-    shown.show(facts, Console(highlight=False, markup=False, width=100))
-    printed = capsys.readouterr().out
-    assert all(name in printed for name in demo.OPEN)
+    assert all(name in shown(show, facts) for name in demo.OPEN)
     demo._claim(out)  # its own folder may be used again
     (tmp_path / "thesis.md").write_text("mine")
     with pytest.raises(UserError, match="not empty and not of the demo"):

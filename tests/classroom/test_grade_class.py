@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from classroom.assignment.spec import assignment, sources
+from classroom.assignment.spec import assignment, sources, write_files
 from classroom.demo import samples
 from classroom.gradebook import grade_class as class_run
 from classroom.gradebook import jobs as class_jobs
@@ -69,10 +69,7 @@ def stand_in(monkeypatch, tmp_path):
 
 
 def hand_in(folder, **programs):
-    for name, program in programs.items():
-        path = folder / name / FILE
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(program)
+    write_files(folder, {f"{name}/{FILE}": program.encode() for name, program in programs.items()})
     return folder
 
 

@@ -4,6 +4,7 @@ import base64
 import collections
 import dataclasses
 import enum
+import functools
 import io
 import math
 
@@ -91,10 +92,7 @@ def test_own_types_become_records_and_no_method_of_theirs_arrives():
 
 
 def nested(n):
-    made: object = 1
-    for _ in range(n):
-        made = [made]
-    return made
+    return functools.reduce(lambda made, _: [made], range(n), 1)
 
 
 @pytest.mark.parametrize(

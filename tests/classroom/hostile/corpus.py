@@ -169,16 +169,13 @@ def written(told, at):
         return f"{rest}{prelude}{code}\n"
     if "each" in told:
         code = EACH.format(code=textwrap.indent(code, " " * 8))
+    body = textwrap.indent(code.strip("\n"), "    ")
     if "attack" in told or "each" in told:
-        body = f"def attack(rankings, k):\n{_body(code)}\n    raise Worked\n"
-        return f"{rest}{prelude}{body}def rrf(rankings, k=60):\n    attack(rankings, k)\n    return {{}}\n"
+        attack = f"def attack(rankings, k):\n{body}\n    raise Worked\n"
+        return f"{rest}{prelude}{attack}def rrf(rankings, k=60):\n    attack(rankings, k)\n    return {{}}\n"
     head = "chunk(text, tokens, size=200, overlap=40)" if of == "chunk" else "rrf(rankings, k=60)"
     then = told.get("then", "time.sleep(99)" if of == "rrf" else "return []")
-    return f"{rest}{prelude}def {head}:\n{_body(code)}\n    {then}\n"
-
-
-def _body(code):
-    return textwrap.indent(code.strip("\n"), "    ")
+    return f"{rest}{prelude}def {head}:\n{body}\n    {then}\n"
 
 
 for file in sorted(HERE.glob("*.toml")):
