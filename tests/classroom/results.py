@@ -7,6 +7,7 @@ and in what the submission printed while they ran.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 from classroom.grading.calls import CallRecord
 from classroom.grading.result import Item, Result, Test
@@ -31,14 +32,8 @@ def item(id: str, title: str, *tests: Test) -> Item:
     return Item(id, title, points, score, tests)
 
 
-def fusion(*tests: Test) -> Item:
-    return item("3.1", "Fusion by ranks", *tests)
-
-
-def ndcg(*tests: Test) -> Item:
-    return item("3.2", "nDCG", *tests)
-
-
+fusion = partial(item, "3.1", "Fusion by ranks")
+ndcg = partial(item, "3.2", "nDCG")
 SMALL = Test("test_rrf_small", "Two short rankings are fused by rank.", 3, 3, "public", "passed", "", 0.012)
 RRF = Test("test_rrf", "Any number of rankings, with any k.", 7, 7, "hidden", "passed", "", 0.034)
 NDCG_SMALL = Test("test_ndcg_small", "Three documents: nDCG@3.", 4, 4, "public", "passed", "", 0.01)

@@ -19,7 +19,6 @@ from classroom.isolation.place import closed_to_others
 from tests.conftest import ROOT
 
 USER = 1000
-QUICK = {"PYTHONDONTWRITEBYTECODE": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 IS_ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
 
 
@@ -55,12 +54,13 @@ def environment():
 @pytest.mark.skipif(not IS_ROOT, reason="not root: test_isolation.py is this test")
 def test_an_ordinary_user_stops_what_the_table_says(environment):
     attacks = "what_the_table_calls_stopped or nothing_of_the_machine or daemons_end"
-    home = environment / "home"
+    home = str(environment / "home")
+    quick = {"PYTHONDONTWRITEBYTECODE": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     command = [environment / "bin" / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-rA"]
     done = subprocess.run(
         [*command, "tests/classroom/test_isolation.py", "-k", f"sandlock and ({attacks})"],
         cwd=ROOT,
-        env={"PATH": "/usr/bin:/bin", "HOME": str(home), "TMPDIR": str(home), **QUICK},
+        env={"PATH": "/usr/bin:/bin", "HOME": home, "TMPDIR": home, **quick},
         capture_output=True,
         text=True,
         user=USER,
