@@ -160,7 +160,7 @@ TRIED = {
             it["grader"], resource.RLIMIT_CORE, resource.prlimit(it["grader"], resource.RLIMIT_CORE)
         ),
         "cores": lambda it: os.sched_setaffinity(it["grader"], os.sched_getaffinity(it["grader"])),
-        "priority": lambda it: os.setpriority(os.PRIO_PROCESS, it["grader"], os.nice(0)),
+        "priority": lambda it: os.setpriority(0, it["grader"], os.getpriority(0, 0)),  # PRIO_PROCESS
         "priority of the user": raw(141, 2, 0, 19),
     },
     "leases and signals of files": {
