@@ -33,9 +33,6 @@ else:  # others take the names from here, since importing rich takes a while
 IN_ONE_LINE = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG)  # errors that the name of the file explains
 
 Model = Annotated[str | None, typer.Option("--model", help="Model id, folder, or hub id (org/name).")]
-Device = Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda or mps.")]
-Dtype = Annotated[str | None, typer.Option("--dtype", help="auto, float32, bfloat16 or float16.")]
-Threads = Annotated[str | None, typer.Option("--threads", help="Processor threads: auto or a number.")]
 Seed = Annotated[int | None, typer.Option("--seed", help="Seed of all random draws.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the results as JSON.")]
 Out = Annotated[Path | None, typer.Option("--out", help="File for the picture (PNG).")]

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from shared.cli import Device, Dtype, Model, Seed, Smoke, Threads
+from shared.cli import Model, Smoke
 from shared.errors import UserError
 from step5_serving.addresses import is_loopback
 
@@ -91,10 +91,6 @@ class Config:
     drain_s: Annotated[
         float, typer.Option("--drain", min=0, max=86400, help="Seconds that running calls get at shutdown.")
     ] = 30.0
-    device: Device = None
-    dtype: Dtype = None
-    threads: Threads = None
-    seed: Seed = None
     smoke: Smoke = False
 
     embedder: str | None = field(default=None, init=False)

@@ -115,8 +115,7 @@ def start_engine(config: Config, on_error: contextlib.ExitStack) -> Engine | Non
     from step5_serving.engines.choice import resolve
 
     options = Options(config.rows, config.quantize, config.prefix_cache, config.lookup)
-    flags = {name: getattr(config, name) for name in ("device", "dtype", "threads", "seed", "embedder")}
-    engine = resolve(config.engine, config.model, options, **flags)
+    engine = resolve(config.engine, config.model, options, embedder=config.embedder)
     on_error.callback(engine.close)
     return engine
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from shared.cli import Json, Model, Out, Smoke, Threads, emit, new_app, settings_from_flags
+from shared.cli import Json, Model, Out, Smoke, emit, new_app, settings_from_flags
 
 app = new_app("Measure engines.")
 
@@ -31,7 +31,6 @@ def bench(
     input_tokens: Annotated[int, typer.Option(min=40, help="Tokens of each prompt.")] = 164,
     output_tokens: Annotated[int, typer.Option(min=2, max=4096, help="Most tokens of an answer.")] = 64,
     model: Model = None,
-    threads: Threads = None,
     out: Out = None,
     smoke: Smoke = False,
     as_json: Json = False,
@@ -41,7 +40,7 @@ def bench(
     from step5_serving.bench import engines as work
     from step5_serving.cli import bench_view
 
-    settings = settings_from_flags(smoke, model=model, threads=threads)
+    settings = settings_from_flags(smoke, model=model)
     plan = work.Plan(
         tuple(dict.fromkeys(engine or ENGINES)),
         (1, 2) if smoke else _numbers("users", users, work.MAX_USERS, int) if users else (),
@@ -62,7 +61,6 @@ def bench(
 def quantize(
     way: Annotated[list[str] | None, typer.Option(help="fp32, bf16, int8, 'bnb int8' or nf4.")] = None,
     model: Model = None,
-    threads: Threads = None,
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
@@ -70,7 +68,7 @@ def quantize(
     from step5_serving.bench import quantize as work
     from step5_serving.cli import bench_view
 
-    settings = settings_from_flags(smoke, model=model, threads=threads)
+    settings = settings_from_flags(smoke, model=model)
     size = (3, 8, 128) if smoke else ()
     facts = work.run(settings, way or work.WAYS, *size)
     emit(facts, bench_view.show_quantize, as_json=as_json)

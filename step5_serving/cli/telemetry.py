@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from shared.cli import Json, Model, Seed, Smoke, emit, new_app
+from shared.cli import Json, Model, Smoke, emit, new_app
 from shared.errors import UserError
 from step5_serving.config import TELEMETRY, IndexFolder, Telemetry
 
@@ -146,10 +146,9 @@ def compare(
     prompts: Annotated[Path | None, typer.Option(help="Folder of the prompts; default: step 3's.")] = None,
     dataset: Annotated[str, typer.Option(help="sample, or a folder with reference answers.")] = "sample",
     split: Annotated[str | None, typer.Option(help="dev or test.")] = "dev",
-    limit: Annotated[int | None, typer.Option(help="Use only this many questions, drawn by --seed.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Use only this many questions, drawn at random.")] = None,
     engine: EngineName = None,
     model: Model = None,
-    seed: Seed = None,
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
@@ -162,7 +161,7 @@ def compare(
     pair = work.pair_of(a, b, prompts)
     model = default("smoke").id if smoke and model is None else model
     budget = {"budget": SMOKE_TOKENS} if smoke else {}
-    with contextlib.closing(resolve(engine, model, seed=seed)) as serving:
+    with contextlib.closing(resolve(engine, model)) as serving:
         facts = work.run(serving, pair, dataset=dataset, split=split, limit=limit, **budget)
     emit(facts, show_comparison, as_json=as_json)
 

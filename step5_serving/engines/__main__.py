@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from shared.cli import Device, Dtype, Model, Seed, Threads, run_main
+from shared.cli import Model, run_main
 from step5_serving.addresses import listening
 from step5_serving.config import Lookup, Options, PrefixCache, Quantize, Rows
 
@@ -52,10 +52,6 @@ def main(
     quantize: Quantize = None,
     prefix_cache: PrefixCache = True,
     lookup: Lookup = Options.lookup,
-    device: Device = None,
-    dtype: Dtype = None,
-    threads: Threads = None,
-    seed: Seed = None,
     child: Annotated[
         bool, typer.Option("--child", hidden=True, help="Stop when standard input closes, not by signals.")
     ] = False,
@@ -63,7 +59,7 @@ def main(
     """Serve one model on loopback until told to stop."""
     from shared.config import load_settings
 
-    settings = load_settings(model=model, device=device, dtype=dtype, threads=threads, seed=seed)
+    settings = load_settings(model=model)
     if child:
         # The service handles signals: it lets running calls end, then closes our standard input.
         for each in (signal.SIGINT, signal.SIGTERM):

@@ -10,7 +10,6 @@ The rest of the service asks each of them through the `anthropic` SDK with a bas
 """
 
 from importlib.util import find_spec
-from typing import Any
 
 from shared.catalog import lookup
 from shared.config import Settings, load_settings
@@ -29,31 +28,29 @@ def resolve(
     model: str | None = None,
     options: Options = DEFAULTS,
     settings: Settings | None = None,
-    **flags: Any,
+    embedder: str | None = None,
 ) -> Engine:
     """The engine of a flag; without one, what the settings say: their server, Claude, or torch.
 
-    One of ours begins to load in a process of its own. `model` and `flags` (`device`, `dtype`, `threads`,
-    `seed`, `embedder`) are command-line flags; `settings`, if given, replace them.
+    One of ours begins to load in a process of its own. `settings`, if given, replace `model` and `embedder`.
 
     Raises:
         UserError: there is no such engine, it can't run this model, or a server was not told which model to
             use and doesn't list its models.
     """
-    flags = {name: value for name, value in flags.items() if value is not None}
     if engine in (None, "auto"):
-        settings = settings or load_settings(model=model, **flags)
+        settings = settings or load_settings(model=model, embedder=embedder)
         is_claude = not settings.base_url and lookup(settings.model).is_claude
         engine = settings.base_url or (settings.model if is_claude else "torch")
     if engine != "torch" and options != (Options(options.rows) if engine == "llamacpp" else DEFAULTS):
         ours = "--rows (also of llamacpp), --quantize, --lookup and --no-prefix-cache"
         raise UserError(f"{ours} are flags of engine torch: leave them out with {engine}")
     if engine in OURS:
-        return _ours(engine, settings or load_settings(model=model, **flags), options)
+        return _ours(engine, settings or load_settings(model=model, embedder=embedder), options)
     if engine == "claude" or engine.startswith("claude-"):
-        return _claude(engine, model, flags)
+        return _claude(engine, model, embedder)
     if engine in SERVERS or engine.startswith(("http://", "https://")):
-        return _server(engine, model, flags)
+        return _server(engine, model, embedder)
     raise UserError(f"--engine {engine} is not known: use {ALLOWED}")
 
 
@@ -66,8 +63,8 @@ def _ours(engine: str, settings: Settings, options: Options) -> Engine:
     return EngineProcess(engine, settings, options)
 
 
-def _claude(engine: str, model: str | None, flags: dict[str, Any]) -> Engine:
-    settings = load_settings(**flags)
+def _claude(engine: str, model: str | None, embedder: str | None) -> Engine:
+    settings = load_settings(embedder=embedder)
     chosen = settings.claude_model if engine == "claude" else engine
     if model not in (None, chosen):
         raise UserError(f"--engine {engine} names the model itself: leave out --model {model}")
@@ -76,8 +73,9 @@ def _claude(engine: str, model: str | None, flags: dict[str, Any]) -> Engine:
     return Engine("claude", settings.model_copy(update={"model": chosen, "base_url": None}))
 
 
-def _server(engine: str, model: str | None, flags: dict[str, Any]) -> Engine:
-    settings = load_settings(model=model, base_url=SERVERS.get(engine, engine).rstrip("/"), **flags)
+def _server(engine: str, model: str | None, embedder: str | None) -> Engine:
+    address = SERVERS.get(engine, engine).rstrip("/")
+    settings = load_settings(model=model, base_url=address, embedder=embedder)
     if model is None:  # the settings' model if the server has it, else its first one
         names = list_models(settings, engine)
         chosen = settings.model if settings.model in names else names[0]
