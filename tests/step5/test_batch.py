@@ -188,12 +188,9 @@ def test_smollm2_in_float32_writes_the_same_in_company_as_alone_and_quotes_in_ha
     asked = [*ASKED, f"Repeat this text word for word: {PASSAGE}"]
     prompts = [f"<|im_start|>user\n{each}<|im_end|>\n<|im_start|>assistant\n" for each in asked]
     alone = [write(lock, each, 40) for each in prompts]
-    try:
-        assert together(batch, prompts, 40) == alone
-        sizes = count_tokens(batch)
-        assert write(batch, prompts[-1], 40) == alone[-1]
-    finally:
-        batch.close()
+    assert together(batch, prompts, 40) == alone
+    sizes = count_tokens(batch)
+    assert write(batch, prompts[-1], 40) == alone[-1]
     text, _, tokens = alone[-1]
     assert "90 days" in text
     assert len(sizes) <= tokens / 2

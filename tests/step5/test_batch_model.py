@@ -149,7 +149,6 @@ def test_loading_takes_no_threads_away_and_damaged_files_are_one_line(
         with pytest.raises(UserError, match=said) if damaged else nullcontext():
             engine = BatchEngine.load(load_settings(model=str(tmp_path)))
             assert engine.core._threads == 2
-            engine.close()
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)

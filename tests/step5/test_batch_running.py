@@ -139,17 +139,6 @@ def test_a_grammar_that_fails_ends_its_own_text_only(make, monkeypatch, alone):
     thread.join()
 
 
-def test_closing_the_engine_ends_what_runs(make, endless):
-    engine = endless(make(1))
-    text = engine.generate(engine.encode("Once"), 2000)
-    next(text)
-    engine.close()
-    with pytest.raises(Refused, match="closed"):
-        list(text)
-    with pytest.raises(Refused, match="closing"):
-        write(engine, "Once")
-
-
 def test_its_thread_ends_with_the_work_and_the_next_request_starts_one(make):
     engine = make()
     first = write(engine, "Once upon a time")

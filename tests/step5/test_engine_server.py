@@ -133,7 +133,6 @@ def test_it_answers_as_the_model_in_this_process(torch, tiny_settings):
         assert [each.text for each in said.content] == [each["text"] for each in here["content"]]
         assert (said.stop_reason, said.stop_sequence) == (here["stop_reason"], here["stop_sequence"])
         assert said.usage.output_tokens == here["usage"]["output_tokens"]
-    backend.engine.close()
 
 
 def test_one_that_is_frozen_is_noticed_and_one_that_is_killed_starts_again(torch, monkeypatch, caplog):

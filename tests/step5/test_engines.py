@@ -100,4 +100,3 @@ def test_options_reach_the_batcher():
         engine = backend_of("torch", settings, Options(2, None, prefix_cache, lookup)).engine
         scheduler = engine.core.scheduler
         assert (scheduler.options.lookup, bool(scheduler.prefixes.most)) == (lookup, prefix_cache)
-        engine.close()

@@ -30,30 +30,21 @@ class EngineCore:
         self.scheduler, self._runner, self._sampler = scheduler, runner, sampler
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._closed = False
         self._threads = torch.get_num_threads()
 
     # --- from any thread ---
 
     def add(self, sequence: Sequence) -> None:
-        """Queue a sequence; raises Refused (529) if too many wait, or the engine was closed."""
+        """Queue a sequence; raises Refused (529) if too many wait."""
         waiting, limit = self.scheduler.waiting, self.scheduler.options.waiting
         with self._lock:
-            if self._closed:
-                raise Refused("Overloaded: the engine is closing", 529, "overloaded_error")
             if len(waiting) >= limit:
                 raise Refused(f"Overloaded: {len(waiting)} requests wait already", 529, "overloaded_error")
             waiting.append(sequence)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._loop, name="batch", daemon=True)
+                # No daemon: the interpreter, which would abort with a thread inside torch, waits for its end.
+                self._thread = threading.Thread(target=self._loop, name="batch")
                 self._thread.start()
-
-    def close(self) -> None:
-        """Stop the thread; sequences that run or wait end with an error."""
-        with self._lock:
-            self._closed, thread = True, self._thread
-        if thread:
-            thread.join()
 
     # --- the loop's thread ---
 
@@ -105,19 +96,13 @@ class EngineCore:
                 try:
                     self.step()
                 except Exception as error:  # a bug or no memory: ends what runs now, not what comes later
-                    self._fail(error)
-        if self._closed:
-            self._fail(Refused("Overloaded: the engine was closed", 529, "overloaded_error"))
+                    for sequence in self.scheduler.clear():
+                        sequence.out.put(error)
 
     def _has_work(self) -> bool:
         """Whether there is work; if not, this thread ends, and the next sequence starts a new one."""
         with self._lock:
-            work = not self._closed and bool(self.scheduler.waiting or self.scheduler.running)
+            work = bool(self.scheduler.waiting or self.scheduler.running)
             if not work:
                 self._thread = None
             return work
-
-    def _fail(self, error: Exception) -> None:
-        """End all running sequences with an error, and the waiting ones too if the engine is closed."""
-        for sequence in self.scheduler.clear(waiting=self._closed):
-            sequence.out.put(error)

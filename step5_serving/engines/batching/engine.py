@@ -12,7 +12,6 @@ goes on until its limit, or until it is closed.
 
 from __future__ import annotations
 
-import atexit
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
@@ -61,7 +60,6 @@ class BatchEngine(Engine):
         sampler = Sampler(cache(partial(is_word, tokenizer)))
         self.core = EngineCore(Scheduler(options, kv_cache, prefixes), ModelRunner(llama, kv_cache), sampler)
         self._guide = partial(Guide, tokenizer, llama.vocabulary, self.ends)
-        atexit.register(self.close)  # a thread inside torch would make the interpreter abort at exit
 
     @classmethod
     def load(cls, settings: Settings, options: Options = DEFAULTS) -> BatchEngine:
@@ -100,11 +98,6 @@ class BatchEngine(Engine):
         forced = guide.forced() if guide else []
         sequence = Sequence(list(prompt), min(max_tokens, space), self.ends, guide, forced)
         return Generation(partial(self._text, sequence, space < max_tokens))
-
-    def close(self) -> None:
-        """Stop the thread; texts that are being generated end with an error."""
-        atexit.unregister(self.close)
-        self.core.close()
 
     def _text(self, sequence: Sequence, context_ends_it: bool, done: Generation) -> Generator[str]:
         """A sequence's text, piece by piece, until it ends or repeats itself; `done` gets the reason."""

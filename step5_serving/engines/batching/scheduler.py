@@ -140,15 +140,12 @@ class Scheduler:
         """Remove a sequence; its slot is free then."""
         self.running.remove(sequence)
 
-    def clear(self, waiting: bool) -> list[Sequence]:
-        """Remove and return all running sequences, and the waiting ones too if `waiting`.
+    def clear(self) -> list[Sequence]:
+        """Remove and return all running sequences.
 
         The caches are emptied, because a failed step may have left them half written.
         """
-        gone = [*self.running, *(self.waiting if waiting else ())]
-        self.running.clear()
-        if waiting:
-            self.waiting.clear()
+        gone, self.running = self.running, []
         self.prefixes.clear()
         self.cache.clear(self.options.rows)
         return gone
