@@ -13,6 +13,7 @@ prompt's file still says the same, is reported, but does not change the replay.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 import time
@@ -26,7 +27,6 @@ from step5_serving.seam import PromptRef, Source
 from step5_serving.telemetry.call import Call
 
 if TYPE_CHECKING:
-    from shared.config import Settings
     from step5_serving.engines.engine import Engine
 
 # Of a redacted call; earlier rows have [e-mail], [telephone] and [card].
@@ -35,7 +35,7 @@ LONGEST_RUN = 40  # chunks of a document that a passage may have been joined fro
 SIDE = ("input_tokens", "output_tokens", "finish_reason", "model", "engine")
 SAME, CHANGED, GONE = "same", "changed", "gone"  # what happened to a passage in the index
 TIMEOUT_S = 600.0
-UNNAMED = ("server", "step3_rag", "scripted")  # engines of calls whose address is not stored
+UNNAMED = ("server", "scripted")  # engines of calls whose address is not stored
 
 
 def run(
@@ -48,25 +48,19 @@ def run(
     """Replay a row (reading.show_call), by default with the engine and the model that it had.
 
     Raises:
-        UserError: it can't be made again, or engine, model or index can't be had.
+        UserError: it can't be made again, no model answered it, or engine, model or index can't be had.
     """
-    from shared.config import load_settings
     from step3_rag import PROMPTS
     from step3_rag.service import open_index
     from step5_serving.telemetry.versions import Versions
 
-    _, prompt = check(row)
-    if prompt is None and (engine or model):
-        raise UserError("the call was answered by a quote, without a model: leave out --engine and --model")
-    serving = _engine_of(row, engine, model) if prompt else None
-    try:
-        settings = serving.settings if serving else load_settings()
-        found = states(open_index(settings, index), row["sources"])
-        again = replay(row, settings, index, serving)
-    finally:
-        if serving:
-            serving.close()
-    now = Versions.of(PROMPTS, "answer").known.get(prompt.version) if prompt else None
+    sources, prompt = check(row)
+    if prompt is None:
+        raise UserError("the call was answered by a quote, without a model: ask its question again instead")
+    with contextlib.closing(_engine_of(row, engine, model)) as serving:
+        found = states(open_index(serving.settings, index), row["sources"])
+        again = replay(row, sources, prompt, serving)
+    now = Versions.of(PROMPTS, "answer").known.get(prompt.version)
     return compared(row, again, found, now.sha256 if now else None)
 
 
@@ -85,30 +79,23 @@ def _engine_of(row: Mapping[str, Any], engine: str | None, model: str | None) ->
     return choice.resolve(engine, model, Options(quantize=quantize))
 
 
-def replay(row: Mapping[str, Any], settings: Settings, index: Path | None, engine: Engine | None) -> Call:
-    """Answer the call of a row again, by its reader: the engine's model, or a quote if there is no engine.
+def replay(row: Mapping[str, Any], sources: Sequence[Source], prompt: PromptRef, engine: Engine) -> Call:
+    """Answer the call of a row again, from its passages and its prompt (`check`).
 
     Raises:
-        UserError: it can't be made again, or the model can't be asked.
+        UserError: the prompt was changed, or the model can't be asked.
     """
     from shared.chat.errors import one_line_errors, with_timeouts
     from step3_rag.answer import read
     from step3_rag.answer.context import Source as Passage
     from step3_rag.options import check_question
-    from step3_rag.service import open_retriever
     from step5_serving.telemetry.versions import from_ref
 
-    sources, prompt = check(row)
     question = check_question(row["question"])
     passages = [Passage(each.number, each.document, each.place, each.text, (each.chunk,)) for each in sources]
     began = time.perf_counter()
     if not passages or row["parameters"].get("verdict") == "abstain":
         answer = read.Answer(read.UNKNOWN)
-    elif engine is None or prompt is None:
-        used = next((each for each in row["attempts"] if each.get("took")), {"strategy": "question"})
-        question = used["query"] if used["strategy"] == "spelling" else question  # as in step 3
-        retriever = open_retriever(settings, index)
-        answer = read.quote(question, passages, retriever.embedder, retriever.rarity)
     else:
         engine.warm_up()
         client, began = with_timeouts(engine.client(), TIMEOUT_S), time.perf_counter()
@@ -124,8 +111,8 @@ def replay(row: Mapping[str, Any], settings: Settings, index: Path | None, engin
         input_tokens=answer.input_tokens if wrote else 0,
         output_tokens=answer.output_tokens if wrote else 0,
         generate_ms=1000 * (time.perf_counter() - began),
-        model=engine.model if engine else "quote",
-        engine=engine.name if engine else "step3_rag",
+        model=engine.model,
+        engine=engine.name,
         finish_reason=answer.stop_reason,
     )
 
@@ -213,7 +200,7 @@ def compared(
         for each, state in zip(row["sources"], found, strict=True)
         if state != SAME
     ]
-    if row["prompt"] and prompt_today and prompt_today != row["prompt"]["sha256"]:
+    if prompt_today and prompt_today != row["prompt"]["sha256"]:
         notes.append(f"{row['prompt_version']} says something else in its file now: {prompt_today[:8]}")
     for what in ("model", "engine"):
         if old[what] != new[what]:
@@ -223,8 +210,7 @@ def compared(
     equal = old["answer"] == new["answer"]
     return {
         "command": "step5_serving replay",
-        "headline": f"{'equal' if equal else 'different'}: {row['trace_id'][:8]}, "
-        f"{row['prompt_version'] or 'a quote'}",
+        "headline": f"{'equal' if equal else 'different'}: {row['trace_id'][:8]}, {row['prompt_version']}",
         **{name: row[name] for name in ("trace_id", "question", "prompt_version")},
         "equal": equal,
         "passages": list(found),

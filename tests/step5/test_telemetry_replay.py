@@ -141,25 +141,6 @@ def test_a_changed_document_is_reported_and_the_old_passage_used(asked, document
     assert "60 days" in str(asked.api.requests[1]["messages"])
 
 
-def test_a_quote_needs_no_model(asked, monkeypatch):
-    call = asked.ask("", reader="quote")
-    monkeypatch.setattr("step5_serving.engines.choice.resolve", None)
-    got = asked.replay(call)
-    assert got.code == 0, got
-    assert not asked.api.requests
-
-
-def test_a_quote_is_for_the_question_as_step_3_spelt_it(asked):
-    asked_for = asked.ask("", reader="quote")
-    row = show_call(Store.open(asked.address), asked_for)
-    tried = [{"strategy": "question", "query": "Oslo servers", "took": False}]
-    tried += [{"strategy": "spelling", "query": QUESTION, "took": True}]
-    same = {name: row[name] for name in ("answer", "sources", "parameters", "model", "engine")}
-    misspelt = call_of(question="Oslo servers", attempts=tried, prompt_id=None, **same)
-    record(asked.address, misspelt)
-    assert asked.replay(misspelt.trace_id).code == 0
-
-
 def test_where_the_call_abstained_no_model_is_asked(asked):
     call = call_of(answer="I don't know.", parameters={"verdict": "abstain"})
     record(asked.address, call)
@@ -176,7 +157,7 @@ def test_errors_are_one_line(asked, run):
         (run("replay", "xyz", "--telemetry", asked.address), "is not a trace id"),
         (asked.replay(call, index="nowhere"), "no index in nowhere"),
         (asked.replay(call), "too long for me"),
-        (asked.replay(asked.ask("", "quote"), "--model", "tiny"), "leave out --engine and --model"),
+        (asked.replay(asked.ask("", "quote")), "was answered by a quote, without a model"),
     ]:
         assert (got.code, got.err.count("\n"), got.out) == (2, 1, "")
         assert said in got.err
