@@ -47,6 +47,7 @@ ROOM = "x" * 65536  # written by `probe`: a full disk still takes a few bytes
 STEP = 2000  # calls that `prune` deletes per transaction, so that other writers wait only milliseconds
 THUMBS = {"up": 1, "down": -1}
 WRITES = {"begin": "BEGIN IMMEDIATE"}  # on SQLite: take the write lock at the start
+OWNER = f"{platform.node()}/{os.getpid()}"  # of the calls that this process answers
 
 
 class Store:
@@ -174,7 +175,8 @@ class Store:
     def mark_lost(self) -> int:
         """Close the rows of calls whose process ended before they did; returns how many there were.
 
-        They count as failed (status 500, error type `lost`). Calls on another machine are lost after an hour.
+        It is called before this process answers a call. Lost calls count as failed (status 500, error type
+        `lost`). Calls on another machine are lost after an hour.
 
         Raises:
             SQLAlchemyError: the database can't be written.
@@ -299,29 +301,13 @@ def several_calls(trace_id: str, span_ids: Sequence[str]) -> UserError:
     return UserError(f"trace {trace_id} holds {len(span_ids)} calls: name one by its span id, {ids}")
 
 
-def owner_of(pid: int) -> str:
-    """A process here, by the machine, its id and its start: in containers, all services have process id 1.
-
-    Raises:
-        OSError or psutil.Error: there is no such process.
-    """
-    if Path("/proc/self/stat").exists():  # ticks since boot, which setting the clock doesn't change
-        began = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
-    else:
-        began = f"{psutil.Process(pid).create_time():.0f}"
-    return f"{platform.node()}/{pid}/{began}"
-
-
-OWNER = owner_of(os.getpid())
-
-
 def _is_gone(owner: str) -> bool:
-    """Whether the owner's process has ended; False for one on another machine, which can't be checked."""
-    machine, pid, _ = owner.rsplit("/", 2)
-    try:
-        return machine == platform.node() and owner_of(int(pid)) != owner
-    except (FileNotFoundError, ProcessLookupError, psutil.NoSuchProcess):
-        return True
+    """Whether the process of an OWNER has ended; False for one on another machine, which can't be checked.
+
+    One with our own id is gone, too: we have answered nothing yet, and in containers all services have id 1.
+    """
+    machine, _, pid = owner.rpartition("/")
+    return machine == platform.node() and (owner == OWNER or not psutil.pid_exists(int(pid)))
 
 
 def why(error: BaseException) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import sqlite3
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from step5_serving.telemetry import schema, writer
 from step5_serving.telemetry.call import Call, now
 from step5_serving.telemetry.reading import list_calls, show_call
 from step5_serving.telemetry.schema import bodies, calls
-from step5_serving.telemetry.store import OWNER, Store, owner_of
+from step5_serving.telemetry.store import OWNER, Store
 from step5_serving.telemetry.summary import summarize
 from step5_serving.telemetry.writer import Recorder
 from tests.step5.service_parts import ASKED, FakeAnswerer, app_of, client_of, eventually, in_loop
@@ -166,7 +167,9 @@ async def test_a_stream_has_a_row_before_its_first_byte_and_one_row_at_its_end(t
 @in_loop
 async def test_calls_of_a_dead_process_are_lost_and_those_of_others_are_not(database):
     dead = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    names = {"dead": owner_of(dead.pid), "alive": OWNER, "elsewhere": "another-machine/1/1"}
+    machine = OWNER.rpartition("/")[0]
+    names = {"dead": f"{machine}/{dead.pid}", "before": OWNER, "alive": f"{machine}/{os.getppid()}"}
+    names |= {"elsewhere": "another-machine/1", "format 3": f"{OWNER}/1"}  # with the process' start
     dead.kill()
     dead.wait()
     recorder = Recorder.from_url(database)
@@ -180,11 +183,12 @@ async def test_calls_of_a_dead_process_are_lost_and_those_of_others_are_not(data
 
     recorder = Recorder.from_url(database)
     states = {row["question"]: row["state"] for row in list_calls(recorder.store)["calls"]}
-    assert states == {"dead": "lost", "alive": "running", "elsewhere": "running"}
+    lost, others = dict.fromkeys(("dead", "before"), "lost"), ("alive", "elsewhere", "format 3")
+    assert states == lost | dict.fromkeys(others, "running")
     found = summarize(recorder.store, DAY)
-    assert (found["lost"], found["running"], found["errors"], found["unknown_costs"]) == (1, 2, 1, 1)
+    assert (found["lost"], found["running"], found["errors"], found["unknown_costs"]) == (2, 3, 2, 2)
     await recorder.record(calls["alive"])
-    assert len(list_calls(recorder.store)["calls"]) == 3
+    assert len(list_calls(recorder.store)["calls"]) == 5
     await recorder.close()
 
 
