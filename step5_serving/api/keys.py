@@ -13,7 +13,6 @@ that the file has changed. `Access` checks the key of each request.
 
 import contextlib
 import hashlib
-import os
 import re
 import secrets
 import time
@@ -202,14 +201,10 @@ def _read(path: Path) -> list[Key] | None:
 
 
 def _write(path: Path, keys: list[Key]) -> None:
-    """Write into the file itself: a container with a bind mount would go on reading a replaced file.
+    """Write into the file itself, which only its owner may read.
 
-    It is one write, padded with spaces to the old length, so that no reader sees half of it. Only the owner
-    may read the file.
+    A container with a bind mount would go on reading a replaced file. A server that reads it at this very
+    moment refuses all keys until it reads it again, a second later.
     """
-    raw = f"{KeyFile(keys=keys).model_dump_json(indent=1)}\n".encode()
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    with os.fdopen(descriptor, "r+b", buffering=0) as file:
-        file.write(raw.ljust(os.fstat(descriptor).st_size))
-        file.truncate(len(raw))
-        os.fsync(descriptor)
+    path.touch(0o600)
+    path.write_text(f"{KeyFile(keys=keys).model_dump_json(indent=1)}\n", encoding="utf-8")

@@ -24,12 +24,9 @@ def serve_gguf(settings: Settings, port: int, rows: int) -> Any:
     """Load the GGUF of the settings' model and serve it in the background, `rows` sequences at once.
 
     Raises:
-        UserError: the wheel is missing, the model has no GGUF, or llama.cpp can't read it.
+        UserError: the model has no GGUF, or llama.cpp can't read it.
     """
-    try:
-        xllamacpp: Any = import_module("xllamacpp")  # it has no types
-    except ImportError:
-        raise UserError("engine llamacpp is not installed: pip install .[llamacpp]") from None
+    xllamacpp: Any = import_module("xllamacpp")  # it has no types
     folder = weights.ensure(settings.model, settings)
     gguf = weights.gguf_of(folder)
     if gguf is None:
