@@ -71,8 +71,8 @@ class Callers:
     def moment(self, *actions: tuple[Any, ...]) -> None:
         """Do these in one go, then let every caller run who can.
 
-        ("come", name), ("go", name, seconds): a caller inside leaves, ("cancel", name), ("close", why),
-        ("end", name): a caller waits until nobody is inside or waits.
+        ("come", name), ("go", name, seconds): a caller inside leaves, ("cancel", name), ("end", name):
+        a caller waits until nobody is inside or waits.
         """
         for what, *given in actions:
             getattr(self, f"_{what}")(*given)
@@ -103,9 +103,6 @@ class Callers:
             self.calls[name].check("future.cancel")
         if name in self.waiting or name in self.ready:
             self.cancelled.add(name)
-
-    def _close(self, why: str) -> None:
-        self.admission.check("close", why)
 
     def _look(self) -> None:
         """Those whose future is done may go on, in order."""

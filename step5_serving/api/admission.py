@@ -27,7 +27,6 @@ class Admission:
     def __init__(self, running: int, waiting: int) -> None:
         self.most_running, self.most_waiting = running, waiting
         self.running = 0
-        self.closed: str | None = None  # why no call is admitted any more
         self._queue: deque[asyncio.Future[None]] = deque()
         self._mean = 1.0  # moving average of the seconds that a call runs
         self._empty = asyncio.Event()
@@ -42,7 +41,7 @@ class Admission:
         """A place among the running calls for the length of a `with`; gives the seconds waited for it.
 
         Raises:
-            ApiError: the queue is full, or no call is admitted any more.
+            ApiError: the queue is full.
         """
         arrived = time.perf_counter()
         await self._enter()
@@ -54,8 +53,6 @@ class Admission:
 
     def check(self) -> None:
         """Raise the ApiError that `turn` would raise now."""
-        if self.closed:
-            raise overloaded(self.closed, 1)
         if self.running >= self.most_running and len(self._queue) >= self.most_waiting:
             raise overloaded(
                 f"there is no room for more calls (running: {self.running}, waiting: {len(self._queue)}): "
@@ -67,10 +64,6 @@ class Admission:
         """Estimated seconds until the calls that wait now have started."""
         rounds = (len(self._queue) + 1) / self.most_running
         return max(1, min(LONGEST_WAIT, math.ceil(rounds * self._mean)))
-
-    def close(self, why: str) -> None:
-        """Admit no more calls. Those that run or wait may finish."""
-        self.closed = why
 
     async def drained(self) -> None:
         """Wait until no call runs or waits."""

@@ -193,8 +193,7 @@ class Service:
             log.warning("%s: works again", part)
 
     async def close(self) -> None:
-        """Admit no more calls; once the rows of the last ones are on their way, close everything."""
-        self.admission.close("the server is stopping: try again at another, or in a minute")
+        """Close everything once the rows of the last calls are on their way; no new ones come any more."""
         await self.admission.drained()
         await self.answerer.close()
         await self.recorder.close()
