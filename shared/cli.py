@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 else:  # others take the names from here, since importing rich takes a while
     Console = Table = Any
 
+EXTRAS = {"opentelemetry": "tracing", "psycopg": "postgres", "xllamacpp": "llamacpp"}  # that `all` lacks
 IN_ONE_LINE = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG)  # errors that the name of the file explains
 
 Model = Annotated[str | None, typer.Option("--model", help="Model id, folder, or hub id (org/name).")]
@@ -107,7 +108,8 @@ def run(app: typer.Typer, prog: str, args: list[str] | None = None) -> None:
     except UserError as error:
         code = _fail(masked(str(error)))  # the message may contain a URL with a password
     except ModuleNotFoundError as error:
-        code = _fail(f"{error.name} is not installed: run pip install -c constraints.txt '.[all]'")
+        extra = EXTRAS.get(str(error.name).partition(".")[0], "all")
+        code = _fail(f"{error.name} is not installed: run pip install -c constraints.txt '.[{extra}]'")
     except KeyboardInterrupt:
         code = 130
     except (OSError, SystemExit) as error:

@@ -99,12 +99,8 @@ def _make_spans(config: Config) -> Spans | None:
         if config.otlp_content:
             raise UserError("--otlp-content needs a receiver: name it with --otlp")
         return None
-    try:
-        from step5_serving.telemetry.spans import Spans
-    except ImportError:
-        raise UserError(
-            "spans need their exporter: pip install opentelemetry-exporter-otlp-proto-http"
-        ) from None
+    from step5_serving.telemetry.spans import Spans
+
     return Spans(config.otlp, content=config.otlp_content)
 
 

@@ -277,7 +277,7 @@ def parse(text: str) -> tuple[sa.URL, Path | None]:
     """A database URL, and its file if it is SQLite's. A text that is not a URL is a file name.
 
     Raises:
-        UserError: it is neither SQLite nor Postgres, or the driver is not installed.
+        UserError: it is neither SQLite nor Postgres.
     """
     try:
         url = sa.make_url(text if "://" in text or not text.strip() else f"sqlite:///{text}")
@@ -288,10 +288,6 @@ def parse(text: str) -> tuple[sa.URL, Path | None]:
         return url, Path(url.database)
     if kind not in ("postgresql", "postgres"):
         raise UserError(f"--telemetry {url.render_as_string()[:80]!r} is not supported: {ALLOWED}")
-    try:
-        import psycopg  # noqa: F401
-    except ImportError:
-        raise UserError("Postgres needs its driver: pip install 'psycopg[binary]'") from None
     return url.set(drivername="postgresql+psycopg"), None
 
 

@@ -83,7 +83,7 @@ class Recorder:
             redact: mask personal data before it is written (`Call.redacted`).
 
         Raises:
-            UserError: the URL is wrong, its driver is missing, or it isn't telemetry; Presidio is missing.
+            UserError: the URL is wrong, or it isn't telemetry; Presidio is missing.
         """
         if redact:
             recognizers()  # loaded now (seconds), and not by the first call

@@ -92,9 +92,14 @@ def app():
             raise PermissionError(13, "Permission denied", "a.md")
         if query == "long":
             Path("a" * 300).read_text()
+        if query == "extra":
+            raise ModuleNotFoundError(name="psycopg")
         import no_such_package  # noqa: F401
 
     return made
+
+
+MISSING = "error: psycopg is not installed: run pip install -c constraints.txt"
 
 
 @pytest.mark.parametrize(
@@ -106,6 +111,7 @@ def app():
         (["serch"], "", "error: No such command 'serch'. Did you mean 'search'? (see app --help)\n"),
         (["search", "x", "--lod"], "", "error: No such option: --lod (see app --help)\n"),
         (["search", "x"], "", "error: no_such_package is not installed: run pip install"),
+        (["search", "extra"], "", f"{MISSING} '.[postgres]'\n"),
         (["search", "shut"], "", "error: a.md: Permission denied\n"),
         (["search", "long"], "", f"error: {'a' * 300}: File name too long\n"),
         (["search", "offline"], "", "error: the API can't be reached (no connection): is it running"),
