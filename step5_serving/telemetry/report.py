@@ -141,17 +141,15 @@ def _draws(measure: Measure, values: Sequence[float], seed: int = 0) -> Any:
     """The figure of `DRAWS` resamples (Efron 1979), shape (DRAWS,); None for too few values."""
     import numpy as np
 
-    if len(values) < FEWEST:
+    n, random = len(values), np.random.default_rng(seed)
+    if n < FEWEST:
         return None
-    random, data = np.random.default_rng(seed), np.sort(np.asarray(values, dtype=float))
-    n = len(data)
+    data = np.asarray(values, dtype=float)
+    samples = (data[random.integers(n, size=n)] for _ in range(DRAWS))
     if measure.percent is None:
-        return np.array([data[random.integers(n, size=n)].mean() for _ in range(DRAWS)])
-    # No need to resample: the k-th smallest of n values drawn from n is the value at the k-th smallest of n
-    # uniform places, which follows a beta distribution.
-    k = (measure.percent * n + 99) // 100
-    places = np.floor(random.beta(k, n - k + 1, size=DRAWS) * n).astype(int)
-    return data[np.minimum(places, n - 1)]
+        return np.array([sample.mean() for sample in samples])
+    rank = (measure.percent * n + 99) // 100  # from 1, as in the summary
+    return np.array([np.partition(sample, rank - 1)[rank - 1] for sample in samples])
 
 
 def _interval(draws: Any) -> list[float]:
