@@ -1,13 +1,9 @@
 """The FastAPI app around one Service: routes, error handlers, middleware.
 
-    app = create_app(Service(Config(), ScriptedAnswerer(), recorder))
-
-A task that starts with the app checks its parts every few seconds, so that an idle server notices what broke.
+app = create_app(Service(Config(), ScriptedAnswerer(), recorder))
 """
 
-import asyncio
 import contextlib
-import logging
 from collections.abc import AsyncIterator
 
 from fastapi import Depends, FastAPI
@@ -20,8 +16,6 @@ from step5_serving.api.security import SecurityMiddleware
 from step5_serving.api.service import Service
 from step5_serving.telemetry.metrics import Metrics
 
-log = logging.getLogger(__name__)
-WATCH_S = 5.0  # seconds between two health checks
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 # For OpenAPI only: keys.py reads the headers.
 KEYS = [
@@ -64,21 +58,5 @@ def create_app(service: Service) -> FastAPI:
 
 @contextlib.asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    service: Service = app.state.service
-    watching = asyncio.create_task(_watch(service))
-    try:
-        yield
-    finally:
-        watching.cancel()
-        await asyncio.wait([watching])
-        await service.close()
-
-
-async def _watch(service: Service) -> None:
-    """Check everything for ever."""
-    while True:
-        try:
-            await service.ready()
-        except Exception:
-            log.exception("the health check failed")
-        await asyncio.sleep(WATCH_S)
+    yield
+    await app.state.service.close()

@@ -5,7 +5,6 @@ from types import SimpleNamespace
 
 import pytest
 
-from step5_serving.api import app as apps
 from step5_serving.api.keys import Keys
 from step5_serving.errors import ApiError
 from tests.step5.service_parts import (
@@ -43,20 +42,6 @@ def test_a_part_that_breaks_is_logged_once_and_once_when_it_works_again(caplog):
         "telemetry: database or disk is full",
         "telemetry: works again",
     ]
-
-
-@in_loop
-async def test_an_idle_server_notices_it_too(caplog, monkeypatch):
-    monkeypatch.setattr(apps, "WATCH_S", 0.01)
-    recorder = ListRecorder()
-    app = app_of(recorder=recorder)
-    async with app.router.lifespan_context(app):
-        recorder.trouble = "the database is gone"
-        await eventually(lambda: caplog.messages)
-        recorder.trouble = None
-        await eventually(lambda: len(caplog.messages) == 2)
-        await asyncio.sleep(0.05)
-    assert caplog.messages == ["telemetry: the database is gone", "telemetry: works again"]
 
 
 REFUSED = [  # by whom, what, the reply, and the route for which it is counted
