@@ -71,9 +71,10 @@ def calls(
 def show(trace_id: TraceId, telemetry: Telemetry = TELEMETRY, as_json: Json = False) -> None:
     """Show one call with its passages, attempts and prompt."""
     from step5_serving.cli.screens import show_one
+    from step5_serving.telemetry.reading import show_call
 
     with opened(telemetry) as store:
-        found = _row(store, trace_id)
+        found = show_call(store, trace_id)
     facts = {"command": "step5_serving show", "headline": f"call {found['trace_id']}", **found}
     emit(facts, show_one, as_json=as_json)
 
@@ -131,9 +132,10 @@ def replay(
     """Repeat a call with the same passages, prompt and parameters; exit code 1 if the answer differs."""
     from step5_serving.cli.screens import show_replay
     from step5_serving.evaluation import replay as work
+    from step5_serving.telemetry.reading import show_call
 
     with opened(telemetry) as store:
-        facts = work.run(_row(store, trace_id), index=index, engine=engine, model=model)
+        facts = work.run(show_call(store, trace_id), index=index, engine=engine, model=model)
     emit(facts, show_replay, as_json=as_json)
     if not facts["equal"]:
         sys.exit(1)
@@ -205,12 +207,3 @@ def opened(telemetry: str) -> Iterator[Store]:
         raise UserError(refusal.message) from None
     finally:
         store.close()
-
-
-def _row(store: Store, trace_id: str) -> dict[str, Any]:
-    from step5_serving.telemetry.reading import show_call
-
-    row = show_call(store, trace_id)
-    if row is None:
-        raise UserError(f"there is no call {trace_id}: `telemetry calls` lists them")
-    return row

@@ -15,6 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from shared.errors import UserError
+from step5_serving.errors import not_found
 from step5_serving.telemetry.call import now, prompt_name
 from step5_serving.telemetry.schema import FIELDS, RUNNING, bodies, calls, feedback, iso, microseconds
 from step5_serving.telemetry.store import Store, several_calls
@@ -58,14 +59,15 @@ def list_calls(
     return {"calls": page, "next": rows[limit - 1].id if len(rows) > limit else None}
 
 
-def show_call(store: Store, id: str) -> dict[str, Any] | None:
-    """One call with its texts; None if there is none.
+def show_call(store: Store, id: str) -> dict[str, Any]:
+    """One call with its texts.
 
     Args:
         id: the span id or trace id, or at least its first four digits.
 
     Raises:
         UserError: it is not an id, or several calls match.
+        ApiError: there is no such call.
     """
     if not re.fullmatch(r"[0-9a-fA-F]{4,32}", id):
         raise UserError(f"{id[:60]!r} is not a trace id: it has 32 digits of 0-9 and a-f (4 may do)")
@@ -75,11 +77,13 @@ def show_call(store: Store, id: str) -> dict[str, Any] | None:
     of_span = c.span_id.between(id, id.ljust(16, "f")) if len(id) <= 16 else sa.false()
     [rows] = store.read(EVERYTHING.where(of_trace | of_span).order_by(c.id).limit(100))
     rows = [row for row in rows if row.span_id.startswith(id)] or rows
+    if not rows:
+        raise not_found(f"there is no call {id}: `telemetry calls` lists them")
     if len({row.trace_id for row in rows}) > 1:
         raise UserError(f"several calls begin with {id}: give more of its digits")
     if len(rows) > 1:
         raise several_calls(id, [row.span_id for row in rows])
-    return _whole_row(rows[0]) if rows else None
+    return _whole_row(rows[0])
 
 
 def calls_to_review(store: Store, since: timedelta, limit: int = 100) -> list[dict[str, Any]]:

@@ -25,7 +25,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from shared.errors import UserError, reason
-from step5_serving.errors import TelemetryDown
+from step5_serving.errors import TelemetryDown, not_found
 from step5_serving.telemetry.call import now
 from step5_serving.telemetry.schema import (
     RUNNING,
@@ -206,18 +206,16 @@ class Store:
 
     def save_feedback(
         self, id: str, thumb: str | None, comment: str | None = None, key_id: str | None = None
-    ) -> bool:
+    ) -> None:
         """Store an opinion on an answer, in place of an earlier one.
 
         Args:
             id: the call's trace id, or its span id if the trace has several calls.
             thumb: `up`, `down` or None.
 
-        Returns:
-            False if this key made no such call, or the call is still running.
-
         Raises:
             UserError: several calls have that trace id.
+            ApiError: this key made no such call, or it still runs.
             TelemetryDown: the database can't be read or written.
         """
         c = calls.c
@@ -227,7 +225,7 @@ class Store:
         if len(spans) > 1:
             raise several_calls(id, [each.span_id for each in spans[:100]])
         if not spans:
-            return False
+            raise not_found(f"there is no call {id}, or not with your key, or it still runs")
         [[span]] = spans
         row = {"thumb": THUMBS.get(thumb or ""), "comment": clean(comment), "given_us": microseconds(now())}
         try:
@@ -236,7 +234,6 @@ class Store:
                 connection.execute(sa.insert(feedback).values(span_id=span, **row))
         except (sa.exc.SQLAlchemyError, OSError) as error:
             raise TelemetryDown(f"the feedback could not be written: {why(error)}") from None
-        return True
 
     # --- connections of SQLite ----------------------------------------------------------------------------
 

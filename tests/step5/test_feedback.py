@@ -61,7 +61,7 @@ def test_feedback_on_one_of_two_calls_of_a_trace(database):
     store = Store.open(database)
     with pytest.raises(UserError, match="holds 2 calls"):
         store.save_feedback("a" * 32, "up")
-    assert store.save_feedback("2" * 16, "up")
+    store.save_feedback("2" * 16, "up")
     assert [show_call(store, each * 16)["thumb"] for each in "12"] == [None, "up"]
 
 

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from shared.errors import UserError
 from shared.personal import recognizers
-from step5_serving.errors import TelemetryDown
+from step5_serving.errors import ApiError, TelemetryDown
 from step5_serving.telemetry import schema, writer
 from step5_serving.telemetry.call import Call, now
 from step5_serving.telemetry.reading import list_calls, show_call
@@ -100,7 +100,8 @@ def test_the_beginning_of_a_trace_id_is_enough(database):
     store = Store.open(database)
     assert show_call(store, "AB12")["trace_id"].startswith("ab12")
     assert show_call(store, "ab13")["trace_id"].startswith("ab13")
-    assert show_call(store, "ab14") is None
+    with pytest.raises(ApiError, match="there is no call ab14"):
+        show_call(store, "ab14")
     for wrong in ("ab", "no hex", "ab%", "a" * 33):
         with pytest.raises(UserError, match="is not a trace id"):
             show_call(store, wrong)

@@ -20,7 +20,6 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from step5_serving.api.replies import caller_of, reply, service_of
-from step5_serving.errors import not_found
 from step5_serving.telemetry.reading import list_calls, show_call
 from step5_serving.telemetry.store import Store
 from step5_serving.telemetry.summary import parse_since, summarize
@@ -92,7 +91,4 @@ def calls(
 @router.get("/telemetry/calls/{trace_id}")
 def call(store: Telemetry, trace_id: str) -> Response:
     """One call with passages and prompt, by its span id or trace id."""
-    found = show_call(store, trace_id)
-    if found is None:
-        raise not_found(f"there is no call {trace_id[:40]}")
-    return reply(found)
+    return reply(show_call(store, trace_id))
