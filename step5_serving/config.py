@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
-import typer
+from typer import Option
 
 from shared.cli import Model, Smoke
 from shared.errors import UserError
@@ -31,15 +31,13 @@ class Options:
 
 
 # Flags that other commands have, too.
-Rows = Annotated[int, typer.Option(min=1, help="Largest batch (torch, llamacpp).")]
-Quantize = Annotated[Literal["int8"] | None, typer.Option(help="Weights in fewer bits (torch).")]
-PrefixCache = Annotated[bool, typer.Option(help="Compute shared prompt prefixes once (torch).")]
-Lookup = Annotated[int, typer.Option(min=0, help="Prompt lookup's tokens (torch); 0: off.")]
-IndexFolder = Annotated[Path | None, typer.Option(help="Index folder; default: rag-index or sample.")]
-Telemetry = Annotated[
-    str, typer.Option("--telemetry", help="Database: FILE, or postgresql+psycopg://HOST/NAME.")
-]
-KeyFile = Annotated[Path, typer.Option("--keys", help="File with the hashes of API keys.")]
+Rows = Annotated[int, Option(min=1, help="Largest batch (torch, llamacpp).")]
+Quantize = Annotated[Literal["int8"] | None, Option(help="Weights in fewer bits (torch).")]
+PrefixCache = Annotated[bool, Option(help="Compute shared prompt prefixes once (torch).")]
+Lookup = Annotated[int, Option(min=0, help="Prompt lookup's tokens (torch); 0: off.")]
+IndexFolder = Annotated[Path | None, Option(help="Index folder; default: rag-index or sample.")]
+Telemetry = Annotated[str, Option("--telemetry", help="Database: FILE, or postgresql+psycopg://HOST/NAME.")]
+KeyFile = Annotated[Path, Option("--keys", help="File with the hashes of API keys.")]
 TELEMETRY, KEYS = "sqlite:///telemetry.db", Path("serving-keys.json")
 
 
@@ -47,12 +45,11 @@ TELEMETRY, KEYS = "sqlite:///telemetry.db", Path("serving-keys.json")
 class Config:
     """How to serve."""
 
-    host: Annotated[str, typer.Option(help="Address; any but loopback needs API keys.")] = "127.0.0.1"
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes any free port.")] = 8000
-    names: Annotated[list[str] | None, typer.Option("--name", help="Host name of a proxy in front.")] = None
+    host: Annotated[str, Option(help="Address; any but loopback needs API keys.")] = "127.0.0.1"
+    port: Annotated[int, Option(min=0, max=65535, help="Port; 0 takes any free port.")] = 8000
+    names: Annotated[list[str] | None, Option("--name", help="Host name of a proxy in front.")] = None
     engine: Annotated[
-        str,
-        typer.Option(help="torch, llamacpp, vllm, ollama, an http(s):// address, claude-..., or scripted."),
+        str, Option(help="torch, llamacpp, vllm, ollama, an http(s):// address, claude-..., or scripted.")
     ] = "auto"
     model: Model = None
     rows: Rows = Options.rows
@@ -60,37 +57,24 @@ class Config:
     prefix_cache: PrefixCache = True
     lookup: Lookup = Options.lookup
     index: IndexFolder = None
-    store: Annotated[
-        Literal["chroma", "faiss", "weaviate", "pinecone"], typer.Option(help="The vector store.")
-    ] = "chroma"
-    store_address: Annotated[
-        str | None, typer.Option("--address", help="Address of the vector store's server.")
-    ] = None
-    reader: Annotated[
-        Literal["chat", "quote"],
-        typer.Option(help="chat (the model writes) or quote (sentences word for word)."),
-    ] = "chat"
-    strategies: Annotated[str | None, typer.Option(help="Ways to rewrite doubtful queries; or none.")] = None
-    threshold: Annotated[float | None, typer.Option(min=0, max=1, help="Least confidence to answer.")] = None
-    prompts: Annotated[str | None, typer.Option(help="Version of the prompt, or a split: 1:90,2:10.")] = None
+    store: Annotated[Literal["chroma", "faiss", "weaviate", "pinecone"], Option(help="Vectors.")] = "chroma"
+    store_address: Annotated[str | None, Option("--address", help="Of the vector store's server.")] = None
+    reader: Annotated[Literal["chat", "quote"], Option(help="chat (the model writes), or quote.")] = "chat"
+    strategies: Annotated[str | None, Option(help="Ways to rewrite doubtful queries; or none.")] = None
+    threshold: Annotated[float | None, Option(min=0, max=1, help="Least confidence to answer.")] = None
+    prompts: Annotated[str | None, Option(help="Version of the prompt, or a split: 1:90,2:10.")] = None
     telemetry: Telemetry = TELEMETRY
-    redact: Annotated[bool, typer.Option("--redact", help="Mask personal data before it is stored.")] = False
-    otlp: Annotated[str | None, typer.Option(help="OTLP endpoint (HTTP) for spans.")] = None
-    otlp_content: Annotated[bool, typer.Option("--otlp-content", help="Send questions and answers, too.")] = (
-        False
-    )
-    budget_usd_per_day: Annotated[float | None, typer.Option(help="Refuse calls once it is spent.")] = None
+    redact: Annotated[bool, Option("--redact", help="Mask personal data before it is stored.")] = False
+    otlp: Annotated[str | None, Option(help="OTLP endpoint (HTTP) for spans.")] = None
+    otlp_content: Annotated[bool, Option("--otlp-content", help="Send questions and answers, too.")] = False
+    budget_usd_per_day: Annotated[float | None, Option(help="Refuse calls once it is spent.")] = None
     keys: KeyFile = KEYS
-    rate: Annotated[float | None, typer.Option(min=0.001, help="Requests per second for each key.")] = None
-    burst: Annotated[float | None, typer.Option(min=1, help="Largest burst; default: twice the rate.")] = None
-    running: Annotated[int, typer.Option(min=1, help="Most calls that run at the same time.")] = 16
-    waiting: Annotated[int, typer.Option(min=0, help="Most calls that wait; more get 503.")] = 64
-    timeout_s: Annotated[
-        float, typer.Option("--timeout", min=1, max=86400, help="Time limit of a call in seconds.")
-    ] = 120.0
-    drain_s: Annotated[
-        float, typer.Option("--drain", min=0, max=86400, help="Seconds that running calls get at shutdown.")
-    ] = 30.0
+    rate: Annotated[float | None, Option(min=0.001, help="Requests per second for each key.")] = None
+    burst: Annotated[float | None, Option(min=1, help="Largest burst; default: twice the rate.")] = None
+    running: Annotated[int, Option(min=1, help="Most calls that run at the same time.")] = 16
+    waiting: Annotated[int, Option(min=0, help="Most calls that wait; more get 503.")] = 64
+    timeout_s: Annotated[float, Option("--timeout", min=1, max=86400, help="Seconds for a call.")] = 120.0
+    drain_s: Annotated[float, Option("--drain", min=0, max=86400, help="Seconds for the last calls.")] = 30.0
     smoke: Smoke = False
 
     embedder: str | None = field(default=None, init=False)

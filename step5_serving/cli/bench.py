@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import typer
+from typer import Argument, Option
 
 from shared.cli import Json, Model, Out, Smoke, emit, new_app, settings_from_flags
 
@@ -16,20 +16,16 @@ ENGINES = ("torch", "lock")
 def bench(
     engine: Annotated[
         list[str] | None,
-        typer.Option(
-            help="torch, torch-int8, torch-no-prefix-cache, torch-no-lookup, lock, llamacpp, vllm, ollama or "
-            "an address; repeat it for several."
-        ),
+        Option(help="torch[-int8, -no-prefix-cache, -no-lookup], lock, or one of serve's; repeatable."),
     ] = None,
     ask: Annotated[
-        Literal["open", "rag", "quote"],
-        typer.Option(help="open (long texts), rag (questions on repeated sources), quote (copy a source)."),
+        Literal["open", "rag", "quote"], Option(help="Long texts, questions on sources, or copies of one.")
     ] = "open",
-    users: Annotated[str, typer.Option(help="Users at once (closed loop), separated by commas.")] = "1,4,8",
-    rate: Annotated[str, typer.Option(help="Requests per second (open loop), separated by commas.")] = "",
-    rounds: Annotated[int, typer.Option(min=1, help="Rounds; every engine takes its turn in each.")] = 3,
-    input_tokens: Annotated[int, typer.Option(min=40, help="Tokens of each prompt.")] = 164,
-    output_tokens: Annotated[int, typer.Option(min=2, max=4096, help="Most tokens of an answer.")] = 64,
+    users: Annotated[str, Option(help="Users at once (closed loop), separated by commas.")] = "1,4,8",
+    rate: Annotated[str, Option(help="Requests per second (open loop), separated by commas.")] = "",
+    rounds: Annotated[int, Option(min=1, help="Rounds; every engine takes its turn in each.")] = 3,
+    input_tokens: Annotated[int, Option(min=40, help="Tokens of each prompt.")] = 164,
+    output_tokens: Annotated[int, Option(min=2, max=4096, help="Most tokens of an answer.")] = 64,
     model: Model = None,
     out: Out = None,
     smoke: Smoke = False,
@@ -59,7 +55,7 @@ def bench(
 
 @app.command()
 def quantize(
-    way: Annotated[list[str] | None, typer.Option(help="fp32, bf16, int8, 'bnb int8' or nf4.")] = None,
+    way: Annotated[list[str] | None, Option(help="fp32, bf16, int8, 'bnb int8' or nf4.")] = None,
     model: Model = None,
     smoke: Smoke = False,
     as_json: Json = False,
@@ -76,16 +72,13 @@ def quantize(
 
 @app.command()
 def capacity(
-    bench: Annotated[Path, typer.Argument(help="File: output of `bench --json`.", show_default=False)],
-    users: Annotated[str, typer.Option(help="Of users, separated by commas.")] = "100,1000,10000,100000",
+    bench: Annotated[Path, Argument(help="File: output of `bench --json`.", show_default=False)],
+    users: Annotated[str, Option(help="Of users, separated by commas.")] = "100,1000,10000,100000",
     questions: Annotated[
-        float,
-        typer.Option(
-            "--questions-per-user-hour", min=0.01, max=3600, help="Calls of each user in the busiest hour."
-        ),
+        float, Option("--questions-per-user-hour", min=0.01, max=3600, help="In the busiest hour.")
     ] = 6.0,
-    utilisation: Annotated[float, typer.Option(min=0.01, max=0.99, help="Highest load, 0 to 1.")] = 0.7,
-    price: Annotated[float, typer.Option("--price-per-hour", min=0, help="Dollars for a machine.")] = 0.10,
+    utilisation: Annotated[float, Option(min=0.01, max=0.99, help="Highest load, 0 to 1.")] = 0.7,
+    price: Annotated[float, Option("--price-per-hour", min=0, help="Dollars for a machine.")] = 0.10,
     as_json: Json = False,
 ) -> None:
     """Estimate machines and cost for a number of users, from a bench."""

@@ -4,7 +4,7 @@ import inspect
 import os
 from typing import Annotated, Any
 
-import typer
+from typer import Argument, Option
 
 from shared.cli import Json, emit, new_app, plain_table
 from step5_serving.config import KEYS, Config, KeyFile
@@ -29,9 +29,9 @@ app.command()(serve)
 
 @keys_app.command()
 def add(
-    name: Annotated[str, typer.Argument(help="Owner of the key.")],
+    name: Annotated[str, Argument(help="Owner of the key.")],
     scope: Annotated[
-        list[str] | None, typer.Option(help="ask (questions) or operate (documents, telemetry).")
+        list[str] | None, Option(help="ask (questions) or operate (documents, telemetry).")
     ] = None,
     keys: KeyFile = KEYS,
     as_json: Json = False,
@@ -71,10 +71,7 @@ def list_(keys: KeyFile = KEYS, as_json: Json = False) -> None:
 
 
 @keys_app.command()
-def remove(
-    which: Annotated[str, typer.Argument(help="Id or name of the key.")],
-    keys: KeyFile = KEYS,
-) -> None:
+def remove(which: Annotated[str, Argument(help="Id or name of the key.")], keys: KeyFile = KEYS) -> None:
     """Revoke a key. Running servers notice within a second."""
     from step5_serving.api.keys import Keys
 

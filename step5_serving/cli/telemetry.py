@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from typer import Argument, Option
 
 from shared.cli import Json, Model, Smoke, emit, new_app
 from shared.errors import UserError
@@ -23,14 +23,12 @@ evaluation_app = new_app("Choose calls to label, and turn them into questions.")
 app.add_typer(telemetry_app, name="telemetry")
 app.add_typer(evaluation_app, name="evaluation")
 
-Since = Annotated[str, typer.Option(help="Only calls of the last 30m, 24h, 7d.")]
+Since = Annotated[str, Option(help="Only calls of the last 30m, 24h, 7d.")]
 TraceId = Annotated[
-    str,
-    typer.Argument(help="Id of the call or of its span; the first digits are enough.", show_default=False),
+    str, Argument(help="Id of the call or of its span; the first digits are enough.", show_default=False)
 ]
 EngineName = Annotated[
-    str | None,
-    typer.Option("--engine", help="torch, llamacpp, vllm, ollama, an http(s):// address, or claude-..."),
+    str | None, Option("--engine", help="torch, llamacpp, vllm, ollama, an http(s):// address, or claude-...")
 ]
 SMOKE_TOKENS = 256  # of passages: the context of the tiny model is short
 
@@ -51,9 +49,9 @@ def summary(since: Since = "24h", telemetry: Telemetry = TELEMETRY, as_json: Jso
 
 @telemetry_app.command()
 def calls(
-    limit: Annotated[int, typer.Option(min=1, max=500, help="Number of calls, newest first.")] = 20,
-    low_confidence: Annotated[bool, typer.Option("--low-confidence", help="Only doubtful calls.")] = False,
-    error: Annotated[bool, typer.Option("--error", help="Only calls that failed or were refused.")] = False,
+    limit: Annotated[int, Option(min=1, max=500, help="Number of calls, newest first.")] = 20,
+    low_confidence: Annotated[bool, Option("--low-confidence", help="Only doubtful calls.")] = False,
+    error: Annotated[bool, Option("--error", help="Only calls that failed or were refused.")] = False,
     telemetry: Telemetry = TELEMETRY,
     as_json: Json = False,
 ) -> None:
@@ -81,7 +79,7 @@ def show(trace_id: TraceId, telemetry: Telemetry = TELEMETRY, as_json: Json = Fa
 
 @telemetry_app.command()
 def prune(
-    older_than: Annotated[str, typer.Option(help="Delete calls older than 30d, 12h.", show_default=False)],
+    older_than: Annotated[str, Option(help="Delete calls older than 30d, 12h.", show_default=False)],
     telemetry: Telemetry = TELEMETRY,
     as_json: Json = False,
 ) -> None:
@@ -99,8 +97,8 @@ def prune(
 @evaluation_app.command()
 def errors(
     since: Since = "7d",
-    limit: Annotated[int, typer.Option(min=1, max=500, help="Number of questions.")] = 100,
-    out: Annotated[Path | None, typer.Option(help="Folder for an evaluation set for step 3.")] = None,
+    limit: Annotated[int, Option(min=1, max=500, help="Number of questions.")] = 100,
+    out: Annotated[Path | None, Option(help="Folder for an evaluation set for step 3.")] = None,
     telemetry: Telemetry = TELEMETRY,
     as_json: Json = False,
 ) -> None:
@@ -143,12 +141,12 @@ def replay(
 
 @app.command()
 def compare(
-    a: Annotated[int, typer.Argument(help="First prompt version.", show_default=False)],
-    b: Annotated[int, typer.Argument(help="Second prompt version.", show_default=False)],
-    prompts: Annotated[Path | None, typer.Option(help="Folder of the prompts; default: step 3's.")] = None,
-    dataset: Annotated[str, typer.Option(help="sample, or a folder with reference answers.")] = "sample",
-    split: Annotated[str | None, typer.Option(help="dev or test.")] = "dev",
-    limit: Annotated[int | None, typer.Option(help="Use only this many questions, drawn at random.")] = None,
+    a: Annotated[int, Argument(help="First prompt version.", show_default=False)],
+    b: Annotated[int, Argument(help="Second prompt version.", show_default=False)],
+    prompts: Annotated[Path | None, Option(help="Folder of the prompts; default: step 3's.")] = None,
+    dataset: Annotated[str, Option(help="sample, or a folder with reference answers.")] = "sample",
+    split: Annotated[str | None, Option(help="dev or test.")] = "dev",
+    limit: Annotated[int | None, Option(help="Use only this many questions, drawn at random.")] = None,
     engine: EngineName = None,
     model: Model = None,
     smoke: Smoke = False,
@@ -171,9 +169,9 @@ def compare(
 @app.command()
 def report(
     since: Since = "24h",
-    before: Annotated[str, typer.Option(help="Compare with the 30m, 24h, 7d before these calls.")] = "7d",
+    before: Annotated[str, Option(help="Compare with the 30m, 24h, 7d before these calls.")] = "7d",
     tolerance: Annotated[
-        float, typer.Option(min=0, max=100, help="Ignore differences up to this share of the figure before.")
+        float, Option(min=0, max=100, help="Ignore differences up to this share of the figure before.")
     ] = 0.1,
     telemetry: Telemetry = TELEMETRY,
     as_json: Json = False,

@@ -20,7 +20,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Annotated, Literal
 
-import typer
+from typer import Option
 
 from shared.cli import Model, run_main
 from step5_serving.addresses import listening
@@ -45,15 +45,15 @@ def backend_of(name: str, settings: Settings, options: Options) -> Backend:
 
 
 def main(
-    engine: Annotated[Literal["torch", "llamacpp", "lock"], typer.Option(help="What computes.")] = "torch",
+    engine: Annotated[Literal["torch", "llamacpp", "lock"], Option(help="What computes.")] = "torch",
     model: Model = None,
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on loopback.")] = 8001,
+    port: Annotated[int, Option(min=1, max=65535, help="Port on loopback.")] = 8001,
     rows: Rows = Options.rows,
     quantize: Quantize = None,
     prefix_cache: PrefixCache = True,
     lookup: Lookup = Options.lookup,
     child: Annotated[
-        bool, typer.Option("--child", hidden=True, help="Stop when standard input closes, not by signals.")
+        bool, Option("--child", hidden=True, help="Stop when standard input closes, not by signals.")
     ] = False,
 ) -> None:
     """Serve one model on loopback until told to stop."""
