@@ -1,7 +1,7 @@
 """How many machines for how many users, and what they cost: arithmetic on a bench's figures.
 
-    $ python -m step5_serving bench --engine torch --users 1,4,8,16 --json > bench.json
-    $ python -m step5_serving capacity bench.json --price-per-hour 0.10
+    $ python -m step5_serving bench --engine torch --users 1,4,8,16
+    $ python -m step5_serving capacity 140 --price-per-hour 0.10
 
     load         l = users x questions per hour / 3600                  questions/s
     a machine    m = tokens/s at its best load / tokens per answer      questions/s
@@ -12,34 +12,10 @@ compared with Claude's, although a small model's answers are not as good. How lo
 is measured, not computed: `bench --rate`.
 """
 
-import json
 import math
-from pathlib import Path
-from typing import Any
-
-from shared.errors import UserError, reason
 
 HOURS = 730  # in a month: machines run all the time
 BUSY_HOURS = 176  # in a month, when people ask: 22 days of 8 hours
-
-
-def read(path: Path) -> dict[str, Any]:
-    """Machine, engine and speed of the best load in a file with the output of `bench --json`.
-
-    Raises:
-        UserError: it holds something else.
-    """
-    try:
-        bench = json.loads(path.read_text(encoding="utf-8"))
-        best = max(bench["rows"], key=lambda row: row["tokens_per_second"])
-        found = {name: bench[name] for name in ("machine", "input_tokens", "output_tokens")}
-        found |= {"engine": best["engine"], "per_second": best["tokens_per_second"] / bench["output_tokens"]}
-        if found["per_second"] <= 0:
-            raise ValueError("its engines wrote nothing")
-    except (OSError, ValueError, LookupError, TypeError, ZeroDivisionError) as error:
-        make = "make it with `python -m step5_serving bench --json > bench.json`"
-        raise UserError(f"cannot read a bench from {path} ({reason(error)}): {make}") from None
-    return found
 
 
 def plan(per_second: float, users: int, per_hour: float, utilisation: float) -> dict[str, float]:

@@ -1,6 +1,5 @@
 """The commands that measure: engines under load, what quantization costs, how many machines it takes."""
 
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from typer import Argument, Option
@@ -72,7 +71,11 @@ def quantize(
 
 @app.command()
 def capacity(
-    bench: Annotated[Path, Argument(help="File: output of `bench --json`.", show_default=False)],
+    tokens_per_second: Annotated[
+        float, Argument(min=0.01, help="Of a machine at its best load: see `bench`.", show_default=False)
+    ],
+    input_tokens: Annotated[int, Option(min=0, help="Tokens of a prompt.")] = 164,
+    output_tokens: Annotated[int, Option(min=1, help="Tokens of an answer.")] = 64,
     users: Annotated[str, Option(help="Of users, separated by commas.")] = "100,1000,10000,100000",
     questions: Annotated[
         float, Option("--questions-per-user-hour", min=0.01, max=3600, help="In the busiest hour.")
@@ -83,21 +86,19 @@ def capacity(
 ) -> None:
     """Estimate machines and cost for a number of users, from a bench."""
     from shared import catalog
-    from step5_serving.bench import capacity as work
+    from step5_serving.bench.capacity import HOURS, plan
     from step5_serving.cli import bench_view
 
-    numbers = sorted(_numbers("users", users, 10**9, int))
-    found, claude = work.read(bench), catalog.default("claude")
+    numbers, claude = sorted(_numbers("users", users, 10**9, int)), catalog.default("claude")
     assert claude.price
-    per_question = claude.price.cost(found["input_tokens"], found["output_tokens"])
-    rows = [work.plan(found["per_second"], each, questions, utilisation) for each in numbers]
+    per_question = claude.price.cost(input_tokens, output_tokens)
+    rows = [plan(tokens_per_second / output_tokens, each, questions, utilisation) for each in numbers]
     for row in rows:
-        row["usd_per_month"] = row["machines"] * price * work.HOURS  # whether they are used or not
+        row["usd_per_month"] = row["machines"] * price * HOURS  # whether they are used or not
         row["api_usd_per_month"] = row["questions"] * per_question
     facts = {
         "command": "step5_serving capacity",
-        "headline": f"{numbers[-1]:,} users: {rows[-1]['machines']:,} machines with {found['engine']}",
-        **{name: found[name] for name in ("machine", "engine")},
+        "headline": f"{numbers[-1]:,} users: {rows[-1]['machines']:,} machines",
         "api_model": claude.id,
         "rows": rows,
     }

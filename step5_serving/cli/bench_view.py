@@ -85,5 +85,4 @@ def show_capacity(facts: Mapping[str, Any], console: Console) -> None:
         prices = f"{row['usd_per_month']:,.0f}", f"{row['api_usd_per_month']:,.0f}"
         table.add_row(*counts, f"{100 * row['busy']:.0f} %", *prices)
     console.print(table)
-    where = f"engine {facts['engine']} on {facts['machine']}; API: {facts['api_model']}"
-    console.print(f"{where}\n{facts['headline']}", soft_wrap=True)
+    console.print(f"API: {facts['api_model']}\n{facts['headline']}")
