@@ -21,13 +21,10 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from shared import hardware
-from step3_rag.ingest.embed import Embedder, Encoded
+from step3_rag.ingest.embed import Embedder
 from step3_rag.ingest.index import Index
-from step3_rag.retrieve.search import Evaluator, Options, Retriever, SearchResult
+from step3_rag.retrieve.search import Evaluator, Retriever
 from step3_rag.retrieve.snapshot import Snapshot
-
-DEFAULTS = Options()
 
 
 class ThreadLocalIndex(Index):
@@ -45,13 +42,12 @@ class ThreadLocalIndex(Index):
 
 
 class SharedRetriever(Retriever):
-    """A retriever for many threads, of which at most one per core searches at a time."""
+    """A retriever for many threads."""
 
     def __init__(self, index: Index, store: Any, embedder: Embedder, evaluator: Evaluator | None) -> None:
         super().__init__(index, store, embedder, evaluator)
         self.collections: frozenset[str] = frozenset()
         self._making = threading.Lock()
-        self._searching = threading.BoundedSemaphore(max(1, hardware.cores()))
 
     @classmethod
     def of(cls, own: Retriever) -> SharedRetriever:
@@ -71,7 +67,3 @@ class SharedRetriever(Retriever):
                 self.collections = frozenset(known.collections.tolist())
                 self._snapshot = known
             return known
-
-    def search(self, query: str, options: Options = DEFAULTS, encoded: Encoded | None = None) -> SearchResult:
-        with self._searching:
-            return super().search(query, options, encoded)
