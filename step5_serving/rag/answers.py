@@ -66,9 +66,8 @@ class RagAnswerer:
         self._heard_at = 0.0  # when it last sent text to one of them
         self._checked_at = 0.0
         self._trouble: str | None = None  # at the last check of the servers
-        self.retriever = SharedRetriever.of(
-            open_retriever(engine.settings, config.index, config.store, config.store_address)
-        )
+        own = open_retriever(engine.settings, config.index, config.store, config.store_address)
+        self.retriever = SharedRetriever(own)
         self.retriever.search(WARM_UP)  # so that the first question is not slower
         with contextlib.suppress(UserError):  # `ready` and each question will report it
             engine.warm_up()

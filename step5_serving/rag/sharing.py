@@ -1,6 +1,6 @@
 """One index for many threads, while documents are added and deleted.
 
-    retriever = SharedRetriever.of(open_retriever(settings, folder))
+    retriever = SharedRetriever(open_retriever(settings, folder))
     retriever.search("When does it renew?")      # in any number of threads
 
 How step 3's parts are shared:
@@ -15,15 +15,12 @@ passages are read, the search does without them: it never has half of a document
 The vectors of new documents follow a moment later; until then they are found by keywords only.
 """
 
-from __future__ import annotations
-
 import threading
 from pathlib import Path
 from typing import Any
 
-from step3_rag.ingest.embed import Embedder
 from step3_rag.ingest.index import Index
-from step3_rag.retrieve.search import Evaluator, Retriever
+from step3_rag.retrieve.search import Retriever
 from step3_rag.retrieve.snapshot import Snapshot
 
 
@@ -44,26 +41,20 @@ class ThreadLocalIndex(Index):
 class SharedRetriever(Retriever):
     """A retriever for many threads."""
 
-    def __init__(self, index: Index, store: Any, embedder: Embedder, evaluator: Evaluator | None) -> None:
-        super().__init__(index, store, embedder, evaluator)
-        self.collections: frozenset[str] = frozenset()
-        self._making = threading.Lock()
-
-    @classmethod
-    def of(cls, own: Retriever) -> SharedRetriever:
+    def __init__(self, own: Retriever) -> None:
         """The same as a retriever of one thread, whose own connection is closed."""
         own.index.close()
-        return cls(ThreadLocalIndex(own.index.folder), own.store, own.embedder, own.evaluator)
+        super().__init__(ThreadLocalIndex(own.index.folder), own.store, own.embedder, own.evaluator)
+        self.collections: frozenset[str] = frozenset()
+        self._making = threading.Lock()
 
     @property
     def snapshot(self) -> Snapshot:
         """The chunks of the current index, the same for all threads."""
         with self._making:
-            known = self._snapshot
-            if known is None or known.generation != self.index.generation:
-                known = Snapshot(self.index)
+            before, found = self._snapshot, super().snapshot
+            if found is not before:
                 # Compute its lazy attributes now, in one thread.
-                _ = known.bm25, known.token_frequency, known.vocabulary
-                self.collections = frozenset(known.collections.tolist())
-                self._snapshot = known
-            return known
+                _ = found.bm25, found.token_frequency, found.vocabulary
+                self.collections = frozenset(found.collections.tolist())
+            return found
