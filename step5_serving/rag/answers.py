@@ -187,7 +187,6 @@ class RagAnswerer:
 
     def _parameters(self, plan: Plan) -> dict[str, Any]:
         """Everything that a replay needs."""
-        quantize = self.config.quantize
         return {
             "k": plan.options.k,
             "collection": next(iter(plan.options.collections), None),
@@ -196,7 +195,7 @@ class RagAnswerer:
             "threshold": plan.threshold,
             "budget": plan.budget,
             "max_tokens": MAX_TOKENS,
-            **({"quantize": quantize} if quantize else {}),
+            "quantize": self.config.quantize,
         }
 
     def _plan(self, query: Query, version: int) -> Plan:

@@ -73,6 +73,7 @@ def test_an_answer_of_the_chat_model_has_all_that_telemetry_stores(rag):
         "threshold": 0.0,
         "budget": 1024,
         "max_tokens": 200,
+        "quantize": None,
         "verdict": "answer",
     }
 
