@@ -55,8 +55,8 @@ def run(
     from step5_serving.telemetry.versions import Versions
 
     sources, prompt = check(row)
-    if prompt is None:
-        raise UserError("the call was answered by a quote, without a model: ask its question again instead")
+    if prompt is None or not sources or row["parameters"].get("verdict") == "abstain":
+        raise UserError("no model answered this call: ask its question again instead")
     with contextlib.closing(_engine_of(row, engine, model)) as serving:
         found = states(open_index(serving.settings, index), row["sources"])
         again = replay(row, sources, prompt, serving)
@@ -93,23 +93,18 @@ def replay(row: Mapping[str, Any], sources: Sequence[Source], prompt: PromptRef,
 
     question = check_question(row["question"])
     passages = [Passage(each.number, each.document, each.place, each.text, (each.chunk,)) for each in sources]
-    began = time.perf_counter()
-    if not passages or row["parameters"].get("verdict") == "abstain":
-        answer = read.Answer(read.UNKNOWN)
-    else:
-        engine.warm_up()
-        client, began = with_timeouts(engine.client(), TIMEOUT_S), time.perf_counter()
-        with one_line_errors(engine.model, engine.settings):
-            answer = read.chat(client, engine.model, question, passages, prompt=from_ref(prompt))
-        if answer.stop_reason is None:  # the connection was closed in the middle
-            raise UserError(f"{engine.model}: it broke off its answer: try again")
-    wrote = answer.stop_reason is not None  # else no model read anything
+    engine.warm_up()
+    client, began = with_timeouts(engine.client(), TIMEOUT_S), time.perf_counter()
+    with one_line_errors(engine.model, engine.settings):
+        answer = read.chat(client, engine.model, question, passages, prompt=from_ref(prompt))
+    if answer.stop_reason is None:  # the connection was closed in the middle
+        raise UserError(f"{engine.model}: it broke off its answer: try again")
     return Call(
         "query",
         200,
         answer=answer.text,
-        input_tokens=answer.input_tokens if wrote else 0,
-        output_tokens=answer.output_tokens if wrote else 0,
+        input_tokens=answer.input_tokens,
+        output_tokens=answer.output_tokens,
         generate_ms=1000 * (time.perf_counter() - began),
         model=engine.model,
         engine=engine.name,

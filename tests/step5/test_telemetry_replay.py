@@ -141,23 +141,18 @@ def test_a_changed_document_is_reported_and_the_old_passage_used(asked, document
     assert "60 days" in str(asked.api.requests[1]["messages"])
 
 
-def test_where_the_call_abstained_no_model_is_asked(asked):
-    call = call_of(answer="I don't know.", parameters={"verdict": "abstain"})
-    record(asked.address, call)
-    got = asked.replay(call.trace_id)
-    assert got.code == 0, got
-    assert not asked.api.requests
-
-
 def test_errors_are_one_line(asked, run):
     call = asked.ask("It renews every year. [1]")
     asked.api.enqueue(status=400, error="too long for me")
+    abstained = call_of(answer="I don't know.", parameters={"verdict": "abstain"})
+    record(asked.address, abstained)
     for got, said in [
         (run("replay", "ffff" * 8, "--telemetry", asked.address), "there is no call ffff"),
         (run("replay", "xyz", "--telemetry", asked.address), "is not a trace id"),
         (asked.replay(call, index="nowhere"), "no index in nowhere"),
         (asked.replay(call), "too long for me"),
-        (asked.replay(asked.ask("", "quote")), "was answered by a quote, without a model"),
+        (asked.replay(asked.ask("", "quote")), "no model answered this call"),
+        (asked.replay(abstained.trace_id), "no model answered this call"),
     ]:
         assert (got.code, got.err.count("\n"), got.out) == (2, 1, "")
         assert said in got.err
