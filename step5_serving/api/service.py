@@ -84,11 +84,7 @@ class Service:
         return reply_of(call)
 
     async def change(
-        self,
-        route: str,
-        what: str,
-        caller: Caller,
-        work: Callable[[], Coroutine[Any, Any, Any]],
+        self, route: str, what: str, caller: Caller, work: Callable[[], Coroutine[Any, Any, Any]]
     ) -> Any:
         """Change the documents.
 

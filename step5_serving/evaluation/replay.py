@@ -39,11 +39,7 @@ UNNAMED = ("server", "scripted")  # engines of calls whose address is not stored
 
 
 def run(
-    row: Mapping[str, Any],
-    *,
-    index: Path | None = None,
-    engine: str | None = None,
-    model: str | None = None,
+    row: Mapping[str, Any], *, index: Path | None = None, engine: str | None = None, model: str | None = None
 ) -> dict[str, Any]:
     """Replay a row (reading.show_call), by default with the engine and the model that it had.
 

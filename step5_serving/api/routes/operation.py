@@ -69,8 +69,7 @@ Telemetry = Annotated[Store, Depends(_store)]
 
 @router.get("/telemetry/summary")
 def summary(
-    store: Telemetry,
-    since: Annotated[str, Query(max_length=20, examples=["24h", "30m", "7d"])] = "24h",
+    store: Telemetry, since: Annotated[str, Query(max_length=20, examples=["24h", "30m", "7d"])] = "24h"
 ) -> Response:
     """Counts, costs, percentiles, by prompt version and over time."""
     return reply(summarize(store, parse_since(since)))

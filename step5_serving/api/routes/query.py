@@ -52,7 +52,7 @@ async def query(query: Query, request: Request) -> Response:
         200: {
             "description": "Server-sent events: retrieved, delta ..., then done or error.",
             "content": {"text/event-stream": {"example": 'event: delta\ndata: {"text":"It renews "}\n\n'}},
-        },
+        }
     },
 )
 async def stream(query: Query, request: Request) -> Response:
@@ -74,8 +74,7 @@ class Feedback(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     trace_id: str = Field(
-        pattern="^([0-9a-f]{32}|[0-9a-f]{16})$",
-        description="The trace_id of the reply, or its span_id.",
+        pattern="^([0-9a-f]{32}|[0-9a-f]{16})$", description="The trace_id of the reply, or its span_id."
     )
     thumb: Literal["up", "down"] | None = None
     comment: Comment | None = None
