@@ -1,15 +1,10 @@
 """Prints what telemetry and evaluation found: summary, calls, one call, report, replay, comparison."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from shared.cli import Console, plain_table
+from shared.cli import Console, Table, plain_table
 from step5_serving.telemetry.report import MEASURES, Measure
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 STAGES = ("queue", "retrieve", "rerank", "generate", "first_token", "total")
 

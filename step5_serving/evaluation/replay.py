@@ -35,7 +35,6 @@ LONGEST_RUN = 40  # chunks of a document that a passage may have been joined fro
 SIDE = ("input_tokens", "output_tokens", "finish_reason", "model", "engine")
 SAME, CHANGED, GONE = "same", "changed", "gone"  # what happened to a passage in the index
 TIMEOUT_S = 600.0
-UNNAMED = ("server", "scripted")  # engines of calls whose address is not stored
 
 
 def run(
@@ -67,8 +66,6 @@ def _engine_of(row: Mapping[str, Any], engine: str | None, model: str | None) ->
     quantize = None
     if engine is None:
         engine, quantize = row["engine"], row["parameters"].get("quantize")
-        if engine in UNNAMED:
-            raise UserError(f"the call was answered by a {engine}: name its address with --engine")
         model = model or row["model"]
         if engine == "claude":  # there, the engine's name is the model's
             engine, model = model, None

