@@ -136,8 +136,8 @@ NO_DOCUMENTS = [
     ({"name": "a.pdf", "words": "no pdf"}, "a.pdf: "),
 ]
 NO_FORMS = [
-    ({"content": b"x", "headers": {"content-type": "text/plain"}}, 415),
-    ({"json": {"name": "a.md", "text": "x"}}, 415),
+    ({"content": b"x", "headers": {"content-type": "text/plain"}}, 400),
+    ({"json": {"name": "a.md", "text": "x"}}, 400),
     ({"content": b"x", "headers": {"content-type": "multipart/form-data"}}, 400),
     ({"content": b"x", "headers": {"content-type": "multipart/form-data; boundary=y"}}, 400),
     ({"data": {"collection": "birds"}, "files": {"collection": ("a.md", b"x")}}, 400),

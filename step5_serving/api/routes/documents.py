@@ -16,7 +16,7 @@ from fastapi import APIRouter, Path, Request, Response
 from starlette.datastructures import UploadFile
 
 from step5_serving.api.replies import caller_of, reply, service_of
-from step5_serving.errors import ApiError, bad_request, not_found
+from step5_serving.errors import bad_request, not_found
 
 router = APIRouter(tags=["documents"])
 MOST_FILES = 100
@@ -71,19 +71,10 @@ async def _files(request: Request) -> list[Any]:
     """The files of a form. (The middleware limits their size.)"""
     from step5_serving.rag.library import upload_of
 
-    if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
-        raise ApiError(415, "invalid_request_error", "send multipart/form-data, with documents as `files`")
-    uploads = []
     async with request.form(max_files=MOST_FILES, max_fields=10) as form:
         collection = form.get("collection")
-        if isinstance(collection, UploadFile):
-            raise bad_request("collection must be a text, not a file")
-        for name, value in form.multi_items():
-            if name == "collection":
-                continue
-            if not isinstance(value, UploadFile):
-                raise bad_request(f"{name[:80]!r} must be a file")
-            uploads.append(upload_of(value.filename or "", collection, await value.read()))
-    if not uploads:
-        raise bad_request("the form has no file: send some as `files`")
-    return uploads
+        files = [each for each in form.getlist("files") if isinstance(each, UploadFile)]
+        others = len(form.multi_items()) - len(files) - ("collection" in form)
+        if not files or others or isinstance(collection, UploadFile):
+            raise bad_request("send multipart/form-data: documents as `files`, and a `collection` or none")
+        return [upload_of(each.filename or "", collection, await each.read()) for each in files]
