@@ -11,7 +11,7 @@ measures every engine, because a shared machine is faster at one time than at an
 ratio within a round, not by figures of two runs.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from statistics import fmean, median
@@ -106,11 +106,8 @@ def _start(name: str, settings: Settings, stack: ExitStack) -> tuple[str, Ask]:
     more: Body = {"model": engine.model}
     if engine.name in (*choice.SERVERS, "server"):  # our engines are greedy, and refuse a temperature
         more["extra_body"] = {"temperature": 0.0}  # no parameter of the SDK's
-
-    def answer(body: Body) -> Iterator[int]:
-        return ask(client, body | more)
-
-    return urlsplit(engine.settings.base_url).netloc if engine.name == "server" else name, answer
+    name = urlsplit(engine.settings.base_url).netloc if engine.name == "server" else name
+    return name, lambda body: ask(client, body | more)
 
 
 def _measure(engines: dict[str, Ask], plan: Plan, prompts: Prompts, seed: int) -> dict[Key, list[Run]]:

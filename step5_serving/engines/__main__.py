@@ -18,6 +18,7 @@ import signal
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from typer import Option
@@ -29,19 +30,17 @@ from step5_serving.config import Lookup, Options, PrefixCache, Quantize, Rows
 if TYPE_CHECKING:
     from shared.config import Settings
     from shared.embedded.backend import Backend
-    from shared.embedded.engine import Engine
 
 
 def backend_of(name: str, settings: Settings, options: Options) -> Backend:
     """The settings' model on engine torch or lock; it is loaded on first use."""
     from shared.embedded.backend import Backend
 
-    def load() -> Engine:
-        from step5_serving.engines.batching.engine import BatchEngine
+    if name == "lock":
+        return Backend(settings)
+    from step5_serving.engines.batching.engine import BatchEngine
 
-        return BatchEngine.load(settings, options)
-
-    return Backend(settings, load=load if name == "torch" else None)
+    return Backend(settings, load=partial(BatchEngine.load, settings, options))
 
 
 def main(
