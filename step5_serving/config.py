@@ -26,7 +26,6 @@ class Options:
     prefix_cache: bool = True  # reuse the KV cache of common prompt prefixes
     lookup: int = 8  # most tokens that prompt lookup proposes per sequence and step; 0: off
     chunk: int = 256  # prompt tokens per step
-    waiting: int = 256  # sequences in the queue
     places: int = 2048  # of the KV cache per row: 47 MB for SmolLM2-135M in bfloat16, once used
 
 

@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from shared.embedded.guide import Guide
-from shared.embedded.wire import Refused
 from step5_serving.engines.batching.kv_cache import KVCache
 from step5_serving.engines.batching.sequence import Sequence
 from tests.step5.batch_parts import SCHEMA, SENTENCES, together, write
@@ -51,19 +50,6 @@ def test_a_request_may_arrive_while_the_queue_is_searched_for_closed_ones(make):
     scheduler.waiting.append(Sequence([5], 1, frozenset(), aborted=Aborted()))
     scheduler.admit()
     assert scheduler.running == [later]
-
-
-def test_the_queue_is_bounded(make, endless):
-    engine = endless(make(1, waiting=2))
-    first = engine.generate(engine.encode("Once"), 2000)
-    next(first)
-    for _ in range(2):
-        engine.core.add(Sequence([5], 1, frozenset()))
-    with pytest.raises(Refused, match="Overloaded: 2 requests wait already") as caught:
-        next(engine.generate([5], 1))
-    assert (caught.value.status, caught.value.kind) == (529, "overloaded_error")
-    first.close()
-    until(lambda: len(engine.core.scheduler.waiting) == 0)
 
 
 def test_one_with_a_long_prompt_joins_and_does_not_stop_the_others(make, endless):

@@ -16,7 +16,6 @@ from itertools import takewhile
 
 import torch
 
-from shared.embedded.wire import Refused
 from step5_serving.engines.batching.model_runner import ModelRunner
 from step5_serving.engines.batching.sampler import Sampler
 from step5_serving.engines.batching.scheduler import Batch, Scheduler
@@ -35,12 +34,9 @@ class EngineCore:
     # --- from any thread ---
 
     def add(self, sequence: Sequence) -> None:
-        """Queue a sequence; raises Refused (529) if too many wait."""
-        waiting, limit = self.scheduler.waiting, self.scheduler.options.waiting
+        """Queue a sequence. How many may wait is the service's to say (api/admission.py)."""
         with self._lock:
-            if len(waiting) >= limit:
-                raise Refused(f"Overloaded: {len(waiting)} requests wait already", 529, "overloaded_error")
-            waiting.append(sequence)
+            self.scheduler.waiting.append(sequence)
             if self._thread is None:
                 # No daemon: the interpreter, which would abort with a thread inside torch, waits for its end.
                 self._thread = threading.Thread(target=self._loop, name="batch")

@@ -89,7 +89,7 @@ class BatchEngine(Engine):
         """See `Engine.generate`. The request is queued when its first piece is asked for.
 
         Raises:
-            Refused: tools; or too many requests wait already (when the first piece is asked for).
+            Refused: tools.
         """
         if adapter:
             raise Refused("engine torch takes no tools: it has no adapter for them; ask Claude")

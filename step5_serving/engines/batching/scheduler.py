@@ -1,6 +1,6 @@
 """Decides what the next step computes: who joins, whose prompt is prefilled, and who gets a token.
 
-    waiting   a bounded queue: [g h]
+    waiting   a queue: [g h]
     running   a, b decode; c has a long prompt, of which 512 tokens are computed
     a step    1. aborted sequences leave; the first in the queue take free slots
               2. the next tokens of c's prompt are computed, `chunk` at most, so that a and b don't wait long
