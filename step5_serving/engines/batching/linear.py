@@ -28,16 +28,6 @@ Multiply = Callable[[Tensor], Tensor]
 Kernel = Callable[[Tensor], Multiply]
 
 
-def best() -> Kernel:
-    """`packed` if this build of PyTorch has it, else `plain`."""
-    weight, x = torch.ones(4, 8), torch.ones(2, 8)
-    try:  # private operators, which another version of PyTorch may lack
-        has_it = torch.equal(packed(weight)(x), plain(weight)(x))
-    except (AttributeError, NotImplementedError, RuntimeError):
-        has_it = False
-    return packed if has_it else plain
-
-
 def plain(weight: Tensor) -> Multiply:
     """PyTorch's own."""
     return lambda x: F.linear(x, weight)
@@ -45,12 +35,6 @@ def plain(weight: Tensor) -> Multiply:
 
 def packed(weight: Tensor) -> Multiply:
     """oneDNN's kernel, which torch.compile uses for frozen weights; `plain` where it can't take them."""
-    try:
-        ready = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), None)
-    except RuntimeError:
-        if weight.dtype == torch.float32:
-            raise
-        return plain(weight)  # bfloat16 on a processor without AVX-512
 
     def multiply(x: Tensor) -> Tensor:
         n = len(x)
@@ -59,6 +43,11 @@ def packed(weight: Tensor) -> Multiply:
         product: Tensor = torch.ops.mkldnn._linear_pointwise(x, ready, None, "none", [], "")
         return product[:n]
 
+    try:  # private operators, which another PyTorch may lack; they take bfloat16 only with AVX-512
+        ready = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), None)
+        multiply(torch.ones(1, weight.shape[1], dtype=weight.dtype))
+    except (AttributeError, NotImplementedError, RuntimeError):
+        return plain(weight)
     return multiply
 
 

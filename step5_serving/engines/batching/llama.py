@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from step5_serving.engines.batching.linear import Kernel, Multiply, best, int8
+from step5_serving.engines.batching.linear import Kernel, Multiply, int8, packed
 from step5_serving.engines.batching.weights import Weights
 
 # layer, q (n, heads, dim), kv (n, 2 * kv, dim) -> (n, hidden)
@@ -45,7 +45,7 @@ class Llama:
     """A Llama's weights, ready to be multiplied, and its forward pass."""
 
     def __init__(self, weights: Weights, kernel: Kernel | None = None) -> None:
-        multiply, config = kernel or best(), weights.config
+        multiply, config = kernel or packed, weights.config
         self.heads = config["num_attention_heads"]
         self.kv = config.get("num_key_value_heads") or self.heads
         self.dim = config.get("head_dim") or config["hidden_size"] // self.heads
