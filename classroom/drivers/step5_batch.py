@@ -27,11 +27,11 @@ class Cache:
 
     context = CONTEXT
 
-    def __init__(self, slots: int) -> None:
-        self.clear(slots)
+    def __init__(self) -> None:
+        self.clear()
 
-    def clear(self, slots: int) -> None:
-        self.slots, self.places = slots, PLACES
+    def clear(self) -> None:
+        self.slots = self.places = 0
         self._held: dict[tuple[int, int], Any] = {}  # by slot and place
 
     def resize(self, slots: int, places: int, _held: Sequence[int]) -> None:
@@ -97,7 +97,7 @@ class Out:
 
 def core(rows: int, chunk: int, run: Run, hear: Hear) -> Any:
     """An engine's core without its thread: the test takes the steps."""
-    cache: Any = Cache(rows)
+    cache: Any = Cache()
     runner: Any = Runner(cache, run)
     scheduler = Scheduler(Options(rows, chunk=chunk, places=PLACES, lookup=0), cache, PrefixCache(BLOCKS))
     made: Any = EngineCore(scheduler, runner, Sampler(lambda _token: False))

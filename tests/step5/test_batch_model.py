@@ -21,7 +21,8 @@ from step5_serving.engines.batching.weights import DEFAULTS, Weights, checked
 
 def decoded(llama, rows, chunk):
     """Logits of the last tokens of each row; the others are read in chunks."""
-    runner = ModelRunner(llama, KVCache(llama, 9))
+    runner = ModelRunner(llama, KVCache(llama))
+    runner.cache.resize(9, 512, [])
     for slot, ids in enumerate(rows):
         read(runner, slot, ids[:-1], chunk)
     return runner.decode([(slot, len(ids) - 1, ids[-1:]) for slot, ids in enumerate(rows)])
@@ -42,7 +43,8 @@ def test_the_forward_by_hand_gives_the_logits_of_the_model(loaded, tiny_weights)
     """For tokens of some slots only, and a different number of each."""
     model, rows = loaded[0], rows_of(6, 40, 90)
     llama = Llama(tiny_weights)
-    runner = ModelRunner(llama, KVCache(llama, 8))
+    runner = ModelRunner(llama, KVCache(llama))
+    runner.cache.resize(8, 512, [])
     sizes = {1: 3, 4: 1, 6: 5}
     for (slot, size), ids in zip(sizes.items(), rows, strict=True):
         read(runner, slot, ids[:-size], 32)

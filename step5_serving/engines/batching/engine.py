@@ -55,7 +55,7 @@ class BatchEngine(Engine):
     def __init__(self, llama: Llama, tokenizer: PreTrainedTokenizerFast, options: Options = DEFAULTS) -> None:
         self.tokenizer, self.context = tokenizer, llama.context
         self.ends = llama.ends | {*tokenizer.all_special_ids}  # a text never holds markers of turns
-        kv_cache = KVCache(llama, options.rows)
+        kv_cache = KVCache(llama)
         prefixes = PrefixCache(PREFIX_TOKENS // BLOCK if options.prefix_cache else 0)
         sampler = Sampler(cache(partial(is_word, tokenizer)))
         self.core = EngineCore(Scheduler(options, kv_cache, prefixes), ModelRunner(llama, kv_cache), sampler)

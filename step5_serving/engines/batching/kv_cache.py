@@ -9,7 +9,6 @@ token. vLLM cuts the cache into pages (PagedAttention, Kwon et al. 2023, arXiv:2
 takes as many as it needs; with slots, one long sequence makes all slots long.
 """
 
-import contextlib
 import math
 import mmap
 
@@ -19,23 +18,20 @@ from torch import Tensor
 from step5_serving.engines.batching.llama import Llama
 from step5_serving.engines.batching.prefix_cache import BLOCK
 
-FIRST = 512  # places of a slot at the start
+FIRST = 512  # fewest places of a slot
 
 
 class KVCache:
-    """Keys and values of all slots."""
+    """Keys and values of all slots; at first there are none."""
 
-    def __init__(self, llama: Llama, slots: int) -> None:
+    def __init__(self, llama: Llama) -> None:
         self._llama, self.dtype, self.context = llama, llama.kept_dtype, llama.context
-        self.layers: list[Tensor] = []  # (2, slots, kv, places, dim) each
-        self.clear(slots)
+        self.clear()
 
-    def clear(self, slots: int) -> None:
-        """Empty it, as at the start; if there is no memory for that, the next sequence asks for it again."""
-        self.layers.clear()
+    def clear(self) -> None:
+        """Give up all slots; the next sequence gets new ones."""
+        self.layers: list[Tensor] = []  # (2, slots, kv, places, dim) each
         self.slots = self.places = 0
-        with contextlib.suppress(MemoryError, OSError):
-            self.resize(slots, min(FIRST, self.context), [])
 
     def resize(self, slots: int, places: int, held: list[int]) -> None:
         """Change the number of slots and places; `held`: how many places of the first slots to keep."""

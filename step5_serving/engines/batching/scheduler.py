@@ -147,7 +147,7 @@ class Scheduler:
         """
         gone, self.running = self.running, []
         self.prefixes.clear()
-        self.cache.clear(self.options.rows)
+        self.cache.clear()
         return gone
 
     def compact(self) -> None:
