@@ -13,7 +13,11 @@ exit 3    the chat model failed; what was found is shown all the same
 """
 
 from shared.cli import run
-from step3_rag.cli.app import app
+from step3_rag.cli import ask, evaluate, index
+
+app = ask.app
+app.add_typer(index.app)
+app.add_typer(evaluate.app)
 
 if __name__ == "__main__":
     run(app, "python -m step3_rag")

@@ -1,40 +1,221 @@
-"""The commands `ask`, `search` and `agent`: the results that they print, as text or JSON."""
+"""The commands `ask`, `search` and `agent`. Heavy libraries are imported inside, so that --help answers at once."""
 
-from __future__ import annotations
-
+import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+import typer
+
+from shared.cli import Json, Model, Smoke, emit, new_app, settings_from_flags
 from shared.config import Settings
 from shared.errors import UserError
-from shared.progress import spinner
-from step3_rag import service
-from step3_rag.answer.context import Source, excerpt
-from step3_rag.answer.read import Answer
-from step3_rag.cli.render import SAMPLE
-from step3_rag.ingest.index import Index
-from step3_rag.options import check_collections
-from step3_rag.pipeline import ChatError, Plan, ask
-from step3_rag.reflect.confidence import confidence
-from step3_rag.reflect.reflect import Reflection
-from step3_rag.retrieve.search import Options, Retriever
+from step3_rag.cli import flags
 
 if TYPE_CHECKING:
     import anthropic
 
+    from step3_rag.answer.context import Source
+    from step3_rag.answer.read import Answer
+    from step3_rag.pipeline import Plan
+    from step3_rag.reflect.reflect import Reflection
+    from step3_rag.retrieve.search import Retriever
 
-def open_retriever(
+SAMPLE = "(from the sample documents; `python -m step3_rag ingest FOLDER` makes an index of yours)"
+
+app = new_app(
+    "Step 3: retrieval. Answers from documents, with sources, measured stage by stage.", default="ask"
+)
+
+
+@app.command()
+def ask(
+    context: typer.Context,
+    question: flags.Question = flags.QUESTION,
+    before: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--before", help="Earlier question of the conversation; repeat it for several, oldest first."
+        ),
+    ] = None,
+    k: Annotated[int, typer.Option(min=1, help="Number of passages to answer from.")] = 5,
+    collection: flags.Collection = None,
+    reader: flags.Reader = "auto",
+    strategies: Annotated[
+        str | None, typer.Option(help="Ways to rewrite the query, separated by commas; none switches it off.")
+    ] = None,
+    threshold: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=1,
+            help='Confidence below which the query is rewritten, and finally the answer is "I don\'t know".',
+        ),
+    ] = 0.68,
+    graph: Annotated[
+        bool,
+        typer.Option("--graph", help="Answer from a graph: which documents share a supplier or customer."),
+    ] = False,
+    framework: Annotated[
+        Literal["langchain", "llamaindex", "langgraph"] | None,
+        typer.Option(help="Search with this library, once and without a confidence."),
+    ] = None,
+    trace: Annotated[bool, typer.Option("--trace", help="Show every search, with its confidence.")] = False,
+    versions: flags.Versions = "current-first",
+    use: flags.Use = "hybrid",
+    rerank: flags.Rerank = "maxsim",
+    index: flags.IndexFolder = None,
+    store: flags.Store = "chroma",
+    address: flags.Address = None,
+    model: Model = None,
+    smoke: Smoke = False,
+    as_json: Json = False,
+) -> None:
+    """Answer a question from the documents, with sources, or say "I don't know"."""
+    from shared.chat.errors import one_line_errors
+    from step3_rag import options
+    from step3_rag.cli import render
+    from step3_rag.frameworks import parts
+    from step3_rag.graph.graph import answer_from_graph
+
+    if graph:
+        flags.refuse_flags(context, flags.FOR_GRAPH, "the graph answers without a search")
+    if framework:
+        flags.refuse_flags(
+            context, flags.FOR_FRAMEWORKS, "a framework's pipeline searches once, with the defaults"
+        )
+    question = options.check_question(question)
+    settings = settings_from_flags(smoke, model=model)
+    earlier = tuple(map(options.check_question, before or ()))
+    limits = {"k": k, "collections": tuple(collection or ()), "versions": versions}
+    chosen = options.search_options(settings, rerank, use, before=earlier, **limits)
+    plan = options.make_plan(settings, chosen, reader, strategies, threshold)
+    client = options.make_client(settings) if plan.needs_chat and not graph else None
+    retriever = _open_retriever(settings, index, as_json, store, address, chosen.collections)
+    streams = plan.reader == "chat" and not (as_json or framework or graph)
+    began = time.perf_counter()
+    if graph:
+        answer, sources = answer_from_graph(retriever.index, question)
+        facts = _facts(question, answer, sources, {"answer": time.perf_counter() - began}) | {"searches": 0}
+    elif framework:
+        with one_line_errors(settings.model, settings):
+            answer, sources = parts.ask(framework, retriever, question, client, settings.model, k)
+        facts = _facts(question, answer, sources, {"answer": time.perf_counter() - began})
+        facts |= {"framework": framework, "model": settings.model if client else None}
+    else:
+        facts = _from_plan(plan, settings, retriever, question, client, streams)
+    if streams:
+        print()
+    emit(facts, partial(render.show_answer, trace=trace, streamed=streams), as_json=as_json)
+    if facts.get("error"):
+        sys.exit(3)
+
+
+@app.command()
+def search(
+    question: flags.Question = flags.QUESTION,
+    k: Annotated[int, typer.Option(min=1, help="Number of passages to show.")] = 5,
+    collection: flags.Collection = None,
+    route: Annotated[bool, typer.Option("--route", help="Let the router choose the collections.")] = False,
+    explain: Annotated[bool, typer.Option("--explain", help="Show rank and score at every stage.")] = False,
+    versions: flags.Versions = "current-first",
+    use: flags.Use = "hybrid",
+    rerank: flags.Rerank = "maxsim",
+    index: flags.IndexFolder = None,
+    store: flags.Store = "chroma",
+    address: flags.Address = None,
+    smoke: Smoke = False,
+    as_json: Json = False,
+) -> None:
+    """Find passages without writing an answer."""
+    from step3_rag import options
+    from step3_rag.cli import render
+    from step3_rag.reflect import route as routing
+    from step3_rag.reflect.confidence import confidence
+
+    if route and collection:
+        raise UserError("--route chooses the collections itself: leave out --collection")
+    question = options.check_question(question)
+    settings = settings_from_flags(smoke)
+    limits = {"k": k, "collections": tuple(collection or ()), "versions": versions}
+    chosen = options.search_options(settings, rerank, use, **limits)
+    retriever = _open_retriever(settings, index, as_json, store, address, chosen.collections)
+    if route:
+        router = routing.Router.of(retriever, seed=settings.seed)
+        encoded = retriever.embedder.encode([question])[0]
+        found = routing.search(retriever, router, question, chosen, encoded)
+    else:
+        found = retriever.search(question, chosen)
+    results = [
+        {
+            "chunk": each.id,
+            "document": each.document,
+            "place": each.source,
+            "superseded": each.superseded,
+            "score": list(found.places(each.id).values())[-1]["score"],
+            "text": each.text,
+            "stages": found.places(each.id),
+        }
+        for each in found.best
+    ]
+    facts = {
+        "command": "step3_rag search",
+        "headline": f"{question}: {found.best[0].source if found.best else 'nothing found'}",
+        "question": question,
+        "confidence": round(confidence(found, retriever, ask_evaluator=False), 3),
+        "routed_to": found.options.collections if route else None,
+        "results": results,
+        "milliseconds": {name: round(1000 * value, 1) for name, value in found.seconds.items()},
+    }
+    emit(facts, partial(render.show_search, explain=explain), as_json=as_json)
+
+
+@app.command()
+def agent(
+    question: flags.Question = flags.QUESTION,
+    index: flags.IndexFolder = None,
+    model: Model = None,
+    smoke: Smoke = False,
+    as_json: Json = False,
+) -> None:
+    """Let the chat model decide whether to look something up: retrieval as a tool."""
+    from shared.chat.errors import one_line_errors
+    from step3_rag import options
+    from step3_rag.answer import agent as tool
+    from step3_rag.cli import render
+
+    question = options.check_question(question)
+    settings = settings_from_flags(smoke, model=model)
+    client = options.make_client(settings)
+    retriever = _open_retriever(settings, index, as_json)
+    began = time.perf_counter()
+    with one_line_errors(settings.model, settings):
+        answer, sources, calls = tool.run(client, settings.model, retriever, question)
+    facts = {
+        **_facts(question, answer, sources, {"answer": time.perf_counter() - began}),
+        "command": "step3_rag agent",
+        "model": settings.model,
+        "calls": [each._asdict() for each in calls],
+        "searches": len(calls),
+    }
+    emit(facts, render.show_agent, as_json=as_json)
+
+
+def _open_retriever(
     settings: Settings,
     folder: Path | None,
     as_json: bool,
     store: str = "chroma",
     address: str | None = None,
     collections: Sequence[str] = (),
-) -> Retriever:
+) -> "Retriever":
     """A retriever on the index, which has these collections; a first line says so if it is the sample's."""
+    from step3_rag import service
+    from step3_rag.options import check_collections
+
     retriever = service.open_retriever(settings, folder, store, address)
     check_collections(retriever, collections)
     if retriever.index.folder == service.sample_home(settings) and not as_json:
@@ -42,56 +223,59 @@ def open_retriever(
     return retriever
 
 
-def run(
+def _from_plan(
+    plan: "Plan",
     settings: Settings,
-    retriever: Retriever,
+    retriever: "Retriever",
     question: str,
-    plan: Plan,
-    client: anthropic.Anthropic | None,
-    write: Callable[[str], None],
+    client: "anthropic.Anthropic | None",
+    streams: bool,
 ) -> dict[str, Any]:
     """Answer a question; the facts of the answer or, if the chat model failed, of what was found."""
+    from shared.chat.errors import explain
+    from step3_rag.answer.read import Answer
+    from step3_rag.ingest.text import clean
+    from step3_rag.pipeline import ChatError
+    from step3_rag.pipeline import ask as ask_pipeline
+
+    def write(text: str) -> None:
+        if streams:
+            print(clean(text), end="", flush=True)
+
     about = {"reader": plan.reader, "model": settings.model if client else None, "threshold": plan.threshold}
     try:
-        outcome = ask(retriever, question, plan, client, settings.model, write)
+        outcome = ask_pipeline(retriever, question, plan, client, settings.model, write)
     except ChatError as error:
-        from shared.chat.errors import explain
-
         why = f"{settings.model}: {explain(error.cause, settings)}"
-        found = _answer(question, Answer(""), error.sources, {}) | _reflection(error.reflection) | about
+        found = _facts(question, Answer(""), error.sources, {}, error.reflection) | about
         return found | {"headline": f"no answer: {why}"[:160], "answer": None, "error": why}
-    answer = _answer(question, outcome.answer, outcome.sources, outcome.seconds)
-    return answer | _reflection(outcome.reflection) | about
+    return _facts(question, outcome.answer, outcome.sources, outcome.seconds, outcome.reflection) | about
 
 
-def run_framework(
-    settings: Settings,
-    retriever: Retriever,
+def _facts(
     question: str,
-    k: int,
-    name: str,
-    client: anthropic.Anthropic | None,
+    answer: "Answer",
+    sources: "Sequence[Source]",
+    seconds: Mapping[str, float],
+    reflection: "Reflection | None" = None,
 ) -> dict[str, Any]:
-    """Answer a question by LangChain, LlamaIndex or LangGraph; the answer has no confidence."""
-    from shared.chat.errors import one_line_errors
-    from step3_rag.frameworks.parts import ask as ask_framework
+    """The facts of an answer and of all searches; without a reflection, of one without a confidence."""
+    from step3_rag.answer.context import excerpt
 
-    began = time.perf_counter()
-    with one_line_errors(settings.model, settings):
-        sources, answer = ask_framework(name, retriever, question, client, settings.model, k)
-    facts = _answer(question, answer, sources, {"answer": time.perf_counter() - began})
-    return facts | {"framework": name, "model": settings.model if client else None}
-
-
-def _answer(
-    question: str, answer: Answer, sources: Sequence[Source], seconds: Mapping[str, float]
-) -> dict[str, Any]:
-    """The facts of an answer, from one search without a confidence."""
     rows = []
     for each in sources:
         quoted = next((one.sentence for one in answer.cited if each.number in one.numbers), "")
         place, text = excerpt(each, quoted)  # begins with the first sentence quoted from the source
         rows.append({**asdict(each), "place": place, "excerpt": text, "suspicious": each.is_suspicious})
+    attempts = [
+        {
+            "strategy": each.strategy,
+            "query": each.query,
+            "confidence": round(each.confidence, 3),
+            "kept": each is reflection.best,
+        }
+        for each in (reflection.attempts if reflection else [])
+    ]
     return {
         "command": "step3_rag ask",
         "headline": " ".join(answer.text.split())[:160],
@@ -103,110 +287,8 @@ def _answer(
         "sources": rows,
         "stop_reason": answer.stop_reason,
         "usage": {"input_tokens": answer.input_tokens, "output_tokens": answer.output_tokens},
-        "confidence": None,
-        "searches": 1,
-        "attempts": [],
+        "confidence": round(reflection.best.confidence, 3) if reflection else None,
+        "searches": len(attempts) or 1,
+        "attempts": attempts,
         "seconds": {name: round(value, 3) for name, value in seconds.items()},
     }
-
-
-def _reflection(reflection: Reflection) -> dict[str, Any]:
-    """The facts of all searches, and which was kept."""
-    return {
-        "confidence": round(reflection.best.confidence, 3),
-        "searches": len(reflection.attempts),
-        "attempts": [
-            {
-                "strategy": each.strategy,
-                "query": each.query,
-                "confidence": round(each.confidence, 3),
-                "kept": each is reflection.best,
-            }
-            for each in reflection.attempts
-        ],
-    }
-
-
-def search(
-    settings: Settings, retriever: Retriever, question: str, options: Options, route: bool
-) -> dict[str, Any]:
-    """Search; the facts of each result, with its rank and score at every stage.
-
-    Raises:
-        UserError: collections are given although the router is to choose them.
-    """
-    if route:
-        if options.collections:
-            raise UserError("--route chooses the collections itself: leave out --collection")
-        from step3_rag.reflect import route as routing
-
-        router = routing.Router.of(retriever, seed=settings.seed)
-        encoded = retriever.embedder.encode([question])[0]
-        found = routing.search(retriever, router, question, options, encoded)
-    else:
-        found = retriever.search(question, options)
-    return {
-        "command": "step3_rag search",
-        "headline": f"{question}: {found.best[0].source if found.best else 'nothing found'}",
-        "question": question,
-        "confidence": round(confidence(found, retriever, ask_evaluator=False), 3),
-        "routed_to": found.options.collections if route else None,
-        "results": [
-            {
-                "chunk": each.id,
-                "document": each.document,
-                "place": each.source,
-                "superseded": each.superseded,
-                "score": list(found.places(each.id).values())[-1]["score"],
-                "text": each.text,
-                "stages": found.places(each.id),
-            }
-            for each in found.best
-        ],
-        "milliseconds": {name: round(1000 * value, 1) for name, value in found.seconds.items()},
-    }
-
-
-def run_agent(
-    settings: Settings, retriever: Retriever, question: str, client: anthropic.Anthropic
-) -> dict[str, Any]:
-    """Ask the agent; the facts of its answer, with its calls.
-
-    Raises:
-        UserError: the API fails.
-    """
-    from shared.chat.errors import one_line_errors
-    from step3_rag.answer.agent import run as run_loop
-
-    began = time.perf_counter()
-    with one_line_errors(settings.model, settings):
-        answer, sources, calls = run_loop(client, settings.model, retriever, question)
-    return {
-        **_answer(question, answer, sources, {"answer": time.perf_counter() - began}),
-        "command": "step3_rag agent",
-        "model": settings.model,
-        "calls": [each._asdict() for each in calls],
-        "searches": len(calls),
-    }
-
-
-def ask_graph(index: Index, question: str) -> dict[str, Any]:
-    """All documents that share a supplier or customer with the one that the question names.
-
-    Raises:
-        UserError: it is another kind of question, or the index is empty.
-    """
-    from step3_rag.graph.graph import asks_to_share, build, shared
-
-    began = time.perf_counter()
-    with spinner("looking for names and relations"):
-        graph = build(index)
-    asked = asks_to_share(graph, question)
-    if not asked:
-        raise UserError(
-            "--graph answers which documents share a supplier or a customer with one that the question "
-            "names: leave it out for other questions"
-        )
-    answer, sources = shared(graph, *asked)
-    facts = _answer(question, answer, sources, {"answer": time.perf_counter() - began})
-    return facts | {"searches": 0}

@@ -1,80 +1,102 @@
 """The commands `ingest`, `forget` and `status`: add to an index, remove from it, show what is in it."""
 
+import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from shared.config import Settings
+import typer
+
+from shared.cli import Json, Smoke, emit, new_app, settings_from_flags
 from shared.errors import UserError
 from shared.words import count
-from step3_rag.ingest import update
-from step3_rag.ingest.embed import Embedder
-from step3_rag.ingest.index import Index
-from step3_rag.ingest.sources import Report, find
-from step3_rag.service import HOME, index_facts, open_index
-from step3_rag.stores import vector_store
+from step3_rag.cli import flags
+
+if TYPE_CHECKING:
+    from step3_rag.ingest.index import Index
+
+app = new_app("The documents of an index.")
 
 
-def run(
-    settings: Settings,
-    paths: Sequence[Path],
-    folder: Path | None,
-    collection: str | None,
-    chunk_size: int,
-    chunk_overlap: int,
-    store: str,
-    address: str | None,
-    *,
-    rebuild: bool = False,
-) -> dict[str, Any]:
-    """Ingest the files under the paths into the index, then sync the vector store.
+@app.command()
+def ingest(
+    paths: Annotated[list[Path], typer.Argument(help="Files and folders.", show_default=False)],
+    collection: Annotated[
+        str | None, typer.Option(help="Name of the collection; default: the first folder below a path.")
+    ] = None,
+    rebuild: Annotated[
+        bool, typer.Option("--rebuild", help="Make the index anew, from these files only.")
+    ] = False,
+    chunk_size: Annotated[int, typer.Option(help="Largest number of tokens in a chunk.")] = 128,
+    chunk_overlap: Annotated[
+        int, typer.Option("--chunk-overlap", help="Tokens that neighbouring chunks share.")
+    ] = 32,
+    index: flags.IndexFolder = None,
+    store: flags.Store = "chroma",
+    address: flags.Address = None,
+    smoke: Smoke = False,
+    as_json: Json = False,
+) -> None:
+    """Add files to the index: Markdown, text, HTML, PDF, DOCX, CSV. Unchanged files are skipped."""
+    from step3_rag import service
+    from step3_rag.cli import render
+    from step3_rag.ingest import sources, update
+    from step3_rag.ingest.index import Index
+    from step3_rag.stores import vector_store
 
-    Raises:
-        UserError: a path or a size is not allowed, or the index was made with other facts.
-    """
-    began, folder = time.perf_counter(), folder or HOME
-    embedder = Embedder(settings)
+    began, folder = time.perf_counter(), index or service.HOME
+    settings = settings_from_flags(smoke)
+    embedder = service.Embedder(settings)
     sizes = update.check_sizes(chunk_size, chunk_overlap, embedder)
+    made_with = service.index_facts(settings, sizes)
     vector_store.store_class(store)
     if rebuild or not Index.exists(folder):  # so that a wrong path doesn't leave an empty index
-        find(paths, {}, collection, Report())
+        sources.find(paths, {}, collection, sources.Report())
     with update.locked(folder):
-        facts = index_facts(settings, sizes)
         if rebuild:
-            report = update.rebuild(folder, facts, embedder, sizes, paths, collection)
-            index = Index.open(folder, facts)
+            report = update.rebuild(folder, made_with, embedder, sizes, paths, collection)
+            opened = Index.open(folder, made_with)
         else:
-            index = Index.open(folder, facts, create=True)
-            report = update.ingest_paths(index, paths, collection, embedder, sizes)
-        vector_store.sync(index, vector_store.open_store(store, index, address))
-    return {**_facts("ingest", index), **vars(report), "seconds": round(time.perf_counter() - began, 2)}
+            opened = Index.open(folder, made_with, create=True)
+            report = update.ingest_paths(opened, paths, collection, embedder, sizes)
+        vector_store.sync(opened, vector_store.open_store(store, opened, address))
+    seconds = round(time.perf_counter() - began, 2)
+    emit(_facts("ingest", opened) | vars(report) | {"seconds": seconds}, render.show_ingest, as_json=as_json)
+    if report.failed:
+        sys.exit(1)
 
 
-def forget(names: Sequence[str], folder: Path | None) -> dict[str, Any]:
-    """Remove documents, by name or path, from the index and from every vector store that has a copy.
+@app.command()
+def forget(
+    names: Annotated[list[str], typer.Argument(help="Documents, by name or path.", show_default=False)],
+    index: flags.IndexFolder = None,
+    as_json: Json = False,
+) -> None:
+    """Remove documents from the index and from all its vector stores; the files themselves stay."""
+    from step3_rag import service
+    from step3_rag.cli import render
+    from step3_rag.ingest import sources, update
+    from step3_rag.ingest.index import Index
+    from step3_rag.stores import vector_store
 
-    Raises:
-        UserError: the index has no such document, or a copy can't be reached and still holds its text.
-    """
-    began, folder = time.perf_counter(), folder or HOME
-    index = Index.open(folder, {})
+    began, folder = time.perf_counter(), index or service.HOME
+    opened = Index.open(folder, {})
     with update.locked(folder):
-        rows = index.documents()
-        report = Report()
+        rows = opened.documents()
         chosen = {row["id"]: row["name"] for row in (_find(name, rows, folder) for name in names)}
-        index.remove(chosen)
-        report.removed = list(chosen.values())
-        report.unchanged = len(rows) - len(chosen)
-        behind = vector_store.sync_copies(index)
+        opened.remove(chosen)
+        report = sources.Report(removed=list(chosen.values()), unchanged=len(rows) - len(chosen))
+        behind = vector_store.sync_copies(opened)
     if behind:
         places = "; ".join(f"{where} ({why})" for where, why in behind.items())
         raise UserError(
             f"{', '.join(report.removed)} left the index, but a copy still holds the text: {places}; "
             "once it answers, a search with its --store and --address removes the text"
         )
-    return {**_facts("forget", index), **vars(report), "seconds": round(time.perf_counter() - began, 2)}
+    seconds = round(time.perf_counter() - began, 2)
+    emit(_facts("forget", opened) | vars(report) | {"seconds": seconds}, render.show_ingest, as_json=as_json)
 
 
 def _find(name: str, rows: Sequence[dict[str, Any]], folder: Path) -> dict[str, Any]:
@@ -86,7 +108,35 @@ def _find(name: str, rows: Sequence[dict[str, Any]], folder: Path) -> dict[str, 
     return min(found, key=lambda row: row["name"] != name)
 
 
-def _facts(command: str, index: Index) -> dict[str, Any]:
+@app.command()
+def status(
+    names: Annotated[bool, typer.Option("--names", help="Also list the documents.")] = False,
+    index: flags.IndexFolder = None,
+    smoke: Smoke = False,
+    as_json: Json = False,
+) -> None:
+    """Show what is in the index and how much disk space it takes."""
+    from step3_rag import service
+    from step3_rag.cli import render
+
+    opened = service.open_index(settings_from_flags(smoke), index)
+    rows = opened.documents()
+    collections: dict[str, Counter[str]] = {}
+    for row in rows:
+        collections.setdefault(row["collection"], Counter()).update(documents=1, chunks=row["chunks"])
+    size = sum(path.stat().st_size for path in opened.folder.rglob("*") if path.is_file()) / 1e6
+    facts = {
+        **_facts("status", opened),
+        "collections": collections,
+        "names": [row["name"] for row in rows] if names else [],
+        "superseded": [row["name"] for row in rows if row["superseded"]],
+        **{name: opened.facts.get(name) for name in ("embedder", "chunk_size", "chunk_overlap")},
+        "megabytes": round(size, 1),
+    }
+    emit(facts, render.show_status, as_json=as_json)
+
+
+def _facts(command: str, index: "Index") -> dict[str, Any]:
     rows = index.documents()
     chunks = sum(row["chunks"] for row in rows)
     return {
@@ -95,26 +145,4 @@ def _facts(command: str, index: Index) -> dict[str, Any]:
         "index": str(index.folder),
         "documents": len(rows),
         "chunks": chunks,
-    }
-
-
-def status(settings: Settings, folder: Path | None, with_names: bool) -> dict[str, Any]:
-    """What is in an index: the given one, or rag-index here, or else the sample's.
-
-    Raises:
-        UserError: there is no index in the given folder.
-    """
-    index = open_index(settings, folder)
-    rows = index.documents()
-    collections: dict[str, Counter[str]] = {}
-    for row in rows:
-        collections.setdefault(row["collection"], Counter()).update(documents=1, chunks=row["chunks"])
-    size = sum(path.stat().st_size for path in index.folder.rglob("*") if path.is_file()) / 1e6
-    return {
-        **_facts("status", index),
-        "collections": collections,
-        "names": [row["name"] for row in rows] if with_names else [],
-        "superseded": [row["name"] for row in rows if row["superseded"]],
-        **{name: index.facts.get(name) for name in ("embedder", "chunk_size", "chunk_overlap")},
-        "megabytes": round(size, 1),
     }

@@ -11,7 +11,6 @@ from step3_rag.answer.context import EXCERPT
 from step3_rag.ingest.text import clean
 
 SUSPICIOUS = "has what looks like an instruction to a model; it is treated as a quotation"
-SAMPLE = "(from the sample documents; `python -m step3_rag ingest FOLDER` makes an index of yours)"
 
 
 def say(console: Console, text: str, style: str = "") -> None:

@@ -4,7 +4,7 @@
     langgraph_rag.py    a graph of nodes, two of which run in parallel
     llamaindex.py       QueryFusionRetriever, a node postprocessor
 
-    >>> sources, answer = ask("langgraph", retriever, "When does it renew?")
+    >>> answer, sources = ask("langgraph", retriever, "When does it renew?")
 
 All three use an open `Retriever`: the same index and vectors; only the query is embedded. They find what
 `Retriever.search` finds with its default options (tests check it), so they differ only in how the pipeline is
@@ -60,8 +60,8 @@ def ask(
     client: "anthropic.Anthropic | None" = None,
     model: str = "",
     k: int = 5,
-) -> tuple[list[Source], read.Answer]:
-    """The passages that a framework finds, and an answer by our readers; without a client, a quote.
+) -> tuple[read.Answer, list[Source]]:
+    """An answer by our readers from the passages that a framework finds; without a client, a quote.
 
     Raises:
         UserError: the framework is not installed.
@@ -74,8 +74,8 @@ def ask(
     if name == "langchain" and client:
         found = framework.answer_chain(retriever, client, model, k).invoke(question)
         sources = Parts(retriever).sources(framework.ids_of(found["documents"]))
-        return sources, read.Answer(found["answer"], read.check(found["answer"], sources))
+        return read.Answer(found["answer"], read.check(found["answer"], sources)), sources
     sources = Parts(retriever).sources(framework.search(retriever, question, k))
     if client:
-        return sources, read.chat(client, model, question, sources)
-    return sources, read.quote(question, sources, retriever.embedder, retriever.rarity)
+        return read.chat(client, model, question, sources), sources
+    return read.quote(question, sources, retriever.embedder, retriever.rarity), sources

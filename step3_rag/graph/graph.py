@@ -1,9 +1,6 @@
 """The graph of an index, and the question that it answers: which documents share a supplier or customer?
 
-    >>> graph = build(index)
-    >>> graph.evidence["contracts/valves.md", "supplier", "Brightwell Components"].source
-    'contracts/valves.md, Parties'
-    >>> answer, sources = shared(graph, "contracts/valves.md", "supplier")
+    >>> answer, sources = answer_from_graph(index, "Which contracts share a supplier with AB-2025-03?")
     >>> print(answer.text)
     Brightwell Components, supplier of Framework AB-2025-03 [1], is also in:
       Supply Agreement AB-2024-07 [2]
@@ -22,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shared.errors import UserError
+from shared.progress import spinner
 from step3_rag.answer.context import Source
 from step3_rag.answer.read import Answer, Cited
 from step3_rag.graph.relations import ROLES, document_number, extract
@@ -48,6 +46,23 @@ class Graph:
         words = f" {_words(question)} "
         found = max((name for name in self.names if f" {name} " in words), key=len, default=None)
         return self.names[found] if found else None
+
+
+def answer_from_graph(index: Index, question: str) -> tuple[Answer, list[Source]]:
+    """All documents that share a supplier or customer with the one that the question names, with evidence.
+
+    Raises:
+        UserError: it is another kind of question, or the index is empty.
+    """
+    with spinner("looking for names and relations"):
+        graph = build(index)
+    asked = asks_to_share(graph, question)
+    if not asked:
+        raise UserError(
+            "--graph answers which documents share a supplier or a customer with one that the question "
+            "names: leave it out for other questions"
+        )
+    return shared(graph, *asked)
 
 
 def build(index: Index) -> Graph:

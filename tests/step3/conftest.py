@@ -11,7 +11,6 @@ import pytest
 
 from shared.config import load_settings
 from step3_rag import service
-from step3_rag.cli import index as filing
 from step3_rag.evaluate import dataset
 from step3_rag.ingest import update
 from step3_rag.ingest.embed import Embedder, Encoded
@@ -158,7 +157,7 @@ def own_retriever(built, embedder):
 @pytest.fixture
 def fake(monkeypatch, embedder):
     """Commands use an embedder that loads nothing."""
-    for place in (service, filing, dataset):
+    for place in (service, dataset):
         monkeypatch.setattr(place, "Embedder", lambda _settings: embedder)
     return embedder
 
@@ -190,6 +189,5 @@ def made_once(tmp_path_factory):
 @pytest.fixture
 def read_only(made_once, fake, monkeypatch):
     """Commands find that index without --index; for tests that leave it as it is."""
-    for place in (service, filing):
-        monkeypatch.setattr(place, "HOME", made_once)
+    monkeypatch.setattr(service, "HOME", made_once)
     return made_once
