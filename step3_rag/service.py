@@ -30,7 +30,6 @@ from step3_rag.retrieve.search import Evaluator, Retriever
 from step3_rag.stores import vector_store
 
 HOME = Path("rag-index")
-SIZES = update.Sizes()
 
 
 def open_retriever(
@@ -95,9 +94,9 @@ def warn(text: str) -> None:
     print(text, file=sys.stderr)
 
 
-def index_facts(settings: Settings, sizes: update.Sizes) -> dict[str, Any]:
-    """The facts that an index is made with."""
-    return {"embedder": settings.embedder, "chunk_size": sizes.chunk, "chunk_overlap": sizes.overlap}
+def index_facts(settings: Settings, size: int = 128, overlap: int = 32) -> dict[str, Any]:
+    """The facts that an index is made with: the embedder, and the sizes of chunks in its tokens."""
+    return {"embedder": settings.embedder, "chunk_size": size, "chunk_overlap": overlap}
 
 
 def code_version() -> str:
@@ -116,14 +115,14 @@ def sample_home(settings: Settings) -> Path:
 def sample_index(settings: Settings) -> Index:
     """The index of the sample corpus, made if necessary."""
     files = files_in(SAMPLE / "documents", None, Report())
-    return corpus_index(Embedder(settings), sample_home(settings), files)
+    return corpus_index(Embedder(settings), sample_home(settings), files, index_facts(settings))
 
 
 def corpus_index(
-    embedder: Embedder, folder: Path, sources: Sequence[DocumentSource], sizes: update.Sizes = SIZES
+    embedder: Embedder, folder: Path, sources: Sequence[DocumentSource], facts: dict[str, Any]
 ) -> Index:
     """An index of these sources in the cache, updated or made as necessary."""
-    facts = {**index_facts(embedder.settings, sizes), "code": code_version()}
+    facts = {**facts, "code": code_version()}
     with update.locked(folder):
         try:
             index = Index.open(folder, facts, create=True)
@@ -134,6 +133,6 @@ def corpus_index(
         known = {row["path"]: row["id"] for row in index.documents()}
         quiet = contextlib.nullcontext(lambda _done, _all: None)  # an existing index only needs a check
         with quiet if known else count_bar("reading documents", len(sources)) as progress:
-            update.ingest(index, sources, embedder, sizes, progress=progress)
+            update.ingest(index, sources, embedder, progress=progress)
         index.remove([known[path] for path in known.keys() - {source.key for source in sources}])
     return index

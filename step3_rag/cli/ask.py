@@ -1,4 +1,4 @@
-"""The commands `ask`, `search` and `agent`. Heavy libraries are imported inside, so that --help answers at once."""
+"""The commands `ask`, `search` and `agent`. What is slow to import is imported inside, so that --help is fast."""
 
 import sys
 import time

@@ -49,18 +49,18 @@ def ingest(
     began, folder = time.perf_counter(), index or service.HOME
     settings = settings_from_flags(smoke)
     embedder = service.Embedder(settings)
-    sizes = update.check_sizes(chunk_size, chunk_overlap, embedder)
-    made_with = service.index_facts(settings, sizes)
+    update.check_sizes(chunk_size, chunk_overlap, embedder)
+    facts = service.index_facts(settings, chunk_size, chunk_overlap)
     vector_store.store_class(store)
     if rebuild or not Index.exists(folder):  # so that a wrong path doesn't leave an empty index
         sources.find(paths, {}, collection, sources.Report())
     with update.locked(folder):
         if rebuild:
-            report = update.rebuild(folder, made_with, embedder, sizes, paths, collection)
-            opened = Index.open(folder, made_with)
+            report = update.rebuild(folder, facts, embedder, paths, collection)
+            opened = Index.open(folder, facts)
         else:
-            opened = Index.open(folder, made_with, create=True)
-            report = update.ingest_paths(opened, paths, collection, embedder, sizes)
+            opened = Index.open(folder, facts, create=True)
+            report = update.ingest_paths(opened, paths, collection, embedder)
         vector_store.sync(opened, vector_store.open_store(store, opened, address))
     seconds = round(time.perf_counter() - began, 2)
     emit(_facts("ingest", opened) | vars(report) | {"seconds": seconds}, render.show_ingest, as_json=as_json)

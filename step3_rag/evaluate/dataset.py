@@ -19,14 +19,14 @@ from shared.config import Settings
 from shared.errors import UserError
 from step3_rag import SAMPLE
 from step3_rag.answer.context import Source
-from step3_rag.ingest import load, update
+from step3_rag.ingest import load
 from step3_rag.ingest.embed import Embedder
 from step3_rag.ingest.index import Chunk
 from step3_rag.ingest.sources import DEFAULT_COLLECTION, DocumentSource, Report, files_in
 from step3_rag.ingest.stems import stems
 from step3_rag.ingest.text import clean
 from step3_rag.retrieve.search import Retriever
-from step3_rag.service import SIZES, corpus_index, retriever_on, sample_home
+from step3_rag.service import corpus_index, index_facts, retriever_on, sample_home
 
 T = TypeVar("T")
 HEADER = "query-id\tcorpus-id\tscore"
@@ -187,12 +187,13 @@ def _entry(line: str) -> dict[str, Any]:
     return row
 
 
-def dataset_retriever(settings: Settings, data: Dataset, sizes: update.Sizes = SIZES) -> Retriever:
+def dataset_retriever(settings: Settings, data: Dataset, *sizes: int) -> Retriever:
     """A retriever on the index of a dataset, which is kept in the cache and made if necessary."""
-    if data.name.startswith("sample,") and sizes == SIZES:
+    facts = index_facts(settings, *sizes)
+    if data.name.startswith("sample,") and facts == index_facts(settings):
         home = sample_home(settings)
     else:
-        key = hashlib.sha256(f"{data.name} {settings.embedder} {sizes}".encode()).hexdigest()[:8]
+        key = hashlib.sha256(f"{data.name} {facts}".encode()).hexdigest()[:8]
         home = settings.cache_dir / "rag" / f"{data.name.split(',')[0]}-{key}"
     embedder = Embedder(settings)
-    return retriever_on(corpus_index(embedder, home, data.sources, sizes), embedder)
+    return retriever_on(corpus_index(embedder, home, data.sources, facts), embedder)

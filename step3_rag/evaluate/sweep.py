@@ -18,7 +18,7 @@ from step3_rag.answer.context import BUDGET, assemble
 from step3_rag.evaluate import dataset
 from step3_rag.evaluate.dataset import dataset_retriever
 from step3_rag.ingest.embed import Embedder
-from step3_rag.ingest.update import Sizes, check_sizes
+from step3_rag.ingest.update import check_sizes
 from step3_rag.retrieve.search import Options
 
 BUDGETS = (BUDGET // 4, BUDGET // 2, BUDGET)  # tokens
@@ -34,16 +34,16 @@ def run(settings: Settings, name: str, split: str | None, sizes: str, limit: int
     wanted = parse(sizes, Embedder(settings))
     questions = subset([each for each in data.questions if each.qrels], limit, settings.seed)
     rows: dict[str, Any] = {}
-    for size in wanted:
-        retriever = dataset_retriever(settings, data, size)
+    for size, overlap in wanted:
+        retriever = dataset_retriever(settings, data, size, overlap)
         count = retriever.embedder.count_tokens
         hits = dict.fromkeys(BUDGETS, 0)
-        options = Options(k=max(10, BUDGET // max(1, size.chunk - size.overlap) * 2))
-        for question in track(f"asking with {size.chunk}/{size.overlap}", questions):
+        options = Options(k=max(10, BUDGET // (size - overlap) * 2))
+        for question in track(f"asking with {size}/{overlap}", questions):
             chunks = retriever.search(question.text, options).best
             for budget in BUDGETS:
                 hits[budget] += all(question.supported(assemble(chunks, count, budget)))
-        rows[f"{size.chunk}/{size.overlap}"] = {
+        rows[f"{size}/{overlap}"] = {
             "chunks": len(retriever.snapshot),
             **{f"in {budget} tokens": share(hits[budget], len(questions)) for budget in BUDGETS},
         }
@@ -56,7 +56,7 @@ def run(settings: Settings, name: str, split: str | None, sizes: str, limit: int
     }
 
 
-def parse(text: str, embedder: Embedder) -> list[Sizes]:
+def parse(text: str, embedder: Embedder) -> list[tuple[int, int]]:
     """Parse sizes like `64/16,128/32`.
 
     Raises:
@@ -65,4 +65,7 @@ def parse(text: str, embedder: Embedder) -> list[Sizes]:
     pairs = [re.fullmatch(r"\s*(\d+)/(\d+)\s*", each) for each in text.split(",")]
     if not all(pairs):
         raise UserError(f"--sizes {text}: write sizes and overlaps like 64/16,128/32")
-    return [check_sizes(int(pair[1]), int(pair[2]), embedder) for pair in pairs if pair]
+    sizes = [(int(pair[1]), int(pair[2])) for pair in pairs if pair]
+    for size, overlap in sizes:
+        check_sizes(size, overlap, embedder)
+    return sizes

@@ -15,7 +15,6 @@ import shutil
 import sqlite3
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,20 +33,8 @@ PART = 1_000_000  # characters of a text whose tokens are in memory together, at
 HEADER = 24  # tokens of a chunk's title, at most
 
 
-@dataclass(frozen=True)
-class Sizes:
-    """How texts are cut, in tokens of the embedder."""
-
-    chunk: int = 128
-    overlap: int = 32
-
-
-def check_sizes(chunk: int, overlap: int, embedder: Embedder) -> Sizes:
-    """The sizes of chunks.
-
-    Raises:
-        UserError: they make no chunks, or chunks that the embedder would cut off.
-    """
+def check_sizes(chunk: int, overlap: int, embedder: Embedder) -> None:
+    """Refuse sizes (in tokens) that make no chunks, or chunks that the embedder would cut off."""
     longest = embedder.longest
     if not 8 <= chunk <= longest:
         raise UserError(
@@ -55,7 +42,6 @@ def check_sizes(chunk: int, overlap: int, embedder: Embedder) -> Sizes:
         )
     if not 0 <= overlap <= chunk // 2:
         raise UserError(f"--chunk-overlap {overlap} is not allowed: use 0 to half of the chunk, {chunk // 2}")
-    return Sizes(chunk, overlap)
 
 
 @contextlib.contextmanager
@@ -85,11 +71,11 @@ def locked(folder: Path, *, wait: bool = True) -> Iterator[None]:
         lock.release()
 
 
-# The functions below change an index; the caller holds its lock.
+# The functions below change an index; the caller holds its lock. The sizes of chunks are facts of the index.
 
 
 def ingest_paths(
-    index: Index, paths: Sequence[Path], collection: str | None, embedder: Embedder, sizes: Sizes
+    index: Index, paths: Sequence[Path], collection: str | None, embedder: Embedder
 ) -> Report:
     """Make the index hold the files under these paths as they are now.
 
@@ -100,7 +86,7 @@ def ingest_paths(
     known = {row["path"]: row["name"] for row in index.documents()}
     files = find(paths, known, collection, report)
     with count_bar("reading files", len(files)) as progress:
-        ingest(index, files, embedder, sizes, report, progress)
+        ingest(index, files, embedder, report, progress)
     deleted = deleted_documents(index, paths)
     index.remove([row["id"] for row in deleted])
     report.removed = [row["name"] for row in deleted]
@@ -111,7 +97,6 @@ def ingest(
     index: Index,
     sources: Sequence[DocumentSource],
     embedder: Embedder,
-    sizes: Sizes,
     report: Report | None = None,
     progress: Callable[[int, int], None] = lambda _done, _all: None,
 ) -> Report:
@@ -121,6 +106,7 @@ def ingest(
     """
     report = report or Report()
     known = {row["path"]: row for row in index.documents()}
+    sizes = index.facts["chunk_size"], index.facts["chunk_overlap"]
     read: list[tuple[NewDocument, list[NewChunk]]] = []  # and not yet written
     for done, source in enumerate(sources):
         progress(done, len(sources))
@@ -131,9 +117,9 @@ def ingest(
                 report.unchanged += 1
                 continue
             document = source.read()
-            facts = source.name, source.key, source.collection, document.title, sha256, source.size()
-            chunks = new_chunks(document, embedder, sizes)
-            read.append((NewDocument(*facts, document.superseded), chunks))
+            about = source.name, source.key, source.collection, document.title, sha256, source.size()
+            chunks = new_chunks(document, embedder, *sizes)
+            read.append((NewDocument(*about, document.superseded), chunks))
             (report.changed if row else report.new).append(source.name)
         except (UnreadableError, OSError) as error:
             report.failed[source.name] = getattr(error, "strerror", None) or str(error)
@@ -149,7 +135,6 @@ def rebuild(
     folder: Path,
     facts: dict[str, Any],
     embedder: Embedder,
-    sizes: Sizes,
     paths: Sequence[Path],
     collection: str | None,
 ) -> Report:
@@ -169,7 +154,7 @@ def rebuild(
             if not path.is_absolute():
                 raise UserError(f"{name} has no file to read it from again: `forget` it, then rebuild")
         index.begin_anew(facts)
-        report = ingest_paths(index, paths, collection, embedder, sizes)
+        report = ingest_paths(index, paths, collection, embedder)
         report.removed = sorted(before.keys() - {row["name"] for row in index.documents()})
         shutil.rmtree(folder / "chroma", ignore_errors=True)  # it only takes vectors of one length
     return report
@@ -221,13 +206,13 @@ def _write(index: Index, read: list[tuple[NewDocument, list[NewChunk]]], embedde
             index.add(index.replace(document), chunks, itertools.islice(encoded, len(chunks)))
 
 
-def new_chunks(document: load.Document, embedder: Embedder, sizes: Sizes) -> list[NewChunk]:
+def new_chunks(document: load.Document, embedder: Embedder, size: int, overlap: int) -> list[NewChunk]:
     """The chunks of a document. The embedder reads each under the document's title and its headings."""
     text, title = document.text, document.title
     headings = chunk.headings(text)
     places = [begin for begin, _ in headings]
     chunks = []
-    for start, end in _spans(text, embedder, sizes):
+    for start, end in _spans(text, embedder, size, overlap):
         own = text[start:end]
         number = bisect_right(places, start)
         heading = headings[number - 1][1] if number else ""
@@ -243,7 +228,7 @@ def new_chunks(document: load.Document, embedder: Embedder, sizes: Sizes) -> lis
     return chunks
 
 
-def _spans(text: str, embedder: Embedder, sizes: Sizes) -> Iterator[tuple[int, int]]:
+def _spans(text: str, embedder: Embedder, size: int, overlap: int) -> Iterator[tuple[int, int]]:
     """Where the chunks of a text begin and end; a long text is cut in parts, at the end of a line or word."""
     begin = 0
     while begin < len(text):
@@ -251,7 +236,7 @@ def _spans(text: str, embedder: Embedder, sizes: Sizes) -> Iterator[tuple[int, i
         if end < len(text):
             places = (text.rfind(mark, begin + PART // 2, end) + 1 for mark in "\n ")
             end = next(filter(None, places), end)
-        spans = chunk.chunk(text[begin:end], embedder.token_spans, sizes.chunk, sizes.overlap)
+        spans = chunk.chunk(text[begin:end], embedder.token_spans, size, overlap)
         for start, stop in spans:
             yield begin + start, begin + stop
         begin = end

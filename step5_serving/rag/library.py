@@ -122,10 +122,8 @@ class Library:
         with self._writing() as index:
             known = {row["name"]: row["path"] for row in index.documents()}
             sources = [replace(each, known_as=known.get(each.name)) for each in uploads]
-            facts = index.facts
-            sizes = update.Sizes(facts["chunk_size"], facts["chunk_overlap"])
             with index.transaction():
-                report = update.ingest(index, sources, self._retriever.embedder, sizes)
+                report = update.ingest(index, sources, self._retriever.embedder)
                 if report.failed and len(report.failed) == len(uploads):
                     name, why = next(iter(report.failed.items()))
                     raise bad_request(f"{name}: {why}")

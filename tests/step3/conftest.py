@@ -20,7 +20,6 @@ from step3_rag.retrieve.snapshot import Snapshot
 from step3_rag.stores import vector_store
 
 DIM = 16
-SIZES = update.Sizes()
 FACTS = {"embedder": "fake", "chunk_size": 128, "chunk_overlap": 32}
 DOCUMENTS = {
     "contracts/supply.md": "# Supply agreement\n\n## Renewal\n\nThe contract renews every year. "
@@ -94,9 +93,9 @@ def as_beir(folder, questions=JUDGED):
     return write(folder, {name: "\n".join(lines) for name, lines in files.items()})
 
 
-def bring_in(index, *paths, embedder=None, sizes=SIZES, collection=None):
+def bring_in(index, *paths, embedder=None):
     """Ingest paths like the command, without the lock and the vector store."""
-    return update.ingest_paths(index, paths, collection, embedder or FakeEmbedder(), sizes)
+    return update.ingest_paths(index, paths, None, embedder or FakeEmbedder())
 
 
 def texts_of(index):

@@ -79,7 +79,7 @@ def old(tmp_path):
 
 
 def rebuild(home, documents):
-    return update.rebuild(home, FACTS, FakeEmbedder(), update.Sizes(), [documents], None)
+    return update.rebuild(home, FACTS, FakeEmbedder(), [documents], None)
 
 
 def test_an_index_of_an_older_version_is_refused_and_can_be_rebuilt(old, documents):
@@ -119,7 +119,7 @@ def test_a_rebuild_that_fails_changes_nothing_and_is_invisible_to_readers(built,
     before, generation, reader = texts_of(built), built.generation, opened(built.folder)
 
     def breaks(index, *_args):
-        ingest_paths(index, [documents / "notes.md"], None, FakeEmbedder(), update.Sizes())
+        ingest_paths(index, [documents / "notes.md"], None, FakeEmbedder())
         assert len(texts_of(index)) == 1
         assert texts_of(reader) == before
         raise KeyboardInterrupt

@@ -59,13 +59,14 @@ def test_the_indexs_own_files_are_no_documents(index, tmp_path):
     assert (report.new, report.passed_over) == (["a.md"], {})
 
 
-def test_pages_and_headings_are_kept(index, tmp_path):
+def test_pages_and_headings_are_kept(tmp_path):
     class Book:
         key, name, collection = "book", "book.pdf", "c"
         size, digest = (lambda self: 1), (lambda self: "x")
         read = lambda self: load.Document("Book", "One and a half.\n# Two\n\nText.", (0, 16))  # noqa: E731
 
-    update.ingest(index, [Book()], FakeEmbedder(), update.Sizes(8, 0))
+    index = Index.open(tmp_path, {"chunk_size": 8, "chunk_overlap": 0}, create=True)
+    update.ingest(index, [Book()], FakeEmbedder())
     assert [chunk.source for chunk in index.chunks_of("book.pdf")] == [
         "book.pdf, page 1",
         "book.pdf, page 2, Two",
@@ -88,7 +89,7 @@ def test_embedded_texts_fit_into_the_embedders_window(size, overlap):
     text = (
         "# A heading that is long too\n\n" + "Interchangeabilities, " * 600 + "x" * 9000 + " and so on." * 90
     )
-    chunks = update.new_chunks(load.Document(title, text), embedder, update.Sizes(size, overlap))
+    chunks = update.new_chunks(load.Document(title, text), embedder, size, overlap)
     assert len(chunks) > 5
     assert max(len(embedder.token_spans(chunk.embedded)) for chunk in chunks) <= embedder.longest
     assert all(chunk.text in chunk.embedded for chunk in chunks)
