@@ -1,6 +1,5 @@
 """Turn the values of flags into a question, search options, a plan, and the chat model's client."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +8,7 @@ from shared.errors import UserError
 from step3_rag.pipeline import DEFAULT_STRATEGIES, Plan
 from step3_rag.reflect.rewrite import STRATEGIES
 from step3_rag.retrieve.rerank import cross_encoder_scorer
-from step3_rag.retrieve.search import Options, Retriever
+from step3_rag.retrieve.search import Options
 
 if TYPE_CHECKING:
     import anthropic
@@ -48,18 +47,6 @@ def search_options(settings: Settings, rerank: str, use: str = "hybrid", **other
             "hub, ROADMAP_HUB=true) the name of one, like cross-encoder/ms-marco-MiniLM-L-6-v2"
         )
     return Options(use=kinds, rerank="scorer", scorer=cross_encoder_scorer(rerank, settings), **others)
-
-
-def check_collections(retriever: Retriever, names: Sequence[str]) -> None:
-    """Check that the index has these collections.
-
-    Raises:
-        UserError: it lacks one; the message names those that it has.
-    """
-    known = sorted(set(retriever.snapshot.collections))
-    for name in names:
-        if name not in known:
-            raise UserError(f"--collection {name} is not in the index: it has {', '.join(known) or 'none'}")
 
 
 def make_plan(

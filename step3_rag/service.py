@@ -51,7 +51,8 @@ def open_index(settings: Settings, folder: Path | None, **facts: Any) -> Index:
         UserError: there is no index, it is damaged, or it was made with other facts.
     """
     if folder is None and not Index.exists(HOME):
-        return sample_index(settings)
+        files = files_in(SAMPLE / "documents", None, Report())
+        return corpus_index(Embedder(settings), "sample", files, index_facts(settings))
     return Index.open(folder or HOME, facts)
 
 
@@ -70,7 +71,8 @@ def retriever_on(
             with lock:
                 vector_store.sync(index, opened)
         except Timeout:
-            warn(f"an ingest is running in {index.folder}: not all documents can be found by meaning yet")
+            problem = "not all documents can be found by meaning yet"
+            print(f"an ingest is running in {index.folder}: {problem}", file=sys.stderr)
     return Retriever(index, opened, embedder, load_evaluator(embedder.settings))
 
 
@@ -89,11 +91,6 @@ def load_evaluator(settings: Settings) -> Evaluator | None:
     return evaluate
 
 
-def warn(text: str) -> None:
-    """Print a line to stderr."""
-    print(text, file=sys.stderr)
-
-
 def index_facts(settings: Settings, size: int = 128, overlap: int = 32) -> dict[str, Any]:
     """The facts that an index is made with: the embedder, and the sizes of chunks in its tokens."""
     return {"embedder": settings.embedder, "chunk_size": size, "chunk_overlap": overlap}
@@ -107,27 +104,28 @@ def code_version() -> str:
     return digest.hexdigest()[:12]
 
 
+def corpus_home(settings: Settings, corpus: str, facts: dict[str, Any]) -> Path:
+    """The folder of the index of a corpus in the cache, such as `sample-all-minilm-l6-v2-128-32`."""
+    return settings.cache_dir / "rag" / "-".join([corpus, *map(str, facts.values())]).replace("/", "--")
+
+
 def sample_home(settings: Settings) -> Path:
     """The folder of the sample corpus's index."""
-    return settings.cache_dir / "rag" / f"sample-{settings.embedder.replace('/', '--')}"
-
-
-def sample_index(settings: Settings) -> Index:
-    """The index of the sample corpus, made if necessary."""
-    files = files_in(SAMPLE / "documents", None, Report())
-    return corpus_index(Embedder(settings), sample_home(settings), files, index_facts(settings))
+    return corpus_home(settings, "sample", index_facts(settings))
 
 
 def corpus_index(
-    embedder: Embedder, folder: Path, sources: Sequence[DocumentSource], facts: dict[str, Any]
+    embedder: Embedder, corpus: str, sources: Sequence[DocumentSource], facts: dict[str, Any]
 ) -> Index:
-    """An index of these sources in the cache, updated or made as necessary."""
+    """The index of a corpus in the cache, updated or made as necessary."""
+    folder = corpus_home(embedder.settings, corpus, facts)
     facts = {**facts, "code": code_version()}
     with update.locked(folder):
         try:
             index = Index.open(folder, facts, create=True)
         except UserError:  # nothing is lost: the sources are elsewhere
-            warn(f"{folder} is damaged, or made by code that has changed since: it is made again")
+            why = "is damaged, or made by code that has changed since: it is made again"
+            print(f"{folder} {why}", file=sys.stderr)
             update.clear(folder)
             index = Index.open(folder, facts, create=True)
         known = {row["path"]: row["id"] for row in index.documents()}

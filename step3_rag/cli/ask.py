@@ -1,4 +1,4 @@
-"""The commands `ask`, `search` and `agent`. What is slow to import is imported inside, so that --help is fast."""
+"""The commands `ask`, `search` and `agent`. They import what takes a while themselves: --help is fast."""
 
 import sys
 import time
@@ -214,10 +214,12 @@ def _open_retriever(
 ) -> "Retriever":
     """A retriever on the index, which has these collections; a first line says so if it is the sample's."""
     from step3_rag import service
-    from step3_rag.options import check_collections
 
     retriever = service.open_retriever(settings, folder, store, address)
-    check_collections(retriever, collections)
+    known = sorted(set(retriever.snapshot.collections)) if collections else []
+    for name in collections:
+        if name not in known:
+            raise UserError(f"--collection {name} is not in the index: it has {', '.join(known) or 'none'}")
     if retriever.index.folder == service.sample_home(settings) and not as_json:
         print(SAMPLE)
     return retriever
@@ -267,12 +269,13 @@ def _facts(
         quoted = next((one.sentence for one in answer.cited if each.number in one.numbers), "")
         place, text = excerpt(each, quoted)  # begins with the first sentence quoted from the source
         rows.append({**asdict(each), "place": place, "excerpt": text, "suspicious": each.is_suspicious})
+    best = reflection.best if reflection else None
     attempts = [
         {
             "strategy": each.strategy,
             "query": each.query,
             "confidence": round(each.confidence, 3),
-            "kept": each is reflection.best,
+            "kept": each is best,
         }
         for each in (reflection.attempts if reflection else [])
     ]
@@ -287,7 +290,7 @@ def _facts(
         "sources": rows,
         "stop_reason": answer.stop_reason,
         "usage": {"input_tokens": answer.input_tokens, "output_tokens": answer.output_tokens},
-        "confidence": round(reflection.best.confidence, 3) if reflection else None,
+        "confidence": round(best.confidence, 3) if best else None,
         "searches": len(attempts) or 1,
         "attempts": attempts,
         "seconds": {name: round(value, 3) for name, value in seconds.items()},

@@ -26,7 +26,7 @@ from step3_rag.ingest.sources import DEFAULT_COLLECTION, DocumentSource, Report,
 from step3_rag.ingest.stems import stems
 from step3_rag.ingest.text import clean
 from step3_rag.retrieve.search import Retriever
-from step3_rag.service import corpus_index, index_facts, retriever_on, sample_home
+from step3_rag.service import corpus_index, index_facts, retriever_on
 
 T = TypeVar("T")
 HEADER = "query-id\tcorpus-id\tscore"
@@ -189,11 +189,7 @@ def _entry(line: str) -> dict[str, Any]:
 
 def dataset_retriever(settings: Settings, data: Dataset, *sizes: int) -> Retriever:
     """A retriever on the index of a dataset, which is kept in the cache and made if necessary."""
-    facts = index_facts(settings, *sizes)
-    if data.name.startswith("sample,") and facts == index_facts(settings):
-        home = sample_home(settings)
-    else:
-        key = hashlib.sha256(f"{data.name} {facts}".encode()).hexdigest()[:8]
-        home = settings.cache_dir / "rag" / f"{data.name.split(',')[0]}-{key}"
     embedder = Embedder(settings)
-    return retriever_on(corpus_index(embedder, home, data.sources, facts), embedder)
+    facts = index_facts(settings, *sizes)
+    corpus = data.name.split(",")[0]  # all splits have the same
+    return retriever_on(corpus_index(embedder, corpus, data.sources, facts), embedder)

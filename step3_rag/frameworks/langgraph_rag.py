@@ -60,5 +60,4 @@ def build(retriever: Retriever, k: int = 5) -> Any:
 
 def search(retriever: Retriever, question: str, k: int) -> list[int]:
     """The numbers of the k best chunks, best first."""
-    best: list[int] = build(retriever, k).invoke({"query": question})["best"]
-    return best
+    return build(retriever, k).invoke({"query": question})["best"]

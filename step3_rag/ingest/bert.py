@@ -75,12 +75,10 @@ class Bert:
         )
         scores = q @ k.swapaxes(1, 2) / np.float32(q.shape[-1] ** 0.5)  # (heads, n, n)
         weights = np.exp(scores - scores.max(-1, keepdims=True))
-        looked: np.ndarray = weights / weights.sum(-1, keepdims=True) @ v
-        return looked.swapaxes(0, 1).reshape(n, hidden)
+        return (weights / weights.sum(-1, keepdims=True) @ v).swapaxes(0, 1).reshape(n, hidden)
 
     def _linear(self, x: np.ndarray, name: str) -> np.ndarray:
-        product: np.ndarray = x @ self._weights[f"{name}.weight"] + self._weights[f"{name}.bias"]
-        return product
+        return x @ self._weights[f"{name}.weight"] + self._weights[f"{name}.bias"]
 
     def _norm(self, x: np.ndarray, name: str) -> np.ndarray:
         x = x - x.mean(-1, keepdims=True)
@@ -94,5 +92,4 @@ def _gelu(x: np.ndarray) -> np.ndarray:
     t = 1 / (1 + np.float32(0.3275911) * z)
     series = np.polyval([1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592, 0.0], t)
     erf = 1 - series.astype(np.float32) * np.exp(-np.square(z))
-    gelu: np.ndarray = x * np.float32(0.5) * (1 + np.sign(x) * erf)
-    return gelu
+    return x * np.float32(0.5) * (1 + np.sign(x) * erf)

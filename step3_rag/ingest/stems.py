@@ -22,6 +22,4 @@ _STEMMER = Stemmer.Stemmer("english", 0)  # without its cache, threads may share
 
 def stems(text: str) -> list[str]:
     """The stems of a text's words, in order, in lower case, without stop words."""
-    words = [word for word in WORD.findall(text.lower()) if word not in _STOP]
-    found: list[str] = _STEMMER.stemWords(words)
-    return found
+    return _STEMMER.stemWords([word for word in WORD.findall(text.lower()) if word not in _STOP])

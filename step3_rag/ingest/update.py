@@ -74,9 +74,7 @@ def locked(folder: Path, *, wait: bool = True) -> Iterator[None]:
 # The functions below change an index; the caller holds its lock. The sizes of chunks are facts of the index.
 
 
-def ingest_paths(
-    index: Index, paths: Sequence[Path], collection: str | None, embedder: Embedder
-) -> Report:
+def ingest_paths(index: Index, paths: Sequence[Path], collection: str | None, embedder: Embedder) -> Report:
     """Make the index hold the files under these paths as they are now.
 
     Raises:

@@ -26,8 +26,7 @@ Scorer = Callable[[str, list[str]], Sequence[float]]  # query, texts -> scores
 
 def idf(document_frequency: np.ndarray, n: int) -> np.ndarray:
     """How rare each token is among n chunks, as in BM25: log(1 + (n - df + 0.5) / (df + 0.5)), >= 0."""
-    weights: np.ndarray = np.log1p((n - document_frequency + 0.5) / (document_frequency + 0.5))
-    return weights.astype(np.float32)
+    return np.log1p((n - document_frequency + 0.5) / (document_frequency + 0.5)).astype(np.float32)
 
 
 def late_interaction(query: Encoded, documents: Sequence[np.ndarray], weights: np.ndarray) -> np.ndarray:
@@ -65,17 +64,14 @@ def late_interaction(query: Encoded, documents: Sequence[np.ndarray], weights: n
 
 
 def rare_match(query: Encoded, document: np.ndarray, weights: np.ndarray, n: int = 3) -> float:
-    """How well a document matches the n rarest tokens of a query: weighted mean of their highest cosines.
+    """MaxSim of a document with only the n rarest tokens of a query.
 
     A question about a product that no document mentions finds passages about similar products, which match
     all words except the one that matters.
     """
-    if not len(query.token_ids) or not len(document):
-        return 0.0
-    rare = np.argsort(-weights, kind="stable")[:n]
-    best = (query.token_vectors[rare].astype(np.float32) @ document.astype(np.float32).T).max(1)
-    total = float(weights[rare].sum())
-    return float(weights[rare] @ best) / total if total else 0.0
+    rare, of_rare = np.argsort(-weights, kind="stable")[:n], np.zeros_like(weights)
+    of_rare[rare] = weights[rare]
+    return float(late_interaction(query, [document], of_rare)[0])
 
 
 def cross_encoder_scorer(name: str, settings: Settings) -> Scorer:

@@ -63,8 +63,7 @@ class Snapshot:
         (idf); further occurrences add less, and longer texts get less (Robertson and Zaragoza 2009). It finds
         codes and names that an embedding blurs; it misses every paraphrase.
         """
-        scores: np.ndarray = self.bm25.get_scores(query) if self.bm25 and query else np.zeros(len(self))
-        return scores
+        return self.bm25.get_scores(query) if self.bm25 and query else np.zeros(len(self))
 
     @cached_property
     def token_frequency(self) -> np.ndarray:

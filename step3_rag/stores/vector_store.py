@@ -96,13 +96,12 @@ def store_class(name: str) -> type[ChunkStore]:
     if name not in NAMES:
         raise UserError(f"--store {name} is not known: use {', '.join(NAMES)}")
     try:
-        kind: type[ChunkStore] = importlib.import_module(f"step3_rag.stores.{name}").Store
+        return importlib.import_module(f"step3_rag.stores.{name}").Store
     except ModuleNotFoundError as error:
         raise UserError(
             f"--store {name} needs a package that is not installed ({error.name}): "
             f'pip install -c constraints.txt ".[{"step3" if name == "chroma" else name}]"'
         ) from None
-    return kind
 
 
 # --- for the stores ------------------------------------------------------------------------------------
