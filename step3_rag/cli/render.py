@@ -6,7 +6,6 @@ from typing import Any
 
 from shared.cli import Console, plain_table
 from shared.stats import percent
-from shared.words import count
 from step3_rag.answer.context import EXCERPT
 from step3_rag.ingest.text import clean
 
@@ -118,10 +117,9 @@ def show_agent(facts: Mapping[str, Any], console: Console) -> None:
 
 def show_ingest(facts: Mapping[str, Any], console: Console) -> None:
     """Print what was ingested, and what was not and why."""
-    total = f"{count(facts['documents'], 'document')}, {count(facts['chunks'], 'chunk')}"
     counts = ", ".join(f"{len(facts[name])} {name}" for name in ("new", "changed", "removed"))
     counts += f", {facts['unchanged']} unchanged"
-    say(console, f"{total} in {facts['index']}: {counts}; {facts['seconds']:.1f} s")
+    say(console, f"{facts['headline']} in {facts['index']}: {counts}; {facts['seconds']:.1f} s")
     for name, why in facts["passed_over"].items():
         say(console, f"passed over: {name}: {why}", "dim")
     for name, why in facts["failed"].items():

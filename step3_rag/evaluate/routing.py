@@ -7,7 +7,7 @@ from typing import Any
 from shared.config import Settings
 from shared.progress import track
 from step3_rag.evaluate import dataset, retrieval
-from step3_rag.evaluate.dataset import Question, dataset_retriever
+from step3_rag.evaluate.dataset import dataset_retriever
 from step3_rag.evaluate.metrics import ndcg
 from step3_rag.reflect.route import MARGIN, Router, search
 from step3_rag.retrieve.search import Options
@@ -19,7 +19,11 @@ def run(settings: Settings, split: str) -> dict[str, Any]:
     """Measure the router on the sample's questions whose relevant documents are all in one collection."""
     data = dataset.read("sample", split)
     retriever = dataset_retriever(settings, data)
-    questions = [each for each in data.questions if _is_of_one(each)]
+    questions = [
+        each
+        for each in data.questions
+        if each.qrels and all(doc.split("/")[0] == each.collection for doc in each.qrels)
+    ]
     asked = list(zip(questions, retriever.embedder.encode([each.text for each in questions]), strict=True))
     n = len({each.collection for each in questions})
     plain = [
@@ -52,7 +56,3 @@ def run(settings: Settings, split: str) -> dict[str, Any]:
         "tables": {"margin": rows},
         "note": f"{data.name}: {len(questions)} questions",
     }
-
-
-def _is_of_one(question: Question) -> bool:
-    return bool(question.qrels) and all(doc.split("/")[0] == question.collection for doc in question.qrels)

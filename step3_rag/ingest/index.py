@@ -152,9 +152,7 @@ class Index:
 
     def _agree(self, facts: dict[str, Any], *, create: bool) -> None:
         known = self.facts
-        if not known and not create:
-            raise ValueError("it is empty")
-        if not known:
+        if not known and create:
             own = {"generation": 0, "id": uuid4().hex}  # the id is its name on a vector store's server
             rows = [(key, json.dumps(value)) for key, value in {**own, **facts}.items()]
             with self.transaction():  # all or none: an index with half of its facts could not be opened

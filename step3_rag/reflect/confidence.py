@@ -72,8 +72,7 @@ def evaluator_log_odds(found: SearchResult, retriever: Retriever) -> float:
     seldom answers all of them; the best-answered part counts.
     """
     texts = [f"{each.source}\n{each.text}" for each in found.best]
-    snapshot = retriever.snapshot
-    query = correct_spelling(found.query, snapshot.vocabulary, snapshot.knows)
+    query = correct_spelling(found.query, retriever.snapshot)
     judged = [retriever.evaluator(part, texts) for part in parts_of(query)] if retriever.evaluator else []
     return _logit(max((each for probabilities in judged for each in probabilities), default=0.0))
 

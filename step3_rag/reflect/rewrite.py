@@ -15,7 +15,6 @@ Which of them help depends on the collection and the chat model; `python -m step
 
 import difflib
 import re
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -23,6 +22,7 @@ from shared import prompts
 from step3_rag import PROMPTS
 from step3_rag.ingest.stems import WORD, stems
 from step3_rag.retrieve.search import Options, Retriever, SearchResult
+from step3_rag.retrieve.snapshot import Snapshot
 
 OFFLINE = ("conversation", "spelling", "meaning")
 WITH_CHAT = ("chat", "hyde")
@@ -50,8 +50,7 @@ def rewrite(
     if strategy == "conversation":
         query = " ".join((*options.before[-1:], question))
     elif strategy == "spelling":
-        snapshot = retriever.snapshot
-        query = correct_spelling(question, snapshot.vocabulary, snapshot.knows)
+        query = correct_spelling(question, retriever.snapshot)
     else:  # one of WITH_CHAT
         assert chat is not None
         name = "rewrite" if strategy == "chat" else "hyde"
@@ -61,19 +60,19 @@ def rewrite(
     return (query, options) if query and query != question else None
 
 
-def correct_spelling(question: str, vocabulary: Counter[str], knows: Callable[[str], bool]) -> str:
-    """Replace each word that no document has by a very similar one from the vocabulary.
+def correct_spelling(question: str, snapshot: Snapshot) -> str:
+    """Replace each word that no document has by a very similar one that some have.
 
-    A word is known if its stem is (`knows`), so `renewing` is right even if the documents only have
-    `renewed`. The replacement must begin with the same letter and be very similar, since most unknown words
-    are other words, not misspelt ones.
+    A word is known if its stem is, so `renewing` is right even if the documents only have `renewed`. The
+    replacement must begin with the same letter and be very similar, since most unknown words are other words,
+    not misspelt ones.
 
-    >>> correct_spelling("automaticaly renewd", Counter({"automatically": 3, "renewed": 9}), lambda _: False)
+    >>> correct_spelling("automaticaly renewd", retriever.snapshot)
     'automatically renewed'
     """
-    found = question
+    found, vocabulary = question, snapshot.vocabulary
     for word in dict.fromkeys(WORD.findall(question.lower())):
-        if len(word) < 5 or not word.isalpha() or word in vocabulary or all(map(knows, stems(word))):
+        if len(word) < 5 or not word.isalpha() or word in vocabulary or all(map(snapshot.knows, stems(word))):
             continue
         alike = [each for each in vocabulary if each[0] == word[0] and each.isalpha() and len(each) > 3]
         near = difflib.get_close_matches(word, alike, n=3, cutoff=CLOSE)

@@ -36,7 +36,6 @@ class Store(vector_store.ChunkStore):
     errors = (ChromaError, httpx.HTTPError)  # one request takes 5,461 chunks at most
 
     def __init__(self, index: Index, address: str | None) -> None:
-        self.address = address
         if address:
             self._open(_server(address), vector_store.collection_name(index))
             return

@@ -23,7 +23,6 @@ class Store(vector_store.ChunkStore):
 
     name = "faiss"
     in_memory = True
-    address = None
 
     def __init__(self, index: Index, address: str | None) -> None:  # noqa: ARG002
         if address:

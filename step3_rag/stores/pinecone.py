@@ -42,7 +42,7 @@ class Store(vector_store.ChunkStore):
             raise UserError("--store pinecone needs a key: set PINECONE_API_KEY")
         if not address:
             raise UserError(f"--store pinecone needs the host of an index, --address https://...: {ADVICE}")
-        self.address, self.namespace = address, vector_store.collection_name(index)
+        self.namespace = vector_store.collection_name(index)
         https = address if "://" in address else f"https://{address}"
         url = vector_store.reach("Pinecone", https, 443, "/", ADVICE)
         self.index = Pinecone(key).Index(host=str(url))

@@ -34,7 +34,7 @@ class ChunkStore(ABC):
     errors: ClassVar[tuple[type[Exception], ...]] = ()  # what the client raises when a request fails
     in_memory: ClassVar[bool] = False  # it belongs to this process only
     batch: ClassVar[int] = 2000  # chunks that `upsert` and `delete` get at once, at most
-    address: str | None
+    address: str | None = None  # of its server
 
     @abstractmethod
     def __init__(self, index: Index, address: str | None) -> None:
@@ -84,7 +84,9 @@ def open_store(name: str, index: Index, address: str | None = None) -> ChunkStor
     """
     kind = store_class(name)
     with kind.one_line_errors():
-        return kind(index, address)
+        store = kind(index, address)
+    store.address = address
+    return store
 
 
 def store_class(name: str) -> type[ChunkStore]:

@@ -48,7 +48,6 @@ class Store(vector_store.ChunkStore):
     batch = 500
 
     def __init__(self, index: Index, address: str | None) -> None:
-        self.address = address
         self.client = _connect(address or HERE)
         weakref.finalize(self, self.client.close)
         collection = vector_store.collection_name(index)

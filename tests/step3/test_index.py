@@ -36,13 +36,15 @@ def a_folder(file):
     file.mkdir()
 
 
-@pytest.mark.parametrize("damage", [emptied, a_folder])
-def test_a_damaged_index_says_so(index, documents, damage):
+@pytest.mark.parametrize(
+    ("damage", "said"), [(emptied, "was made with format None, not 2"), (a_folder, r"cannot be read \(.+\)")]
+)
+def test_a_damaged_index_says_so(index, documents, damage, said):
     bring_in(index, documents)
     folder = index.folder
     index.close()
     damage(folder / "index.sqlite")
-    with pytest.raises(UserError, match=r"index in .* cannot be read \(.+\): rebuild it with") as refused:
+    with pytest.raises(UserError, match=rf"index in .* {said}: rebuild it with") as refused:
         opened(folder)
     assert "\n" not in str(refused.value)
 

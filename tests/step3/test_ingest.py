@@ -192,14 +192,6 @@ def test_files_of_other_types_are_counted(index, tmp_path):
         bring_in(index, tmp_path / "d", tmp_path / "d" / "sub")
 
 
-def test_an_empty_folder_removes_nothing(built, documents):
-    for path in documents.rglob("*.*"):
-        path.unlink()
-    with pytest.raises(UserError, match="has no documents that can be read"):
-        bring_in(built, documents)
-    assert len(names(built)) == 5
-
-
 @posix
 def test_links_are_followed_within_the_folder_only(index, tmp_path):
     outside = write(tmp_path / "outside", {"secret.md": "Secret.", "more/deep.md": "Deep."})

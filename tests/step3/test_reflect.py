@@ -1,6 +1,7 @@
 """Searching again: the strategies, when one is used, and that none can make things worse."""
 
 import json
+from types import SimpleNamespace
 from unittest.mock import Mock
 
 import pytest
@@ -26,14 +27,14 @@ def sure(monkeypatch):
 
 
 def test_spelling_correction_keeps_codes_short_words_and_other_words():
-    known = dict.fromkeys(["notice", "contract", "contracts", "sensor"], 1)
-    unknown = {"knows": lambda _stem: False}
-    assert correct_spelling("Notiice: CONTRACTT-24, tis sensr zebra", known, **unknown) == (
+    words = dict.fromkeys(["notice", "contract", "contracts", "sensor"], 1)
+    known = SimpleNamespace(vocabulary=words, knows=lambda stem: stem == "renew")
+    assert correct_spelling("Notiice: CONTRACTT-24, tis sensr zebra", known) == (
         "notice: CONTRACTT-24, tis sensor zebra"
     )
-    assert correct_spelling("unsensr sensr, sensr", known, **unknown) == "unsensr sensor, sensor"
-    assert correct_spelling("botice", known, **unknown) == "botice"  # begins with another letter
-    assert correct_spelling("renewals", known, lambda stem: stem == "renew") == "renewals"
+    assert correct_spelling("unsensr sensr, sensr", known) == "unsensr sensor, sensor"
+    assert correct_spelling("botice", known) == "botice"  # begins with another letter
+    assert correct_spelling("renewals", known) == "renewals"
 
 
 def test_a_compound_question_has_parts():
