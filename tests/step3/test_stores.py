@@ -4,10 +4,8 @@ Chroma (in process, and `chroma run`) and FAISS are real. Weaviate and Pinecone 
 fake servers on loopback, which check every request against the documented wire format.
 """
 
-import os
 import shutil
 import socket
-import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 import pytest
 
@@ -24,7 +21,7 @@ from step3_rag.ingest.embed import Encoded
 from step3_rag.ingest.index import Index, NewChunk, NewDocument
 from step3_rag.retrieve.snapshot import Snapshot
 from step3_rag.stores import vector_store
-from tests.conftest import NO_NETWORK
+from tests.chroma_server import ChromaServer
 from tests.step3.conftest import DIM, word_vector
 
 PACKAGES = {"chroma": "chromadb", "faiss": "faiss", "weaviate": "weaviate", "pinecone": "pinecone"}
@@ -89,28 +86,9 @@ class Setup:
 @pytest.fixture(scope="module")
 def chroma_server(tmp_path_factory):
     """The address of a real server, started here."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    command = [Path(sys.executable).with_name("chroma"), "run", "--host", "127.0.0.1", "--port", str(port)]
-    home = tmp_path_factory.mktemp("chroma-server")
-    environment = os.environ | {"PYTHONPATH": NO_NETWORK, "ANONYMIZED_TELEMETRY": "False"}
-    with (home / "log").open("w") as log:
-        server = subprocess.Popen(
-            [*command, "--path", home / "data"], stdout=log, stderr=log, cwd=home, env=environment
-        )
-    address = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(300):
-            assert server.poll() is None, (home / "log").read_text()
-            try:
-                httpx.get(f"{address}/api/v2/heartbeat", timeout=1).raise_for_status()
-                break
-            except httpx.HTTPError:
-                time.sleep(0.1)
-        yield address
-    finally:
-        server.terminate()
-        server.wait(20)
+    server = ChromaServer(tmp_path_factory.mktemp("chroma-server"))
+    yield server.address
+    server.stop()
 
 
 @pytest.fixture

@@ -6,9 +6,6 @@ fault has its error in time, and the service recovers without a restart.
 
 import contextlib
 import shutil
-import socket
-import subprocess
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
@@ -21,39 +18,13 @@ from step5_serving.addresses import listening
 from step5_serving.api import server
 from step5_serving.api.keys import Keys
 from step5_serving.config import Config
+from tests.chroma_server import ChromaServer
 from tests.step3.conftest import FakeEmbedder
 from tests.step5.rag_parts import ALWAYS
 from tests.step5.service_parts import ASKED, error_of, until
 from tests.step5.stand_in_engine import WORDS, StandInEngine
 
 TIMEOUT = 2.0
-
-
-class ChromaServer:
-    """`chroma run`, which can be restarted with the same folder and port."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.address = f"http://127.0.0.1:{self.port}"
-        self.start()
-
-    def start(self):
-        code = "import sys; from chromadb.cli.cli import app; sys.exit(app())"
-        where = ["--path", self.folder, "--host", "127.0.0.1", "--port", str(self.port)]
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        self.popen = subprocess.Popen([sys.executable, "-c", code, "run", *where], **quiet)
-        until(self.beats, 30)
-
-    def beats(self):
-        with contextlib.suppress(httpx.HTTPError):
-            return httpx.get(f"{self.address}/api/v2/heartbeat", trust_env=False).status_code == 200
-
-    def stop(self):
-        self.popen.kill()
-        self.popen.wait(10)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +36,7 @@ def parts(tmp_path_factory, made_once, tiny_cache):
         patched.setattr(service, "Embedder", lambda _settings: FakeEmbedder())
         patched.setenv("ROADMAP_CACHE_DIR", str(tiny_cache))
         patched.setenv("ROADMAP_JUDGE_ADAPTER", "none")
-        chroma = ChromaServer(folder / "chroma")
+        chroma = ChromaServer(folder)
         stack.callback(chroma.stop)
         engine = stack.enter_context(StandInEngine())
         config = Config(
