@@ -168,15 +168,11 @@ class Retriever:
     def rarity(self, token_ids: np.ndarray) -> np.ndarray:
         """The idf of tokens among the chunks, shape (n,)."""
         frequency = self.snapshot.token_frequency
-        ids = np.minimum(token_ids, len(frequency) - 1)
-        counts = np.where(token_ids < len(frequency), frequency[ids], 0)
-        return idf(counts, len(self.snapshot))
+        return idf(frequency[np.minimum(token_ids, len(frequency) - 1)], len(self.snapshot))
 
     def _order(self, found: SearchResult) -> list[int]:
         """The candidates in the order of the last stage, then the others in that of the stage before."""
-        order: dict[int, None] = {}
-        for scores in reversed(list(found.stages.values())):
-            order |= dict.fromkeys(each for each in ranked(scores) if each not in order)
+        order = dict.fromkeys(each for scores in reversed(found.stages.values()) for each in ranked(scores))
         old = self.snapshot.superseded if found.options.versions != "all" else frozenset()
         current = [each for each in order if each not in old]
         last = [each for each in order if each in old] if found.options.versions == "current-first" else []

@@ -67,10 +67,10 @@ class Snapshot:
 
     @cached_property
     def token_frequency(self) -> np.ndarray:
-        """The number of chunks with each token of the embedder's vocabulary, shape (largest id + 1,)."""
+        """The number of chunks with each token of the embedder's vocabulary, by its id; the last is 0."""
         rows = self.index.rows("SELECT chunk, ids FROM tokens")
         held = [np.unique(np.frombuffer(blob, np.int32)) for chunk, blob in rows if chunk in self.row_of]
-        return np.bincount(np.concatenate([*held, np.empty(0, np.int32)]), minlength=1)
+        return np.append(np.bincount(np.concatenate([*held, np.empty(0, np.int32)])), 0)
 
     @cached_property
     def vocabulary(self) -> Counter[str]:

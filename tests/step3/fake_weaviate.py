@@ -4,11 +4,10 @@
         weaviate.connect_to_custom("127.0.0.1", server.port, False, "127.0.0.1", server.grpc_port, False)
 
 REST as in Weaviate's OpenAPI description (schema and meta), gRPC by the client's stubs. Like a real server,
-it refuses properties that are not in the schema, and tokenizes texts as the schema says.
+it refuses properties that are not in the schema.
 """
 
 import json
-import re
 import uuid
 from concurrent import futures
 
@@ -25,8 +24,6 @@ from weaviate.proto.v1 import (
 )
 
 from tests.step3.fake_http import JsonServer, RefusedError
-
-TOKENS = {"word": lambda text: re.findall(r"\w+", text.lower()), "field": lambda text: [text.strip()]}
 
 
 class Collection:
@@ -50,12 +47,8 @@ class Collection:
         values, name = list(filters.value_text_array.values), filters.target.property
         if name == "_id":
             return [one for one in self.objects if one in values]
-        cut = TOKENS[self.properties[name].get("tokenization", "word")]
-        return [
-            one
-            for one, (properties, _) in self.objects.items()
-            if any(set(cut(value)) <= set(cut(properties.get(name, ""))) for value in values)
-        ]
+        assert self.properties[name]["tokenization"] == "field"  # by default, a text is matched by its words
+        return [one for one, (properties, _) in self.objects.items() if properties.get(name) in values]
 
     def search(self, request):
         """The nearest to a vector; without one, the next of a walk over all, in the order of their ids."""
