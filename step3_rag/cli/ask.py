@@ -75,11 +75,8 @@ def ask(
     as_json: Json = False,
 ) -> None:
     """Answer a question from the documents, with sources, or say "I don't know"."""
-    from shared.chat.errors import one_line_errors
     from step3_rag import options
     from step3_rag.cli import render
-    from step3_rag.frameworks import parts
-    from step3_rag.graph.graph import answer_from_graph
 
     if graph:
         flags.refuse_flags(context, flags.FOR_GRAPH, "the graph answers without a search")
@@ -98,9 +95,14 @@ def ask(
     streams = plan.reader == "chat" and not (as_json or framework or graph)
     began = time.perf_counter()
     if graph:
+        from step3_rag.graph.graph import answer_from_graph
+
         answer, sources = answer_from_graph(retriever.index, question)
         facts = _facts(question, answer, sources, {"answer": time.perf_counter() - began}) | {"searches": 0}
     elif framework:
+        from shared.chat.errors import one_line_errors
+        from step3_rag.frameworks import parts
+
         with one_line_errors(settings.model, settings):
             answer, sources = parts.ask(framework, retriever, question, client, settings.model, k)
         facts = _facts(question, answer, sources, {"answer": time.perf_counter() - began})
