@@ -8,7 +8,6 @@ import pytest
 
 from shared.errors import UserError
 from step3_rag.answer import agent
-from tests.scripted import ScriptedMessages
 
 NOTICE = "How long is the notice of the supply contract?"
 
@@ -48,8 +47,7 @@ def test_a_call_with_low_confidence_has_no_summary_but_sources(retriever, monkey
     assert "<source" in result["sources"]
 
 
-def test_the_model_searches_then_answers(retriever, sure):
-    api = ScriptedMessages()
+def test_the_model_searches_then_answers(retriever, sure, api):
     api.enqueue("Let me look.", [("search_documents", {"query": "notice supply contract"})])
     api.enqueue("60 days. [1]")
     answer, _, (call,) = agent.run(api.client, "scripted", retriever, NOTICE)
@@ -64,8 +62,7 @@ def test_the_model_searches_then_answers(retriever, sure):
     assert result == {"type": "tool_result", "tool_use_id": "toolu_1", "content": call.result}
 
 
-def test_the_sources_of_several_calls_are_numbered_consecutively(retriever, sure):
-    api = ScriptedMessages()
+def test_the_sources_of_several_calls_are_numbered_consecutively(retriever, sure, api):
     queries = {"query": "price of a sensor", "k": 2}, {"query": "leave"}
     api.enqueue(tool_uses=[("search_documents", query) for query in queries])
     api.enqueue("EUR 412 [1], 30 days [3].")
@@ -77,10 +74,10 @@ def test_the_sources_of_several_calls_are_numbered_consecutively(retriever, sure
     assert numbers == [each.number for each in sources] == list(range(1, len(numbers) + 1))
 
 
-def test_wrong_calls_are_errors_that_the_model_can_correct(retriever, sure, monkeypatch):
+def test_wrong_calls_are_errors_that_the_model_can_correct(retriever, sure, monkeypatch, api):
     nearest = Mock(wraps=retriever.store.nearest, side_effect=[UserError("the store\nis gone"), DEFAULT])
     monkeypatch.setattr(retriever.store, "nearest", nearest)
-    api, right = ScriptedMessages(), ("search_documents", {"query": "notice"})
+    right = ("search_documents", {"query": "notice"})
     wrong = [("search_documents", {"k": 99}), ("search_documents", {"collection": "y" * 300})]
     api.enqueue(tool_uses=[("delete_documents", {"query": "all"}), *wrong, right])
     api.enqueue(tool_uses=[right])
@@ -96,18 +93,15 @@ def test_wrong_calls_are_errors_that_the_model_can_correct(retriever, sure, monk
     ]
 
 
-def test_the_number_of_turns_is_limited(retriever, sure, monkeypatch):
+def test_the_number_of_turns_is_limited(retriever, sure, monkeypatch, api):
     monkeypatch.setattr(agent, "MAX_TURNS", 3)
-    api = ScriptedMessages()
     for _ in range(3):
         api.enqueue(tool_uses=[("search_documents", {"query": "notice"})])
     answer, _, calls = agent.run(api.client, "scripted", retriever, NOTICE)
     assert (answer.stop_reason, len(calls), api.left) == ("max_turns", 2, 0)
 
 
-def test_the_command_shows_what_was_looked_up_and_what_is_cited(read_only, command, sure, monkeypatch):
-    api = ScriptedMessages()
-    monkeypatch.setattr("shared.chat.client.chat_client", lambda *_args, **_more: api.client)
+def test_the_command_shows_what_was_looked_up_and_what_is_cited(read_only, command, api, sure):
     for _ in range(2):
         api.enqueue(tool_uses=[("search_documents", {"query": "notice supply"})])
         api.enqueue("60 days. [1]")

@@ -12,7 +12,6 @@ from shared.config import load_settings
 from step3_rag.evaluate import dataset
 from step3_rag.ingest import update
 from step3_rag.ingest.index import Index
-from tests.scripted import ScriptedMessages
 from tests.step3.conftest import DOCUMENTS, names, write
 
 
@@ -203,12 +202,9 @@ def test_the_second_of_two_ingests_waits_and_says_so(home, command, monkeypatch)
     ],
 )
 def test_a_chat_model_that_is_down_leaves_what_was_found(
-    read_only, command, monkeypatch, flags, attempts, failure, why
+    read_only, command, api, monkeypatch, flags, attempts, failure, why
 ):
-    monkeypatch.setattr("anthropic._base_client.INITIAL_RETRY_DELAY", 0.0)
     monkeypatch.setattr("step3_rag.reflect.reflect.confidence", lambda *_: 0.1)
-    api = ScriptedMessages()
-    monkeypatch.setattr("shared.chat.client.chat_client", lambda *_args, **_more: api.client)
     for _ in range(6):
         api.enqueue(**failure)
     got = command("step3_rag", "ask", "ketttle in the kitchen", *flags.split())

@@ -8,7 +8,6 @@ import pytest
 
 from step3_rag.frameworks import langchain_lcel, parts
 from step3_rag.retrieve.search import Options
-from tests.scripted import ScriptedMessages
 
 QUERIES = [
     "How long is the notice of the supply contract?",
@@ -58,8 +57,8 @@ def test_llamaindex_keeps_chunks_of_the_same_text_apart(retriever):
     assert one.node.hash != other.node.hash
 
 
-def test_langchain_answers_by_our_client_over_numbered_sources(retriever):
-    api, question = ScriptedMessages(), "the kettle, the text {with} braces"
+def test_langchain_answers_by_our_client_over_numbered_sources(retriever, api):
+    question = "the kettle, the text {with} braces"
     api.enqueue("It is broken. [1]")
     chain = langchain_lcel.answer_chain(retriever, api.client, "scripted")
     assert chain.invoke(question)["answer"] == "It is broken. [1]"

@@ -8,7 +8,6 @@ import pytest
 from shared.errors import UserError
 from step3_rag import minimal
 from tests.conftest import ROOT
-from tests.scripted import ScriptedMessages
 
 WORDS = ("rent", "due", "cat", "paid")
 
@@ -19,11 +18,6 @@ class Words:
     def encode(self, texts):
         found = np.array([[word in text.lower() for word in WORDS] for text in texts], np.float32) + 1e-3
         return found / np.linalg.norm(found, axis=1, keepdims=True)
-
-
-@pytest.fixture
-def api():
-    return ScriptedMessages()
 
 
 @pytest.fixture
