@@ -1,7 +1,8 @@
 """Is our generation loop as fast as the library's? Is int8 faster? How fast could decoding be at most?
 
 Speeds on a shared machine drift, but the ratio of two successive runs is stable. So both variants are timed
-in pairs, in alternating order, and the result is the median of the ratios.
+in pairs, in alternating order, and the result is the median of the ratios. Each decode step reads all weights
+once, so the time to read them is the lower bound.
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ from shared.models import weights
 from shared.models.quiet import quiet_transformers
 from step1_foundations.generate import generate, stop_ids_of
 from step1_foundations.int8 import quantize_int8
-from step1_foundations.support.memory import seconds_to_decode
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -122,3 +122,38 @@ def benchmark_prompt(settings: Settings) -> torch.Tensor:
     text = (Path(shared.__file__).parent / "models" / "tiny_corpus.txt").read_text(encoding="utf-8")
     tokenizer = models.load_tokenizer(settings=settings)
     return tokenizer(text, return_tensors="pt").input_ids[:, :PROMPT_TOKENS]
+
+
+def read_weights(model: Any) -> list[torch.Tensor]:
+    """The weights that one decode step reads: each tensor once, but not an untied embedding table."""
+    tensors = {tensor.data_ptr(): tensor for tensor in (*model.parameters(), *model.buffers())}
+    table, head = model.get_input_embeddings().weight, model.get_output_embeddings()
+    if getattr(head, "weight", None) is not table:
+        tensors.pop(table.data_ptr())  # a decode step reads only one of its rows
+    return list(tensors.values())
+
+
+def megabytes(tensors: list[torch.Tensor]) -> float:
+    """The size of the tensors in megabytes."""
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors) / 1e6
+
+
+def seconds_to_decode(model: Any, tokens: int) -> float | None:
+    """Seconds to read the weights once per token, a lower bound for decoding; None for a GPU."""
+    return tokens * seconds_to_read(read_weights(model)) if model.device.type == "cpu" else None
+
+
+@torch.inference_mode()
+def seconds_to_read(tensors: list[torch.Tensor]) -> float:
+    """Seconds that this machine takes to read the tensors once, without copying them: best of three."""
+    flat = [tensor.detach().view(-1) for tensor in tensors]
+    flat = [part[: len(part) // 2 * 2].view(torch.bfloat16) for part in flat]  # one kernel for all dtypes
+
+    def once() -> float:
+        start = time.perf_counter()
+        for part in flat:
+            part.sum()
+        return time.perf_counter() - start
+
+    once()
+    return min(once() for _ in range(3))

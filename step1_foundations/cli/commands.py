@@ -52,8 +52,8 @@ def generate(
     from shared.models import weights
     from shared.models.device import describe_choice
     from step1_foundations import generate as lesson
+    from step1_foundations.bench import megabytes, read_weights, seconds_to_decode
     from step1_foundations.int8 import quantize_int8
-    from step1_foundations.support.memory import megabytes, read_weights, seconds_to_decode
     from step1_foundations.support.model_parts import context_of
 
     tokenizer, lm, ids = _load(settings, prompt, most=1 << 30, chat=chat)

@@ -1,1 +1,1 @@
-"""Helpers for the other modules: text and tokens, the parts of a model, memory."""
+"""Helpers for the other modules: text and tokens, the parts of a model."""

@@ -52,7 +52,7 @@ def test_generate_takes_little_more_memory_than_the_weights():
     code = """
 from shared import hardware, models
 from step1_foundations.generate import generate
-from step1_foundations.support.memory import megabytes, read_weights
+from step1_foundations.bench import megabytes, read_weights
 from step1_foundations.support.text import encode
 def run(*name):
     model = models.load_causal_lm(*name)

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from shared import models
+from step1_foundations.bench import megabytes, read_weights
 from step1_foundations.generate import generate, stop_ids_of
 from step1_foundations.int8 import Int8Linear, quantize_int8
 from step1_foundations.sampling import Sampling
-from step1_foundations.support.memory import megabytes, read_weights
 from step1_foundations.support.text import encode
 
 
@@ -97,7 +97,7 @@ def test_the_memory_bound_is_measured_without_a_copy_of_the_weights():
     script = """
 import torch
 from shared import hardware
-from step1_foundations.support.memory import megabytes, seconds_to_read
+from step1_foundations.bench import megabytes, seconds_to_read
 weights = [torch.ones(100_000_001, dtype=torch.int8), torch.ones(1000, 10_000)]
 torch.ones(8).view(torch.bfloat16).sum()
 before = hardware.peak_memory_mb()
