@@ -1,8 +1,8 @@
 """POST /v1/messages: from a body's bytes to JSON or events.
 
-    reply = handle("POST", "/v1/messages", content, model, backend)       # may raise Refused or UserError
-    for event in reply.events: send(encode_event(event))                  # if `reply.as_stream`, otherwise:
-    json.dumps(assemble_message(reply.events))
+    events, as_stream = handle("POST", "/v1/messages", content, model, backend)   # or Refused, or UserError
+    for event in events: send(encode_event(event))                                # if `as_stream`, otherwise:
+    json.dumps(assemble_message(events))
 
 An answer is a stream of events, or one message assembled from them:
 
@@ -23,7 +23,6 @@ import json
 import logging
 import secrets
 from collections.abc import Generator, Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from shared.embedded.backend import Answer, Backend
@@ -36,19 +35,12 @@ log = logging.getLogger(__name__)
 MAX_BODY_BYTES = 32 * 1024 * 1024  # the API's own limit
 
 
-@dataclass(frozen=True)
-class Reply:
-    """An answer as events, whose text is generated as they are read.
+def handle(
+    method: str, path: str, content: bytes, model: str, backend: Backend
+) -> tuple[Generator[Event], bool]:
+    """Check a request and answer it with events, whose text is generated as they are read.
 
-    The client wants the events (`as_stream`), or one message (`assemble_message`).
-    """
-
-    events: Generator[Event, None, None]
-    as_stream: bool
-
-
-def handle(method: str, path: str, content: bytes, model: str, backend: Backend) -> Reply:
-    """Check a request and answer it, up to the text: that is generated as the reply's events are read.
+    Also returns whether the client wants the events, and not one message (`assemble_message`).
 
     Raises:
         Refused: the request is invalid, or asks for something that the model can't do.
@@ -61,7 +53,7 @@ def handle(method: str, path: str, content: bytes, model: str, backend: Backend)
         raise Refused(problem)
     if body["model"] != model:
         raise Refused(f"model: {body['model']} (here is {model})", 404, "not_found_error")
-    return Reply(events(backend.answer(body), model), as_stream=body.get("stream", False))
+    return events(backend.answer(body), model), body.get("stream", False)
 
 
 def describe_error(error: Exception) -> tuple[int, dict[str, Any]]:

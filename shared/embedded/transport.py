@@ -47,11 +47,11 @@ class EmbeddedTransport(httpx2.BaseTransport):
         """
         path, content = request.url.path, request.read()
         try:
-            reply = endpoint.handle(request.method, path, content, self.model, self._backend)
-            if reply.as_stream:
+            events, as_stream = endpoint.handle(request.method, path, content, self.model, self._backend)
+            if as_stream:
                 headers = {**endpoint.response_headers(), "content-type": "text/event-stream; charset=utf-8"}
-                return httpx2.Response(200, headers=headers, stream=EventStream(reply.events))
-            message = endpoint.assemble_message(reply.events)
+                return httpx2.Response(200, headers=headers, stream=EventStream(events))
+            message = endpoint.assemble_message(events)
             return httpx2.Response(200, headers=endpoint.response_headers(), json=message)
         except UserError as error:
             raise Unavailable(str(error)) from None

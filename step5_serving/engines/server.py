@@ -52,14 +52,14 @@ def create_app(backend: Backend) -> Starlette:
             if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
                 raise Refused("content-type must be application/json", 415)
             content = await request.body()
-            reply = await run_in_threadpool(
+            events, as_stream = await run_in_threadpool(
                 endpoint.handle, request.method, request.url.path, content, model, backend
             )
-            if reply.as_stream:
+            if as_stream:
                 return StreamingResponse(
-                    _encoded(reply.events), 200, endpoint.response_headers(), "text/event-stream"
+                    _encoded(events), 200, endpoint.response_headers(), "text/event-stream"
                 )
-            message = await while_connected(request, _whole(reply.events))
+            message = await while_connected(request, _whole(events))
             return JSONResponse(message, headers=endpoint.response_headers())
         except ClientGone:
             return Response(status_code=499)
