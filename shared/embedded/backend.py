@@ -19,7 +19,7 @@ from typing import Any
 
 from shared.catalog import lookup
 from shared.config import Settings
-from shared.embedded.calls import ToolCall, calls_schema, parse_calls
+from shared.embedded.calls import Call, calls_schema, parse_calls
 from shared.embedded.engine import Engine, Generation
 from shared.embedded.prompt import Conversation
 from shared.embedded.wire import Refused
@@ -39,7 +39,7 @@ class Answer:
 
     input_tokens: int
     text: Generation
-    calls: list[ToolCall] = field(default_factory=list)
+    calls: list[Call] = field(default_factory=list)
 
     @property
     def stop_reason(self) -> str:

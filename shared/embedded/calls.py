@@ -3,7 +3,7 @@
     >>> schema = calls_schema(tools)               # a list of calls, each of an offered tool
     >>> text = "".join(engine.generate(prompt, 512, schema=schema, adapter=True))
     >>> parse_calls(text)
-    [ToolCall(name='get_weather', input={'city': 'Rome', 'day': 'tomorrow'})]
+    [('get_weather', {'city': 'Rome', 'day': 'tomorrow'})]
 
 The model chooses the tools, how often it calls them, and the arguments. The schema only rules out invalid
 calls: tools that are not offered, arguments that a tool doesn't have, values of a wrong type.
@@ -11,21 +11,13 @@ calls: tools that are not offered, arguments that a tool doesn't have, values of
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from shared.embedded.guide import UnsupportedSchema, grammar_of
 from shared.embedded.wire import Refused
 
+Call = tuple[str, dict[str, Any]]  # the tool's name, its arguments
 MAX_CALLS = 8  # in one answer
-
-
-@dataclass(frozen=True)
-class ToolCall:
-    """One tool call, with the fields of a `tool_use` block."""
-
-    name: str
-    input: dict[str, Any]
 
 
 def calls_schema(tools: Sequence[dict[str, Any]], choice: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -81,15 +73,15 @@ def _embed_schema(value: Any, path: str) -> Any:
     return embedded
 
 
-def parse_calls(text: str) -> list[ToolCall]:
+def parse_calls(text: str) -> list[Call]:
     """The calls in a text written under `calls_schema`, without duplicates; empty if the text was cut off."""
     try:
         rows = json.loads(text)
     except ValueError:
         return []
-    calls: list[ToolCall] = []
+    calls: list[Call] = []
     for row in rows:
-        call = ToolCall(row["name"], row["arguments"])
+        call = row["name"], row["arguments"]
         if call not in calls:
             calls.append(call)
     return calls

@@ -113,12 +113,12 @@ def events(answer: Answer, model: str) -> Generator[Event, None, None]:
     try:
         yield {"type": "message_start", "message": message}
         yield from _text_events(answer.text)
-        for i, call in enumerate(answer.calls):
+        for i, (name, arguments) in enumerate(answer.calls):
             # A random id is unique even if this call becomes part of another conversation.
-            block = {"type": "tool_use", "id": f"toolu_{secrets.token_hex(12)}", "name": call.name}
+            block = {"type": "tool_use", "id": f"toolu_{secrets.token_hex(12)}", "name": name}
             yield _start(i, {**block, "input": {}})
-            arguments = json.dumps(call.input, ensure_ascii=False)
-            yield _delta(i, {"type": "input_json_delta", "partial_json": arguments})
+            written = json.dumps(arguments, ensure_ascii=False)
+            yield _delta(i, {"type": "input_json_delta", "partial_json": written})
             yield {"type": "content_block_stop", "index": i}
     finally:
         answer.text.close()
