@@ -30,6 +30,9 @@ def config(model: Model = None) -> None:
 @app.command()
 def weights(
     names: Annotated[list[str] | None, typer.Argument(help="Default: the two default models.")] = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Check the hashes of cached files; fetch damaged models again.")
+    ] = False,
 ) -> None:
     """Fetch models, and print where each is and where it came from."""
     from shared.config import load_settings
@@ -37,9 +40,10 @@ def weights(
 
     settings = load_settings()
     for name in names or [settings.model, settings.embedder]:
-        folder = files.ensure(name, settings)
+        folder = files.ensure(name, settings, verify=verify)
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-        print(f"{name}: {size / 1e6:.0f} MB, {files.source_of(folder)}, in {folder}")
+        verified = ", verified" if verify and (folder / files.MANIFEST).is_file() else ""
+        print(f"{name}: {size / 1e6:.0f} MB, {files.source_of(folder)}{verified}, in {folder}")
 
 
 @app.command()

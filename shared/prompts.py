@@ -3,6 +3,7 @@
     ---
     id: translate
     version: 2
+    family: any
     note: one example added
     ---
     # system
@@ -18,8 +19,7 @@
     Bonjour !
 
 The examples follow the system message, each a user turn and an assistant turn. `{{name}}` is a variable; a
-prompt has no other logic. Versions are never edited: `save_new_version` writes a new file. One with
-`trial: true` is used only where its number is named.
+prompt has no other logic. Versions are never edited: `save_new_version` writes a new file.
 """
 
 import difflib
@@ -38,6 +38,7 @@ from shared.errors import UserError, reason
 
 SECTION = re.compile(r"^# (system|user|assistant)[ \t]*$", re.MULTILINE)
 VARIABLE = re.compile(r"\{\{\s*(\w+)\s*\}\}")
+ANY = "any"  # the family of prompts for all models
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class Prompt:
 
     id: str
     version: int
+    family: str  # of the models it is for, as `family_of` names it, or "any"
     system: str
     examples: tuple[tuple[str, str], ...] = ()  # (user, assistant)
     meta: dict[str, Any] = field(default_factory=dict)  # the rest of the front matter: note, score, ...
@@ -64,25 +66,35 @@ class Prompt:
     def __str__(self) -> str:
         """The text of the prompt's file."""
         post = frontmatter.Post("\n".join(f"# {role}\n\n{text}\n" for role, text in self.turns))
-        post.metadata = {"id": self.id, "version": self.version, **self.meta}
+        post.metadata = {"id": self.id, "version": self.version, "family": self.family, **self.meta}
         return frontmatter.dumps(post, sort_keys=False, width=100) + "\n"
 
 
-def load(folder: Path, id: str, version: int | None = None) -> Prompt:
-    """That version of a prompt; without a version, the latest that is no trial.
+def load(folder: Path, id: str, version: int | None = None, family: str | None = None) -> Prompt:
+    """That version of a prompt; without a version, the latest for `family`, or else the latest for any model.
 
     Raises:
         UserError: there is no such prompt (the message lists all), or a file is not valid.
     """
     prompts = read_all(folder)
-    matching = [p for p in prompts if p.id == id and version in (None, p.version)]
-    if version is None:
-        matching = [p for p in matching if not p.meta.get("trial")]
+    if version is not None:
+        matching = [p for p in prompts if (p.id, p.version) == (id, version)]
+    else:
+        matching = [p for p in prompts if p.id == id and p.family in (family, ANY)]
     if not matching:
-        wanted = "version" if version is None else f"version {version}"
-        existing = ", ".join(f"{p.id} {p.version}" for p in prompts)
+        wanted = f"version {version}" if version is not None else f"version for {family or ANY}"
+        existing = ", ".join(f"{p.id} {p.version} ({p.family})" for p in prompts)
         raise UserError(f"prompt {id!r} has no {wanted} in {folder}: there are {existing}")
-    return matching[-1]
+    return max(matching, key=lambda p: (p.family != ANY, p.version))
+
+
+def family_of(model: str) -> str:
+    """The first part of a model's name in lower case: claude, smollm2, qwen3, ...
+
+    >>> family_of("HuggingFaceTB/SmolLM2-135M-Instruct")
+    'smollm2'
+    """
+    return re.split("[-:]", model.rsplit("/", 1)[-1])[0].lower()
 
 
 def read_all(folder: Path) -> list[Prompt]:
@@ -97,10 +109,6 @@ def read_all(folder: Path) -> list[Prompt]:
             prompts.append(parse(path.read_text(encoding="utf-8-sig"), path))
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"cannot read {path}: {reason(error)}") from None
-        if prompts[-1].meta.get("family", "any") != "any":  # of an earlier version of this course
-            raise UserError(
-                f"{path}: a prompt is for all models: replace `family` by `trial: true`, or leave it out"
-            )
     if not prompts:
         raise UserError(f"no prompts in {folder}: it should be a folder with Markdown files (*.md)")
     prompts.sort(key=lambda prompt: (prompt.id, prompt.version))
@@ -120,10 +128,12 @@ def parse(text: str, path: Path = Path("the prompt")) -> Prompt:
         meta, body = frontmatter.parse(text)
     except (yaml.YAMLError, ValueError) as error:  # ValueError: 2026-13-45, for example
         raise UserError(f"{path}: the front matter cannot be read: {reason(error)}") from None
-    id, version = fields = meta.pop("id", None), meta.pop("version", None)
-    if not (isinstance(id, str) and type(version) is int):
+    fields: list[Any] = [meta.pop(name, None) for name in ("id", "version", "family")]
+    id, version, family = fields
+    if [type(each) for each in fields] != [str, int, str]:
         raise UserError(
-            f"{path}: the front matter needs id (a name) and version (a whole number); found {fields}"
+            f"{path}: the front matter needs id (a name), version (a whole number) and family "
+            f"(of models, or {ANY}); found {fields}"
         )
     preamble, *sections = SECTION.split(body)  # preamble, role, text, role, text, ...
     roles, texts = sections[::2], [section.strip() for section in sections[1::2]]
@@ -132,7 +142,7 @@ def parse(text: str, path: Path = Path("the prompt")) -> Prompt:
             f"{path}: after the front matter come # system, then pairs of # user and # assistant, none empty"
         )
     examples = tuple(zip(texts[1::2], texts[2::2], strict=True))
-    return Prompt(id, version, texts[0], examples, meta)
+    return Prompt(id, version, family, texts[0], examples, meta)
 
 
 def render(prompt: Prompt, /, **variables: object) -> dict[str, Any]:

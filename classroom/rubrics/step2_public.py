@@ -28,7 +28,7 @@ def test_signature_of_types(submission, draw):
 
 def prompt(draw, system, *examples):
     """A prompt of any name."""
-    fields = {"id": f"p{draw.randint(100, 999)}", "version": draw.randint(10, 99)}
+    fields = {"id": f"p{draw.randint(100, 999)}", "version": draw.randint(10, 99), "family": "any"}
     return Record("shared.prompts:Prompt", fields | {"system": system, "examples": examples})
 
 

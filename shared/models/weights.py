@@ -5,12 +5,13 @@
     >>> ensure("tiny").joinpath("config.json").exists()
     True
 
-A model's folder is moved into the cache when it is complete, with a manifest of its files; every use compares
-their sizes. So a killed process, a full disk or a bad download never leaves a broken model behind: the next
-run fetches it again.
+A model's folder is moved into the cache when it is complete, with a manifest of its files. Every use compares
+their sizes, `--verify` their hashes. So a killed process, a full disk or a bad download never leaves a broken
+model behind: the next run fetches it again.
 """
 
 import contextlib
+import hashlib
 import importlib.util
 import json
 import shutil
@@ -42,8 +43,10 @@ class SourceError(Exception):
     """A source doesn't have the model; the next one is tried."""
 
 
-def ensure(name: str, settings: Settings | None = None) -> Path:
+def ensure(name: str, settings: Settings | None = None, *, verify: bool = False) -> Path:
     """The folder with the model's config, safetensors and tokenizer; fetched if it is not on this machine.
+
+    `verify` also checks the hashes of a cached model's files.
 
     Raises:
         UserError: no source has the model (the message says why, for each), or the cache can't be written.
@@ -52,7 +55,7 @@ def ensure(name: str, settings: Settings | None = None) -> Path:
     spec = lookup(name)
     if spec.is_claude:
         raise UserError(f"{spec.id} runs at Anthropic: it has no weights to load; choose a local model here")
-    folder = find_local(spec, settings)
+    folder = find_local(spec, settings, verify=verify)
     if folder is None:
         from safetensors import SafetensorError
 
@@ -60,7 +63,7 @@ def ensure(name: str, settings: Settings | None = None) -> Path:
         try:
             with _locked(home):
                 # Another process may have fetched it while this one waited for the lock.
-                folder = find_local(spec, settings) or _fetch(spec, settings)
+                folder = find_local(spec, settings, verify=verify) or _fetch(spec, settings)
         except (OSError, SafetensorError) as error:
             raise UserError(
                 f"cannot write to {home}: {reason(error)}; free some room, or set ROADMAP_CACHE_DIR"
@@ -68,7 +71,7 @@ def ensure(name: str, settings: Settings | None = None) -> Path:
     return folder
 
 
-def find_local(spec: ModelSpec, settings: Settings) -> Path | None:
+def find_local(spec: ModelSpec, settings: Settings, *, verify: bool = False) -> Path | None:
     """The model's folder on this machine: your own, or an intact one in the cache; None if there is none.
 
     Raises:
@@ -77,7 +80,7 @@ def find_local(spec: ModelSpec, settings: Settings) -> Path | None:
     own = spec.folder or (settings.models_dir and settings.models_dir / spec.id)
     if not (own and own.is_dir()):
         cached = (each.target for each in _sources(spec, settings))
-        return next(filter(is_intact, cached), None)
+        return next((each for each in cached if is_intact(each, verify=verify)), None)
     if not (own / "config.json").is_file():
         raise UserError(f"{own} is not a model folder: it has no config.json")
     if not any(own.glob("*.safetensors")):
@@ -204,7 +207,8 @@ def _install(source: Source) -> Path:
         for path in sorted(draft.rglob("*")):
             path.chmod(mode if path.is_dir() else mode & 0o666)
             if path.is_file():
-                files[path.relative_to(draft).as_posix()] = {"size": path.stat().st_size}
+                entry = {"size": path.stat().st_size, "sha256": _sha256(path)}
+                files[path.relative_to(draft).as_posix()] = entry
         manifest = json.dumps({"source": source.label, "files": files}, indent=1)
         (draft / MANIFEST).write_text(manifest, encoding="utf-8")
         if target.exists():  # damaged
@@ -213,14 +217,22 @@ def _install(source: Source) -> Path:
     return target
 
 
-def is_intact(folder: Path) -> bool:
-    """Whether the folder has every file in its manifest, with the right size."""
+def is_intact(folder: Path, *, verify: bool = False) -> bool:
+    """Whether the folder has every file in its manifest, with the right size and, with `verify`, hash."""
     try:
         files = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
-        sizes = [(folder / name).stat().st_size == entry["size"] for name, entry in files.items()]
+        for name, entry in files.items():
+            path = folder / name
+            if path.stat().st_size != entry["size"] or (verify and _sha256(path) != entry["sha256"]):
+                return False
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
-    return all(sizes) and "config.json" in files
+    return "config.json" in files
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _locked(home: Path) -> AcquireReturnProxy:

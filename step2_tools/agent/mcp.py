@@ -19,12 +19,13 @@ import logging
 import os
 import re
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
+import httpx2
 from anthropic.lib.tools import BetaFunctionTool, ToolError
 
 from shared.errors import UserError, reason
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
 
 URL = re.compile(r"https?://")
 LIMIT_S = TIME_LIMIT_S  # for each call, and for a server to start and list its tools
+MAX_TOOLS = 64  # per server
+MAX_SCHEMA = 8000  # characters of JSON
+MAX_BYTES = 2_000_000  # of an HTTP response
 
 
 @contextmanager
@@ -91,15 +95,14 @@ class _Connection:
         from mcp import Client
 
         try:
-            with Path(os.devnull).open("w") as devnull:  # a server's stderr must not reach the terminal
-                async with Client(_transport(address, devnull), cache=None) as client:
-                    page = await client.list_tools()
-                    tools = page.tools
-                    while page.next_cursor:
-                        page = await client.list_tools(cursor=page.next_cursor)
-                        tools += page.tools
-                    self._opened.set_result((client, tools))
-                    await anyio.sleep_forever()
+            async with _transport(address) as transport, Client(transport, cache=None) as client:
+                page = await client.list_tools()
+                tools = page.tools
+                while page.next_cursor and len(tools) <= MAX_TOOLS:
+                    page = await client.list_tools(cursor=page.next_cursor)
+                    tools += page.tools
+                self._opened.set_result((client, tools))
+                await anyio.sleep_forever()
         except Exception as error:
             if not self._opened.done():  # otherwise the next call reports that the server has ended
                 self._opened.set_exception(error)
@@ -108,13 +111,15 @@ class _Connection:
         """The server's tools, under names that are not `taken` and that the Messages API allows.
 
         Raises:
-            UserError: the server can't be reached, or two of its tools would have the same name.
+            UserError: the server can't be reached, or a tool can't be used.
         """
         problem = f"--mcp {self.label} cannot be used"
         try:
             client, offered = self._opened.result(LIMIT_S)
         except Exception as error:
             raise UserError(f"{problem}: {_explain(error)}") from None
+        if len(offered) > MAX_TOOLS:
+            raise UserError(f"{problem}: it offers more than {MAX_TOOLS} tools")
         prefix = re.sub(r"[^a-zA-Z0-9_-]+", "-", client.server_info.name if client.server_info else "")[:32]
         tools: list[BetaFunctionTool[Any]] = []
         for tool in offered:
@@ -123,7 +128,9 @@ class _Connection:
                 name = f"{prefix or 'mcp'}__{name}"
             if not name or name in {*taken, *(each.name for each in tools)}:
                 raise UserError(f"{problem}: it offers a second tool named {name!r}")
-            schema = _sanitize_schema(tool.input_schema)
+            if not _is_usable(schema := _sanitize_schema(tool.input_schema)):
+                allowed = f"must describe an object, in at most {MAX_SCHEMA} characters"
+                raise UserError(f"{problem}: the input schema of {name!r} {allowed}")
             description = sanitize(tool.description or "", 1000) or name
             func = self._caller(name, tool.name)
             tools.append(BetaFunctionTool(func, name=name, description=description, input_schema=schema))
@@ -161,17 +168,53 @@ class _Connection:
         self._running.cancel()
 
 
-def _transport(address: str, errlog: TextIO) -> Any:
+@asynccontextmanager
+async def _transport(address: str) -> AsyncIterator[Any]:
     """The transport for the SDK's Client: HTTP for a URL, or stdin and stdout of a new process."""
     from mcp import StdioServerParameters, stdio_client
     from mcp.client.streamable_http import streamable_http_client
 
     if URL.match(address):
-        return streamable_http_client(address)
+        hooks = {"response": [_limit_size]}
+        async with httpx2.AsyncClient(timeout=LIMIT_S, event_hooks=hooks) as client:
+            yield streamable_http_client(address, http_client=client)
+        return
     words = shlex.split(address)
     if not words:
         raise ValueError("it is empty; name a command or a URL")
-    return stdio_client(StdioServerParameters(command=words[0], args=words[1:]), errlog=errlog)
+    with Path(os.devnull).open("w") as devnull:  # its stderr must not reach the terminal
+        yield stdio_client(StdioServerParameters(command=words[0], args=words[1:]), errlog=devnull)
+
+
+class _LimitedStream(httpx2.AsyncByteStream):
+    """A response's bytes; raises an error after MAX_BYTES."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        left = MAX_BYTES
+        async for piece in self._stream:
+            left -= len(piece)
+            if left < 0:
+                raise httpx2.StreamError(f"more than {MAX_BYTES // 10**6} MB")
+            yield piece
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+async def _limit_size(response: httpx2.Response) -> None:
+    response.headers.pop("content-encoding", None)  # no decompression: few bytes can become gigabytes
+    response.stream = _LimitedStream(response.stream)
+
+
+def _is_usable(schema: Any) -> bool:
+    """Whether the Messages API accepts the input schema; otherwise every request would fail."""
+    from jsonschema import Draft202012Validator
+
+    valid = Draft202012Validator(Draft202012Validator.META_SCHEMA).is_valid(schema)
+    return valid and schema.get("type") == "object" and len(json.dumps(schema)) <= MAX_SCHEMA
 
 
 def _sanitize_schema(schema: Any) -> Any:

@@ -147,18 +147,14 @@ def mcp(
 def diff_prompts(
     old: Annotated[str, typer.Argument(help="A prompt's id@version.")],
     new: Annotated[str, typer.Argument(help="Another prompt's id@version.")],
+    model: Model = None,
 ) -> None:
     """Show what changed from one prompt version to another."""
-    from shared import prompts
-    from step2_tools import PROMPTS
+    settings = settings_from_flags(model=model)
+    from shared.prompts import diff
+    from step2_tools.cli.ask import load_prompt
 
-    pair = []
-    for name in (old, new):
-        prompt_id, _, version = name.partition("@")
-        if not version.isdecimal():
-            raise UserError(f"prompt {name!r} is not allowed: use an id and a version (assistant@1)")
-        pair.append(prompts.load(PROMPTS, prompt_id, int(version)))
-    print(prompts.diff(*pair) or "they are the same")
+    print(diff(load_prompt(old, settings.model), load_prompt(new, settings.model)) or "they are the same")
 
 
 @app.command()
@@ -264,7 +260,7 @@ def answers(
     from step2_tools.evaluate import questions
     from step2_tools.tools import build
 
-    rows, tools, system = questions.read(split), build(offline=True), _system()
+    rows, tools, system = questions.read(split), build(offline=True), _system(settings)
     with _client(settings) as client:
         facts = evaluation.run(settings, client, tools, rows, system, limit)
     emit(facts, tables.show_answers, as_json=as_json)
@@ -283,7 +279,7 @@ def caching(
 
     n = 1 if smoke else len(evaluation.QUESTIONS)
     with _client(settings) as client:
-        facts = evaluation.run(settings, client, _tool_definitions(), _system(), n)
+        facts = evaluation.run(settings, client, _tool_definitions(), _system(settings), n)
     emit(facts, tables.show_caching, as_json=as_json)
 
 
@@ -305,9 +301,9 @@ def _tool_definitions() -> list[dict[str, Any]]:
     return [{**tool.to_dict()} for tool in build(offline=True)]
 
 
-def _system() -> str:
+def _system(settings: Any) -> str:
     """The assistant's system message."""
     from shared import prompts
-    from step2_tools import PROMPTS
+    from step2_tools.cli.ask import load_prompt
 
-    return prompts.render(prompts.load(PROMPTS, "assistant"))["system"]
+    return prompts.render(load_prompt("assistant", settings.model))["system"]

@@ -124,7 +124,7 @@ def assistant(settings: Settings, options: Options) -> Iterator[Assistant]:
     for flag, value in (("--max-turns", options.max_turns), ("--max-new-tokens", options.max_new_tokens)):
         if value < 1:
             raise UserError(f"{flag} {value} is not allowed: use 1 or more")
-    prompt = prompts.render(prompts.load(PROMPTS, "assistant"))
+    prompt = prompts.render(load_prompt("assistant", settings.model))
     from shared.chat.client import chat_client
 
     client = chat_client(settings.model, settings)
@@ -139,6 +139,19 @@ def assistant(settings: Settings, options: Options) -> Iterator[Assistant]:
             prompt["system"],
             prompt["messages"],
         )
+
+
+def load_prompt(name: str, model: str) -> prompts.Prompt:
+    """The prompt with that id, or with that id and version (`assistant@2`).
+
+    Raises:
+        UserError: there is no such prompt.
+    """
+    prompt_id, _, version = name.partition("@")
+    if version and not version.isdecimal():
+        raise UserError(f"prompt {name!r} is not allowed: use an id, or an id and a version (assistant@1)")
+    family = prompts.family_of(model)
+    return prompts.load(PROMPTS, prompt_id, int(version) if version else None, family)
 
 
 def user_turn(question: str) -> Message:

@@ -53,14 +53,14 @@ class Reply:
     output_tokens: int
 
 
-def parse(name: str) -> Style:
+def parse(name: str, family: str | None = None) -> Style:
     """The style with that name.
 
     Raises:
         UserError: there is no such style, or no such version of the prompt.
     """
     if name in ("native", "native -grammar"):
-        assistant = prompts.load(PROMPTS, "assistant")
+        assistant = prompts.load(PROMPTS, "assistant", family=family)
         return Style(name, assistant, native=True, grammar=name == "native")
     match = NAME.fullmatch(name)
     if not match:

@@ -17,7 +17,7 @@ from typing import Any
 
 import anthropic
 
-from shared import hardware
+from shared import hardware, prompts
 from shared.catalog import lookup
 from shared.config import Settings
 from shared.errors import UserError
@@ -64,7 +64,8 @@ def run(
         UserError: a style is unknown or not for this model, or the limit is below 1.
         anthropic.APIError, httpx2.TransportError: a request fails.
     """
-    styles = [prompt_styles.parse(name) for name in names or prompt_styles.DEFAULT]
+    family = prompts.family_of(settings.model)
+    styles = [prompt_styles.parse(name, family) for name in names or prompt_styles.DEFAULT]
     served = settings.base_url or lookup(settings.model).is_claude
     if served and not all(style.grammar for style in styles):
         raise UserError("style 'native -grammar' is for the embedded model: choose another style or model")

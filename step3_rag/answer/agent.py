@@ -137,7 +137,7 @@ def run(
 
     The answer's `stop_reason` is the model's, or `max_turns`. The SDK's errors pass through.
     """
-    prompt = prompts.render(prompts.load(PROMPTS, "agent"))
+    prompt = prompts.render(prompts.load(PROMPTS, "agent", family=prompts.family_of(model)))
     messages: list[Any] = [*prompt["messages"], {"role": "user", "content": question}]
     request: dict[str, Any] = {"system": prompt["system"], "tools": [definition(retriever)]}
     usages: list[anthropic.types.Usage] = []

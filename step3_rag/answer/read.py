@@ -86,7 +86,7 @@ def chat(
     prompt: prompts.Prompt | None = None,
 ) -> Answer:
     """The chat model's answer; `write` gets its text as it comes. The SDK's errors pass through."""
-    rendered = prompts.render(prompt or prompts.load(PROMPTS, "answer"))
+    rendered = prompts.render(prompt or prompts.load(PROMPTS, "answer", family=prompts.family_of(model)))
     turn = {"role": "user", "content": f"{as_text(sources)}\n\nQuestion: {question}"}
     request: dict[str, Any] = {"system": rendered["system"], "messages": [*rendered["messages"], turn]}
     with client.messages.stream(model=model, max_tokens=MAX_TOKENS, **request) as stream:

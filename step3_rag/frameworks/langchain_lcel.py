@@ -81,7 +81,7 @@ def answer_chain(
 ) -> Runnable[str, dict[str, Any]]:
     """A chain from a question to {"question", "documents", "sources", "answer"}."""
     parts = Parts(retriever)
-    rendered = prompts.render(prompts.load(PROMPTS, "answer"))
+    rendered = prompts.render(prompts.load(PROMPTS, "answer", family=prompts.family_of(model)))
     # The system text is a message, not a template: a brace in it is not a variable.
     prompt = ChatPromptTemplate.from_messages(
         [SystemMessage(rendered["system"]), ("human", "{sources}\n\nQuestion: {question}")]

@@ -122,11 +122,12 @@ def make_answerer(config: Config, engine: Engine | None) -> RagAnswerer | Script
         from step5_serving.rag.scripted import ScriptedAnswerer
 
         return ScriptedAnswerer()
+    from shared.prompts import family_of
     from step3_rag import PROMPTS
     from step5_serving.rag.answers import RagAnswerer
     from step5_serving.telemetry.versions import Versions
 
-    versions = Versions.of(PROMPTS, "answer", config.prompts)
+    versions = Versions.of(PROMPTS, "answer", family_of(engine.model), config.prompts)
     return RagAnswerer(config, engine, versions)
 
 

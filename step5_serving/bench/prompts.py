@@ -38,7 +38,7 @@ class Prompts:
         self._kind, self._most = kind, input_tokens
         self._request: Body = {"model": settings.model, "max_tokens": output_tokens}
         if kind == "rag":
-            loaded = prompts.load(PROMPTS, "answer")
+            loaded = prompts.load(PROMPTS, "answer", family=prompts.family_of(settings.model))
             self._request["system"] = str(prompts.render(loaded)["system"])
 
     def next(self, n: int) -> list[Body]:

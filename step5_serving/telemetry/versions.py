@@ -1,6 +1,6 @@
 """Which version of a prompt a call gets, by a traffic split.
 
-    >>> versions = Versions.of(PROMPTS, "answer", "1:90,2:10")
+    >>> versions = Versions.of(PROMPTS, "answer", "smollm2", "1:90,2:10")
     >>> versions.pick(trace_id="4bf92f3577b34da6a3ce929d0e0e4736")
     1
 
@@ -51,13 +51,13 @@ class Versions:
     shares: Mapping[int, int]
 
     @classmethod
-    def of(cls, folder: Path, id: str, split: str | None = None) -> Versions:
-        """Read the versions; without a split, the latest that is no trial gets all traffic.
+    def of(cls, folder: Path, id: str, family: str | None = None, split: str | None = None) -> Versions:
+        """Read the versions; without a split, the latest for the model family gets all traffic.
 
         Raises:
             UserError: no such prompt, or the split is wrong.
         """
-        latest = prompts.load(folder, id)
+        latest = prompts.load(folder, id, family=family)
         known = {each.version: each for each in prompts.read_all(folder) if each.id == id}
         return cls(known, {latest.version: 1} if split is None else parse_split(split, known))
 

@@ -11,6 +11,7 @@ from tests.conftest import ROOT
 FIRST = """---
 id: translate
 version: 1
+family: any
 score: 0.5
 ---
 # system
@@ -36,27 +37,33 @@ SYSTEM = 'You translate English into {{language}}.\n\nA second paragraph, with {
 def folder(tmp_path):
     (tmp_path / "translate.1.md").write_text(FIRST)
     (tmp_path / "translate.2.md").write_text(SECOND)
-    (tmp_path / "special.md").write_text(FIRST.replace("version: 1", "version: 3\ntrial: true"))
+    (tmp_path / "special.md").write_text(
+        FIRST.replace("family: any", "family: claude").replace("version: 1", "version: 3")
+    )
     return tmp_path
 
 
 def test_a_file_becomes_a_prompt(folder):
     first, second = (prompts.load(folder, "translate", version) for version in (1, 2))
-    assert first == prompts.Prompt("translate", 1, SYSTEM, (), {"score": 0.5})
+    assert first == prompts.Prompt("translate", 1, "any", SYSTEM, (), {"score": 0.5})
     example = ("Good morning!", "Bonjour, in {{ language }}!")
-    assert second == prompts.Prompt("translate", 2, SYSTEM, (example,), {})
+    assert second == prompts.Prompt("translate", 2, "any", SYSTEM, (example,), {})
 
 
-def test_load_takes_the_latest_version_that_is_no_trial(folder):
-    assert prompts.load(folder, "translate").version == 2
+def test_load_takes_the_latest_version_for_the_family_or_for_any_model(folder):
     (folder / "translate.10.md").write_text(FIRST.replace("version: 1", "version: 10"))
+    for model, version in (("claude-x", 3), ("org/SmolLM2-135M", 10)):
+        assert prompts.load(folder, "translate", family=prompts.family_of(model)).version == version
     assert prompts.load(folder, "translate").version == 10
+    assert prompts.family_of("qwen3:4b") == "qwen3"
 
 
 def test_load_says_what_exists(folder, tmp_path):
-    with pytest.raises(UserError, match=r"prompt 'traduce' has no version .*: there are translate 1, "):
+    with pytest.raises(
+        UserError, match=r"prompt 'traduce' has no version for any in .*: there are translate 1 \(any\)"
+    ):
         prompts.load(folder, "traduce")
-    with pytest.raises(UserError, match=r"has no version 9 .* translate 2, translate 3"):
+    with pytest.raises(UserError, match=r"has no version 9 .* 2 \(any\), translate 3 \(claude\)"):
         prompts.load(folder, "translate", 9)
     with pytest.raises(UserError, match=r"no prompts in .*nowhere"):
         prompts.read_all(tmp_path / "nowhere")
@@ -96,7 +103,7 @@ def test_a_new_version_is_a_new_file(folder):
     old = prompts.load(folder, "translate")
     new = dataclasses.replace(old, examples=(("Hi", "Salut"),), meta={"score": 0.75})
     path = prompts.save_new_version(folder, new)
-    assert path.name == "translate.4.md"  # 3 is taken, by a trial
+    assert path.name == "translate.4.md"  # 3 is taken, by another family
     saved = dataclasses.replace(new, version=4, meta={"based_on": 2, "score": 0.75})
     assert prompts.load(folder, "translate") == saved
     assert prompts.load(folder, "translate", 2) == old
@@ -122,16 +129,15 @@ texts = printable.map(str.strip).filter(lambda text: text and not prompts.SECTIO
 
 @given(texts, st.lists(st.tuples(texts, texts), max_size=3), texts)
 def test_what_is_written_is_read_again(system, examples, note):
-    prompt = prompts.Prompt("p", 1, system, tuple(examples), {"note": note})
+    prompt = prompts.Prompt("p", 1, "any", system, tuple(examples), {"note": note})
     assert prompts.parse(str(prompt)) == prompt
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("# system\n\nhi\n", "the front matter needs id (a name) and version"),
-        (FIRST.replace("version: 1", "version: one"), "found ('translate', 'one')"),
-        (FIRST.replace("version: 1", "version: 1\nfamily: claude"), "a prompt is for all models: replace"),
+        ("# system\n\nhi\n", "the front matter needs id (a name), version"),
+        (FIRST.replace("version: 1", "version: one"), "found ['translate', 'one', 'any']"),
         (FIRST.replace("score: 0.5", "made: 2026-13-45"), "the front matter cannot be read"),
         (FIRST.replace("# system", "# sistem"), "after the front matter come # system, then pairs"),
         (FIRST.replace("---\n# system", "---\nhello\n# system"), "after the front matter come # system"),

@@ -166,6 +166,9 @@ def test_what_is_damaged_in_the_cache_is_repaired(without_pip):
         if content:
             path.write_text(content)
         assert_whole(weights.ensure("fake"))
+    file = weights.ensure("fake") / "model.safetensors"
+    file.write_bytes(b"x" * file.stat().st_size)  # of the same size: only --verify finds it
+    assert_whole(weights.ensure("fake", verify=True))
 
 
 def test_a_kill_in_the_middle_leaves_a_cache_that_the_next_run_repairs(without_pip, cache):

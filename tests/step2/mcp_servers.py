@@ -48,5 +48,12 @@ def twice():
     return server
 
 
+def many():
+    server = MCPServer("many")
+    for i in range(70):
+        server.add_tool(lambda: "x", name=f"tool{i}", description="x" * 5000)
+    return server
+
+
 if __name__ == "__main__":
     clocks().run()

@@ -129,6 +129,4 @@ def test_prompts_are_compared(command, refused):
     assert "+version: 3" in changed
     same = command("step2_tools", "prompts", "diff", "assistant@1", "assistant@1").out
     assert same == "they are the same\n"
-    assert "prompt 'poem' has no version" in refused(
-        "step2_tools", "prompts", "diff", "poem@1", "assistant@1"
-    )
+    assert "prompt 'poem' has no version" in refused("step2_tools", "prompts", "diff", "poem", "assistant@1")

@@ -141,9 +141,28 @@ def test_a_server_that_dies_or_hangs_gets_no_call_twice(tmp_path, monkeypatch, n
     assert calls.read_text() == "called\n"
 
 
-def test_a_server_with_two_tools_of_one_name_is_refused():
-    said = "cannot be used: it offers a second tool named 'a_b'"
-    with served(over_http(mcp_servers.twice())) as address, pytest.raises(UserError, match=said):
+async def flood(scope, receive, send):
+    """An application whose answer never ends."""
+    if scope["type"] != "http":
+        return
+    headers = [(b"content-type", b"application/json"), (b"content-encoding", b"gzip")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    for _ in range(1000):
+        await send({"type": "http.response.body", "body": bytes(10**6), "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+
+@pytest.mark.parametrize(
+    ("app", "said"),
+    [
+        (flood, "Failed to parse JSON.*more than 2 MB"),
+        (over_http(mcp_servers.twice()), "a second tool named 'a_b'"),
+        (over_http(mcp_servers.many()), "more than 64 tools"),
+    ],
+    ids=["flood", "two alike", "too many"],
+)
+def test_a_server_over_http_that_cannot_be_used_is_named(app, said):
+    with served(app) as address, pytest.raises(UserError, match=rf"cannot be used: .*{said}"):
         mcp.connect([address], [], approve_all).__enter__()
 
 
@@ -170,6 +189,19 @@ def test_a_server_that_cannot_be_used_is_named(refused, api, monkeypatch, addres
 
 def test_a_port_without_http_is_refused(refused):
     assert "--port is for --http" in refused("step2_tools", "mcp", "--port", "8765")
+
+
+@pytest.mark.parametrize(
+    ("schema", "fits"),
+    [
+        ({"type": "object", "properties": {"a": {"type": "string", "description": "x" * 300}}}, True),
+        ({}, False),
+        ({"type": "object", "properties": []}, False),
+        ({"type": "object", "properties": {"a": {"enum": ["x" * 9000]}}}, False),
+    ],
+)
+def test_schemas(schema, fits):
+    assert mcp._is_usable(schema) is fits
 
 
 def test_a_schemas_words_are_cut_and_its_values_stay():

@@ -172,7 +172,7 @@ def engine():
 
 def test_the_trace_decides_the_version_of_the_prompt(rag):
     made = rag()
-    made.answerer.versions = versions = Versions.of(PROMPTS, "answer", "1:50,2:50")
+    made.answerer.versions = versions = Versions.of(PROMPTS, "answer", None, "1:50,2:50")
     for trace in "abcdef":
         made.api.enqueue("60 days [1].")
         got, _ = answer(made, call=Call("query", 200, trace_id=trace))

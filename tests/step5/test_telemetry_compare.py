@@ -12,7 +12,7 @@ from tests.scripted import ScriptedMessages
 from tests.step3.conftest import write
 from tests.step5.rag_parts import FakeServing
 
-FILE = "---\nid: answer\nversion: {0}\n---\n# system\n\nAnswer, version {0}.\n"
+FILE = "---\nid: answer\nversion: {0}\nfamily: any\n---\n# system\n\nAnswer, version {0}.\n"
 QUESTIONS = [
     Question("q1", "When does the contract renew?", {"contracts/supply.md": 1}, answers=("every year",)),
     Question("q2", "Where do servers stand?", {"contracts/hosting.html": 1}, answers=("Oslo",)),

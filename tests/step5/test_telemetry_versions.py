@@ -9,17 +9,17 @@ from step5_serving.telemetry.call import new_trace_id
 from step5_serving.telemetry.versions import Versions, from_ref, parse_split
 from tests.step3.conftest import write
 
-FILE = "---\nid: answer\nversion: {0}\ntrial: {1}\n---\n# system\n\nSay {2}.\n"
+FILE = "---\nid: answer\nversion: {0}\nfamily: {1}\n---\n# system\n\nSay {2}.\n"
 
 
 @pytest.fixture
 def folder(tmp_path):
-    versions = [(1, "false", "one"), (2, "false", "two"), (3, "true", "three")]
+    versions = [(1, "any", "one"), (2, "any", "two"), (3, "trial", "three")]
     return write(tmp_path / "prompts", {f"answer.{v}.md": FILE.format(v, f, t) for v, f, t in versions})
 
 
 def test_without_a_split_the_latest_version_gets_all(folder):
-    versions = Versions.of(folder, "answer")
+    versions = Versions.of(folder, "answer", "smollm2")
     assert {versions.pick(new_trace_id()) for _ in range(20)} == {2}
 
 
@@ -34,7 +34,7 @@ def test_a_split_is_kept_and_a_trace_always_gets_the_same_version(folder):
 
 def test_an_edited_file_is_used_only_after_a_restart(folder):
     before = Versions.of(folder, "answer").known[1]
-    (folder / "answer.1.md").write_text(FILE.format(1, "false", "something else"))
+    (folder / "answer.1.md").write_text(FILE.format(1, "any", "something else"))
     assert from_ref(PromptRef("answer", 1, before.sha256, str(before))).system == before.system == "Say one."
     assert Versions.of(folder, "answer").known[1].sha256 != before.sha256
 
