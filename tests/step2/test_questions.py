@@ -1,15 +1,10 @@
 """The labelled questions: every kind in each split, no question twice, no city or company in both."""
 
-import json
 from collections import Counter
 
-from tests.conftest import ROOT
+from step2_tools.evaluate.questions import read
 
-FILE = ROOT / "step2_tools" / "data" / "questions.jsonl"
-ROWS, FRESH = (
-    [json.loads(line) for line in FILE.with_name(name).read_text(encoding="utf-8").splitlines()]
-    for name in ("questions.jsonl", "fresh.jsonl")
-)
+FRESH, ROWS = read("fresh"), [*read("dev"), *read("test")]
 NO_CALL = {"neither", "unsafe", "impossible"}
 KINDS = NO_CALL | {"weather", "stock", "currency", "time", "both", "several"}
 KINDS |= {"misspelt", "lower_case", "word_order"}
@@ -17,7 +12,7 @@ KINDS |= {"misspelt", "lower_case", "word_order"}
 
 def names(split):
     """Every accepted name of a city or a company in one split, casefolded."""
-    calls = [call for row in ROWS if row["split"] == split for call in row["calls"]]
+    calls = [call for row in read(split) for call in row["calls"]]
     return {
         value.casefold()
         for call in calls
@@ -28,11 +23,9 @@ def names(split):
 
 def test_each_split_has_every_kind_and_enough_questions():
     assert len(ROWS) >= 120
-    assert {row["split"] for row in ROWS} == {"dev", "test"}
     for split in ("dev", "test"):
-        assert {row["kind"] for row in ROWS if row["split"] == split} == KINDS
+        assert {row["kind"] for row in read(split)} == KINDS
     assert len(FRESH) == 60
-    assert {row["split"] for row in FRESH} == {"fresh"}
     assert sum(not row["calls"] for row in FRESH) == 14
 
 
