@@ -92,8 +92,8 @@ def forget(
     if behind:
         places = "; ".join(f"{where} ({why})" for where, why in behind.items())
         raise UserError(
-            f"{', '.join(report.removed)} left the index, but a copy still holds the text: {places}; "
-            "once it answers, a search with its --store and --address removes the text"
+            f"{', '.join(report.removed)} left the index, but a copy still holds the chunks: {places}; "
+            "once it answers, a search with its --store and --address removes them"
         )
     seconds = round(time.perf_counter() - began, 2)
     emit(_facts("forget", opened) | vars(report) | {"seconds": seconds}, render.show_ingest, as_json=as_json)

@@ -2,7 +2,7 @@
 
     rag-index/
       index.sqlite     documents, chunks, their vectors: the source of truth
-      chroma/          the vector store: every chunk's vector under the chunk's id
+      chroma/          the vector store: a copy of every chunk's vector under the chunk's id
 
 A document's new version replaces the old one in one transaction; the vector store follows (stores/). So the
 index works after a kill at any moment: each document is there in one version, and the next ingest does the

@@ -60,12 +60,8 @@ class Store(vector_store.ChunkStore):
         )
 
     def upsert(self, chunks: Sequence[Chunk], vectors: np.ndarray) -> None:
-        self.collection.upsert(
-            [str(chunk.id) for chunk in chunks],
-            vectors,
-            [vector_store.metadata_of(chunk) for chunk in chunks],
-            [chunk.text for chunk in chunks],
-        )
+        collections = [{"collection": chunk.collection} for chunk in chunks]
+        self.collection.upsert([str(chunk.id) for chunk in chunks], vectors, collections)
 
     def delete(self, ids: Sequence[int]) -> None:
         self.collection.delete([str(each) for each in ids])

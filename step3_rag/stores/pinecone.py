@@ -52,7 +52,7 @@ class Store(vector_store.ChunkStore):
 
     def upsert(self, chunks: Sequence[Chunk], vectors: np.ndarray) -> None:
         rows = [
-            (str(chunk.id), vector.tolist(), {**vector_store.metadata_of(chunk), "text": chunk.text})
+            (str(chunk.id), vector.tolist(), {"collection": chunk.collection})
             for chunk, vector in zip(chunks, vectors, strict=True)
         ]
         self.index.upsert(rows, self.namespace, **_timeout())

@@ -5,8 +5,9 @@
     >>> store.nearest(vector, k=100)
     {1742: 0.69, ...}
 
-A store is a copy of the index's chunks and vectors, by chunk id. A chunk never changes under its id, so
-`sync` compares the ids, adds the missing chunks and deletes those that the index no longer has.
+A store has each chunk's vector and collection, under the chunk's id; the texts stay in the index. A chunk
+never changes under its id, so `sync` compares the ids, adds the missing chunks and deletes those that the
+index no longer has.
 """
 
 import contextlib
@@ -107,11 +108,6 @@ def store_class(name: str) -> type[ChunkStore]:
 
 
 # --- for the stores ------------------------------------------------------------------------------------
-
-
-def metadata_of(chunk: Chunk) -> dict[str, Any]:
-    """The metadata that a store keeps with a chunk's text."""
-    return {"document": chunk.document, "collection": chunk.collection}
 
 
 def in_collections(collections: Sequence[str]) -> dict[str, Any] | None:

@@ -31,12 +31,10 @@ HERE = "http://localhost:8080"
 CLOUD = "weaviate.cloud"  # here gRPC has its own host instead of a port
 ADVICE = "start one with `docker run -p 8080:8080 -p 50051:50051 cr.weaviate.io/semitechnologies/weaviate`"
 
-NAME = {"dataType": ["text"], "tokenization": "field", "indexSearchable": False}  # matched as a whole
 PROPERTIES = [
-    {"name": "text", "dataType": ["text"], "indexFilterable": False, "indexSearchable": False},
-    {"name": "document", **NAME},
-    {"name": "collection", **NAME},
     {"name": "chunk", "dataType": ["int"]},
+    # Matched as a whole, not by its words.
+    {"name": "collection", "dataType": ["text"], "tokenization": "field", "indexSearchable": False},
 ]
 
 
@@ -58,11 +56,7 @@ class Store(vector_store.ChunkStore):
 
     def upsert(self, chunks: Sequence[Chunk], vectors: np.ndarray) -> None:
         objects = [
-            DataObject(
-                {**vector_store.metadata_of(chunk), "text": chunk.text, "chunk": chunk.id},
-                _uuid(chunk.id),
-                vector.tolist(),
-            )
+            DataObject({"chunk": chunk.id, "collection": chunk.collection}, _uuid(chunk.id), vector.tolist())
             for chunk, vector in zip(chunks, vectors, strict=True)
         ]
         reply = self.collection.data.insert_many(objects)

@@ -348,18 +348,18 @@ def copied(pinecone, weaviate):
     return pinecone
 
 
-def texts_on(pinecone, weaviate):
-    """What the two servers hold of the index."""
+def ids_on(pinecone, weaviate):
+    """The chunks that the two servers hold of the index."""
     (rows,) = pinecone.server.namespaces.values()
     objects = weaviate.server.collections[f"Chunks_{pinecone.index.facts['id']}"].objects
-    return {metadata["text"] for _, metadata in rows.values()}, {row["text"] for row, _ in objects.values()}
+    return {int(each) for each in rows}, {int(row["chunk"]) for row, _ in objects.values()}
 
 
 def test_forget_removes_a_document_from_every_copy(copied, weaviate, command):
     got = command("step3_rag", "forget", "a/one.md", "--index", str(copied.folder))
     assert (got.code, got.err) == (0, "")
-    left = {f"a/two.md passage {place} é" for place in range(3)}
-    assert texts_on(copied, weaviate) == (left, left)
+    left = {chunk.id for chunk in copied.index.chunks_of("a/two.md")}
+    assert ids_on(copied, weaviate) == (left, left)
     assert vector_store.open_store("chroma", copied.index).count() == 3
 
 
@@ -367,13 +367,14 @@ def test_forget_names_a_copy_that_cannot_be_reached(copied, weaviate, refused):
     key, copied.server.key = copied.server.key, "changed"
     line = refused("step3_rag", "forget", "a/one.md", "--index", str(copied.folder))
     assert (
-        f"a copy still holds the text: pinecone {copied.address} (the vector store pinecone failed: " in line
+        f"a copy still holds the chunks: pinecone {copied.address} (the vector store pinecone failed: "
+        in line
     )
     assert [row["name"] for row in copied.index.documents()] == ["a/two.md"]
-    assert len(texts_on(copied, weaviate)[1]) == 3
+    assert len(ids_on(copied, weaviate)[1]) == 3
     copied.server.key = key
     assert vector_store.sync_copies(copied.index) == {}
-    assert len(texts_on(copied, weaviate)[0]) == 3
+    assert len(ids_on(copied, weaviate)[0]) == 3
 
 
 def test_a_rebuilt_index_knows_its_copies(copied, tmp_path):
