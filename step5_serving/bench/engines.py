@@ -14,6 +14,7 @@ ratio within a round, not by figures of two runs.
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import product
 from statistics import fmean, median
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,7 +23,7 @@ from shared import hardware
 from shared.config import Settings
 from shared.errors import UserError
 from shared.models import weights
-from shared.progress import count_bar
+from shared.progress import track
 from shared.stats import nearest_rank
 from step5_serving.bench.load import Ask, Body, Run, ask, closed_loop, open_loop
 from step5_serving.bench.prompts import Prompts
@@ -114,18 +115,15 @@ def _measure(engines: dict[str, Ask], plan: Plan, prompts: Prompts, seed: int) -
     """All runs; the engines take turns at each load, in the opposite order in every second round."""
     loads = [("users", float(each)) for each in plan.users] + [("rate", each) for each in plan.rates]
     runs: dict[Key, list[Run]] = {(name, *load): [] for load in loads for name in engines}
-    with count_bar("engines in turns", plan.rounds * len(runs)) as progress:
-        for number in range(plan.rounds):
-            for kind, value in loads:
-                n = max(3, round(2 * value)) if kind == "users" else max(4, round(plan.seconds * value))
-                bodies = prompts.next(n)
-                for name in engines if number % 2 == 0 else reversed(engines):
-                    if kind == "users":
-                        run = closed_loop(engines[name], bodies, int(value), plan.seconds)
-                    else:
-                        run = open_loop(engines[name], bodies, value, seed + number)
-                    runs[name, kind, value].append(_checked(name, run))
-                    progress(sum(map(len, runs.values())), plan.rounds * len(runs))
+    for number, (kind, value) in track("engines in turns", [*product(range(plan.rounds), loads)]):
+        n = max(3, round(2 * value)) if kind == "users" else max(4, round(plan.seconds * value))
+        bodies = prompts.next(n)
+        for name in engines if number % 2 == 0 else reversed(engines):
+            if kind == "users":
+                run = closed_loop(engines[name], bodies, int(value), plan.seconds)
+            else:
+                run = open_loop(engines[name], bodies, value, seed + number)
+            runs[name, kind, value].append(_checked(name, run))
     return runs
 
 

@@ -38,7 +38,7 @@ def run(model: str | None, smoke: bool) -> dict[str, Any]:
     import httpx2
 
     from shared import hardware
-    from shared.progress import count_bar
+    from shared.progress import track
     from step3_rag.evaluate.dataset import read
     from step5_serving.api.keys import Keys
     from step5_serving.api.server import make_app
@@ -50,16 +50,13 @@ def run(model: str | None, smoke: bool) -> dict[str, Any]:
         with (
             listening(make_app(config, Keys(Path(folder, "keys.json")))) as address,
             httpx2.Client(base_url=address, timeout=ANSWER_S, trust_env=False) as client,
-            count_bar("asking", len(asked)) as progress,
             ThreadPoolExecutor(TOGETHER) as pool,
         ):
             if reason := client.get("/readyz").json()["reason"]:
                 raise UserError(f"the service did not start: {reason}")
-            ready, answered = time.perf_counter(), 0
-            replies = pool.map(lambda each: client.post("/query", json={"question": each}), asked)
-            for done, reply in enumerate(replies, 1):
-                answered += reply.status_code == 200
-                progress(done, len(asked))
+            ready = time.perf_counter()
+            replies = [pool.submit(client.post, "/query", json={"question": each}) for each in asked]
+            answered = sum(each.result().status_code == 200 for each in track("asking", replies))
             seconds = time.perf_counter() - ready
             summary = client.get("/telemetry/summary?since=1h").raise_for_status().json()
     p95 = (summary["latency_ms"]["total"]["p95"] or 0) / 1000
