@@ -16,6 +16,7 @@ earlier ones, which more prompts share.
 from array import array
 from collections import OrderedDict
 from hashlib import sha256
+from itertools import takewhile
 
 from torch import Tensor
 
@@ -49,13 +50,9 @@ class PrefixCache:
 
         Each: (layers, 2, kv heads, BLOCK, dim), keys and values.
         """
-        found: list[Tensor] = []
-        for each in hashes:
-            if each not in self._blocks:
-                break
-            found.append(self._blocks[each])
-        self._touch(hashes[: len(found)])
-        return found
+        known = [*takewhile(self._blocks.__contains__, hashes)]
+        self._touch(known)
+        return [self._blocks[each] for each in known]
 
     def add(self, hashes: list[bytes], blocks: list[Tensor]) -> None:
         """Add blocks of one prompt, in their order."""
