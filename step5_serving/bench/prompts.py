@@ -10,7 +10,6 @@ instructions in a prefix cache.
 """
 
 import random
-from bisect import bisect_right
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from step3_rag import PROMPTS
 from step3_rag.answer.context import Source, as_text
 from step5_serving.bench.load import Body
 
+SEAMS = 2  # tokens that may be more where a piece of text is cut out and put in
 READING = Path(__file__).parents[1] / "sample" / "reading.txt"
 GO_ON = "Go on with this text, at length:\n\n"
 COPY = "Repeat this text word for word: "
@@ -33,7 +33,7 @@ class Prompts:
 
     def __init__(self, settings: Settings, kind: str, input_tokens: int, output_tokens: int) -> None:
         self._tokenizer: Any = load_tokenizer(settings=settings)
-        self._words = READING.read_text(encoding="utf-8").split()
+        self._ids = self._tokenizer.encode(READING.read_text(encoding="utf-8"), add_special_tokens=False)
         self._random = random.Random()
         self._kind, self._most = kind, input_tokens
         self._request: Body = {"model": settings.model, "max_tokens": output_tokens}
@@ -52,16 +52,11 @@ class Prompts:
 
     def _about_next_text(self) -> list[str]:
         """The user's turns about one piece of the text, as long as there is room for."""
-        start = self._random.randrange(len(self._words))
-        words = [f"({self._random.randrange(10**6)})", *self._words[start:], *self._words[:start]]
-
-        def longest(n: int) -> int:
-            return max(map(self._tokens, self._turns(" ".join(words[:n]))))
-
-        n = bisect_right(range(len(words) + 1), self._most, key=longest) - 1
-        if n < 2:
+        start, number = self._random.randrange(len(self._ids)), f"({self._random.randrange(10**6)})"
+        room = self._most - SEAMS - max(map(self._tokens, self._turns(number)))
+        if room < 2:
             raise UserError(f"--input-tokens {self._most} holds no prompt: use more")
-        return self._turns(" ".join(words[:n]))
+        return self._turns(number + self._tokenizer.decode((self._ids[start:] + self._ids[:start])[:room]))
 
     def _turns(self, text: str) -> list[str]:
         """The user's turns about a text."""
