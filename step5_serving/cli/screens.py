@@ -198,8 +198,5 @@ def _tokens(row: Mapping[str, Any]) -> str:
 
 
 def _side(side: Mapping[str, Any]) -> str:
-    tokens = "tokens unknown"
-    if side["input_tokens"] is not None and side["output_tokens"] is not None:
-        tokens = f"{side['input_tokens']} tokens in, {side['output_tokens']} out"
-    ms = side["generate_ms"]
-    return f"{tokens}, {'time unknown' if ms is None else f'{ms:.0f} ms'} ({side['model']}, {side['engine']})"
+    ms = number(side["generate_ms"], 0)
+    return f"{_tokens(side)} tokens, {ms} ms ({side['model']}, {side['engine']})"

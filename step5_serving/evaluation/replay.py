@@ -3,8 +3,8 @@
     $ python -m step5_serving replay 4bf92f35
     ...
     equal: 4bf92f35, answer/1@1b4f84f0, 3 of 3 passages are in the index as they were
-    before 164 tokens in, 18 out, 795 ms (smollm2-135m-instruct, torch)
-    now    164 tokens in, 18 out, 812 ms (smollm2-135m-instruct, torch)
+    before 164+18 tokens, 795 ms (smollm2-135m-instruct, torch)
+    now    164+18 tokens, 812 ms (smollm2-135m-instruct, torch)
 
 A replay tells a change of the model from a change of the documents: there is no new search; the reader gets
 the stored passages and the stored prompt. Whether the index still has these passages, and whether the
