@@ -11,13 +11,6 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-@contextmanager
-def spinner(text: str) -> Iterator[None]:
-    """Show `text` and the elapsed time, for work of unknown length."""
-    with count_bar(text):
-        yield
-
-
 def track(text: str, items: Sequence[T], note: Callable[[T], str] = lambda _item: "") -> Iterator[T]:
     """The items, with a progress bar over the loop that takes them; `note` names the current one."""
     with count_bar(text, len(items)) as update:
@@ -45,3 +38,6 @@ def count_bar(text: str, total: int | None = None) -> Iterator[Callable[..., Non
             progress.update(task, completed=done, total=total, description=description)
 
         yield update
+
+
+spinner = count_bar  # for work of unknown length: `text` and the elapsed time

@@ -116,9 +116,9 @@ def events(answer: Answer, model: str) -> Generator[Event, None, None]:
         for i, (name, arguments) in enumerate(answer.calls):
             # A random id is unique even if this call becomes part of another conversation.
             block = {"type": "tool_use", "id": f"toolu_{secrets.token_hex(12)}", "name": name}
-            yield _start(i, {**block, "input": {}})
-            written = json.dumps(arguments, ensure_ascii=False)
-            yield _delta(i, {"type": "input_json_delta", "partial_json": written})
+            yield {"type": "content_block_start", "index": i, "content_block": {**block, "input": {}}}
+            delta = {"type": "input_json_delta", "partial_json": json.dumps(arguments, ensure_ascii=False)}
+            yield {"type": "content_block_delta", "index": i, "delta": delta}
             yield {"type": "content_block_stop", "index": i}
     finally:
         answer.text.close()
@@ -150,20 +150,12 @@ def _text_events(pieces: Iterable[str]) -> Iterator[Event]:
     started = False
     for piece in pieces:
         if piece and not started:
-            yield _start(0, {"type": "text", "text": ""})
+            yield {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}
             started = True
         if piece:
-            yield _delta(0, {"type": "text_delta", "text": piece})
+            yield {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": piece}}
     if started:
         yield {"type": "content_block_stop", "index": 0}
-
-
-def _start(index: int, block: dict[str, Any]) -> Event:
-    return {"type": "content_block_start", "index": index, "content_block": block}
-
-
-def _delta(index: int, delta: dict[str, Any]) -> Event:
-    return {"type": "content_block_delta", "index": index, "delta": delta}
 
 
 def _usage(answer: Answer) -> dict[str, int]:
