@@ -72,8 +72,8 @@ def as_json(question: str, answer: str, calls: Sequence[Call]) -> dict[str, Any]
     {'question': 'Where?', 'answer': 'Here.', 'looked_up': False, 'data': []}
     """
     facts = [
-        {"tool": call.tool, "arguments": call.input, "is_error": call.is_error, "result": _result(call)}
-        for call in calls
+        {"tool": tool, "arguments": given, "is_error": is_error, "result": _object(result) or result}
+        for tool, given, result, is_error in calls
     ]
     return {"question": question, "answer": answer, "looked_up": looked_up(calls), "data": facts}
 
@@ -83,13 +83,13 @@ def looked_up(calls: Sequence[Call]) -> bool:
     return any(not call.is_error for call in calls)
 
 
-def _result(call: Call) -> dict[str, Any] | str:
-    """A result as an object, or as text if it is not a JSON object (an error, or a cut result)."""
+def _object(result: str) -> dict[str, Any]:
+    """The JSON object in a result; empty if there is none (an error, or a cut result)."""
     try:
-        value = json.loads(call.result)
+        value = json.loads(result)
     except ValueError:
-        return call.result
-    return value if isinstance(value, dict) else call.result
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 def guard(text: str, results: Sequence[str]) -> tuple[str, bool]:
@@ -122,8 +122,4 @@ def _normalize(number: str) -> str:
 
 def summary(result: str) -> str:
     """A result's field `summary`, or at most 300 characters of the result."""
-    try:
-        value = json.loads(result)
-        return str(value["summary"])
-    except (ValueError, TypeError, KeyError):
-        return textwrap.shorten(result, 300, placeholder=" ...")
+    return str(_object(result).get("summary") or textwrap.shorten(result, 300, placeholder=" ..."))

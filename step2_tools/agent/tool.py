@@ -39,8 +39,8 @@ log = logging.getLogger(__name__)
 class FunctionTool(BetaFunctionTool[Callable[..., str]]):
     """A tool made from a typed function with a docstring. Its `call` raises only ToolError."""
 
-    def __init__(self, func: Callable[..., str], *, limit_s: float = TIME_LIMIT_S, **options: Any) -> None:
-        super().__init__(func, **options)
+    def __init__(self, func: Callable[..., str], *, limit_s: float = TIME_LIMIT_S) -> None:
+        super().__init__(func)
         self.limit_s = limit_s
         self._arguments = _arguments_of(func)
 

@@ -22,6 +22,7 @@ from shared.chat.errors import retry_after
 from step2_tools.agent.tool import sanitize
 
 RETRIED = (429, 500, 502, 503, 504, 529)
+TIMEOUT_S = 5.0
 ATTEMPTS, LONGEST_S = 3, 12.0  # for one request to one service, including waits
 MAX_BYTES = 2_000_000  # of a response
 
@@ -63,13 +64,12 @@ class Api:
         *,
         transport: httpx2.BaseTransport | None = None,
         sample_date: str | None = None,
-        timeout_s: float = 5.0,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.sample_date = sample_date
         self._sleep = sleep
         headers = {"user-agent": "Mozilla/5.0 (compatible; llm-roadmap/0.1)", "accept": "application/json"}
-        self._client = httpx2.Client(transport=transport, timeout=timeout_s, headers=headers)
+        self._client = httpx2.Client(transport=transport, timeout=TIMEOUT_S, headers=headers)
 
     def get(
         self, service: str, url: str, model: type[ModelT], params: dict[str, str] | None = None
