@@ -42,7 +42,7 @@ SLOW = {
     "shared": "weights",
     "step1": "bench",
     "step2": "mcp",
-    "step5": "bench dashboard engine_server faults faults_parts openapi pages server telemetry_kill",
+    "step5": "bench dashboard engine_server faults openapi pages server telemetry_kill",
 }
 
 

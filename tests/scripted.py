@@ -46,6 +46,22 @@ def check_message(body):
     assert not any(each.model_extra for each in (message, message.usage, *message.content))
 
 
+def message_of(content, id="msg_1", stop_reason="end_turn", usage=None):
+    """A message with these blocks of content, checked."""
+    message = {
+        "id": id,
+        "type": "message",
+        "role": "assistant",
+        "model": "scripted",
+        "content": content,
+        "stop_reason": stop_reason,
+        "stop_sequence": None,
+        "usage": {"input_tokens": 100, "output_tokens": 10} | (usage or {}),
+    }
+    check_message(message)
+    return message
+
+
 class ScriptedMessages:
     """The server's side of a test: `enqueue` what it says, read in `requests` what it was asked.
 
@@ -77,17 +93,8 @@ class ScriptedMessages:
         for name, tool_input in tool_uses:
             tool_use = {"type": "tool_use", "id": f"toolu_{next(self._ids)}", "name": name}
             content.append({**tool_use, "input": tool_input})
-        message = {
-            "id": f"msg_{len(self._script) + len(self.requests) + 1}",
-            "type": "message",
-            "role": "assistant",
-            "model": "scripted",
-            "content": content,
-            "stop_reason": stop_reason or ("tool_use" if tool_uses else "end_turn"),
-            "stop_sequence": None,
-            "usage": {"input_tokens": 100, "output_tokens": 10} | (usage or {}),
-        }
-        check_message(message)
+        id = f"msg_{len(self._script) + len(self.requests) + 1}"
+        message = message_of(content, id, stop_reason or ("tool_use" if tool_uses else "end_turn"), usage)
         assert failure.keys() <= PLAIN.keys()
         self._script.append(PLAIN | failure | {"message": message})
 

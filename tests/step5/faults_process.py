@@ -29,6 +29,7 @@ class Process:
         command = [sys.executable, "-m", "tests.step5.faults_process", json.dumps([config, answerer])]
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         self.log = Path(folder, "log")
+        self.log.parent.mkdir(exist_ok=True)
         with self.log.open("w") as log:
             self.popen = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=log)
         until(lambda: "(engine" in self.said() or self.popen.poll() is not None, 60)

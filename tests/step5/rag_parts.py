@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import pytest
 
 from shared.config import load_settings
-from shared.errors import UserError
 from step3_rag import PROMPTS
 from step5_serving.config import Config
+from step5_serving.engines.engine import Engine
 from step5_serving.rag.answers import RagAnswerer
 from step5_serving.telemetry.versions import Versions
 from tests.scripted import ScriptedMessages
@@ -19,25 +19,19 @@ ALWAYS = {"threshold": 0.0, "strategies": "none"}  # the fake embedder gives no 
 NOTICE = "Notice is 60 days"
 
 
-class FakeServing:
-    """An engine whose client answers from a script."""
+class FakeServing(Engine):
+    """An engine that answers from a script, or a StandInEngine."""
 
-    backend = None
-    model = name = "scripted"
-
-    def __init__(self, client=None):
-        self.settings = load_settings(base_url="http://127.0.0.1:9", model="scripted")
-        self.api = ScriptedMessages(max_retries=0)
-        self.given, self.closed, self.ill = client, False, None
+    def __init__(self, api=None, server=None):
+        address = server.address if server else "http://127.0.0.1:9"
+        super().__init__("scripted", load_settings(base_url=address, model="scripted"))
+        self.api, self.server, self.closed = api or ScriptedMessages(max_retries=0), server, False
 
     def client(self):
-        return self.given or self.api.client
+        return super().client() if self.server else self.api.client
 
-    def warm_up(self):
-        if self.ill:
-            raise UserError(self.ill)
-
-    trouble = warm_up
+    def trouble(self):
+        return super().trouble() if self.server else None
 
     def close(self):
         self.closed = True
@@ -51,11 +45,11 @@ def index_home(tmp_path, made_once):  # noqa: F811
 
 @pytest.fixture
 def rag(index_home, fake):  # noqa: F811
-    """Makes answerers on the index: `rag(client=..., running=3)`."""
+    """Makes answerers on the index: `rag(server=..., running=3)`."""
     made = []
 
-    def make(client=None, **config):
-        serving = FakeServing(client)
+    def make(server=None, **config):
+        serving = FakeServing(server=server)
         given = {**ALWAYS, "index": index_home, "running": 4, **config}
         versions = Versions.of(PROMPTS, "answer")
         answerer = RagAnswerer(Config(engine="scripted", **given), serving, versions)

@@ -14,19 +14,10 @@ from starlette.routing import Route
 
 from shared.embedded.endpoint import encode_event
 from step5_serving.addresses import listening
-from tests.scripted import events
+from tests.scripted import events, message_of
 
 WORDS = "It renews every year [1]."
-MESSAGE = {
-    "id": "msg_1",
-    "type": "message",
-    "role": "assistant",
-    "model": "stand-in",
-    "content": [{"type": "text", "text": WORDS}],
-    "stop_reason": "end_turn",
-    "stop_sequence": None,
-    "usage": {"input_tokens": 100, "output_tokens": 10},
-}
+MESSAGE = message_of([{"type": "text", "text": WORDS}])
 
 
 class StandInEngine:
@@ -66,14 +57,12 @@ class StandInEngine:
         return Response(body, status) if isinstance(body, bytes) else JSONResponse(body, status)
 
     async def _answer(self, request):
-        body = await request.json()
+        streams = (await request.json()).get("stream")
         while self.mode == "hang" and not self.released.is_set():
             await asyncio.sleep(0.1)
-        if self.mode == "nonsense":
-            return JSONResponse({"hello": "world"})
-        if not body.get("stream"):
-            return JSONResponse(MESSAGE)
-        return StreamingResponse(self._events(), media_type="text/event-stream")
+        if streams and self.mode != "nonsense":
+            return StreamingResponse(self._events(), media_type="text/event-stream")
+        return JSONResponse({"hello": "world"} if self.mode == "nonsense" else MESSAGE)
 
     async def _events(self):
         stops = self.mode in ("stall", "endless")

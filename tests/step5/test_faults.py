@@ -1,4 +1,4 @@
-"""Faults around real server processes: a full disk, a database that is away, a worker that is killed.
+"""Faults around real processes: a full disk, a database or vector store that is gone, a killed worker.
 
 What does the client get, are others served meanwhile, and does the service recover without a restart?
 """
@@ -8,17 +8,15 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tests.chroma_server import ChromaServer
 from tests.step5.faults_process import Process
-from tests.step5.service_parts import error_of, until
-
-try:
-    import resource
-except ModuleNotFoundError:  # on Windows
-    resource = None
+from tests.step5.service_parts import app_of, error_of, get, post, until
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs Linux: limits the size of the server's files")
 def test_files_that_may_not_grow(tmp_path):
+    import resource  # not on Windows
+
     def is_full():
         got = service.ask()
         if got.status_code == 200:  # in between some rows still fit, where others made room
@@ -40,22 +38,15 @@ def test_files_that_may_not_grow(tmp_path):
         assert service.rows() > answered
 
 
-# --- several workers on one Postgres ------------------------------------------------------------------
-
-
 @pytest.fixture
 def workers(tmp_path, postgres):
     """Two servers that share their telemetry."""
-    (tmp_path / "a").mkdir()
-    (tmp_path / "b").mkdir()
     config = {"telemetry": postgres}
     with Process(tmp_path / "a", config=config) as a, Process(tmp_path / "b", config=config) as b:
         yield a, b
 
 
-def test_two_workers_share_telemetry_and_survive_faults_of_each_other_and_the_database(
-    workers, postgres_server
-):
+def test_two_workers_share_telemetry_and_survive_faults_of_others(workers, postgres_server):
     with ThreadPoolExecutor(8) as pool:
         got = list(pool.map(lambda n: workers[n % 2].ask(), range(40)))
     assert {each.status_code for each in got} == {200}
@@ -83,3 +74,23 @@ def test_two_workers_share_telemetry_and_survive_faults_of_each_other_and_the_da
     a.popen.wait(10)
     assert b.ask().status_code == 200
     assert b.rows() == before + 1
+
+
+@pytest.fixture
+def chroma(tmp_path):
+    server = ChromaServer(tmp_path)
+    yield server
+    server.stop()
+
+
+def test_a_vector_store_that_is_gone_and_comes_back(rag, chroma):
+    app = app_of(rag(reader="quote", store_address=chroma.address).answerer)
+    assert post(app).status_code == 200
+    chroma.stop()
+    got = post(app)
+    assert (got.status_code, bool(got.headers["retry-after"])) == (503, True)
+    assert "vector store" in error_of(got)[1]
+    until(lambda: "vector store" in (get(app, "/readyz").json()["reason"] or ""))
+    chroma.start()
+    until(lambda: post(app).status_code == 200, 15)
+    until(lambda: get(app, "/readyz").status_code == 200)

@@ -4,11 +4,9 @@ import asyncio
 import re
 import time
 
-import anthropic
 import pytest
 
 from shared import prompts
-from shared.errors import UserError
 from step3_rag import PROMPTS
 from step3_rag.answer import read
 from step3_rag.pipeline import Plan, ask
@@ -18,8 +16,8 @@ from step5_serving.seam import Query, nothing
 from step5_serving.telemetry.call import Call
 from step5_serving.telemetry.versions import Versions
 from tests.step5.rag_parts import NOTICE
-from tests.step5.service_parts import eventually, in_loop
-from tests.step5.stand_in_engine import StandInEngine
+from tests.step5.service_parts import ASKED, app_of, client_of, eventually, get, in_loop, post
+from tests.step5.stand_in_engine import WORDS, StandInEngine
 
 
 def asked(question=NOTICE, **fields):
@@ -29,11 +27,7 @@ def asked(question=NOTICE, **fields):
 def answer(rag, query=None, call=None):
     """The call of one answer, with what was told and written."""
     call, heard = call or Call("query", 200), []
-
-    async def go():
-        await rag.answerer.answer(query or asked(), call, lambda *event: heard.append(event))
-
-    asyncio.run(go())
+    asyncio.run(rag.answerer.answer(query or asked(), call, lambda *event: heard.append(event)))
     return call, heard
 
 
@@ -65,17 +59,10 @@ def test_an_answer_of_the_chat_model_has_all_that_telemetry_stores(rag):
     assert got.prompt.startswith("answer/1@")
     assert prompts.parse(got.prompt_text).sha256 == got.prompt_sha256
     assert (got.model, got.engine, got.abstained) == ("scripted", "scripted", False)
-    assert got.parameters == {
-        "k": 3,
-        "collection": "contracts",
-        "reader": "chat",
-        "strategies": [],
-        "threshold": 0.0,
-        "budget": 1024,
-        "max_tokens": 200,
-        "quantize": None,
-        "verdict": "answer",
-    }
+    of_the_query = {"k": 3, "collection": "contracts", "reader": "chat"}
+    limits = {"threshold": 0.0, "budget": 1024, "max_tokens": 200}
+    others = {"strategies": [], "quantize": None, "verdict": "answer"}
+    assert got.parameters == of_the_query | limits | others
 
 
 def test_the_requested_version_of_the_prompt_is_sent(rag):
@@ -164,10 +151,43 @@ def test_a_model_that_fails_is_one_line_and_what_was_found_is_kept(rag, failure,
 
 @pytest.fixture
 def engine():
-    """One that starts an answer and never ends it; its client is `engine.client`."""
     with StandInEngine() as engine:
-        engine.client = anthropic.Anthropic(api_key="x", base_url=engine.address)
         yield engine
+
+
+def test_an_engine_that_is_gone_or_none_at_all_and_comes_back(rag, engine, monkeypatch):
+    monkeypatch.setattr(answers, "CHECK_S", 0.0)
+    app = app_of(rag(engine).answerer)
+    engine.stop()
+    got = post(app)
+    assert (got.status_code, bool(got.headers["retry-after"])) == (503, True)
+    assert "nobody answers" in get(app, "/readyz").json()["reason"]
+    engine.start()
+    engine.mode = "nonsense"
+    assert post(app).status_code == 502
+    engine.mode = "answer"
+    assert post(app).json()["answer"] == WORDS
+    assert get(app, "/readyz").status_code == 200
+
+
+@pytest.mark.parametrize("mode", ["hang", "stall"])
+@in_loop
+async def test_an_engine_that_hangs_blocks_nobody_for_longer_than_the_timeout(rag, engine, mode):
+    """Before the first byte or in the middle of an answer, with more calls than run at the same time."""
+    limits = {"timeout_s": 1.0, "running": 3}
+    client = client_of(app_of(rag(engine, **limits).answerer, waiting=6, **limits))
+    engine.mode = mode
+    began = time.monotonic()
+    got = await asyncio.gather(*(client.post("/query", json=ASKED) for _ in range(12)))
+    assert 0.8 < time.monotonic() - began < 3
+    statuses = [each.status_code for each in got]
+    assert set(statuses) <= {503, 504}, statuses
+    assert statuses.count(504) >= 3
+    assert all(int(each.headers["retry-after"]) >= 1 for each in got if each.status_code == 503)
+    engine.mode = "answer"
+    async with asyncio.timeout(5):  # no thread is still blocked
+        while (await client.post("/query", json=ASKED)).status_code != 200:
+            await asyncio.sleep(0.01)
 
 
 def test_the_trace_decides_the_version_of_the_prompt(rag):
@@ -182,7 +202,7 @@ def test_the_trace_decides_the_version_of_the_prompt(rag):
 @in_loop
 async def test_cancelling_stops_the_model_at_the_next_piece_of_text(rag, engine):
     engine.mode = "endless"
-    made, heard = rag(engine.client), []
+    made, heard = rag(engine), []
     task = asyncio.ensure_future(answered(made, asked(), lambda *event: heard.append(event)))
     await eventually(lambda: len(heard) > 1)  # a text has come
     task.cancel()
@@ -213,7 +233,7 @@ async def test_concurrent_answers_are_the_same_as_single_ones(rag):
 async def test_not_ready_while_the_model_makes_no_progress(rag, engine, monkeypatch):
     monkeypatch.setattr(answers, "SILENT_S", 0.2)
     engine.mode = "stall"
-    made = rag(engine.client)
+    made = rag(engine)
     assert await made.answerer.ready() is None
     asking = asyncio.ensure_future(answered(made, asked()))
     await eventually(lambda: made.answerer.silence() > 0.25)
@@ -227,12 +247,6 @@ async def test_not_ready_while_the_model_makes_no_progress(rag, engine, monkeypa
     engine.released.set()
     await eventually(lambda: made.answerer.silence() == 0.0)
     assert await made.answerer.ready() is None
-
-
-def test_a_damaged_index_is_said_at_the_start(rag, index_home):
-    (index_home / "index.sqlite").write_bytes(b"no database at all" * 1000)
-    with pytest.raises(UserError, match="cannot be read"):
-        rag()
 
 
 def test_the_evaluator_of_step_3_is_used_and_timed(rag, monkeypatch):

@@ -1,4 +1,4 @@
-"""Two prompts on the same questions: paired figures on a scripted model."""
+"""Versions of a prompt: two on the same questions, with paired figures; and which of them a call gets."""
 
 import json
 from types import SimpleNamespace
@@ -6,13 +6,17 @@ from types import SimpleNamespace
 import pytest
 
 from shared import prompts
+from shared.errors import UserError
 from step3_rag.evaluate.dataset import Question
 from step5_serving.evaluation import compare
+from step5_serving.seam import PromptRef
+from step5_serving.telemetry.call import new_trace_id
+from step5_serving.telemetry.versions import Versions, from_ref, parse_split
 from tests.scripted import ScriptedMessages
 from tests.step3.conftest import write
 from tests.step5.rag_parts import FakeServing
 
-FILE = "---\nid: answer\nversion: {0}\nfamily: any\n---\n# system\n\nAnswer, version {0}.\n"
+FILE = "---\nid: answer\nversion: {0}\nfamily: {1}\n---\n# system\n\nSay {2}.\n"
 QUESTIONS = [
     Question("q1", "When does the contract renew?", {"contracts/supply.md": 1}, answers=("every year",)),
     Question("q2", "Where do servers stand?", {"contracts/hosting.html": 1}, answers=("Oslo",)),
@@ -24,10 +28,10 @@ TWO = ["It renews every year. [1]", "In Oslo. [1]", "30 days of leave. [1]", "I 
 
 
 @pytest.fixture
-def pair(tmp_path):
-    folder = write(tmp_path / "prompts", {f"answer.{i}.md": FILE.format(i) for i in (1, 2)})
-    (folder / "answer.3.md").write_text(FILE.format(1).replace("version: 1", "version: 3"))
-    return compare.pair_of(1, 2, folder)
+def folder(tmp_path):
+    """Three versions; the last is for other models, and says the same as the first."""
+    versions = [(1, "any", "one"), (2, "any", "two"), (3, "trial", "one")]
+    return write(tmp_path / "prompts", {f"answer.{v}.md": FILE.format(v, f, t) for v, f, t in versions})
 
 
 def script():
@@ -39,13 +43,13 @@ def script():
     return api
 
 
-def test_both_versions_answer_from_the_same_passages_in_turns_and_the_figures_are_those_of_pairs(
-    retriever, pair
+def test_both_versions_answer_in_turns_from_the_same_passages_and_figures_are_those_of_pairs(
+    retriever, folder
 ):
-    api = script()
+    api, pair = script(), compare.pair_of(1, 2, folder)
     pairs = compare.answer_pairs(retriever, QUESTIONS, pair, api.client, "tiny")
     asked = [request["system"] for request in api.requests]
-    assert asked == [f"Answer, version {v}." for v in (1, 2, 2, 1, 1, 2, 2, 1)]
+    assert asked == [f"Say {v}." for v in ["one", "two", "two", "one", "one", "two", "two", "one"]]
     for i in range(0, 8, 2):
         assert api.requests[i]["messages"] == api.requests[i + 1]["messages"]  # the same passages
     texts = [tuple(each.outcome.answer.text for each in both) for both in pairs]
@@ -63,31 +67,26 @@ def test_both_versions_answer_from_the_same_passages_in_turns_and_the_figures_ar
     assert row["a"] == pytest.approx((100 * 2 + 10 * 10) / 1e6)
 
 
-@pytest.mark.parametrize(
-    ("interval", "said"),
-    [
-        ([0.1, 0.5], "b is better"),
-        ([-0.5, -0.1], "a is better"),
-        ([-0.1, 0.1], "no difference"),
-        (None, "too few"),
-    ],
-)
-def test_the_verdict_needs_an_interval_beside_zero(interval, said):
+VERDICTS = {"b is better": [1, 2], "a is better": [-2, -1], "no difference": [-1, 1], "too few": None}
+
+
+@pytest.mark.parametrize(("said", "interval"), VERDICTS.items())
+def test_the_verdict_needs_an_interval_beside_zero(said, interval):
     measures = {"right": {"difference": {"interval_95": interval}}}
     assert compare.verdict({"measures": measures, "a": "a", "b": "b"}).startswith(said)
 
 
 @pytest.fixture
-def compare_command(monkeypatch, retriever, run, pair, tmp_path):
+def compare_command(monkeypatch, retriever, run, folder):
     """`compare` on the five documents with a scripted model."""
 
     def go(api, *args):
-        serving = FakeServing(api.client)
+        serving = FakeServing(api)
         monkeypatch.setattr("step5_serving.engines.choice.resolve", lambda *_, **__: serving)
         data = SimpleNamespace(name="five documents", questions=QUESTIONS)
         monkeypatch.setattr("step3_rag.evaluate.dataset.read", lambda *_: data)
         monkeypatch.setattr("step3_rag.evaluate.dataset.dataset_retriever", lambda *_: retriever)
-        return run("compare", *args, "--prompts", tmp_path / "prompts")
+        return run("compare", *args, "--prompts", folder)
 
     return go
 
@@ -113,3 +112,37 @@ def test_what_cannot_be_compared_is_one_line(compare_command):
 
 def test_step_3_has_two_versions_to_compare():
     assert prompts.diff(*compare.pair_of(1, 2))
+
+
+# --- which version a call gets --------------------------------------------------------------------------
+
+
+def test_without_a_split_the_latest_version_gets_all(folder):
+    versions = Versions.of(folder, "answer", "smollm2")
+    assert {versions.pick(new_trace_id()) for _ in range(20)} == {2}
+
+
+def test_a_split_is_kept_and_a_trace_always_gets_the_same_version(folder):
+    versions = Versions.of(folder, "answer", split="1:90,2:10")
+    picked = {f"{i:032x}": versions.pick(f"{i:032x}") for i in range(4000)}
+    share = sum(version == 2 for version in picked.values()) / len(picked)
+    assert 0.08 < share < 0.12
+    again = Versions.of(folder, "answer", split="2:10,1:90")
+    assert all(again.pick(trace) == version for trace, version in picked.items())
+    assert parse_split("2", [1, 2]) == {2: 1}
+
+
+def test_a_stored_prompt_outlives_its_file_and_a_forged_one_is_noticed(folder):
+    before = Versions.of(folder, "answer").known[1]
+    (folder / "answer.1.md").write_text(FILE.format(1, "any", "something else"))
+    assert from_ref(PromptRef("answer", 1, before.sha256, str(before))).system == before.system == "Say one."
+    assert Versions.of(folder, "answer").known[1].sha256 != before.sha256
+    forged = PromptRef("answer", 1, before.sha256, str(before).replace("one", "two"))
+    with pytest.raises(UserError, match="has another hash"):
+        from_ref(forged)
+
+
+@pytest.mark.parametrize("text", ["", "1:", "1:x", "one", "1,2", "1:50,1:50", "1:-1", "1:nan", "1:0"])
+def test_malformed_splits_are_refused(text):
+    with pytest.raises(UserError, match="split"):
+        parse_split(text, [1, 2])
