@@ -89,10 +89,10 @@ def write(engine, sentence, limit=40, **kwargs):
     return "".join(generation), generation.stop_reason, generation.output_tokens
 
 
-def together(engine, asked, limit=40, **kwargs):
-    """All at once."""
-    with ThreadPoolExecutor(len(asked)) as pool:
-        return list(pool.map(lambda sentence: write(engine, sentence, limit, **kwargs), asked))
+def together(engine, asked, at_once=None):
+    """What `write` gives for each (sentence, options): all at once, or so many at a time."""
+    with ThreadPoolExecutor(at_once or len(asked)) as pool:
+        return list(pool.map(lambda each: write(engine, each[0], **each[1]), asked))
 
 
 def count_tokens(engine):

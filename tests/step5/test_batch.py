@@ -13,6 +13,7 @@ import torch
 from shared import models
 from shared.config import load_settings
 from shared.embedded.on_transformers import TransformersEngine
+from step5_serving.bench.quantize import QUESTIONS
 from step5_serving.engines.batching import scheduler
 from step5_serving.engines.batching.engine import BatchEngine
 from step5_serving.engines.batching.llama import Llama
@@ -31,11 +32,6 @@ MIXED = [
     *((each, {"limit": 60, "schema": SCHEMA}) for each in SENTENCES[:4]),
     ("x", {"limit": 2, "schema": SCHEMA}),  # no room for what the schema forces
 ]
-
-
-def all_of(engine, asked, at_once):
-    with ThreadPoolExecutor(at_once) as pool:
-        return list(pool.map(lambda each: write(engine, each[0], **each[1]), asked))
 
 
 class Oracle:
@@ -61,7 +57,7 @@ def foresee(make, monkeypatch):
         engine.ends = engine.ends if end is None else frozenset({end})
         add, sizes = engine.core.add, count_tokens(engine)
         engine.core.add = lambda each: (sequences.append(each), add(each))
-        texts = all_of(engine, asked, 4)
+        texts = together(engine, asked, 4)
         Oracle.future = {tuple(each.prompt): [*each.output, *engine.ends, 5, 6] for each in sequences}
         monkeypatch.setattr(scheduler, "PromptLookup", Oracle)
         monkeypatch.setattr(scheduler, "CHEAP", 40)  # room for several at once
@@ -73,15 +69,13 @@ def foresee(make, monkeypatch):
 @pytest.mark.parametrize(
     ("rows", "chunk", "blocks", "lookup"), [(1, 64, 512, 0), (7, 5, 1, 0), (4, 16, 9, 5), (3, 40, 0, 5)]
 )
-def test_a_text_depends_neither_on_others_nor_on_how_it_is_computed(
-    make, alone, foresee, rows, chunk, blocks, lookup
-):
+def test_a_text_depends_on_nothing_but_its_prompt(make, alone, foresee, rows, chunk, blocks, lookup):
     """Requests that join and leave at any time, however prompts are cut, and few blocks of them kept."""
     if lookup:
         foresee(MIXED)
     engine = make(rows, chunk=chunk, lookup=lookup)
     engine.core.scheduler.prefixes.most = blocks
-    assert all_of(engine, MIXED, len(MIXED)) == [alone(each, **options) for each, options in MIXED]
+    assert together(engine, MIXED) == [alone(each, **options) for each, options in MIXED]
     assert len(engine.core.scheduler.prefixes) <= blocks
 
 
@@ -111,7 +105,7 @@ def test_lookup_gives_the_same_texts_in_fewer_steps_also_where_they_end(make, fo
     asked = [(each, {"limit": 30}) for each in LONG]
     without, slow = foresee(asked, end)
     sizes = count_tokens(engine)
-    assert all_of(engine, asked, 4) == without
+    assert together(engine, asked, 4) == without
     assert "end_turn" in {reason for _, reason, _ in without}
     assert len(sizes) < 0.6 * slow
 
@@ -169,14 +163,6 @@ def test_a_shared_prefix_is_computed_once(make, alone):
 
 # --- on the real model -------------------------------------------------------------------------------------
 
-ASKED = [
-    "What is the capital of France?",
-    "Name three colours.",
-    "Why is the sky blue?",
-    "Tell me a short story about a fox.",
-    "What is 12 plus 30?",
-    "How do I boil an egg?",
-]
 PASSAGE = "The notice period is 90 days and begins on the first day of the month after the notice arrives."
 
 
@@ -185,12 +171,12 @@ def test_smollm2_in_float32_writes_the_same_in_company_as_alone_and_quotes_in_ha
     settings = load_settings(dtype="float32", device="cpu")
     model, tokenizer = models.load_causal_lm(settings=settings), models.load_tokenizer(settings=settings)
     lock, batch = TransformersEngine(model, tokenizer), BatchEngine(Llama(Weights.read(settings)), tokenizer)
-    asked = [*ASKED, f"Repeat this text word for word: {PASSAGE}"]
+    asked = [*QUESTIONS[:6], f"Repeat this text word for word: {PASSAGE}"]
     prompts = [f"<|im_start|>user\n{each}<|im_end|>\n<|im_start|>assistant\n" for each in asked]
-    alone = [write(lock, each, 40) for each in prompts]
-    assert together(batch, prompts, 40) == alone
+    alone = [write(lock, each) for each in prompts]
+    assert together(batch, [(each, {}) for each in prompts]) == alone
     sizes = count_tokens(batch)
-    assert write(batch, prompts[-1], 40) == alone[-1]
+    assert write(batch, prompts[-1]) == alone[-1]
     text, _, tokens = alone[-1]
     assert "90 days" in text
     assert len(sizes) <= tokens / 2

@@ -49,9 +49,8 @@ def test_the_forward_by_hand_gives_the_logits_of_the_model(loaded, tiny_weights)
     for (slot, size), ids in zip(sizes.items(), rows, strict=True):
         read(runner, slot, ids[:-size], 32)
     before = [layer.clone() for layer in runner.cache.layers]
-    spans = [
-        (slot, len(ids) - size, ids[-size:]) for (slot, size), ids in zip(sizes.items(), rows, strict=True)
-    ]
+    asked = zip(sizes.items(), rows, strict=True)
+    spans = [(slot, len(ids) - size, ids[-size:]) for (slot, size), ids in asked]
     logits = runner.decode(spans[::-1]).split([5, 1, 3])[::-1]
     for ids, ours in zip(rows, logits, strict=True):
         theirs = model(input_ids=torch.tensor([ids])).logits[0, -len(ours) :]
@@ -78,9 +77,7 @@ def largest_change(weights, dtype, kernel):
 @torch.inference_mode()
 @pytest.mark.parametrize("kernel", ["best", "int8"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_a_row_depends_on_the_other_rows_by_no_more_than_its_number_format_rounds(
-    tiny_weights, dtype, kernel
-):
+def test_a_row_depends_on_others_by_no_more_than_its_number_format_rounds(tiny_weights, dtype, kernel):
     """In a batch of 1 to 9, however the prompt was cut: bfloat16 no further than from float32.
 
     With the packed kernel not at all, to the last bit: for bfloat16 it needs AVX-512. With AMX, attention's
@@ -133,9 +130,7 @@ def test_weights_are_read_as_transformers_reads_them(loaded, tiny_weights, tmp_p
     ("damaged", "said"),
     [(None, None), ("model.safetensors", None), ("config.json", "'vocab_size' is missing from its files")],
 )
-def test_loading_takes_no_threads_away_and_damaged_files_are_one_line(
-    loaded, tmp_path, monkeypatch, damaged, said
-):
+def test_loading_keeps_threads_and_damaged_files_are_one_line(loaded, tmp_path, monkeypatch, damaged, said):
     for each in loaded:
         each.save_pretrained(tmp_path)
     if damaged == "model.safetensors":

@@ -70,12 +70,11 @@ def test_slots_grow_for_a_long_request_and_become_more_again(make, alone):
     assert write(engine, SENTENCES[0]) == alone(SENTENCES[0])
     list(engine.generate([7] * 600, 3))
     assert (kv_cache.slots, kv_cache.places) == (2, 1024)
-    expected = [alone(each, 20) for each in SENTENCES]
-    assert together(engine, SENTENCES, 20) == expected
+    expected = [alone(each) for each in SENTENCES]
+    assert together(engine, [(each, {}) for each in SENTENCES]) == expected
     assert (kv_cache.slots, kv_cache.places) == (4, 512)
-    long = "long " * 300
-    mixed = [*SENTENCES[:3], long, *SENTENCES[3:]]
-    assert together(engine, mixed, 20) == [*expected[:3], alone(long, 20), *expected[3:]]
+    mixed = [*SENTENCES[:3], "long " * 300, *SENTENCES[3:]]
+    assert together(engine, [(each, {}) for each in mixed]) == [alone(each) for each in mixed]
 
 
 def test_sequences_move_together_when_most_slots_are_empty(make, endless):

@@ -8,7 +8,6 @@ import re
 import shutil
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -51,10 +50,8 @@ def serve_flags():
 # --- Kubernetes ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.skipif(not find_spec("kubernetes_validate"), reason="pip install kubernetes-validate")
 def test_objects_are_valid_by_the_schemas_of_kubernetes():
-    import kubernetes_validate
-
+    kubernetes_validate = pytest.importorskip("kubernetes_validate", reason="pip install kubernetes-validate")
     for each in OBJECTS:
         kubernetes_validate.validate(each, kubernetes_validate.latest_version(), strict=True)
 
@@ -130,23 +127,17 @@ def test_pods_reach_what_they_need_and_nothing_else():
                         others = pods["matchExpressions"][0]["values"]
                     pairs = [(own, other) if side == "to" else (other, own) for other in others]
                     found[key] |= {(*pair, port["port"]) for pair in pairs for port in rule["ports"]}
-    needed = {
-        ("api", "chroma", 8000),
-        ("api", "postgres", 5432),
-        ("api", "vllm", 8000),
-        ("ingest", "chroma", 8000),
-    }
+    needed = {("api", name, port) for name, port in (("chroma", 8000), ("postgres", 5432), ("vllm", 8000))}
+    needed |= {("ingest", "chroma", 8000)}
     assert found["egress"] == found["ingress"] == needed
 
 
 # --- Compose ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.skipif(not find_spec("compose_spec"), reason="pip install compose-spec")
 def test_compose_by_its_specification():
-    from compose_spec import ComposeSpecification
-
-    ComposeSpecification.model_validate(COMPOSE)
+    compose_spec = pytest.importorskip("compose_spec", reason="pip install compose-spec")
+    compose_spec.ComposeSpecification.model_validate(COMPOSE)
 
 
 def test_compose_publishes_the_proxy_on_loopback_and_nothing_has_privileges():

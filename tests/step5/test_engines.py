@@ -24,9 +24,7 @@ def server():
 
 def test_without_a_flag_the_settings_decide(monkeypatch, server):
     started = []
-    monkeypatch.setattr(
-        choice, "EngineProcess", lambda name, settings, _options: started.append((name, settings))
-    )
+    monkeypatch.setattr(choice, "EngineProcess", lambda *given: started.append(given[:2]))
     resolve(model="tiny")
     resolve("auto", "tiny")
     monkeypatch.setenv("ROADMAP_BASE_URL", server.address)

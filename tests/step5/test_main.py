@@ -1,4 +1,4 @@
-"""The command line: typos, what `serve` refuses, and the demo."""
+"""The command line: what `serve` refuses, and the demo."""
 
 import json
 import socket
@@ -18,16 +18,6 @@ def bad(refused, monkeypatch):
     return lambda *args: refused("step5_serving", *map(str, args))
 
 
-# --- errors -------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "line", ["serv", "serve --prot 80", "serve --port eighty", "keys ad alice", "compare 1"]
-)
-def test_typos_end_in_one_line(bad, line):
-    assert "--help" in bad(*line.split())
-
-
 @pytest.mark.parametrize(
     ("line", "said"),
     [
@@ -42,7 +32,8 @@ def test_typos_end_in_one_line(bad, line):
         ("--otlp-content", "--otlp-content needs a receiver: name it with --otlp"),
         ("--strategies typo", "--strategies typo is not known: use none, conversation"),
         ("--burst 4", "--burst needs --rate: a burst is what may exceed it"),
-        ("--host 0.0.0.0", "lets others reach this server, and there is no API key"),
+        ("--host 0.0.0.0", "--host 0.0.0.0 lets others reach this server, and there is no API key"),
+        ("--name rag.example.com", "--name rag.example.com lets others reach"),
         ("--port 99999", "--port"),
     ],
 )
@@ -66,9 +57,6 @@ def test_a_port_in_use_and_one_that_is_free_again_after_an_error(bad):
     socket.create_server(("127.0.0.1", port)).close()
 
 
-# --- the demo -----------------------------------------------------------------------------------------
-
-
 @pytest.mark.slow
 def test_the_demo_starts_asks_looks_and_stops(command, monkeypatch, tmp_path):
     """With an engine that needs no model; `demo --smoke` runs with the commands of the lessons."""
@@ -83,11 +71,6 @@ def test_the_demo_starts_asks_looks_and_stops(command, monkeypatch, tmp_path):
     assert facts["ready_seconds"] > 0
     summary = facts["summary"]
     assert (summary["calls"], summary["errors"], summary["abstained"]) == (4, 0, 0)
-    assert summary["tokens"]["output"] > 0
-    assert summary["latency_ms"]["generate"]["p50"] > 0
-    assert (summary["cost_usd"], summary["unknown_costs"]) == (None, 4)  # nobody knows what it costs: not 0
-    [version] = summary["by_prompt_version"]
-    assert version["prompt_version"].startswith("answer/1@")
     left = {*psutil.Process().children(recursive=True)} - {*others}
     assert [each.cmdline() for each in left] == []
     assert list(tmp_path.iterdir()) == []

@@ -52,7 +52,5 @@ def test_each_call_has_its_row(served):
     assert (summary["calls"], summary["errors"], summary["input_tokens"]) == (2, 1, 100)
     settings = minimal.app.state.settings
     minimal.app.state.settings = settings.model_copy(update={"model": "qwen3:4b", "base_url": address})
-    api.enqueue(
-        "Every year [1]."
-    )  # the model of one's own server may have any name, and its price is unknown
+    api.enqueue("Every year [1].")  # a model of one's own server may have any name; its price is unknown
     assert httpx.post(f"{address}/query", json=ASKED, timeout=60).json()["usd"] is None

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -33,32 +32,15 @@ def statuses(folder):
         return [row[0] for row in db.execute("SELECT http_response_status_code FROM calls ORDER BY 1")]
 
 
-# --- where it listens -------------------------------------------------------------------------------------
-
-
-def test_an_unknown_host(monkeypatch):
-    def unknown(*args, **kwargs):
-        raise socket.gaierror(-2, "Name or service not known")
-
-    monkeypatch.setattr(socket.socket, "bind", unknown)
-    with pytest.raises(UserError, match=r"port 0 of nowhere \(.*Name or service not known\): choose another"):
-        server.listen("nowhere", 0)
-
-
 def test_a_host_that_can_be_no_name():
     with pytest.raises(UserError, match=r"cannot listen on port 0 of é+ \(encoding of hostname failed\)"):
         server.listen("é" * 80, 0)
 
 
-def test_other_addresses_need_a_key(tmp_path):
-    keys, host = Keys(tmp_path / "keys.json"), "192.0.2.1"
-    with pytest.raises(UserError, match=f"--host {host} lets others reach this server"):
-        server.check_host(Config(host=host), keys)
-    with pytest.raises(UserError, match=r"--name rag.example.com lets others .* or leave out --name"):
-        server.check_host(Config(names=["rag.example.com"]), keys)
+def test_other_addresses_are_allowed_once_there_is_a_key(tmp_path):
+    keys = Keys(tmp_path / "keys.json")
     keys.add("alice", ["ask"])
-    server.check_host(Config(host=host), keys)
-    server.check_host(Config(), Keys(tmp_path / "none.json"))
+    server.check_host(Config(host="192.0.2.1"), keys)
 
 
 def refuses(served):
@@ -67,9 +49,6 @@ def refuses(served):
         served.get("/healthz")
     except httpx.TransportError as error:  # a ReadError: it is just closing
         return isinstance(error, httpx.ConnectError)
-
-
-# --- how it starts and stops -------------------------------------------------------------------------------
 
 
 def test_its_log_has_one_form_from_the_start(tmp_path):
@@ -111,7 +90,7 @@ def test_a_signal_lets_running_and_waiting_calls_finish_and_admits_no_others(tmp
 def test_calls_that_do_not_finish_are_broken_off(tmp_path, again):
     config = {"drain_s": 60 if again else 0.3}
     with Process(tmp_path, config=config, answerer={"delay": 60}) as served, ThreadPoolExecutor(1) as pool:
-        asking = pool.submit(_status, served)
+        asking = pool.submit(served.ask)
         until(lambda: "rag_in_flight 1.0" in served.get("/metrics").text)
         began = time.monotonic()
         served.popen.send_signal(signal.SIGINT)
@@ -120,20 +99,13 @@ def test_calls_that_do_not_finish_are_broken_off(tmp_path, again):
             served.popen.send_signal(signal.SIGINT)
         code, said = ended(served)
         assert time.monotonic() - began < 6
-        assert asking.result() != 200
+        assert asking.exception() or asking.result().status_code != 200
     assert code == 0
     if again:
         assert "Traceback" not in said
     else:
         assert "Cancel 1 running task" in said
         assert statuses(tmp_path) == [499]  # its row says so
-
-
-def _status(served):
-    try:
-        return served.ask().status_code
-    except httpx.TransportError as error:
-        return str(error)
 
 
 def test_a_signal_ends_it_while_it_loads_and_its_engine(tmp_path):
