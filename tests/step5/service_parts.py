@@ -15,6 +15,7 @@ from step5_serving.rag.scripted import ScriptedAnswerer
 from step5_serving.seam import nothing
 
 ASKED = {"question": "When does it renew?"}
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"  # of a caller, as its header `traceparent`
 
 
 class FakeAnswerer(ScriptedAnswerer):
@@ -70,29 +71,19 @@ class FakeAnswerer(ScriptedAnswerer):
 
 
 class Shelf:
-    """A document library that only counts."""
+    """A document library that changes nothing."""
 
     def __init__(self, names=()):
-        self.rows = {}
-        for name in names:
-            self._add(name, name.split("/")[0])
-
-    def _add(self, name, collection):
-        id = len(self.rows) + 1
-        self.rows[id] = {"id": id, "name": name, "collection": collection, "chunks": 1}
+        self.rows = [{"name": name, "collection": name.split("/")[0]} for name in names]
 
     async def documents(self):
-        return list(self.rows.values())
+        return self.rows
 
     async def ingest(self, uploads):
-        for each in uploads:
-            self._add(each.name, each.collection)
-        return {"new": [each.name for each in uploads], "documents": list(self.rows.values())}
+        return {"new": [each.name for each in uploads]}
 
     async def remove(self, id):
-        if id not in self.rows:
-            raise not_found(f"there is no document {id}")
-        return self.rows.pop(id)
+        raise not_found(f"there is no document {id}")
 
 
 class ListRecorder:
@@ -122,13 +113,10 @@ class ListRecorder:
         self.closed = True
 
 
-def app_of(answerer=None, recorder=None, keys=None, library=None, spans=None, **config):
+def app_of(answerer=None, recorder=None, keys=None, spans=None, **config):
     """An app; `config` are fields of Config."""
     config = Config(engine="scripted", **config)
-    answerer = answerer or FakeAnswerer()
-    if library:
-        answerer.library = library
-    return create_app(Service(config, answerer, recorder or ListRecorder(), keys, spans))
+    return create_app(Service(config, answerer or FakeAnswerer(), recorder or ListRecorder(), keys, spans))
 
 
 def client_of(app, **options):
@@ -139,12 +127,7 @@ def client_of(app, **options):
 
 def request(app, method, path, **options):
     """One request, from outside an event loop."""
-
-    async def go():
-        async with client_of(app) as client:
-            return await client.request(method, path, **options)
-
-    return asyncio.run(go())
+    return asyncio.run(client_of(app).request(method, path, **options))
 
 
 def post(app, path="/query", json=None, **options):

@@ -9,7 +9,6 @@ from step3_rag.evaluate import dataset
 from step5_serving.api.keys import Keys
 from step5_serving.telemetry.call import now
 from step5_serving.telemetry.reading import calls_to_review, show_call
-from step5_serving.telemetry.store import Store
 from step5_serving.telemetry.summary import parse_since
 from step5_serving.telemetry.writer import Recorder
 from tests.step5.service_parts import ASKED, app_of, client_of, error_of, in_loop, post
@@ -24,16 +23,15 @@ async def test_only_the_key_that_asked_gives_feedback_and_may_change_it(tmp_path
     keys, recorder = Keys(tmp_path / "keys.json"), Recorder.from_url(f"{tmp_path}/t.db", redact=True)
     app = app_of(recorder=recorder, keys=keys)
     secrets = {name: {"x-api-key": keys.add(name, ["ask"])[1]} for name in ("ann", "bob")}
-    async with client_of(app, headers=secrets["ann"]) as ann:
-        trace = (await ann.post("/query", json=ASKED)).json()["trace_id"]
-        for given in ({"thumb": "up"}, {"thumb": "down", "comment": "Wrong; write to ann@example.com"}):
-            got = await ann.post("/feedback", json={"trace_id": trace, **given})
-            assert (got.status_code, got.json()) == (200, {"stored": True})
-        row = show_call(recorder.store, trace)
-        assert (row["thumb"], row["comment"]) == ("down", "Wrong; write to [e-mail address]")
-        assert b'rag_feedback_total{thumb="down"} 1.0' in app.state.metrics.page()
-        other = {"trace_id": trace, "thumb": "up"}
-        assert (await ann.post("/feedback", json=other, headers=secrets["bob"])).status_code == 404
+    ann, bob = (client_of(app, headers=each) for each in secrets.values())
+    trace = (await ann.post("/query", json=ASKED)).json()["trace_id"]
+    for given in ({"thumb": "up"}, {"thumb": "down", "comment": "Wrong; write to ann@example.com"}):
+        got = await ann.post("/feedback", json={"trace_id": trace, **given})
+        assert (got.status_code, got.json()) == (200, {"stored": True})
+    row = show_call(recorder.store, trace)
+    assert (row["thumb"], row["comment"]) == ("down", "Wrong; write to [e-mail address]")
+    assert b'rag_feedback_total{thumb="down"} 1.0' in app.state.metrics.page()
+    assert (await bob.post("/feedback", json={"trace_id": trace, "thumb": "up"})).status_code == 404
     assert show_call(recorder.store, trace)["thumb"] == "down"
     await recorder.close()
 
@@ -57,8 +55,7 @@ def test_malformed_feedback_is_refused(tmp_path, body, status, said):
 
 def test_feedback_on_one_of_two_calls_of_a_trace(database):
     calls = [call_of(trace_id="a" * 32, span_id=each * 16) for each in "12"]
-    record(database, *calls)
-    store = Store.open(database)
+    store = record(database, *calls)
     with pytest.raises(UserError, match="holds 2 calls"):
         store.save_feedback("a" * 32, "up")
     store.save_feedback("2" * 16, "up")
@@ -67,7 +64,7 @@ def test_feedback_on_one_of_two_calls_of_a_trace(database):
 
 @pytest.fixture
 def calls(database):
-    """The URL of a database with three calls to review, one of them twice, and others."""
+    """A database with three calls to review, one of them twice, and others."""
 
     def made(question, **given):
         return call_of(started_at=now(), question=question, **given)
@@ -77,24 +74,24 @@ def calls(database):
     silent = made("Silent?", abstained=True, sources=[source_of("C.", "other.md")])
     again = made(" doubtful? ", confidence=0.3)
     failed = made("Failed?", confidence=0.1, status=502, error_type="api_error")
-    record(database, fine, disliked, doubtful, again, silent, failed)
-    Store.open(database).save_feedback(disliked.trace_id, "down", "The old contract.")
-    return database
+    store = record(database, fine, disliked, doubtful, again, silent, failed)
+    store.save_feedback(disliked.trace_id, "down", "The old contract.")
+    return store
 
 
 def test_calls_to_review_once_each_with_reasons(calls):
-    found = calls_to_review(Store.open(calls), WEEK)
+    found = calls_to_review(calls, WEEK)
     assert [(each["question"].strip().lower(), each["reasons"]) for each in found] == [
         ("disliked?", ["disliked"]),
         ("silent?", ["abstained"]),
         ("doubtful?", ["low confidence"]),
     ]
-    assert calls_to_review(Store.open(calls), WEEK, limit=1) == found[:1]
+    assert calls_to_review(calls, WEEK, limit=1) == found[:1]
 
 
-def test_step_3_reads_the_question_set(calls, tmp_path, command, refused):
+def test_step_3_reads_the_question_set(calls, database, tmp_path, command, refused):
     folder = tmp_path / "new"
-    errors = ("step5_serving", "evaluation", "errors", "--telemetry", calls, "--out", str(folder))
+    errors = ("step5_serving", "evaluation", "errors", "--telemetry", database, "--out", str(folder))
     got = command(*errors, "--json")
     assert got.code == 0, got.err
     assert json.loads(got.out)["set"] == {"questions": 3, "passages": 4, "judgements": 4}

@@ -22,7 +22,7 @@ CHECKS = [
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
     recorder = Recorder.from_url(f"sqlite:///{tmp_path_factory.mktemp('openapi') / 'telemetry.db'}")
-    with listening(app_of(FakeAnswerer(), recorder, library=Shelf())) as url:
+    with listening(app_of(FakeAnswerer(library=Shelf()), recorder)) as url:
         yield url
 
 

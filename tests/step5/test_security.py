@@ -1,6 +1,5 @@
 """The middleware before the routes: headers, hosts, origins, limits of bodies; and logs without secrets."""
 
-import asyncio
 import logging
 import sys
 
@@ -11,7 +10,7 @@ from step5_serving.api import security, server
 from step5_serving.api.keys import Keys
 from step5_serving.config import Config
 from step5_serving.errors import ApiError
-from tests.step5.service_parts import FakeAnswerer, app_of, client_of, error_of, get, post
+from tests.step5.service_parts import FakeAnswerer, app_of, error_of, get, post, request
 
 
 @pytest.mark.parametrize("path", ["/", "/nowhere", "/query"])
@@ -80,19 +79,12 @@ def test_a_body_that_is_too_large_is_not_read_to_its_end(monkeypatch, headers, m
             sent += 100
             yield b" " * 100
 
-    got = post_pieces(app_of(library=object()), path, pieces(), {"content-type": kind, **headers})
+    app, headers = app_of(FakeAnswerer(library=object())), {"content-type": kind, **headers}
+    got = request(app, "POST", path, content=pieces(), headers=headers)
     assert got.status_code == 413
     assert error_of(got) == ("request_too_large", "the body is too large: 1,000 bytes are allowed here")
     assert got.headers["connection"] == "close"
     assert sent <= most
-
-
-def post_pieces(app, path, pieces, headers):
-    async def go():
-        async with client_of(app) as client:
-            return await client.post(path, content=pieces, headers=headers)
-
-    return asyncio.run(go())
 
 
 def test_a_bug_is_one_line_to_the_caller_and_a_traceback_in_the_log(caplog):

@@ -10,7 +10,6 @@ from shared.errors import UserError
 from step5_serving.config import Config
 from step5_serving.errors import ApiError
 from step5_serving.telemetry.prices import check_budget, cost_of
-from step5_serving.telemetry.store import Store
 from tests.step5.telemetry_parts import NOON, after, call_of, record
 
 DAY = 86400
@@ -42,8 +41,7 @@ def budget(tmp_path):
     """Adds calls to a database; gives a function that checks a budget of 1 dollar at some time."""
 
     def make(*calls):
-        record(str(tmp_path / "telemetry.db"), *calls)
-        return partial(check_budget, Store.open(str(tmp_path / "telemetry.db")), 1.0)
+        return partial(check_budget, record(str(tmp_path / "telemetry.db"), *calls), 1.0)
 
     return make
 

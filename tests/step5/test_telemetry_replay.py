@@ -1,6 +1,5 @@
 """Replay: a call is answered again, on step 3's index and a scripted chat model, and compared."""
 
-import asyncio
 import json
 import re
 from types import SimpleNamespace
@@ -8,29 +7,20 @@ from types import SimpleNamespace
 import pytest
 
 from shared.errors import UserError
-from step3_rag import PROMPTS
 from step3_rag.answer.context import joined
-from step5_serving.config import Config
 from step5_serving.evaluation import replay
-from step5_serving.rag.answers import RagAnswerer
 from step5_serving.telemetry.call import Call
 from step5_serving.telemetry.reading import show_call
-from step5_serving.telemetry.store import Store
-from step5_serving.telemetry.versions import Versions
-from step5_serving.telemetry.writer import Recorder
 from tests.step3.conftest import bring_in, write
-from tests.step5.rag_parts import ALWAYS, FakeServing
-from tests.step5.service_parts import app_of, client_of
+from tests.step5.service_parts import app_of, post
 from tests.step5.telemetry_parts import PROMPT, call_of, record, sha, source_of
 
 QUESTION = "When  does the\ncontract renew?"
 
 
 def row_of(tmp_path, **given):
-    address = f"sqlite:///{tmp_path}/telemetry.db"
     call = call_of(**given)
-    record(address, call)
-    return show_call(Store.open(address), call.trace_id)
+    return show_call(record(f"sqlite:///{tmp_path}/telemetry.db", call), call.trace_id)
 
 
 # --- the parts ------------------------------------------------------------------------------------------
@@ -89,28 +79,22 @@ def test_what_differs_is_told(tmp_path, question):
 
 
 @pytest.fixture
-def asked(home, monkeypatch, tmp_path, run):
+def asked(rag, home, recorder, monkeypatch, run):
     """`ask` gets an answer from the service, on the five documents; replays go to the same script."""
-    serving, address = FakeServing(), f"sqlite:///{tmp_path}/telemetry.db"
-    api, serving.name = serving.api, "torch"
-    monkeypatch.setattr("step5_serving.engines.choice.resolve", lambda *_: serving)
-
-    async def post(app):
-        async with app.router.lifespan_context(app), client_of(app) as client:
-            return await client.post("/query", json={"question": QUESTION})
+    made = rag(index=home)
+    made.answerer.engine = made.serving.name = "torch"
+    monkeypatch.setattr("step5_serving.engines.choice.resolve", lambda *_: made.serving)
 
     def ask(text, reader="chat"):
         if reader == "chat":
-            api.enqueue(text)
-        config = Config(engine="scripted", index=home, reader=reader, **ALWAYS)
-        answerer = RagAnswerer(config, serving, Versions.of(PROMPTS, "answer"))
-        app = app_of(answerer, Recorder.from_url(address), reader=reader)
-        return asyncio.run(post(app)).json()["trace_id"]
+            made.api.enqueue(text)
+        asked = {"question": QUESTION, "reader": reader}
+        return post(app_of(made.answerer, recorder), json=asked).json()["trace_id"]
 
     def replay_it(trace_id, *args, index=home):
-        return run("replay", trace_id[:10], "--telemetry", address, "--index", index, *args)
+        return run("replay", trace_id[:10], "--index", index, *args)
 
-    return SimpleNamespace(ask=ask, api=api, address=address, replay=replay_it)
+    return SimpleNamespace(ask=ask, api=made.api, replay=replay_it)
 
 
 def test_the_same_answer_ends_with_0_and_another_with_1(asked):
@@ -145,10 +129,9 @@ def test_errors_are_one_line(asked, run):
     call = asked.ask("It renews every year. [1]")
     asked.api.enqueue(status=400, error="too long for me")
     abstained = call_of(answer="I don't know.", parameters={"verdict": "abstain"})
-    record(asked.address, abstained)
+    record("telemetry.db", abstained)
     for got, said in [
-        (run("replay", "ffff" * 8, "--telemetry", asked.address), "there is no call ffff"),
-        (run("replay", "xyz", "--telemetry", asked.address), "is not a trace id"),
+        (run("replay", "ffff" * 8), "there is no call ffff"),
         (asked.replay(call, index="nowhere"), "no index in nowhere"),
         (asked.replay(call), "too long for me"),
         (asked.replay(asked.ask("", "quote")), "no model answered this call"),

@@ -14,15 +14,14 @@ from step5_serving.api import server
 from step5_serving.config import Config
 from step5_serving.telemetry.writer import Recorder
 from tests.step5.service_parts import app_of, post
-from tests.step5.telemetry_parts import call_of, source_of
+from tests.step5.telemetry_parts import ATTEMPTS, call_of, source_of
 
 spans = pytest.importorskip("step5_serving.telemetry.spans", reason="pip install 'llm-roadmap[tracing]'")
-ATTEMPTS = [
-    {"strategy": "question", "query": "renewl?", "confidence": 0.4, "took": False}
-    | {"start_ms": 1.0, "retrieve_ms": 3.0, "rerank_ms": 1.0},
-    {"strategy": "spelling", "query": "renewal?", "confidence": 0.9, "took": True}
-    | {"start_ms": 5.0, "retrieve_ms": 2.0, "rerank_ms": 1.5},
-]
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest  # noqa: E402
+from opentelemetry.sdk.trace import TracerProvider  # noqa: E402
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor  # noqa: E402
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter  # noqa: E402
+
 ROOT, SEARCH = "invoke_agent rag", "execute_tool search"
 NAMES = [ROOT, SEARCH, "retrieval", "rerank", SEARCH, "retrieval", "rerank"]
 CHAT = "chat smollm2-135m-instruct"
@@ -32,8 +31,6 @@ NEWER = {"gen_ai.retrieval.top_k"}  # published, but not in every package of the
 @contextlib.contextmanager
 def receiving():
     """An OTLP endpoint over HTTP; gives its address, and the spans and services that have come."""
-    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-
     got = SimpleNamespace(spans=[], services=[])
 
     async def traces(request):
@@ -46,53 +43,38 @@ def receiving():
         yield got
 
 
-def sent(call, **options):
-    """The spans of a call, in the order in which they begin; `parent` is a place among them, times in ms."""
-    with receiving() as receiver:
-        sender = spans.Spans(receiver.url, **options)
-        sender.export(call)
-        sender.close()
-    ended = receiver.spans  # children before their parents
-    found = sorted(ended, key=lambda span: (span.start_time_unix_nano, -ended.index(span)))
-    places = {span.span_id: place for place, span in enumerate(found)} | {b"": None}
-    began = found[0].start_time_unix_nano
-    return [
-        SimpleNamespace(
-            name=span.name,
-            kind=span.kind,
-            parent=places.get(span.parent_span_id, span.parent_span_id.hex()),
-            is_error=span.status.code == span.status.STATUS_CODE_ERROR,
-            start_ms=(span.start_time_unix_nano - began) / 1e6,
-            end_ms=(span.end_time_unix_nano - began) / 1e6,
-            attributes={
-                each.key: getattr(each.value, each.value.WhichOneof("value")) for each in span.attributes
-            },
-        )
-        for span in found
-    ]
+def made(call, **options):
+    """The spans of a call, in the order in which they begin."""
+    kept, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(kept))
+    spans.make_spans(provider.get_tracer("test"), call, **options)
+    found = kept.get_finished_spans()  # children before their parents
+    return sorted(found, key=lambda span: (span.start_time, -found.index(span)))
 
 
 # --- the tree -------------------------------------------------------------------------------------------
 
 
 def test_a_call_is_a_tree_of_attempts_and_a_generation():
-    nodes = sent(call_of(attempts=ATTEMPTS))
+    root, *below = nodes = made(call_of(attempts=ATTEMPTS))
     assert [node.name for node in nodes] == [*NAMES, CHAT]
-    assert [node.parent for node in nodes] == [None, 0, 1, 1, 0, 4, 4, 0]
-    assert [node.kind for node in nodes] == [2, *[1] * 6, 3]  # server, internal, client
-    for node in nodes[1:]:
-        parent = nodes[node.parent]
-        assert parent.start_ms <= node.start_ms <= node.end_ms <= parent.end_ms
-    assert nodes[7].end_ms - nodes[7].start_ms == 30.0
-    assert "rag.cost_usd" not in nodes[0].attributes  # unknown is left out
-    assert sent(call_of(parent_span_id="00f067aa0ba902b7"))[0].parent == "00f067aa0ba902b7"
+    ids = [node.context.span_id for node in nodes]
+    assert root.parent is None
+    assert [ids.index(node.parent.span_id) for node in below] == [0, 1, 1, 0, 4, 4, 0]
+    assert [node.kind.name for node in nodes] == ["SERVER", *["INTERNAL"] * 6, "CLIENT"]
+    for node in below:
+        parent = nodes[ids.index(node.parent.span_id)]
+        assert parent.start_time <= node.start_time <= node.end_time <= parent.end_time
+    assert nodes[7].end_time - nodes[7].start_time == 30e6
+    assert "rag.cost_usd" not in root.attributes  # unknown is left out
+    assert made(call_of(parent_span_id="00f067aa0ba902b7"))[0].parent.span_id == 0x00F067AA0BA902B7
 
 
 def test_names_are_those_of_the_genai_conventions():
     published = pytest.importorskip("opentelemetry.semconv._incubating.attributes.gen_ai_attributes")
     names = {value for name, value in vars(published).items() if name.startswith("GEN_AI_")}
     operations = {each.value for each in published.GenAiOperationNameValues}
-    nodes = sent(call_of(attempts=ATTEMPTS), content=True)
+    nodes = made(call_of(attempts=ATTEMPTS), content=True)
     found = {name for node in nodes for name in node.attributes if name.startswith("gen_ai.")}
     assert found <= names | NEWER
     assert {"gen_ai.agent.name", "gen_ai.tool.name", "gen_ai.retrieval.top_k"} <= found
@@ -100,8 +82,8 @@ def test_names_are_those_of_the_genai_conventions():
 
 
 def test_the_first_chunk_is_timed_from_the_start_of_its_span():
-    chat = sent(call_of(total_ms=100.0, generate_ms=60.0, first_token_ms=55.0))[-1]
-    assert chat.start_ms == 40.0
+    root, *_, chat = made(call_of(total_ms=100.0, generate_ms=60.0, first_token_ms=55.0))
+    assert chat.start_time - root.start_time == 40e6
     assert chat.attributes["gen_ai.response.time_to_first_chunk"] == pytest.approx(0.015)
 
 
@@ -113,22 +95,22 @@ def test_the_first_chunk_is_timed_from_the_start_of_its_span():
     ],
 )
 def test_what_was_not_timed_or_not_done_has_no_span(given, names):
-    assert [node.name for node in sent(call_of(**given))] == names
+    assert [node.name for node in made(call_of(**given))] == names
 
 
 @pytest.mark.parametrize("content", [True, False])
 def test_texts_are_sent_only_with_content(content):
     secret = "when does the secret treaty renew"
     texts = {"question": secret, "answer": secret, "sources": [source_of(secret)]}
-    found = sent(call_of(**texts, attempts=[{**ATTEMPTS[1], "query": secret}]), content=content)
+    found = made(call_of(**texts, attempts=[{**ATTEMPTS[1], "query": secret}]), content=content)
     assert any(secret in str(node.attributes) for node in found) == content
 
 
 @pytest.mark.parametrize(("status", "is_error"), [(503, True), (429, False)])
 def test_an_error_of_the_service_is_an_error_of_the_span(status, is_error):
     """By the conventions, a caller's error is not."""
-    root = sent(call_of(status=status, error_type="overloaded_error", generate_ms=None))[0]
-    assert (root.is_error, root.attributes["error.type"]) == (is_error, "overloaded_error")
+    root = made(call_of(status=status, error_type="overloaded_error", generate_ms=None))[0]
+    assert (not root.status.is_ok, root.attributes["error.type"]) == (is_error, "overloaded_error")
 
 
 # --- over OTLP ------------------------------------------------------------------------------------------

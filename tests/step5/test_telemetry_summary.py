@@ -1,6 +1,5 @@
 """The summary against a plain Python account of the same calls, on both databases."""
 
-import random
 import statistics
 from datetime import timedelta
 
@@ -9,9 +8,8 @@ import pytest
 from hypothesis import strategies as st
 
 from shared.errors import UserError
-from step5_serving.telemetry.store import Store
 from step5_serving.telemetry.summary import BUCKETS, LONGEST, _width, parse_since, summarize
-from tests.step5.telemetry_parts import after, call_of, record, sha
+from tests.step5.telemetry_parts import after, call_of, made_up, record
 
 
 def rank(values, p):
@@ -27,33 +25,9 @@ def test_there_are_never_more_buckets_than_a_screen_shows(seconds, begin):
     assert seconds < 100 or seconds * 10**6 / width > 2
 
 
-def made_up(n, seed=0):
-    """Calls over two hours before noon: some failed, some refused, some of unknown cost."""
-    draw = random.Random(seed)
-    for i in range(n):
-        status = draw.choice([200] * 8 + [503, 429])
-        version = draw.choice([1, 2, None])
-        yield call_of(
-            route=draw.choice(["query"] * 9 + ["ingest"]),
-            started_at=after(-draw.uniform(0, 7200)),
-            status=status,
-            error_type=None if status == 200 else "x",
-            total_ms=draw.lognormvariate(4, 1),
-            retrieve_ms=draw.choice([None, draw.uniform(1, 9)]),
-            cost_usd=draw.choice([None, 0.25, 0.5]),
-            input_tokens=draw.choice([None, draw.randrange(500)]),
-            confidence=draw.choice([None, draw.random()]),
-            prompt_id=version and "answer",
-            prompt_version=version,
-            prompt_sha256=version and sha(str(version)),
-            trace_id=f"{i + 1:032x}",
-        )
-
-
 def test_the_summary_is_that_of_the_calls(database):
-    made = list(made_up(200))
-    record(database, *made)
-    got = summarize(Store.open(database), timedelta(hours=1), at=after(0))
+    made = list(made_up(200, after(0), 36))
+    got = summarize(record(database, *made), timedelta(hours=1), at=after(0))
     calls = [each for each in made if each.started_at >= after(-3600) and each.route == "query"]
     answered = [each for each in calls if each.status == 200]
     assert got["calls"] == len(calls)
@@ -84,14 +58,12 @@ def test_the_summary_is_that_of_the_calls(database):
 
 
 def test_the_summary_of_no_calls(database):
-    record(database)
-    got = summarize(Store.open(database), timedelta(hours=1), at=after(0))
+    got = summarize(record(database), timedelta(hours=1), at=after(0))
     assert (got["calls"], got["error_rate"], got["cost_usd"]) == (0, None, 0.0)
     assert got["latency_ms"]["total"] == {"p50": None, "p95": None}
     assert got["by_prompt_version"] == got["low_confidence"] == []
     assert all(each["p50_ms"] is None for each in got["series"])
-    record(database, call_of(cost_usd=None))
-    got = summarize(Store.open(database), timedelta(hours=1), at=after(1))
+    got = summarize(record(database, call_of(cost_usd=None)), timedelta(hours=1), at=after(1))
     assert (got["cost_usd"], got["unknown_costs"]) == (None, 1)  # unknown is not 0
 
 
