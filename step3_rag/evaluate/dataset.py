@@ -191,5 +191,5 @@ def dataset_retriever(settings: Settings, data: Dataset, *sizes: int) -> Retriev
     """A retriever on the index of a dataset, which is kept in the cache and made if necessary."""
     embedder = Embedder(settings)
     facts = index_facts(settings, *sizes)
-    corpus = data.name.split(",")[0]  # all splits have the same
+    corpus = "sample" if data.name.startswith("sample, ") else f"folder-{data.name}"
     return retriever_on(corpus_index(embedder, corpus, data.sources, facts), embedder)

@@ -9,10 +9,11 @@ import pytest
 from filelock import FileLock
 
 from shared.config import load_settings
+from step3_rag import service
 from step3_rag.evaluate import dataset
 from step3_rag.ingest import update
 from step3_rag.ingest.index import Index
-from tests.step3.conftest import DOCUMENTS, names, write
+from tests.step3.conftest import DOCUMENTS, as_beir, names, write
 
 
 @pytest.mark.parametrize(
@@ -177,6 +178,12 @@ def test_a_change_of_the_chunker_rebuilds_the_index_of_a_dataset(beir, monkeypat
     other, error = open_index()
     assert other != first
     assert "made by code that has changed since: it is made again" in error
+
+
+def test_a_folder_named_sample_leaves_the_samples_index_as_it_is(tmp_path, fake):
+    data = dataset.read(str(as_beir(tmp_path / "sample")), None)
+    index = dataset.dataset_retriever(load_settings(), data).index
+    assert index.folder != service.sample_home(load_settings())
 
 
 def test_the_second_of_two_ingests_waits_and_says_so(home, command, monkeypatch):
