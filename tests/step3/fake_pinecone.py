@@ -4,8 +4,8 @@
         pinecone.Pinecone(api_key="...").Index(host=server.address)
 
 As in Pinecone's OpenAPI description of 2025-04: /vectors/upsert, /query, /vectors/list, /vectors/delete and
-/describe_index_stats, errors as {"code", "message", "details"}. Its documented limits hold: 2 MB and 1,000
-records an upsert, 1,000 ids a delete, 100 ids a page of a list.
+/describe_index_stats, errors as {"code", "message", "details"}; the replies have what our store reads. Its
+documented limits hold: 2 MB and 1,000 records an upsert, 1,000 ids a delete, 100 ids a page of a list.
 """
 
 import json
@@ -66,8 +66,7 @@ class FakePinecone(JsonServer):
             if all(metadata[name] in among["$in"] for name, among in (body.get("filter") or {}).items())
         ]
         best = sorted(found, key=lambda each: -each[0])[: body["topK"]]
-        matches = [{"id": one, "score": score, "values": []} for score, one in best]
-        return {"results": [], "matches": matches, "namespace": body["namespace"], "usage": {"readUnits": 1}}
+        return {"matches": [{"id": one, "score": score} for score, one in best]}
 
     def delete(self, body, held):
         if body["namespace"] not in self.namespaces:
@@ -81,16 +80,9 @@ class FakePinecone(JsonServer):
     def list(self, query, held):
         """At most 100 ids a page, as documented; the token is where the next page begins."""
         ids, start = sorted(held), int(query.get("paginationToken", 0))
-        page = {"vectors": [{"id": each} for each in ids[start : start + 100]], "usage": {"readUnits": 1}}
-        page["namespace"] = query["namespace"]
+        page = {"vectors": [{"id": each} for each in ids[start : start + 100]]}
         return page | ({"pagination": {"next": str(start + 100)}} if start + 100 < len(ids) else {})
 
     def stats(self):
-        return {
-            "namespaces": {name: {"vectorCount": len(held)} for name, held in self.namespaces.items()},
-            "dimension": self.dimension,
-            "indexFullness": 0,
-            "totalVectorCount": sum(map(len, self.namespaces.values())),
-            "metric": self.metric,
-            "vectorType": "dense",
-        }
+        counts = {name: {"vectorCount": len(held)} for name, held in self.namespaces.items()}
+        return {"namespaces": counts, "metric": self.metric}
