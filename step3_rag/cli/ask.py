@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from shared.cli import Json, Model, Smoke, emit, new_app, settings_from_flags
-from shared.config import Settings
 from shared.errors import UserError
 from step3_rag.cli import flags
 
 if TYPE_CHECKING:
     import anthropic
 
+    from shared.config import Settings
     from step3_rag.answer.context import Source
     from step3_rag.answer.read import Answer
     from step3_rag.pipeline import Plan
@@ -207,7 +207,7 @@ def agent(
 
 
 def _open_retriever(
-    settings: Settings,
+    settings: "Settings",
     folder: Path | None,
     as_json: bool,
     store: str = "chroma",
@@ -229,7 +229,7 @@ def _open_retriever(
 
 def _from_plan(
     plan: "Plan",
-    settings: Settings,
+    settings: "Settings",
     retriever: "Retriever",
     question: str,
     client: "anthropic.Anthropic | None",
