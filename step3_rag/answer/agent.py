@@ -21,6 +21,7 @@ import json
 from typing import Any, NamedTuple
 
 import anthropic
+import jsonschema
 
 from shared import prompts
 from shared.errors import UserError
@@ -104,8 +105,6 @@ def call(
     Raises:
         UserError: the arguments are wrong, or the vector store failed.
     """
-    import jsonschema
-
     validator = jsonschema.Draft202012Validator(definition(retriever)["input_schema"])
     for wrong in validator.iter_errors(input):
         where = "".join(f"{each}: " for each in wrong.path)

@@ -15,6 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.utils.class_weight import compute_sample_weight
 
 from shared.config import Settings
 from shared.errors import UserError
@@ -70,9 +73,6 @@ def fit(collections: Sequence[tuple[Sequence[Signals], Sequence[bool]]]) -> Weig
     Raises:
         UserError: all searches succeeded, or all failed.
     """
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.utils.class_weight import compute_sample_weight
-
     names = list(collections[0][0][0])
     rows = np.array([[each[name] for name in names] for given, _ in collections for each in given])
     truth = np.array([label for _, labels in collections for label in labels])
@@ -143,6 +143,4 @@ def judge(own: Collection, collections: Sequence[Collection]) -> dict[str, Any]:
 
 def auroc(scores: Sequence[float], labels: Sequence[bool]) -> float | None:
     """P(a true one scores higher than a false one), ties count half; None if all labels are equal."""
-    from sklearn.metrics import roc_auc_score
-
     return round(float(roc_auc_score(labels, scores)), 3) if len(set(labels)) == 2 else None

@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
 
 KNOWN = {"model_type": "bert", "hidden_act": "gelu", "position_embedding_type": "absolute"}
 
@@ -37,9 +39,6 @@ class Bert:
     @classmethod
     def open(cls, folder: Path) -> Self | None:
         """The model in a folder; None if it needs torch: another kind of model, not float32, or damaged."""
-        from safetensors import SafetensorError
-        from safetensors.numpy import load_file
-
         try:
             config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
             if any(config.get(key, value) != value for key, value in KNOWN.items()):

@@ -20,8 +20,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from tokenizers import Encoding, Tokenizer
 
+from shared.catalog import lookup
 from shared.config import Settings
 from shared.errors import UserError
+from shared.models import load_encoder, weights
+from shared.models.load import load_fast_tokenizer, read_config
 from step3_rag.ingest.bert import Bert
 
 BATCH = 16  # a larger batch is no faster: this one keeps the processor busy and fits its cache
@@ -60,13 +63,9 @@ class Embedder:
     @cached_property
     def tokenizer(self) -> Tokenizer:
         """The model's tokenizer, without truncation."""
-        from shared.models.load import load_fast_tokenizer
-
         return load_fast_tokenizer(self.name, self.settings)
 
     def _config(self, file: str) -> Any:
-        from shared.models.load import read_config
-
         return read_config(self.name, self.settings, file)
 
     @cached_property
@@ -76,8 +75,6 @@ class Embedder:
         Raises:
             UserError: it pools in another way, or has further layers after pooling.
         """
-        from shared.models import weights
-
         folder = weights.ensure(self.name, self.settings)
         facts = self._config("1_Pooling/config.json")
         flags = [key.removeprefix("pooling_mode_") for key, value in facts.items() if value is True]
@@ -105,8 +102,6 @@ class Embedder:
     @cached_property
     def window(self) -> int:
         """The most tokens that the model reads, including the prompt and the markers at both ends."""
-        from shared.catalog import lookup
-
         most = self._config("sentence_bert_config.json").get("max_seq_length") or lookup(self.name).context
         if not most:
             limits = ("config.json", "max_position_embeddings"), ("tokenizer_config.json", "model_max_length")
@@ -132,16 +127,12 @@ class Embedder:
     @cached_property
     def _bert(self) -> Bert | None:
         """The model in numpy, for a single text; None if it needs torch."""
-        from shared.models import weights
-
         plain = self.settings.dtype in ("auto", "float32") and self.settings.device in ("auto", "cpu")
         return Bert.open(weights.ensure(self.name, self.settings)) if plain else None
 
     @cached_property
     def _transformer(self) -> Any:
         """The model in torch."""
-        from shared.models import load_encoder
-
         model = load_encoder(settings=self.settings)
         if str(model.device) == "cpu" and str(model.dtype) == "torch.bfloat16":
             # In bfloat16 on a CPU, eager attention takes two thirds of the time for short texts.

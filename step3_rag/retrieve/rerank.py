@@ -19,6 +19,9 @@ from typing import Any
 import numpy as np
 
 from shared.config import Settings
+from shared.errors import UserError, reason
+from shared.models.device import choose_device
+from shared.models.quiet import quiet_transformers
 from step3_rag.ingest.embed import Encoded
 
 Scorer = Callable[[str, list[str]], Sequence[float]]  # query, texts -> scores
@@ -80,10 +83,6 @@ def cross_encoder_scorer(name: str, settings: Settings) -> Scorer:
     Raises:
         UserError: it can't be loaded.
     """
-    from shared.errors import UserError, reason
-    from shared.models.device import choose_device
-    from shared.models.quiet import quiet_transformers
-
     quiet_transformers()
     from sentence_transformers import CrossEncoder
 

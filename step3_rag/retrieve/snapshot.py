@@ -2,15 +2,12 @@
 
 from collections import Counter
 from functools import cached_property
-from typing import TYPE_CHECKING
 
+import bm25s
 import numpy as np
 
 from step3_rag.ingest.index import Index
 from step3_rag.ingest.stems import WORD
-
-if TYPE_CHECKING:
-    import bm25s
 
 
 class Snapshot:
@@ -38,13 +35,11 @@ class Snapshot:
         return len(self.ids)
 
     @cached_property
-    def bm25(self) -> "bm25s.BM25 | None":
+    def bm25(self) -> bm25s.BM25 | None:
         """The keyword index over the chunks' stems; None if there are none.
 
         All scores are computed here, so that a query only adds columns.
         """
-        import bm25s
-
         texts = [row.split() for row in self._column("stems")]
         if not any(texts):
             return None
