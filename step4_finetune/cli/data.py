@@ -74,18 +74,14 @@ def build(
     count: Annotated[int, typer.Option("--rows", min=1, help="For tools: number of rows.")] = 2000,
     seed: Seed = None,
     form: Annotated[Literal["sft", "dpo"], typer.Option("--format", help="TRL's format.")] = "sft",
-    shares: Annotated[
-        str | None,
-        typer.Option(help="For rows without a split: percent for train, dev, test. (default: 80,10,10)"),
-    ] = None,
     data: Data = None,
     guide: GuideFile = None,
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
     """Write training files, one per split: rows in TRL's formats, tool calls, or passages to judge."""
-    if what != "rows" and (data or guide or form != "sft" or shares):
-        raise UserError(f"build {what} takes no --data, --guide, --format or --shares: they are for rows")
+    if what != "rows" and (data or guide or form != "sft"):
+        raise UserError(f"build {what} takes no --data, --guide or --format: they are for rows")
     settings = settings_from_flags(smoke, seed=seed)
     if what == "tools":
         from step4_finetune.toolcalls.build import run as build_tools
@@ -98,7 +94,7 @@ def build(
     else:
         from step4_finetune.data import trl_files
 
-        rows, its_guide = read_any(data, guide, _shares(shares) if shares else None)
+        rows, its_guide = read_any(data, guide)
         system = its_guide.system if its_guide else ""
         facts = trl_files.run(rows, system, form, out, source=data or "the sample")
     emit(facts, show_data.splits, as_json=as_json)
@@ -127,14 +123,3 @@ def distill(
     rows = lesson.read_messages(Path(data or SAMPLE))
     facts = lesson.run(rows, read_guide(guide or GUIDE), settings, out, requests=requests)
     emit(facts, show_data.distill, as_json=as_json)
-
-
-def _shares(text: str) -> tuple[float, float, float]:
-    """`70,15,15` as shares of 1."""
-    try:
-        train, dev, test = (float(each) / 100 for each in text.split(","))
-    except ValueError:
-        train = dev = test = 0.0
-    if min(train, dev, test) < 0 or train == 0 or abs(train + dev + test - 1) > 1e-6:
-        raise UserError(f"--shares {text}: give three percentages that add up to 100, such as 70,15,15")
-    return train, dev, test

@@ -28,12 +28,9 @@ def read(data: str | None, guide: Path | None) -> tuple[list[Row], Guide]:
     return rows, its_guide
 
 
-def read_any(
-    data: str | None, guide: Path | None, shares: tuple[float, float, float] | None = None
-) -> tuple[list[Row], Guide | None]:
-    """The same, but other rows may have no guide; `shares` divide rows without a split."""
-    from step4_finetune.data.rows import GUIDE, SAMPLE, SHARES, read_rows
+def read_any(data: str | None, guide: Path | None) -> tuple[list[Row], Guide | None]:
+    """The same, but other rows may have no guide."""
+    from step4_finetune.data.rows import GUIDE, SAMPLE, read_rows
     from step4_finetune.tone.guide import read_guide
 
-    rows = read_rows(data or SAMPLE, shares=shares or SHARES)
-    return rows, None if data and not guide else read_guide(guide or GUIDE)
+    return read_rows(data or SAMPLE), None if data and not guide else read_guide(guide or GUIDE)
