@@ -57,7 +57,7 @@ def train(
         quiet_peft()
         from shared.errors import UserError
         from step4_finetune.judging import data as judging
-        from step4_finetune.toolcalls import training_data as toolcalls
+        from step4_finetune.toolcalls import data as toolcalls
         from step4_finetune.train import branches
         from step4_finetune.train import recipe as recipes
         from step4_finetune.train import run as training

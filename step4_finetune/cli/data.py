@@ -84,7 +84,7 @@ def build(
         raise UserError(f"build {what} takes no --data, --guide or --format: they are for rows")
     settings = settings_from_flags(smoke, seed=seed)
     if what == "tools":
-        from step4_finetune.toolcalls.build import run as build_tools
+        from step4_finetune.toolcalls.data import build as build_tools
 
         facts = build_tools(out, 40 if smoke else count, settings.seed)
     elif what == "judge":

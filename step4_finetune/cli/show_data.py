@@ -78,13 +78,11 @@ def _details(finding: Facts) -> list[str]:
 
 def splits(facts: Facts, console: Console) -> None:
     """One line a split."""
-    splits = facts["splits"]
-    counted = [name for name, each in splits["train"].items() if isinstance(each, int)]
     rows = [
-        [split, *(f"{value:,}" if isinstance(value, int) else value for value in each.values())]
-        for split, each in splits.items()
+        (split, f"{each['rows']:,}", each["fingerprint"], each["file"])
+        for split, each in facts["splits"].items()
     ]
-    console.print(plain_table("split", *splits["train"], rows=rows, right=counted))
+    console.print(plain_table("split", "rows", "fingerprint", "file", rows=rows, right=("rows",)))
     console.print(f"\n{facts['headline']}", soft_wrap=True)
 
 

@@ -51,8 +51,8 @@ def digest(values: Iterable[Any], *, sort_keys: bool = False) -> str:
     return sha.hexdigest()[:12]
 
 
-def write_splits(out: Path, splits: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, str]:
-    """Write each split that has rows as `out`/SPLIT.jsonl, and return the paths of these files.
+def write_splits(out: Path, splits: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, dict[str, Any]]:
+    """Write each split that has rows as `out`/SPLIT.jsonl; returns their numbers, fingerprints and files.
 
     Raises:
         UserError: the file of one of the splits exists already, or can't be written.
@@ -61,10 +61,13 @@ def write_splits(out: Path, splits: Mapping[str, Sequence[Mapping[str, Any]]]) -
     for path in paths.values():
         if path.exists():
             raise UserError(f"{path} exists already: name another folder with --out")
-    written = {split: paths[split] for split, rows in splits.items() if rows}
-    for split, path in written.items():
-        write_rows(path, splits[split])
-    return {split: str(path) for split, path in written.items()}
+    written = {split: rows for split, rows in splits.items() if rows}
+    for split, rows in written.items():
+        write_rows(paths[split], rows)
+    return {
+        split: {"rows": len(rows), "fingerprint": digest(rows, sort_keys=True), "file": str(paths[split])}
+        for split, rows in written.items()
+    }
 
 
 def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:

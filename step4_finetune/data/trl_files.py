@@ -38,10 +38,7 @@ def run(rows: Sequence[Row], system: str, form: str, out: Path, source: str = "r
         raise UserError(f"{source} has no rows to train on: give some of them the split train")
     if cases := schema.schema(used).cases:
         raise UserError(f"{source}: row {cases[0].id}: {cases[0].example}; `data check` names all such rows")
-    splits = {split: [row for row in used if row.split == split] for split in SPLITS}
-    files = write_splits(
-        out, {split: [to_trl(row, system, form) for row in some] for split, some in splits.items()}
-    )
+    splits = {split: [to_trl(row, system, form) for row in used if row.split == split] for split in SPLITS}
     left_out = len(rows) - len(used)
     return {
         "command": "step4_finetune data-build",
@@ -49,13 +46,5 @@ def run(rows: Sequence[Row], system: str, form: str, out: Path, source: str = "r
         + (f", {left_out} without a rejected reply left out" if left_out else "")
         + f"; system message: {system or 'none'}",
         "fingerprint": fingerprint(used),
-        "splits": {
-            split: {
-                "rows": len(splits[split]),
-                "topics": len({row.topic for row in splits[split] if row.topic}),
-                "fingerprint": fingerprint(splits[split]),
-                "file": file,
-            }
-            for split, file in files.items()
-        },
+        "splits": write_splits(out, splits),
     }

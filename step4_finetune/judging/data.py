@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shared.embedded.judge import NO, YES, passage_text, question_text
-from step4_finetune.data.files import digest, read_jsonl, write_splits
+from step4_finetune.data.files import read_jsonl, write_splits
 from step4_finetune.train.branches import Part, Row
 
 if TYPE_CHECKING:
@@ -42,26 +42,13 @@ def build(out: Path, seed: int) -> dict[str, Any]:
         UserError: a file exists already or cannot be written.
     """
     rows = read_passages()
-    made = {
-        "train": with_hard_negatives([row for at, row in enumerate(rows) if at % DEV], seed),
-        "dev": with_hard_negatives(rows[::DEV], seed),
-    }
-    files = write_splits(out, made)
-    splits: dict[str, Any] = {}
-    for split, some in made.items():
-        labels = [answered for row in some for _, answered in row["questions"]]
-        splits[split] = {
-            "passages": len(some),
-            "answered": sum(labels),
-            "not_answered": len(labels) - sum(labels),
-            "fingerprint": digest(some, sort_keys=True),
-            "file": files[split],
-        }
+    train = with_hard_negatives([row for at, row in enumerate(rows) if at % DEV], seed)
+    dev = with_hard_negatives(rows[::DEV], seed)
     return {
         "command": "step4_finetune data-build-judge",
-        "headline": f"{splits['train']['passages']:,} passages for training, seed {seed}",
+        "headline": f"{len(train):,} passages for training, seed {seed}",
         "seed": seed,
-        "splits": splits,
+        "splits": write_splits(out, {"train": train, "dev": dev}),
     }
 
 

@@ -15,7 +15,7 @@ from shared.embedded.judge import JUDGE, Judge, passage_text, question_text
 from shared.embedded.prompt import Conversation
 from shared.errors import UserError
 from step4_finetune.judging import data as judging
-from step4_finetune.toolcalls import build, training_data
+from step4_finetune.toolcalls import data as toolcalls
 from step4_finetune.toolcalls.conversations import compose
 from step4_finetune.toolcalls.domains import Tool, fill, in_lower_case, read_tools
 from step4_finetune.toolcalls.material import Material
@@ -101,19 +101,22 @@ def test_numbers_of_answers_are_in_the_results(rows):
 
 
 def test_domains_for_dev_are_not_in_train(tmp_path):
-    facts = build.run(tmp_path, 40, 0)
-    names = {tool.name for domain in build.UNSEEN for tool in read_tools()[domain]}
-    train = read_file(tmp_path / "train.jsonl", "tools", training_data).rows
-    assert not names & {tool["name"] for row in train for tool in row["tools"]}
-    assert facts["splits"]["dev"]["domains"] == len(build.UNSEEN)
+    toolcalls.build(tmp_path, 40, 0)
+    unseen = [tool for domain in toolcalls.UNSEEN for tool in read_tools()[domain]]
+    train, dev = (
+        {tool["name"] for row in read_file(tmp_path / file, "tools", toolcalls).rows for tool in row["tools"]}
+        for file in ("train.jsonl", "dev.jsonl")
+    )
+    assert not {tool.name for tool in unseen} & train
+    assert dev <= {name for tool in unseen for name in (tool.name, *tool.names)}
     with pytest.raises(UserError, match="exists already"):
-        build.run(tmp_path, 40, 0)
+        toolcalls.build(tmp_path, 40, 0)
 
 
 def test_training_text_equals_the_embedded_models(rows, tokenizer):
     """Training and serving write the same text, token by token."""
     for row in rows[:20]:
-        prefix, *branches = training_data.parts(row, tokenizer)
+        prefix, *branches = toolcalls.parts(row, tokenizer)
         for pieces, branch in zip(branches, row["branches"], strict=True):
             body = {"system": row["system"], "messages": branch[:1]}
             prompt = Conversation(body, row["tools"]).render(tokenizer)
@@ -121,7 +124,7 @@ def test_training_text_equals_the_embedded_models(rows, tokenizer):
 
 
 def test_only_calls_and_answers_are_learnt(rows, tokenizer):
-    pieces = [piece for row in rows for part in training_data.parts(row, tokenizer) for piece in part]
+    pieces = [piece for row in rows for part in toolcalls.parts(row, tokenizer) for piece in part]
     learnt = [tokenizer.decode(ids) for ids, learn in pieces if learn]
     assert all(text.endswith("<|im_end|>") for text in learnt)
     assert any(text == "[]<|im_end|>" for text in learnt)
@@ -154,7 +157,7 @@ def test_the_seed_writes_the_files_that_the_adapters_card_names(tmp_path):
         [json.loads(line) for line in (tmp_path / f"{split}.jsonl").read_text().splitlines()]
         for split in ("train", "dev")
     )
-    assert len(rows) == train["passages"] == 810
+    assert len(rows) == train["rows"] == 810
     assert all(len(row["questions"]) == 6 + judging.HARD for row in rows)
     assert not {row["passage"] for row in rows} & {row["passage"] for row in held_out}
     with pytest.raises(UserError, match="exists already"):
@@ -233,7 +236,7 @@ def test_other_files_are_refused_in_one_line(tmp_path, task, text):
     if text is not None:
         path.write_text(text)
     with pytest.raises(UserError, match=f"data build {task}") as error:
-        read_file(path, task, training_data if task == "tools" else judging)
+        read_file(path, task, toolcalls if task == "tools" else judging)
     assert "\n" not in str(error.value)
 
 

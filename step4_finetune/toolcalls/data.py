@@ -1,23 +1,52 @@
-"""Conversations with tool calls as training data: tokens and loss masks.
+"""Data for the recipe `tools`: conversations with tool calls, written to files, and read as tokens and loss masks.
 
-    data = branches.read(Path("data/train.jsonl"), "tools", fits, parts)
+    $ python -m step4_finetune data build tools --out data/tools
+
+    data = branches.read(Path("data/tools/train.jsonl"), "tools", fits, parts)
     data.tokens(tokenizer)[0]    {"input_ids": [...], "completion_mask": [0, ..., 1], "seq_lengths": [...]}
 
-The text is the embedded model's: the same function writes both (embedded/prompt). The loss counts calls (also
-the empty list) and answers to results.
+Dev has domains that train never sees. The text is the embedded model's: the same function writes both
+(embedded/prompt). The loss counts calls (also the empty list) and answers to results.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shared.embedded.prompt import Conversation, Turn, calls_as_text, escape_markers
+from step4_finetune.data.files import write_splits
+from step4_finetune.toolcalls.conversations import compose
+from step4_finetune.toolcalls.domains import read_tools
+from step4_finetune.toolcalls.material import Material
 from step4_finetune.train.branches import Part, Row
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+UNSEEN = frozenset({"sports_games", "hotels_cars"})  # domains of dev only
+
+
+def build(out: Path, rows: int, seed: int) -> dict[str, Any]:
+    """Write `out`/train.jsonl and, a fortieth as long, `out`/dev.jsonl; the same seed writes the same files.
+
+    Raises:
+        UserError: a file exists already or cannot be written.
+    """
+    train = Material.read(leave_out=UNSEEN)
+    dev = Material.read(leave_out=frozenset(read_tools()) - UNSEEN)
+    made = {
+        "train": [compose(train, number, seed) for number in range(rows)],
+        "dev": [compose(dev, number, seed) for number in range(max(1, rows // 40))],
+    }
+    return {
+        "command": "step4_finetune data-build-tools",
+        "headline": f"{rows:,} conversations over {sum(map(len, train.domains.values()))} tools, seed {seed}",
+        "seed": seed,
+        "splits": write_splits(out, made),
+    }
 
 
 def fits(row: Row) -> bool:
