@@ -162,7 +162,8 @@ def guard(
 ) -> None:
     """Check a message for personal data and injection, and its reply for tone and facts."""
     from shared.errors import UserError
-    from step4_finetune.guard import command
+    from step4_finetune.guard import around
+    from step4_finetune.guard import measure as measuring
 
     if measure == (text is not None):
         raise UserError("guard takes a text to look at, or --measure, and not both")
@@ -170,13 +171,15 @@ def guard(
         raise UserError("guard --measure takes no text, --note or --adapter")
     settings = settings_from_flags(smoke, model=model)
     rows, its_guide = read(data, guide)
+    if text is None:
+        emit(measuring.run(its_guide, rows), show.rates, as_json=as_json)
+        return
     generate = None
     if adapter:
         from step4_finetune.chat import generator
 
         generate = generator(settings, adapter, its_guide)
-    facts = command.run(its_guide, rows, text, notes=note or [], generate=generate)
-    emit(facts, show.guard, as_json=as_json)
+    emit(around.run(generate, text, its_guide, note or []), show.guard, as_json=as_json)
 
 
 @app.command()

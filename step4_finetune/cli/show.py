@@ -109,25 +109,22 @@ def chat(facts: Facts, console: Console) -> None:
 
 
 def guard(facts: Facts, console: Console) -> None:
-    """The rates, or the findings and the reply."""
-    if "rates" in facts:
-        _rates(facts, console)
-        return
+    """The findings, and the reply or what a model would be asked."""
     for each in facts["findings"]:
         attempt = f" (attempt {each['attempt']})" if each["attempt"] else ""
         line = f"{each['side']:6}  {each['check']:9}  {each['action']:10}  {each['seen']}{attempt}"
         console.print(line, soft_wrap=True)
     if not facts["findings"]:
         console.print("No check objects.")
-    if facts.get("for_the_model"):
-        console.print(f"\nThe model is asked:\n\n{facts['for_the_model']}", soft_wrap=True)
-    if facts["reply"]:
+    if facts["reply"] is None:
+        console.print(f"\nThe model is asked:\n\n{facts['asked']}", soft_wrap=True)
+    else:
         why = "The ready-made reply goes out:" if facts["fallback"] else "The member gets:"
         console.print(f"\n{why}\n\n{facts['reply']}", soft_wrap=True)
 
 
-def _rates(facts: Facts, console: Console) -> None:
-    """The rates as a table."""
+def rates(facts: Facts, console: Console) -> None:
+    """What each check catches, and its false alarms."""
     heads = ("caught", "95 %", "false alarms", "95 %")
     rows = []
     for row in facts["rates"]:

@@ -10,10 +10,12 @@ guide, too; where ours would break its rules, the guide has its own under `fallb
 """
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from shared.errors import UserError
 from shared.personal import Personal, redact
+from shared.words import count
 from step4_finetune.data.rows import Message, with_notes
 from step4_finetune.guard import injection
 from step4_finetune.guard.reply import wrong
@@ -51,16 +53,26 @@ class Finding:
 
 @dataclass(frozen=True)
 class Guarded:
-    """The reply that may go out, with the findings on the way."""
+    """The reply that may go out, with what the model is asked and the findings on the way."""
 
-    reply: str
+    asked: str | None  # None for a blocked message
+    reply: str | None  # None without a model
     findings: tuple[Finding, ...]
     attempts: int  # replies that the model wrote; 0 for a blocked message
     fallback: bool  # whether the reply is a ready-made one
 
 
-def guarded(generate: Generate, message: str, guide: Guide, notes: Sequence[str] = ()) -> Guarded:
+def run(generate: Generate | None, message: str, guide: Guide, notes: Sequence[str] = ()) -> dict[str, Any]:
+    """The facts of the command `guard` on a message; see `guarded`."""
+    found = guarded(generate, message, guide, notes)
+    headline = f"{count(len(found.findings), 'finding')}, {count(found.attempts, 'attempt')}"
+    return {"command": "step4_finetune guard", "headline": headline, **asdict(found)}
+
+
+def guarded(generate: Generate | None, message: str, guide: Guide, notes: Sequence[str] = ()) -> Guarded:
     """Answer a message with a model, between checks; the reply must say the `notes`, and nothing else.
+
+    Without a model only the message is checked.
 
     Raises:
         UserError: the fallback breaks the guide (checked before the model is asked), or Presidio is needed
@@ -69,16 +81,19 @@ def guarded(generate: Generate, message: str, guide: Guide, notes: Sequence[str]
     ready_made = fallback(guide)
     cleaned, findings = check_input(message, allowed=guide.as_prompt())
     if any(each.action == "block" for each in findings):
-        return Guarded(ready_made, tuple(findings), 0, True)
+        return Guarded(None, ready_made, tuple(findings), 0, True)
+    asked = with_notes(cleaned, notes)
+    if generate is None:
+        return Guarded(asked, None, tuple(findings), 0, False)
     earlier: set[str] = set()
     reminder: tuple[str, ...] = ()
     for attempt in range(1, ATTEMPTS + 1):
-        reply = generate(_prompt(guide, with_notes(cleaned, notes), reminder))
+        reply = generate(_prompt(guide, asked, reminder))
         reply, found = redact(reply, allowed="\n".join([guide.as_prompt(), *notes]))
         findings += [_masked(OUTPUT, each, attempt) for each in found]
         objections = wrong(reply, guide, notes, cleaned)
         if not objections:
-            return Guarded(reply, tuple(findings), attempt, False)
+            return Guarded(asked, reply, tuple(findings), attempt, False)
         last = attempt == ATTEMPTS or reply in earlier  # a model that repeats itself would do so again
         action = "fallback" if last else "regenerate"
         findings += [Finding(check, OUTPUT, seen, action, attempt) for check, seen in objections]
@@ -86,7 +101,7 @@ def guarded(generate: Generate, message: str, guide: Guide, notes: Sequence[str]
             break
         earlier.add(reply)
         reminder = rules.broken(reply, guide)
-    return Guarded(ready_made, tuple(findings), attempt, True)
+    return Guarded(asked, ready_made, tuple(findings), attempt, True)
 
 
 def fallback(guide: Guide) -> str:

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from shared import hardware
 from shared.personal import personal
 from shared.stats import wilson
 from step4_finetune.data.curate.finding import replies
@@ -21,51 +22,57 @@ from step4_finetune.guard.reply import leaked, too_short_or_long, wrong
 from step4_finetune.tone.rules import Guide
 
 SETS = SAMPLE.with_name("guard")
-CLEAN = {"injection": "clean", "length": "fine", "leak": "clean"}  # the label of a good text
-PERSONAL = {"email": "e-mail address", "phone": "telephone number", "card": "card number", "iban": "IBAN"}
 SPLITS = ("dev", "test")
-ANY = "any, on the rows"
-CHECKS = (
-    *(("pii", INPUT), ("injection", INPUT), (ANY, INPUT)),
-    *(("length", OUTPUT), ("leak", OUTPUT), ("tone", OUTPUT), ("facts", OUTPUT), (ANY, OUTPUT)),
-)
+ANY = "rows, any check"
 Outcomes = list[tuple[bool, bool]]  # of each text: whether it should be caught, and whether it was
 
 
 def read_set(name: str) -> list[dict[str, Any]]:
-    """A labelled set: text, split, and a label (a word; for pii a list of kinds)."""
+    """A labelled set: text, split, and a label (a list of what is wrong, for pii of the kinds)."""
     return [row for _, row in read_jsonl(SETS / f"{name}.jsonl")]
 
 
-def measure(guide: Guide, rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """The rates of each check on each split."""
+def run(guide: Guide, rows: Sequence[Row]) -> dict[str, Any]:
+    """The rates of each check on each split: the facts of `guard --measure`.
+
+    Raises:
+        UserError: Presidio is not installed.
+    """
     found: dict[tuple[str, str, str], Outcomes] = defaultdict(list)
-    for each in read_set("pii"):
-        seen, label = {one.kind for one in personal(each["text"])}, {PERSONAL[kind] for kind in each["label"]}
-        caught = seen >= label if label else bool(seen)  # every kind; in a clean text any
-        found["pii", INPUT, each["split"]].append((bool(label), caught))
-    objects: dict[tuple[str, str], Callable[[str], Any]] = {
-        ("injection", INPUT): injection.find,
-        ("length", OUTPUT): lambda text: too_short_or_long(guide.parts(text), guide),
-        ("leak", OUTPUT): lambda text: leaked(guide.parts(text), guide),
+    objects: dict[tuple[str, str], Callable[[dict[str, Any]], Any]] = {
+        ("pii", INPUT): _sees_personal_data,
+        ("injection", INPUT): lambda each: injection.find(each["text"]),
+        ("length", OUTPUT): lambda each: too_short_or_long(guide.parts(each["text"]), guide),
+        ("leak", OUTPUT): lambda each: leaked(guide.parts(each["text"]), guide),
     }
     for (check, side), object_to in objects.items():
         for each in read_set(check):
-            bad = each["label"] != CLEAN[check]
-            found[check, side, each["split"]].append((bad, bool(object_to(each["text"]))))
+            found[check, side, each["split"]].append((bool(each["label"]), bool(object_to(each))))
     # Messages and chosen replies are good; rejected ones have wrong facts, or else a wrong tone.
     for row in (row for row in rows if row.split in SPLITS):
-        found[ANY, INPUT, row.split].append((False, bool(check_input(row.message)[1])))
         objections = [
             {check for check, _ in wrong(reply, guide, row.notes, row.message)} for _, reply in replies(row)
         ]
-        found[ANY, OUTPUT, row.split].append((False, bool(objections[0])))
         kind = "facts" if FACTS in (row.breaks or ()) else "tone"
         if row.rejected is not None:
             found[kind, OUTPUT, row.split] += [(False, kind in objections[0]), (True, kind in objections[1])]
-    return [
-        rates(check, side, split, found[check, side, split]) for check, side in CHECKS for split in SPLITS
-    ]
+        found[ANY, INPUT, row.split].append((False, bool(check_input(row.message)[1])))
+        found[ANY, OUTPUT, row.split].append((False, bool(objections[0])))
+    measured = [rates(*key, outcomes) for key, outcomes in sorted(found.items())]
+    of_test = [row for row in measured if row["split"] == "test" and row["bad"]]
+    low = min(of_test, key=lambda row: row["catch_rate"])
+    return {
+        "command": "step4_finetune guard",
+        "headline": f"least caught on test: {low['check']} {low['caught']}/{low['bad']}",
+        "rates": measured,
+        "machine": hardware.describe(),
+    }
+
+
+def _sees_personal_data(text: dict[str, Any]) -> bool:
+    """Whether every labelled kind is found; in a text without any, whether one is."""
+    seen = {each.kind for each in personal(text["text"])}
+    return bool(seen) and seen >= set(text["label"])
 
 
 def rates(check: str, side: str, split: str, outcomes: Outcomes) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Data for the recipe `tools`: conversations with tool calls, written to files, and read as tokens and loss masks.
+"""Data for the recipe `tools`: conversations with tool calls in files, and as tokens and loss masks.
 
     $ python -m step4_finetune data build tools --out data/tools
 

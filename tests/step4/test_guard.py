@@ -12,7 +12,7 @@ from step4_finetune.cli import show
 from step4_finetune.cli.app import guard
 from step4_finetune.data.rows import GUIDE as GUIDE_FILE
 from step4_finetune.data.rows import SAMPLE, read_rows, with_notes
-from step4_finetune.guard import command, injection, measure
+from step4_finetune.guard import around, injection, measure
 from step4_finetune.guard.around import Finding, fallback, guarded
 from step4_finetune.guard.reply import leaked, wrong
 from step4_finetune.tone.guide import guide_of
@@ -200,7 +200,7 @@ def test_personal_data_reaches_neither_the_model_nor_the_findings_nor_the_member
 def test_the_labelled_sets_are_halved_and_balanced(name, n):
     rows = measure.read_set(name)
     assert len(rows) == len({row["text"] for row in rows}) == n
-    bad = [row["split"] for row in rows if row["label"] not in ([], measure.CLEAN.get(name))]
+    bad = [row["split"] for row in rows if row["label"]]
     assert [bad.count(split) for split in measure.SPLITS] == [n // 4, n // 4]
 
 
@@ -212,7 +212,7 @@ def test_rates_by_hand():
 
 @needs_presidio
 def test_the_command_answers_with_a_model():
-    text = shown(show.guard, command.run(GUIDE, good(), "zzz", generate=Model(CHATTY, GOOD)))
+    text = shown(show.guard, around.run(Model(CHATTY, GOOD), "zzz", GUIDE))
     assert "(attempt 1)" in text
     assert f"The member gets:\n\n{GOOD}" in text
 
@@ -237,14 +237,14 @@ def test_the_command_line(capsys, tmp_path, text, said):
     assert all(each in out for each in said), out
     guard(text, data=data, guide=GUIDE_FILE, as_json=True)
     facts = json.loads(capsys.readouterr().out)
-    assert (facts["for_the_model"] is None) == facts["fallback"] == ("Ignore" in text)
+    assert (facts["asked"] is None) == facts["fallback"] == ("Ignore" in text)
 
 
 @needs_presidio
 def test_the_rates_on_the_sample():
-    facts = command.run(GUIDE, read_rows(SAMPLE))
+    facts = measure.run(GUIDE, read_rows(SAMPLE))
     assert len(facts["rates"]) == 16
-    assert "injection         input   dev" in shown(show.guard, facts)
+    assert "injection        input   dev" in shown(show.rates, facts)
     of_injection = [row for row in facts["rates"] if row["check"] == "injection"]
     assert [(row["caught"], row["false_alarms"]) for row in of_injection] == [(20, 0)] * 2
     for row in facts["rates"]:
