@@ -1,6 +1,6 @@
 """What the commands print of their facts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from shared.cli import Console, plain_table
@@ -87,16 +87,13 @@ def evaluator(facts: Facts, console: Console) -> None:
         [
             each["name"],
             *(str(each[name]) for name in ("n", "said", "right", "missed")),
-            *(_share(each[name], each[f"{name}_interval"]) for name in ("precision", "recall")),
+            _percent(each["precision"]),
+            _percent(each["recall"]),
             "-" if each["kappa"] is None else f"{each['kappa']:.2f}",
         ]
         for each in facts["verdicts"]
     ]
     console.print(plain_table("verdict", *heads, rows=rows, right=heads))
-
-
-def _share(share: float | None, interval: Sequence[float] | None) -> str:
-    return f"{share:.2f} [{interval[0]:.2f}, {interval[1]:.2f}]" if interval else "-"
 
 
 def chat(facts: Facts, console: Console) -> None:
@@ -126,16 +123,17 @@ def guard(facts: Facts, console: Console) -> None:
 def rates(facts: Facts, console: Console) -> None:
     """What each check catches, and its false alarms."""
     heads = ("caught", "95 %", "false alarms", "95 %")
-    rows = []
-    for row in facts["rates"]:
-        caught = _of(row["caught"], row["bad"], row["catch_95"])
-        alarms = _of(row["false_alarms"], row["clean"], row["false_positive_95"])
-        rows.append([row["check"], row["side"], row["split"], *caught, *alarms])
+    rows = [
+        [row["check"], row["side"], row["split"], *_of(row["caught"]), *_of(row["false_alarms"])]
+        for row in facts["rates"]
+    ]
     console.print(plain_table("check", "side", "split", *heads, rows=rows, right=heads))
 
 
-def _of(hits: int, n: int, interval: Sequence[float] | None) -> tuple[str, str]:
-    return (f"{hits}/{n}", f"{interval[0]:.2f}-{interval[1]:.2f}") if interval else ("-", "-")
+def _of(found: Facts | None) -> tuple[str, str]:
+    if found is None:
+        return "-", "-"
+    return f"{found['hits']}/{found['n']}", "{:.2f}-{:.2f}".format(*found["interval"])
 
 
 def export(facts: Facts, console: Console) -> None:

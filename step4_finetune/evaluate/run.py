@@ -24,10 +24,11 @@ from shared.errors import UserError
 from shared.models import load_causal_lm, load_tokenizer
 from shared.models.device import settings_for_batch
 from shared.progress import track
-from shared.stats import bootstrap, wilson
+from shared.stats import bootstrap
 from step4_finetune.data.rows import SPLITS, Row
 from step4_finetune.evaluate import forgetting
 from step4_finetune.evaluate.systems import System, systems
+from step4_finetune.evaluate.validate import share
 from step4_finetune.models import merge
 from step4_finetune.models.generate import Reply, replies
 from step4_finetune.tone.rules import Guide
@@ -123,13 +124,11 @@ def _measured(
 def _share(values: Sequence[bool | None], topics: Sequence[str | None]) -> dict[str, Any] | None:
     """Hits of n with their interval, without unknown values; None where all are unknown."""
     known = [(bool(value), topic) for value, topic in zip(values, topics, strict=True) if value is not None]
-    if not known:
-        return None
     hits = [value for value, _ in known]
-    low, high = wilson(sum(hits), len(hits))
-    if 0 < sum(hits) < len(hits):
-        low, high = interval(hits, [topic for _, topic in known]) or (low, high)
-    return {"hits": sum(hits), "n": len(hits), "share": fmean(hits), "interval": (low, high)}
+    found = share(hits)
+    if found and 0 < found["hits"] < found["n"]:
+        found["interval"] = interval(hits, [topic for _, topic in known]) or found["interval"]
+    return found
 
 
 def interval(values: Sequence[float], topics: Sequence[str | None]) -> tuple[float, float] | None:

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from shared import hardware, stats
+from shared import hardware
 from shared.errors import UserError
+from shared.stats import wilson
 from step4_finetune.data.files import read_jsonl
 from step4_finetune.tone.rules import Guide
 from step4_finetune.tone.scores import score
@@ -52,24 +53,31 @@ def measure(rows: Sequence[Mapping[str, Any]], guide: Guide) -> list[dict[str, A
 def _measured(name: str, pairs: Sequence[tuple[bool, bool]]) -> dict[str, Any]:
     """Counts, precision, recall and Cohen's kappa of (verdict, label) pairs.
 
-    Shares of nothing are None, and so is kappa where all verdicts and labels are the same.
+    Kappa is None where all verdicts and labels are the same.
     """
     from sklearn.metrics import cohen_kappa_score
 
-    said, broken = sum(verdict for verdict, _ in pairs), sum(label for _, label in pairs)
-    right = sum(verdict and label for verdict, label in pairs)
-    found: dict[str, Any] = {
+    said = [label for verdict, label in pairs if verdict]
+    broken = [verdict for verdict, label in pairs if label]
+    differ = len({value for pair in pairs for value in pair}) > 1
+    return {
         "name": name,
         "n": len(pairs),
-        "said": said,
-        "right": right,
-        "missed": broken - right,
+        "said": len(said),
+        "right": sum(said),
+        "missed": broken.count(False),
+        "precision": share(said),
+        "recall": share(broken),
+        "kappa": float(cohen_kappa_score(*zip(*pairs, strict=True))) if differ else None,
     }
-    for share, of in (("precision", said), ("recall", broken)):
-        found[share] = right / of if of else None
-        found[f"{share}_interval"] = list(stats.wilson(right, of)) if of else None
-    differ = len({value for pair in pairs for value in pair}) > 1
-    return {**found, "kappa": float(cohen_kappa_score(*zip(*pairs, strict=True))) if differ else None}
+
+
+def share(verdicts: Sequence[bool]) -> dict[str, Any] | None:
+    """How many of n verdicts are true, and their share with its 95 % interval; None where n is 0."""
+    if not verdicts:
+        return None
+    hits, n = sum(verdicts), len(verdicts)
+    return {"hits": hits, "n": n, "share": hits / n, "interval": wilson(hits, n)}
 
 
 def read_labelled(path: Path) -> list[dict[str, Any]]:

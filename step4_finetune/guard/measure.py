@@ -12,10 +12,10 @@ from typing import Any
 
 from shared import hardware
 from shared.personal import personal
-from shared.stats import wilson
 from step4_finetune.data.curate.finding import replies
 from step4_finetune.data.files import read_jsonl
 from step4_finetune.data.rows import FACTS, SAMPLE, Row
+from step4_finetune.evaluate.validate import share
 from step4_finetune.guard import injection
 from step4_finetune.guard.around import INPUT, OUTPUT, check_input
 from step4_finetune.guard.reply import leaked, too_short_or_long, wrong
@@ -59,11 +59,11 @@ def run(guide: Guide, rows: Sequence[Row]) -> dict[str, Any]:
         found[ANY, INPUT, row.split].append((False, bool(check_input(row.message)[1])))
         found[ANY, OUTPUT, row.split].append((False, bool(objections[0])))
     measured = [rates(*key, outcomes) for key, outcomes in sorted(found.items())]
-    of_test = [row for row in measured if row["split"] == "test" and row["bad"]]
-    low = min(of_test, key=lambda row: row["catch_rate"])
+    of_test = [row for row in measured if row["split"] == "test" and row["caught"]]
+    low = min(of_test, key=lambda row: row["caught"]["share"])
     return {
         "command": "step4_finetune guard",
-        "headline": f"least caught on test: {low['check']} {low['caught']}/{low['bad']}",
+        "headline": f"least caught on test: {low['check']} {low['caught']['share']:.0%}",
         "rates": measured,
         "machine": hardware.describe(),
     }
@@ -76,14 +76,6 @@ def _sees_personal_data(text: dict[str, Any]) -> bool:
 
 
 def rates(check: str, side: str, split: str, outcomes: Outcomes) -> dict[str, Any]:
-    """Catch rate and false-positive rate with 95 % intervals."""
-    found: dict[str, Any] = {"check": check, "side": side, "split": split}
-    for hits, of, rate, interval, wanted in (
-        ("caught", "bad", "catch_rate", "catch_95", True),
-        ("false_alarms", "clean", "false_positive_rate", "false_positive_95", False),
-    ):
-        caught = [each for bad, each in outcomes if bad is wanted]
-        found |= {hits: sum(caught), of: len(caught)}
-        found[rate] = sum(caught) / len(caught) if caught else None
-        found[interval] = wilson(sum(caught), len(caught)) if caught else None
-    return found
+    """The shares of bad texts that are caught, and of good ones that cause a false alarm."""
+    caught, alarms = (share([each for bad, each in outcomes if bad is wanted]) for wanted in (True, False))
+    return {"check": check, "side": side, "split": split, "caught": caught, "false_alarms": alarms}
