@@ -12,14 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from shared.config import Settings
-from shared.errors import UserError
 from shared.models import load_causal_lm, load_tokenizer
 from step4_finetune.data.rows import Message, with_notes
 from step4_finetune.models.generate import replies
 from step4_finetune.models.merge import load_tuned, named
 from step4_finetune.tone.rules import Guide, broken
 
-LONGEST = 2000  # characters of a message
 AGAIN = 0.7  # temperature of further attempts
 
 
@@ -29,15 +27,12 @@ def run(
     messages: Sequence[str],
     notes: Sequence[str],
     adapters: Sequence[Path],
-    max_new_tokens: int,
 ) -> dict[str, Any]:
     """Answer each message, with the same notes, by the base and every adapter.
 
     Raises:
-        UserError: a message is empty or too long, or an adapter doesn't fit.
+        UserError: an adapter doesn't fit.
     """
-    if any(not each.strip() or len(each) > LONGEST for each in messages):
-        raise UserError(f"a message has between 1 and {LONGEST} characters")
     tokenizer = load_tokenizer(settings=settings)
     models: dict[str, Any] = {"base": load_causal_lm(settings=settings)}
     models |= {name: load_tuned(settings, each) for name, each in named(adapters, ["base"]).items()}
@@ -49,7 +44,7 @@ def run(
         ]
         by_model = {}
         for name, model in models.items():
-            (reply,) = replies(model, tokenizer, [prompt], max_new_tokens)
+            (reply,) = replies(model, tokenizer, [prompt])
             breaks = list(broken(reply.text, guide))
             by_model[name] = {"reply": reply.text, "tokens": reply.tokens, "breaks": breaks}
         answered.append({"message": message, "replies": by_model})

@@ -132,7 +132,6 @@ def chat(
     note: Notes = None,
     adapter: Adapters = None,
     guide: GuideFile = None,
-    max_new_tokens: Annotated[int, typer.Option(min=1, help="Stop after this many tokens.")] = 128,
     model: Model = None,
     smoke: Smoke = False,
     as_json: Json = False,
@@ -142,7 +141,7 @@ def chat(
 
     settings = settings_from_flags(smoke, model=model)
     its_guide = read(None, guide)[1]
-    facts = talking.run(settings, its_guide, messages, note or [], adapter or [], max_new_tokens)
+    facts = talking.run(settings, its_guide, messages, note or [], adapter or [])
     emit(facts, show.chat, as_json=as_json)
 
 

@@ -96,8 +96,6 @@ def read_rows(source: str | Path, split: str | None = None) -> list[Row]:
     if not any(row.split for row in rows):
         rows = [replace(row, split=_split(row)) for row in rows]
     for row in rows:
-        if not row.split:
-            raise UserError(f"{where}: row {row.id} has no split and others have one: give it to all or none")
         if row.split not in SPLITS:
             raise UserError(f"{where}: row {row.id} has split {row.split!r}: use {', '.join(SPLITS)}")
     return [row for row in rows if split in (None, row.split)]

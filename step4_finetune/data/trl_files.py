@@ -34,8 +34,6 @@ def run(rows: Sequence[Row], system: str, form: str, out: Path, source: str = "r
     used = [row for row in rows if form == "sft" or row.rejected is not None]
     if not used:
         raise UserError(f"{source} has no rejected replies, which dpo compares with: use --format sft")
-    if not any(row.split == "train" for row in used):
-        raise UserError(f"{source} has no rows to train on: give some of them the split train")
     if cases := schema.schema(used).cases:
         raise UserError(f"{source}: row {cases[0].id}: {cases[0].example}; `data check` names all such rows")
     splits = {split: [to_trl(row, system, form) for row in used if row.split == split] for split in SPLITS}

@@ -22,7 +22,6 @@ from typing import Any
 
 from shared.config import Settings
 from shared.errors import UserError, reason
-from shared.models import weights
 from step4_finetune.export import gguf
 from step4_finetune.models import merge
 
@@ -33,7 +32,7 @@ OLLAMA_TEMPLATE = """\
 {{ end }}<|im_start|>assistant
 """
 STOPS = ("<|im_end|>", "<|im_start|>")
-VLLM_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # values of vLLM's --max-lora-rank
+VLLM_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # values of vLLM's --max-lora-rank; a recipe has no more
 
 
 def run(
@@ -84,7 +83,6 @@ def run(
         "adapter": str(adapter),
         "parts": parts,
         "activated": bool(merge.invocation_of(adapter)),
-        "weights": weights.source_of(weights.ensure(settings.model, settings)),
     }
 
 
@@ -126,11 +124,9 @@ def copy_adapter(settings: Settings, adapter: Path, out: Path) -> Path:
 
 
 def vllm_command(adapter: Path, *, in_4bit: bool = False) -> str:
-    """The command that serves this adapter with vLLM, its base in four bits if asked, or why vLLM can't."""
+    """The command that serves this adapter with vLLM, its base in four bits if asked."""
     config = merge.read_config(adapter)
-    rank = next((each for each in VLLM_RANKS if each >= config["r"]), None)
-    if rank is None:
-        return f"vLLM can't load it: its rank {config['r']} is above {VLLM_RANKS[-1]}; serve the merged model"
+    rank = next((each for each in VLLM_RANKS if each >= config["r"]), config["r"])
     base = f"{config['base_model_name_or_path']}{' --quantization bitsandbytes' if in_4bit else ''}"
     return (
         f"vllm serve {base} --enable-lora --max-lora-rank {rank} "

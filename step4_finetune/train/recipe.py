@@ -38,7 +38,7 @@ class Lora(Part):
     With --from, the earlier adapter keeps its own, and only `activated` counts.
     """
 
-    r: int = Field(16, ge=1, le=1024)
+    r: int = Field(16, ge=1, le=512)
     alpha: float = Field(32, gt=0)  # the update is scaled by alpha / r
     dropout: float = Field(0.0, ge=0, lt=1)
     targets: list[str] = Field(LINEAR, min_length=1)

@@ -37,10 +37,6 @@ from step4_finetune.train.training_data import TrainingData
 LIBRARIES = ("torch", "transformers", "peft", "trl", "datasets")
 
 
-class Stopped(KeyboardInterrupt):
-    """Training was stopped by Ctrl-C, with a checkpoint."""
-
-
 def run(
     settings: Settings,
     recipe: Recipe,
@@ -55,7 +51,7 @@ def run(
     Raises:
         UserError: `out` holds a finished or another run, or `fresh` would remove the start, rows are too
             long, memory or the disk is full.
-        Stopped: by Ctrl-C, with a checkpoint.
+        KeyboardInterrupt: by Ctrl-C, with a checkpoint.
     """
     check_means(settings, recipe, report_to)
     if fresh and data.start and data.start.resolve().is_relative_to(out.resolve()):
@@ -150,7 +146,7 @@ def _train(
             f"in {checkpoints}: the same command continues from there"
         )
         print(message, file=sys.stderr)
-        raise Stopped(message)
+        raise KeyboardInterrupt(message)
     return trainer.accelerator.unwrap_model(trainer.model), losses
 
 

@@ -49,7 +49,7 @@ def bad(refused):
     [
         "train --out new --seed 3",
         "evaluate --adapter TUNED --baselines base",
-        "chat hello --adapter . --adapter TUNED --max-new-tokens 4",
+        "chat hello --adapter . --adapter TUNED",
         "export TUNED --out exported --gguf f16 --model tiny",
         "lora",
         "dpo --pairs 2 --steps 1",
@@ -90,7 +90,7 @@ def test_the_data_of_other_tasks_are_built_and_trained_on(finetune, task):
 def test_chat_gives_the_notes_with_each_message(finetune, monkeypatch):
     asked = []
 
-    def replies(_model, _tokenizer, prompts, _limit):
+    def replies(_model, _tokenizer, prompts):
         asked.extend(prompts)
         return [Reply("It is 5.", 10, 3, True)]
 

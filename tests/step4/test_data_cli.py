@@ -95,7 +95,6 @@ def test_build_writes_what_trl_reads(data, file, tmp_path, form):
     [
         (ROWS, ("--format", "ppo"), "'ppo' is not one of 'sft', 'dpo'"),
         ([spoilt(row, rejected=None) for row in ROWS], ("--format", "dpo"), "has no rejected replies"),
-        ([spoilt(row, split="test") for row in ROWS], (), "has no rows to train on"),
         (
             [*ROWS, spoilt(ROWS[0], id="mute", chosen=" ")],
             (),
