@@ -9,7 +9,7 @@ import typer
 
 from shared.cli import Json, Model, Seed, Smoke, emit, new_app, settings_from_flags
 from step4_finetune.cli import data, show
-from step4_finetune.cli.flags import Data, GuideFile, read
+from step4_finetune.cli.data import Data, GuideFile, read
 
 app = new_app("Step 4: fine-tuning and alignment. A company's tone, taught to a small model and measured.")
 app.add_typer(data.app, name="data")

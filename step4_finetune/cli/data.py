@@ -10,15 +10,25 @@ exit 1    check found errors in the rows
 exit 2    an error that the user can correct
 """
 
+from __future__ import annotations
+
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from shared.cli import Json, Model, Seed, Smoke, emit, new_app, settings_from_flags
 from shared.errors import UserError
 from step4_finetune.cli import show_data
-from step4_finetune.cli.flags import Data, GuideFile, read_any
+
+if TYPE_CHECKING:
+    from step4_finetune.data.rows import Row
+    from step4_finetune.tone.rules import Guide
+
+Data = Annotated[str | None, typer.Option("--data", help="Rows: .jsonl or .csv; default: the sample.")]
+GuideFile = Annotated[
+    Path | None, typer.Option("--guide", help="Tone guide (YAML) of the rows; default: the sample's.")
+]
 
 app = new_app("Show, check, build and distill training rows.")
 
@@ -123,3 +133,22 @@ def distill(
     rows = lesson.read_messages(Path(data or SAMPLE))
     facts = lesson.run(rows, read_guide(guide or GUIDE), settings, out, requests=requests)
     emit(facts, show_data.distill, as_json=as_json)
+
+
+def read(data: str | None, guide: Path | None) -> tuple[list[Row], Guide]:
+    """The rows and the guide, by default the sample's; other rows need their own guide."""
+    from shared.errors import UserError
+
+    if data and not guide:
+        raise UserError(f"{data} needs the guide of its tone: name it with --guide")
+    rows, its_guide = read_any(data, guide)
+    assert its_guide
+    return rows, its_guide
+
+
+def read_any(data: str | None, guide: Path | None) -> tuple[list[Row], Guide | None]:
+    """The same, but other rows may have no guide."""
+    from step4_finetune.data.rows import GUIDE, SAMPLE, read_rows
+    from step4_finetune.tone.guide import read_guide
+
+    return read_rows(data or SAMPLE), None if data and not guide else read_guide(guide or GUIDE)

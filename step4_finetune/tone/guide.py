@@ -130,30 +130,26 @@ def _rule(row: Any, at: str, source: str) -> Rule:
 
 def _limits(kind: str, value: Any, at: str) -> tuple[tuple[str, ...], int, int | None, str]:
     """A check's values (texts, words, patterns), its limits, and what its pattern is matched with."""
-    if kind == "count":
-        if not isinstance(value, dict) or "pattern" not in value:
-            raise UserError(f"{at} lacks its pattern: use {{pattern: REGEX, of: sentences or text, min: 1}}")
-        _known(value, ("pattern", "of", "min", "max"), at)
-        pattern = _pattern(_text(value["pattern"], f"{at}: pattern", "a regular expression"), at)
-        if (of := value.get("of", "text")) not in ("sentences", "text"):
-            raise UserError(f"{at}: of = {of!r} is not allowed: use sentences or text")
-        return (pattern,), *_range(value, at), of
-    if isinstance(value, dict) and kind in (*SIZES, *MARKS):
-        _known(value, ("min", "max"), at)
-        return (), *_range(value, at), "text"
-    values: tuple[str, ...] = ()
-    if kind in TEXTS:
-        values = tuple(text.tidy(each) for each in _texts(value, at, "a text or a list of texts"))
-    elif kind in REGEXES:
-        values = tuple(_pattern(each, at) for each in _texts(value, at, "a regular expression or a list"))
-    elif kind in WORDS:
-        values = tuple(_texts(value, at, "a list of words"))
-    elif kind in SIZES or value not in ("forbid", "require"):
+    if kind in (*TEXTS, *REGEXES, *WORDS):
+        values = _texts(value, at, "a text or a list of texts")
+        if kind in TEXTS:
+            values = [text.tidy(each) for each in values]
+        elif kind in REGEXES:
+            values = [_pattern(each, at) for each in values]
+        return tuple(values), *((0, 0) if kind.startswith("forbid") else (1, None)), "text"
+    if kind in MARKS and value in ("forbid", "require"):
+        value = {"max": 0} if value == "forbid" else {"min": 1}
+    if not isinstance(value, dict):
         or_word = "forbid, require or " if kind in MARKS else ""
         raise UserError(f"{at} = {value!r} is not allowed: use {or_word}{{min: 1, max: 2}}")
-    if kind.startswith("forbid") or (kind in MARKS and value == "forbid"):
-        return values, 0, 0, "text"
-    return values, 1, None, "text"
+    if kind != "count":
+        _known(value, ("min", "max"), at)
+        return (), *_range(value, at), "text"
+    _known(value, ("pattern", "of", "min", "max"), at)
+    pattern = _pattern(_text(value.get("pattern"), f"{at}: pattern", "a regular expression"), at)
+    if (of := value.get("of", "text")) not in ("sentences", "text"):
+        raise UserError(f"{at}: of = {of!r} is not allowed: use sentences or text")
+    return (pattern,), *_range(value, at), of
 
 
 def _range(value: dict[str, Any], at: str) -> tuple[int, int | None]:

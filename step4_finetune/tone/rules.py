@@ -59,10 +59,8 @@ class Check:
     def found(self, parts: text.Parts) -> list[str]:
         """What it counts, as the reply has it."""
         place = self._place(parts)
-        if self.kind in MARKS:
-            return MARKS[self.kind](place)
-        if self.kind in SIZES:
-            return SIZES[self.kind](place)
+        if count := (MARKS | SIZES).get(self.kind):
+            return count(place)
         if self.kind in ("starts_with", "ends_with"):
             fits = text.begins if self.kind == "starts_with" else text.ends
             return [each for each in self.values if fits(place, each)][:1]

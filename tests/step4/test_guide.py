@@ -128,7 +128,7 @@ WRONG = [
     (guide(rule(require="x*")), "rule a: require: 'x*' matches even the empty text: it must match something"),
     (
         guide(rule(forbid_words=[False])),
-        "rule a: forbid_words = False is not allowed: use a list of words (in",
+        "forbid_words = False is not allowed: use a text or a list of texts (in",
     ),
     (
         guide(rule(sentences={"min": 4, "max": 2})),
@@ -137,7 +137,7 @@ WRONG = [
     (guide(rule(words={"min": -1})), "rule a: words: min = -1 is not allowed: use a whole number from 0"),
     (guide(rule(words={})), "rule a: words allows everything: give it a min, a max or both"),
     (guide(rule(emoji="some")), "rule a: emoji = 'some' is not allowed: use forbid, require or {min: 1, max"),
-    (guide(rule(count={"min": 1})), "rule a: count lacks its pattern"),
+    (guide(rule(count={"min": 1})), "rule a: count: pattern is missing: use a regular expr"),
     (guide(rule(count={"pattern": "x", "of": "lines", "min": 1})), "count: of = 'lines' is not allowed: use"),
     (guide(rule(emoji="forbid", **{"in": "title"})), "rule a: in = 'title' is not allowed: use reply, body"),
     (
