@@ -8,7 +8,7 @@
 A prompt's tokens cost something at every call, an adapter's training only once.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,11 +23,17 @@ BASELINES = ("base", "guide", "few-shot")
 
 @dataclass(frozen=True)
 class System:
-    """A model and its prompt."""
+    """A model and what stands in its prompt before a message."""
 
     name: str
-    prompt: Callable[[Row], list[Message]]
+    system: str
+    shots: Sequence[Message] = ()
     adapter: Path | None = None  # None: the base model
+
+    def prompt(self, row: Row) -> list[Message]:
+        """What the model reads of a row."""
+        *before, asked = row.with_system(self.system)
+        return [*before, *self.shots, asked]
 
 
 def systems(
@@ -49,19 +55,10 @@ def systems(
             "leave few-shot out of --baselines"
         )
 
-    def base(row: Row) -> list[Message]:
-        return row.with_system(guide.system)
-
-    def with_guide(row: Row) -> list[Message]:
-        return row.with_system(guide.as_prompt())
-
-    def few_shot(row: Row) -> list[Message]:
-        *before, asked = with_guide(row)
-        return [*before, *shots, asked]
-
-    known = {"base": base, "guide": with_guide, "few-shot": few_shot}
-    found = [System(name, known[name]) for name in dict.fromkeys(names)]
-    return found + [System(name, base, adapter) for name, adapter in named(adapters, BASELINES).items()]
+    whole = guide.as_prompt()
+    known = [System("base", guide.system), System("guide", whole), System("few-shot", whole, shots)]
+    tuned = [System(name, guide.system, (), each) for name, each in named(adapters, BASELINES).items()]
+    return [each for each in known if each.name in names] + tuned
 
 
 def examples(train: Sequence[Row]) -> list[Message]:

@@ -136,7 +136,8 @@ def _limits(kind: str, value: Any, at: str) -> tuple[tuple[str, ...], int, int |
             values = [text.tidy(each) for each in values]
         elif kind in REGEXES:
             values = [_pattern(each, at) for each in values]
-        return tuple(values), *((0, 0) if kind.startswith("forbid") else (1, None)), "text"
+        low, high = (0, 0) if kind.startswith("forbid") else (1, None)
+        return tuple(values), low, high, "text"
     if kind in MARKS and value in ("forbid", "require"):
         value = {"max": 0} if value == "forbid" else {"min": 1}
     if not isinstance(value, dict):

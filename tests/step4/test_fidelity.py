@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from step4_finetune.data.curate import labels
 from step4_finetune.data.rows import FACTS, SAMPLE, read_rows
 from step4_finetune.tone import rules
 from step4_finetune.tone.fidelity import Fidelity, check, facts
@@ -138,24 +139,12 @@ def test_the_samples_labels_are_right():
     rows = read_rows(SAMPLE)
     assert {row.split for row in rows} == {"train", "dev", "test"}
     assert len({row.id for row in rows}) == len(rows) >= 500
-    unfaithful, off_tone, wrong = [], [], []
-    for row in rows:
-        assert row.notes, row.id
-        assert row.breaks, row.id
-        assert row.rejected, row.id
-        if broken := rules.broken(row.chosen, GUIDE):
-            wrong.append((row.id, "chosen breaks", broken))
-        if set(rules.broken(row.rejected, GUIDE)) != set(row.breaks) - {FACTS}:
-            wrong.append((row.id, "rejected breaks", rules.broken(row.rejected, GUIDE)))
-        chosen, rejected = (
-            check(text, row.notes, row.message, GUIDE.own) for text in (row.chosen, row.rejected)
-        )
-        if FACTS in row.breaks and rejected.faithful:
-            wrong.append((row.id, "rejected is faithful", row.rejected))
-        if not chosen.faithful:
-            unfaithful.append((row.id, chosen))
-        if FACTS not in row.breaks and not rejected.faithful:
-            off_tone.append((row.id, rejected))
-    assert not wrong
-    assert len(unfaithful) <= 0.02 * len(rows), unfaithful  # natural replies in other words than the notes
-    assert len(off_tone) <= 0.05 * sum(FACTS not in row.breaks for row in rows), off_tone
+    assert all(row.notes and row.breaks and row.rejected for row in rows)
+    for each in (labels.label_noise, labels.named_breaks):
+        assert not each(rows, lambda reply: rules.reasons(reply, GUIDE)).cases
+    unfaithful = labels.faithful(rows, GUIDE.own).cases  # natural replies in other words than the notes
+    assert all(case.example.startswith("chosen: ") for case in unfaithful)
+    assert len(unfaithful) <= 0.02 * len(rows), unfaithful
+    off_tone = [row for row in rows if FACTS not in row.breaks]
+    wrong = [row for row in off_tone if not check(row.rejected, row.notes, row.message, GUIDE.own).faithful]
+    assert len(wrong) <= 0.05 * len(off_tone), wrong
