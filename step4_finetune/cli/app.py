@@ -164,10 +164,8 @@ def guard(
     from step4_finetune.guard import around
     from step4_finetune.guard import measure as measuring
 
-    if measure == (text is not None):
-        raise UserError("guard takes a text to look at, or --measure, and not both")
-    if measure and (note or adapter):
-        raise UserError("guard --measure takes no text, --note or --adapter")
+    if measure == (text is not None) or (measure and (note or adapter)):
+        raise UserError("guard takes a text, with --note and --adapter if you like, or --measure alone")
     settings = settings_from_flags(smoke, model=model)
     rows, its_guide = read(data, guide)
     if text is None:

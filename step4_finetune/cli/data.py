@@ -1,10 +1,5 @@
 """The commands for rows: show, check, build (files for TRL), and distill.
 
-    python -m step4_finetune data show --topic "hedge trimmer"
-    python -m step4_finetune data check --data mine.jsonl --guide mine.yaml
-    python -m step4_finetune data build --format dpo --out data/
-    python -m step4_finetune data distill --data messages.jsonl --model claude-sonnet-5-5
-
 exit 0    it worked; for check: nothing worse than warnings
 exit 1    check found errors in the rows
 exit 2    an error that the user can correct

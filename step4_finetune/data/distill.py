@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from shared import prompts
 from shared.config import Settings
 from shared.errors import UserError
-from shared.progress import count_bar
+from shared.progress import track
 from shared.report.record import ensure_writable
 from step4_finetune.data.curate.finding import prompt_text
 from step4_finetune.data.rows import Row, raw_rows, row_of, with_notes
@@ -89,20 +89,18 @@ def run(
         return got
 
     kept, filtered, why = 0, 0, Counter[str]()
-    with count_bar(f"{settings.model} answers {len(todo)} messages", len(todo)) as progress:
-        for at, row in enumerate(todo):
-            progress(at, len(todo))
-            if used["requests"] == requests:
-                break
-            reply, wrong = reply_to(row, guide, ask, min(ATTEMPTS, requests - used["requests"]))
-            if wrong:
-                filtered += 1
-                why.update(wrong)
-                _append(rejected, {"id": row.id, "message": prompt_text(row), "reply": reply, "why": wrong})
-            else:
-                kept += 1
-                asked = {"message": row.message} if len(row.prompt) == 1 else {"prompt": row.prompt}
-                _append(out, {**row.labels(), **asked, "chosen": reply})
+    for row in track(f"{settings.model} answers {len(todo)} messages", todo):
+        if used["requests"] == requests:
+            break
+        reply, wrong = reply_to(row, guide, ask, min(ATTEMPTS, requests - used["requests"]))
+        if wrong:
+            filtered += 1
+            why.update(wrong)
+            _append(rejected, {"id": row.id, "message": prompt_text(row), "reply": reply, "why": wrong})
+        else:
+            kept += 1
+            asked = {"message": row.message} if len(row.prompt) == 1 else {"prompt": row.prompt}
+            _append(out, {**row.labels(), **asked, "chosen": reply})
     return {
         "command": "step4_finetune data-distill",
         "headline": f"{kept} of {kept + filtered} messages have a reply that keeps the guide, "

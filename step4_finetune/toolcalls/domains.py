@@ -81,11 +81,6 @@ class Tool:
     results: dict[str, list[Any]] = field(default_factory=dict)
     answers: list[str] = field(default_factory=list)
 
-    @property
-    def required(self) -> list[str]:
-        """The required parameters."""
-        return [name for name, each in self.parameters.items() if not each.optional]
-
     def in_order(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """Arguments in the order of the parameters."""
         return {name: arguments[name] for name in self.parameters if name in arguments}

@@ -94,12 +94,14 @@ class Offered:
 
     def definition(self) -> dict[str, Any]:
         """As the Messages API takes it."""
-        properties = {}
+        properties, required = {}, []
         for own, here in self.parameters.items():
-            properties[here] = self.tool.parameters[own].as_schema()
+            parameter = self.tool.parameters[own]
+            properties[here] = parameter.as_schema()
             if not self.described:
                 del properties[here]["description"]
-        required = [here for own, here in self.parameters.items() if own in self.tool.required]
+            if not parameter.optional:
+                required.append(here)
         schema = {"type": "object", "properties": properties, "required": required}
         return {"name": self.name, "description": self.about, "input_schema": schema}
 

@@ -10,6 +10,7 @@ adapter is activated, SFT also trains on general questions without that message,
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import torch
 from transformers import PreTrainedTokenizerFast
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
+from step4_finetune.data.trl_files import to_trl
 from step4_finetune.models.quiet import quiet_peft
 from step4_finetune.train import rewards
 from step4_finetune.train.branches import BranchData, collate
@@ -70,7 +72,7 @@ def sft(data: TrainingData, recipe: Recipe, settings: dict[str, Any], common: di
     """TRL's SFTTrainer; the loss counts the replies' tokens only."""
     datasets, trl = quiet_trl()
     stage, tokenizer = recipe.sft, common["processing_class"]
-    dev = data.dev_tokens(tokenizer)
+    dev = replace(data, rows=data.dev, replay=()).tokens(tokenizer)
     collator = partial(collate, pad=tokenizer.pad_token_id) if isinstance(data, BranchData) else None
     args = trl.SFTConfig(
         **settings,
@@ -120,7 +122,7 @@ def dpo(data: TrainingData, recipe: Recipe, settings: dict[str, Any], common: di
     args = trl.DPOConfig(
         **settings, max_length=recipe.max_length, beta=recipe.dpo.beta, precompute_ref_log_probs=True
     )
-    rows = datasets.Dataset.from_list(data.preferences())
+    rows = datasets.Dataset.from_list([to_trl(row, data.system, "dpo") for row in data.pairs])
     return trl.DPOTrainer(args=one_device(args), train_dataset=rows, **common)
 
 
@@ -137,7 +139,11 @@ def grpo(data: TrainingData, recipe: Recipe, settings: dict[str, Any], common: d
         temperature=stage.temperature,
         beta=stage.beta,
     )
-    rows = datasets.Dataset.from_list(data.questions())
+    columns = [
+        {"prompt": row.with_system(data.system), "notes": list(row.notes), "message": row.message}
+        for row in data.rows
+    ]
+    rows = datasets.Dataset.from_list(columns)
     rewarded_by = [rewards.tone(data.guide), rewards.faithful(data.guide)]
     return trl.GRPOTrainer(reward_funcs=rewarded_by, args=one_device(args), train_dataset=rows, **common)
 

@@ -9,8 +9,8 @@ from transformers import PreTrainedTokenizerFast
 
 from shared.config import Settings
 from shared.errors import UserError
+from step4_finetune.data.curate.finding import replies
 from step4_finetune.data.rows import Row, fingerprint
-from step4_finetune.data.trl_files import to_trl
 from step4_finetune.models import merge
 from step4_finetune.models.chat import conversation_ids
 from step4_finetune.tone.rules import Guide
@@ -35,21 +35,8 @@ class TrainingData:
 
         TRL has no format for replay's mix of chats, texts, and answers without an end.
         """
-        return self._masked(tokenizer, self.rows) + [_mask(*each.encode(tokenizer)) for each in self.replay]
-
-    def dev_tokens(self, tokenizer: PreTrainedTokenizerFast) -> list[dict[str, Any]]:
-        """The same of the dev rows, without replay."""
-        return self._masked(tokenizer, self.dev)
-
-    def _masked(self, tokenizer: PreTrainedTokenizerFast, rows: Sequence[Row]) -> list[dict[str, Any]]:
-        return [_mask(*conversation_ids(tokenizer, row.with_system(self.system), row.chosen)) for row in rows]
-
-    def questions(self) -> list[dict[str, Any]]:
-        """For GRPO: prompts, and the columns that the rewards need."""
-        return [
-            {"prompt": row.with_system(self.system), "notes": list(row.notes), "message": row.message}
-            for row in self.rows
-        ]
+        chats = [conversation_ids(tokenizer, row.with_system(self.system), row.chosen) for row in self.rows]
+        return [_mask(*each) for each in (*chats, *(each.encode(tokenizer) for each in self.replay))]
 
     def fingerprint(self) -> str:
         """A short hash of the rows and pairs."""
@@ -57,15 +44,12 @@ class TrainingData:
 
     def lengths(self, tokenizer: PreTrainedTokenizerFast) -> dict[str, int]:
         """The tokens of each row's conversation with its longer reply, by the row's id."""
-
-        def length(row: Row, reply: str) -> int:
-            return len(conversation_ids(tokenizer, row.with_system(self.system), reply)[0])
-
-        return {row.id: max(length(row, row.chosen), length(row, row.rejected or "")) for row in self.rows}
-
-    def preferences(self) -> list[dict[str, Any]]:
-        """For DPO, in TRL's conversational preference format."""
-        return [to_trl(row, self.system, "dpo") for row in self.pairs]
+        found = {}
+        for row in self.rows:
+            asked = row.with_system(self.system)
+            whole = [conversation_ids(tokenizer, asked, reply)[0] for _, reply in replies(row)]
+            found[row.id] = max(map(len, whole))
+        return found
 
 
 def _mask(ids: list[int], asked: int) -> dict[str, Any]:

@@ -14,8 +14,8 @@ from step4_finetune.by_hand import dpo as dpo_lesson
 from step4_finetune.by_hand import lora
 from step4_finetune.by_hand.dpo_loss import dpo, encode, log_probs, pull
 from step4_finetune.cli import app, show
+from step4_finetune.data.trl_files import to_trl
 from step4_finetune.train.trainers import quiet_trl
-from step4_finetune.train.training_data import TrainingData
 from tests.conftest import shown
 from tests.step4.samples import GUIDE, good
 
@@ -93,9 +93,7 @@ def by_trl(policy, tokenizer, beta, out):
     return trl.DPOTrainer(
         model=policy,
         args=trl.DPOConfig(output_dir=str(out), beta=beta, **settings),
-        train_dataset=datasets.Dataset.from_list(
-            TrainingData(PAIRS, GUIDE.system, pairs=PAIRS).preferences()
-        ),
+        train_dataset=datasets.Dataset.from_list([to_trl(row, GUIDE.system, "dpo") for row in PAIRS]),
         processing_class=tokenizer,
     )
 

@@ -377,6 +377,4 @@ def test_only_replies_are_scored_with_the_same_loss_and_gradients(tmp_path, monk
 def test_dpo_takes_the_rows_with_a_rejected_reply():
     rows = [spoilt(good()[0], rejected=None), *good()[1:]]
     data = prepare(runs.settings(), runs.recipe("dpo"), rows, GUIDE)
-    assert [each["chosen"][0]["content"] for each in data.preferences()] == [
-        row.chosen for row in rows[1:] if row.split == "train"
-    ]
+    assert data.pairs == [row for row in rows[1:] if row.split == "train"]
