@@ -9,14 +9,13 @@ from typing import Any
 
 import torch
 
-from shared import models
 from shared.config import Settings
 from shared.errors import UserError
+from shared.models import load_tokenizer
 from shared.words import count
 from step4_finetune.by_hand.dpo_loss import dpo, encode, log_probs, pull
 from step4_finetune.data.rows import Row
-from step4_finetune.models.quiet import quiet_peft
-from step4_finetune.train.peft_setup import lora_config
+from step4_finetune.train.peft_setup import prepare
 from step4_finetune.train.recipe import Lora, Recipe
 
 LAST_LAYERS = 10  # with adapters; enough to see the effect of the loss
@@ -41,9 +40,10 @@ def run(
     rows = [row for row in rows if row.rejected is not None][:pairs]
     if not rows:
         raise UserError("the rows have no pairs: DPO needs the columns prompt, chosen, rejected")
-    tokenizer = models.load_tokenizer(settings=settings)
-    model = models.load_causal_lm(device="cpu", dtype="float32", settings=settings)
-    policy, batch = adapted(model, settings.seed), encode(tokenizer, rows, system)
+    settings = settings.model_copy(update={"device": "cpu", "dtype": "float32"})
+    recipe = Recipe(lora=Lora(last_layers=LAST_LAYERS), seed=settings.seed % 2**32)
+    policy = prepare(settings, recipe)
+    batch = encode(load_tokenizer(settings=settings), rows, system)
     with torch.no_grad():
         reference = log_probs(policy, batch)  # (2n,) B is zero: still the base model
     optimizer = torch.optim.AdamW((each for each in policy.parameters() if each.requires_grad), LEARNING_RATE)
@@ -84,11 +84,3 @@ def run(
         ],
         "losses": losses,
     }
-
-
-def adapted(model: Any, seed: int) -> Any:
-    """The model with new adapters on its last layers."""
-    model.config.use_cache = False
-    torch.manual_seed(seed)
-    recipe = Recipe(lora=Lora(last_layers=LAST_LAYERS))
-    return quiet_peft().get_peft_model(model, lora_config(model, recipe))

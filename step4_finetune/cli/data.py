@@ -14,7 +14,7 @@ import typer
 
 from shared.cli import Json, Model, Seed, Smoke, emit, new_app, settings_from_flags
 from shared.errors import UserError
-from step4_finetune.cli import show_data
+from step4_finetune.cli import show
 
 if TYPE_CHECKING:
     from step4_finetune.data.rows import Row
@@ -28,8 +28,8 @@ GuideFile = Annotated[
 app = new_app("Show, check, build and distill training rows.")
 
 
-@app.command()
-def show(
+@app.command("show")
+def show_rows(
     split: Annotated[str | None, typer.Option(help="train, dev or test.")] = None,
     topic: Annotated[str | None, typer.Option(help="Show only rows of this topic.")] = None,
     row_id: Annotated[str | None, typer.Option("--id", help="Show only this row.")] = None,
@@ -42,7 +42,7 @@ def show(
     from step4_finetune.data.select import select
 
     facts = select(*read_any(data, guide), data or "the sample", split, topic, row_id, limit)
-    emit(facts, show_data.rows, as_json=as_json)
+    emit(facts, show.rows, as_json=as_json)
 
 
 @app.command()
@@ -64,7 +64,7 @@ def check(
     rows, its_guide = read_any(data, guide)
     findings = checks.run_checks(rows, its_guide, load_tokenizer(settings=settings), limit_tokens)
     facts = checks.report(rows, findings, its_guide, data or "the sample")
-    emit(facts, show_data.check, as_json=as_json)
+    emit(facts, show.check, as_json=as_json)
     if facts["errors"]:
         raise typer.Exit(1)
 
@@ -102,7 +102,7 @@ def build(
         rows, its_guide = read_any(data, guide)
         system = its_guide.system if its_guide else ""
         facts = trl_files.run(rows, system, form, out, source=data or "the sample")
-    emit(facts, show_data.splits, as_json=as_json)
+    emit(facts, show.splits, as_json=as_json)
 
 
 @app.command()
@@ -127,7 +127,7 @@ def distill(
     settings = settings_from_flags(smoke, model=model, seed=seed)
     rows = lesson.read_messages(Path(data or SAMPLE))
     facts = lesson.run(rows, read_guide(guide or GUIDE), settings, out, requests=requests)
-    emit(facts, show_data.distill, as_json=as_json)
+    emit(facts, show.distill, as_json=as_json)
 
 
 def read(data: str | None, guide: Path | None) -> tuple[list[Row], Guide]:

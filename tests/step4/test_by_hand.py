@@ -15,6 +15,8 @@ from step4_finetune.by_hand import lora
 from step4_finetune.by_hand.dpo_loss import dpo, encode, log_probs, pull
 from step4_finetune.cli import app, show
 from step4_finetune.data.trl_files import to_trl
+from step4_finetune.train.peft_setup import prepare
+from step4_finetune.train.recipe import Recipe
 from step4_finetune.train.trainers import quiet_trl
 from tests.conftest import shown
 from tests.step4.samples import GUIDE, good
@@ -100,7 +102,7 @@ def by_trl(policy, tokenizer, beta, out):
 
 def test_the_loss_is_trls_value_and_gradient(tmp_path):
     tokenizer = models.load_tokenizer("tiny")
-    policy = dpo_lesson.adapted(models.load_causal_lm("tiny", dtype="float32"), seed=0).double()
+    policy = prepare(load_settings(model="tiny", dtype="float32"), Recipe()).double()
     batch = encode(tokenizer, PAIRS, GUIDE.system)
     trainer = by_trl(policy, tokenizer, beta=0.3, out=tmp_path)
     theirs = trainer.data_collator(list(trainer.train_dataset))

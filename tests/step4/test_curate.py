@@ -8,7 +8,7 @@ import pytest
 from shared import personal
 from shared.errors import UserError
 from shared.models import load_tokenizer
-from step4_finetune.cli import show_data
+from step4_finetune.cli import show
 from step4_finetune.data.curate import checks, schema, style
 from step4_finetune.data.curate.finding import ERROR, OK, UNCHECKED, WARNING
 from step4_finetune.data.rows import GUIDE as GUIDE_FILE
@@ -199,6 +199,6 @@ def test_checks_without_their_columns_are_not_checked(tokenizer):
     }
     findings = checks.run_checks(bare)
     assert "label noise" in {each.check for each in findings if each.severity == UNCHECKED}
-    text = shown(show_data.check, checks.report(bare, findings))
+    text = shown(show.check, checks.report(bare, findings))
     assert re.search(r"^length bias +not checked +no pairs *$", text, re.MULTILINE)
     assert "no guide: label noise not checked; name one with --guide\n" in text
