@@ -17,20 +17,8 @@ from step4_finetune.tone.scores import score
 
 
 def run(rows: Sequence[Mapping[str, Any]], guide: Guide) -> dict[str, Any]:
-    """The facts of the command `evaluator`; see `measure`."""
-    found = measure(rows, guide)
-    last = found[-1]
-    return {
-        "command": "step4_finetune evaluator",
-        "headline": f"{last['name']}: kappa {last['kappa'] or 0:.2f} on {last['n']} labelled replies",
-        "n": len(rows),
-        "verdicts": found,
-        "machine": hardware.describe(),
-    }
-
-
-def measure(rows: Sequence[Mapping[str, Any]], guide: Guide) -> list[dict[str, Any]]:
-    """One line for each rule of the guide, and one for unfaithful replies, where rows label these.
+    """The facts of the command `evaluator`: verdicts on each rule of the guide and, where rows label these, on
+    unfaithful replies.
 
     Raises:
         UserError: a row names an unknown rule.
@@ -47,7 +35,15 @@ def measure(rows: Sequence[Mapping[str, Any]], guide: Guide) -> list[dict[str, A
                 verdicts[rule.id].append((not found.rules[rule.id], rule.id in labels))
         if found.faithful is not None and row.get("faithful") is not None:
             verdicts["unfaithful"].append((not found.faithful, not row["faithful"]))
-    return [_measured(name, pairs) for name, pairs in verdicts.items() if pairs]
+    found = [_measured(name, pairs) for name, pairs in verdicts.items() if pairs]
+    last = found[-1]
+    return {
+        "command": "step4_finetune evaluator",
+        "headline": f"{last['name']}: kappa {last['kappa'] or 0:.2f} on {last['n']} labelled replies",
+        "n": len(rows),
+        "verdicts": found,
+        "machine": hardware.describe(),
+    }
 
 
 def _measured(name: str, pairs: Sequence[tuple[bool, bool]]) -> dict[str, Any]:

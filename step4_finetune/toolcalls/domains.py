@@ -52,7 +52,7 @@ class Parameter:
         parts = (str(each).partition(" => ") for each in self.values or self.enum or [])
         return [(text, _value(value or text, self.type.removesuffix("s"))) for text, _, value in parts]
 
-    def as_schema(self) -> dict[str, Any]:
+    def as_schema(self, *, described: bool) -> dict[str, Any]:
         """The parameter as JSON schema."""
         of = self.type.removesuffix("s")
         schema: dict[str, Any] = (
@@ -60,7 +60,8 @@ class Parameter:
         )
         if self.enum:
             schema["enum"] = self.enum
-        schema["description"] = self.about
+        if described:
+            schema["description"] = self.about
         if self.default is not None:
             schema["default"] = self.default
         return schema

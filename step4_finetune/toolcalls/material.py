@@ -97,9 +97,7 @@ class Offered:
         properties, required = {}, []
         for own, here in self.parameters.items():
             parameter = self.tool.parameters[own]
-            properties[here] = parameter.as_schema()
-            if not self.described:
-                del properties[here]["description"]
+            properties[here] = parameter.as_schema(described=self.described)
             if not parameter.optional:
                 required.append(here)
         schema = {"type": "object", "properties": properties, "required": required}

@@ -11,6 +11,10 @@ from tests.step4.samples import BODY, GUIDE, reply
 NOTES = ["plan: inspected by a technician", "cost: repaired under your cover", "ask: serial number"]
 
 
+def measured(rows):
+    return {each["name"]: each for each in validate.run(rows, GUIDE)["verdicts"]}
+
+
 def test_measuring_by_hand():
     given = {"message": "My hedge trimmer is louder since 12 May", "notes": NOTES}
     rows = [
@@ -18,7 +22,7 @@ def test_measuring_by_hand():
         given | {"reply": reply(BODY + " Ok!"), "breaks": ["calm"], "faithful": False},
         given | {"reply": reply("No. Please wait here."), "breaks": ["no_slang"], "faithful": False},
     ]
-    found = {each["name"]: each for each in validate.measure(rows, GUIDE)}
+    found = measured(rows)
     assert list(found) == [*(rule.id for rule in GUIDE.rules), "unfaithful"]
     slang, calm, unfaithful = found["no_slang"], found["calm"], found["unfaithful"]
     assert [slang[name] for name in ("n", "said", "right", "missed")] == [3, 1, 0, 1]
@@ -30,10 +34,7 @@ def test_measuring_by_hand():
 
 
 def test_empty_replies_do_not_count_for_rules_that_only_forbid():
-    found = {
-        each["name"]: each
-        for each in validate.measure([{"message": "x", "reply": reply(""), "breaks": ["sentences"]}], GUIDE)
-    }
+    found = measured([{"message": "x", "reply": reply(""), "breaks": ["sentences"]}])
     assert set(found) == {"greeting", "sign_off", "sentences"}
     assert found["sentences"]["recall"]["share"] == 1
 
@@ -50,8 +51,8 @@ MISJUDGED = {
 def test_the_evaluator_on_the_labelled_sample():
     rows = validate.read_labelled(LABELLED)
     assert len({row["reply"] for row in rows}) == len(rows) >= 140
-    for each in validate.measure(rows, GUIDE):
-        if each["name"] != "unfaithful":
+    for name, each in measured(rows).items():
+        if name != "unfaithful":
             assert each["said"] + each["missed"] >= 5, each  # enough to be measured at all
             assert each["kappa"] >= 0.85, each
     wrong = set()
@@ -75,4 +76,4 @@ def test_wrong_labels(tmp_path):
         with pytest.raises(UserError, match=message):
             validate.read_labelled(path)
     with pytest.raises(UserError, match="row r1 breaks 'next_step': the guide's rules are greeting, "):
-        validate.measure([{"id": "r1", "message": "x", "reply": "y", "breaks": ["next_step"]}], GUIDE)
+        validate.run([{"id": "r1", "message": "x", "reply": "y", "breaks": ["next_step"]}], GUIDE)
