@@ -5,6 +5,8 @@ import signal
 from unittest import mock
 
 from shared.config import load_settings
+from shared.models import load_causal_lm
+from step4_finetune.data.trl_files import to_trl
 from step4_finetune.train import recipe as recipes
 from step4_finetune.train import run as training
 from step4_finetune.train.replay import Replay
@@ -54,6 +56,19 @@ def train(out, chosen=None, its_lesson=None, picture=False, **more):
     draw = training.callbacks.draw if picture else lambda _history, path: path.write_bytes(b"")
     with mock.patch.object(training.callbacks, "draw", draw):
         return training.run(settings(), chosen or recipe(), its_lesson or lesson(), out, **more)
+
+
+def by_trl(form, rows, tokenizer, out, model=None, **more):
+    """TRL's own trainer, with its defaults, on rows in the format that it calls conversational."""
+    datasets, trl = training.trainers.quiet_trl()
+    trainer, config = {"sft": (trl.SFTTrainer, trl.SFTConfig), "dpo": (trl.DPOTrainer, trl.DPOConfig)}[form]
+    more |= {"use_cpu": True, "bf16": False, "gradient_checkpointing": False, "disable_tqdm": True}
+    return trainer(
+        model=model or load_causal_lm(settings=settings()),
+        args=config(str(out), report_to="none", max_length=None, **more),
+        train_dataset=datasets.Dataset.from_list([to_trl(row, SYSTEM, form) for row in rows]),
+        processing_class=tokenizer,
+    )
 
 
 def press_ctrl_c(monkeypatch, step):

@@ -14,11 +14,10 @@ from step4_finetune.by_hand import dpo as dpo_lesson
 from step4_finetune.by_hand import lora
 from step4_finetune.by_hand.dpo_loss import dpo, encode, log_probs, pull
 from step4_finetune.cli import app, show
-from step4_finetune.data.trl_files import to_trl
 from step4_finetune.train.peft_setup import prepare
 from step4_finetune.train.recipe import Recipe
-from step4_finetune.train.trainers import quiet_trl
 from tests.conftest import shown
+from tests.step4 import runs
 from tests.step4.samples import GUIDE, good
 
 PAIRS = good()[:3]
@@ -87,24 +86,11 @@ def test_another_matrix_is_refused_in_one_line():
 # --- DPO --------------------------------------------------------------------------------------------------
 
 
-def by_trl(policy, tokenizer, beta, out):
-    """TRL's DPOTrainer on the same pairs, to compute its loss only."""
-    datasets, trl = quiet_trl()
-    settings = {"use_cpu": True, "bf16": False, "report_to": "none", "disable_tqdm": True}
-    settings |= {"gradient_checkpointing": False, "max_length": None}
-    return trl.DPOTrainer(
-        model=policy,
-        args=trl.DPOConfig(output_dir=str(out), beta=beta, **settings),
-        train_dataset=datasets.Dataset.from_list([to_trl(row, GUIDE.system, "dpo") for row in PAIRS]),
-        processing_class=tokenizer,
-    )
-
-
 def test_the_loss_is_trls_value_and_gradient(tmp_path):
     tokenizer = models.load_tokenizer("tiny")
     policy = prepare(load_settings(model="tiny", dtype="float32"), Recipe()).double()
     batch = encode(tokenizer, PAIRS, GUIDE.system)
-    trainer = by_trl(policy, tokenizer, beta=0.3, out=tmp_path)
+    trainer = runs.by_trl("dpo", PAIRS, tokenizer, tmp_path, policy, beta=0.3)
     theirs = trainer.data_collator(list(trainer.train_dataset))
     assert torch.equal(batch.ids, theirs["input_ids"])
     assert torch.equal(batch.attention, theirs["attention_mask"])

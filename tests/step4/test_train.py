@@ -14,7 +14,6 @@ from trl.trainer import utils as trl_utils
 from shared.errors import UserError
 from shared.models import load_causal_lm, load_tokenizer
 from step4_finetune.cli import show
-from step4_finetune.data.trl_files import to_trl
 from step4_finetune.models import merge
 from step4_finetune.train import folder, peft_setup, preflight
 from step4_finetune.train import run as training
@@ -305,26 +304,12 @@ def test_rows_of_similar_length_come_together_and_by_seed_and_epoch():
 # --- what is learnt from ----------------------------------------------------------------------------------
 
 
-def by_trl(lesson, tokenizer, out):
-    """The rows as TRL tokenises them itself: its trainer on what its documentation calls conversational."""
-    datasets, trl = training.trainers.quiet_trl()
-    trainer = trl.SFTTrainer(
-        model=peft_setup.prepare(runs.settings(), runs.recipe()),
-        args=trl.SFTConfig(str(out), use_cpu=True, report_to="none", disable_tqdm=True),
-        train_dataset=datasets.Dataset.from_list([to_trl(row, lesson.system, "sft") for row in lesson.rows]),
-        processing_class=tokenizer,
-    )
-    return [
-        (each["input_ids"], [int(label != -100) for label in each["labels"]])
-        for each in trainer.train_dataset
-    ]
-
-
 @pytest.mark.parametrize("model", ["tiny", pytest.param(None, marks=pytest.mark.real)])
 def test_tokens_of_the_rows_are_those_of_trl(tmp_path, model):
     tokenizer, lesson = load_tokenizer(model), runs.lesson(replay=0)
     own = [(each["input_ids"], each["completion_mask"]) for each in lesson.tokens(tokenizer)]
-    assert own == by_trl(lesson, tokenizer, tmp_path)
+    by_trl = runs.by_trl("sft", lesson.rows, tokenizer, tmp_path).train_dataset
+    assert own == [(row["input_ids"], [int(label != -100) for label in row["labels"]]) for row in by_trl]
     for (ids, mask), row in zip(own, lesson.rows, strict=True):
         learnt = tokenizer.decode([token for token, learn in zip(ids, mask, strict=True) if learn])
         assert learnt.rstrip() == f"{row.chosen}{tokenizer.eos_token}"
