@@ -62,8 +62,8 @@ def check(
 
     settings = settings_from_flags(smoke, model=model)
     rows, its_guide = read_any(data, guide)
-    findings = checks.run_checks(rows, its_guide, load_tokenizer(settings=settings), limit_tokens)
-    facts = checks.report(rows, findings, its_guide, data or "the sample")
+    tokenizer = load_tokenizer(settings=settings)
+    facts = checks.run(rows, its_guide, tokenizer, limit_tokens, data or "the sample")
     emit(facts, show.check, as_json=as_json)
     if facts["errors"]:
         raise typer.Exit(1)

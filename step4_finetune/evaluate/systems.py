@@ -63,11 +63,10 @@ def systems(
 
 def examples(train: Sequence[Row]) -> list[Message]:
     """The first rows of different topics as earlier turns."""
-    chosen: list[Row] = []
+    by_topic: dict[str, Row] = {}
     for row in train:
-        if len(chosen) < SHOTS and (row.topic is None or row.topic not in {each.topic for each in chosen}):
-            chosen.append(row)
+        by_topic.setdefault(row.topic or row.id, row)
     turns: list[Message] = []
-    for row in chosen:
+    for row in list(by_topic.values())[:SHOTS]:
         turns += [row.with_system("")[-1], {"role": "assistant", "content": row.chosen}]
     return turns

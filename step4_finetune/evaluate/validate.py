@@ -17,8 +17,8 @@ from step4_finetune.tone.scores import score
 
 
 def run(rows: Sequence[Mapping[str, Any]], guide: Guide) -> dict[str, Any]:
-    """The facts of the command `evaluator`: verdicts on each rule of the guide and, where rows label these, on
-    unfaithful replies.
+    """The facts of the command `evaluator`, with a line for each rule of the guide, and one for unfaithful
+    replies where rows label these.
 
     Raises:
         UserError: a row names an unknown rule.

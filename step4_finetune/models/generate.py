@@ -51,7 +51,9 @@ def replies(
     ends = _end_tokens(model, tokenizer)
     generate: Any = model.generate
     prefix = _common_prefix(model, rendered)
-    prefix_cache = _read(model, prefix)
+    prefix_cache = DynamicCache(config=model.config)
+    if prefix:
+        model(input_ids=torch.tensor([prefix], device=model.device), cache=prefix_cache, use_cache=True)
     for start in range(0, len(order), batch_size):
         chosen = order[start : start + batch_size]
         batch: Any = tokenizer.pad(
@@ -94,14 +96,6 @@ def _common_prefix(model: PreTrainedModel, rendered: Sequence[list[int]]) -> lis
         return []
     common = common_prefix(rendered)[: min(map(len, rendered)) - 1]
     return common if len(common) >= SHORTEST_PREFIX else []
-
-
-def _read(model: PreTrainedModel, ids: list[int]) -> DynamicCache:
-    """Keys and values of these tokens, of batch size 1."""
-    cache = DynamicCache(config=model.config)
-    if ids:
-        model(input_ids=torch.tensor([ids], device=model.device), cache=cache, use_cache=True)
-    return cache
 
 
 def _end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> set[int]:

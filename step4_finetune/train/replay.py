@@ -49,7 +49,8 @@ def replay(settings: Settings, n: int, *, own_rows: bool = False) -> list[Replay
     """`n` examples of the settings' model; with `own_rows` no messages, which are the sample's."""
     if n == 0:
         return []
-    path = FILE if settings.model == default("chat").id else _cache(settings)
+    own = settings.cache_dir / "replay" / f"{digest([[settings.model, prompts()]])}.jsonl"
+    path = FILE if settings.model == default("chat").id else own
     if not path.exists():
         write(settings, path)
     found = [Replay(**row) for _, row in read_jsonl(path)]
@@ -83,7 +84,3 @@ def write(settings: Settings, path: Path) -> None:
         text, finished = (f" {reply.text}", False) if kind == "text" else (reply.text, reply.finished)
         found.append(asdict(Replay(kind, prompt, text, finished)))
     write_rows(path, found)
-
-
-def _cache(settings: Settings) -> Path:
-    return settings.cache_dir / "replay" / f"{digest([[settings.model, prompts()]])}.jsonl"

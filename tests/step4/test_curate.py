@@ -25,11 +25,11 @@ def tokenizer():
 
 
 def test_good_rows_have_nothing_wrong(tokenizer):
-    findings = checks.run_checks(ROWS, GUIDE, tokenizer)
-    assert [(each.check, each.severity) for each in findings if each.severity != OK] == [
+    findings = checks.run(ROWS, GUIDE, tokenizer)["findings"]
+    assert [(each["check"], each["severity"]) for each in findings if each["severity"] != OK] == [
         ("named breaks", UNCHECKED),  # the rows have no such column
     ]
-    assert len({each.check for each in findings}) == len(findings) == 12
+    assert len({each["check"] for each in findings}) == len(findings) == 12
 
 
 BAD = [
@@ -190,15 +190,15 @@ def test_without_presidio_it_is_unknown(monkeypatch):
 
 def test_checks_without_their_columns_are_not_checked(tokenizer):
     bare = [Row(row.id, row.prompt, row.chosen, split=row.split) for row in ROWS]
-    findings = checks.run_checks(bare, GUIDE, tokenizer)
-    assert {each.check: each.unit for each in findings if each.severity == UNCHECKED} == {
+    findings = checks.run(bare, GUIDE, tokenizer)["findings"]
+    assert {each["check"]: each["unit"] for each in findings if each["severity"] == UNCHECKED} == {
         "topics across splits": "no topics",
         "length bias": "no pairs",
         "fidelity": "no notes",
         "named breaks": "no breaks named",
     }
-    findings = checks.run_checks(bare)
-    assert "label noise" in {each.check for each in findings if each.severity == UNCHECKED}
-    text = shown(show.check, checks.report(bare, findings))
+    facts = checks.run(bare)
+    assert "label noise" in {each["check"] for each in facts["findings"] if each["severity"] == UNCHECKED}
+    text = shown(show.check, facts)
     assert re.search(r"^length bias +not checked +no pairs *$", text, re.MULTILINE)
     assert "no guide: label noise not checked; name one with --guide\n" in text

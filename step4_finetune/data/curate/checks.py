@@ -14,15 +14,19 @@ from shared.errors import UserError
 from shared.progress import track
 from shared.words import count
 from step4_finetune.data.curate import duplicates, labels, schema, style
-from step4_finetune.data.curate.finding import ERROR, WARNING, Finding, unchecked
+from step4_finetune.data.curate.finding import ERROR, WARNING, unchecked
 from step4_finetune.data.rows import SPLITS, Row, fingerprint
 from step4_finetune.tone import rules
 from step4_finetune.tone.rules import Guide
 
 
-def run_checks(
-    rows: Sequence[Row], guide: Guide | None = None, tokenizer: Any = None, limit: int = schema.LIMIT
-) -> list[Finding]:
+def run(
+    rows: Sequence[Row],
+    guide: Guide | None = None,
+    tokenizer: Any = None,
+    limit: int = schema.LIMIT,
+    source: str = "rows",
+) -> dict[str, Any]:
     """The finding of every check; those of the guide's rules need a guide, that of tokens needs a tokenizer.
 
     Raises:
@@ -42,13 +46,8 @@ def run_checks(
     if tokenizer is not None:
         checks.append(partial(schema.too_long, rows, tokenizer, guide.system if guide else "", limit))
     doing = f"checking {count(len(rows), 'row')}"
-    return [check() for check in track(doing, checks, lambda check: check.func.__name__.replace("_", " "))]
-
-
-def report(
-    rows: Sequence[Row], findings: Sequence[Finding], guide: Guide | None = None, source: str = "rows"
-) -> dict[str, Any]:
-    """The findings as facts."""
+    each = track(doing, checks, lambda check: check.func.__name__.replace("_", " "))
+    findings = [check() for check in each]
     splits, levels = Counter(row.split for row in rows), Counter(each.severity for each in findings)
     errors, warnings = (count(levels[level], level) for level in (ERROR, WARNING))
     return {
