@@ -24,11 +24,11 @@ AGAIN = 0.7  # temperature of further attempts
 def run(
     settings: Settings,
     guide: Guide,
-    messages: Sequence[str],
+    message: str,
     notes: Sequence[str],
     adapters: Sequence[Path],
 ) -> dict[str, Any]:
-    """Answer each message, with the same notes, by the base and every adapter.
+    """Answer a message by the base and every adapter.
 
     Raises:
         UserError: an adapter doesn't fit.
@@ -36,23 +36,21 @@ def run(
     tokenizer = load_tokenizer(settings=settings)
     models: dict[str, Any] = {"base": load_causal_lm(settings=settings)}
     models |= {name: load_tuned(settings, each) for name, each in named(adapters, ["base"]).items()}
-    answered = []
-    for message in messages:
-        prompt: list[Message] = [
-            {"role": "system", "content": guide.system},
-            {"role": "user", "content": with_notes(message, notes)},
-        ]
-        by_model = {}
-        for name, model in models.items():
-            (reply,) = replies(model, tokenizer, [prompt])
-            breaks = list(broken(reply.text, guide))
-            by_model[name] = {"reply": reply.text, "tokens": reply.tokens, "breaks": breaks}
-        answered.append({"message": message, "replies": by_model})
+    prompt: list[Message] = [
+        {"role": "system", "content": guide.system},
+        {"role": "user", "content": with_notes(message, notes)},
+    ]
+    answers = {}
+    for name, model in models.items():
+        (reply,) = replies(model, tokenizer, [prompt])
+        breaks = list(broken(reply.text, guide))
+        answers[name] = {"reply": reply.text, "tokens": reply.tokens, "breaks": breaks}
     return {
         "command": "step4_finetune chat",
         "headline": f"replies of {', '.join(models)}",
         "model": settings.model,
-        "answered": answered,
+        "message": message,
+        "replies": answers,
     }
 
 

@@ -128,7 +128,7 @@ def evaluate(
 
 @app.command()
 def chat(
-    messages: Annotated[list[str], typer.Argument(help="Messages to answer.")],
+    message: Annotated[str, typer.Argument(help="The message to answer.")],
     note: Notes = None,
     adapter: Adapters = None,
     guide: GuideFile = None,
@@ -141,7 +141,7 @@ def chat(
 
     settings = settings_from_flags(smoke, model=model)
     its_guide = read(None, guide)[1]
-    facts = talking.run(settings, its_guide, messages, note or [], adapter or [])
+    facts = talking.run(settings, its_guide, message, note or [], adapter or [])
     emit(facts, show.chat, as_json=as_json)
 
 
@@ -250,9 +250,8 @@ def evaluator(
     as_json: Json = False,
 ) -> None:
     """Measure precision and recall of every check of the evaluator on labelled replies."""
-    from step4_finetune.data.rows import GUIDE, LABELLED
+    from step4_finetune.data.rows import LABELLED
     from step4_finetune.evaluate import validate
-    from step4_finetune.tone.guide import read_guide
 
-    facts = validate.run(validate.read_labelled(labelled or LABELLED), read_guide(guide or GUIDE))
+    facts = validate.run(validate.read_labelled(labelled or LABELLED), read(None, guide)[1])
     emit(facts, show.evaluator, as_json=as_json)

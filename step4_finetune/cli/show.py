@@ -101,12 +101,11 @@ def evaluator(facts: Facts, console: Console) -> None:
 
 
 def chat(facts: Facts, console: Console) -> None:
-    """The replies to each message, and the rules that each breaks."""
-    for answer in facts["answered"]:
-        for name, reply in answer["replies"].items():
-            breaks = f"; breaks {', '.join(reply['breaks'])}" if reply["breaks"] else ""
-            console.print(f"{name} ({reply['tokens']} tokens{breaks})", style="bold")
-            console.print(f"{reply['reply']}\n")
+    """The replies, and the rules that each breaks."""
+    for name, reply in facts["replies"].items():
+        breaks = f"; breaks {', '.join(reply['breaks'])}" if reply["breaks"] else ""
+        console.print(f"{name} ({reply['tokens']} tokens{breaks})", style="bold")
+        console.print(f"{reply['reply']}\n")
 
 
 def guard(facts: Facts, console: Console) -> None:

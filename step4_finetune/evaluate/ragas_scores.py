@@ -49,9 +49,8 @@ def likeness(facts: dict[str, Any]) -> dict[str, list[float]]:
 def _mean(metric: Any, replies: Sequence[str], chosen: Sequence[str]) -> float:
     """The mean of a metric. For BLEU, line feeds keep each text whole: Ragas 0.4.3 splits at ". " and uses
     the first part only (Ragas' issue 2888)."""
-    is_bleu = type(metric).__name__ == METRICS["BLEU"]
     pairs = zip(replies, chosen, strict=True)
-    if is_bleu:
+    if type(metric).__name__ == METRICS["BLEU"]:
         pairs = ((one.replace(". ", ".\n"), other.replace(". ", ".\n")) for one, other in pairs)
     return fmean(metric.score(response=one, reference=other).value for one, other in pairs)
 

@@ -70,7 +70,7 @@ def test_every_command_runs_on_the_tiny_model_and_gives_facts(finetune, tuned, t
     assert facts["headline"]
     assert "\n" not in facts["headline"]
     if args[0] == "chat":
-        assert list(facts["answered"][0]["replies"]) == ["base", f"{tmp_path.name}/base", "tone"]
+        assert list(facts["replies"]) == ["base", f"{tmp_path.name}/base", "tone"]
     if args[0] == "train":
         assert json.loads(Path("new/run.json").read_text())["recipe"]["seed"] == 3
         assert got.err.startswith("system message: You answer members of Northwind Care.\n")
@@ -87,7 +87,7 @@ def test_the_data_of_other_tasks_are_built_and_trained_on(finetune, task):
     assert Path("run/adapter_model.safetensors").is_file()
 
 
-def test_chat_gives_the_notes_with_each_message(finetune, monkeypatch):
+def test_chat_gives_the_notes_with_the_message(finetune, monkeypatch):
     asked = []
 
     def replies(_model, _tokenizer, prompts):
@@ -95,10 +95,9 @@ def test_chat_gives_the_notes_with_each_message(finetune, monkeypatch):
         return [Reply("It is 5.", 10, 3, True)]
 
     monkeypatch.setattr(chat, "replies", replies)
-    got = finetune("chat", "How much?", "And now?", "--note", "price: 5", "--note", "ask: none", "--smoke")
+    got = finetune("chat", "How much?", "--note", "price: 5", "--note", "ask: none", "--smoke")
     assert got.code == 0, got
-    notes = "\n\nNotes:\n- price: 5\n- ask: none"
-    assert [prompt[-1]["content"] for prompt in asked] == [f"How much?{notes}", f"And now?{notes}"]
+    assert asked[0][-1]["content"] == "How much?\n\nNotes:\n- price: 5\n- ask: none"
 
 
 def others(path):
@@ -158,7 +157,6 @@ def test_data_and_guides_without_training_rows_are_refused(bad, tmp_path, data, 
     ("line", "says"),
     [
         ("train --out run --recipe nowhere", "there is no recipe nowhere: use"),
-        ("train --out run --method sft+dpo", "'sft+dpo' is not one of 'sft', 'dpo', 'grpo'"),
         ("train --out run --recipe tools --method dpo", "task tools trains by sft, without lora.activated"),
         ("train --out run --recipe activated-judge.yaml", "judge trains by sft, without lora.activated, --g"),
         ("train --out run --seed -1", "is not allowed: use a whole number from 0"),

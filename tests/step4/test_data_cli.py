@@ -93,7 +93,6 @@ def test_build_writes_what_trl_reads(data, file, tmp_path, form):
 @pytest.mark.parametrize(
     ("rows", "flags", "said"),
     [
-        (ROWS, ("--format", "ppo"), "'ppo' is not one of 'sft', 'dpo'"),
         ([spoilt(row, rejected=None) for row in ROWS], ("--format", "dpo"), "has no rejected replies"),
         (
             [*ROWS, spoilt(ROWS[0], id="mute", chosen=" ")],
