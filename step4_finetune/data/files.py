@@ -18,8 +18,7 @@ def read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else reason(error)
-        raise UserError(f"{path} cannot be read as UTF-8 text: {why}") from None
+        raise UserError(f"{path} cannot be read as UTF-8 text: {reason(error)}") from None
 
 
 def read_jsonl(path: Path, texts: Sequence[str] = ()) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -24,6 +24,7 @@ from shared.errors import UserError
 from shared.models import load_causal_lm, load_tokenizer
 from shared.models.device import settings_for_batch
 from shared.progress import track
+from shared.report.record import picture_path
 from shared.stats import bootstrap
 from step4_finetune.data.rows import SPLITS, Row
 from step4_finetune.evaluate import forgetting
@@ -170,8 +171,6 @@ def write(facts: Mapping[str, Any], folder: Path | None = None) -> None:
     Raises:
         UserError: the folder can't be written.
     """
-    from shared.report.record import picture_path
-
     folder = folder or picture_path("step4_finetune", "evaluate", None).parent / "evaluate"
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+
 from shared.config import Settings
 from shared.errors import UserError, reason
 from step4_finetune.export import gguf
@@ -39,8 +41,6 @@ def run(
         UserError: as in `merge.save`, `gguf.write`, `modelfile`; an unknown format; `out` is in use or can't
             be written.
     """
-    from safetensors import SafetensorError
-
     if unknown := [each for each in formats if each not in gguf.FORMATS]:
         raise UserError(f"--gguf {', '.join(unknown)} is not known: use {', '.join(gguf.FORMATS)}")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):

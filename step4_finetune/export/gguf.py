@@ -21,7 +21,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+import gguf
 import numpy as np
+from safetensors import safe_open
 
 from shared.errors import UserError
 
@@ -42,8 +44,6 @@ def write(folder: Path, out: Path, number_format: str = "q8_0") -> Path:
         UserError: the model or tokenizer is of another kind.
         OSError: the file can't be written.
     """
-    import gguf
-
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     if config["model_type"] != "llama" or config["rope_parameters"].get("rope_type") != "default":
         raise UserError(
@@ -63,8 +63,6 @@ def write(folder: Path, out: Path, number_format: str = "q8_0") -> Path:
 
 def describe(writer: Any, config: dict[str, Any], name: str, number_format: str) -> None:
     """Add the model's sizes under llama.cpp's keys."""
-    import gguf
-
     heads = config["num_attention_heads"]
     head_dim = config.get("head_dim") or config["hidden_size"] // heads
     writer.add_name(name)
@@ -91,8 +89,6 @@ def add_tokenizer(writer: Any, folder: Path, size: int) -> None:
     Raises:
         UserError: it is not a byte-level BPE that llama.cpp has a name for.
     """
-    import gguf
-
     found = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
     model, cut = found["model"], found.get("pre_tokenizer") or {"type": None}
     name = PRE_TOKENIZERS.get(tuple(each["type"] for each in cut.get("pretokenizers", [cut])))
@@ -119,9 +115,6 @@ def add_tokenizer(writer: Any, folder: Path, size: int) -> None:
 
 def add_tensors(writer: Any, folder: Path, config: dict[str, Any], number_format: str) -> None:
     """Add every weight under its GGUF name and in its number format."""
-    import gguf
-    from safetensors import safe_open
-
     names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, config["num_hidden_layers"])
     heads = {"q_proj": config["num_attention_heads"], "k_proj": config["num_key_value_heads"]}
     wanted = gguf.GGMLQuantizationType[number_format.upper()]

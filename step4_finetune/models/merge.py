@@ -18,6 +18,8 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from safetensors import SafetensorError
+
 from shared import models
 from shared.catalog import lookup
 from shared.config import Settings
@@ -184,8 +186,6 @@ def with_adapter(
     Raises:
         UserError: the adapter does not fit the base, or its weights are damaged.
     """
-    from safetensors import SafetensorError
-
     peft = quiet_peft()
     config = peft.PeftConfig.from_pretrained(str(adapter))
     config.base_model_name_or_path = base.name_or_path  # PEFT would look for a name on the hub when it saves

@@ -10,10 +10,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from transformers import set_seed
+
 from shared.config import Settings
 from shared.errors import UserError
 from shared.models import load_causal_lm
 from step4_finetune.models import merge
+from step4_finetune.models.qlora import load_in_4bit
 from step4_finetune.models.quiet import quiet_peft
 from step4_finetune.train.recipe import Recipe
 
@@ -30,12 +33,7 @@ def prepare(settings: Settings, recipe: Recipe, start: Path | None = None) -> An
     Raises:
         UserError: the model lacks one of the targets, or the start doesn't fit.
     """
-    if recipe.tuning == "qlora":
-        from step4_finetune.models.qlora import load_in_4bit
-
-        base = load_in_4bit(settings)
-    else:
-        base = load_causal_lm(settings=settings)
+    base = load_in_4bit(settings) if recipe.tuning == "qlora" else load_causal_lm(settings=settings)
     base.config.use_cache = False
     if recipe.tuning == "full":
         base.requires_grad_(True)
@@ -43,8 +41,6 @@ def prepare(settings: Settings, recipe: Recipe, start: Path | None = None) -> An
     if start:
         return merge.with_adapter(settings, base, start, always_active=True, trainable=True)
     peft = quiet_peft()
-    from transformers import set_seed
-
     set_seed(recipe.seed)  # of the random matrices A
     return peft.get_peft_model(base, lora_config(base, recipe), autocast_adapter_dtype=False)
 

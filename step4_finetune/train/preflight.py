@@ -7,10 +7,13 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
+import torch
+from safetensors import SafetensorError
 from transformers import PreTrainedTokenizerFast
 
 from shared.config import Settings
 from shared.errors import UserError, reason
+from shared.models.device import choose_device
 from step4_finetune.train.recipe import Recipe
 from step4_finetune.train.training_data import TrainingData
 
@@ -25,8 +28,6 @@ def check_means(settings: Settings, recipe: Recipe, report_to: str) -> None:
     Raises:
         UserError: one is missing.
     """
-    from shared.models.device import choose_device
-
     if recipe.needs_gpu and choose_device(settings.device) == "cpu":
         raise UserError(
             f"GPU recipe on a CPU: {recipe.name} would take days here; use --recipe default, "
@@ -65,9 +66,6 @@ def in_one_line(out: Path) -> Iterator[None]:
     Raises:
         UserError: says what to change.
     """
-    import torch
-    from safetensors import SafetensorError
-
     try:
         yield
     except (MemoryError, OSError, RuntimeError, SafetensorError) as error:

@@ -12,13 +12,17 @@ completions of the default model; those of another model are written once, in so
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import torch
 from transformers import PreTrainedTokenizerFast
 
 from shared.catalog import default
 from shared.config import Settings
+from shared.models import load_causal_lm, load_tokenizer
+from shared.progress import count_bar
 from step4_finetune.data.files import digest, read_jsonl, write_rows
 from step4_finetune.data.rows import SAMPLE
 from step4_finetune.models.chat import conversation_ids, prompt_ids
+from step4_finetune.models.generate import replies
 
 FILE = SAMPLE.with_name("replay.jsonl")
 TOKENS = 96  # of a completion, at most
@@ -64,12 +68,6 @@ def prompts() -> list[tuple[str, str]]:
 
 def write(settings: Settings, path: Path) -> None:
     """Have the base model complete every prompt, and save the completions."""
-    import torch
-
-    from shared.models import load_causal_lm, load_tokenizer
-    from shared.progress import count_bar
-    from step4_finetune.models.generate import replies
-
     model, tokenizer = load_causal_lm(settings=settings), load_tokenizer(settings=settings)
     asked = prompts()
     chats = [[{"role": "user", "content": prompt}] for kind, prompt in asked if kind != "text"]

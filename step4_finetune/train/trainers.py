@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast, PrinterCallback
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from step4_finetune.data.trl_files import to_trl
@@ -37,8 +37,6 @@ def build(
     callbacks: Sequence[Any] = (),
 ) -> Any:
     """TRL's trainer of the recipe's method; checkpoints go to `out`."""
-    from transformers import PrinterCallback
-
     stage: Stage = getattr(recipe, recipe.method)
     settings = {
         "output_dir": str(out),

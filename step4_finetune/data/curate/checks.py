@@ -46,8 +46,8 @@ def run(
     if tokenizer is not None:
         checks.append(partial(schema.too_long, rows, tokenizer, guide.system if guide else "", limit))
     doing = f"checking {count(len(rows), 'row')}"
-    each = track(doing, checks, lambda check: check.func.__name__.replace("_", " "))
-    findings = [check() for check in each]
+    one_by_one = track(doing, checks, lambda check: check.func.__name__.replace("_", " "))
+    findings = [check() for check in one_by_one]
     splits, levels = Counter(row.split for row in rows), Counter(each.severity for each in findings)
     errors, warnings = (count(levels[level], level) for level in (ERROR, WARNING))
     return {

@@ -11,12 +11,12 @@ finds the few candidates, for which the exact value is then computed. So there a
 at the threshold about one in a hundred is missed.
 """
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from datasketch import MinHash, MinHashLSH
 
 from step4_finetune.data.curate.finding import (
     ERROR,
@@ -31,9 +31,6 @@ from step4_finetune.data.curate.finding import (
 )
 from step4_finetune.data.rows import SPLITS, Row
 
-if TYPE_CHECKING:
-    from datasketch import MinHash
-
 NEAR = 0.6
 LETTERS = 5  # of a shingle
 BANDS = (32, 4)  # 32 bands of 4 numbers: two texts of Jaccard j share one with 1 - (1 - j ** 4) ** 32
@@ -44,8 +41,6 @@ class Near:
     """An index of numbered texts that finds the one nearest to a given text."""
 
     def __init__(self, threshold: float = NEAR) -> None:
-        from datasketch import MinHashLSH
-
         self.threshold = threshold
         self.shingles: dict[int, frozenset[str]] = {}
         self.lsh = MinHashLSH(params=BANDS, num_perm=PERMUTATIONS)
@@ -72,8 +67,6 @@ class Near:
 
     @staticmethod
     def _sketch(parts: frozenset[str]) -> MinHash:
-        from datasketch import MinHash
-
         sketch = MinHash(num_perm=PERMUTATIONS)
         sketch.update_batch([part.encode() for part in parts])
         return sketch
