@@ -10,13 +10,13 @@ The evaluator checks the rules and, where a message has notes, fidelity, but not
 read the rows before you train on them.
 """
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from anthropic.types import Message, MessageParam
 
 from shared import prompts
 from shared.config import Settings
@@ -28,9 +28,6 @@ from step4_finetune.data.rows import Row, raw_rows, row_of, with_notes
 from step4_finetune.tone import rules
 from step4_finetune.tone.rules import Guide
 from step4_finetune.tone.scores import score
-
-if TYPE_CHECKING:
-    from anthropic.types import Message, MessageParam
 
 PROMPTS = Path(__file__).parents[1] / "prompts"
 MAX_TOKENS = 500

@@ -15,20 +15,17 @@ In training, each question is a branch after its passage (train/branches.py):
     branch 2   "Query: Who signed? Answered: no"             learnt: the last token
 """
 
-from __future__ import annotations
-
 import random
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from transformers import PreTrainedTokenizerBase
 
 from shared.embedded.judge import NO, YES, passage_text, question_text
 from step4_finetune.data.files import read_jsonl, write_splits
 from step4_finetune.train.branches import Part, Row
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
 
 PASSAGES = Path(__file__).with_name("passages")
 HARD = 2  # negatives from other passages

@@ -11,17 +11,14 @@ training row begins with the invocation. Merged into the weights an adapter is a
 Source: Greenewald et al. 2025, arXiv 2504.12397; `alora_invocation_tokens` in PEFT's LoraConfig.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from transformers import PreTrainedTokenizerFast
 
 from shared.errors import UserError
 from step4_finetune.data.rows import Message
 from step4_finetune.models.chat import common_prefix
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerFast
 
 KEY = "alora_invocation_tokens"
 ALWAYS = "train with `lora: {activated: false}`, as --recipe default does"

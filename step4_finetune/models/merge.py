@@ -11,14 +11,13 @@ An adapter names its base. PEFT records the folder that the base was loaded from
 another machine: `stamp` writes the hub's name instead.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from safetensors import SafetensorError
+from transformers import PreTrainedModel
 
 from shared import models
 from shared.catalog import lookup
@@ -29,9 +28,6 @@ from shared.models.device import choose_device, choose_dtype
 from step4_finetune.models import invocation
 from step4_finetune.models.qlora import load_in_4bit
 from step4_finetune.models.quiet import quiet_peft
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 

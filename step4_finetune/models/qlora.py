@@ -13,20 +13,17 @@ faster kernel without a backward pass: training then runs, prints a loss, and ch
 else keeps adapters from learning. Source of the method: Dettmers et al. 2023, arXiv 2305.14314.
 """
 
-from __future__ import annotations
-
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel
 
 from shared import models
 from shared.config import Settings
 from shared.errors import UserError
 from shared.models.device import choose_device, choose_dtype
 from step4_finetune.models.quiet import quiet_peft
-
-if TYPE_CHECKING:
-    import torch
-    from transformers import PreTrainedModel
 
 
 def load_in_4bit(settings: Settings) -> PreTrainedModel:

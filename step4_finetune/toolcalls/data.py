@@ -9,12 +9,12 @@ Dev has domains that train never sees. The text is the embedded model's: the sam
 (embedded/prompt). The loss counts calls (also the empty list) and answers to results.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from transformers import PreTrainedTokenizerBase
 
 from shared.embedded.prompt import Conversation, Turn, calls_as_text, escape_markers
 from step4_finetune.data.files import write_splits
@@ -22,9 +22,6 @@ from step4_finetune.toolcalls.conversations import compose
 from step4_finetune.toolcalls.domains import read_tools
 from step4_finetune.toolcalls.material import Material
 from step4_finetune.train.branches import Part, Row
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
 
 UNSEEN = frozenset({"sports_games", "hotels_cars"})  # domains of dev only
 

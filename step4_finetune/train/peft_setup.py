@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from transformers import set_seed
+from transformers import PreTrainedModel, set_seed
 
 from shared.config import Settings
 from shared.errors import UserError
@@ -22,7 +22,6 @@ from step4_finetune.train.recipe import Recipe
 
 if TYPE_CHECKING:
     from peft import LoraConfig
-    from transformers import PreTrainedModel
 
 
 def prepare(settings: Settings, recipe: Recipe, start: Path | None = None) -> Any:
