@@ -133,23 +133,19 @@ def test_another_guide_and_data_go_all_the_way(finetune, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("data", "guide", "says"),
+    ("data", "says"),
     [
-        ([], GUIDE, "has no rows"),
-        ([{"split": "test"}], GUIDE, "no rows in the split train"),
-        ([{"split": "train"}], GUIDE, "no row has a rejected reply, which DPO"),
-        ([{"split": "train"}], "company: X\nrules: []\n", "has no rules"),
+        ([], "has no rows"),
+        ([{"split": "test"}], "no rows in the split train"),
+        ([{"split": "train"}], "no row has a rejected reply, which DPO"),
     ],
 )
-def test_data_and_guides_without_training_rows_are_refused(bad, tmp_path, data, guide, says):
+def test_data_without_training_rows_are_refused(bad, tmp_path, data, says):
     rows = [{"prompt": "a", "completion": "b", **row} for row in data]
     (tmp_path / "mine.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    (tmp_path / "mine.yaml").write_text(guide)
-    own = ("--smoke", "--guide", "mine.yaml")
-    assert says in bad("train", "--out", "run", "--recipe", "dpo", "--data", "mine.jsonl", *own)
-    if guide != GUIDE:
-        assert says in bad("evaluate", *own)
-        assert says in bad("chat", "hi", *own)
+    (tmp_path / "mine.yaml").write_text(GUIDE)
+    own = ("--data", "mine.jsonl", "--guide", "mine.yaml")
+    assert says in bad("train", "--smoke", "--out", "run", "--recipe", "dpo", *own)
     assert not (tmp_path / "run").exists()
 
 
