@@ -14,15 +14,13 @@ once, and has no confidence, so it never abstains.
 
 from functools import lru_cache
 from importlib import import_module
-from typing import TYPE_CHECKING
+
+import anthropic
 
 from shared.errors import UserError
 from step3_rag.answer import read
 from step3_rag.answer.context import Source, assemble
 from step3_rag.retrieve.search import Options, Retriever, Scores
-
-if TYPE_CHECKING:
-    import anthropic
 
 DEFAULT = Options()
 MODULES = {"langchain": "langchain_lcel", "llamaindex": "llamaindex", "langgraph": "langgraph_rag"}
@@ -57,7 +55,7 @@ def ask(
     name: str,
     retriever: Retriever,
     question: str,
-    client: "anthropic.Anthropic | None" = None,
+    client: anthropic.Anthropic | None = None,
     model: str = "",
     k: int = 5,
 ) -> tuple[read.Answer, list[Source]]:
