@@ -89,7 +89,7 @@ def test_each_exercise_stands_in_one_chapter_with_its_points():
         text = "".join(TEXTS[path] for path in CHAPTERS if path.parents[1].name == step)
         headings = [line for line in text.splitlines() if line.startswith("## Exercise")]
         found = re.findall(r"(\d\.\d+) \((\d+) points\)", "".join(headings))
-        expected = [(task.id, str(task.exercise.points)) for task in assignment(step).tasks]
+        expected = [(each.id, str(each.points)) for each in assignment(step).exercises]
         assert sorted(found) == sorted(expected)
 
 

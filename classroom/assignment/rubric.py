@@ -12,22 +12,17 @@ visibility    public            in the starter, everything is shown; graded on o
 """
 
 import importlib
-import tomllib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from shared.errors import reason
+from shared.errors import UserError
 
 RUBRICS = Path(__file__).parents[1] / "rubrics"
 VISIBILITIES = ("public", "hidden")
 MARK = "rubric(id, points, timeout, visibility, times): what a test is worth, and where"
-
-
-class RubricError(Exception):
-    """A wrong mark: a mistake in the rubric."""
 
 
 @dataclass(frozen=True)
@@ -43,18 +38,25 @@ class Mark:
     times: int = 1
 
 
-@dataclass
+@dataclass(frozen=True)
 class Exercise:
-    """All tests with one id."""
+    """All tests with one id, and where the exercise is written."""
 
     id: str
-    marks: list[Mark] = field(default_factory=list)
-    title: str = ""
-    hints: tuple[str, ...] = ()
+    title: str
+    hints: list[str]
+    files: list[str]
+    functions: list[str]  # qualified, as in `Rates.take`
+    marks: list[Mark]
 
     @property
     def points(self) -> int:
         return sum(mark.points for mark in self.marks)
+
+    @property
+    def public(self) -> list[Mark]:
+        """The tests that are in the starter."""
+        return [mark for mark in self.marks if mark.visibility == "public"]
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ def mark_of(function: Callable[..., Any]) -> Mark:
     """The mark of a test.
 
     Raises:
-        RubricError: there is none, or it is wrong.
+        UserError: there is none, or it is wrong.
     """
     name = function.__name__
     line = " ".join((function.__doc__ or "").split("\n\n")[0].split())
@@ -82,10 +84,10 @@ def mark_of(function: Callable[..., Any]) -> Mark:
         [found] = [mark for mark in getattr(function, "pytestmark", ()) if mark.name == "rubric"]
         mark = Mark(name, *found.args, **found.kwargs, line=line)
     except (TypeError, ValueError) as error:
-        raise RubricError(f"{name} has no rubric mark, or a wrong one: {error}") from None
+        raise UserError(f"{name} has no rubric mark, or a wrong one: {error}") from None
     if not line or type(mark.points) is not int or mark.points < 1 or mark.visibility not in VISIBILITIES:
         kinds = " or ".join(VISIBILITIES)
-        raise RubricError(f"{name} needs a docstring, whole points from 1, and is {kinds}: {found.kwargs}")
+        raise UserError(f"{name} needs a docstring, whole points from 1, and is {kinds}: {found.kwargs}")
     return mark
 
 
@@ -93,13 +95,13 @@ def files_of(step: str, public_only: bool = False) -> list[Path]:
     """The files with the tests of `step3` or `step3_rag`: step3_public*.py and step3_hidden*.py.
 
     Raises:
-        RubricError: there are none.
+        UserError: there are none.
     """
     number = step.partition("_")[0]
     kinds = ("public",) if public_only else VISIBILITIES
     files = [path for kind in kinds for path in sorted(RUBRICS.glob(f"{number}_{kind}*.py"))]
     if not files:
-        raise RubricError(f"{step} has no tests")
+        raise UserError(f"{step} has no tests")
     return files
 
 
@@ -108,12 +110,12 @@ def rubric_tests_in(file: Path) -> tuple[RubricTest, ...]:
     """The tests of a file in rubrics/, in its order.
 
     Raises:
-        RubricError: it can't be loaded, or a mark is wrong.
+        UserError: it can't be loaded, or a mark is wrong.
     """
     try:
         module = importlib.import_module(f"classroom.rubrics.{file.stem}")
     except Exception as error:
-        raise RubricError(f"{file.name}: {type(error).__name__}: {error}") from None
+        raise UserError(f"{file.name}: {type(error).__name__}: {error}") from None
     own = [each for each in vars(module).values() if getattr(each, "__module__", "") == module.__name__]
     return tuple(RubricTest(mark_of(each), each) for each in own if each.__name__.startswith("test_"))
 
@@ -122,38 +124,6 @@ def rubric_tests(step: str, public_only: bool = False) -> list[RubricTest]:
     """All tests of a step.
 
     Raises:
-        RubricError: they can't be loaded, or a mark is wrong.
+        UserError: they can't be loaded, or a mark is wrong.
     """
     return [test for file in files_of(step, public_only) for test in rubric_tests_in(file)]
-
-
-def texts_of(step: str) -> dict[str, Any]:
-    """What rubrics/step3.toml says: `goals`, `hours`, and title and hints of each exercise, by its id.
-
-    Raises:
-        RubricError: it can't be read.
-    """
-    path = RUBRICS / f"{step.partition('_')[0]}.toml"
-    try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise RubricError(f"{path.name} can't be read: {reason(error)}") from None
-
-
-def read(step: str) -> list[Exercise]:
-    """The exercises of a step.
-
-    Raises:
-        RubricError: the tests can't be loaded, a mark is wrong, or an exercise lacks title or hints.
-    """
-    texts, found = texts_of(step), dict[str, Exercise]()
-    for test in rubric_tests(step):
-        found.setdefault(test.mark.id, Exercise(test.mark.id)).marks.append(test.mark)
-    for each in found.values():
-        match texts.get(each.id):
-            case {"title": str(title), "hints": [str(), str(), str()] as hints} if title:
-                each.title, each.hints = title, tuple(hints)
-            case _:
-                number = step.partition("_")[0]
-                raise RubricError(f"exercise {each.id} has no title or no three hints in {number}.toml")
-    return sorted(found.values(), key=lambda each: [int(part) for part in each.id.split(".")])

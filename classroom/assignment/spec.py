@@ -1,20 +1,22 @@
 """A step's assignment: its exercises and where they are written, its packages, and their files.
 
-    >>> assignment("step3").tasks[0].files
-    ('step3_rag/retrieve/fuse.py',)
+    >>> assignment("step3").exercises[0].files
+    ['step3_rag/retrieve/fuse.py']
 
 The step's own code is the reference solution. `stripped` gives it without solutions.
 """
 
 import re
+import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from classroom.assignment import markers
 from classroom.assignment.markers import Place
-from classroom.assignment.rubric import Exercise, RubricError, read, texts_of
-from shared.errors import UserError
+from classroom.assignment.rubric import RUBRICS, Exercise, Mark, rubric_tests
+from shared.errors import UserError, reason
 from shared.steps import steps
 
 ROOT = Path(__file__).parents[2]
@@ -31,26 +33,6 @@ PRELOAD = {
 
 
 @dataclass(frozen=True)
-class Task:
-    """An exercise with the places where it is written: file and place."""
-
-    exercise: Exercise
-    places: tuple[tuple[str, Place], ...]
-
-    @property
-    def id(self) -> str:
-        return self.exercise.id
-
-    @property
-    def files(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(file for file, _ in self.places))
-
-    @property
-    def functions(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(place.function for _, place in self.places))
-
-
-@dataclass(frozen=True)
 class Assignment:
     """A step as an assignment."""
 
@@ -58,7 +40,7 @@ class Assignment:
     title: str  # of its lesson
     goals: tuple[str, ...]
     hours: str
-    tasks: tuple[Task, ...]
+    exercises: tuple[Exercise, ...]
 
     @property
     def number(self) -> str:
@@ -77,7 +59,7 @@ class Assignment:
     @property
     def files(self) -> tuple[str, ...]:
         """The files that are handed in."""
-        return tuple(sorted({file for task in self.tasks for file in task.files}))
+        return tuple(sorted({file for each in self.exercises for file in each.files}))
 
 
 def package_of(step: str) -> str:
@@ -103,25 +85,37 @@ def assignment(step: str) -> Assignment:
     """The assignment of a step.
 
     Raises:
-        UserError: there is no such step, it has no exercises, or exercises and tests don't agree.
+        UserError: there is no such step, a mark is wrong, or an exercise has no tests, place, title or hints.
     """
     package = package_of(step)
-    places = places_of(packages_of(package))
-    try:
-        exercises = read(package)
-    except RubricError as error:
-        raise UserError(f"{package} can't be assigned: {error}") from None
-    number = package.partition("_")[0].removeprefix("step")
-    own = {id: found for id, found in places.items() if id.split(".")[0] == number}
-    tested = {each.id for each in exercises}
-    if wrong := tested ^ set(own):
-        which = "marked in the code, and has no test" if min(wrong) in own else "tested, and not marked"
+    number = package.partition("_")[0]
+    marks: dict[str, list[Mark]] = {}
+    for test in rubric_tests(package):
+        marks.setdefault(test.mark.id, []).append(test.mark)
+    prefix = f"{number.removeprefix('step')}."
+    places = {id: each for id, each in places_of(packages_of(package)).items() if id.startswith(prefix)}
+    if wrong := set(marks) ^ set(places):
+        which = "marked in the code, and has no test" if min(wrong) in places else "tested, and not marked"
         raise UserError(f"exercise {min(wrong)} is {which}")
-    texts = texts_of(package)
-    tasks = tuple(Task(each, tuple(own[each.id])) for each in exercises)
+    path = RUBRICS / f"{number}.toml"
+    try:
+        texts = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path.name} can't be read: {reason(error)}") from None
+    exercises = [_exercise(id, texts.get(id), places[id], marks[id], path.name) for id in marks]
+    exercises.sort(key=lambda each: [int(part) for part in each.id.split(".")])
     heading = re.search(r"^# (.+)$", (ROOT / package / "README.md").read_text("utf-8"), re.MULTILINE)
     title, goals = heading[1] if heading else package, tuple(texts.get("goals", ()))
-    return Assignment(package, title, goals, str(texts.get("hours", "")), tasks)
+    return Assignment(package, title, goals, str(texts.get("hours", "")), tuple(exercises))
+
+
+def _exercise(id: str, text: Any, places: list[tuple[str, Place]], marks: list[Mark], file: str) -> Exercise:
+    match text:
+        case {"title": str(title), "hints": [str(), str(), str()] as hints} if title:
+            files = dict.fromkeys(file for file, _ in places)
+            functions = dict.fromkeys(place.function for _, place in places)
+            return Exercise(id, title, hints, [*files], [*functions], marks)
+    raise UserError(f"exercise {id} has no title or no three hints in {file}")
 
 
 def places_of(packages: Iterable[str]) -> dict[str, list[tuple[str, Place]]]:

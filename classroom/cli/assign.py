@@ -46,13 +46,13 @@ def assign(
         write(files, out, force)
     facts = {
         "command": "classroom assign",
-        "headline": f"{a.number} as an assignment: {len(a.tasks)} exercises",
+        "headline": f"{a.number} as an assignment: {len(a.exercises)} exercises",
         "step": a.step,
         "title": a.title,
         "variant": variant,
         "exercises": [
-            {"id": task.id, "title": task.exercise.title, "points": task.exercise.points, "files": task.files}
-            for task in a.tasks
+            {"id": each.id, "title": each.title, "points": each.points, "files": each.files}
+            for each in a.exercises
         ],
         "files": len(files),
         "checks": [dataclasses.asdict(row) for row in rows],

@@ -52,7 +52,7 @@ def grade(
         chosen(isolation)
     must_be_there(submission)
     seed = new_seed() if seed is None else seed
-    tests = [mark.test for task in grading.assignment_of(step).tasks for mark in task.exercise.marks]
+    tests = [mark.test for each in grading.assignment_of(step).exercises for mark in each.marks]
     if unknown := set(only or []) - set(tests):
         raise UserError(f"there is no test {min(unknown)!r}; {step} has {', '.join(tests)}")
     with count_bar(f"grading {submission.name}", len(tests)) as update:

@@ -51,8 +51,7 @@ def run(page: Path, submission: Path, isolation: str | None = None) -> dict[str,
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in intake.files.items()}
     other = [name for name in assignment.files if hashes.get(name) != told["files"].get(name)]
     wrong = [f"{name} is another file" for name in other]
-    marks = [mark for task in assignment.tasks for mark in task.exercise.marks]
-    public = [mark.test for mark in marks if mark.visibility == "public"]
+    public = [mark.test for each in assignment.exercises for mark in each.public]
     result = grade(
         submission, told["step"], seed=0, variants=(told["variant"],), isolation=isolation, only=public
     )

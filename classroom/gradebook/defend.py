@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from classroom.assignment.spec import Task, stripped
+from classroom.assignment.rubric import Exercise
+from classroom.assignment.spec import stripped
 from classroom.gradebook.feedback import fenced
 from classroom.grading.calls import LONGEST
 from classroom.grading.grade import assignment_of, grade
@@ -68,14 +69,14 @@ def defend(submission: Path, step: str, seed: int, isolation: str | None = None)
     starter = stripped([assignment.step])
     draw = random.Random(f"{seed}:{intake.name}")
     questions = []
-    for task in assignment.tasks:
-        name = f"{task.id} {task.exercise.title}"
-        calls = [call for each in outcomes if each.mark.id == task.id for call in each.calls]
+    for exercise in assignment.exercises:
+        name = f"{exercise.id} {exercise.title}"
+        calls = [call for each in outcomes if each.mark.id == exercise.id for call in each.calls]
         if told := [call for call in calls if call.is_whole and "NotImplementedError" not in call.got]:
             chosen = draw.choice(told)
             text = "What does your code give for this, and how does it come to that?"
             questions.append(Question(name, text, harmless(chosen.call), harmless(chosen.got)))
-        if written := _own_lines(task, starter, intake.files):
+        if written := _own_lines(exercise, starter, intake.files):
             place, line = draw.choice(written)
             text = f"This is line {place}. What would change without it, and why did you write it so?"
             questions.append(Question(name, text, harmless(line, LONGEST)))
@@ -84,14 +85,16 @@ def defend(submission: Path, step: str, seed: int, isolation: str | None = None)
     return Page(intake.name, assignment.title, seed, tuple(questions))
 
 
-def _own_lines(task: Task, starter: dict[str, bytes], files: dict[str, bytes]) -> list[tuple[str, str]]:
+def _own_lines(
+    exercise: Exercise, starter: dict[str, bytes], files: dict[str, bytes]
+) -> list[tuple[str, str]]:
     """The lines of an exercise's functions that are not in the starter, with their places."""
     found = []
-    for file in task.files:
+    for file in exercise.files:
         given = {line.strip() for line in starter[file].decode().splitlines()}
         text = files.get(file, b"").decode("utf-8", errors="replace")
         lines = text.splitlines()
-        for first, last in _spans(text, task.functions):
+        for first, last in _spans(text, exercise.functions):
             for number, line in enumerate(map(str.strip, lines[first - 1 : last]), first):
                 if len(line) > 8 and line not in given and not line.startswith(("#", '"""')):
                     found.append((f"{file}:{number}", line))

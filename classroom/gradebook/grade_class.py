@@ -257,7 +257,7 @@ def _read(path: Path) -> Result | None:
 
 def failed_result(made: Class, attempt: Attempt, why: str, seconds: float) -> Result:
     """A result of a submission that could not be graded: no test has a verdict."""
-    exercises = [task.exercise for task in made.assignment.tasks]
+    exercises = made.assignment.exercises
     outcomes = [TestOutcome(mark, "broken", why) for each in exercises for mark in each.marks]
     return Result(
         step=made.assignment.step,

@@ -21,7 +21,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from classroom.assignment.rubric import RubricError, rubric_tests
+from classroom.assignment.rubric import rubric_tests
 from classroom.assignment.spec import PRELOAD, Assignment, classroom_files, packages_of, stripped, write_files
 from classroom.assignment.spec import assignment as read_assignment
 from classroom.grading.calls import WorkerFailure
@@ -70,10 +70,7 @@ def grade(
     until = began + seconds
     intake = take(submission, assignment.files)
     variant = _variant(intake, variants)
-    try:
-        tests = [test for test in rubric_tests(assignment.step) if not only or test.mark.test in only]
-    except RubricError as error:
-        raise UserError(f"the tests of {assignment.step} can't be loaded: {error}") from None
+    tests = [test for test in rubric_tests(assignment.step) if not only or test.mark.test in only]
     outcomes: list[TestOutcome] = []
 
     def hear(outcome: TestOutcome) -> None:
@@ -101,7 +98,7 @@ def grade(
     return Result(
         step=assignment.step,
         submission=intake.name,
-        items=items_of([task.exercise for task in assignment.tasks], outcomes),
+        items=items_of(assignment.exercises, outcomes),
         seed=seed,
         variant=variant,
         isolation=remote.level,

@@ -60,8 +60,8 @@ def prove(a: Assignment, files: dict[str, bytes], variant: int, isolation: str |
 
 
 def _exercises(a: Assignment) -> Row:
-    points = sum(task.exercise.points for task in a.tasks)
-    return Row("exercises", 5 <= len(a.tasks) <= 8 and points == 100, f"{len(a.tasks)}, {points} points")
+    n, points = len(a.exercises), sum(each.points for each in a.exercises)
+    return Row("exercises", 5 <= n <= 8 and points == 100, f"{n}, {points} points")
 
 
 def _solutions(a: Assignment, files: dict[str, bytes]) -> Row:

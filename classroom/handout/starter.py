@@ -22,10 +22,9 @@ from classroom.assignment.rubric import files_of
 from classroom.assignment.spec import ROOT, Assignment, classroom_files, stripped, write_files
 from classroom.grading.expected import record
 from classroom.handout import excerpts, texts
+from classroom.learner.folder import MANIFEST, SCHEMA
 from shared.errors import UserError
 
-SCHEMA = "classroom/assignment/v1"
-MANIFEST = "classroom.json"
 IGNORED = ".venv/\n__pycache__/\n*.egg-info/\n.pytest_cache/\n.env\nhand-in.tar.gz\n"
 IGNORED += ".classroom.json\n"  # of hint
 # The parts of `classroom` that learners get: the commands, and what runs the public tests.
@@ -75,25 +74,13 @@ def _classroom(a: Assignment) -> dict[str, bytes]:
 
 
 def _manifest(a: Assignment, variant: int, files: dict[str, bytes]) -> bytes:
-    exercises = [
-        {
-            "id": task.id,
-            "title": task.exercise.title,
-            "points": task.exercise.points,
-            "files": list(task.files),
-            "functions": list(task.functions),
-            "hints": list(task.exercise.hints),
-            "lines": [asdict(mark) for mark in task.exercise.marks],
-        }
-        for task in a.tasks
-    ]
     told = {
         "schema": SCHEMA,
         "step": a.step,
         "title": a.title,
         "variant": variant,
         "version": tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"],
-        "exercises": exercises,
+        "exercises": [asdict(each) for each in a.exercises],
         "hand_in": list(a.files),
         "sha256": {name: hashlib.sha256(files[name]).hexdigest() for name in sorted(files)},
     }

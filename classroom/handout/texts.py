@@ -16,7 +16,8 @@ from typing import Any
 import jinja2
 from packaging.requirements import Requirement
 
-from classroom.assignment.spec import ROOT, Assignment, Task
+from classroom.assignment.rubric import Exercise
+from classroom.assignment.spec import ROOT, Assignment
 from classroom.grading.calls import CallRecord
 
 LEARNERS_NEED = {"pytest"}  # of the extra `classroom`: instructors need the rest
@@ -39,7 +40,7 @@ def render(template: str, **values: Any) -> bytes:
 
 def texts(a: Assignment, examples: dict[str, list[CallRecord]], tests: Iterable[str]) -> dict[str, bytes]:
     """The texts of an assignment, by path. `tests` are the files with its public tests."""
-    marks = [mark for task in a.tasks for mark in task.exercise.marks]
+    marks = [mark for each in a.exercises for mark in each.marks]
     shown = {id: _shown(found) for id, found in examples.items()}
     modules = [each.removesuffix(".py").replace("/", ".") for each in tests]
     return {
@@ -47,7 +48,7 @@ def texts(a: Assignment, examples: dict[str, list[CallRecord]], tests: Iterable[
             "HANDOUT.md",
             a=a,
             anchor=_anchor,
-            examples={task.id: shown.get(task.id, []) for task in a.tasks},
+            examples={each.id: shown.get(each.id, []) for each in a.exercises},
             points=sum(mark.points for mark in marks),
             public=sum(mark.points for mark in marks if mark.visibility == "public"),
         ),
@@ -65,9 +66,9 @@ def _shown(examples: list[CallRecord]) -> list[CallRecord]:
     return [*reversed(first.values()), *(each for each in short if each not in first.values())][:EXAMPLES]
 
 
-def _anchor(task: Task) -> str:
-    """The anchor that GitHub gives to the heading of a task."""
-    return re.sub(r"[^\w\- ]", "", f"{task.id} {task.exercise.title}".lower()).replace(" ", "-")
+def _anchor(exercise: Exercise) -> str:
+    """The anchor that GitHub gives to the heading of an exercise."""
+    return re.sub(r"[^\w\- ]", "", f"{exercise.id} {exercise.title}".lower()).replace(" ", "-")
 
 
 def _project(a: Assignment) -> bytes:

@@ -19,31 +19,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from classroom.assignment.rubric import Mark
+from classroom.assignment.rubric import Exercise, Mark
 from shared.errors import UserError, reason
 
 ROOT = Path(__file__).absolute().parents[2]
-MANIFEST, SCHEMA = "classroom.json", "classroom/assignment/v1"
+MANIFEST, SCHEMA = "classroom.json", "classroom/assignment/v2"
 MEMORY = ".classroom.json"  # which hints were seen; may be deleted
 DEF = re.compile(r"\s*(?:async\s+)?def\s+(\w+)")
-
-
-@dataclass(frozen=True)
-class Exercise:
-    """One exercise with its rubric."""
-
-    id: str
-    title: str
-    points: int
-    files: list[str]
-    functions: list[str]
-    hints: list[str]
-    lines: tuple[Mark, ...]
-
-    @property
-    def public(self) -> list[Mark]:
-        """The tests that are in the starter."""
-        return [line for line in self.lines if line.visibility == "public"]
 
 
 @dataclass(frozen=True)
@@ -157,4 +139,4 @@ class Starter:
 
 
 def _exercise(told: dict[str, Any]) -> Exercise:
-    return Exercise(**told | {"lines": tuple(Mark(**each) for each in told["lines"])})
+    return Exercise(**told | {"marks": [Mark(**each) for each in told["marks"]]})

@@ -22,10 +22,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from classroom.assignment.rubric import RubricError, RubricTest, rubric_tests
+from classroom.assignment.rubric import Exercise, RubricTest, rubric_tests
 from classroom.grading.expected import Expected
 from classroom.grading.runner import TestOutcome, run_tests
-from classroom.learner.folder import Exercise, Starter
+from classroom.learner.folder import Starter
 from shared.cli import Console, plain_table
 from shared.errors import UserError
 from shared.progress import spinner
@@ -70,7 +70,7 @@ def run(starter: Starter) -> dict[str, Any]:
 def _run_tests(starter: Starter) -> dict[str, Ended]:
     """How each test ended, by its name."""
     changed = [each for each in starter.exercises if not starter.untouched(each)]
-    names = [line.test for each in changed for line in each.public]
+    names = [mark.test for each in changed for mark in each.public]
     if not names:
         return {}
     signal.signal(signal.SIGINT, signal.default_int_handler)  # scripts may have it ignored
@@ -83,7 +83,7 @@ def _run_tests(starter: Starter) -> dict[str, Ended]:
         try:
             tests = {each.mark.test: each for each in rubric_tests(starter.step, public_only=True)}
             expected = Expected.load(starter.root / "tests" / "expected.json")
-        except (RubricError, OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError) as error:
             raise UserError(f"the public tests can't be run: {str(error)[-300:]}") from None
         if missing := set(names) - set(tests):
             raise UserError(f"there is no test {min(missing)}; were the public tests changed?")
@@ -146,10 +146,10 @@ def _place(root: Path, error: BaseException | None) -> str:
 
 def _item(starter: Starter, exercise: Exercise, ended: Mapping[str, Ended]) -> dict[str, Any]:
     tests: list[dict[str, Any]] = []
-    for line in exercise.public:
-        end = ended.get(line.test, NOT_RUN)
-        score = line.points if end["status"] == "passed" else 0
-        tests.append({"line": line.line, "points": line.points, "score": score, "test": line.test, **end})
+    for mark in exercise.public:
+        end = ended.get(mark.test, NOT_RUN)
+        score = mark.points if end["status"] == "passed" else 0
+        tests.append({"line": mark.line, "points": mark.points, "score": score, "test": mark.test, **end})
     statuses = {test["status"] for test in tests}
     states = {"not attempted": "not attempted", "passed": "solved"}
     return {

@@ -17,7 +17,7 @@ import time
 from functools import cache
 
 from classroom.assignment.rubric import Mark, RubricTest, mark_of, rubric_tests
-from classroom.assignment.spec import PRELOAD, ROOT, assignment, classroom_files, write_files
+from classroom.assignment.spec import PRELOAD, ROOT, assignment, classroom_files, places_of, write_files
 from classroom.grading.calls import find
 from classroom.grading.remote import Remote
 from classroom.grading.runner import run_tests
@@ -32,9 +32,9 @@ DONE = []  # in the worker: what was changed, and its old value
 def written(step):
     """What learners write, and the exercise that asks for it."""
     return {
-        f"{file.removesuffix('.py').replace('/', '.')}:{place.function}": task.id
-        for task in assignment(step).tasks
-        for file, place in task.places
+        f"{file.removesuffix('.py').replace('/', '.')}:{place.function}": id
+        for id, places in places_of([assignment(step).step]).items()
+        for file, place in places
     }
 
 

@@ -63,13 +63,13 @@ def test_no_attack_is_worth_more_than_it_deserves(step, monkeypatch):
 
 @on_each_step
 def test_nothing_that_the_grader_holds_is_in_the_worker(step):
-    forger_of(step).outcomes([assignment(step).tasks[0].id], HELD)
+    forger_of(step).outcomes([assignment(step).exercises[0].id], HELD)
 
 
 @on_each_step
 def test_the_reference_gets_all_points_from_the_same_worker(step):
-    for task in assignment(step).tasks:
-        assert_all_pass(forger_of(step).outcomes([task.id]))
+    for exercise in assignment(step).exercises:
+        assert_all_pass(forger_of(step).outcomes([exercise.id]))
 
 
 class AnyError(ValueError, TypeError, KeyError, IndexError, RuntimeError, UserError):

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from classroom.assignment.rubric import Exercise, RubricError, rubric_tests_in
-from classroom.assignment.spec import Assignment, Task, places_of
+from classroom.assignment.rubric import Exercise, rubric_tests_in
+from classroom.assignment.spec import Assignment
 from classroom.gradebook.grade_class import jobs_that_fit
 from classroom.grading import grade as grading
 from classroom.grading.calls import WorkerFailure, outcome
@@ -45,16 +45,17 @@ def test_scaled(submission, draw):
 def graded(tmp_path, monkeypatch):
     """graded(code, ...): the result of a retrieve/fuse.py under three small tests."""
     monkeypatch.setattr(grading, "PRELOAD", {})
-    places = places_of(["step3_rag"])
 
     def run(code=None, timeout=10, more="", **options):
         own = rubric_of(TESTS.format(timeout=timeout, more=more))
         marks = [test.mark for test in own]
-        tasks = [
-            Task(Exercise(id, [each for each in marks if each.id == id]), tuple(places[id]))
+        exercises = [
+            Exercise(
+                id, "", [], ["step3_rag/retrieve/fuse.py"], [], [each for each in marks if each.id == id]
+            )
             for id in ("3.1", "3.3")
         ]
-        made = Assignment("step3_rag", "Step 3", (), "", tuple(tasks))
+        made = Assignment("step3_rag", "Step 3", (), "", tuple(exercises))
         monkeypatch.setattr(grading, "assignment_of", lambda _step: made)
         monkeypatch.setattr(grading, "rubric_tests", lambda _step: own)
         folder = tmp_path / "ada" / "step3_rag" / "retrieve"
@@ -156,7 +157,7 @@ def test_a_fault_of_the_grader_is_noted_or_an_error_and_not_a_zero(graded, tmp_p
     monkeypatch.setattr(grading, "open_worker", refuse)
     with pytest.raises(UserError, match="nothing was graded: OSError: no room"):
         graded(RIGHT)
-    with pytest.raises(RubricError, match=r"broken.py: ModuleNotFoundError: No module named"):
+    with pytest.raises(UserError, match=r"broken.py: ModuleNotFoundError: No module named"):
         rubric_tests_in(tmp_path / "broken.py")
 
 

@@ -7,9 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from classroom.assignment.markers import Place
 from classroom.assignment.rubric import Exercise, Mark
-from classroom.assignment.spec import Assignment, Task
+from classroom.assignment.spec import Assignment
 from classroom.grading.expected import Expected
 from classroom.handout import starter as handout
 from classroom.learner import __main__ as commands
@@ -71,18 +70,18 @@ def toy(tmp_path):
     files = {f"shared/{path.name}": path.read_bytes() for path in (ROOT / "shared").glob("*.py")}
     files |= {"step9_toy/__init__.py": b"", "step9_toy/last.py": LAST.encode()}
     files["step9_toy/sums.py"] = GIVEN.encode()
-    tests, expected, tasks = "import pytest\n", {}, []
+    tests, expected, exercises = "import pytest\n", {}, []
     for n, (title, function, file, check, values) in enumerate(TASKS, 1):
         id, name = f"9.{n}", f"test_{function.rpartition('.')[2]}"
         tests += TEST.format(id=id, points=n + 1, name=name, check=check)
         expected[name] = [{"value": each} for each in values]
         marks = [Mark(name, id, n + 1, 0.5, "public", f"What {name} asks.")]
         marks.append(Mark(f"{name}_more", id, 10, line="More."))
-        exercise = Exercise(id, marks, title, tuple(f"{title} {each}" for each in ("one", "two", "three")))
-        tasks.append(Task(exercise, ((f"step9_toy/{file}.py", Place(id, title, function, 1, 2, "")),)))
+        hints = [f"{title} {each}" for each in ("one", "two", "three")]
+        exercises.append(Exercise(id, title, hints, [f"step9_toy/{file}.py"], [function], marks))
     files["classroom/rubrics/step9_public.py"] = tests.encode()
     files["tests/expected.json"] = Expected(0, expected).to_json().encode()
-    made = Assignment("step9_toy", "Step 9: toys", (), "", tuple(tasks))
+    made = Assignment("step9_toy", "Step 9: toys", (), "", tuple(exercises))
     files |= handout._classroom(made)
     files[handout.MANIFEST] = handout._manifest(made, 0, files)
     handout.write(files, root)
@@ -191,7 +190,7 @@ def test_all_solved_and_the_import_of_a_library_costs_no_test_its_time(toy, trie
 
 def test_a_syntax_error_is_one_line_with_its_place(toy, tried):
     told = json.loads((toy.root / "classroom.json").read_text())
-    told["exercises"][0]["lines"].pop(0)  # the first exercise has hidden tests only
+    told["exercises"][0]["marks"].pop(0)  # the first exercise has hidden tests only
     (toy.root / "classroom.json").write_text(json.dumps(told))
     edit(toy, DOUBLE, "    return (")
     got = tried()

@@ -8,7 +8,7 @@ import gc
 import pytest
 
 from classroom.assignment.rubric import rubric_tests
-from classroom.assignment.spec import assignment
+from classroom.assignment.spec import assignment, places_of
 from classroom.grading.expected import Expected, record
 from classroom.grading.runner import run_tests
 from classroom.grading.submission import Local
@@ -23,14 +23,14 @@ on_each_step = pytest.mark.parametrize("step", STEPS)
 
 @on_each_step
 def test_the_rubric_is_sound(step):
-    tasks = assignment(step).tasks
-    assert sum(each.exercise.points for each in tasks) == 100
-    for each in tasks:
-        titles = {place.title.casefold() for _, place in each.places}  # what a stub says
-        assert titles == {each.exercise.title.casefold()}
-        public = sum(mark.points for mark in each.exercise.marks if mark.visibility == "public")
-        assert 0.2 <= public / each.exercise.points <= 0.4, each.id
-    marks = [mark for each in tasks for mark in each.exercise.marks]
+    made = assignment(step)
+    places = places_of([made.step])
+    assert sum(each.points for each in made.exercises) == 100
+    for each in made.exercises:
+        titles = {place.title.casefold() for _, place in places[each.id]}  # what a stub says
+        assert titles == {each.title.casefold()}
+        assert 0.2 <= sum(mark.points for mark in each.public) / each.points <= 0.4, each.id
+    marks = [mark for each in made.exercises for mark in each.marks]
     for values in ([mark.test for mark in marks], [mark.line for mark in marks]):
         assert len(values) == len(set(values))
 
@@ -45,17 +45,18 @@ def test_the_public_tests_pass_in_a_starter(step, tmp_path):
 
 @on_each_step
 def test_stubs_are_not_attempted(step):
-    ids = [each.id for each in assignment(step).tasks]
+    ids = [each.id for each in assignment(step).exercises]
     outcomes = forger_of(step).outcomes(ids, stubs=ids)
     assert not {each.mark.test: each.cause for each in outcomes if each.status != "not attempted"}
 
 
 @pytest.mark.parametrize("step", ["step2", "step4"])
 def test_an_exercise_needs_no_other(step):
-    tasks = assignment(step).tasks
-    for task in tasks:
-        others = [each.id for each in tasks if each is not task]
-        assert points(forger_of(step).outcomes([task.id], stubs=others)) == task.exercise.points, task.id
+    exercises = assignment(step).exercises
+    for exercise in exercises:
+        others = [each.id for each in exercises if each is not exercise]
+        found = points(forger_of(step).outcomes([exercise.id], stubs=others))
+        assert found == exercise.points, exercise.id
 
 
 NAMES = {step: rows if isinstance(rows := changes_of(step), dict) else range(len(rows)) for step in STEPS}

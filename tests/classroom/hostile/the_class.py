@@ -25,9 +25,8 @@ from pathlib import Path
 import psutil
 
 from classroom import isolation
-from classroom.assignment.markers import Place
 from classroom.assignment.rubric import Exercise, Mark, RubricTest
-from classroom.assignment.spec import Assignment, Task
+from classroom.assignment.spec import Assignment
 from classroom.grading import grade as grading
 from classroom.grading import remote
 from classroom.intake.take import take
@@ -189,14 +188,13 @@ def grade_together(attacks, around, level):
         (submission / path).parent.mkdir(parents=True, exist_ok=True)
         (submission / path).write_text(reference(name), "utf-8")
     told = [laid(each, around.facts, submission) for each in attacks]
-    places = tuple((path, Place("1.1", "", "f", 1, 2, "")) for path in FILES.values())
-    tests, tasks = [], [Task(Exercise("1.1"), places)]
+    tests, exercises = [], [Exercise("1.1", "", [], [*FILES.values()], [], [])]
     for number, each in enumerate(attacks, 1):
         own = tests_for(number, each)
         tests += own
-        place = (f"{module_of(each).replace('.', '/')}.py", Place(f"9.{number}", each.name, "rrf", 1, 2, ""))
-        tasks.append(Task(Exercise(f"9.{number}", [test.mark for test in own], each.name), (place,)))
-    made = Assignment("step3_rag", "", (), "", tuple(tasks))
+        file, marks = f"{module_of(each).replace('.', '/')}.py", [test.mark for test in own]
+        exercises.append(Exercise(f"9.{number}", each.name, [], [file], ["rrf"], marks))
+    made = Assignment("step3_rag", "", (), "", tuple(exercises))
     grading.PRELOAD = {}
     grading.assignment_of = lambda _step: made
     grading.rubric_tests = lambda _step: tests
