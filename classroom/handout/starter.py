@@ -17,10 +17,12 @@ import tempfile
 import tomllib
 from dataclasses import asdict
 from pathlib import Path, PurePosixPath
+from typing import Any
 
-from classroom.assignment.rubric import files_of
+from classroom.assignment.rubric import files_of, rubric_tests
 from classroom.assignment.spec import ROOT, Assignment, classroom_files, stripped, write_files
-from classroom.grading.expected import record
+from classroom.grading.runner import run_tests
+from classroom.grading.submission import CallRecord, Local
 from classroom.handout import excerpts, texts
 from classroom.learner.folder import MANIFEST, SCHEMA
 from shared.errors import UserError
@@ -32,7 +34,7 @@ FOR_LEARNERS = [
     *("learner/*.py", "assignment/__init__.py", "assignment/rubric.py", "drivers/__init__.py"),
     *("rubrics/__init__.py", "grading/__init__.py", "grading/callbacks.py", "grading/calls.py"),
     "grading/compare.py",
-    *("grading/draw.py", "grading/expected.py", "grading/runner.py", "grading/submission.py"),
+    *("grading/draw.py", "grading/runner.py", "grading/submission.py"),
     *("grading/words.txt", "protocol/__init__.py", "protocol/arrays.py", "protocol/wire.py"),
 ]
 
@@ -46,12 +48,13 @@ def starter(a: Assignment, variant: int) -> dict[str, bytes]:
     for needed in ("pyproject.toml", "constraints.txt", "LICENSE"):
         if not (ROOT / needed).exists():
             raise UserError(f"{needed} is not at {ROOT}: assign works in a clone of the repository")
-    expected, examples = record(a.step, variant)
+    tests, examples = record(a.step, variant)
+    expected = json.dumps({"variant": variant, "tests": tests}, ensure_ascii=False, separators=(",", ":"))
     files = stripped(a.packages, a.prefix) | _classroom(a)
     files |= {name: (ROOT / name).read_bytes() for name in ("constraints.txt", "LICENSE")}
-    tests = [path.relative_to(ROOT).as_posix() for path in files_of(a.step, public_only=True)]
-    files |= texts.texts(a, examples, tests)
-    files |= {"tests/expected.json": expected.to_json().encode(), ".gitignore": IGNORED.encode()}
+    public = [path.relative_to(ROOT).as_posix() for path in files_of(a.step, public_only=True)]
+    files |= texts.texts(a, examples, public)
+    files |= {"tests/expected.json": expected.encode(), ".gitignore": IGNORED.encode()}
     there = {*files, *(str(each) for name in files for each in PurePosixPath(name).parents), MANIFEST}
     for name in files:
         package, _, rest = name.partition("/")
@@ -63,6 +66,25 @@ def starter(a: Assignment, variant: int) -> dict[str, bytes]:
             files[name] = texts.without_dangling(text, str(PurePosixPath(name).parent), there).encode()
     files[MANIFEST] = _manifest(a, variant, files)
     return dict(sorted(files.items()))
+
+
+def record(step: str, variant: int) -> tuple[dict[str, list[Any]], dict[str, list[CallRecord]]]:
+    """Run the public tests on the reference: the values of each test's checks, and the calls by exercise.
+
+    A learner has no reference to compare with. The inputs are drawn from the variant, so another variant has
+    other values.
+
+    Raises:
+        RuntimeError: the reference fails its own test.
+    """
+    made: dict[str, Local] = {}
+    examples: dict[str, list[CallRecord]] = {}
+    tests = rubric_tests(step, public_only=True)
+    for outcome in run_tests(tests, lambda mark: made.setdefault(mark.test, Local()), 0, variant):
+        if not outcome.score:
+            raise RuntimeError(f"{outcome.mark.test} fails on the reference: {outcome.cause}")
+        examples.setdefault(outcome.mark.id, []).extend(outcome.calls)
+    return {test: local.record for test, local in made.items()}, examples
 
 
 def _classroom(a: Assignment) -> dict[str, bytes]:

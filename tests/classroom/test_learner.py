@@ -9,7 +9,6 @@ import pytest
 
 from classroom.assignment.rubric import Exercise, Mark
 from classroom.assignment.spec import Assignment
-from classroom.grading.expected import Expected
 from classroom.handout import starter as handout
 from classroom.learner import __main__ as commands
 from classroom.learner import status
@@ -80,7 +79,7 @@ def toy(tmp_path):
         hints = [f"{title} {each}" for each in ("one", "two", "three")]
         exercises.append(Exercise(id, title, hints, [f"step9_toy/{file}.py"], [function], marks))
     files["classroom/rubrics/step9_public.py"] = tests.encode()
-    files["tests/expected.json"] = Expected(0, expected).to_json().encode()
+    files["tests/expected.json"] = json.dumps({"variant": 0, "tests": expected}).encode()
     made = Assignment("step9_toy", "Step 9: toys", (), "", tuple(exercises))
     files |= handout._classroom(made)
     files[handout.MANIFEST] = handout._manifest(made, 0, files)
