@@ -6,11 +6,10 @@
     out/  HANDOUT.md  AGENTS.md  Makefile  pyproject.toml  classroom.json
           tests/  classroom/  shared/  step3_rag/
 
-`classroom.json` is the manifest: the exercises with their files and hints, what is handed in, a hash of each
-file. The tests of this repository and the hidden tests are not in it.
+`classroom.json` is the manifest: the exercises with their files and hints, and what is handed in. The folder
+holds neither the tests of this repository nor the hidden ones.
 """
 
-import hashlib
 import json
 import posixpath
 import tempfile
@@ -64,7 +63,7 @@ def starter(a: Assignment, variant: int) -> dict[str, bytes]:
                 lambda file, package=package: files[posixpath.normpath(f"{package}/{file}")].decode(),
             )
             files[name] = texts.without_dangling(text, str(PurePosixPath(name).parent), there).encode()
-    files[MANIFEST] = _manifest(a, variant, files)
+    files[MANIFEST] = _manifest(a, variant)
     return dict(sorted(files.items()))
 
 
@@ -95,7 +94,7 @@ def _classroom(a: Assignment) -> dict[str, bytes]:
     return files
 
 
-def _manifest(a: Assignment, variant: int, files: dict[str, bytes]) -> bytes:
+def _manifest(a: Assignment, variant: int) -> bytes:
     told = {
         "schema": SCHEMA,
         "step": a.step,
@@ -104,7 +103,6 @@ def _manifest(a: Assignment, variant: int, files: dict[str, bytes]) -> bytes:
         "version": tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"],
         "exercises": [asdict(each) for each in a.exercises],
         "hand_in": list(a.files),
-        "sha256": {name: hashlib.sha256(files[name]).hexdigest() for name in sorted(files)},
     }
     return (json.dumps(told, ensure_ascii=False, indent=1) + "\n").encode()
 

@@ -4,23 +4,21 @@
     >>> starter.places(starter.exercise("3.1"))
     [Place(file='step3_rag/retrieve/fuse.py', function='rrf', line=36)]
 
-`classroom.json` lists the exercises, and has a hash of each file as it was handed out. The folder may be
-moved, and may lie anywhere: all paths inside are relative to it.
+`classroom.json` lists the exercises. The folder may be moved, and may lie anywhere: all paths inside are
+relative to it.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import sys
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from classroom.assignment.rubric import Exercise, Mark
-from shared.errors import UserError, reason
+from shared.errors import UserError
 
 ROOT = Path(__file__).absolute().parents[2]
 MANIFEST, SCHEMA = "classroom.json", "classroom/assignment/v2"
@@ -45,7 +43,6 @@ class Starter:
     step: str
     title: str
     exercises: tuple[Exercise, ...]
-    given: dict[str, str]  # the hash of each file as it was handed out
 
     @classmethod
     def load(cls, root: Path) -> Starter:
@@ -60,7 +57,7 @@ class Starter:
             if told["schema"] != SCHEMA:
                 raise ValueError
             exercises = tuple(map(_exercise, told["exercises"]))
-            return cls(root, str(told["step"]), str(told["title"]), exercises, dict(told["sha256"]))
+            return cls(root, str(told["step"]), str(told["title"]), exercises)
         except OSError:
             raise UserError(f"{path} is missing: this works in the folder of an assignment") from None
         except (ValueError, KeyError, TypeError, AttributeError):
@@ -97,29 +94,12 @@ class Starter:
                     stubs.append(Place(file, function, number))
         return stubs or written or [Place(exercise.files[0], exercise.functions[0], 1)]
 
-    def untouched(self, exercise: Exercise) -> bool:
-        """Whether all of its files are as they were handed out, so that only stubs can be there."""
-        hashes = {file: hashlib.sha256(self._text(file).encode()).hexdigest() for file in exercise.files}
-        return all(hashes[file] == self.given.get(file) for file in hashes)
-
     def _text(self, file: str) -> str:
         """The contents of a file, with "\\n" at the end of lines; empty if it can't be read."""
         try:
             return (self.root / file).read_bytes().decode("utf-8-sig", "replace").replace("\r\n", "\n")
         except OSError:
             return ""
-
-    def problems(self) -> list[dict[str, Any]]:
-        """The files of exercises that are not valid Python: file, line and error."""
-        found = []
-        for file in self.files:
-            try:
-                with warnings.catch_warnings(action="ignore"):
-                    compile((self.root / file).read_bytes(), file, "exec")
-            except (OSError, SyntaxError, ValueError, RecursionError, MemoryError) as error:
-                told = f"{type(error).__name__}: {getattr(error, 'msg', '') or reason(error)}"
-                found.append({"file": file, "line": getattr(error, "lineno", None) or 1, "error": told})
-        return found
 
     def hints_seen(self) -> dict[str, int]:
         """How many hints of each exercise were shown."""

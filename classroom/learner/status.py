@@ -2,9 +2,9 @@
 
     run(Starter.load(ROOT))      {"exercises": [{"id": "3.1", "state": "solved", ...}], "next": ...}
 
-An exercise whose files are unchanged is "not attempted", and its tests are not run. "solved" means that all
-its public tests pass; the hidden ones are with the instructor. The tests run in this process: it is the
-learner's own code, on the learner's own machine. One that takes too long is interrupted.
+"solved" means that all public tests of an exercise pass; the hidden ones are with the instructor. The tests
+run in this process: it is the learner's own code, on the learner's own machine. One that takes too long is
+interrupted.
 """
 
 import _thread
@@ -18,7 +18,6 @@ import sys
 import threading
 import traceback
 import warnings
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -34,9 +33,6 @@ from shared.progress import spinner
 PRINTED = 2000  # characters that are kept of what a test prints
 LINES = 10  # of these that are shown
 STYLES = {"solved": "green", "failing": "red", "not attempted": "dim"}
-NOT_RUN = {"status": "not attempted", "cause": "", "place": "", "calls": [], "printed": ""}
-
-Ended = dict[str, Any]  # how a test ended: the keys of NOT_RUN
 
 
 class Printed(io.StringIO):
@@ -48,13 +44,13 @@ class Printed(io.StringIO):
 
 
 def run(starter: Starter) -> dict[str, Any]:
-    """Run the public tests of the exercises whose files were changed, and return all facts.
+    """Run the public tests, and return all facts.
 
     Raises:
         UserError: the tests can't be run at all.
     """
     ended = _run_tests(starter)
-    items = [_item(starter, each, ended) for each in starter.exercises]
+    items = [_item(starter, each, [ended[mark.test] for mark in each.public]) for each in starter.exercises]
     public = sum(item["public_points"] for item in items)
     return {
         "step": starter.step,
@@ -64,16 +60,12 @@ def run(starter: Starter) -> dict[str, Any]:
         "public_points": public,
         "hidden_points": sum(each.points for each in starter.exercises) - public,
         "next": next((item["id"] for item in items if item["state"] != "solved"), None),
-        "problems": starter.problems(),
     }
 
 
-def _run_tests(starter: Starter) -> dict[str, Ended]:
+def _run_tests(starter: Starter) -> dict[str, dict[str, Any]]:
     """How each test ended, by its name."""
-    changed = [each for each in starter.exercises if not starter.untouched(each)]
-    names = [mark.test for each in changed for mark in each.public]
-    if not names:
-        return {}
+    names = [mark.test for each in starter.exercises for mark in each.public]
     signal.signal(signal.SIGINT, signal.default_int_handler)  # scripts may have it ignored
     warnings.simplefilter("ignore")
     with spinner("running the public tests"):
@@ -92,7 +84,7 @@ def _run_tests(starter: Starter) -> dict[str, Ended]:
         return {name: _run_test(starter.root, tests[name], recorded.get(name, []), variant) for name in names}
 
 
-def _run_test(root: Path, test: RubricTest, recorded: list[Any], variant: int) -> Ended:
+def _run_test(root: Path, test: RubricTest, recorded: list[Any], variant: int) -> dict[str, Any]:
     """Run one test in its time."""
     local, printed, late = Local(recorded=recorded), Printed(), threading.Event()
 
@@ -117,12 +109,14 @@ def _run_test(root: Path, test: RubricTest, recorded: list[Any], variant: int) -
     status, cause = outcome.status, outcome.cause
     if late.is_set():
         status, cause = "timed out", f"no answer in {test.mark.timeout:g} s"
-    elif status == "not attempted" and not cause.startswith(f"exercise {test.mark.id}:"):
-        status, cause = "failed", f"needs {cause}"
     elif status == "broken":  # SystemExit, or an object that the test can't handle
         status, cause = "failed", f"raised {cause}"
     wrong = [call for call in outcome.calls if call.verdict != "ok"] or outcome.calls[-1:]
     return {
+        "test": test.mark.test,
+        "line": test.mark.line,
+        "points": test.mark.points,
+        "score": test.mark.points if status == "passed" else 0,
         "status": status,
         "cause": cause,
         "place": _place(root, outcome.error),
@@ -146,12 +140,7 @@ def _place(root: Path, error: BaseException | None) -> str:
     return ""
 
 
-def _item(starter: Starter, exercise: Exercise, ended: Mapping[str, Ended]) -> dict[str, Any]:
-    tests: list[dict[str, Any]] = []
-    for mark in exercise.public:
-        end = ended.get(mark.test, NOT_RUN)
-        score = mark.points if end["status"] == "passed" else 0
-        tests.append({"line": mark.line, "points": mark.points, "score": score, "test": mark.test, **end})
+def _item(starter: Starter, exercise: Exercise, tests: list[dict[str, Any]]) -> dict[str, Any]:
     statuses = {test["status"] for test in tests}
     states = {"not attempted": "not attempted", "passed": "solved"}
     return {
@@ -177,9 +166,6 @@ def show(starter: Starter, facts: dict[str, Any], console: Console) -> None:
     console.print(table)
     points = f"{facts['public_score']} of {facts['public_points']} points by the public tests"
     console.print(f"{points}; hidden ones add up to {facts['hidden_points']}", soft_wrap=True)
-    for problem in facts["problems"]:
-        told = f"{problem['file']}:{problem['line']}: {problem['error']}"
-        console.print(f"\n{told}", style="bold red", soft_wrap=True)
     if facts["next"] is None:
         told = "All public tests pass. Read the docstrings once more for what hidden ones may ask"
         console.print(f"\n{told}, then: make hand-in", style="green")
@@ -203,7 +189,7 @@ def show(starter: Starter, facts: dict[str, Any], console: Console) -> None:
 def _details(test: dict[str, Any]) -> list[tuple[str, str]]:
     """What was called, what came, what was expected; an empty text where it is unknown."""
     if test["status"] == "not attempted":
-        return [("so", "the stub is still there")]
+        return [("so", f"{test['cause']} is not written yet")]
     rows = []
     for call in test["calls"][:1]:
         rows += [("called", call["call"]), ("came", call["got"]), ("expected", call["expected"] or "")]
