@@ -35,8 +35,6 @@ from shared.errors import UserError, reason
 from shared.hardware import cores
 from shared.progress import count_bar, spinner
 
-SCHEMA = "classroom/class/v1"
-KEY = "class key"  # among the versions of a result
 PER_JOB = 3 << 30  # bytes: a sandbox may hold 2 GiB, and its grader needs the rest
 OVERHEAD = 60.0  # seconds for a grading process to start and to end, on a busy machine
 
@@ -121,8 +119,7 @@ def _seed(options: ClassOptions, assignment: Assignment) -> int:
         if step != assignment.step:
             raise UserError(f"{options.home} holds results of {step}: name another --out")
     seed = seed if options.seed is None else options.seed
-    facts = {"schema": SCHEMA, "step": assignment.step, "seed": seed, "variants": list(options.variants)}
-    write_whole(path, json.dumps(facts, indent=1) + "\n")
+    write_whole(path, json.dumps({"step": assignment.step, "seed": seed}) + "\n")
     return seed
 
 
@@ -165,15 +162,14 @@ def _results(made: Class, attempts: Sequence[Attempt]) -> dict[str, tuple[Result
     missing: dict[str, Attempt] = {}
     for attempt in attempts:
         kept = _read(folder / f"{attempt.key}.json")
-        if kept and not Graded(attempt, kept).by_hand and kept.versions.get(KEY) == hashes[attempt.key]:
+        if kept and not Graded(attempt, kept).by_hand and kept.key == hashes[attempt.key]:
             results[attempt.key] = (kept, False)
         else:
             missing[attempt.key] = attempt
     at_once = _jobs(made.options)
 
     def keep(key: str, result: Result) -> None:
-        versions = {**result.versions, KEY: hashes[key]}
-        result = replace(result, submission=missing[key].name, versions=versions)
+        result = replace(result, submission=missing[key].name, key=hashes[key])
         write_whole(folder / f"{key}.json", result.to_json())
         results[key] = (result, True)
 

@@ -8,8 +8,7 @@ and a little for the rest. A fault of the grader (no sandbox, tests that can't b
 """
 
 import contextlib
-import importlib.metadata
-import platform
+import importlib
 import signal
 import sys
 import tempfile
@@ -107,7 +106,6 @@ def grade(
         seconds=round(time.monotonic() - began, 3),
         notes=tuple(intake.notes),
         output=harmless(remote.printed),
-        versions=_versions(assignment.step),
     )
 
 
@@ -203,12 +201,3 @@ def bounded(more: int = MEMORY) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
-
-
-def _versions(step: str) -> dict[str, str]:
-    versions = {"python": platform.python_version()}
-    for module in ("llm-roadmap", "pytest", *PRELOAD.get(step, ())):
-        name = module.partition(".")[0]
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            versions[name] = importlib.metadata.version(name)
-    return versions

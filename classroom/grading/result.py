@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +79,7 @@ class Result:
     seconds: float
     notes: tuple[str, ...] = ()  # for the instructor: refused files, missing files, weak isolation
     output: str = ""  # the end of what the submission printed
-    versions: dict[str, str] = field(default_factory=dict)
+    key: str = ""  # of a class: a hash of all that the result depends on
 
     @property
     def score(self) -> int:

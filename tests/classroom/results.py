@@ -55,7 +55,6 @@ FULL = Result(
     safe=True,
     started="2026-11-27T10:00:05+00:00",
     seconds=4.2,
-    versions={"python": "3.12.3"},
 )
 PRINTED = f"debug: {SECRET}\n"
 PARTIAL = replace(FULL, submission="bob", items=(fusion(SMALL, WRONG), FULL.items[1]), output=PRINTED)
