@@ -13,12 +13,12 @@ Both sides have the grader's own types (see wire.py), so no method of a submissi
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from classroom.protocol.wire import Record, Reference
 
 SHOWN = 200  # characters of a value
+Difference = tuple[str, str, str]  # where, what came, and the same with what was expected
 
 
 def difference(
@@ -28,79 +28,73 @@ def difference(
 
     Without `tell`, the text says nothing of what was expected.
     """
-    return _Comparing(rel, abs, tell).first(got, expected, "")
+    for where, came, told in _differences(got, expected, "", rel, abs):
+        return (f"at {where}: " if where else "") + (told if tell else came)
+    return None
 
 
-@dataclass(frozen=True)
-class _Comparing:
-    rel: float
-    abs: float
-    tell: bool
+def _differences(got: Any, expected: Any, where: str, rel: float, abs: float) -> Iterator[Difference]:
+    if type(got) is not type(expected):
+        yield _instead(where, _kind(got), _kind(expected))
+    elif isinstance(expected, float):
+        both_nan = math.isnan(got) and math.isnan(expected)
+        if not both_nan and not math.isclose(got, expected, rel_tol=rel, abs_tol=abs):
+            yield _instead(where, short(got), short(expected))
+    elif isinstance(expected, (list, tuple)):
+        if len(got) != len(expected):
+            yield _instead(where, f"{len(got)} items", f"{len(expected)}")
+        for i, (a, b) in enumerate(zip(got, expected, strict=False)):
+            yield from _differences(a, b, f"{where}[{i}]", rel, abs)
+    elif isinstance(expected, dict):
+        yield from _of_dicts(got, expected, where, rel, abs)
+    elif isinstance(expected, Reference):
+        raise TypeError(f"objects can't be compared ({expected.type}): make it, and check what it does")
+    elif isinstance(expected, Record):
+        if got.type != expected.type:
+            yield _instead(where, f"a {got.type}", f"a {expected.type}")
+        yield from _of_dicts(got.fields, expected.fields, where, rel, abs)
+    elif hasattr(expected, "shape"):
+        yield from _of_arrays(got, expected, where, rel, abs)
+    elif _exact(got) != _exact(expected):
+        yield _instead(where, short(got), short(expected))
 
-    def first(self, got: Any, expected: Any, where: str) -> str | None:
-        """The first difference of two values, whose path is `where`."""
-        if type(got) is not type(expected):
-            return self._text(where, _kind(got), _kind(expected))
-        if isinstance(expected, float):
-            return None if self._near(got, expected) else self._text(where, short(got), short(expected))
-        if isinstance(expected, (list, tuple)):
-            if len(got) != len(expected):
-                return self._text(where, f"{len(got)} items", f"{len(expected)}")
-            pairs = enumerate(zip(got, expected, strict=True))
-            return _first(self.first(a, b, f"{where}[{i}]") for i, (a, b) in pairs)
-        if isinstance(expected, dict):
-            return self._of_dicts(got, expected, where)
-        if isinstance(expected, Reference):
-            raise TypeError(f"objects can't be compared ({expected.type}): make it, and check what it does")
-        if isinstance(expected, Record) and got.type != expected.type:
-            return self._text(where, f"a {got.type}", f"a {expected.type}")
-        if isinstance(expected, Record):
-            return self._of_dicts(got.fields, expected.fields, where)
-        if hasattr(expected, "shape"):
-            return self._of_arrays(got, expected, where)
-        return None if _exact(got) == _exact(expected) else self._text(where, short(got), short(expected))
 
-    def _near(self, got: float, expected: float) -> bool:
-        if math.isnan(got) and math.isnan(expected):
-            return True
-        return math.isclose(got, expected, rel_tol=self.rel, abs_tol=self.abs)
+def _instead(where: str, came: str, expected: str) -> Difference:
+    return where, came, f"{came} instead of {expected}"
 
-    def _text(self, where: str, got: str, expected: str) -> str:
-        return (f"at {where}: " if where else "") + got + (f" instead of {expected}" if self.tell else "")
 
-    def _of_dicts(self, got: dict[Any, Any], expected: dict[Any, Any], where: str) -> str | None:
-        keys, wanted = {_exact(key) for key in got}, {_exact(key) for key in expected}
-        more = [key for key in got if _exact(key) not in wanted]
-        missing = [key for key in expected if _exact(key) not in keys]
-        at = f"at {where}: " if where else ""
-        if missing and not self.tell:
-            return f"{at}{'something' if more else 'a key'} is missing"
-        if missing:
-            return f"{at}{short(missing[0])} is missing"
-        if more:
-            return f"{at}{short(more[0])} is too much"
-        return _first(self.first(got[key], expected[key], f"{where}[{key!r}]") for key in expected)
+def _of_dicts(
+    got: dict[Any, Any], expected: dict[Any, Any], where: str, rel: float, abs: float
+) -> Iterator[Difference]:
+    keys, wanted = {_exact(key) for key in got}, {_exact(key) for key in expected}
+    for key in expected:
+        if _exact(key) not in keys:
+            yield where, "a key is missing", f"{short(key)} is missing"
+    for key in got:
+        if _exact(key) not in wanted:
+            yield where, f"{short(key)} is too much", f"{short(key)} is too much"
+    for key in expected:
+        yield from _differences(got[key], expected[key], f"{where}[{key!r}]", rel, abs)
 
-    def _of_arrays(self, got: Any, expected: Any, where: str) -> str | None:
-        import numpy as np
 
-        if tuple(got.shape) != tuple(expected.shape):
-            return self._text(where, f"shape {tuple(got.shape)}", f"{tuple(expected.shape)}")
-        if got.dtype != expected.dtype:
-            return self._text(where, str(got.dtype), str(expected.dtype))
+def _of_arrays(got: Any, expected: Any, where: str, rel: float, abs: float) -> Iterator[Difference]:
+    import numpy as np
+
+    if tuple(got.shape) != tuple(expected.shape):
+        yield _instead(where, f"shape {tuple(got.shape)}", f"{tuple(expected.shape)}")
+    elif got.dtype != expected.dtype:
+        yield _instead(where, str(got.dtype), str(expected.dtype))
+    else:
         if type(expected).__module__.startswith("torch"):
             got, expected = (each.to(_wide(each.dtype)).numpy() for each in (got, expected))
         if expected.dtype.kind in "fc":
-            near = np.isclose(got, expected, rtol=self.rel, atol=self.abs, equal_nan=True)
+            differ = ~np.isclose(got, expected, rtol=rel, atol=abs, equal_nan=True)
         else:
-            near = np.asarray(got == expected)
-        if near.all():
-            return None
-        place = tuple(int(i) for i in np.argwhere(~near)[0])
-        at = f"at {where}: " if where else ""
-        inside = f"; first at {list(place)}" if place else ""
-        differ = f"{at}{int((~near).sum())} of {near.size} differ{inside}: {_number(got[place])}"
-        return self._text("", differ, _number(expected[place]))
+            differ = np.asarray(got != expected)
+        for place in map(tuple, np.argwhere(differ)[:1]):
+            inside = f"; first at {[*map(int, place)]}" if place else ""
+            came = f"{int(differ.sum())} of {differ.size} differ{inside}: {_number(got[place])}"
+            yield _instead(where, came, _number(expected[place]))
 
 
 def _wide(dtype: Any) -> Any:
@@ -119,10 +113,6 @@ def _exact(value: Any) -> Any:
     if isinstance(value, (set, frozenset)):
         return (type(value), frozenset(map(_exact, value)))
     return (type(value), value)
-
-
-def _first(found: Iterator[str | None]) -> str | None:
-    return next((each for each in found if each is not None), None)
 
 
 def _number(value: Any) -> str:
