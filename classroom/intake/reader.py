@@ -22,7 +22,7 @@ from classroom.intake.folders import Folder, Missing, Refused
 NESTED = 3  # folders around a submission
 MANIFEST = "classroom.json"
 MEMORY = 512 << 20  # bytes
-SECONDS = 10  # of processor time
+SECONDS = 5  # of processor time: some broken archives are parsed for ever
 
 
 @dataclass

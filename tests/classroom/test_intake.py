@@ -144,14 +144,12 @@ def pax(content):
     return head.tobuf(tarfile.USTAR_FORMAT) + padded + tarfile.TarInfo(FUSE).tobuf() + b"\0" * 1024
 
 
-def test_a_pax_number_of_millions_of_digits_is_refused_at_once(tmp_path):
+def test_a_pax_number_of_millions_of_digits_costs_a_few_seconds(tmp_path):
     path = tmp_path / "a.tar.gz"
     path.write_bytes(gzip.compress(pax(b"9" * (8 << 20))))
     assert path.stat().st_size < 10_000
     began = time.monotonic()
-    assert take(path, WANTED).notes == [
-        "nothing could be read: a header of the archive is longer than any name"
-    ]
+    assert take(path, WANTED).notes == ["nothing could be read: it takes too much time or memory"]
     assert time.monotonic() - began < 10
 
 
@@ -175,7 +173,7 @@ def test_the_reader_has_limits_of_its_own(tmp_path, monkeypatch, code, words):
     """Whatever a hole in a library makes of it: memory, files and time are bounded."""
     reader = tmp_path / "reader.py"
     text = take_module.READER.read_text().replace("parents[2]", f"parents[0] / {str(ROOT)!r}")
-    text = text.replace("SECONDS = 10", "SECONDS = 1")
+    text = text.replace("SECONDS = 5", "SECONDS = 1")
     text = text.replace("    found = Found()\n", f"    found = Found()\n    {code}\n", 1)
     reader.write_text(text)
     monkeypatch.setattr(take_module, "READER", reader)
