@@ -1,7 +1,9 @@
 """Stand-ins for the telemetry of step 5: a database in a folder, the grader's queue, event loops."""
 
 import asyncio
+import contextlib
 import hashlib
+import sqlite3
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -19,20 +21,23 @@ Ask = Callable[..., Any]
 
 
 class Database:
-    """An empty database in a folder. The grader reads its files itself."""
+    """An empty database in a folder. The grader reads its file itself: it is one, without a log."""
 
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="rows", ignore_cleanup_errors=True)
         self._file = Path(self._folder.name, "telemetry.db")
         self.store = Store.open(f"sqlite:///{self._file}", create=True)
+        self.store.close()
+        with contextlib.closing(sqlite3.connect(self._file)) as db:
+            db.execute("PRAGMA journal_mode = DELETE")
 
     def vanish(self) -> None:
         """It is deleted while the next transaction ends."""
         sa.event.listen(self.store.engine, "commit", lambda _connection: self._file.unlink(), once=True)
 
-    def files(self) -> dict[str, bytes]:
-        """The contents of its files, by name."""
-        return {path.name: path.read_bytes() for path in sorted(self._file.parent.glob("*.db*"))}
+    def content(self) -> bytes | None:
+        """The file's contents, if it is there."""
+        return self._file.read_bytes() if self._file.exists() else None
 
 
 def calls(given: Sequence[Mapping[str, Any]]) -> list[Call]:

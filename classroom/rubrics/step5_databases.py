@@ -1,13 +1,12 @@
 """Databases that the grader opens itself: what a submission's SQL gives on secret rows, and a file's rows.
 
     select("SELECT max(ms) AS m FROM measured", "measured", ["ms"], [[2.5]])      [['m'], [2.5]]
-    tables({"a.db": b"SQLite format 3...", "a.db-wal": b"..."}, {"calls": ("id",)})
+    tables(b"SQLite format 3...", {"calls": ("id",)})
 
 Neither the SQL nor the bytes are trusted: a statement may only read and compute, for a bounded time.
 """
 
 import sqlite3
-import struct
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -22,7 +21,6 @@ READS = (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ)
 NUMBERS = "abs avg coalesce count iif ifnull max min nullif round sum total"
 WINDOWS = "cume_dist dense_rank first_value lag last_value lead nth_value ntile percent_rank rank row_number"
 FUNCTIONS = frozenset(f"{NUMBERS} {WINDOWS}".split())
-WAL_HEADER, FRAME_HEADER = 32, 24  # bytes, as sqlite.org/fileformat2.html has it
 
 
 class NoDatabase(AssertionError):
@@ -70,23 +68,11 @@ def select(sql: Any, table: str, names: Sequence[str], rows: Sequence[Sequence[A
     return [columns, *sorted(found, key=repr)]
 
 
-def tables(files: Any, columns: Mapping[str, Sequence[str]]) -> dict[str, list[list[Any]]] | None:
-    """The rows of each table with these columns, as another connection finds them; None if there is no file.
-
-    Args:
-        files: the contents of the database's files by name: its own, and that of its log ("-wal").
-    """
-    few = type(files) is dict and len(files) <= 8
-    if not few or not all(type(name) is str and type(each) is bytes for name, each in files.items()):
-        raise NoDatabase("these are not files")
-    main = next((name for name in files if name.endswith(".db")), None)
-    if main is None:
-        return None
+def tables(content: bytes, columns: Mapping[str, Sequence[str]]) -> dict[str, list[list[Any]]]:
+    """The rows of each table with these columns, as another connection finds them in this file."""
     with tempfile.TemporaryDirectory(prefix="database") as folder:
         path = Path(folder, "copy.db")
-        path.write_bytes(files[main])
-        if log := files.get(f"{main}-wal"):
-            path.with_name("copy.db-wal").write_bytes(log)
+        path.write_bytes(content)
         statements = [
             f"SELECT {', '.join(names)} FROM {table} ORDER BY 1" for table, names in columns.items()
         ]
@@ -94,23 +80,6 @@ def tables(files: Any, columns: Mapping[str, Sequence[str]]) -> dict[str, list[l
     return {table: rows for table, [_names, *rows] in zip(columns, found, strict=True)}
 
 
-def commits(before: Mapping[str, bytes], after: Mapping[str, bytes]) -> int:
-    """How many transactions were written between two copies of the files: the log marks the end of each."""
-    (old, salt), (new, other) = _marks(before), _marks(after)
-    return new - old if salt == other else new
-
-
-def _marks(files: Mapping[str, bytes]) -> tuple[int, bytes]:
-    """How many frames of the log end a transaction, and the salt, which a new log changes."""
-    log = next((each for name, each in files.items() if name.endswith("-wal")), b"")
-    if len(log) < WAL_HEADER:
-        return 0, b""
-    size, salt = struct.unpack(">I", log[8:12])[0], log[16:24]
-    if not 512 <= size <= 65536:
-        raise NoDatabase("this is not a log")
-    marks = 0
-    for place in range(WAL_HEADER, len(log) - FRAME_HEADER, FRAME_HEADER + size):
-        if log[place + 8 : place + 16] != salt:
-            break
-        marks += log[place + 4 : place + 8] != bytes(4)
-    return marks, salt
+def transactions(content: bytes) -> int:
+    """How many transactions were ever written to this file: SQLite counts them in its header."""
+    return int.from_bytes(content[24:28])

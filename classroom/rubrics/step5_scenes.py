@@ -132,28 +132,28 @@ class Callers:
 
 
 class WrittenBatches:
-    """A database, whose files are looked at after each batch."""
+    """A database, whose file is looked at after each batch."""
 
     def __init__(self, submission: Submission) -> None:
         self.submission = submission
         self.database = submission.make(f"{DRIVERS}.step5_rows:Database")
         self.store = self.database.part("store")
-        self.before: list[Any] = [{}, {}]  # the submission's files, and the reference's
+        self.before = [0, 0]  # transactions: the submission's, and the reference's
 
     def write(self, given: Sequence[Mapping[str, Any]]) -> None:
         """Write a batch; compare how that ends, the rows in the file, and the number of transactions."""
         batch = self.submission.make(f"{DRIVERS}.step5_rows:calls", list(given))
         self.submission.check("step5_serving.telemetry.writer:write_rows", self.store, batch)
-        files = self.database.call("files")
-        reference = self.database.reference
+        content, reference = self.database.call("content"), self.database.reference
         self.submission.agree(
-            "what the file holds", self._seen(files, 0), lambda: self._seen(reference.files(), 1)
+            "what the file holds", self._seen(content, 0), lambda: self._seen(reference.content(), 1)
         )
 
-    def _seen(self, files: Any, side: int) -> list[Any]:
-        found = databases.tables(files, COLUMNS)
-        before, self.before[side] = self.before[side], files
-        return [found, databases.commits(before, files)]
+    def _seen(self, content: Any, side: int) -> list[Any]:
+        if type(content) is not bytes:
+            return [content]
+        before, self.before[side] = self.before[side], databases.transactions(content)
+        return [databases.tables(content, COLUMNS), self.before[side] - before]
 
 
 def check_takes(submission: Submission, items: Sequence[str | None]) -> None:
