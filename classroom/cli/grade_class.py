@@ -28,7 +28,7 @@ def grade_class(
         typer.Option(
             min=1,
             max=256,
-            help="Submissions graded at a time; default: one per core, as far as memory allows.",
+            help="Submissions graded at a time, as far as memory allows; default: one per core.",
         ),
     ] = None,
     out: Annotated[

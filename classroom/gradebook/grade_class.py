@@ -21,7 +21,6 @@ from pathlib import Path
 from classroom.assignment.spec import Assignment, classroom_files, sources
 from classroom.gradebook import deadline as deadlines
 from classroom.gradebook.attempts import MOST, Attempt, find
-from classroom.gradebook.jobs import Ended
 from classroom.gradebook.jobs import run as run_jobs
 from classroom.gradebook.table import Graded
 from classroom.grading.draw import new_seed
@@ -46,7 +45,7 @@ class ClassOptions:
     folder: Path
     step: str
     home: Path  # where everything goes
-    jobs: int | None = 1  # at a time; None: as many as there are cores, and as fit into memory
+    jobs: int | None = 1  # at a time, where they fit into memory; None: as many as there are cores
     seed: int | None = None
     variants: tuple[int, ...] = (0,)
     deadline: str | None = None
@@ -123,20 +122,6 @@ def _seed(options: ClassOptions, assignment: Assignment) -> int:
     return seed
 
 
-def _jobs(options: ClassOptions) -> int:
-    """How many are graded at a time: never more than fit into memory.
-
-    Raises:
-        UserError: more were asked for.
-    """
-    fit = jobs_that_fit()
-    if options.jobs is not None and options.jobs > fit:
-        raise UserError(
-            f"--jobs {options.jobs}: this machine's memory holds {fit} at a time, {PER_JOB >> 30} GiB each"
-        )
-    return options.jobs or min(cores(), fit)
-
-
 def jobs_that_fit(memory: int | None = None) -> int:
     """How many submissions fit into memory at a time, with their graders."""
     return max(1, (machine_memory() if memory is None else memory) // PER_JOB)
@@ -166,7 +151,7 @@ def _results(made: Class, attempts: Sequence[Attempt]) -> dict[str, tuple[Result
             results[attempt.key] = (kept, False)
         else:
             missing[attempt.key] = attempt
-    at_once = _jobs(made.options)
+    at_once = min(made.options.jobs or cores(), jobs_that_fit())
 
     def keep(key: str, result: Result) -> None:
         result = replace(result, submission=missing[key].name, key=hashes[key])
@@ -176,17 +161,14 @@ def _results(made: Class, attempts: Sequence[Attempt]) -> dict[str, tuple[Result
     told = f"grading {len(missing)} submissions"
     told += f" ({len(results)} are graded already)" if results else ""
     try:
-        for ended, result in _grade(made, missing, {}, at_once, told):
-            if result is None:
-                why = ended.problem or "the grading process left no result"
-                result = failed_result(made, missing[ended.key], why, ended.seconds)
-            keep(ended.key, result)
+        for key, result, problem in _grade(made, missing, {}, at_once, told):
+            keep(key, result or failed_result(made, missing[key], problem))
         late = {key: tests for key in missing if (tests := timed_out(results[key][0]))}
         if late and at_once > 1:  # a neighbour may have caused it
             again = {key: missing[key] for key in late}
-            for ended, result in _grade(made, again, late, 1, "repeating what timed out, one at a time"):
+            for key, result, _ in _grade(made, again, late, 1, "repeating what timed out, one at a time"):
                 if result is not None:
-                    keep(ended.key, with_second_try(results[ended.key][0], result, late[ended.key]))
+                    keep(key, with_second_try(results[key][0], result, late[key]))
     except KeyboardInterrupt:
         done = f"{len(results)} of {len(attempts)} are graded and kept in {made.options.home}"
         print(f"\n{done}; the same command goes on from there", file=sys.stderr)
@@ -196,8 +178,8 @@ def _results(made: Class, attempts: Sequence[Attempt]) -> dict[str, tuple[Result
 
 def _grade(
     made: Class, attempts: Mapping[str, Attempt], only: Mapping[str, Sequence[str]], at_once: int, told: str
-) -> Iterator[tuple[Ended, Result | None]]:
-    """Grade attempts by their keys, or `only` some tests of each: how the grader ended, and its result."""
+) -> Iterator[tuple[str, Result | None, str]]:
+    """Grade attempts by their keys, or `only` some tests of each: the key, the result, or what went wrong."""
     limit = made.options.seconds + 2 * GRACE + OVERHEAD
     with (
         tempfile.TemporaryDirectory(prefix="classroom-class-") as name,
@@ -205,8 +187,9 @@ def _grade(
     ):
         folder = Path(name)
         commands = {key: _command(made, each, folder, only.get(key, ())) for key, each in attempts.items()}
-        for done, ended in enumerate(run_jobs(commands, at_once, limit), 1):
-            yield ended, None if ended.problem else _read(folder / f"{ended.key}.json")
+        for done, (key, problem) in enumerate(run_jobs(commands, at_once, limit), 1):
+            result = None if problem else _read(folder / f"{key}.json")
+            yield key, result, problem or "the grading process left no result"
             update(done, len(attempts))
 
 
@@ -251,7 +234,7 @@ def _read(path: Path) -> Result | None:
         return None
 
 
-def failed_result(made: Class, attempt: Attempt, why: str, seconds: float) -> Result:
+def failed_result(made: Class, attempt: Attempt, why: str) -> Result:
     """A result of a submission that could not be graded: no test has a verdict."""
     exercises = made.assignment.exercises
     outcomes = [TestOutcome(mark, "broken", why) for each in exercises for mark in each.marks]
@@ -264,6 +247,6 @@ def failed_result(made: Class, attempt: Attempt, why: str, seconds: float) -> Re
         isolation=made.isolation,
         safe=made.safe,
         started=datetime.now(UTC).isoformat(timespec="seconds"),
-        seconds=round(seconds, 3),
+        seconds=0.0,
         notes=(harmless(f"to be looked at by hand: {why}", 600),),
     )

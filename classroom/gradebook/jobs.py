@@ -1,7 +1,7 @@
 """Run many commands, N at a time: one that crashes, hangs or is killed stops no other.
 
-    for ended in run({"ada": [...], "bob": [...]}, at_once=2, seconds=240):
-        print(ended.key, ended.problem or "graded")
+    for key, problem in run({"ada": [...], "bob": [...]}, at_once=2, seconds=240):
+        print(key, problem or "graded")
 
 A process that has used up its time is interrupted, then killed with everything of its session; its sandboxes
 end with it. If the loop is left early, by Ctrl-C say, all of them are ended.
@@ -16,7 +16,6 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
 from typing import IO
 
 from classroom.assignment.spec import ROOT
@@ -27,31 +26,25 @@ TICK = 0.05  # seconds between two looks
 TAIL = 2_000  # bytes of what it printed
 
 
-@dataclass(frozen=True)
-class Ended:
-    """How a command ended. `problem` is empty where its exit code is 0."""
+def run(commands: Mapping[str, Sequence[str]], at_once: int, seconds: float) -> Iterator[tuple[str, str]]:
+    """Run all of them, `at_once` at a time, at most `seconds` each.
 
-    key: str
-    seconds: float
-    problem: str = ""
-
-
-def run(commands: Mapping[str, Sequence[str]], at_once: int, seconds: float) -> Iterator[Ended]:
-    """Run all of them, `at_once` at a time, at most `seconds` each; in the order in which they end."""
+    Yields the key of each as it ends, and what went wrong; nothing if its exit code is 0.
+    """
     stop = threading.Event()
     with ThreadPoolExecutor(at_once) as threads:
         try:
-            running = [threads.submit(_run, key, command, seconds, stop) for key, command in commands.items()]
+            running = {threads.submit(_run, each, seconds, stop): key for key, each in commands.items()}
             for done in as_completed(running):
-                yield done.result()
+                yield running[done], done.result()
         finally:
             threads.shutdown(wait=False, cancel_futures=True)
             stop.set()
 
 
-def _run(key: str, command: Sequence[str], seconds: float, stop: threading.Event) -> Ended:
-    """Run one command until it ends, its time is over, or all have to stop."""
-    began, problem = time.monotonic(), ""
+def _run(command: Sequence[str], seconds: float, stop: threading.Event) -> str:
+    """Run one command until it ends, its time is over, or all have to stop; what went wrong, or nothing."""
+    until = time.monotonic() + seconds
     with tempfile.TemporaryFile() as printed:
         process = subprocess.Popen(
             command,
@@ -61,15 +54,13 @@ def _run(key: str, command: Sequence[str], seconds: float, stop: threading.Event
             stderr=printed,
             start_new_session=True,  # Ctrl-C is for this process, which ends the others itself
         )
-        while process.poll() is None and time.monotonic() - began < seconds:
+        while process.poll() is None and time.monotonic() < until:
             if stop.wait(TICK):
                 break
         if process.returncode is None:
             _end(process)
-            problem = f"grading took more than {seconds:.0f} s, and was ended"
-        elif process.returncode:
-            problem = _last_words(process.returncode, printed)
-    return Ended(key, time.monotonic() - began, problem)
+            return f"grading took more than {seconds:.0f} s, and was ended"
+        return _last_words(process.returncode, printed) if process.returncode else ""
 
 
 def _last_words(code: int, printed: IO[bytes]) -> str:
