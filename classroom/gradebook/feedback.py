@@ -6,9 +6,9 @@
     | --- | ---: | --- |
     | 3.1 Fusion by ranks | 3 of 10 | partial |
 
-Expected values are shown for public tests only, whatever the result holds. What the submission printed is
-shown if all tests are public: else it may have printed the inputs of hidden ones. The seed, the isolation and
-notes are for instructors, but for the note that nothing could be read.
+Expected values are shown for public tests only, whatever the result holds. What the submission printed (maybe
+the inputs of hidden tests), the seed, the isolation and notes are for instructors, but for the note that
+nothing could be read.
 
 Text of a submission is bounded, cleaned once more by `harmless`, and set as code, where Markdown, HTML and
 GitHub's mentions mean nothing; a fence is longer than any in the text. The rubric's own words are escaped.
@@ -24,7 +24,6 @@ SPECIAL = re.compile(r"([\\`*_\[\]<>#|~&$])")
 CALLS = 3  # of those that went wrong in a test
 CAUSE = 1_000  # characters
 VALUE = 300  # of a call, and of its result
-PRINTED = 2_000
 BROKEN = "the test itself broke, which is no fault of yours: please tell your instructor"
 
 
@@ -44,8 +43,6 @@ def render(result: Result) -> str:
         blocks.append("All tests passed.")
     for item in wrong:
         blocks += _item(item)
-    if printed := _printed(result):
-        blocks.append(_folded("What the submission printed", printed))
     return "\n\n".join(blocks) + "\n"
 
 
@@ -89,7 +86,8 @@ def _item(item: Item) -> list[str]:
         sign = "✓" if test.status == "passed" else "✗"
         blocks.append(f"{sign} **{test.score}/{test.points}** {escaped(test.line)}")
         if test.status not in ("passed", "not attempted"):  # the table says that already
-            blocks.append(_folded(f"What went wrong: {test.status}", _story(test)))
+            summary = f"<summary>What went wrong: {escape(test.status)}</summary>"
+            blocks.append(f"<details>{summary}\n\n{fenced(_story(test))}\n\n</details>")
     return blocks
 
 
@@ -104,13 +102,3 @@ def _story(test: Test) -> str:
         if test.visibility == "public" and call.expected is not None:
             told.append(f"expected: {line(call.expected)}")
     return "\n".join(told)
-
-
-def _printed(result: Result) -> str:
-    """The end of what the submission printed, where learners may see it."""
-    public = {test.visibility for item in result.items for test in item.tests} == {"public"}
-    return harmless(result.output[-PRINTED:], PRINTED).strip() if public else ""
-
-
-def _folded(summary: str, text: str) -> str:
-    return f"<details><summary>{escape(summary)}</summary>\n\n{fenced(text)}\n\n</details>"
