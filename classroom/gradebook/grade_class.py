@@ -25,7 +25,7 @@ from classroom.gradebook.jobs import run as run_jobs
 from classroom.gradebook.table import Graded
 from classroom.grading.draw import new_seed
 from classroom.grading.grade import GRACE, assignment_of
-from classroom.grading.result import Result, items_of, timed_out, with_second_try, write_whole
+from classroom.grading.result import Result, items_of, write_whole
 from classroom.grading.runner import TestOutcome
 from classroom.intake.harmless import harmless
 from classroom.intake.take import take
@@ -34,6 +34,7 @@ from shared.errors import UserError, reason
 from shared.hardware import cores
 from shared.progress import count_bar, spinner
 
+AGAIN = "a test timed out beside other submissions: this is the second grading, alone"
 PER_JOB = 3 << 30  # bytes: a sandbox may hold 2 GiB, and its grader needs the rest
 OVERHEAD = 60.0  # seconds for a grading process to start and to end, on a busy machine
 
@@ -161,14 +162,13 @@ def _results(made: Class, attempts: Sequence[Attempt]) -> dict[str, tuple[Result
     told = f"grading {len(missing)} submissions"
     told += f" ({len(results)} are graded already)" if results else ""
     try:
-        for key, result, problem in _grade(made, missing, {}, at_once, told):
+        for key, result, problem in _grade(made, missing, at_once, told):
             keep(key, result or failed_result(made, missing[key], problem))
-        late = {key: tests for key in missing if (tests := timed_out(results[key][0]))}
-        if late and at_once > 1:  # a neighbour may have caused it
-            again = {key: missing[key] for key in late}
-            for key, result, _ in _grade(made, again, late, 1, "repeating what timed out, one at a time"):
+        again = {key: attempt for key, attempt in missing.items() if results[key][0].timed_out}
+        if again and at_once > 1:  # a neighbour may have caused it
+            for key, result, _ in _grade(made, again, 1, "repeating what timed out, one at a time"):
                 if result is not None:
-                    keep(key, with_second_try(results[key][0], result, late[key]))
+                    keep(key, replace(result, notes=(*result.notes, AGAIN)))
     except KeyboardInterrupt:
         done = f"{len(results)} of {len(attempts)} are graded and kept in {made.options.home}"
         print(f"\n{done}; the same command goes on from there", file=sys.stderr)
@@ -177,31 +177,29 @@ def _results(made: Class, attempts: Sequence[Attempt]) -> dict[str, tuple[Result
 
 
 def _grade(
-    made: Class, attempts: Mapping[str, Attempt], only: Mapping[str, Sequence[str]], at_once: int, told: str
+    made: Class, attempts: Mapping[str, Attempt], at_once: int, told: str
 ) -> Iterator[tuple[str, Result | None, str]]:
-    """Grade attempts by their keys, or `only` some tests of each: the key, the result, or what went wrong."""
+    """Grade attempts by their keys: the key of each that ends, its result, or what went wrong."""
     limit = made.options.seconds + 2 * GRACE + OVERHEAD
     with (
         tempfile.TemporaryDirectory(prefix="classroom-class-") as name,
         count_bar(told, len(attempts)) as update,
     ):
         folder = Path(name)
-        commands = {key: _command(made, each, folder, only.get(key, ())) for key, each in attempts.items()}
+        commands = {key: _command(made, each, folder) for key, each in attempts.items()}
         for done, (key, problem) in enumerate(run_jobs(commands, at_once, limit), 1):
             result = None if problem else _read(folder / f"{key}.json")
             yield key, result, problem or "the grading process left no result"
             update(done, len(attempts))
 
 
-def _command(made: Class, attempt: Attempt, folder: Path, only: Sequence[str]) -> list[str]:
-    """The command that grades an attempt, or some tests of it, into a file in this folder."""
+def _command(made: Class, attempt: Attempt, folder: Path) -> list[str]:
+    """The command that grades an attempt into a file in this folder."""
     command = [sys.executable, "-m", "classroom", "grade", str(attempt.path.absolute())]
     command += ["--step", made.assignment.number, "--seed", str(made.seed), "--isolation", made.isolation]
     command += ["--seconds", str(made.options.seconds), "--out", str(folder / f"{attempt.key}.json")]
     for variant in made.options.variants:
         command += ["--variant", str(variant)]
-    for test in only:
-        command += ["--only", test]
     return command
 
 

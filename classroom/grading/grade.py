@@ -12,7 +12,6 @@ import importlib
 import signal
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -169,9 +168,6 @@ def _alarm(seconds: float) -> Iterator[None]:
     def ring(_number: int, _frame: Any) -> None:
         raise WorkerFailure("it took too long", timed_out=True)
 
-    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
-        yield
-        return
     before = signal.signal(signal.SIGALRM, ring)
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:

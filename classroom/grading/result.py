@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +89,11 @@ class Result:
     def points(self) -> int:
         return sum(item.points for item in self.items)
 
+    @property
+    def timed_out(self) -> bool:
+        """Whether some test did."""
+        return any(test.status == "timed out" for item in self.items for test in item.tests)
+
     def to_dict(self) -> dict[str, Any]:
         """The result as JSON values."""
         return {"schema": SCHEMA, "score": self.score, "points": self.points, **asdict(self)}
@@ -145,22 +150,3 @@ def _ended(mark: Mark, outcome: TestOutcome | None) -> Test:
 def _harmless(call: CallRecord) -> CallRecord:
     expected = None if call.expected is None else harmless(call.expected)
     return CallRecord(harmless(call.call), harmless(call.got), expected, harmless(call.verdict))
-
-
-def timed_out(result: Result) -> list[str]:
-    """The names of the tests that timed out."""
-    return [test.name for item in result.items for test in item.tests if test.status == "timed out"]
-
-
-def with_second_try(first: Result, again: Result, tests: Iterable[str]) -> Result:
-    """The result with what these tests gave when they were repeated alone, and a note about each."""
-    ended = {test.name: test for item in again.items for test in item.tests if test.name in set(tests)}
-    notes = [
-        f"{name} timed out beside other submissions, and was repeated alone: {test.status}"
-        for name, test in ended.items()
-    ]
-    items = []
-    for item in first.items:
-        each = tuple(ended.get(test.name, test) for test in item.tests)
-        items.append(replace(item, tests=each, score=sum(test.score for test in each)))
-    return replace(first, items=tuple(items), notes=(*first.notes, *notes))

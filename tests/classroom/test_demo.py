@@ -13,7 +13,6 @@ from classroom.cli.demo import show
 from classroom.demo import demo
 from classroom.demo.samples import LEARNERS, files_of, hand_in
 from classroom.gradebook import grade_class as class_run
-from classroom.gradebook.jobs import Ended
 from classroom.grading import grade as grading
 from classroom.handout.starter import MANIFEST
 from classroom.isolation import place
@@ -62,7 +61,7 @@ def test_the_demo_writes_what_it_lists_and_can_be_run_again(tmp_path, monkeypatc
     """Nothing is graded here: everybody gets the same result."""
 
     def grade(_made, attempts, *_how):
-        return [(Ended(key, 0.0), FULL) for key in attempts]
+        return [(key, FULL, "") for key in attempts]
 
     monkeypatch.setattr(class_run, "_grade", grade)
     monkeypatch.setattr(class_run, "chosen", lambda wanted: (wanted or "sandlock", True))
