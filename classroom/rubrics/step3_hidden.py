@@ -18,7 +18,6 @@ from classroom.rubrics.step3_public import (
     check_loop,
     query_of,
     ranking,
-    sentence,
     sources,
     unit,
     vectors,
@@ -133,11 +132,11 @@ def pieces(text):
 @pytest.mark.rubric("3.5", points=7, times=4)
 def test_chunks_of_any_sentences(submission, draw):
     """Sentences of any length, several tokens a word; texts of one chunk or none; any size and overlap."""
-    text = " ".join(sentence(draw, draw.choice([2, 2, 3, 4, 6])) for _ in range(25))
+    text = " ".join(draw.sentence(draw.choice([1, 1, 2, 3, 5])) for _ in range(25))
     longest = max(len(pieces(each)) for each in text.split(". "))
     size = longest + draw.randint(1, 8)  # the overlap leaves room for the sentence after it
     submission.check(CHUNK, text, pieces, size=size, overlap=draw.randint(size // 2, size - 1))
-    text = " ".join(sentence(draw, draw.randint(2, 4)) for _ in range(5))
+    text = " ".join(draw.sentence(draw.randint(1, 3)) for _ in range(5))
     submission.check(CHUNK, text, words)
     submission.check(CHUNK, draw.choice(["", " ", "\n\n \t"]), words)
     submission.check(CHUNK, draw.words(1)[0], words, size=1, overlap=0)
@@ -151,7 +150,7 @@ def test_chunks_begin_at_headings(submission, draw):
     parts = []
     for _ in range(8):
         parts.append(f"{'#' * draw.randint(1, 3)} {draw.text(2).capitalize()}")
-        parts.append(" ".join(sentence(draw, draw.randint(3, 6)) for _ in range(draw.randint(1, 4))))
+        parts.append(" ".join(draw.sentence(draw.randint(2, 5)) for _ in range(draw.randint(1, 4))))
     size, overlap = draw.randint(16, 24), draw.randint(6, 9)
     submission.check(CHUNK, "\n\n".join(parts), words, size=size, overlap=overlap)
 
@@ -161,7 +160,7 @@ def test_chunks_of_long_sentences(submission, draw):
     """A sentence longer than a chunk is cut: no token is lost, no chunk too long, no overlap too large."""
     for overlap in (0, 2, 4, 7):
         lengths = [draw.randint(3, 9), draw.randint(30, 60), draw.randint(3, 9), draw.randint(20, 40)]
-        text, size = " ".join(sentence(draw, each) for each in lengths), draw.randint(8, 16)
+        text, size = " ".join(draw.sentence(each - 1) for each in lengths), draw.randint(8, 16)
         submission.check(CHUNK, text, words, size=size, overlap=overlap)
 
 

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from classroom.grading.callbacks import Log
-from classroom.grading.submission import Made
 from classroom.protocol.wire import Record
 
 RRF, SCALED, MIN_MAX = (f"step3_rag.retrieve.fuse:{name}" for name in ("rrf", "scaled", "min_max"))
@@ -83,23 +82,18 @@ def words(text: str) -> list[tuple[int, int]]:
     return [found.span() for found in re.finditer(r"\w+|[^\w\s]", text)]
 
 
-def sentence(draw, n: int) -> str:
-    """A sentence of n such tokens, its full stop among them."""
-    return f"{draw.text(n - 1).capitalize()}."
-
-
 @pytest.mark.rubric("3.5", points=3, times=3, visibility="public")
 def test_chunks_are_whole_sentences(submission, draw):
     """As many whole sentences as fit make a chunk, without an overlap."""
-    text = " ".join(sentence(draw, draw.randint(3, 8)) for _ in range(8))
+    text = " ".join(draw.sentence(draw.randint(2, 7)) for _ in range(8))
     submission.check(CHUNK, text, words, size=draw.randint(10, 20), overlap=0)
 
 
 @pytest.mark.rubric("3.5", points=3, times=3, visibility="public")
 def test_chunks_repeat_sentences(submission, draw):
     """A chunk begins with the last sentences of the one before, as many as the overlap allows."""
-    n = draw.randint(3, 6)  # tokens of every sentence
-    text = " ".join(sentence(draw, n) for _ in range(9))
+    n = draw.randint(3, 6)  # tokens of every sentence, its full stop among them
+    text = " ".join(draw.sentence(n - 1) for _ in range(9))
     submission.check(CHUNK, text, words, size=4 * n, overlap=draw.randint(n, 2 * n + 1))
 
 
@@ -114,8 +108,8 @@ def attempts(said: Sequence[float]) -> list[Record]:
 
 def check_loop(
     submission, question: str, strategies: Sequence[str], sure: dict[Any, Any], offers: dict[str, Any]
-) -> Made:
-    """Run `reflect` on a scripted search; returns the outcome.
+) -> None:
+    """Run `reflect` on a scripted search.
 
     sure: the confidence of each search (query, k); offers: what each strategy rewrites the question to.
     Compares which searches and rewrites are asked for, then the attempts, the best one and the verdict.
@@ -129,7 +123,6 @@ def check_loop(
     got = submission.make(REFLECT, retriever, question, options, strategies, 0.85, asked=log)
     for name in ("attempts", "best", "verdict"):
         got.check_get(name)
-    return got
 
 
 @pytest.mark.rubric("3.6", points=2, times=3, timeout=20, visibility="public")

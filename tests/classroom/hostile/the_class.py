@@ -31,7 +31,7 @@ from classroom.grading import grade as grading
 from classroom.grading import remote
 from classroom.intake.take import take
 from classroom.isolation.box import marked
-from classroom.rubrics.step3_public import ranking, sentence, words
+from classroom.rubrics.step3_public import ranking, words
 from tests.classroom.hostile import packing  # noqa: F401  (fills the corpus)
 from tests.classroom.hostile.corpus import ATTACKS, FILES, ROOT, At, Attack, reference, starter
 from tests.classroom.rubric_helpers import wait_for
@@ -157,7 +157,7 @@ def check_min_max(submission, draw, module="step3_rag.retrieve.fuse"):
 def check_chunks(submission, draw, module):
     """A text, and a function of the grader's that cuts it into tokens."""
     for _ in range(3):
-        text = " ".join(sentence(draw, draw.randint(3, 8)) for _ in range(8))
+        text = " ".join(draw.sentence(draw.randint(2, 7)) for _ in range(8))
         submission.check(f"{module}:chunk", text, words, size=draw.randint(10, 20), overlap=4)
 
 
