@@ -14,10 +14,8 @@ from shared.progress import spinner
 
 
 def assign(
-    step: Annotated[str, typer.Argument(help="step1 to step5.", show_default=False)],
-    out: Annotated[
-        Path | None, typer.Option("--out", help="A new folder for the assignment.", show_default=False)
-    ] = None,
+    step: Annotated[str, typer.Argument(help="step1 to step5.")],
+    out: Annotated[Path | None, typer.Option(help="A new folder for the assignment.")] = None,
     variant: Annotated[int, typer.Option(help="Seed for the numbers and names in this class's copy.")] = 0,
     check: Annotated[
         bool,

@@ -10,12 +10,10 @@ from shared.errors import UserError
 
 
 def defend(
-    submission: Annotated[Path, typer.Argument(help="A folder, a .zip or a .tar.gz.", show_default=False)],
+    submission: Annotated[Path, typer.Argument(help="A folder, a .zip or a .tar.gz.")],
     step: Step,
     seed: Seed = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", help="Write to this Markdown file; default: print.")
-    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Write to this Markdown file; default: print.")] = None,
     isolation: Isolation = None,
 ) -> None:
     """Write a page of questions about a learner's own code, answered by running it."""

@@ -10,7 +10,7 @@ from shared.cli import Console, Json, emit, plain_table
 
 
 def demo(
-    out: Annotated[Path, typer.Option("--out", help="Folder for everything that the demo writes.")] = Path(
+    out: Annotated[Path, typer.Option(help="Folder for everything that the demo writes.")] = Path(
         "reports/classroom"
     ),
     isolation: Isolation = None,

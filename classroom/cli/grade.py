@@ -21,15 +21,12 @@ CALLS = 2  # of a failed test that are shown
 
 
 def grade(
-    submission: Annotated[Path, typer.Argument(help="A folder, a .zip or a .tar.gz.", show_default=False)],
+    submission: Annotated[Path, typer.Argument(help="A folder, a .zip or a .tar.gz.")],
     step: Step,
     seed: Seed = None,
     variant: Variants = None,
     out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out", help="File for the result: .md for the learner's report, else JSON.", show_default=False
-        ),
+        Path | None, typer.Option(help="File for the result: .md for the learner's report, else JSON.")
     ] = None,
     isolation: Isolation = None,
     seconds: Annotated[float, typer.Option(min=1, help="Seconds for all tests together.")] = 120,

@@ -17,10 +17,7 @@ from shared.cli import Console, Json, plain_console, plain_table
 
 def grade_class(
     folder: Annotated[
-        Path,
-        typer.Argument(
-            help="Folder that holds a folder or an archive for each submission.", show_default=False
-        ),
+        Path, typer.Argument(help="Folder that holds a folder or an archive for each submission.")
     ],
     step: Step,
     jobs: Annotated[
@@ -31,9 +28,7 @@ def grade_class(
             help="Submissions graded at a time, as far as memory allows; default: one per core.",
         ),
     ] = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", help="Folder for the results; default: FOLDER-graded.")
-    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the results; default: FOLDER-graded.")] = None,
     seed: Seed = None,
     variant: Variants = None,
     deadline: Annotated[
@@ -43,8 +38,7 @@ def grade_class(
         ),
     ] = None,
     extensions: Annotated[
-        Path | None,
-        typer.Option("--extensions", help="CSV file of extended deadlines: learner, step, deadline."),
+        Path | None, typer.Option(help="CSV file of extended deadlines: learner, step, deadline.")
     ] = None,
     take: Annotated[
         Literal["best", "latest"],

@@ -4,14 +4,12 @@ from typing import Annotated
 
 import typer
 
-Step = Annotated[str, typer.Option("--step", help="step1 to step5.", show_default=False)]
+Step = Annotated[str, typer.Option(help="step1 to step5.")]
 Seed = Annotated[
-    int | None,
-    typer.Option("--seed", help="Seed of the tests' inputs; default: a new one, which is recorded."),
+    int | None, typer.Option(help="Seed of the tests' inputs; default: a new one, which is recorded.")
 ]
 Isolation = Annotated[
-    str | None,
-    typer.Option("--isolation", help="sandlock or rlimits; default: the best that works here."),
+    str | None, typer.Option(help="sandlock or rlimits; default: the best that works here.")
 ]
 Variants = Annotated[
     list[int] | None,

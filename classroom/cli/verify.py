@@ -18,8 +18,8 @@ MAX_PAGE = 1 << 20  # bytes
 
 
 def verify(
-    page: Annotated[Path, typer.Argument(help="The page that `proof` wrote.", show_default=False)],
-    submission: Annotated[Path, typer.Argument(help="A folder, a .zip or a .tar.gz.", show_default=False)],
+    page: Annotated[Path, typer.Argument(help="The page that `proof` wrote.")],
+    submission: Annotated[Path, typer.Argument(help="A folder, a .zip or a .tar.gz.")],
     isolation: Isolation = None,
     as_json: Json = False,
 ) -> None:

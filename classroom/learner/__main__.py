@@ -46,9 +46,7 @@ def status(as_json: Json = False) -> None:
 
 @app.command()
 def hint(
-    id: Annotated[
-        str, typer.Argument(metavar="ID", help="Number of the exercise, such as 3.1.", show_default=False)
-    ],
+    id: Annotated[str, typer.Argument(metavar="ID", help="Number of the exercise, such as 3.1.")],
     as_json: Json = False,
 ) -> None:
     """Show the next of an exercise's three hints."""
@@ -76,7 +74,7 @@ def hint(
 
 @app.command()
 def proof(
-    out: Annotated[Path, typer.Option("--out", help="The page to write.")] = Path("proof.md"),
+    out: Annotated[Path, typer.Option(help="The page to write.")] = Path("proof.md"),
 ) -> None:
     """Write a page with your points and hashes of your files, which an instructor can recompute."""
     from classroom.learner import proof, status
