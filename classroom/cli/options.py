@@ -13,7 +13,5 @@ Isolation = Annotated[
 ]
 Variants = Annotated[
     list[int] | None,
-    typer.Option(
-        "--variant", help="Seed with which the assignment was made; repeat it for several. Default: 0."
-    ),
+    typer.Option(help="Seed with which the assignment was made; repeat it for several. Default: 0."),
 ]

@@ -10,10 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import copy
-import dataclasses
-import enum
 import re
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -25,6 +22,7 @@ from classroom.protocol import wire
 from classroom.protocol.wire import Record, Unsendable, find
 
 OURS = re.compile(r"(step\d+_\w+|shared|classroom\.drivers)(\.(?!__)\w+)*:(?!__)\w+(\.(?!__)\w+)*")
+DATA = ("__members__", "model_validate", "__dataclass_fields__", "_fields")  # of classes that hold plain data
 LONGEST = 160  # characters of a call or its result that can be shown whole
 RAISED = (Exception, Interrupted, asyncio.CancelledError)  # what code may raise, and be asked for
 
@@ -197,20 +195,14 @@ def _rebuilt(record: Record) -> Any:
     if OURS.fullmatch(record.type):
         with contextlib.suppress(ImportError, AttributeError):
             kind = find(record.type)
-    if not isinstance(kind, type) or wire.name_of(kind) != record.type:
+    is_data = isinstance(kind, type) and any(hasattr(kind, each) for each in DATA)
+    if not is_data or wire.name_of(kind) != record.type:
         raise Wrong(f"a {record.type[:100]} can't be an argument")
     given = {name: reference_copy(each) for name, each in record.fields.items()}
-    pydantic = sys.modules.get("pydantic")
     try:
-        if issubclass(kind, enum.Enum):
-            return kind[given["name"]]
-        if pydantic is not None and issubclass(kind, pydantic.BaseModel):
-            return kind.model_validate(given)
-        if dataclasses.is_dataclass(kind) or (issubclass(kind, tuple) and hasattr(kind, "_fields")):
-            return kind(**given)
+        return wire.rebuilt(kind, given)
     except Exception as error:  # fields that this type doesn't have, or refuses
         raise Wrong(f"a {record.type[:100]} with other fields: {type(error).__name__}") from None
-    raise Wrong(f"a {record.type[:100]} can't be an argument")
 
 
 def perform(request: Request, value: Any) -> Any:

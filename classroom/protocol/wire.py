@@ -76,6 +76,13 @@ def find(target: str) -> Any:
     return attrgetter(path)(importlib.import_module(module))
 
 
+def rebuilt(kind: Any, fields: dict[str, Any]) -> Any:
+    """A member of an enum, or an instance of a dataclass, a named tuple or a pydantic model."""
+    if hasattr(kind, "__members__"):
+        return kind[fields["name"]]
+    return kind.model_validate(fields) if hasattr(kind, "model_validate") else kind(**fields)
+
+
 def reach(value: Any, path: str) -> Any:
     """The value at a path of attributes, such as `c.ms`."""
     return attrgetter(path)(value)

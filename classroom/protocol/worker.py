@@ -109,10 +109,7 @@ class Worker:
             return self._objects[encoded["id"]]
         if encoded["$"] == "callback":
             return self._callback(encoded["id"])
-        made, fields = wire.find(encoded["type"]), encoded["v"]
-        if hasattr(made, "__members__"):
-            return made[fields["name"]]
-        return made.model_validate(fields) if hasattr(made, "model_validate") else made(**fields)
+        return wire.rebuilt(wire.find(encoded["type"]), encoded["v"])
 
     def _callback(self, number: int) -> Any:
         """A function that the grader runs."""
