@@ -69,14 +69,13 @@ def find(folder: Path, besides: Iterable[Path] = (), most: int = MOST) -> Found:
         raise UserError(f"there is no folder {str(folder)!r}; name the one that holds the submissions")
     excluded = {path.resolve() for path in besides}
     paths = [path for path in sorted(folder.iterdir()) if not path.name.startswith(HIDDEN)]
-    paths = [path for path in paths if path.resolve() not in excluded]
-    submissions = [path for path in paths if _may_be_one(path)]
+    stems = {path: _stem(path) for path in paths if path.resolve() not in excluded}
+    submissions = {path: stem for path, stem in stems.items() if stem}
     if not submissions:
         raise UserError(f"{str(folder)!r} holds no submission, that is a folder, a .zip or a .tar.gz each")
-    others = [path for path in paths if path not in submissions]
-    ignored = [f"{path.name} (a link)" if path.is_symlink() else path.name for path in others]
-    stems = {_stem(path) for path in submissions}
-    attempts = [_by_name(path, stems) for path in submissions]
+    others = stems.keys() - submissions.keys()
+    ignored = sorted(f"{path.name} (a link)" if path.is_symlink() else path.name for path in others)
+    attempts = [_by_name(path, stem, {*submissions.values()}) for path, stem in submissions.items()]
     attempts.sort(key=lambda each: (each.name, each.number, each.path))
     kept: list[Attempt] = []
     for name, group in groupby(attempts, key=lambda each: each.name):
@@ -87,21 +86,17 @@ def find(folder: Path, besides: Iterable[Path] = (), most: int = MOST) -> Found:
     return Found(_distinct(kept), ignored)
 
 
-def _may_be_one(path: Path) -> bool:
-    if path.is_symlink():
-        return False
-    return path.is_dir() or (path.is_file() and path.name.lower().endswith(ARCHIVES))
-
-
 def _stem(path: Path) -> str:
-    """`ada` of ada/, ada.zip and ada.tar.gz."""
+    """`ada` of ada/, ada.zip and ada.tar.gz; nothing of what is no submission."""
+    if path.is_dir() and not path.is_symlink():
+        return path.name
     ending = next((each for each in ARCHIVES if path.name.lower().endswith(each)), "")
-    return path.name if path.is_dir() or not ending else path.name[: -len(ending)]
+    return path.name[: -len(ending)] if ending and path.is_file() and not path.is_symlink() else ""
 
 
-def _by_name(path: Path, stems: set[str]) -> Attempt:
-    """The attempt that an entry stands for; `stems` are the names of all."""
-    name, number, canvas_id, moodle_id, notes = _stem(path), 1, "", "", ()
+def _by_name(path: Path, name: str, stems: set[str]) -> Attempt:
+    """The attempt that an entry of this name stands for; `stems` are the names of all."""
+    number, canvas_id, moodle_id, notes = 1, "", "", ()
     if moodle := MOODLE.fullmatch(name):
         name, moodle_id = moodle["name"], moodle["id"]
     elif canvas := CANVAS.fullmatch(name):
@@ -110,7 +105,7 @@ def _by_name(path: Path, stems: set[str]) -> Attempt:
         name, number = numbered["name"], int(numbered["number"])
     if path.is_dir():
         entries = [each for each in path.iterdir() if not each.name.startswith(HIDDEN)]
-        if len(entries) == 1 and not entries[0].is_dir() and _may_be_one(entries[0]):
+        if len(entries) == 1 and not entries[0].is_dir() and _stem(entries[0]):
             path = entries[0]
     plain = harmless(" ".join(name.split()), 100) or "unnamed"
     return Attempt(plain, number, path, canvas_id=canvas_id, moodle_id=moodle_id, notes=notes)
