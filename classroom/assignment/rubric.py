@@ -106,24 +106,18 @@ def files_of(step: str, public_only: bool = False) -> list[Path]:
 
 
 @cache
-def rubric_tests_in(file: Path) -> tuple[RubricTest, ...]:
-    """The tests of a file in rubrics/, in its order.
-
-    Raises:
-        UserError: it can't be loaded, or a mark is wrong.
-    """
-    try:
-        module = importlib.import_module(f"classroom.rubrics.{file.stem}")
-    except Exception as error:
-        raise UserError(f"{file.name}: {type(error).__name__}: {error}") from None
-    own = [each for each in vars(module).values() if getattr(each, "__module__", "") == module.__name__]
-    return tuple(RubricTest(mark_of(each), each) for each in own if each.__name__.startswith("test_"))
-
-
-def rubric_tests(step: str, public_only: bool = False) -> list[RubricTest]:
-    """All tests of a step.
+def rubric_tests(step: str, public_only: bool = False) -> tuple[RubricTest, ...]:
+    """All tests of a step, in the order of its files.
 
     Raises:
         UserError: they can't be loaded, or a mark is wrong.
     """
-    return [test for file in files_of(step, public_only) for test in rubric_tests_in(file)]
+    tests = []
+    for file in files_of(step, public_only):
+        try:
+            module = importlib.import_module(f"classroom.rubrics.{file.stem}")
+        except Exception as error:
+            raise UserError(f"{file.name}: {type(error).__name__}: {error}") from None
+        own = [each for each in vars(module).values() if getattr(each, "__module__", "") == module.__name__]
+        tests += [RubricTest(mark_of(each), each) for each in own if each.__name__.startswith("test_")]
+    return tuple(tests)

@@ -205,10 +205,7 @@ def _command(made: Class, attempt: Attempt, folder: Path) -> list[str]:
 
 def _grader(assignment: Assignment) -> str:
     """A hash of all code that a result depends on: the grader, the tests, the reference."""
-    number, whole = assignment.number, hashlib.sha256()
-    folders = ("assignment", "grading", "intake", "isolation", "protocol")
-    code = [f"{folder}/*.py" for folder in folders]
-    files = classroom_files(*code, "grading/words.txt", f"rubrics/{number}_*.py", f"drivers/{number}*.py")
+    whole, files = hashlib.sha256(), classroom_files("**/*.py", "grading/words.txt")
     files |= {name: path.read_bytes() for name, path in sources(assignment.packages).items()}
     for name, content in sorted(files.items()):
         whole.update(f"{name} {len(content)}\n".encode() + content)

@@ -78,16 +78,14 @@ def near_steps(draw, rows, columns, excess=0.0, off=0.3):
 
     A row's largest number is 127 steps, times 1 + `excess` / 128; the step is a power of two.
     """
-    weight, whole = torch.zeros(rows, columns), torch.zeros(rows, columns, dtype=torch.int8)
+    whole = torch.tensor([[draw.randint(-126, 126) for _ in range(columns)] for _ in range(rows)])
+    weight = whole + torch.tensor([[draw.uniform(-off, off) for _ in range(columns)] for _ in range(rows)])
     for row in range(rows):
-        step = 2.0 ** -draw.randint(4, 9)
-        for column in range(columns):
-            whole[row, column] = draw.randint(-126, 126)
-            weight[row, column] = (int(whole[row, column]) + draw.uniform(-off, off)) * step
         largest = draw.randrange(columns)
         whole[row, largest] = draw.choice([-127, 127])
-        weight[row, largest] = int(whole[row, largest]) * step * (1 + excess / 128)
-    return weight, whole
+        weight[row, largest] = whole[row, largest] * (1 + excess / 128)
+        weight[row] *= 2.0 ** -draw.randint(4, 9)
+    return weight, whole.to(torch.int8)
 
 
 @pytest.mark.rubric("1.7", points=4, times=3, visibility="public")

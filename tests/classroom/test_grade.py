@@ -5,7 +5,8 @@ import time
 
 import pytest
 
-from classroom.assignment.rubric import Exercise, rubric_tests_in
+from classroom.assignment import rubric
+from classroom.assignment.rubric import Exercise
 from classroom.assignment.spec import Assignment
 from classroom.gradebook.grade_class import jobs_that_fit
 from classroom.grading import grade as grading
@@ -156,8 +157,9 @@ def test_a_fault_of_the_grader_is_noted_or_an_error_and_not_a_zero(graded, tmp_p
     monkeypatch.setattr(grading, "open_worker", refuse)
     with pytest.raises(UserError, match="nothing was graded: OSError: no room"):
         graded(RIGHT)
+    monkeypatch.setattr(rubric, "files_of", lambda *_: [tmp_path / "broken.py"])
     with pytest.raises(UserError, match=r"broken.py: ModuleNotFoundError: No module named"):
-        rubric_tests_in(tmp_path / "broken.py")
+        rubric.rubric_tests("a step")
 
 
 def test_the_tree_holds_the_files_of_the_submission_and_no_solution(graded, tmp_path):
