@@ -43,7 +43,7 @@ def write(made: Class, take: str, title: str | None) -> dict[str, Any]:
         (home / "feedback").mkdir(exist_ok=True)
         for each in made.graded:
             write_whole(home / "feedback" / f"{each.attempt.key}.md", feedback.render(each.result))
-        table.write(home / "similarity.csv", similar.rows())
+        table.write(home / "similarity.csv", [similarity.HEADER, *similar.pairs])
     except OSError as error:
         raise UserError(f"{home} can't be written to: {reason(error)}") from None
     return _facts(made, counted, exercises, similar)

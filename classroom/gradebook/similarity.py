@@ -45,10 +45,6 @@ class Similar:
     pairs: tuple[Pair, ...] = ()
     problem: str = ""
 
-    def rows(self) -> list[list[object]]:
-        """The table."""
-        return [[*HEADER], *([*pair] for pair in self.pairs)]
-
 
 def compare(
     submissions: Mapping[str, Mapping[str, bytes]],

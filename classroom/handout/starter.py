@@ -6,8 +6,8 @@
     out/  HANDOUT.md  AGENTS.md  Makefile  pyproject.toml  classroom.json
           tests/  classroom/  shared/  step3_rag/
 
-`classroom.json` is the manifest: the exercises with their files and hints, and what is handed in. The folder
-holds neither the tests of this repository nor the hidden ones.
+`classroom.json` is the manifest: the exercises with their files and hints. The folder holds
+neither the tests of this repository nor the hidden ones.
 """
 
 import json
@@ -100,7 +100,6 @@ def _manifest(a: Assignment, variant: int) -> bytes:
         "title": a.title,
         "variant": variant,
         "exercises": [asdict(each) for each in a.exercises],
-        "hand_in": list(a.files),
     }
     return (json.dumps(told, ensure_ascii=False, indent=1) + "\n").encode()
 

@@ -42,6 +42,7 @@ class Starter:
     root: Path
     step: str
     title: str
+    variant: int
     exercises: tuple[Exercise, ...]
 
     @classmethod
@@ -57,7 +58,7 @@ class Starter:
             if told["schema"] != SCHEMA:
                 raise ValueError
             exercises = tuple(map(_exercise, told["exercises"]))
-            return cls(root, str(told["step"]), str(told["title"]), exercises)
+            return cls(root, str(told["step"]), str(told["title"]), int(told["variant"]), exercises)
         except OSError:
             raise UserError(f"{path} is missing: this works in the folder of an assignment") from None
         except (ValueError, KeyError, TypeError, AttributeError):

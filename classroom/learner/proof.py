@@ -12,15 +12,32 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
-from classroom.learner.folder import MANIFEST, Starter
+from classroom.learner.folder import Starter
 from shared.errors import UserError
 
 SCHEMA = "classroom/proof/v1"
 BLOCK = re.compile(r"^```json\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-PAGE = """\
-# {title}
 
-{score} of {all} points by the public tests; {date}
+
+def render(starter: Starter, facts: dict[str, Any]) -> str:
+    """The page, as Markdown, from the facts of status.py."""
+    files = {name: hashlib.sha256((starter.root / name).read_bytes()).hexdigest() for name in starter.files}
+    told = {
+        "schema": SCHEMA,
+        "step": starter.step,
+        "variant": starter.variant,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "points": {each["id"]: each["public_score"] for each in facts["exercises"]},
+        "files": files,
+    }
+    rows = "\n".join(
+        f"| {each['id']} {each['title']} | {each['public_score']} of {each['public_points']} |"
+        for each in facts["exercises"]
+    )
+    return f"""\
+# {starter.title}
+
+{facts["public_score"]} of {facts["public_points"]} points by the public tests; {told["date"]}
 
 | exercise | public tests |
 |---|---|
@@ -29,37 +46,9 @@ PAGE = """\
 Recompute it with the files that were handed in: `python -m classroom verify PAGE SUBMISSION`.
 
 ```json
-{told}
+{json.dumps(told, ensure_ascii=False, indent=1)}
 ```
 """
-
-
-def render(starter: Starter, facts: dict[str, Any]) -> str:
-    """The page, as Markdown, from the facts of status.py."""
-    manifest = json.loads((starter.root / MANIFEST).read_text("utf-8"))
-    files = {
-        name: hashlib.sha256((starter.root / name).read_bytes()).hexdigest() for name in manifest["hand_in"]
-    }
-    told = {
-        "schema": SCHEMA,
-        "step": starter.step,
-        "variant": manifest["variant"],
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "points": {each["id"]: each["public_score"] for each in facts["exercises"]},
-        "files": files,
-    }
-    rows = [
-        f"| {each['id']} {each['title']} | {each['public_score']} of {each['public_points']} |"
-        for each in facts["exercises"]
-    ]
-    return PAGE.format(
-        title=starter.title,
-        score=facts["public_score"],
-        all=facts["public_points"],
-        date=told["date"],
-        rows="\n".join(rows),
-        told=json.dumps(told, ensure_ascii=False, indent=1),
-    )
 
 
 def read(page: str) -> dict[str, Any]:
