@@ -3,18 +3,15 @@
     page = defend(Path("ada.zip"), "step3", seed=7)
     print(page.to_markdown())
 
-The submission is run in the sandbox on inputs drawn from the seed. One question for each exercise asks what
-its function returns for such an input, another why one of its lines is there. A seed always gives the same
-page.
+The submission is run in the sandbox on inputs drawn from the seed. A question for each exercise asks what its
+function returns for such an input, and one for each file why one of its lines is there. A seed always gives
+the same page.
 """
 
-import ast
 import random
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from classroom.assignment.rubric import Exercise
 from classroom.assignment.spec import stripped
 from classroom.gradebook.feedback import fenced
 from classroom.grading.calls import LONGEST
@@ -27,9 +24,9 @@ from shared.errors import UserError
 
 @dataclass(frozen=True)
 class Question:
-    """A question about one exercise. `answer` is the submission's; empty where a person has to judge."""
+    """A question. `answer` is the submission's; empty where a person has to judge."""
 
-    exercise: str
+    about: str  # an exercise, or a file
     text: str
     code: str
     answer: str = ""
@@ -48,7 +45,7 @@ class Page:
         """The questions, then the answers, which begin on a page of their own when printed."""
         lines = [f"# Five minutes with {self.learner}: {self.title}", ""]
         for number, each in enumerate(self.questions, 1):
-            lines += [f"**{number}. {each.exercise}.** {each.text}", "", fenced(each.code), ""]
+            lines += [f"**{number}. {each.about}.** {each.text}", "", fenced(each.code), ""]
         lines += ['<div style="page-break-before: always"></div>', "", "# Answers", ""]
         lines += [f"The submission itself gave them, with seed {self.seed}; they may be wrong.", ""]
         for number, each in enumerate(self.questions, 1):
@@ -69,45 +66,29 @@ def defend(submission: Path, step: str, seed: int, isolation: str | None = None)
     starter = stripped([assignment.step])
     draw = random.Random(f"{seed}:{intake.name}")
     questions = []
-    for exercise in assignment.exercises:
-        name = f"{exercise.id} {exercise.title}"
-        calls = [call for each in outcomes if each.mark.id == exercise.id for call in each.calls]
+    for each in assignment.exercises:
+        calls = [call for outcome in outcomes if outcome.mark.id == each.id for call in outcome.calls]
         if told := [call for call in calls if call.is_whole and "NotImplementedError" not in call.got]:
             chosen = draw.choice(told)
             text = "What does your code give for this, and how does it come to that?"
-            questions.append(Question(name, text, harmless(chosen.call), harmless(chosen.got)))
-        if written := _own_lines(exercise, starter, intake.files):
-            place, line = draw.choice(written)
-            text = f"This is line {place}. What would change without it, and why did you write it so?"
-            questions.append(Question(name, text, harmless(line, LONGEST)))
+            about = f"{each.id} {each.title}"
+            questions.append(Question(about, text, harmless(chosen.call), harmless(chosen.got)))
+    for file in assignment.files:
+        if written := _own_lines(starter[file], intake.files.get(file, b"")):
+            number, line = draw.choice(written)
+            text = f"This is line {number}. What would change without it, and why did you write it so?"
+            questions.append(Question(file, text, harmless(line, LONGEST)))
     if not questions:
         raise UserError(f"{intake.name} has solved nothing to ask about")
     return Page(intake.name, assignment.title, seed, tuple(questions))
 
 
-def _own_lines(
-    exercise: Exercise, starter: dict[str, bytes], files: dict[str, bytes]
-) -> list[tuple[str, str]]:
-    """The lines of an exercise's functions that are not in the starter, with their places."""
-    found = []
-    for file in exercise.files:
-        given = {line.strip() for line in starter[file].decode().splitlines()}
-        text = files.get(file, b"").decode("utf-8", errors="replace")
-        lines = text.splitlines()
-        for first, last in _spans(text, exercise.functions):
-            for number, line in enumerate(map(str.strip, lines[first - 1 : last]), first):
-                if len(line) > 8 and line not in given and not line.startswith(("#", '"""')):
-                    found.append((f"{file}:{number}", line))
-    return found
-
-
-def _spans(source: str, functions: Sequence[str]) -> list[tuple[int, int]]:
-    """First and last line of the bodies of functions by their names; none if the source is not Python."""
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return []
-    names = {name.rpartition(".")[2] for name in functions}
-    kinds = ast.FunctionDef | ast.AsyncFunctionDef
-    nodes = [node for node in ast.walk(tree) if isinstance(node, kinds) and node.name in names]
-    return [(node.lineno + 1, node.end_lineno or node.lineno) for node in nodes]
+def _own_lines(given: bytes, handed_in: bytes) -> list[tuple[int, str]]:
+    """The lines of a file that are not in the starter's, with their numbers."""
+    known = {line.strip() for line in given.decode().splitlines()}
+    lines = [line.strip() for line in handed_in.decode("utf-8", errors="replace").splitlines()]
+    return [
+        (number, line)
+        for number, line in enumerate(lines, 1)
+        if len(line) > 8 and line not in known and not line.startswith(("#", '"""'))
+    ]
