@@ -17,7 +17,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
 
@@ -80,7 +80,7 @@ def find(folder: Path, besides: Iterable[Path] = (), most: int = MOST) -> Found:
     kept: list[Attempt] = []
     for name, group in groupby(attempts, key=lambda each: each.name):
         own = [*group]
-        kept += [_dated(each) for each in own[-most:]]
+        kept += [replace(each, submitted=take(each.path).newest) for each in own[-most:]]
         if len(own) > most:
             ignored.append(f"{name}: {len(own) - most} attempts before the last {most}")
     return Found(_distinct(kept), ignored)
@@ -109,14 +109,6 @@ def _by_name(path: Path, name: str, stems: set[str]) -> Attempt:
             path = entries[0]
     plain = harmless(" ".join(name.split()), 100) or "unnamed"
     return Attempt(plain, number, path, canvas_id=canvas_id, moodle_id=moodle_id, notes=notes)
-
-
-def _dated(attempt: Attempt) -> Attempt:
-    """With the newest date of a file inside."""
-    submitted = take(attempt.path).newest
-    future = submitted is not None and submitted > datetime.now(UTC) + timedelta(days=1)
-    notes = ("the dates of its files lie in the future",) if future else ()
-    return replace(attempt, submitted=submitted, notes=attempt.notes + notes)
 
 
 def _distinct(attempts: list[Attempt]) -> list[Attempt]:

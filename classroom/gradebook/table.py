@@ -94,7 +94,6 @@ def _row(graded: Graded, ids: Sequence[str]) -> dict[str, object]:
     attempt, result = graded.attempt, graded.result
     items = {item.id: item for item in result.items}
     scores = {id: None if id not in items or broken(items[id]) else items[id].score for id in ids}
-    unsafe = ["unsafe isolation"] if result.isolation and not result.safe else []
     return {
         "name": attempt.name,
         "attempt": attempt.number,
@@ -107,7 +106,7 @@ def _row(graded: Graded, ids: Sequence[str]) -> dict[str, object]:
         "points": result.points,
         **scores,
         "isolation": result.isolation,
-        "notes": "; ".join(dict.fromkeys([*attempt.notes, *unsafe, *result.notes])),
+        "notes": "; ".join([*attempt.notes, *result.notes]),
     }
 
 

@@ -93,11 +93,6 @@ def test_the_newest_date_of_a_file_is_the_time(tmp_path, name):
     assert take(tmp_path / name).newest == NOON
 
 
-def test_dates_in_the_future_are_noted(tmp_path):
-    laid(tmp_path, "ada/", when=datetime.now(UTC) + timedelta(days=30))
-    assert find(tmp_path).attempts[0].notes == ("the dates of its files lie in the future",)
-
-
 def test_a_deadline_has_its_zone_or_that_of_this_machine(monkeypatch):
     monkeypatch.setenv("TZ", "Europe/Berlin")
     time.tzset()
