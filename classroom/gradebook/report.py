@@ -26,20 +26,18 @@ def write(made: Class, take: str, title: str | None) -> dict[str, Any]:
         UserError: they can't be written.
     """
     home = made.options.home
-    attempts = counted_attempts(made.graded, take)
-    counted = [each for each in attempts if each.result.items]
-    results = [each.result for each in counted]
-    points = results[0].points if results else 0
-    exercises = statistics.of_class(results)
+    counted = counted_attempts(made.graded, take)
+    points = counted[0].result.points
+    exercises = statistics.of_class([each.result for each in counted])
     with spinner("comparing the submissions"):
         similar = _compare(made)
     title = title or made.assignment.title
     try:
         table.write(home / "class.csv", table.rows(made.graded))
-        table.write(home / "canvas.csv", table.canvas(attempts, title, points))
-        table.write(home / "moodle.csv", table.moodle(attempts, points))
+        table.write(home / "canvas.csv", table.canvas(counted, title, points))
+        table.write(home / "moodle.csv", table.moodle(counted, points))
         table.write(home / "statistics.csv", statistics.rows(exercises))
-        statistics.picture(exercises, f"{title} ({len(results)} learners)", home / "statistics.png")
+        statistics.picture(exercises, f"{title} ({len(counted)} learners)", home / "statistics.png")
         (home / "feedback").mkdir(exist_ok=True)
         for each in made.graded:
             write_whole(home / "feedback" / f"{each.attempt.key}.md", feedback.render(each.result))
@@ -85,7 +83,7 @@ def _facts(
         "by_hand": {each.attempt.key: _why(each.result) for each in graded if each.by_hand},
         "mean": round(mean(scores), 2) if scores else None,
         "median": median(scores) if scores else None,
-        "points": counted[0].result.points if counted else None,
+        "points": counted[0].result.points,
         "exercises": [
             {"id": each.id, "title": each.title, "n": each.n, **each.counts}
             | {"mean_points": each.mean_points, "points": each.points}
@@ -108,5 +106,5 @@ def _facts(
 
 
 def _why(result: Result) -> str:
-    broken = [test.cause for item in result.items for test in item.tests if test.status == "broken"]
-    return " ".join((broken or ["it has no exercises"])[0].split())[:300]
+    causes = (test.cause for item in result.items for test in item.tests if test.status == "broken")
+    return " ".join(next(causes).split())[:300]

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 
-from classroom.gradebook.table import broken, exercises
-from classroom.grading.result import Result
+from classroom.gradebook.table import broken
+from classroom.grading.result import Item, Result
 from shared.report.record import new_figure
 
 KINDS = ("solved", "partial", "failed", "not_attempted")
@@ -43,15 +43,14 @@ class Statistic:
 
 def of_class(results: Sequence[Result]) -> list[Statistic]:
     """A statistic for each exercise, from one result of each learner."""
-    return [_of_exercise(id, results) for id in exercises(results)]
+    return [_of_exercise(items) for items in zip(*(result.items for result in results), strict=True)]
 
 
-def _of_exercise(id: str, results: Sequence[Result]) -> Statistic:
-    items = [item for result in results for item in result.items if item.id == id]
+def _of_exercise(items: Sequence[Item]) -> Statistic:
     whole = [item for item in items if not broken(item)]
     counts = Counter(OF_STATUS.get(item.status, "failed") for item in whole)
     return Statistic(
-        id=id,
+        id=items[0].id,
         title=items[0].title,
         points=items[0].points,
         counts={kind: counts[kind] for kind in KINDS},

@@ -48,7 +48,7 @@ class Graded:
     @property
     def by_hand(self) -> bool:
         """Whether a person must look: the grader, not the learner, failed in some test."""
-        return not self.result.items or any(broken(item) for item in self.result.items)
+        return any(broken(item) for item in self.result.items)
 
 
 def broken(item: Item) -> bool:
@@ -80,20 +80,12 @@ def write(path: Path, rows: Iterable[Sequence[object]]) -> None:
 
 def rows(graded: Sequence[Graded]) -> Rows:
     """The header, and a row for each attempt."""
-    ids = exercises(each.result for each in graded)
-    rows = [_row(each, ids) for each in graded]
+    rows = [_row(each) for each in graded]
     return [[*rows[0]], *([*each.values()] for each in rows)]
 
 
-def exercises(results: Iterable[Result]) -> list[str]:
-    """The ids of all exercises, in the order of the step."""
-    return list(dict.fromkeys(item.id for result in results for item in result.items))
-
-
-def _row(graded: Graded, ids: Sequence[str]) -> dict[str, object]:
+def _row(graded: Graded) -> dict[str, object]:
     attempt, result = graded.attempt, graded.result
-    items = {item.id: item for item in result.items}
-    scores = {id: None if id not in items or broken(items[id]) else items[id].score for id in ids}
     return {
         "name": attempt.name,
         "attempt": attempt.number,
@@ -104,7 +96,7 @@ def _row(graded: Graded, ids: Sequence[str]) -> dict[str, object]:
         "status": "by hand" if graded.by_hand else "graded",
         "score": None if graded.by_hand else result.score,
         "points": result.points,
-        **scores,
+        **{item.id: None if broken(item) else item.score for item in result.items},
         "isolation": result.isolation,
         "notes": "; ".join([*attempt.notes, *result.notes]),
     }
