@@ -14,14 +14,10 @@ The texts come from submissions, so they are compared in a process of its own wi
 """
 
 import io
-import json
-import os
-import subprocess
-import sys
+import multiprocessing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
-from pathlib import Path
 
 from classroom.intake.harmless import harmless
 
@@ -58,22 +54,14 @@ def compare(
     if not texts:
         return Similar(0)
     texts[REFERENCE] = _text(reference, starter)
-    try:
-        done = subprocess.run(
-            [sys.executable, "-m", "classroom.gradebook.similarity"],
-            cwd=Path(__file__).parents[2],
-            env={**os.environ, "MPLBACKEND": "agg", "OMP_NUM_THREADS": "1"},
-            input=json.dumps([texts, boilerplate]),
-            capture_output=True,
-            timeout=SECONDS,
-            text=True,
-        )
-    except subprocess.TimeoutExpired:
-        return Similar(len(texts), problem=f"it took more than {SECONDS:.0f} s")
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[-1]
-        return Similar(len(texts), problem=harmless(last, 300))
-    return Similar(len(texts), tuple((a, b, *shares) for a, b, *shares in json.loads(done.stdout)))
+    with multiprocessing.get_context("spawn").Pool(1) as process:  # ended with this block
+        try:
+            pairs = process.apply_async(_pairs, (texts, boilerplate)).get(SECONDS)
+        except multiprocessing.TimeoutError:
+            return Similar(len(texts), problem=f"it took more than {SECONDS:.0f} s")
+        except Exception as error:
+            return Similar(len(texts), problem=harmless(f"{type(error).__name__}: {error}", 300))
+    return Similar(len(texts), tuple(pairs))
 
 
 def _text(files: Mapping[str, bytes], starter: Mapping[str, bytes]) -> str:
@@ -86,11 +74,10 @@ def _text(files: Mapping[str, bytes], starter: Mapping[str, bytes]) -> str:
     return "\n".join(parts)[:MOST_BYTES]
 
 
-def main() -> None:
-    """Read texts by name and boilerplate as JSON, and print the pairs, the most similar first."""
+def _pairs(texts: Mapping[str, str], boilerplate: str) -> list[Pair]:
+    """The pairs that are alike, the most similar first."""
     from copydetect import CodeFingerprint, compare_files
 
-    texts, boilerplate = json.load(sys.stdin)
     known = [*CodeFingerprint("starter.py", PIECE, 1, fp=io.StringIO(boilerplate)).hashes]
     prints = {
         name: CodeFingerprint("work.py", PIECE, 1, known, fp=io.StringIO(text))
@@ -103,8 +90,4 @@ def main() -> None:
         if (one + other) / 2 >= THRESHOLD and shared >= FEWEST:
             pairs.append((first, second, one, other, int(shared)))
     pairs.sort(key=lambda pair: (-pair[2] - pair[3], -pair[4], pair[:2]))
-    json.dump(pairs[:MOST_PAIRS], sys.stdout)
-
-
-if __name__ == "__main__":
-    main()
+    return pairs[:MOST_PAIRS]
