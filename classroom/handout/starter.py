@@ -6,8 +6,8 @@
     out/  HANDOUT.md  AGENTS.md  Makefile  pyproject.toml  classroom.json
           tests/  classroom/  shared/  step3_rag/
 
-`classroom.json` is the manifest: the exercises with their files and hints. The folder holds
-neither the tests of this repository nor the hidden ones.
+`classroom.json` is the manifest: the exercises with their files and hints. The folder holds neither the tests
+of this repository nor the hidden ones.
 """
 
 import json
