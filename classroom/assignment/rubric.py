@@ -22,6 +22,7 @@ from shared.errors import UserError
 
 RUBRICS = Path(__file__).parents[1] / "rubrics"
 VISIBILITIES = ("public", "hidden")
+MANIFEST, SCHEMA = "classroom.json", "classroom/assignment/v2"  # of a starter: its exercises
 MARK = "rubric(id, points, timeout, visibility, times): what a test is worth, and where"
 
 

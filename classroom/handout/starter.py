@@ -17,12 +17,11 @@ from dataclasses import asdict
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from classroom.assignment.rubric import files_of, rubric_tests
+from classroom.assignment.rubric import MANIFEST, SCHEMA, files_of, rubric_tests
 from classroom.assignment.spec import ROOT, Assignment, classroom_files, stripped, write_files
 from classroom.grading.runner import run_tests
 from classroom.grading.submission import CallRecord, Local
 from classroom.handout import excerpts, texts
-from classroom.learner.folder import MANIFEST, SCHEMA
 from shared.errors import UserError
 
 IGNORED = ".venv/\n__pycache__/\n*.egg-info/\n.pytest_cache/\n.env\nhand-in.tar.gz\n"

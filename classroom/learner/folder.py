@@ -17,11 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from classroom.assignment.rubric import Exercise, Mark
+from classroom.assignment.rubric import MANIFEST, SCHEMA, Exercise, Mark
 from shared.errors import UserError
 
 ROOT = Path(__file__).absolute().parents[2]
-MANIFEST, SCHEMA = "classroom.json", "classroom/assignment/v2"
 MEMORY = ".classroom.json"  # which hints were seen; may be deleted
 DEF = re.compile(r"\s*(?:async\s+)?def\s+(\w+)")
 
