@@ -55,12 +55,7 @@ class World:
         return {path: _told(path) for path in paths if os.path.lexists(path)}
 
     def left(self):
-        """Processes and folders that are left after a few seconds."""
-        wait_for(lambda: not self._left(), 5)
-        return self._left()
-
-    def _left(self):
-        """Processes, by their users, their folders, and the mark of this case; folders."""
+        """What is left: processes, by their users, their folders, and the mark of this case; folders."""
         found = [f"process {pid} of a sandbox" for box in self.boxes for pid in marked(box._place)]
         for each in psutil.process_iter(["cmdline"]):
             if self.facts["token"] in (line := " ".join(each.info["cmdline"] or ())):
@@ -212,6 +207,7 @@ def grade_together(attacks, around, level):
     after = around.state()
     changed = [path for path in before | after if before.get(path) != after.get(path)]
     found += [f"touched: {path}: {before.get(path)} -> {after.get(path)}"[:300] for path in changed]
+    wait_for(lambda: not around.left(), 5)
     found += [f"left behind: {what}" for what in around.left()]
     wrong = {"all": found}
     for each, item, facts in zip(attacks, result.items[1:] if result else (), told, strict=bool(result)):
