@@ -13,6 +13,7 @@ from uuid import uuid4
 
 import chromadb
 import typer
+from chromadb.utils.batch_utils import create_batches
 
 from shared.chat.client import chat_client
 from shared.cli import run_main
@@ -22,6 +23,7 @@ from shared.models import load_embedder
 
 QUESTION, DOCUMENTS = "What are the contract renewal terms?", Path(__file__).parent / "sample/documents"
 SIZE, OVERLAP, K, SURE = 800, 150, 5, 0.5  # characters, characters, passages, cosine
+COSINE: Any = {"hnsw": {"space": "cosine"}}
 ANSWER = "Answer the question from the numbered passages only, in one or two sentences. Cite them like [1]."
 REWRITE = "Write the question in other words, as a search query for documents. Reply with one line."
 
@@ -31,13 +33,13 @@ class Rag:
 
     def __init__(self, folder: Path, embedder: Any, client: Any, model: str) -> None:
         self.embedder, self.client, self.model = embedder, client, model
-        self.store = chromadb.EphemeralClient().create_collection(
-            uuid4().hex, embedding_function=None, configuration={"hnsw": {"space": "cosine"}}
-        )
+        chroma = chromadb.EphemeralClient()
+        self.store = chroma.create_collection(uuid4().hex, configuration=COSINE, embedding_function=None)
         for path in (each for each in folder.rglob("*") if each.suffix in (".md", ".txt") and each.is_file()):
             texts, name = chunks(path.read_text("utf-8", "replace")), str(path.relative_to(folder))
             ids, about = [f"{name} {i}" for i in range(len(texts))], [{"source": name}] * len(texts)
-            self.store.upsert(ids, embedder.encode(texts), documents=texts, metadatas=about)  # type: ignore
+            for batch in create_batches(chroma, ids, embedder.encode(texts), about, texts):  # type: ignore
+                self.store.upsert(*batch)
 
     def retrieve(self, query: str) -> list[tuple[float, str, str]]:
         """The nearest passages, best first: cosine, document, text."""

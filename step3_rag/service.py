@@ -30,6 +30,7 @@ from step3_rag.retrieve.search import Evaluator, Retriever
 from step3_rag.stores import vector_store
 
 HOME = Path("rag-index")
+OF_SAMPLE = Path("sample")  # `--index sample`: the sample corpus, also where there is a rag-index
 
 
 def open_retriever(
@@ -45,12 +46,12 @@ def open_retriever(
 
 
 def open_index(settings: Settings, folder: Path | None, **facts: Any) -> Index:
-    """The index in a folder; without a folder, rag-index here or else that of the sample corpus.
+    """The index in a folder; without a folder, rag-index here or else that of the sample corpus (OF_SAMPLE).
 
     Raises:
         UserError: there is no index, it is damaged, or it was made with other facts.
     """
-    if folder is None and not Index.exists(HOME):
+    if folder in (None, OF_SAMPLE) and not Index.exists(folder or HOME):
         files = files_in(SAMPLE / "documents", None, Report())
         return corpus_index(Embedder(settings), "sample", files, index_facts(settings))
     return Index.open(folder or HOME, facts)

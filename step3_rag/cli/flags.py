@@ -10,7 +10,10 @@ from shared.errors import UserError
 QUESTION = "What are the contract renewal terms?"
 Question = Annotated[str, typer.Argument(help="What to look for.", show_default=True)]
 IndexFolder = Annotated[
-    Path | None, typer.Option("--index", help="Folder of the index; default rag-index, or the sample corpus.")
+    Path | None,
+    typer.Option(
+        "--index", help="Folder of the index, or sample; default rag-index, or sample if there is none."
+    ),
 ]
 Store = Annotated[str, typer.Option(help="chroma, faiss, weaviate or pinecone.")]
 Address = Annotated[

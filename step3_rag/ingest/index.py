@@ -12,6 +12,7 @@ the vectors too, every store is a copy that can be deleted: another `--store` em
 
 import contextlib
 import json
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass
@@ -121,7 +122,7 @@ class Index:
 
     @classmethod
     def exists(cls, folder: Path) -> bool:
-        return (folder / "index.sqlite").exists()
+        return os.path.isfile(folder / "index.sqlite")  # noqa: PTH113  (Path.exists raises if it may not look)
 
     @classmethod
     def open(cls, folder: Path, facts: dict[str, Any], *, create: bool = False) -> Self:
@@ -132,11 +133,14 @@ class Index:
                 have been made with the same.
 
         Raises:
-            UserError: there is none, it is damaged, or it was made with something else.
+            UserError: there is none, it is damaged, or it was made with something else; or a new one would
+                share the folder with a Chroma database that is not its own.
         """
         file = folder / "index.sqlite"
-        if not create and not file.exists():
+        if not create and not cls.exists(folder):
             raise UserError(f"no index in {folder}: make one with `python -m step3_rag ingest PATH`")
+        if not cls.exists(folder) and (folder / "chroma").exists():
+            raise UserError(f"{folder} has a folder `chroma`, but no index: name another folder with --index")
         db: sqlite3.Connection | None = None
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -286,6 +290,8 @@ class Index:
 
 def damaged(folder: Path, error: Exception) -> UserError:
     """The error for an index that can't be read."""
+    if not os.access(folder, os.W_OK):
+        return UserError(f"{folder} is read-only, and a search writes to its index, too: make it writable")
     return UserError(f"the index in {folder} cannot be read ({reason(error)}): {REBUILD}")
 
 

@@ -75,8 +75,10 @@ def files_in(path: Path, collection: str | None, report: Report) -> list[File]:
     Links that lead out of the folder or in a circle are not followed; hidden files and indexes are skipped.
 
     Raises:
-        UserError: there is no such path.
+        UserError: there is no such path, or the collection's name can't be shown.
     """
+    if not (collection or "").isprintable():
+        raise UserError(f"the collection {collection!r} is not allowed: use letters")
     root, found = path.resolve(), list[File]()
     if os.path.isfile(path):  # noqa: PTH113  (Path.is_file raises where a folder above may not be read)
         files = [(root, path.name)]

@@ -165,7 +165,8 @@ def _open_or_replace(folder: Path, facts: dict[str, Any]) -> Index:
         if index.rows("PRAGMA quick_check(1)") == [("ok",)]:
             return index
         index.close()
-    clear(folder)
+    if Index.exists(folder):
+        clear(folder)
     return Index.open(folder, facts, create=True)
 
 

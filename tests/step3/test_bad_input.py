@@ -3,13 +3,15 @@
 import contextlib
 import gc
 import json
+import sqlite3
+import tomllib
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
 
 from shared.config import load_settings
-from step3_rag import service
+from step3_rag import SAMPLE, service
 from step3_rag.evaluate import dataset
 from step3_rag.ingest import update
 from step3_rag.ingest.index import Index
@@ -71,6 +73,7 @@ def test_a_question_has_a_length(read_only, refused):
     [
         (("--chunk-size", "255"), "reads 254 tokens, use 8 to 254"),
         (("--chunk-overlap", "65"), "--chunk-overlap 65 is not allowed: use 0 to half of the chunk, 64"),
+        (("--collection", "a\n\x1b[31m"), r"the collection 'a\n\x1b[31m' is not allowed: use letters"),
     ],
 )
 def test_values_that_ingest_does_not_know(documents, fake, refused, flags, line):
@@ -163,6 +166,41 @@ def test_a_rebuild_from_a_wrong_path_leaves_even_a_damaged_index(home, refused):
     (home / "index.sqlite").write_bytes(b"no database")
     assert "nowhere does not exist" in refused("step3_rag", "ingest", "nowhere", "--rebuild")
     assert (home / "index.sqlite").read_bytes() == b"no database"
+
+
+@pytest.mark.parametrize("flags", [(), ("--rebuild",)])
+def test_a_folder_with_files_that_are_not_an_indexs_is_left_alone(
+    documents, fake, tmp_path, command, refused, flags
+):
+    mine = {"bm25-notes.md": "Mine.", "entity-graph.json": "{}"}
+    for name in ("chroma", "other"):
+        write(tmp_path / name, {**mine, f"{name}/mine.txt": "Mine."})
+    ingest = ("step3_rag", "ingest", str(documents), *flags, "--index")
+    assert "has a folder `chroma`, but no index: name another folder" in refused(*ingest, "chroma")
+    assert command(*ingest, "other").code == 0
+    for name in ("chroma", "other"):
+        assert all((tmp_path / name / file).exists() for file in (*mine, f"{name}/mine.txt"))
+
+
+def test_an_index_that_is_read_only_is_not_called_damaged(home, refused, monkeypatch):
+    """The errors are simulated, since root may write everything."""
+
+    def refuse(*_args, **_more):
+        raise sqlite3.OperationalError("attempt to write a readonly database")
+
+    monkeypatch.setattr("os.access", lambda _path, _mode: False)
+    monkeypatch.setattr(Index, "_agree", refuse)
+    assert "rag-index is read-only" in refused("step3_rag", "search", "kettle")
+
+
+def test_the_sample_can_be_asked_beside_an_own_index(home, monkeypatch):
+    asked = []
+    monkeypatch.setattr(service, "corpus_index", lambda _embedder, name, *_more: asked.append(name))
+    service.open_index(load_settings(), Path("sample"))
+    assert asked == ["sample"]
+    assert service.open_index(load_settings(), None).folder == Path("rag-index")
+    for entry in tomllib.loads((SAMPLE.parent / "demo.toml").read_text(encoding="utf-8"))["run"]:
+        assert "sample" in entry["args"]
 
 
 def test_a_change_of_the_chunker_rebuilds_the_index_of_a_dataset(beir, monkeypatch, capsys):

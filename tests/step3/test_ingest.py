@@ -231,16 +231,17 @@ def test_names_of_all_kinds(index, tmp_path):
 
 def test_a_folder_without_permission_is_named_and_its_documents_stay(built, documents, monkeypatch):
     """The errors are simulated, since root may read everything."""
-    scandir, lstat = os.scandir, os.lstat
+    scandir, lstat, stat = os.scandir, os.lstat, os.stat
     shut = str(documents / "handbook")
 
-    def refuse(call, path):
-        if str(path).startswith(shut):
+    def refuse(call, path, **more):
+        if str(path).startswith(shut) and (call is not stat or str(path) != shut):
             raise PermissionError(13, "Permission denied", str(path))
-        return call(path)
+        return call(path, **more)
 
     monkeypatch.setattr(os, "scandir", lambda path: refuse(scandir, path))
     monkeypatch.setattr(os, "lstat", lambda path, **more: refuse(lstat, path))
+    monkeypatch.setattr(os, "stat", lambda path, **more: refuse(stat, path, **more))
     report = bring_in(built, documents)
     assert report.failed == {"handbook/": "Permission denied"}
     assert not report.removed

@@ -65,6 +65,12 @@ def test_a_folder_may_have_any_name_and_its_files_any_bytes(api, tmp_path, monke
         assert [source for _, source, _ in found] == [f"{place.name}.md"]
 
 
+def test_a_document_may_have_more_chunks_than_chroma_takes_at_once(api, tmp_path):
+    (tmp_path / "large.md").write_text("The rent is due. " * 250_000)
+    rag = minimal.Rag(tmp_path, Words(), api.client, "tiny")
+    assert rag.store.count() > 6000
+
+
 def test_a_folder_without_documents_is_one_line(api, tmp_path):
     with pytest.raises(UserError, match="answer from"):
         minimal.Rag(tmp_path, Words(), api.client, "tiny").ask("Anything?")
