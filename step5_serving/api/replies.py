@@ -15,7 +15,7 @@ from step5_serving.connections import ClientGone
 from step5_serving.errors import ApiError, bad_request
 from step5_serving.telemetry.call import Caller, trace_of
 
-TYPES = {404: "not_found_error", 413: "request_too_large"}
+TYPES = {404: "not_found_error", 408: "timeout_error", 413: "request_too_large"}
 
 
 class ErrorReply(BaseModel):
@@ -73,7 +73,7 @@ async def handle_error(request: Request, error: Exception) -> Response:
             refusal = internal(request.state.request_id)
     if refusal.retry_after is not None:
         headers["retry-after"] = str(refusal.retry_after)
-    if refusal.status == 413:
+    if refusal.status in (408, 413):
         headers["connection"] = "close"  # the rest of the body is not read
     return reply(refusal.body(), refusal.status, headers)
 

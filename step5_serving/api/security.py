@@ -15,9 +15,11 @@ It is plain ASGI: a `BaseHTTPMiddleware` runs each request in a task of its own,
 throughput.
 """
 
+import asyncio
 import logging
 import re
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 from fastapi.responses import JSONResponse
 from prometheus_client import Counter
@@ -27,7 +29,18 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from step5_serving.errors import ApiError
 from step5_serving.telemetry.call import new_trace_id
 
-INGEST, QUESTION = 64 * 1024 * 1024, 64 * 1024  # bytes of a body; QUESTION: for all other paths
+MIB = 1024 * 1024
+
+
+class Limit(NamedTuple):
+    """Limits of a request's body."""
+
+    bytes: int
+    seconds: float  # until all of it has arrived
+
+
+INGEST = Limit(64 * MIB, 300)
+QUESTION = Limit(64 * 1024, 15)  # of all other paths: a question has 2,000 characters
 OTHER = "other"
 FORWARDED = frozenset((b"forwarded", b"via", b"x-real-ip", b"cf-connecting-ip", b"true-client-ip"))
 CONTENT_SECURITY_POLICY = (
@@ -128,20 +141,29 @@ def internal(request_id: str) -> ApiError:
     return ApiError(500, "api_error", f"internal error: the server's log has it under {request_id}")
 
 
-def _limited(receive: Receive, limit: int, length: int) -> Receive:
-    """`receive` up to the limit in bytes; `length`: the body's, by its header (a chunked body has none).
+def _limited(receive: Receive, limit: Limit, length: int) -> Receive:
+    """`receive` within the limit; `length`: of the body, as its header says (a chunked body has none).
 
-    It raises Starlette's HTTPException, which passes through FastAPI.
+    It raises Starlette's HTTPException (413 or 408), which passes through FastAPI.
     """
-    read = 0
+    read, ended, deadline = 0, False, asyncio.get_running_loop().time() + limit.seconds
+    too_large = HTTPException(413, f"the body is too large: {limit.bytes:,} bytes are allowed here")
 
     async def receive_some() -> Message:
-        nonlocal read
-        if length <= limit:
-            message = await receive()
-            read += len(message.get("body", b""))
-            if read <= limit:
-                return message
-        raise HTTPException(413, f"the body is too large: {limit:,} bytes are allowed here")
+        nonlocal read, ended
+        if ended:
+            return await receive()
+        if length > limit.bytes:
+            raise too_large
+        try:
+            async with asyncio.timeout_at(deadline):
+                message = await receive()
+        except TimeoutError:
+            raise HTTPException(408, f"the body did not come within {limit.seconds:g} s") from None
+        if message["type"] == "http.request":
+            read, ended = read + len(message.get("body", b"")), not message.get("more_body", False)
+            if read > limit.bytes:
+                raise too_large
+        return message
 
     return receive_some

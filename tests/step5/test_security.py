@@ -1,5 +1,6 @@
 """The middleware before the routes: headers, hosts, origins, limits of bodies; and logs without secrets."""
 
+import asyncio
 import logging
 import sys
 
@@ -8,6 +9,7 @@ import pytest
 from step5_serving.addresses import is_loopback
 from step5_serving.api import security, server
 from step5_serving.api.keys import Keys
+from step5_serving.api.security import Limit
 from step5_serving.config import Config
 from step5_serving.errors import ApiError
 from tests.step5.service_parts import FakeAnswerer, app_of, error_of, get, post, request
@@ -69,7 +71,7 @@ def test_pages_of_other_sites_may_not_call(origin, status):
 @pytest.mark.parametrize(("headers", "most"), [({"content-length": "1001"}, 0), ({}, 1200)])
 def test_a_body_that_is_too_large_is_not_read_to_its_end(monkeypatch, headers, most, path, kind, start):
     for name in ("QUESTION", "INGEST"):
-        monkeypatch.setattr(security, name, 1000)
+        monkeypatch.setattr(security, name, Limit(1000, 15))
     sent = 0
 
     async def pieces():
@@ -85,6 +87,30 @@ def test_a_body_that_is_too_large_is_not_read_to_its_end(monkeypatch, headers, m
     assert error_of(got) == ("request_too_large", "the body is too large: 1,000 bytes are allowed here")
     assert got.headers["connection"] == "close"
     assert sent <= most
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [("/query/stream", "application/json"), ("/ingest", "multipart/form-data; boundary=x")],
+)
+def test_a_body_that_trickles_in_is_given_up(path, kind, monkeypatch):
+    for name in ("QUESTION", "INGEST"):
+        monkeypatch.setattr(security, name, Limit(1000, 0.1))
+    sent = 0
+
+    async def drops():
+        nonlocal sent
+        for _ in range(50):
+            sent += 1
+            yield b"\n"
+            await asyncio.sleep(0.02)
+
+    app = app_of(FakeAnswerer(library=object()))
+    got = request(app, "POST", path, content=drops(), headers={"content-type": kind})
+    assert got.status_code == 408
+    assert error_of(got) == ("timeout_error", "the body did not come within 0.1 s")
+    assert got.headers["connection"] == "close"
+    assert sent < 20
 
 
 def test_a_bug_is_one_line_to_the_caller_and_a_traceback_in_the_log(caplog):
