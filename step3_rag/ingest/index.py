@@ -122,7 +122,7 @@ class Index:
 
     @classmethod
     def exists(cls, folder: Path) -> bool:
-        return os.path.isfile(folder / "index.sqlite")  # noqa: PTH113  (Path.exists raises if it may not look)
+        return os.path.exists(folder / "index.sqlite")  # noqa: PTH110  (Path.exists raises where it may not look)
 
     @classmethod
     def open(cls, folder: Path, facts: dict[str, Any], *, create: bool = False) -> Self:
