@@ -6,6 +6,7 @@ python -m shared demo            run every step's demo and write reports/index.h
 """
 
 import platform
+import textwrap
 from pathlib import Path
 from typing import Annotated
 
@@ -51,20 +52,26 @@ def demo(
     out: Annotated[Path, typer.Option(help="Folder for records, pictures and index.html.")] = Path("reports"),
     smoke: Smoke = False,
 ) -> None:
-    """Run the demo of every installed step and write the report page."""
+    """Run the demo of every installed step, print a summary and write the report page."""
     from shared.report import page, record
     from shared.report.demo import INTERRUPTED, run_all
 
     console = plain_console()
     record.ensure_writable(out / "index.html")  # fail before the work, not after it
-    codes = run_all(out.resolve(), console, smoke=smoke)
+    runs = run_all(out.resolve(), console, smoke=smoke)
+    rows = []
+    for each in runs:
+        result = textwrap.shorten(each.headline, 200, placeholder=" ...")
+        if each.exit_code:
+            result = f"ended with exit code {each.exit_code}"
+        rows.append((each.step, each.title, f"{each.seconds:.1f}", result))
+    console.rule("what ran", align="left")
+    console.print(plain_table("step", "run", "seconds", "result", rows=rows, right=["seconds"]))
     console.print(f"\nAll results and pictures on one page: {page.build(out)}", soft_wrap=True)
-    failed = {name: code for name, code in codes.items() if code}
-    for name, code in failed.items():
-        console.print(f"{name}: ended with exit code {code}", soft_wrap=True)
-    if INTERRUPTED in failed.values():
+    codes = {each.exit_code for each in runs}
+    if INTERRUPTED in codes:
         raise KeyboardInterrupt
-    if failed:
+    if codes - {0}:
         raise typer.Exit(1)
 
 

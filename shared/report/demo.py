@@ -1,12 +1,15 @@
 """Runs the commands in every step's demo.toml; they print to the terminal and write records to a folder."""
 
+import json
 import multiprocessing
 import os
 import runpy
 import shlex
 import sys
+import time
 import tomllib
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -19,23 +22,37 @@ INTERRUPTED = 130  # exit code after Ctrl-C
 PRELOAD = ["torch", "transformers.models.llama.modeling_llama", "anthropic"]  # 3 to 4 s of every command
 
 
-def run_all(folder: Path, console: Console, *, smoke: bool = False) -> dict[str, int]:
-    """Run every step's demo commands, and return the exit code of each.
+@dataclass(frozen=True)
+class Run:
+    """One command of the demo and its result."""
 
-    A failing command doesn't stop the others, Ctrl-C does.
-    """
-    codes: dict[str, int] = {}
+    step: str
+    title: str
+    exit_code: int
+    seconds: float
+    headline: str  # from the command's record; empty if it wrote none
+
+
+def run_all(folder: Path, console: Console, *, smoke: bool = False) -> list[Run]:
+    """Run every step's demo commands. A failing command doesn't stop the others, Ctrl-C does."""
+    runs: list[Run] = []
     for package, own in steps().items():
         for entry in tomllib.loads((own / "demo.toml").read_text(encoding="utf-8"))["run"]:
-            name, args = f"{package}: {entry['title']}", [*entry["args"], *(["--smoke"] if smoke else [])]
-            console.rule(name, align="left")
+            args = [*entry["args"], *(["--smoke"] if smoke else [])]
+            console.rule(f"{package}: {entry['title']}", align="left")
             console.print(f"$ python -m {package} {shlex.join(args)}", style="dim")
             sys.stdout.flush()
+            began = time.time()
             environment = {**os.environ, "ROADMAP_REPORTS_DIR": str(folder)}
-            codes[name] = _wait(start(run_module, [package, *args], environment, Path.cwd()))
-            if codes[name] == INTERRUPTED:
-                return codes
-    return codes
+            process = start(run_module, [package, *args], environment, Path.cwd())
+            exit_code = _wait(process)
+            records = (folder / package).glob("*.json")
+            new = [path for path in records if path.stat().st_mtime >= began]
+            headline = json.loads(new[-1].read_text(encoding="utf-8"))["headline"] if new else ""
+            runs.append(Run(package, entry["title"], exit_code, time.time() - began, headline))
+            if exit_code == INTERRUPTED:
+                return runs
+    return runs
 
 
 def start(function: Callable[..., None], *args: Any) -> BaseProcess:
