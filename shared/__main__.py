@@ -58,6 +58,7 @@ def demo(
 
     console = plain_console()
     record.ensure_writable(out / "index.html")  # fail before the work, not after it
+    page.read_records(out)
     runs = run_all(out.resolve(), console, smoke=smoke)
     rows = []
     for each in runs:

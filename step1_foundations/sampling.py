@@ -32,7 +32,7 @@ class Sampling:
             ("--temperature", self.temperature, valid_temperature, "0 (greedy), or 0.01 to 100"),
             ("--top-k", self.top_k, self.top_k >= 0, "0 (off) or more"),
             ("--top-p", self.top_p, 0 < self.top_p <= 1, "more than 0, up to 1 (off)"),
-            ("--repetition-penalty", penalty, 0 < penalty <= 100, "more than 0 (1 is off), up to 100"),
+            ("--repetition-penalty", penalty, 0.01 <= penalty <= 100, "0.01 to 100 (1 is off)"),
         ):
             if not valid:
                 raise UserError(f"{flag} {value} is not allowed: use {allowed}")

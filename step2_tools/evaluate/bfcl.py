@@ -39,7 +39,7 @@ def read(file: Path) -> list[dict[str, Any]]:
 def _json_lines(file: Path) -> list[Any]:
     try:
         rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{file}: {reason(error)}") from None
     if not rows:
         raise UserError(f"{file}: no questions")

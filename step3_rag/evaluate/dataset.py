@@ -171,7 +171,7 @@ def _parsed(path: Path, parse: Callable[[str], T], what: str) -> Iterator[T]:
             text = line.decode("utf-8-sig").strip()
             if text not in ("", HEADER):
                 yield parse(text)
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             raise UserError(f"{path} line {number}: it must be {what}, in UTF-8") from None
 
 

@@ -112,6 +112,7 @@ def evaluate(
 
     settings = settings_from_flags(smoke, model=model)
     rows, its_guide = read(data, guide)
+    folder = evaluation.output_folder(out)
     facts = evaluation.run(
         settings,
         its_guide,
@@ -122,7 +123,7 @@ def evaluate(
         limit=limit or (3 if smoke else None),
         general_file=general,
     )
-    evaluation.write(facts, out)
+    evaluation.write(facts, folder)
     emit(facts, show.evaluation, as_json=as_json)
 
 

@@ -25,6 +25,7 @@ import difflib
 import hashlib
 import io
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -38,6 +39,8 @@ GUIDE = SAMPLE.with_name("guide.yaml")
 LABELLED = SAMPLE.with_name("labelled.jsonl")
 OPTIONAL = ("notes", "breaks", "rejected", "topic", "split")
 SPLITS = ("train", "dev", "test")
+MESSAGES = re.compile(r"""\s*\[\s*\{\s*['"]""")  # how a JSON list of messages begins in a CSV cell,
+TEXTS = re.compile(r"""\s*\[\s*['"\]]""")  # and one of texts
 ROLES = ("system", "user", "assistant", "tool")
 TRAIN, DEV = 0.8, 0.1  # shares of the splits, where rows name none
 FACTS = "facts"  # in `breaks`, beside the guide's rules: the rejected reply is not faithful
@@ -139,16 +142,16 @@ def row_of(raw: Mapping[str, Any], where: str, number: int) -> Row:
             f"{where} has the columns {', '.join(map(str, raw)) or 'none'}: it needs prompt and completion, "
             "or prompt, chosen and rejected"
         )
-    rejected, notes = raw.get("rejected"), _texts(raw.get("notes"), where)
+    rejected, notes = raw.get("rejected"), texts(raw.get("notes"), where)
     row = Row(
-        id=str(raw.get("id") or number),
+        id=str(number if raw.get("id") in (None, "") else raw["id"]),
         prompt=_without(notes, _messages(prompt, where)),
         chosen=_reply(chosen, where),
         rejected=None if rejected in (None, "") else _reply(rejected, where),
         split=str(raw.get("split") or ""),
         topic=None if raw.get("topic") in (None, "") else str(raw["topic"]),
         notes=notes,
-        breaks=None if raw.get("breaks") is None else _texts(raw["breaks"], where),
+        breaks=None if raw.get("breaks") is None else texts(raw["breaks"], where),
     )
     try:
         "".join([*(each["content"] for each in row.prompt), row.chosen, row.rejected or ""]).encode()
@@ -158,7 +161,7 @@ def row_of(raw: Mapping[str, Any], where: str, number: int) -> Row:
 
 
 def _messages(prompt: Any, where: str) -> tuple[Message, ...]:
-    prompt = _list_in(prompt, "[{", where)
+    prompt = _list_in(prompt, MESSAGES, where)
     if isinstance(prompt, str):
         return ({"role": "user", "content": prompt},)
     fits = isinstance(prompt, list) and all(
@@ -187,9 +190,9 @@ def _reply(reply: Any, where: str) -> str:
     return reply
 
 
-def _texts(value: Any, where: str) -> tuple[str, ...]:
+def texts(value: Any, where: str) -> tuple[str, ...]:
     """A list of texts, or one text with one a line, each after an optional dash."""
-    value = _list_in(value, "[", where)
+    value = _list_in(value, TEXTS, where)
     if isinstance(value, str):
         value = [line.strip().removeprefix("-").strip() for line in value.splitlines()]
     if not isinstance(value, list | None):
@@ -197,14 +200,14 @@ def _texts(value: Any, where: str) -> tuple[str, ...]:
     return tuple(str(each) for each in value or () if each)
 
 
-def _list_in(cell: Any, start: str, where: str) -> Any:
+def _list_in(cell: Any, start: re.Pattern[str], where: str) -> Any:
     """The list that a CSV cell holds as JSON; any other value as it is."""
-    if not isinstance(cell, str) or not cell.lstrip().startswith(start):
+    if not isinstance(cell, str) or not start.match(cell):
         return cell
     try:
         return json.loads(cell)
-    except json.JSONDecodeError as error:
-        raise UserError(f"{where}: {cell[:40]!r} is not a JSON list ({error.msg})") from None
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{where}: {cell[:40]!r} is not a JSON list ({reason(error)})") from None
 
 
 def _split(row: Row) -> str:

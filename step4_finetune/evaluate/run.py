@@ -24,7 +24,7 @@ from shared.errors import UserError
 from shared.models import load_causal_lm, load_tokenizer
 from shared.models.device import settings_for_batch
 from shared.progress import track
-from shared.report.record import picture_path
+from shared.report.record import ensure_writable, picture_path
 from shared.stats import bootstrap
 from step4_finetune.data.rows import SPLITS, Row
 from step4_finetune.evaluate import forgetting
@@ -165,15 +165,23 @@ def differences(found: Sequence[Mapping[str, Any]], topics: Sequence[str | None]
     return rows
 
 
-def write(facts: Mapping[str, Any], folder: Path | None = None) -> None:
-    """Write evaluate.json and replies.csv into `folder`, by default in the reports folder.
+def output_folder(out: Path | None) -> Path:
+    """The folder for `write`: `out`, or one in the reports folder. Call it before any work.
 
     Raises:
         UserError: the folder can't be written.
     """
-    folder = folder or picture_path("step4_finetune", "evaluate", None).parent / "evaluate"
+    folder = out or picture_path("step4_finetune", "evaluate", None).parent / "evaluate"
+    return ensure_writable(folder / "evaluate.json").parent
+
+
+def write(facts: Mapping[str, Any], folder: Path) -> None:
+    """Write evaluate.json and replies.csv into a folder.
+
+    Raises:
+        UserError: the folder can't be written.
+    """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         whole = json.dumps(facts, ensure_ascii=False, indent=1)
         (folder / "evaluate.json").write_text(whole, encoding="utf-8")
         with (folder / "replies.csv").open("w", encoding="utf-8", newline="") as file:

@@ -12,6 +12,7 @@ from shared import hardware
 from shared.errors import UserError
 from shared.stats import wilson
 from step4_finetune.data.files import read_jsonl
+from step4_finetune.data.rows import texts
 from step4_finetune.tone.rules import Guide
 from step4_finetune.tone.scores import score
 
@@ -77,12 +78,15 @@ def share(verdicts: Sequence[bool]) -> dict[str, Any] | None:
 
 
 def read_labelled(path: Path) -> list[dict[str, Any]]:
-    """The rows of a file of labelled replies, in JSON lines.
+    """The rows of a file of labelled replies, in JSON lines; notes and breaks as in training rows.
 
     Raises:
-        UserError: it can't be read or is empty, or a row lacks a message or reply.
+        UserError: it can't be read or is empty, or a row lacks a message or reply, or has wrong notes or breaks.
     """
-    rows = [row for _, row in read_jsonl(path, ("message", "reply"))]
+    rows = []
+    for number, row in read_jsonl(path, ("message", "reply")):
+        lists = [name for name in ("notes", "breaks") if row.get(name) is not None]
+        rows.append({**row, **{name: texts(row[name], f"{path}:{number}") for name in lists}})
     if not rows:
         raise UserError(f"{path} has no rows")
     return rows

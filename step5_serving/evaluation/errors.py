@@ -24,7 +24,7 @@ def write_set(calls: Sequence[Mapping[str, Any]], folder: Path) -> dict[str, int
     """Write the questions in BEIR's layout; returns the numbers of questions, passages and judgements.
 
     Raises:
-        UserError: there is nothing to write, or the folder has judgements, which are somebody's work.
+        UserError: there is nothing to write, or the folder has files, which may be somebody's work.
     """
     queries: list[dict[str, Any]] = []
     passages: dict[str, dict[str, str]] = {}
@@ -39,9 +39,9 @@ def write_set(calls: Sequence[Mapping[str, Any]], folder: Path) -> dict[str, int
             judgements.append(f"{call['span_id']}\t{name}\t0")
     if not queries:
         raise UserError("none of these calls has a question with passages: there is no set to write")
-    if (folder / QRELS).exists():
-        raise UserError(f"{folder} has judgements already: give another folder with --out")
     try:
+        if folder.exists() and any(folder.iterdir()):
+            raise UserError(f"{folder} is not empty: give another folder with --out")
         (folder / QRELS).parent.mkdir(parents=True, exist_ok=True)
         for name, rows in (("corpus", passages.values()), ("queries", queries)):
             lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)

@@ -1,6 +1,7 @@
 """The command lines: settings, demo, report page, and what all commands have in common."""
 
 import importlib
+import io
 import json
 import os
 import re
@@ -175,12 +176,30 @@ def test_a_broken_record_is_named(tmp_path, content):
         page.build(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("stdin", "text"), [(io.TextIOWrapper(io.BytesIO(b"caf\xe9?"), "utf-8"), "caf\ufffd?"), (None, "default")]
+)
+def test_any_bytes_may_be_piped_and_standard_input_may_be_closed(monkeypatch, stdin, text):
+    monkeypatch.setattr(sys, "stdin", stdin)
+    app, found = cli.new_app("An app."), []
+
+    @app.command()
+    def ask():
+        found.append(cli.read_argument(None, "default"))
+
+    with pytest.raises(SystemExit):
+        cli.run(app, "app", ["ask"])
+    assert found == [text]
+
+
 # --- the demo ---------------------------------------------------------------------------------------------
 
 
 def test_a_reports_folder_that_cannot_be_written_is_refused_before_the_demo_runs(refused, tmp_path):
     (tmp_path / "file").write_text("")
     assert "cannot write" in refused("shared", "demo", "--out", "file/x", "--smoke")
+    record.ensure_writable(tmp_path / "x" / "y.json").write_text("[]")
+    assert "y.json is not a command's record: move it" in refused("shared", "demo", "--out", ".", "--smoke")
 
 
 FAKE = """

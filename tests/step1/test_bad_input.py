@@ -20,7 +20,7 @@ PACKAGE = "step1_foundations"
         (["generate", "--top-p", "1.1"], "--top-p 1.1 is not allowed"),
         (["generate", "--top-k", "-1"], "--top-k -1 is not allowed: use 0 (off) or more"),
         (["generate", "--temperature", "nan"], "--temperature nan is not allowed: use 0 (greedy), or 0.01"),
-        (["generate", "--repetition-penalty", "0"], "--repetition-penalty 0.0 is not allowed: use more"),
+        (["generate", "--repetition-penalty", "1e-300"], "1e-300 is not allowed: use 0.01 to 100 (1 is off)"),
         (["generate", "--max-new-tokens", "0"], "Invalid value for '--max-new-tokens'"),
         (["generate", "--quantize", "int4"], "'int4' is not one of 'int8'"),
         (["generate", "--seed", "9" * 23], "a whole number from 0 to 2**63 - 1"),

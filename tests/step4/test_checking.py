@@ -71,9 +71,14 @@ def test_wrong_labels(tmp_path):
     for text, message in (
         ("", "has no rows"),
         ('\n{"message": "x", "reply": 5}', "labelled.jsonl:2: reply must be a text"),
+        ('{"message": "x", "reply": "y", "notes": 5}', "labelled.jsonl:1: notes and breaks must be lists"),
+        ('{"message": "x", "reply": "y", "breaks": 0}', "labelled.jsonl:1: notes and breaks must be lists"),
     ):
         path.write_text(text)
         with pytest.raises(UserError, match=message):
             validate.read_labelled(path)
+    path.write_text('{"message": "x", "reply": "y", "notes": "decision: refund\\n- until: 5 June", "breaks": "calm"}')
+    [row] = validate.read_labelled(path)
+    assert (row["notes"], row["breaks"]) == (("decision: refund", "until: 5 June"), ("calm",))
     with pytest.raises(UserError, match="row r1 breaks 'next_step': the guide's rules are greeting, "):
         validate.run([{"id": "r1", "message": "x", "reply": "y", "breaks": ["next_step"]}], GUIDE)

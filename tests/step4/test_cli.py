@@ -167,10 +167,12 @@ def test_data_without_training_rows_are_refused(bad, tmp_path, data, says):
         ("guard zzz --measure", "guard takes a text, with --note and"),
         ("guard --measure --adapter nowhere", "if you like, or --measure alone"),
         ("guard --measure --note x", "if you like, or --measure alone"),
+        ("evaluate --baselines guess --out file/x", "cannot write file/x/evaluate.json: "),  # before any work
         ("evaluate --adapter nowhere", "there is no run in nowhere: `python -m step4_finetune train"),
     ],
 )
 def test_wrong_flags_are_refused(bad, tmp_path, line, says):
+    Path("file").touch()
     Path("activated-judge.yaml").write_text("task: judge\nlora: {activated: true}\n")
     assert says in bad(*line.split(), "--smoke")
     assert not (tmp_path / "run").exists()

@@ -122,6 +122,13 @@ def test_rows_without_a_split_are_divided_by_topic(file):
     assert read_rows(file) == rows  # the same each time
 
 
+def test_a_text_may_begin_with_a_bracket_and_an_id_may_be_zero(file):
+    notes = "[urgent] plan: new card by 6 June\n[[1]] done: card blocked"
+    jsonl(file, {"id": 0, "prompt": "[{ is that?", "completion": "x", "notes": notes})
+    [row] = read_rows(file)
+    assert (row.id, row.message, row.notes) == ("0", "[{ is that?", tuple(notes.splitlines()))
+
+
 GOOD = '{"prompt": "a", "completion": "b", "split": "train"}\n'
 
 
@@ -142,7 +149,7 @@ GOOD = '{"prompt": "a", "completion": "b", "split": "train"}\n'
             '{"prompt": [{"role": "bot", "content": ""}, {"role": "user", "content": "?"}], "chosen": "b"}',
             "a list of messages (of system, user, assistant, tool) that ends with a user's",
         ),
-        ('{"prompt": "[{]", "completion": "b"}', "rows.jsonl:2: '[{]' is not a JSON list"),
+        ('{"prompt": "[{ \'role\'}]", "completion": "b"}', "rows.jsonl:2: \"[{ 'role'}]\" is not a JSON list"),
         ('{"prompt": "a", "completion": 5}', "rows.jsonl:2: a reply must be a text or a list of one message"),
         ('{"prompt": "a", "completion": "b", "notes": 5}', ":2: notes and breaks must be lists of texts"),
         ('{"prompt": "a", "completion": "b", "split": "tset"}', "row 2 has split 'tset': use train, dev"),

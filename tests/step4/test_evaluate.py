@@ -120,7 +120,7 @@ def test_without_notes_fidelity_is_unknown_and_shown_so(scripted, tmp_path):
     assert {each["measure"] for each in facts["differences"]} == {"adherence", "all_rules"}
     head, rows = show.tables(facts)[0]
     assert [row[head.index("faithful")] for row in rows] == ["-"] * 4
-    evaluation.write(facts, tmp_path / "report")
+    evaluation.write(facts, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_the_tables_on_the_screen_and_the_files(scripted, tmp_path):
     assert BASE in text
     assert "Northwind Care, test: 2 messages" in text
     assert "Northwind Care, test: 1 message;" in shown(show.evaluation, {**facts, "n": 1})
-    evaluation.write(facts, folder := tmp_path / "out" / "report")
+    evaluation.write(facts, folder := evaluation.output_folder(tmp_path / "out" / "report"))
     assert {path.name for path in folder.iterdir()} == {"evaluate.json", "replies.csv"}
     with (folder / "replies.csv").open() as file:
         rows = list(csv.DictReader(file))

@@ -101,4 +101,5 @@ def test_step_3_reads_the_question_set(calls, database, tmp_path, command, refus
     [asked] = [each for each in data.questions if each.text == "Disliked?"]
     texts = {each.name: each.text for each in data.sources}
     assert {texts[name] for name in asked.qrels} == {"A.", "B."}
-    assert "has judgements already" in refused(*errors)
+    (folder / "qrels" / "test.tsv").unlink()
+    assert "new is not empty: give another folder with --out" in refused(*errors)
