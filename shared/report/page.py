@@ -30,7 +30,9 @@ def read_records(folder: Path) -> list[dict[str, Any]]:
             record["rows"] = _rows(record["facts"])
             record["picture"] = _data_url(path.parent, record["picture"])
         except (ValueError, KeyError, TypeError):
-            raise UserError(f"{path} is not a command's record: move it to another folder, or delete it") from None
+            raise UserError(
+                f"{path} is not a command's record: move it to another folder, or delete it"
+            ) from None
         records.append(record)
     return sorted(records, key=lambda record: (record["package"], record["made"]))
 

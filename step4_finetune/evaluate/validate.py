@@ -81,7 +81,7 @@ def read_labelled(path: Path) -> list[dict[str, Any]]:
     """The rows of a file of labelled replies, in JSON lines; notes and breaks as in training rows.
 
     Raises:
-        UserError: it can't be read or is empty, or a row lacks a message or reply, or has wrong notes or breaks.
+        UserError: it can't be read or is empty, or a row has no message or reply, or wrong notes or breaks.
     """
     rows = []
     for number, row in read_jsonl(path, ("message", "reply")):

@@ -188,7 +188,7 @@ def test_any_bytes_may_be_piped_and_standard_input_may_be_closed(monkeypatch, st
         found.append(cli.read_argument(None, "default"))
 
     with pytest.raises(SystemExit):
-        cli.run(app, "app", ["ask"])
+        cli.run(app, "app", [])
     assert found == [text]
 
 

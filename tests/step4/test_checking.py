@@ -77,7 +77,9 @@ def test_wrong_labels(tmp_path):
         path.write_text(text)
         with pytest.raises(UserError, match=message):
             validate.read_labelled(path)
-    path.write_text('{"message": "x", "reply": "y", "notes": "decision: refund\\n- until: 5 June", "breaks": "calm"}')
+    path.write_text(
+        '{"message": "x", "reply": "y", "notes": "decision: refund\\n- until: 5 June", "breaks": "calm"}'
+    )
     [row] = validate.read_labelled(path)
     assert (row["notes"], row["breaks"]) == (("decision: refund", "until: 5 June"), ("calm",))
     with pytest.raises(UserError, match="row r1 breaks 'next_step': the guide's rules are greeting, "):
