@@ -79,14 +79,18 @@ def build(
     count: Annotated[int, typer.Option("--rows", min=1, help="For tools: number of rows.")] = 2000,
     seed: Seed = None,
     form: Annotated[Literal["sft", "dpo"], typer.Option("--format", help="TRL's format.")] = "sft",
+    shares: Annotated[
+        str | None,
+        typer.Option(help="For rows without a split: percent for train, dev, test. (default: 80,10,10)"),
+    ] = None,
     data: Data = None,
     guide: GuideFile = None,
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
     """Write training files, one per split: rows in TRL's formats, tool calls, or passages to judge."""
-    if what != "rows" and (data or guide or form != "sft"):
-        raise UserError(f"build {what} takes no --data, --guide or --format: they are for rows")
+    if what != "rows" and (data or guide or form != "sft" or shares):
+        raise UserError(f"build {what} takes no --data, --guide, --format or --shares: they are for rows")
     settings = settings_from_flags(smoke, seed=seed)
     if what == "tools":
         from step4_finetune.toolcalls.data import build as build_tools
@@ -99,7 +103,7 @@ def build(
     else:
         from step4_finetune.data import trl_files
 
-        rows, its_guide = read_any(data, guide)
+        rows, its_guide = read_any(data, guide, _shares(shares) if shares else None)
         system = its_guide.system if its_guide else ""
         facts = trl_files.run(rows, system, form, out, source=data or "the sample")
     emit(facts, show.splits, as_json=as_json)
@@ -141,9 +145,25 @@ def read(data: str | None, guide: Path | None) -> tuple[list[Row], Guide]:
     return rows, its_guide
 
 
-def read_any(data: str | None, guide: Path | None) -> tuple[list[Row], Guide | None]:
-    """The same, but other rows may have no guide."""
-    from step4_finetune.data.rows import GUIDE, SAMPLE, read_rows
+def read_any(
+    data: str | None, guide: Path | None, shares: tuple[float, float, float] | None = None
+) -> tuple[list[Row], Guide | None]:
+    """The same, but other rows may have no guide; `shares` divide rows without a split."""
+    from step4_finetune.data.rows import GUIDE, SAMPLE, SHARES, read_rows
     from step4_finetune.tone.guide import read_guide
 
-    return read_rows(data or SAMPLE), None if data and not guide else read_guide(guide or GUIDE)
+    rows = read_rows(data or SAMPLE, shares=shares or SHARES)
+    return rows, None if data and not guide else read_guide(guide or GUIDE)
+
+
+def _shares(text: str) -> tuple[float, float, float]:
+    """`70,15,15` as shares of 1."""
+    from shared.errors import UserError
+
+    try:
+        train, dev, test = (float(each) / 100 for each in text.split(","))
+    except ValueError:
+        train = dev = test = 0.0
+    if min(train, dev, test) < 0 or train == 0 or abs(train + dev + test - 1) > 1e-6:
+        raise UserError(f"--shares {text}: give three percentages that add up to 100, such as 70,15,15")
+    return train, dev, test

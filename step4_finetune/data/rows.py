@@ -42,7 +42,7 @@ SPLITS = ("train", "dev", "test")
 MESSAGES = re.compile(r"""\s*\[\s*\{\s*['"]""")  # how a JSON list of messages begins in a CSV cell,
 TEXTS = re.compile(r"""\s*\[\s*['"\]]""")  # and one of texts
 ROLES = ("system", "user", "assistant", "tool")
-TRAIN, DEV = 0.8, 0.1  # shares of the splits, where rows name none
+SHARES = (0.8, 0.1, 0.1)  # of the splits, where rows name none
 FACTS = "facts"  # in `breaks`, beside the guide's rules: the rejected reply is not faithful
 
 Message = dict[str, str]  # {"role": "user", "content": "..."}
@@ -84,8 +84,12 @@ def with_notes(message: str, notes: Sequence[str]) -> str:
     return "\n".join([message, "", "Notes:", *(f"- {note}" for note in notes)]) if notes else message
 
 
-def read_rows(source: str | Path, split: str | None = None) -> list[Row]:
+def read_rows(
+    source: str | Path, split: str | None = None, shares: tuple[float, float, float] = SHARES
+) -> list[Row]:
     """The rows of a file (JSON lines, CSV), all or those of one split.
+
+    Where rows name no split, `shares` are the parts of train, dev and test.
 
     Raises:
         UserError: the file is missing, empty, or malformed; names the line and what is allowed there.
@@ -97,7 +101,7 @@ def read_rows(source: str | Path, split: str | None = None) -> list[Row]:
             f"{where} has no rows: it needs prompt and completion, or prompt, chosen and rejected"
         )
     if not any(row.split for row in rows):
-        rows = [replace(row, split=_split(row)) for row in rows]
+        rows = _divided(rows, shares)
     for row in rows:
         if row.split not in SPLITS:
             raise UserError(f"{where}: row {row.id} has split {row.split!r}: use {', '.join(SPLITS)}")
@@ -210,10 +214,15 @@ def _list_in(cell: Any, start: re.Pattern[str], where: str) -> Any:
         raise UserError(f"{where}: {cell[:40]!r} is not a JSON list ({reason(error)})") from None
 
 
-def _split(row: Row) -> str:
-    """The split of a topic (or prompt) as a whole, the same each time."""
-    at = int(hashlib.sha256((row.topic or row.message).encode()).hexdigest()[:8], 16) / 16**8
-    return "train" if at < TRAIN else "dev" if at < TRAIN + DEV else "test"
+def _divided(rows: Sequence[Row], shares: tuple[float, float, float]) -> list[Row]:
+    """The rows with splits: a topic (or prompt) goes into one as a whole, the same each time."""
+
+    def split(row: Row) -> str:
+        key = (row.topic or row.message).encode()
+        at = int(hashlib.sha256(key).hexdigest()[:8], 16) / 16**8
+        return "train" if at < shares[0] else "dev" if at < shares[0] + shares[1] else "test"
+
+    return [replace(row, split=split(row)) for row in rows]
 
 
 def fingerprint(rows: Iterable[Row]) -> str:

@@ -99,6 +99,7 @@ def test_build_writes_what_trl_reads(data, file, tmp_path, form):
             (),
             "row mute: chosen is empty; `data check` names all",
         ),
+        (ROWS, ("--shares", "70,20,5"), "--shares 70,20,5: give three percentages that add up to 100"),
     ],
 )
 def test_build_refuses_what_cannot_be_trained_on(wrong, file, tmp_path, rows, flags, said):
@@ -106,10 +107,18 @@ def test_build_refuses_what_cannot_be_trained_on(wrong, file, tmp_path, rows, fl
     assert not (tmp_path / "built").exists()
 
 
-@pytest.mark.parametrize("flags", ["--data x", "--guide x", "--format dpo"])
+@pytest.mark.parametrize("flags", ["--data x", "--guide x", "--format dpo", "--shares 70,20,10"])
 def test_only_rows_take_data_and_formats(wrong, tmp_path, flags):
     for what in ("tools", "judge"):
         assert f"build {what} takes no --data" in wrong("build", what, "--out", tmp_path, *flags.split())
+
+
+def test_build_divides_rows_without_a_split_by_the_shares_asked_for(data, file, tmp_path):
+    as_file(file, [spoilt(row, split="") for row in ROWS])
+    got = data("build", *own(file), "--shares", "100,0,0", "--out", tmp_path / "built", "--smoke", "--json")
+    assert got.code == 0, got.err
+    splits = json.loads(got.out)["splits"]
+    assert {split: each["rows"] for split, each in splits.items()} == {"train": len(ROWS)}
 
 
 def test_build_keeps_existing_files_even_of_splits_without_rows(wrong, file, tmp_path):
