@@ -136,8 +136,6 @@ def distill(
 
 def read(data: str | None, guide: Path | None) -> tuple[list[Row], Guide]:
     """The rows and the guide, by default the sample's; other rows need their own guide."""
-    from shared.errors import UserError
-
     if data and not guide:
         raise UserError(f"{data} needs the guide of its tone: name it with --guide")
     rows, its_guide = read_any(data, guide)
@@ -158,8 +156,6 @@ def read_any(
 
 def _shares(text: str) -> tuple[float, float, float]:
     """`70,15,15` as shares of 1."""
-    from shared.errors import UserError
-
     try:
         train, dev, test = (float(each) / 100 for each in text.split(","))
     except ValueError:
