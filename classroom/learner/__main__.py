@@ -76,7 +76,7 @@ def hint(
 def proof(
     out: Annotated[Path, typer.Option(help="The page to write.")] = Path("proof.md"),
 ) -> None:
-    """Write a page with your points and hashes of your files, which an instructor can recompute."""
+    """Write a page with points, hashes of files, and versions, which an instructor can recompute."""
     from classroom.learner import proof, status
 
     starter = Starter.load(ROOT)

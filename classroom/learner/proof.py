@@ -8,8 +8,10 @@ It proves nothing by itself: the instructor runs the files again. Hashes say whi
 
 import hashlib
 import json
+import platform
 import re
 from datetime import UTC, datetime
+from importlib import metadata
 from typing import Any
 
 from classroom.learner.folder import Starter
@@ -29,6 +31,7 @@ def render(starter: Starter, facts: dict[str, Any]) -> str:
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "points": {each["id"]: each["public_score"] for each in facts["exercises"]},
         "files": files,
+        "versions": {"python": platform.python_version(), "pytest": metadata.version("pytest")},
     }
     rows = "\n".join(
         f"| {each['id']} {each['title']} | {each['public_score']} of {each['public_points']} |"

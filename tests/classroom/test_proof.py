@@ -1,5 +1,6 @@
 """What an instructor asks in person, and what a learner can prove without one: both are recomputed."""
 
+import platform
 import re
 import subprocess
 import sys
@@ -53,6 +54,7 @@ def test_a_proof_is_recomputed_and_a_forged_one_does_not_hold(tmp_path):
     page = home / "proof.md"
     told = read(page.read_text())
     assert (told["variant"], told["points"]["3.1"], told["points"]["3.7"]) == (3, 3, 0)
+    assert told["versions"]["python"] == platform.python_version()
     facts = verify.run(page, home, LEVEL)
     assert facts["holds"], facts["wrong"]
     assert facts["points"] == told["points"]
