@@ -36,7 +36,7 @@ class Query(BaseModel):
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """The index, the model and the database are opened once, before the first request."""
-    from step3_rag.service import open_retriever
+    from step3_rag.opening import open_retriever
 
     app.state.settings = settings = load_settings()
     app.state.retriever = open_retriever(settings, None)

@@ -215,14 +215,14 @@ def _open_retriever(
     collections: Sequence[str] = (),
 ) -> "Retriever":
     """A retriever on the index, which has these collections; a first line says so if it is the sample's."""
-    from step3_rag import service
+    from step3_rag import opening
 
-    retriever = service.open_retriever(settings, folder, store, address)
+    retriever = opening.open_retriever(settings, folder, store, address)
     known = sorted(set(retriever.snapshot.collections)) if collections else []
     for name in collections:
         if name not in known:
             raise UserError(f"--collection {name} is not in the index: it has {', '.join(known) or 'none'}")
-    if retriever.index.folder == service.sample_home(settings) and not as_json:
+    if retriever.index.folder == opening.sample_home(settings) and not as_json:
         print(SAMPLE)
     return retriever
 

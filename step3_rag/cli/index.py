@@ -40,17 +40,17 @@ def ingest(
     as_json: Json = False,
 ) -> None:
     """Add files to the index: Markdown, text, HTML, PDF, DOCX, CSV. Unchanged files are skipped."""
-    from step3_rag import service
+    from step3_rag import opening
     from step3_rag.cli import render
     from step3_rag.ingest import sources, update
     from step3_rag.ingest.index import Index
     from step3_rag.stores import vector_store
 
-    began, folder = time.perf_counter(), index or service.HOME
+    began, folder = time.perf_counter(), index or opening.HOME
     settings = settings_from_flags(smoke)
-    embedder = service.Embedder(settings)
+    embedder = opening.Embedder(settings)
     update.check_sizes(chunk_size, chunk_overlap, embedder)
-    facts = service.index_facts(settings, chunk_size, chunk_overlap)
+    facts = opening.index_facts(settings, chunk_size, chunk_overlap)
     vector_store.store_class(store)
     if rebuild or not Index.exists(folder):  # so that a wrong path doesn't leave an empty index
         sources.find(paths, {}, collection, sources.Report())
@@ -75,13 +75,13 @@ def forget(
     as_json: Json = False,
 ) -> None:
     """Remove documents from the index and from all its vector stores; the files themselves stay."""
-    from step3_rag import service
+    from step3_rag import opening
     from step3_rag.cli import render
     from step3_rag.ingest import sources, update
     from step3_rag.ingest.index import Index
     from step3_rag.stores import vector_store
 
-    began, folder = time.perf_counter(), index or service.HOME
+    began, folder = time.perf_counter(), index or opening.HOME
     opened = Index.open(folder, {})
     with update.locked(folder):
         rows = opened.documents()
@@ -116,10 +116,10 @@ def status(
     as_json: Json = False,
 ) -> None:
     """Show what is in the index and how much disk space it takes."""
-    from step3_rag import service
+    from step3_rag import opening
     from step3_rag.cli import render
 
-    opened = service.open_index(settings_from_flags(smoke), index)
+    opened = opening.open_index(settings_from_flags(smoke), index)
     rows = opened.documents()
     collections: dict[str, Counter[str]] = {}
     for row in rows:

@@ -25,8 +25,8 @@ from step3_rag.ingest.index import Chunk
 from step3_rag.ingest.sources import DEFAULT_COLLECTION, DocumentSource, Report, files_in
 from step3_rag.ingest.stems import stems
 from step3_rag.ingest.text import clean
+from step3_rag.opening import corpus_index, index_facts, retriever_on
 from step3_rag.retrieve.search import Retriever
-from step3_rag.service import corpus_index, index_facts, retriever_on
 
 T = TypeVar("T")
 HEADER = "query-id\tcorpus-id\tscore"

@@ -40,7 +40,7 @@ def run(model: str | None, smoke: bool) -> dict[str, Any]:
     from shared import hardware
     from shared.progress import track
     from step3_rag.evaluate.dataset import read
-    from step3_rag.service import OF_SAMPLE
+    from step3_rag.opening import OF_SAMPLE
     from step5_serving.api.keys import Keys
     from step5_serving.api.server import make_app
 

@@ -46,7 +46,7 @@ def run(
         UserError: it can't be made again, no model answered it, or engine, model or index can't be had.
     """
     from step3_rag import PROMPTS
-    from step3_rag.service import open_index
+    from step3_rag.opening import open_index
     from step5_serving.telemetry.versions import Versions
 
     sources, prompt = check(row)

@@ -27,11 +27,11 @@ from shared.chat.errors import NotMessagesApi, TimedOut, explain, with_timeouts
 from shared.config import Settings
 from shared.errors import UserError
 from step3_rag.answer.read import MAX_TOKENS, tokens_read
+from step3_rag.opening import open_retriever
 from step3_rag.options import check_question, parse_strategies
 from step3_rag.pipeline import DEFAULT_STRATEGIES, ChatError, Outcome, Plan, ask
 from step3_rag.reflect.reflect import THRESHOLD
 from step3_rag.retrieve.search import Options
-from step3_rag.service import open_retriever
 from step5_serving.config import Config
 from step5_serving.engines.choice import Engine
 from step5_serving.errors import ApiError, not_found, overloaded, unavailable

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from shared.config import load_settings
-from step3_rag import service
+from step3_rag import opening
 from step3_rag.evaluate import dataset
 from step3_rag.ingest import update
 from step3_rag.ingest.embed import Embedder, Encoded
@@ -156,7 +156,7 @@ def own_retriever(built, embedder):
 @pytest.fixture
 def fake(monkeypatch, embedder):
     """Commands use an embedder that loads nothing."""
-    for place in (service, dataset):
+    for place in (opening, dataset):
         monkeypatch.setattr(place, "Embedder", lambda _settings: embedder)
     return embedder
 
@@ -188,5 +188,5 @@ def made_once(tmp_path_factory):
 @pytest.fixture
 def read_only(made_once, fake, monkeypatch):
     """Commands find that index without --index; for tests that leave it as it is."""
-    monkeypatch.setattr(service, "HOME", made_once)
+    monkeypatch.setattr(opening, "HOME", made_once)
     return made_once

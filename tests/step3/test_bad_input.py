@@ -11,7 +11,7 @@ import pytest
 from filelock import FileLock
 
 from shared.config import load_settings
-from step3_rag import SAMPLE, service
+from step3_rag import SAMPLE, opening
 from step3_rag.evaluate import dataset
 from step3_rag.ingest import update
 from step3_rag.ingest.index import Index
@@ -195,10 +195,10 @@ def test_an_index_that_is_read_only_is_not_called_damaged(home, refused, monkeyp
 
 def test_the_sample_can_be_asked_beside_an_own_index(home, monkeypatch):
     asked = []
-    monkeypatch.setattr(service, "corpus_index", lambda _embedder, name, *_more: asked.append(name))
-    service.open_index(load_settings(), Path("sample"))
+    monkeypatch.setattr(opening, "corpus_index", lambda _embedder, name, *_more: asked.append(name))
+    opening.open_index(load_settings(), Path("sample"))
     assert asked == ["sample"]
-    assert service.open_index(load_settings(), None).folder == Path("rag-index")
+    assert opening.open_index(load_settings(), None).folder == Path("rag-index")
     for entry in tomllib.loads((SAMPLE.parent / "demo.toml").read_text(encoding="utf-8"))["run"]:
         assert "sample" in entry["args"]
 
@@ -212,7 +212,7 @@ def test_a_change_of_the_chunker_rebuilds_the_index_of_a_dataset(beir, monkeypat
 
     first, _ = open_index()
     assert open_index() == (first, "")
-    monkeypatch.setattr("step3_rag.service.code_version", lambda: "edited")
+    monkeypatch.setattr("step3_rag.opening.code_version", lambda: "edited")
     other, error = open_index()
     assert other != first
     assert "made by code that has changed since: it is made again" in error
@@ -221,7 +221,7 @@ def test_a_change_of_the_chunker_rebuilds_the_index_of_a_dataset(beir, monkeypat
 def test_a_folder_named_sample_leaves_the_samples_index_as_it_is(tmp_path, fake):
     data = dataset.read(str(as_beir(tmp_path / "sample")), None)
     index = dataset.dataset_retriever(load_settings(), data).index
-    assert index.folder != service.sample_home(load_settings())
+    assert index.folder != opening.sample_home(load_settings())
 
 
 def test_the_second_of_two_ingests_waits_and_says_so(home, command, monkeypatch):

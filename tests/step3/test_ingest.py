@@ -13,9 +13,9 @@ from shared.errors import UserError
 from step3_rag.ingest import load, update
 from step3_rag.ingest.index import Index
 from step3_rag.ingest.sources import Report
+from step3_rag.opening import retriever_on
 from step3_rag.retrieve.search import Options
 from step3_rag.retrieve.snapshot import Snapshot
-from step3_rag.service import retriever_on
 from tests.step3.conftest import FACTS, FakeEmbedder, bring_in, texts_of, write
 
 posix = pytest.mark.skipif(os.name != "posix", reason="needs POSIX")

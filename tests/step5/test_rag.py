@@ -257,7 +257,7 @@ def test_the_evaluator_of_step_3_is_used_and_timed(rag, monkeypatch):
         time.sleep(0.1)
         return [0.5] * len(passages)
 
-    monkeypatch.setattr("step3_rag.service.load_evaluator", lambda _settings: evaluator)
+    monkeypatch.setattr("step3_rag.opening.load_evaluator", lambda _settings: evaluator)
     monkeypatch.setattr("step3_rag.reflect.confidence.SURE", 1.1)
     got, _ = answer(rag(), Query(question=NOTICE, reader="quote"))
     assert NOTICE in asked
