@@ -78,13 +78,13 @@ def guarded(generate: Generate | None, message: str, guide: Guide, notes: Sequen
         UserError: the fallback breaks the guide (checked before the model is asked), or Presidio is needed
             and not installed. Errors of `generate` pass through.
     """
-    ready_made = fallback(guide)
     cleaned, findings = check_input(message, allowed=guide.as_prompt())
-    if any(each.action == "block" for each in findings):
-        return Guarded(None, ready_made, tuple(findings), 0, True)
-    asked = with_notes(cleaned, notes)
-    if generate is None:
+    asked, blocked = with_notes(cleaned, notes), any(each.action == "block" for each in findings)
+    if generate is None and not blocked:
         return Guarded(asked, None, tuple(findings), 0, False)
+    ready_made = fallback(guide)
+    if generate is None or blocked:
+        return Guarded(None, ready_made, tuple(findings), 0, True)
     earlier: set[str] = set()
     reminder: tuple[str, ...] = ()
     for attempt in range(1, ATTEMPTS + 1):

@@ -142,7 +142,8 @@ def _limits(kind: str, value: Any, at: str) -> tuple[tuple[str, ...], int, int |
         value = {"max": 0} if value == "forbid" else {"min": 1}
     if not isinstance(value, dict):
         or_word = "forbid, require or " if kind in MARKS else ""
-        raise UserError(f"{at} = {value!r} is not allowed: use {or_word}{{min: 1, max: 2}}")
+        pattern = "pattern: REGEX, " if kind == "count" else ""
+        raise UserError(f"{at} = {value!r} is not allowed: use {or_word}{{{pattern}min: 1, max: 2}}")
     if kind != "count":
         _known(value, ("min", "max"), at)
         return (), *_range(value, at), "text"

@@ -126,6 +126,7 @@ def test_a_guide_brings_its_own_fallback_which_keeps_it():
     with pytest.raises(UserError, match=r"breaks Acme's rules verse: write your own .* under fallback"):
         guarded(model, "hello", other(rule))
     assert not model.asked
+    assert guarded(None, "hello", other(rule)).asked == "hello"  # without a model, none is needed
     own = "With thee and thou we shall speak."
     assert guarded(model, "", other(rule, fallback=own)).reply == own
 

@@ -138,6 +138,7 @@ WRONG = [
     (guide(rule(words={})), "rule a: words allows everything: give it a min, a max or both"),
     (guide(rule(emoji="some")), "rule a: emoji = 'some' is not allowed: use forbid, require or {min: 1, max"),
     (guide(rule(count={"min": 1})), "rule a: count: pattern is missing: use a regular expr"),
+    (guide(rule(count=3)), "rule a: count = 3 is not allowed: use {pattern: REGEX, min: 1, max: 2}"),
     (guide(rule(count={"pattern": "x", "of": "lines", "min": 1})), "count: of = 'lines' is not allowed: use"),
     (guide(rule(emoji="forbid", **{"in": "title"})), "rule a: in = 'title' is not allowed: use reply, body"),
     (
