@@ -201,10 +201,12 @@ def _read(path: Path) -> list[Key] | None:
 
 
 def _write(path: Path, keys: list[Key]) -> None:
-    """Write into the file itself, which only its owner may read.
+    """Write over the file itself, which only its owner may read; emptied first, a full disk would lose all.
 
     A container with a bind mount would go on reading a replaced file. A server that reads it at this very
     moment refuses all keys until it reads it again, a second later.
     """
     path.touch(0o600)
-    path.write_text(f"{KeyFile(keys=keys).model_dump_json(indent=1)}\n", encoding="utf-8")
+    with path.open("r+", encoding="utf-8") as file:
+        file.write(f"{KeyFile(keys=keys).model_dump_json(indent=1)}\n")
+        file.truncate()
