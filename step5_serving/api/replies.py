@@ -39,11 +39,13 @@ def caller_of(request: Request, scope: str, *, is_question: bool = False) -> Cal
 
     The rate of questions is checked by the service instead, which writes a row of each one that it refuses.
     """
-    access, host = service_of(request).access, request.client.host if request.client else ""
+    service, host = service_of(request), request.client.host if request.client else ""
     trace_id, parent = trace_of(request.headers.get("traceparent"))
-    caller = Caller(access.key_of(request.headers, scope), host, trace_id, parent)
+    service.keys.refresh()
+    service.log_state("keys", service.keys.trouble)
+    caller = Caller(service.access.key_of(request.headers, scope), host, trace_id, parent)
     if not is_question:
-        access.check_rate(caller)
+        service.access.check_rate(caller)
     return caller
 
 

@@ -87,14 +87,29 @@ def test_a_damaged_file_stops_the_start_and_refuses_everybody_until_it_is_repair
     assert got.status_code == 503
     assert error_of(got) == ("api_error", "the server can't read its keys: try again later")
     assert post(app).status_code == 503
-    assert [get(app, "/readyz").status_code for _ in range(2)] == [503] * 2
     assert caplog.messages == [f"keys: {keys.trouble}"]
+    assert [get(app, "/readyz").status_code for _ in range(2)] == [503] * 2
+    assert len(caplog.messages) == 1
     assert said in keys.trouble
     path.rmdir() if path.is_dir() else path.unlink(missing_ok=True)
     path.write_bytes(content)
     now[0] = 2.2
     assert post(app, headers={"x-api-key": text}).status_code == 200
-    assert keys.trouble is None
+    assert caplog.messages[1:] == ["keys: works again"]
+
+
+def test_a_disk_that_takes_nothing_leaves_the_keys_as_they_were(path):
+    resource = pytest.importorskip("resource", reason="not on Windows")
+    keys, name = Keys(path), resource.RLIMIT_FSIZE
+    _, text = keys.add("alice", ["ask"])
+    limits = resource.getrlimit(name)
+    resource.setrlimit(name, (0, limits[1]))
+    try:
+        with pytest.raises(UserError, match="cannot write"):
+            keys.add("bob", ["ask"])
+    finally:
+        resource.setrlimit(name, limits)
+    assert Keys(path).find(text)
 
 
 def test_a_running_server_sees_a_new_key_and_a_revoked_one_within_a_second(path, tmp_path):
