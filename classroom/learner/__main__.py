@@ -81,11 +81,10 @@ def proof(
 
     starter = Starter.load(ROOT)
     facts = status.run(starter)
-    page = proof.render(starter, facts)
     try:
-        out.write_text(page, "utf-8")
+        out.write_text(proof.render(starter, facts), "utf-8")
     except OSError as error:
-        raise UserError(f"{out} can't be written: {os.strerror(error.errno or 0)}") from None
+        raise UserError(f"{error.filename or out}: {os.strerror(error.errno or 0)}") from None
     print(f"{out}: {facts['public_score']} of {facts['public_points']} points by the public tests")
 
 

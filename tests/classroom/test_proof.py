@@ -63,6 +63,9 @@ def test_a_proof_is_recomputed_and_a_forged_one_does_not_hold(tmp_path):
     fuse.write_text(fuse.read_text() + "# another\n")
     facts = verify.run(page, home, LEVEL)
     assert facts["wrong"] == ["step3_rag/retrieve/fuse.py is another file", "3.7: 0 points instead of 3"]
+    fuse.unlink()
+    done = subprocess.run(command, cwd=home, capture_output=True, text=True)
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (2, f"error: {fuse}: No such file or directory")
 
 
 NO_CLAIMS = ["{}", "[1]", "1\n```\n```json\n1", "[" * 100_000, '{"points": {"3.1": 1e999}}']
