@@ -154,8 +154,9 @@ def _results(made: Class, attempts: Sequence[Attempt]) -> dict[str, tuple[Result
             missing[attempt.key] = attempt
     at_once = min(made.options.jobs or cores(), jobs_that_fit())
 
-    def keep(key: str, result: Result) -> None:
-        result = replace(result, submission=missing[key].name, key=hashes[key])
+    def keep(key: str, result: Result, alone: bool) -> None:
+        holds = alone or not result.timed_out  # a neighbour may have caused it
+        result = replace(result, submission=missing[key].name, key=hashes[key] if holds else "")
         write_whole(folder / f"{key}.json", result.to_json())
         results[key] = (result, True)
 
@@ -163,12 +164,11 @@ def _results(made: Class, attempts: Sequence[Attempt]) -> dict[str, tuple[Result
     told += f" ({len(results)} are graded already)" if results else ""
     try:
         for key, result, problem in _grade(made, missing, at_once, told):
-            keep(key, result or failed_result(made, missing[key], problem))
-        again = {key: attempt for key, attempt in missing.items() if results[key][0].timed_out}
-        if again and at_once > 1:  # a neighbour may have caused it
+            keep(key, result or failed_result(made, missing[key], problem), at_once == 1)
+        if again := {key: attempt for key, attempt in missing.items() if not results[key][0].key}:
             for key, result, _ in _grade(made, again, 1, "repeating what timed out, one at a time"):
                 if result is not None:
-                    keep(key, replace(result, notes=(*result.notes, AGAIN)))
+                    keep(key, replace(result, notes=(*result.notes, AGAIN)), True)
     except KeyboardInterrupt:
         done = f"{len(results)} of {len(attempts)} are graded and kept in {made.options.home}"
         print(f"\n{done}; the same command goes on from there", file=sys.stderr)

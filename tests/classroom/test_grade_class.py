@@ -128,8 +128,7 @@ time.sleep(600)
     assert wait_for(lambda: not any(map(runs, pids)), 30)  # a process goes a moment after its signal
 
 
-def test_what_timed_out_beside_others_is_graded_again_alone(tmp_path, stand_in):
-    late = """
+LATE = """
 from dataclasses import replace
 from tests.classroom.results import FULL, RRF, SMALL, ended, fusion
 slow = replace(FULL, items=(fusion(ended(SMALL, "timed out", ""), RRF), FULL.items[1]))
@@ -137,7 +136,10 @@ tried = submission / "tried"
 leave(20) if tried.exists() else out.write_text(json.dumps({**slow.to_dict(), "seed": seed}))
 tried.touch()
 """
-    hand_in(tmp_path / "in", ada=late, bob="leave(20)")
+
+
+def test_what_timed_out_beside_others_is_graded_again_alone(tmp_path, stand_in):
+    hand_in(tmp_path / "in", ada=LATE, bob="leave(20)")
     made = run(options(tmp_path, jobs=2))
     assert stand_in() == ["ada", "ada", "bob"]
     ada = by_name(made)["ada"].result
@@ -145,6 +147,23 @@ tried.touch()
     assert ada.notes[-1] == "a test timed out beside other submissions: this is the second grading, alone"
     assert run(options(tmp_path, jobs=2)).graded[0].result == ada
     assert stand_in() == []
+
+
+def test_what_timed_out_beside_others_is_no_last_word_if_it_is_stopped_then(tmp_path, stand_in, monkeypatch):
+    def grade(made, attempts, at_once, told):
+        if at_once == 1:
+            raise KeyboardInterrupt
+        return _grade(made, attempts, at_once, told)
+
+    hand_in(tmp_path / "in", ada=LATE, bob="leave(20)")
+    _grade = class_run._grade
+    monkeypatch.setattr(class_run, "_grade", grade)
+    with pytest.raises(KeyboardInterrupt):
+        run(options(tmp_path, jobs=2))
+    assert stand_in() == ["ada", "bob"]
+    monkeypatch.setattr(class_run, "_grade", _grade)
+    assert by_name(run(options(tmp_path, jobs=2)))["ada"].result.score == 20
+    assert stand_in() == ["ada"]
 
 
 def test_only_what_changed_or_failed_is_graded_again_with_the_first_seed(tmp_path, stand_in, monkeypatch):

@@ -10,7 +10,6 @@ import os
 import re
 import sys
 import tarfile
-import time
 import zipfile
 
 import pytest
