@@ -15,6 +15,7 @@ The texts come from submissions, so they are compared in a process of its own wi
 
 import io
 import multiprocessing
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
@@ -76,6 +77,7 @@ def _text(files: Mapping[str, bytes], starter: Mapping[str, bytes]) -> str:
 
 def _pairs(texts: Mapping[str, str], boilerplate: str) -> list[Pair]:
     """The pairs that are alike, the most similar first."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that waits, which ends this one
     from copydetect import CodeFingerprint, compare_files
 
     known = [*CodeFingerprint("starter.py", PIECE, 1, fp=io.StringIO(boilerplate)).hashes]

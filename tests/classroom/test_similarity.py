@@ -41,6 +41,14 @@ def test_the_starter_counts_for_nothing():
     assert compare({"dan": STARTER}, STARTER, STARTER).compared == 0
 
 
+def test_ctrl_c_is_for_the_command_alone(monkeypatch, tmp_path):
+    """A terminal sends it to the comparing process, too, which would print a traceback."""
+    (tmp_path / "copydetect.py").write_text("import signal\nsignal.raise_signal(signal.SIGINT)\n[].at_work\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(similarity, "SECONDS", 30)
+    assert "no attribute 'at_work'" in compare({"ada": ADA}, STARTER, STARTER).problem
+
+
 def test_a_comparison_that_fails_is_explained(monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(similarity, "SECONDS", 0.01)
