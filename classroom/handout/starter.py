@@ -6,10 +6,11 @@
     out/  HANDOUT.md  AGENTS.md  Makefile  pyproject.toml  classroom.json
           tests/  classroom/  shared/  step3_rag/
 
-`classroom.json` is the manifest: the exercises with their files and hints. The folder holds neither the tests
-of this repository nor the hidden ones.
+`classroom.json` is the manifest: the exercises with their files and hints, and a hash of each file. The
+folder holds neither the tests of this repository nor the hidden ones.
 """
 
+import hashlib
 import json
 import posixpath
 import tempfile
@@ -61,7 +62,7 @@ def starter(a: Assignment, variant: int) -> dict[str, bytes]:
                 lambda file, package=package: files[posixpath.normpath(f"{package}/{file}")].decode(),
             )
             files[name] = texts.without_dangling(text, str(PurePosixPath(name).parent), there).encode()
-    files[MANIFEST] = _manifest(a, variant)
+    files[MANIFEST] = _manifest(a, variant, files)
     return dict(sorted(files.items()))
 
 
@@ -92,13 +93,14 @@ def _classroom(a: Assignment) -> dict[str, bytes]:
     return files
 
 
-def _manifest(a: Assignment, variant: int) -> bytes:
+def _manifest(a: Assignment, variant: int, files: dict[str, bytes]) -> bytes:
     told = {
         "schema": SCHEMA,
         "step": a.step,
         "title": a.title,
         "variant": variant,
         "exercises": [asdict(each) for each in a.exercises],
+        "sha256": {name: hashlib.sha256(files[name]).hexdigest() for name in sorted(files)},
     }
     return (json.dumps(told, ensure_ascii=False, indent=1) + "\n").encode()
 

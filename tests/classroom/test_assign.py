@@ -1,5 +1,6 @@
 """An assignment stands alone, reveals no solution, and is written whole or not at all."""
 
+import hashlib
 import json
 import re
 import subprocess
@@ -51,7 +52,7 @@ def test_it_holds_what_a_learner_needs_and_no_solution(made, files):
         assert b"### BEGIN SOLUTION" not in content, name
 
 
-def test_the_manifest_lists_exercises(made, files):
+def test_the_manifest_lists_exercises_and_hashes(made, files):
     told = json.loads(files["classroom.json"])
     assert (told["schema"], told["step"], told["variant"]) == ("classroom/assignment/v2", "step3_rag", 0)
     marks = [mark for each in told["exercises"] for mark in each["marks"]]
@@ -59,6 +60,8 @@ def test_the_manifest_lists_exercises(made, files):
     first = told["exercises"][0]
     assert (first["id"], first["files"]) == ("3.1", ["step3_rag/retrieve/fuse.py"])
     assert (first["functions"], len(first["hints"])) == (["rrf"], 3)
+    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    assert told["sha256"].items() == hashes.items() - {("classroom.json", hashes["classroom.json"])}
 
 
 def test_the_handout_has_every_exercise_with_its_lines(made, files):

@@ -82,7 +82,7 @@ def toy(tmp_path):
     files["tests/expected.json"] = json.dumps({"variant": 0, "tests": expected}).encode()
     made = Assignment("step9_toy", "Step 9: toys", (), "", tuple(exercises))
     files |= handout._classroom(made)
-    files[handout.MANIFEST] = handout._manifest(made, 0)
+    files[handout.MANIFEST] = handout._manifest(made, 0, files)
     handout.write(files, root)
     return Starter.load(root)
 
