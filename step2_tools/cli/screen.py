@@ -1,8 +1,8 @@
 """Prints what the model says before its calls, or with `--trace` every message, then the answer and its cost.
 
-The answer comes last, because it is checked first: if no tool gave a result, a line above it says so; if it
-has a number that no tool gave, the tools' own summaries replace it. With --json and --format json, stdout has
-only the JSON; everything else goes to stderr. `--trace` shows every message:
+The answer comes last, because it is checked first: if no tool gave a result, a line before it (or after the
+trace) says so; if it has a number that no tool gave, the tools' own summaries replace it. With --json and
+--format json, stdout has only the JSON; everything else goes to stderr. `--trace` shows every message:
 
     user       What is the weather in Bangkok?
     assistant  get_weather(city="Bangkok")  <- toolu_1
@@ -47,7 +47,7 @@ class Screen:
             if not facts["incomplete"]:
                 print(json.dumps(facts["answer"], ensure_ascii=False, indent=1))
         else:
-            if not facts["looked_up"]:
+            if facts["answer"] and not facts["looked_up"]:
                 self._console.print(OWN_WORDS, style="dim", soft_wrap=True)
             if not self._trace:
                 _say(facts["answer"])

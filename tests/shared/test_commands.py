@@ -204,7 +204,6 @@ def test_a_reports_folder_that_cannot_be_written_is_refused_before_the_demo_runs
 
 FAKE = """
 import sys
-import tomllib
 from pathlib import Path
 from shared.cli import emit
 if sys.argv[1] != "works":

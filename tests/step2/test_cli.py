@@ -98,6 +98,13 @@ def test_an_answer_that_no_tool_backs_is_introduced_as_the_models_own_words(api,
         assert out.index(OWN_WORDS) < out.index("It is 32 °C.")
 
 
+def test_no_words_are_introduced_by_nothing(api, command):
+    api.enqueue(**WEATHER)
+    got = command("step2_tools", "Is it hot?", "--offline", "--max-turns", "1")
+    assert got.out.startswith("1 turn, 0 tool calls; ")
+    assert (got.code, got.err) == (3, "incomplete: stopped at --max-turns 1, the model still called tools\n")
+
+
 def test_smoke_needs_no_network_and_asks_no_server_unless_its_model_is_named(api, command, monkeypatch):
     api.enqueue(**WEATHER)
     api.enqueue("Hot.")
