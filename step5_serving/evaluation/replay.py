@@ -66,6 +66,10 @@ def _engine_of(row: Mapping[str, Any], engine: str | None, model: str | None) ->
     quantize = None
     if engine is None:
         engine, quantize = row["engine"], row["parameters"].get("quantize")
+        if engine == "server":
+            raise UserError(
+                "a server answered this call, and its address is not stored: name it with --engine"
+            )
         model = model or row["model"]
         if engine == "claude":  # there, the engine's name is the model's
             engine, model = model, None

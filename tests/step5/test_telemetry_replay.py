@@ -129,13 +129,15 @@ def test_errors_are_one_line(asked, run):
     call = asked.ask("It renews every year. [1]")
     asked.api.enqueue(status=400, error="too long for me")
     abstained = call_of(answer="I don't know.", parameters={"verdict": "abstain"})
-    record("telemetry.db", abstained)
+    elsewhere = call_of(engine="server")
+    record("telemetry.db", abstained, elsewhere)
     for got, said in [
         (run("replay", "ffff" * 8), "there is no call ffff"),
         (asked.replay(call, index="nowhere"), "no index in nowhere"),
         (asked.replay(call), "too long for me"),
         (asked.replay(asked.ask("", "quote")), "no model answered this call"),
         (asked.replay(abstained.trace_id), "no model answered this call"),
+        (asked.replay(elsewhere.trace_id), "its address is not stored: name it with --engine"),
     ]:
         assert (got.code, got.err.count("\n"), got.out) == (2, 1, "")
         assert said in got.err
