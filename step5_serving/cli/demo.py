@@ -19,13 +19,13 @@ from step5_serving.addresses import listening
 from step5_serving.config import Config
 
 app = new_app("The service in a minute.")
-QUESTIONS, TOGETHER = 12, 4
+QUESTIONS, TOGETHER = 8, 4
 ANSWER_S = 300  # the first reply also waits for the model
 
 
 @app.command()
 def demo(model: Model = None, smoke: Smoke = False, as_json: Json = False) -> None:
-    """Start the service, ask it twelve questions, show its telemetry, stop."""
+    """Start the service, ask it eight questions, show its telemetry, stop."""
     emit(run(model, smoke), show, as_json=as_json)
 
 
