@@ -51,10 +51,9 @@ def share(hits: int, n: int) -> Share:
     """A share of n with its 95 % interval, as `--json` gives it; the share of nothing is None.
 
     >>> share(92, 100)
-    {'hits': 92, 'n': 100, 'share': 0.92, 'interval_95': [0.85, 0.959]}
+    {'hits': 92, 'n': 100, 'share': 0.92, 'interval_95': [0.8500..., 0.9589...]}
     """
-    interval = [round(bound, 3) for bound in wilson(hits, n)]
-    return {"hits": hits, "n": n, "share": round(hits / n, 4) if n else None, "interval_95": interval}
+    return {"hits": hits, "n": n, "share": hits / n if n else None, "interval_95": [*wilson(hits, n)]}
 
 
 def percent(share: Share) -> str:

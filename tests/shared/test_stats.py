@@ -8,6 +8,7 @@ def test_wilson_gives_the_published_interval():
     """Newcombe 1998, table I: 15 of 148."""
     assert stats.wilson(15, 148) == pytest.approx((0.0624, 0.1605), abs=1e-4)
     assert stats.wilson(0, 0) == (0, 1)
+    assert stats.percent(stats.share(11, 12)) == "92% (65-99)"  # up to .9851, which is rounded once
 
 
 def test_a_bootstrap_interval_holds_the_true_mean_about_95_times_in_100():
