@@ -1,7 +1,4 @@
-"""The FastAPI app around one Service: routes, error handlers, middleware.
-
-app = create_app(Service(Config(), ScriptedAnswerer(), recorder))
-"""
+"""The FastAPI app around one Service: routes, error handlers, middleware."""
 
 import contextlib
 from collections.abc import AsyncIterator

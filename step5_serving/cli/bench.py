@@ -98,7 +98,7 @@ def capacity(
         row["api_usd_per_month"] = row["questions"] * per_question
     facts = {
         "command": "step5_serving capacity",
-        "headline": f"{numbers[-1]:,} users: {rows[-1]['machines']:,} machines",
+        "headline": f"machines for {numbers[-1]:,} users: {rows[-1]['machines']:,}",
         "api_model": claude.id,
         "rows": rows,
     }

@@ -67,9 +67,7 @@ def _engine_of(row: Mapping[str, Any], engine: str | None, model: str | None) ->
     if engine is None:
         engine, quantize = row["engine"], row["parameters"].get("quantize")
         if engine == "server":
-            raise UserError(
-                "a server answered this call, and its address is not stored: name it with --engine"
-            )
+            raise UserError("a server answered this call: name its address with --engine")
         model = model or row["model"]
         if engine == "claude":  # there, the engine's name is the model's
             engine, model = model, None

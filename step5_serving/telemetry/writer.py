@@ -92,7 +92,7 @@ class Recorder:
         except (sa.exc.SQLAlchemyError, OSError) as error:
             raise UserError(f"telemetry in {store.name} cannot be written: {why(error)}") from None
         if lost:
-            log.warning("%d calls were running when their process ended: their rows say `lost`", lost)
+            log.warning("calls that ran when their process ended: %d; their rows say `lost`", lost)
         return cls(store, Call.redacted) if redact else cls(store)
 
     async def record(self, call: Call | None) -> None:

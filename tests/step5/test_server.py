@@ -60,7 +60,7 @@ def test_its_log_has_one_form_from_the_start(tmp_path):
         next(lines)
         served.popen.kill()
     with Process(tmp_path) as served:
-        assert " WARNING step5_serving.telemetry.writer: 1 calls were running" in served.said()
+        assert "telemetry.writer: calls that ran when their process ended: 1" in served.said()
 
 
 def test_a_signal_lets_running_and_waiting_calls_finish_and_admits_no_others(tmp_path):

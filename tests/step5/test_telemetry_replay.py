@@ -137,7 +137,7 @@ def test_errors_are_one_line(asked, run):
         (asked.replay(call), "too long for me"),
         (asked.replay(asked.ask("", "quote")), "no model answered this call"),
         (asked.replay(abstained.trace_id), "no model answered this call"),
-        (asked.replay(elsewhere.trace_id), "its address is not stored: name it with --engine"),
+        (asked.replay(elsewhere.trace_id), "a server answered this call: name its address with --engine"),
     ]:
         assert (got.code, got.err.count("\n"), got.out) == (2, 1, "")
         assert said in got.err
