@@ -46,15 +46,16 @@ class SharedRetriever(Retriever):
         own.index.close()
         super().__init__(ThreadLocalIndex(own.index.folder), own.store, own.embedder, own.evaluator)
         self.collections: frozenset[str] = frozenset()
+        self._complete: Snapshot | None = None
         self._making = threading.Lock()
 
     @property
     def snapshot(self) -> Snapshot:
         """The chunks of the current index, the same for all threads."""
         with self._making:
-            before, found = self._snapshot, super().snapshot
-            if found is not before:
+            found = super().snapshot
+            if found is not self._complete:
                 # Compute its lazy attributes now, in one thread.
                 _ = found.bm25, found.token_frequency, found.vocabulary
-                self.collections = frozenset(found.collections.tolist())
+                self.collections, self._complete = frozenset(found.collections.tolist()), found
             return found

@@ -11,6 +11,7 @@ from shared.errors import UserError
 from step3_rag import opening
 from step3_rag.ingest.index import Index
 from step3_rag.retrieve.search import Options
+from step3_rag.retrieve.snapshot import Snapshot
 from step3_rag.stores import vector_store
 from step5_serving.api.keys import Keys
 from step5_serving.errors import ApiError
@@ -241,6 +242,18 @@ async def test_an_index_works_after_the_vector_store_failed(made, monkeypatch):
     assert (await made.client.post("/ingest", **text("owls.md", "# Owls\n\nThey hunt."))).status_code == 200
     with contextlib.closing(Index.open(made.home, {})) as index:
         assert vector_store.is_current(index, made.answerer.retriever.store)
+
+
+@in_loop
+async def test_a_snapshot_that_could_not_be_completed_is_completed_by_the_next_question(made, monkeypatch):
+    def broken(_snapshot):
+        raise UserError("disk I/O error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Snapshot, "vocabulary", property(broken))
+        assert (await made.client.post("/ingest", **text("a.md", collection="birds"))).status_code == 503
+    asked = {"question": "When does the parrot sing?", "collection": "birds"}
+    assert (await made.client.post("/query", json=asked)).status_code == 200
 
 
 @in_loop
