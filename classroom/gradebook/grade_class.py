@@ -4,8 +4,9 @@
 
 A result is kept under results/ with a hash of all that it depends on: the files that were taken from the
 submission, the grader and the reference, the seed, the variants, the isolation. It is written when its
-submission is done, so a run may be stopped at any time. A submission whose grading fails gets a result that
-says so (every test `broken`), no score, and another try in the next run.
+submission is done, so a run may be stopped at any time. What timed out beside other submissions is graded
+again alone, at the end or in the next run. A submission whose grading fails gets a result that says so (every
+test `broken`), no score, and another try in the next run.
 """
 
 import contextlib
