@@ -76,7 +76,7 @@ def capacity(
     ],
     input_tokens: Annotated[int, Option(min=0, help="Tokens of a prompt.")] = 164,
     output_tokens: Annotated[int, Option(min=1, help="Tokens of an answer.")] = 64,
-    users: Annotated[str, Option(help="Of users, separated by commas.")] = "100,1000,10000,100000",
+    users: Annotated[str, Option(help="Numbers, separated by commas.")] = "100,1000,10000,100000",
     questions: Annotated[
         float, Option("--questions-per-user-hour", min=0.01, max=3600, help="In the busiest hour.")
     ] = 6.0,
