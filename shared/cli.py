@@ -86,8 +86,8 @@ def settings_from_flags(smoke: bool = False, **flags: Any) -> Any:
 
 def read_argument(argument: str | None, default: str) -> str:
     """The argument, or standard input (for `-`, or if it is a pipe), or the default."""
-    if argument == "-" or (argument is None and not (sys.stdin and sys.stdin.isatty())):
-        piped = sys.stdin.read().strip() if sys.stdin else ""  # None when it was closed
+    if argument == "-" or (argument is None and not sys.stdin.isatty()):
+        piped = sys.stdin.read().strip()
         return piped if piped or argument else default
     return default if argument is None else argument
 
@@ -97,6 +97,7 @@ def run(app: typer.Typer, prog: str, args: list[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):  # a pipe may be ASCII, or cp1252 on Windows
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="replace")
+    sys.stdin = sys.stdin or io.StringIO()  # None when it was closed
     if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(errors="replace")
     # How long an idle OpenMP thread spins, read when torch is imported. The default of 300,000 rounds makes

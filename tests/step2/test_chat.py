@@ -56,6 +56,12 @@ def test_exit_ctrl_d_and_ctrl_c_end_the_chat(api, talk, end):
     assert not api.requests
 
 
+def test_a_closed_standard_input_ends_the_chat(api, command, monkeypatch):
+    monkeypatch.setattr("sys.stdin", None)
+    got = command("step2_tools", "chat", "--offline")
+    assert (got.code, got.err) == (0, "")
+
+
 def test_a_turn_that_fails_leaves_the_history_as_it_was(api, talk):
     api.enqueue("Hello.")
     api.enqueue(**WEATHER)  # the tool runs, then the server fails: no dangling tool_use may stay
