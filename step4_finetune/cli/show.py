@@ -5,6 +5,7 @@ from textwrap import shorten
 from typing import Any
 
 from shared.cli import Console, plain_table
+from shared.stats import Share, percent
 from shared.words import count
 
 Facts = Mapping[str, Any]
@@ -61,7 +62,7 @@ def tables(facts: Facts) -> list[tuple[list[str], list[list[str]]]]:
         counts = (f"{each['leaked']} of {each['asked']}", f"{each['right']} of {each['answers']}")
         models.append([name, *counts, f"{each['perplexity']:.1f}{times}"])
     for each in facts["differences"]:
-        interval = "{:+.2f} to {:+.2f}".format(*each["interval"]) if each["interval"] else "-"
+        interval = "{:+.2f} to {:+.2f}".format(*each["interval_95"]) if each["interval_95"] else "-"
         what = (f"{each['system']} over {each['over']}", each["measure"].replace("_", " "))
         differences.append([*what, f"{each['difference']:+.2f}", interval])
     rules = [
@@ -77,11 +78,8 @@ def tables(facts: Facts) -> list[tuple[list[str], list[list[str]]]]:
     ]
 
 
-def _percent(found: Facts | None) -> str:
-    if found is None:
-        return "-"
-    low, high = found["interval"]
-    return f"{found['share']:.0%} ({100 * low:.0f}-{100 * high:.0f})"
+def _percent(found: Share | None) -> str:
+    return "-" if found is None else percent(found)
 
 
 def evaluator(facts: Facts, console: Console) -> None:
@@ -133,10 +131,10 @@ def rates(facts: Facts, console: Console) -> None:
     console.print(plain_table("check", "side", "split", *heads, rows=rows, right=heads))
 
 
-def _of(found: Facts | None) -> tuple[str, str]:
+def _of(found: Share | None) -> tuple[str, str]:
     if found is None:
         return "-", "-"
-    return f"{found['hits']}/{found['n']}", "{:.2f}-{:.2f}".format(*found["interval"])
+    return f"{found['hits']}/{found['n']}", "{:.2f}-{:.2f}".format(*found["interval_95"])
 
 
 def export(facts: Facts, console: Console) -> None:

@@ -112,7 +112,7 @@ def _measured(
     return {
         "name": system.name,
         "tuned": system.adapter is not None,
-        "adherence": {"mean": fmean(adherence), "interval": interval(adherence, topics)},
+        "adherence": {"mean": fmean(adherence), "interval_95": interval(adherence, topics)},
         **{name: _share([getattr(each, name) for each in scores], topics) for name in SHARES},
         "rules": {rule.id: _share([each.rules[rule.id] for each in scores], topics) for rule in guide.rules},
         "prompt_tokens": fmean(reply.prompt_tokens for reply in got),
@@ -128,7 +128,7 @@ def _share(values: Sequence[bool | None], topics: Sequence[str | None]) -> dict[
     hits = [value for value, _ in known]
     found = share(hits)
     if found and 0 < found["hits"] < found["n"]:
-        found["interval"] = interval(hits, [topic for _, topic in known]) or found["interval"]
+        found["interval_95"] = interval(hits, [topic for _, topic in known]) or found["interval_95"]
     return found
 
 
@@ -158,7 +158,7 @@ def differences(found: Sequence[Mapping[str, Any]], topics: Sequence[str | None]
                     "over": other["name"],
                     "measure": name,
                     "difference": fmean(changes),
-                    "interval": interval(changes, [topic for _, topic in known]),
+                    "interval_95": interval(changes, [topic for _, topic in known]),
                     "n": len(known),
                 }
             )

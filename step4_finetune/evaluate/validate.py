@@ -8,9 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from shared import hardware
+from shared import hardware, stats
 from shared.errors import UserError
-from shared.stats import wilson
 from step4_finetune.data.files import read_jsonl
 from step4_finetune.data.rows import texts
 from step4_finetune.tone.rules import Guide
@@ -69,12 +68,9 @@ def _measured(name: str, pairs: Sequence[tuple[bool, bool]]) -> dict[str, Any]:
     }
 
 
-def share(verdicts: Sequence[bool]) -> dict[str, Any] | None:
+def share(verdicts: Sequence[bool]) -> stats.Share | None:
     """How many of n verdicts are true, and their share with its 95 % interval; None where n is 0."""
-    if not verdicts:
-        return None
-    hits, n = sum(verdicts), len(verdicts)
-    return {"hits": hits, "n": n, "share": hits / n, "interval": wilson(hits, n)}
+    return stats.share(sum(verdicts), len(verdicts)) if verdicts else None
 
 
 def read_labelled(path: Path) -> list[dict[str, Any]]:

@@ -30,7 +30,7 @@ def test_measuring_by_hand():
     assert (calm["said"], calm["precision"], calm["recall"]["share"]) == (0, None, 0)
     assert (unfaithful["n"], unfaithful["precision"]["share"]) == (3, 1)
     assert (unfaithful["recall"]["hits"], unfaithful["recall"]["n"]) == (1, 2)
-    assert unfaithful["recall"]["interval"] == pytest.approx([0.0945, 0.9055], abs=1e-3)
+    assert unfaithful["recall"]["interval_95"] == pytest.approx([0.0945, 0.9055], abs=1e-3)
 
 
 def test_empty_replies_do_not_count_for_rules_that_only_forbid():

@@ -71,7 +71,7 @@ def test_every_system_answers_every_message_of_the_split(scripted):
 def test_scores_of_each_system(scripted):
     facts = scripted()
     base, tone = facts["systems"][0], facts["systems"][-1]
-    assert tone["all_rules"] == {"hits": 2, "n": 2, "share": 1.0, "interval": wilson(2, 2)}
+    assert tone["all_rules"] == {"hits": 2, "n": 2, "share": 1.0, "interval_95": [*wilson(2, 2)]}
     assert tone["faithful"]["hits"] == tone["both"]["hits"] == tone["healthy"]["hits"] == 2
     assert base["all_rules"]["hits"] == base["faithful"]["hits"] == base["both"]["hits"] == 0
     assert base["adherence"]["mean"] < 0.6 < tone["adherence"]["mean"] == 1.0
@@ -95,11 +95,11 @@ def test_differences_are_paired_and_of_the_tuned_models_only(scripted):
     assert {each["system"] for each in facts["differences"]} == {"tone"}
     over = [each for each in facts["differences"] if each["over"] == "base"]
     rules = next(each for each in over if each["measure"] == "all_rules")
-    assert (rules["difference"], rules["interval"], rules["n"]) == (1.0, None, 2)  # both of one topic
+    assert (rules["difference"], rules["interval_95"], rules["n"]) == (1.0, None, 2)  # both of one topic
     assert {each["measure"] for each in over} == {"adherence", "all_rules", "faithful", "both"}
     apart = scripted(rows=[spoilt(row, topic=row.id) for row in good()])["differences"]
     rules = next(each for each in apart if each["over"] == "base" and each["measure"] == "all_rules")
-    assert rules["interval"] == (1.0, 1.0)
+    assert rules["interval_95"] == (1.0, 1.0)
     assert scripted(adapters=[])["differences"] == []
 
 
@@ -183,4 +183,4 @@ def test_real_a_short_training_raises_adherence(tmp_path, monkeypatch):
     )
     base, tuned = (each["adherence"]["mean"] for each in found["systems"])
     assert tuned > base + 0.1
-    assert next(each for each in found["differences"] if each["measure"] == "adherence")["interval"][0] > 0
+    assert next(each for each in found["differences"] if each["measure"] == "adherence")["interval_95"][0] > 0

@@ -208,7 +208,7 @@ def test_the_labelled_sets_are_halved_and_balanced(name, n):
 def test_rates_by_hand():
     row = measure.rates("pii", "input", "dev", [(True, True), (True, False)])
     assert (row["caught"]["share"], row["false_alarms"]) == (0.5, None)
-    assert row["caught"]["interval"] == pytest.approx((0.0945, 0.9055), abs=1e-3)
+    assert row["caught"]["interval_95"] == pytest.approx((0.0945, 0.9055), abs=1e-3)
 
 
 @needs_presidio
@@ -250,5 +250,5 @@ def test_the_rates_on_the_sample():
     assert [(row["caught"]["hits"], row["false_alarms"]["hits"]) for row in of_injection] == [(20, 0)] * 2
     for row in facts["rates"]:
         if row["caught"]:
-            assert row["caught"]["interval"][1] > 0.7, row
-        assert row["false_alarms"]["interval"][0] < 0.1, row
+            assert row["caught"]["interval_95"][1] > 0.7, row
+        assert row["false_alarms"]["interval_95"][0] < 0.1, row
