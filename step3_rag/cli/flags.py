@@ -15,6 +15,7 @@ IndexFolder = Annotated[
         "--index", help="Folder of the index, or sample; default rag-index, or sample if there is none."
     ),
 ]
+OwnIndex = Annotated[Path | None, typer.Option("--index", help="Folder of the index; default rag-index.")]
 Store = Annotated[str, typer.Option(help="chroma, faiss, weaviate or pinecone.")]
 Address = Annotated[
     str | None, typer.Option(help="Address of the store's server, such as http://localhost:8000.")

@@ -33,7 +33,7 @@ def ingest(
     chunk_overlap: Annotated[
         int, typer.Option("--chunk-overlap", help="Tokens that neighbouring chunks share.")
     ] = 32,
-    index: flags.IndexFolder = None,
+    index: flags.OwnIndex = None,
     store: flags.Store = "chroma",
     address: flags.Address = None,
     smoke: Smoke = False,
@@ -71,7 +71,7 @@ def ingest(
 @app.command()
 def forget(
     names: Annotated[list[str], typer.Argument(help="Documents, by name or path.", show_default=False)],
-    index: flags.IndexFolder = None,
+    index: flags.OwnIndex = None,
     as_json: Json = False,
 ) -> None:
     """Remove documents from the index and from all its vector stores; the files themselves stay."""

@@ -84,6 +84,11 @@ def test_values_that_ingest_does_not_know(documents, fake, refused, flags, line)
 # --- documents --------------------------------------------------------------------------------------------
 
 
+def test_only_what_reads_an_index_takes_the_samples(command):
+    helps = {name: command("step3_rag", name, "--help").out for name in ("ingest", "forget", "status")}
+    assert [name for name, text in helps.items() if "or sample" in " ".join(text.split())] == ["status"]
+
+
 def test_a_folder_without_documents_and_a_missing_path(tmp_path, fake, refused):
     (tmp_path / "empty").mkdir()
     assert "empty has no documents that can be read: use .md" in refused("step3_rag", "ingest", "empty")

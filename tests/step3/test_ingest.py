@@ -190,6 +190,10 @@ def test_files_of_other_types_are_counted(index, tmp_path):
     assert report.passed_over[str(tmp_path / "d")] == counts
     with pytest.raises(UserError, match=r"sub has no documents that can be read: use \.md"):
         bring_in(index, tmp_path / "d", tmp_path / "d" / "sub")
+    (tmp_path / "d" / "e.md").unlink()
+    with pytest.raises(UserError, match="d has no documents that can be read"):
+        bring_in(index, tmp_path / "d")
+    assert len(index.documents()) == 2  # an empty folder removes nothing
 
 
 @posix
