@@ -104,7 +104,8 @@ def read_rows(
         rows = _divided(rows, shares)
     for row in rows:
         if row.split not in SPLITS:
-            raise UserError(f"{where}: row {row.id} has split {row.split!r}: use {', '.join(SPLITS)}")
+            allowed = f"use {', '.join(SPLITS)} in all rows or in none"
+            raise UserError(f"{where}: row {row.id} has split {row.split!r}: {allowed}")
     return [row for row in rows if split in (None, row.split)]
 
 
