@@ -41,13 +41,13 @@ class Database:
 
 
 def calls(given: Sequence[Mapping[str, Any]]) -> list[Call]:
-    """Calls, each from its question, prompt (or None) and passages; a `broken` one cannot be written."""
+    """Calls, each from its question, prompt (or None) and passages; its field `broken` can't be written."""
     return [_call(each) for each in given]
 
 
 def _call(given: Mapping[str, Any]) -> Call:
     prompt = given["prompt"]
-    known: dict[str, Any] = {"model": object() if given.get("broken") else "small"}
+    known: dict[str, Any] = {"model": "small"}
     if prompt:
         known |= {"prompt_id": "answer", "prompt_version": 1, "prompt_text": prompt}
     sources = [
@@ -58,7 +58,9 @@ def _call(given: Mapping[str, Any]) -> Call:
     digits = _sha(question)
     whole: dict[str, Any] = {"trace_id": digits[:32], "span_id": digits[:16], "started_at": NOON}
     whole |= {"question": question, "answer": question[::-1]}
-    return Call("query", 200, sources=sources, **whole, **known)
+    if field := given.get("broken"):
+        known[field] = object()
+    return Call("query", 200, sources=sources, **(whole | known))
 
 
 def _sha(text: str) -> str:

@@ -78,8 +78,3 @@ def tables(content: bytes, columns: Mapping[str, Sequence[str]]) -> dict[str, li
         ]
         found = _read(sqlite3.connect(path), statements)
     return {table: rows for table, [_names, *rows] in zip(columns, found, strict=True)}
-
-
-def transactions(content: bytes) -> int:
-    """How many transactions were ever written to this file: SQLite counts them in its header."""
-    return int.from_bytes(content[24:28])

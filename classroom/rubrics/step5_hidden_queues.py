@@ -78,10 +78,13 @@ def test_whatever_happens(submission, draw):
 def test_all_or_none(submission, draw):
     """A batch fails as a whole if a call can't be written or the database is gone; the next batch works."""
     given = [calls_of(draw, draw.randint(1, 4)) for _ in range(4)]
-    failing = given[1] + calls_of(draw, 1, broken=True) + calls_of(draw, 1)
     batches = WrittenBatches(submission)
-    for batch in (given[0], failing, [{**each, "broken": False} for each in failing], given[3]):
-        batches.write(batch)
+    batches.write(given[0])
+    for field, batch in zip(("model", "answer"), given[1:3], strict=True):
+        failing = batch + calls_of(draw, 1, broken=field) + calls_of(draw, 1)
+        batches.write(failing)
+        batches.write([{**each, "broken": None} for each in failing])
+    batches.write(given[3])
     batches.database.call("vanish")
     batches.write(given[0])
 

@@ -109,11 +109,12 @@ def calls_of(draw, n, **more):
 
 @pytest.mark.rubric("5.7", points=3, visibility="public")
 def test_a_batch_in_one_commit(submission, draw):
-    """The rows and bodies of a batch are written in one commit; a running call's row is replaced."""
+    """A batch is written in one commit, or not at all; a running call's row is replaced."""
     batches = scenes.WrittenBatches(submission)
     for _ in range(3):
         given = calls_of(draw, draw.randint(1, 4))
         batches.write([{**draw.choice(given), "running": True}])
+        batches.write(given + calls_of(draw, 1, broken="answer"))  # which can't be written: none is
         batches.write(given)
 
 

@@ -56,7 +56,7 @@ CHANGES = {
     "nobody is passed over": (3, ("_leave", "while self._queue and", "if self._queue and")),
     "the mean is the last call": (3, ("_leave", "FORGET * (seconds - self._mean)", "seconds - self._mean")),
     "a commit a table": (8, ("write_rows", *COMMITS)),
-    "a failure is not told": (5, ("write_rows", "raise CannotWrite(why(error)) from None", "pass")),
+    "a failure is not told": (8, ("write_rows", "raise CannotWrite(why(error)) from None", "pass")),
     "only failures of SQLAlchemy's are told": (5, ("write_rows", *SQL_ONLY)),
     "one at a time": (7, ("_take", "== LARGEST", "== 1")),
     "never ends": (4, ("_take", "batch, False", "batch, True")),
