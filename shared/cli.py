@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 else:  # others take the names from here, since importing rich takes a while
     Console = Table = Any
 
-EXTRAS = {"opentelemetry": "tracing", "psycopg": "postgres", "xllamacpp": "llamacpp"}  # that `all` lacks
+EXTRAS = {"opentelemetry": "tracing", "psycopg": "postgres", "xllamacpp": "llamacpp"}  # not in `all`
 IN_ONE_LINE = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG)  # errors that the name of the file explains
 
 Model = Annotated[str | None, typer.Option("--model", help="Model id, folder, or hub id (org/name).")]

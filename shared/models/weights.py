@@ -78,7 +78,7 @@ def find_local(spec: ModelSpec, settings: Settings, *, verify: bool = False) -> 
         UserError: your own folder is not a model's.
     """
     if settings.models_dir and not settings.models_dir.is_dir():
-        raise UserError(f"ROADMAP_MODELS_DIR is {settings.models_dir}, which is no folder")
+        raise UserError(f"ROADMAP_MODELS_DIR is {settings.models_dir}, which is not a folder")
     own = spec.folder or (settings.models_dir and settings.models_dir / spec.id)
     if not (own and own.is_dir()):
         cached = (each.target for each in _sources(spec, settings))

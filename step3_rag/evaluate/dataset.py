@@ -86,7 +86,8 @@ class Dataset:
     """A corpus and questions about it."""
 
     name: str
-    sources: list[DocumentSource]
+    corpus: str  # the name of its index in the cache
+    sources: Sequence[DocumentSource]
     questions: list[Question]
 
 
@@ -124,7 +125,8 @@ def _sample(split: str) -> Dataset:
         raise UserError(
             f"the sample has no split {split!r}: use dev, test, kinds-dev, kinds-test or answers-test"
         )
-    return Dataset(f"sample, {split}", list(files_in(SAMPLE / "documents", None, Report())), questions)
+    sources = list(files_in(SAMPLE / "documents", None, Report()))
+    return Dataset(f"sample, {split}", "sample", sources, questions)
 
 
 def sample_rows(name: str) -> Iterator[dict[str, Any]]:
@@ -153,7 +155,7 @@ def _folder(folder: Path, split: str) -> Dataset:
             questions.append(Question(str(row["_id"]), row["text"], qrels))
     if not questions:
         raise UserError(f"{name} has none of the questions that its qrels of {split} judge")
-    return Dataset(name, list(texts.values()), questions)
+    return Dataset(name, f"folder-{name}", list(texts.values()), questions)
 
 
 def _parsed(path: Path, parse: Callable[[str], T], what: str) -> Iterator[T]:
@@ -191,5 +193,4 @@ def dataset_retriever(settings: Settings, data: Dataset, *sizes: int) -> Retriev
     """A retriever on the index of a dataset, which is kept in the cache and made if necessary."""
     embedder = Embedder(settings)
     facts = index_facts(settings, *sizes)
-    corpus = "sample" if data.name.startswith("sample, ") else f"folder-{data.name}"
-    return retriever_on(corpus_index(embedder, corpus, data.sources, facts), embedder)
+    return retriever_on(corpus_index(embedder, data.corpus, data.sources, facts), embedder)

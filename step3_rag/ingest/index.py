@@ -137,10 +137,13 @@ class Index:
                 share the folder with a Chroma database that is not its own.
         """
         file = folder / "index.sqlite"
-        if not create and not cls.exists(folder):
-            raise UserError(f"no index in {folder}: make one with `python -m step3_rag ingest PATH`")
-        if not cls.exists(folder) and (folder / "chroma").exists():
-            raise UserError(f"{folder} has a folder `chroma`, but no index: name another folder with --index")
+        if not cls.exists(folder):
+            if not create:
+                raise UserError(f"no index in {folder}: make one with `python -m step3_rag ingest PATH`")
+            if (folder / "chroma").exists():
+                raise UserError(
+                    f"{folder} has a folder `chroma`, but no index: name another folder with --index"
+                )
         db: sqlite3.Connection | None = None
         try:
             folder.mkdir(parents=True, exist_ok=True)

@@ -201,7 +201,7 @@ def _read(path: Path) -> list[Key] | None:
 
 
 def _write(path: Path, keys: list[Key]) -> None:
-    """Write over the file itself, which only its owner may read; emptied first, a full disk would lose all.
+    """Write over the file, which only its owner may read. It isn't emptied first: a full disk would lose all.
 
     A container with a bind mount would go on reading a replaced file. A server that reads it at this very
     moment refuses all keys until it reads it again, a second later.

@@ -235,7 +235,7 @@ def test_without_any_source_one_error_says_what_was_tried_and_what_to_do(cache, 
 def test_your_own_folder_comes_first_and_takes_safetensors_only(wheel, tmp_path, monkeypatch):
     own = tmp_path / "mine" / "fake"
     monkeypatch.setenv("ROADMAP_MODELS_DIR", str(own.parent))
-    with pytest.raises(UserError, match=r"ROADMAP_MODELS_DIR is .*mine, which is no folder"):
+    with pytest.raises(UserError, match=r"ROADMAP_MODELS_DIR is .*mine, which is not a folder"):
         weights.ensure("fake")
     own.mkdir(parents=True)
     with pytest.raises(UserError, match=r"no config\.json"):
