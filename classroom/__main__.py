@@ -5,7 +5,8 @@ Exit codes are those of shared/cli.py; `grade` ends with 0 whatever the score.
 
 import importlib
 
-from shared.cli import new_app, run
+from shared.cli import new_app
+from shared.launch import run
 
 COMMANDS = ("assign", "grade", "grade_class", "defend", "verify", "levels", "demo")
 

@@ -12,7 +12,8 @@ from typing import Annotated
 
 import typer
 
-from shared.cli import Model, Smoke, new_app, plain_console, plain_table, run
+from shared.cli import Model, Smoke, new_app, plain_console, plain_table
+from shared.launch import ExitCode, run
 
 app = new_app("Settings, weights, and the demo with its report page.")
 
@@ -73,7 +74,7 @@ def demo(
     if INTERRUPTED in codes:
         raise KeyboardInterrupt
     if codes - {0}:
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.FAILED)
 
 
 if __name__ == "__main__":

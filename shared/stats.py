@@ -2,12 +2,25 @@
 
 import random
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from shared.errors import UserError
 
 T = TypeVar("T")
-Share = dict[str, Any]  # as `share` makes it
+
+
+@dataclass(frozen=True)
+class Share:
+    """A share of n; `share` makes it."""
+
+    hits: int
+    n: int
+    share: float | None  # 0 to 1; None if n is 0
+    interval_95: tuple[float, float]
+
+    def __getitem__(self, name: str) -> Any:  # until steps 1 and 2 read attributes
+        return getattr(self, name)
 
 
 def nearest_rank(values: Sequence[float], percent: int) -> float | None:
@@ -48,18 +61,18 @@ def wilson(hits: int, n: int) -> tuple[float, float]:
 
 
 def share(hits: int, n: int) -> Share:
-    """A share of n with its 95 % interval, as `--json` gives it; the share of nothing is None.
+    """A share of n with its 95 % interval.
 
     >>> share(92, 100)
-    {'hits': 92, 'n': 100, 'share': 0.92, 'interval_95': [0.8500..., 0.9589...]}
+    Share(hits=92, n=100, share=0.92, interval_95=(0.8500..., 0.9589...))
     """
-    return {"hits": hits, "n": n, "share": hits / n if n else None, "interval_95": [*wilson(hits, n)]}
+    return Share(hits, n, hits / n if n else None, wilson(hits, n))
 
 
 def percent(share: Share) -> str:
     """A share as text: `92% (85-96)`."""
-    low, high = share["interval_95"]
-    return f"{share['share']:.0%} ({100 * low:.0f}-{100 * high:.0f})"
+    low, high = share.interval_95
+    return f"{share.share:.0%} ({100 * low:.0f}-{100 * high:.0f})"
 
 
 def bootstrap(values: Sequence[float], weights: Sequence[float] | None = None) -> tuple[float, float] | None:

@@ -7,7 +7,8 @@
 The commands are in cli/. They import heavy libraries when they run, so that --help is fast.
 """
 
-from shared.cli import new_app, run
+from shared.cli import new_app
+from shared.launch import run
 from step1_foundations.cli import commands
 
 app = new_app("Step 1: from tokens to the loop that generates text.", default="generate")

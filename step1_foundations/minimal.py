@@ -5,7 +5,7 @@
 The rest of this step shows what happens inside. generate.py contains the loop behind `model.generate`.
 """
 
-from shared.cli import run_main
+from shared.launch import run_main
 from shared.models import load_causal_lm, load_tokenizer
 
 PROMPT = "Explain what a transformer is:"

@@ -7,7 +7,7 @@
 The commands are in cli/. They import heavy libraries when they run, so that --help is fast.
 """
 
-from shared.cli import run
+from shared.launch import run
 from step2_tools.cli.app import app
 
 if __name__ == "__main__":

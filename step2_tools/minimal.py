@@ -13,8 +13,8 @@ import httpx2
 import typer
 
 from shared.chat.client import chat_client
-from shared.cli import run_main
 from shared.config import load_settings
+from shared.launch import run_main
 
 GEOCODER = "https://geocoding-api.open-meteo.com/v1/search"
 FORECAST = "https://api.open-meteo.com/v1/forecast"

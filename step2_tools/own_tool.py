@@ -13,8 +13,8 @@ import typer
 from anthropic.lib.tools import ToolError
 
 from shared.chat.client import chat_client
-from shared.cli import run_main
 from shared.config import load_settings
+from shared.launch import run_main
 from step2_tools.agent import loop
 from step2_tools.agent.answer import guard
 from step2_tools.agent.tool import FunctionTool

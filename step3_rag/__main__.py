@@ -12,7 +12,7 @@ exit 2    something the user can put right
 exit 3    the chat model failed; what was found is shown all the same
 """
 
-from shared.cli import run
+from shared.launch import run
 from step3_rag.cli import ask, evaluate, index
 
 app = ask.app

@@ -16,9 +16,9 @@ import typer
 from chromadb.utils.batch_utils import create_batches
 
 from shared.chat.client import chat_client
-from shared.cli import run_main
 from shared.config import load_settings
 from shared.errors import UserError
+from shared.launch import run_main
 from shared.models import load_embedder
 
 QUESTION, DOCUMENTS = "What are the contract renewal terms?", Path(__file__).parent / "sample/documents"

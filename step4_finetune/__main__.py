@@ -7,7 +7,7 @@
 The commands are in cli/.
 """
 
-from shared.cli import run
+from shared.launch import run
 from step4_finetune.cli.app import app
 
 if __name__ == "__main__":

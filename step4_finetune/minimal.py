@@ -11,8 +11,8 @@ roadmap's r=16, alpha 32). A program then counts the rules of the tone that repl
 import tempfile
 from typing import Any
 
-from shared.cli import run_main
 from shared.config import load_settings
+from shared.launch import run_main
 from shared.models import load_causal_lm, load_tokenizer
 from shared.models.device import settings_for_batch
 from step4_finetune.data.rows import GUIDE, SAMPLE, read_rows

@@ -11,7 +11,8 @@ exit 1    a replayed answer differs, or a report found something worse
 exit 2    something the user can put right
 """
 
-from shared.cli import new_app, run
+from shared.cli import new_app
+from shared.launch import run
 from step5_serving.cli import bench as commands_bench
 from step5_serving.cli import demo as commands_demo
 from step5_serving.cli import serve as commands_serve

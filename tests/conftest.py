@@ -19,7 +19,7 @@ import hypothesis
 import pytest
 from rich.console import Console
 
-from shared import cli
+from shared import launch
 from tests.no_network import sitecustomize  # noqa: F401  (blocks this process)
 
 ROOT = Path(__file__).parents[1]
@@ -126,7 +126,7 @@ def command(capsys, monkeypatch):
         monkeypatch.setattr(sys, "argv", [package, *args])
         capsys.readouterr()
         with pytest.raises(SystemExit) as ended:
-            cli.run(main.app, f"python -m {package}", list(args))
+            launch.run(main.app, f"python -m {package}", list(args))
         out, err = capsys.readouterr()
         return SimpleNamespace(code=ended.value.code, out=out, err=err)
 
@@ -140,7 +140,7 @@ def api(monkeypatch):
 
     monkeypatch.setattr("anthropic._base_client.INITIAL_RETRY_DELAY", 0.0)
     api = ScriptedMessages()
-    monkeypatch.setattr("shared.chat.client.chat_client", lambda *_args, **_more: api.client)
+    monkeypatch.setattr("shared.chat.client.connect", lambda _settings: api.client)
     return api
 
 

@@ -10,6 +10,7 @@ import typer
 from classroom.cli.options import Isolation
 from shared.cli import Console, Json, emit, plain_table
 from shared.errors import UserError
+from shared.launch import ExitCode
 from shared.progress import spinner
 
 
@@ -59,7 +60,7 @@ def assign(
     }
     emit(facts, show, as_json=as_json)
     if not holds:
-        sys.exit(1)
+        sys.exit(ExitCode.FAILED)
 
 
 def show(facts: dict[str, Any], console: Console) -> None:

@@ -13,6 +13,7 @@ import typer
 from classroom.cli.options import Isolation
 from shared.cli import Console, Json, emit
 from shared.errors import UserError, reason
+from shared.launch import ExitCode
 
 MAX_PAGE = 1 << 20  # bytes
 
@@ -27,7 +28,7 @@ def verify(
     facts = run(page, submission, isolation)
     emit(facts, show, as_json=as_json)
     if not facts["holds"]:
-        sys.exit(1)
+        sys.exit(ExitCode.FAILED)
 
 
 def run(page: Path, submission: Path, isolation: str | None = None) -> dict[str, Any]:

@@ -24,8 +24,9 @@ except ModuleNotFoundError as error:  # the most common mistake is another Pytho
     sys.exit(2)
 
 from classroom.learner.folder import ROOT, Starter
-from shared.cli import Json, new_app, plain_console, run
+from shared.cli import Json, new_app, plain_console
 from shared.errors import UserError
+from shared.launch import run
 
 sys.dont_write_bytecode = True  # a .pyc counts as new where its file has the same size and second
 app = new_app("Work on this assignment: what is done, what is next, a hint.")

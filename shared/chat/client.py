@@ -30,11 +30,17 @@ def chat_client(model: str | None = None, settings: Settings | None = None) -> a
     Raises:
         UserError: Claude without a key, or a model that can't chat.
     """
+    settings = settings or load_settings(model=model)
+    if model:
+        settings = settings.model_copy(update={"model": model})
+    return connect(settings)
+
+
+def connect(settings: Settings) -> anthropic.Anthropic:
+    """The client for the settings' model; see `chat_client`."""
     import anthropic
     import httpx2
 
-    settings = settings or load_settings(model=model)
-    settings = settings.model_copy(update={"model": model}) if model else settings
     if settings.base_url:
         key = settings.base_url_key.get_secret_value() if settings.base_url_key else "not-needed"
         return anthropic.Anthropic(base_url=settings.base_url, api_key=key)

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from shared.cli import to_json
 from shared.report.record import new_figure
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 def save(figure: Any, path: Path, results: dict[str, Any]) -> None:
     """Write the figure as a PNG file, with the results it shows as JSON in its description."""
-    figure.savefig(path, dpi=120, format="png", metadata={"Description": json.dumps(results)})
+    figure.savefig(path, dpi=120, format="png", metadata={"Description": json.dumps(to_json(results))})
 
 
 def drawable(text: str) -> str:

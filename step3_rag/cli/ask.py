@@ -12,6 +12,7 @@ import typer
 
 from shared.cli import Json, Model, Smoke, emit, new_app, settings_from_flags
 from shared.errors import UserError
+from shared.launch import ExitCode
 from step3_rag.cli import flags
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def ask(
         print()
     emit(facts, partial(render.show_answer, trace=trace, streamed=streams), as_json=as_json)
     if facts.get("error"):
-        sys.exit(3)
+        sys.exit(ExitCode.INCOMPLETE)
 
 
 @app.command()

@@ -11,6 +11,7 @@ import typer
 
 from shared.cli import Json, Smoke, emit, new_app, settings_from_flags
 from shared.errors import UserError
+from shared.launch import ExitCode
 from shared.words import count
 from step3_rag.cli import flags
 
@@ -65,7 +66,7 @@ def ingest(
     seconds = round(time.perf_counter() - began, 2)
     emit(_facts("ingest", opened) | vars(report) | {"seconds": seconds}, render.show_ingest, as_json=as_json)
     if report.failed:
-        sys.exit(1)
+        sys.exit(ExitCode.FAILED)
 
 
 @app.command()

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from shared.cli import Console, plain_table
-from shared.stats import percent
+from shared.stats import Share, percent
 from step3_rag.answer.context import EXCERPT
 from step3_rag.ingest.text import clean
 
@@ -140,10 +140,10 @@ def show_tables(facts: Mapping[str, Any], console: Console) -> None:
 def _cell(value: Any) -> str:
     """A value of a measurement: a mean as `0.500`, a share as `3/4 75% (30-95)`, a difference with counts."""
     match value:
-        case None | {"share": None}:
+        case None | Share(share=None):
             return "-"
-        case {"share": _, "hits": hits, "n": n}:
-            return f"{hits}/{n} {percent(value)}"
+        case Share():
+            return f"{value.hits}/{value.n} {percent(value)}"
         case {"mean": mean, "interval_95": interval, "better": better, "worse": worse}:
             low, high = interval or (mean, mean)
             return f"{mean:+.3f} ({low:+.3f} to {high:+.3f}), {better} up {worse} down"

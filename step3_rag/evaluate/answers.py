@@ -85,7 +85,7 @@ def run(
             outcome = ask(retriever, question.text, asked, client, settings.model)
         judged.append(judge_words(question, outcome))
     always, abstaining = (figures(judged, abstain=abstain) for abstain in (False, True))
-    before, after = (each["wrong answers given"]["share"] for each in (always, abstaining))
+    before, after = (each["wrong answers given"].share for each in (always, abstaining))
     seconds = statistics.median(sum(each.outcome.seconds.values()) for each in judged)
     reader = f"{plan.reader} by {settings.model}" if client else plan.reader
     return {

@@ -47,7 +47,7 @@ def run(settings: Settings, name: str, split: str | None, sizes: str, limit: int
             "chunks": len(retriever.snapshot),
             **{f"in {budget} tokens": share(hits[budget], len(questions)) for budget in BUDGETS},
         }
-    best = max(rows, key=lambda each: rows[each][f"in {BUDGET} tokens"]["hits"])
+    best = max(rows, key=lambda each: rows[each][f"in {BUDGET} tokens"].hits)
     return {
         "headline": f"{best} contains most answers at {BUDGET} tokens",
         "n": len(questions),

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from shared.cli import Json, Model, Seed, Smoke, emit, new_app, settings_from_flags
+from shared.launch import ExitCode
 from step4_finetune.cli import data, show
 from step4_finetune.cli.data import Data, GuideFile, read
 
@@ -216,7 +217,7 @@ def lora(
     facts = lesson.run(settings_from_flags(smoke, model=model, seed=seed), target, r, alpha)
     emit(facts, show.lora, as_json=as_json)
     if not facts["proved"]:
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.FAILED)
 
 
 @app.command()

@@ -14,6 +14,7 @@ import typer
 
 from shared.cli import Json, Model, Seed, Smoke, emit, new_app, settings_from_flags
 from shared.errors import UserError
+from shared.launch import ExitCode
 from step4_finetune.cli import show
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def check(
     facts = checks.run(rows, its_guide, tokenizer, limit_tokens, data or "the sample")
     emit(facts, show.check, as_json=as_json)
     if facts["errors"]:
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.FAILED)
 
 
 @app.command()

@@ -66,7 +66,7 @@ def tables(facts: Facts) -> list[tuple[list[str], list[list[str]]]]:
         what = (f"{each['system']} over {each['over']}", each["measure"].replace("_", " "))
         differences.append([*what, f"{each['difference']:+.2f}", interval])
     rules = [
-        [rule, *(f"{each['rules'][rule]['share']:.0%}" for each in facts["systems"])]
+        [rule, *(f"{each['rules'][rule].share:.0%}" for each in facts["systems"])]
         for rule in facts["systems"][0]["rules"]
     ]
     return [
@@ -134,7 +134,7 @@ def rates(facts: Facts, console: Console) -> None:
 def _of(found: Share | None) -> tuple[str, str]:
     if found is None:
         return "-", "-"
-    return f"{found['hits']}/{found['n']}", "{:.2f}-{:.2f}".format(*found["interval_95"])
+    return f"{found.hits}/{found.n}", "{:.2f}-{:.2f}".format(*found.interval_95)
 
 
 def export(facts: Facts, console: Console) -> None:

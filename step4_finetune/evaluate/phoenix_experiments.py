@@ -16,8 +16,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shared.cli import run_main
 from shared.errors import UserError, reason
+from shared.launch import run_main
 from shared.masking import masked
 from step4_finetune.tone.scores import SHARES
 

@@ -11,7 +11,7 @@ import csv
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import product
 from operator import attrgetter
 from pathlib import Path
@@ -19,13 +19,14 @@ from statistics import fmean
 from typing import Any
 
 from shared import hardware
+from shared.cli import to_json
 from shared.config import Settings
 from shared.errors import UserError
 from shared.models import load_causal_lm, load_tokenizer
 from shared.models.device import settings_for_batch
 from shared.progress import track
 from shared.report.record import ensure_writable, picture_path
-from shared.stats import bootstrap
+from shared.stats import Share, bootstrap
 from step4_finetune.data.rows import SPLITS, Row
 from step4_finetune.evaluate import forgetting
 from step4_finetune.evaluate.systems import System, systems
@@ -87,7 +88,7 @@ def run(
         got = replies(model, tokenizer, [system.prompt(row) for row in asked], REPLY_TOKENS)
         found.append(_measured(system, asked, got, time.perf_counter() - start, guide))
     last, texts = found[-1], ("id", "message", "notes", "chosen", "rejected")
-    all_rules = f"{last['all_rules']['share']:.0%} of {len(asked)} replies keep all rules"
+    all_rules = f"{last['all_rules'].share:.0%} of {len(asked)} replies keep all rules"
     return {
         "command": "step4_finetune evaluate",
         "headline": f"{last['name']}: {all_rules}",
@@ -122,14 +123,15 @@ def _measured(
     }
 
 
-def _share(values: Sequence[bool | None], topics: Sequence[str | None]) -> dict[str, Any] | None:
+def _share(values: Sequence[bool | None], topics: Sequence[str | None]) -> Share | None:
     """Hits of n with their interval, without unknown values; None where all are unknown."""
     known = [(bool(value), topic) for value, topic in zip(values, topics, strict=True) if value is not None]
     hits = [value for value, _ in known]
     found = share(hits)
-    if found and 0 < found["hits"] < found["n"]:
-        found["interval_95"] = interval(hits, [topic for _, topic in known]) or found["interval_95"]
-    return found
+    if found is None or found.hits in (0, found.n):
+        return found
+    clustered = interval(hits, [topic for _, topic in known])
+    return replace(found, interval_95=clustered or found.interval_95)
 
 
 def interval(values: Sequence[float], topics: Sequence[str | None]) -> tuple[float, float] | None:
@@ -182,7 +184,7 @@ def write(facts: Mapping[str, Any], folder: Path) -> None:
         UserError: the folder can't be written.
     """
     try:
-        whole = json.dumps(facts, ensure_ascii=False, indent=1)
+        whole = json.dumps(to_json(facts), ensure_ascii=False, indent=1)
         (folder / "evaluate.json").write_text(whole, encoding="utf-8")
         with (folder / "replies.csv").open("w", encoding="utf-8", newline="") as file:
             writer, judged = csv.writer(file), ["adherence", *SHARES]

@@ -60,10 +60,10 @@ def run(guide: Guide, rows: Sequence[Row]) -> dict[str, Any]:
         found[ANY, OUTPUT, row.split].append((False, bool(objections[0])))
     measured = [rates(*key, outcomes) for key, outcomes in sorted(found.items())]
     of_test = [row for row in measured if row["split"] == "test" and row["caught"]]
-    low = min(of_test, key=lambda row: row["caught"]["share"])
+    low = min(of_test, key=lambda row: row["caught"].share)
     return {
         "command": "step4_finetune guard",
-        "headline": f"least caught on test: {low['check']} {low['caught']['share']:.0%}",
+        "headline": f"least caught on test: {low['check']} {low['caught'].share:.0%}",
         "rates": measured,
         "machine": hardware.describe(),
     }

@@ -12,6 +12,7 @@ from typer import Argument, Option
 
 from shared.cli import Json, Model, Smoke, emit, new_app
 from shared.errors import UserError
+from shared.launch import ExitCode
 from step5_serving.config import TELEMETRY, IndexFolder, Telemetry
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ def replay(
         facts = work.run(show_call(store, trace_id), index=index, engine=engine, model=model)
     emit(facts, show_replay, as_json=as_json)
     if not facts["equal"]:
-        sys.exit(1)
+        sys.exit(ExitCode.FAILED)
 
 
 @app.command()
@@ -189,7 +190,7 @@ def report(
     facts = work.report(values, others, tolerance)
     emit(facts, show_report, as_json=as_json)
     if facts["worse"]:
-        sys.exit(1)
+        sys.exit(ExitCode.FAILED)
 
 
 @contextlib.contextmanager

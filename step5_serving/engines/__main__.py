@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from typer import Option
 
-from shared.cli import Model, run_main
+from shared.cli import Model
+from shared.launch import run_main
 from step5_serving.addresses import listening
 from step5_serving.config import Lookup, Options, PrefixCache, Quantize, Rows
 

@@ -16,7 +16,7 @@ import httpx2
 import pytest
 import typer
 
-from shared import cli, steps
+from shared import cli, launch, steps
 from shared.errors import UserError
 from shared.report import demo, page, record
 from tests.conftest import for_long
@@ -120,7 +120,7 @@ MISSING = "error: psycopg is not installed: run pip install -c constraints.txt"
 )
 def test_the_default_command_needs_no_name_but_a_typo_is_an_error(app, capsys, args, out, err):
     with pytest.raises(SystemExit):
-        cli.run(app, "app", args)
+        launch.run(app, "app", args)
     got = capsys.readouterr()
     assert got.out == out
     assert got.err.startswith(err)
@@ -188,7 +188,7 @@ def test_any_bytes_may_be_piped_and_standard_input_may_be_closed(monkeypatch, st
         found.append(cli.read_argument(None, "default"))
 
     with pytest.raises(SystemExit):
-        cli.run(app, "app", [])
+        launch.run(app, "app", [])
     assert found == [text]
 
 

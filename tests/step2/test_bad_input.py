@@ -94,7 +94,7 @@ def test_a_server_that_speaks_something_else(refused, monkeypatch, headers, body
     web = httpx2.MockTransport(lambda _request: httpx2.Response(200, headers=headers, text=body))
     options = {"api_key": "x", "base_url": "http://me:secret@x.invalid"}
     client = anthropic.Anthropic(http_client=httpx2.Client(transport=web), **options)
-    monkeypatch.setattr("shared.chat.client.chat_client", lambda *_args, **_more: client)
+    monkeypatch.setattr("shared.chat.client.connect", lambda _settings: client)
     said = refused("step2_tools", "Hi", "--offline")
     assert line in said
     assert "secret" not in said

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from shared.errors import UserError
-from shared.stats import wilson
+from shared.stats import Share, wilson
 from step4_finetune.cli import show
 from step4_finetune.data.rows import SAMPLE, read_rows, with_notes
 from step4_finetune.evaluate import run as evaluation
@@ -71,7 +71,7 @@ def test_every_system_answers_every_message_of_the_split(scripted):
 def test_scores_of_each_system(scripted):
     facts = scripted()
     base, tone = facts["systems"][0], facts["systems"][-1]
-    assert tone["all_rules"] == {"hits": 2, "n": 2, "share": 1.0, "interval_95": [*wilson(2, 2)]}
+    assert tone["all_rules"] == Share(hits=2, n=2, share=1.0, interval_95=wilson(2, 2))
     assert tone["faithful"]["hits"] == tone["both"]["hits"] == tone["healthy"]["hits"] == 2
     assert base["all_rules"]["hits"] == base["faithful"]["hits"] == base["both"]["hits"] == 0
     assert base["adherence"]["mean"] < 0.6 < tone["adherence"]["mean"] == 1.0
