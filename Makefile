@@ -48,12 +48,12 @@ format: $(VENV)/.installed  ## put the code into shape
 	@$(PY) -m ruff format --quiet .
 
 docs: $(VENV)/.weights  ## run the commands of the lessons; fill in outputs, code, goals and drawings
-	@$(PY) step1_foundations/lessons/draw.py
-	@$(PY) -m tests.lessons
+	@$(PY) -m docs.drawings.transformer_block
+	@$(PY) -m docs.lessons
 
 site: $(VENV)/.installed  ## the chapters as a website, in build/site (needs npm, for the diagrams)
 	@$(PY) -m pip install --quiet -c constraints.txt -e ".[site]"
-	@$(PY) -m tests.site
+	@$(PY) -m docs.site
 
 bench: $(VENV)/.weights  ## measure the speeds of step 1, chapter 7
 	@$(PY) -m step1_foundations bench

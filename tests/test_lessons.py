@@ -13,8 +13,8 @@ from rich.console import Console
 
 from classroom.assignment.spec import assignment
 from classroom.handout import excerpts
+from docs.lessons import BLOCK, CHAPTERS, LESSONS, ROOT, TIMING, Example, examples, fill_in, shorten, tidy
 from shared.report import demo
-from tests.lessons import BLOCK, CHAPTERS, LESSONS, ROOT, TIMING, Example, examples, fill_in, shorten, tidy
 
 TEXTS = {path: path.read_text(encoding="utf-8") for path in LESSONS}
 EXAMPLES = [

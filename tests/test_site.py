@@ -6,7 +6,7 @@ import tomllib
 import pytest
 
 from classroom.assignment.spec import write_files
-from tests import site
+from docs import site
 from tests.conftest import ROOT
 
 FILES = {

@@ -1,7 +1,7 @@
 """What a lesson takes from elsewhere: the output of its commands, code of its modules, goals of its rubric.
 
     make docs       fills all of it in again
-    python -m tests.lessons step2_tools/lessons/10-measuring.md fresh     only commands with that word
+    python -m docs.lessons step2_tools/lessons/10-measuring.md fresh     only commands with that word
 
 A block that starts with ```console holds commands after `$ ` and, below each, what it printed. `...` in it
 stands for lines left out: `make docs` keeps as many lines as there were before it. Each command runs in an

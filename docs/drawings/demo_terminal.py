@@ -1,6 +1,6 @@
-"""Draw demo.svg for the README: three commands of `make demo` with their current output.
+"""Draw docs/pictures/demo.svg for the README: three commands of `make demo` with their current output.
 
-python pictures/draw.py
+python -m docs.drawings.demo_terminal
 """
 
 import os
@@ -42,7 +42,7 @@ def main() -> None:
         f'xml:space="preserve">{escape(line)}</text>'
         for i, line in enumerate(lines)
     ]
-    Path(__file__).with_name("demo.svg").write_text(
+    (Path(__file__).parents[1] / "pictures" / "demo.svg").write_text(
         f'<svg xmlns="http://www.w3.org/2000/svg" width="800" height="{height}" viewBox="0 0 800 {height}" '
         'font-family="ui-monospace, Menlo, Consolas, monospace" font-size="13" role="img">\n'
         "<title>Three commands of make demo and their output</title>\n"

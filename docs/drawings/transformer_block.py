@@ -1,11 +1,11 @@
 """Draw the two pictures of this step: one transformer block, and the loop that generates text.
 
-python step1_foundations/lessons/draw.py
+python -m docs.drawings.transformer_block
 """
 
 from pathlib import Path
 
-from pictures.svg import (
+from docs.drawings.svg import (
     BLUE,
     BOLD,
     GREY,
@@ -21,7 +21,7 @@ from pictures.svg import (
     save,
 )
 
-PICTURES = Path(__file__).parent / "pictures"
+PICTURES = Path(__file__).parents[2] / "step1_foundations" / "lessons" / "pictures"
 BIG = 'font-weight="600" font-size="15"'
 
 
