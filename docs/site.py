@@ -16,11 +16,13 @@ import shutil
 import subprocess
 import sys
 import tarfile
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PICTURES = {".png", ".svg", ".gif", ".jpg"}
-LINK = re.compile(r"(\]\()(?!https?:|#|mailto:)([^)#\s]+)(#[^)\s]*)?(\))")
+# A link to a file: its path, and the #heading in it, if there is one.
+LINK = re.compile(r"\]\((?!https?:|#|mailto:)(?P<path>[^)#\s]+)(?P<heading>#[^)\s]*)?\)")
 FENCE = re.compile(r"(^```.*?^```$)", re.DOTALL | re.MULTILINE)
 SECTIONS = {
     "1 Foundations": "step1_foundations",
@@ -33,6 +35,14 @@ MORE = ["GLOSSARY.md", "classroom/README.md", "CONTRIBUTING.md", "CHANGELOG.md"]
 LONGEST = 300  # lines of a linked file that its page shows
 MERMAID = "mermaid@12"  # as Zensical's theme expects
 SCRIPT = "assets/mermaid.min.js"
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page of the site, as Markdown."""
+
+    text: str
+    linked: list[Path]  # files and folders of the repository that need a page of their own
 
 
 def main() -> None:
@@ -48,9 +58,12 @@ def main() -> None:
 
 
 def start_pages(root: Path) -> list[Path]:
-    """The pages of the navigation, without the front page."""
-    steps = [each for folder in SECTIONS.values() for each in chapters(root / folder)]
-    return [*steps, *(root / each for each in MORE)]
+    """The files of the pages of the navigation, without the front page."""
+    sources = []
+    for folder in SECTIONS.values():
+        sources += chapters(root / folder)
+    sources += [root / file for file in MORE]
+    return sources
 
 
 def lay_out(root: Path, pages: Path, start: list[Path]) -> None:
@@ -60,21 +73,25 @@ def lay_out(root: Path, pages: Path, start: list[Path]) -> None:
         FileNotFoundError: a page links to something that does not exist.
     """
     waiting = [root / "README.md", *start]
-    done: set[Path] = set()
+    written: set[Path] = set()
     while waiting:
         source = waiting.pop()
-        if source in done:
+        if source in written:
             continue
-        done.add(source)
+        written.add(source)
         target = pages / page_of(source, root)
         target.parent.mkdir(parents=True, exist_ok=True)
         if source.suffix in PICTURES:
             shutil.copyfile(source, target)
             continue
-        page = listing if source.is_dir() else rewritten if source.suffix == ".md" else code
-        text, linked = page(source, root)
-        target.write_text(text, encoding="utf-8")
-        waiting += linked
+        if source.is_dir():
+            page = folder_page(source, root)
+        elif source.suffix == ".md":
+            page = markdown_page(source, root)
+        else:
+            page = code_page(source, root)
+        target.write_text(page.text, encoding="utf-8")
+        waiting += page.linked
 
 
 def add_mermaid(build: Path, target: Path) -> None:
@@ -97,79 +114,102 @@ def chapters(folder: Path) -> list[Path]:
 
 def page_of(source: Path, root: Path) -> Path:
     """Where a file's page lies, relative to the folder of pages."""
-    path = Path(*(part.lstrip(".") for part in source.relative_to(root).parts))  # hidden folders are skipped
+    parts = source.relative_to(root).parts
+    path = Path(*[part.lstrip(".") for part in parts])  # Zensical skips hidden folders
     if path.name == "README.md":
         return path.with_name("index.md")
     if source.is_dir():
         return path / "index.md"
-    return path if path.suffix == ".md" or path.suffix in PICTURES else path.with_name(f"{path.name}.md")
+    if path.suffix == ".md" or path.suffix in PICTURES:
+        return path
+    return path.with_name(f"{path.name}.md")
 
 
-def rewritten(source: Path, root: Path) -> tuple[str, list[Path]]:
-    """A Markdown file with links to pages in place of files, and the files that it links to."""
+def markdown_page(source: Path, root: Path) -> Page:
+    """A Markdown file with links to pages in place of files.
+
+    Raises:
+        FileNotFoundError: it links to something that does not exist.
+    """
     linked: list[Path] = []
+    folder = page_of(source, root).parent
 
-    def link(found: re.Match[str]) -> str:
-        target = (source.parent / found[2]).resolve()
+    def to_page(link: re.Match[str]) -> str:
+        target = (source.parent / link["path"]).resolve()
         if not target.exists():
-            raise FileNotFoundError(f"{source.relative_to(root)} links to {found[2]}, which does not exist")
+            raise FileNotFoundError(
+                f"{source.relative_to(root)} links to {link['path']}, which does not exist"
+            )
         if target.is_dir() and (target / "README.md").exists():
             target /= "README.md"
         linked.append(target)
-        to = os.path.relpath(page_of(target, root), page_of(source, root).parent)
-        return f"{found[1]}{Path(to).as_posix()}{found[3] or ''}{found[4]}"
+        path = Path(os.path.relpath(page_of(target, root), folder)).as_posix()
+        return f"]({path}{link['heading'] or ''})"
 
-    parts = FENCE.split(source.read_text(encoding="utf-8"))  # code and outputs are left as they are
-    text = "".join(part if part.startswith("```") else LINK.sub(link, part) for part in parts)
-    return text, linked
+    parts = []
+    for part in FENCE.split(source.read_text(encoding="utf-8")):
+        is_code = part.startswith("```")  # code and outputs are left as they are
+        parts.append(part if is_code else LINK.sub(to_page, part))
+    return Page("".join(parts), linked)
 
 
-def code(source: Path, root: Path) -> tuple[str, list[Path]]:
-    """A page that shows a source file."""
+def code_page(source: Path, root: Path) -> Page:
+    """A page that shows the first lines of a source file."""
     lines = source.read_text(encoding="utf-8", errors="replace").splitlines()
-    more = f"\n{len(lines) - LONGEST} more lines are in the file.\n" if len(lines) > LONGEST else ""
     shown = "\n".join(lines[:LONGEST])
-    return f"# {source.relative_to(root).as_posix()}\n\n`````{source.suffix[1:]}\n{shown}\n`````\n{more}", []
+    text = f"# {source.relative_to(root).as_posix()}\n\n"
+    text += f"`````{source.suffix[1:]}\n{shown}\n`````\n"  # five, as the file may hold three
+    if len(lines) > LONGEST:
+        text += f"\n{len(lines) - LONGEST} more lines are in the file.\n"
+    return Page(text, linked=[])
 
 
-def listing(folder: Path, root: Path) -> tuple[str, list[Path]]:
-    """A page that lists a folder's modules, each with the first line of its docstring; and the modules."""
+def folder_page(folder: Path, root: Path) -> Page:
+    """A page that lists a folder's modules, each with the first line of its docstring."""
     text = f"# {folder.relative_to(root).as_posix()}\n\n"
-    modules = [each for each in sorted(folder.glob("*.py")) if each.name != "__init__.py"]
-    for each in modules:
-        first = (ast.get_docstring(ast.parse(each.read_text(encoding="utf-8"))) or "").partition("\n")[0]
-        text += f"- [{each.name}]({each.name}.md): {first}\n"
-    return text, modules
+    modules = [path for path in sorted(folder.glob("*.py")) if path.name != "__init__.py"]
+    for module in modules:
+        docstring = ast.get_docstring(ast.parse(module.read_text(encoding="utf-8"))) or ""
+        first_line = docstring.partition("\n")[0]
+        text += f"- [{module.name}]({module.name}.md): {first_line}\n"
+    return Page(text, linked=modules)
 
 
 def settings(root: Path) -> str:
-    """Zensical's configuration: navigation from the files, light and dark, nothing from other hosts."""
+    """Zensical's configuration (TOML): navigation from the files, light and dark, nothing from other hosts."""
 
-    def listed(sources: list[Path]) -> list[str]:
-        return [page_of(each, root).as_posix() for each in sources]
+    def pages_of(sources: list[Path]) -> list[str]:
+        return [page_of(source, root).as_posix() for source in sources]
 
-    sections = [{name: listed(chapters(root / folder))} for name, folder in SECTIONS.items()]
+    sections = [{name: pages_of(chapters(root / folder))} for name, folder in SECTIONS.items()]
+    more = pages_of([root / file for file in MORE])
     project = {
         "site_name": "The LLM-engineer roadmap",
         "docs_dir": "pages",
         "site_dir": "site",
         "use_directory_urls": False,
         "extra_javascript": [SCRIPT],
-        "nav": [{"Start": "index.md"}, *sections, *listed([root / each for each in MORE])],
+        "nav": [{"Start": "index.md"}, *sections, *more],
         "theme": {
             "font": False,
             "features": ["navigation.footer", "navigation.indexes", "content.code.copy", "search.highlight"],
-            "palette": [palette("light", "default", "sun"), palette("dark", "slate", "moon")],
+            "palette": [
+                palette("light", "default", icon="sun", toggle="Dark mode"),
+                palette("dark", "slate", icon="moon", toggle="Light mode"),
+            ],
         },
     }
     inline = json.dumps(project, separators=(", ", " = "), ensure_ascii=False)  # JSON's values are TOML's
     return f"project = {inline}\n"
 
 
-def palette(media: str, scheme: str, icon: str) -> dict[str, object]:
+def palette(preferred: str, scheme: str, icon: str, toggle: str) -> dict[str, object]:
     """The colours for people who prefer a light or a dark page, and the button that leads to the others."""
-    toggle = {"icon": f"lucide/{icon}", "name": "Dark mode" if media == "light" else "Light mode"}
-    return {"media": f"(prefers-color-scheme: {media})", "scheme": scheme, "toggle": toggle}
+    return {
+        "media": f"(prefers-color-scheme: {preferred})",
+        "scheme": scheme,
+        "toggle": {"icon": f"lucide/{icon}", "name": toggle},
+    }
 
 
 if __name__ == "__main__":
