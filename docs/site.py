@@ -176,7 +176,7 @@ def folder_page(folder: Path, root: Path) -> Page:
 
 
 def settings(root: Path) -> str:
-    """Zensical's configuration (TOML): navigation from the files, light and dark, nothing from other hosts."""
+    """Zensical's configuration in TOML: navigation from the files, light and dark, no other hosts."""
 
     def pages_of(sources: list[Path]) -> list[str]:
         return [page_of(source, root).as_posix() for source in sources]
