@@ -17,12 +17,11 @@ from docs.lessons import BLOCK, CHAPTERS, LESSONS, ROOT, TIMING, Example, exampl
 from shared.report import demo
 
 TEXTS = {path: path.read_text(encoding="utf-8") for path in LESSONS}
-EXAMPLES = [
-    pytest.param(example, id=f"{path.parent.name}: {example.command}")
-    for path, text in TEXTS.items()
-    for example in examples(text)
-    if not example.is_long  # the tests of the step run the same on less
-]
+EXAMPLES = []
+for lesson, content in TEXTS.items():
+    for shown in examples(content):
+        if not shown.is_long:  # the tests of the step run the same on less
+            EXAMPLES.append(pytest.param(shown, id=f"{lesson.parent.name}: {shown.command}"))
 SHOWN = {example.values[0].command for example in EXAMPLES}
 ID = re.compile(r"\b(toolu|msg|req)_\w+")  # drawn anew for each message
 
@@ -35,12 +34,11 @@ def lines_of(text):
 @pytest.mark.real
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_commands_of_the_lessons_run_and_print_what_is_shown(example, tmp_path):
-    got = example.run(tmp_path)
-    assert got.returncode == 0, got.stderr
-    printed = shorten(tidy(got.stdout), example.output)
-    if (
-        "levels" not in example.words or "sandlock    safe" in printed
-    ):  # which sandboxes there are depends on the machine
+    result = example.run(tmp_path)
+    assert result.returncode == 0, result.stderr
+    printed = shorten(tidy(result.stdout), example.output)
+    # Which sandboxes there are depends on the machine.
+    if "levels" not in example.words or "sandlock    safe" in printed:
         assert lines_of(printed) == lines_of(example.output)
 
 
@@ -48,9 +46,8 @@ def test_each_command_has_the_environment_of_its_start(monkeypatch, tmp_path):
     monkeypatch.setattr(demo, "PRELOAD", [])  # the command needs no large library
     for seed in ("71", "82"):
         monkeypatch.setenv("ROADMAP_SEED", seed)
-        assert re.search(
-            rf"^seed +{seed} ", Example("python -m shared config", "").run(tmp_path).stdout, re.M
-        )
+        settings = Example("python -m shared config", "").run(tmp_path).stdout
+        assert re.search(rf"^seed +{seed} ", settings, re.M)
 
 
 @pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.name)
@@ -69,18 +66,20 @@ def test_an_excerpt_is_a_function_or_method_with_the_first_line_of_its_docstring
 def test_a_picture_shows_the_results_of_the_table_beside_it():
     """A picture carries its results: the table that they give must be the one in the chapter."""
     Image = pytest.importorskip("PIL.Image")
-    from step1_foundations.cli import tables
+    from step1_foundations.cli import tables  # only this test needs step 1
 
-    found = 0
+    outputs = set()
+    for path in CHAPTERS:
+        outputs |= {example.output for example in examples(TEXTS[path])}
+    pictures = 0
     for path in (ROOT / "step1_foundations" / "lessons" / "pictures").glob("*.png"):
         results = json.loads(Image.open(path).text["Description"])
         console = Console(width=100, highlight=False, markup=False, no_color=True)
         with console.capture() as capture:
             getattr(tables, f"show_{path.stem.replace('-', '_')}")(results, console)
-        shown = [example.output for chapter in CHAPTERS for example in examples(TEXTS[chapter])]
-        assert tidy(capture.get()) in shown, path.name
-        found += 1
-    assert found == 3
+        assert tidy(capture.get()) in outputs, path.name
+        pictures += 1
+    assert pictures == 3
 
 
 def test_each_exercise_stands_in_one_chapter_with_its_points():
@@ -88,9 +87,9 @@ def test_each_exercise_stands_in_one_chapter_with_its_points():
     for step in sorted({path.parents[1].name for path in CHAPTERS}):
         text = "".join(TEXTS[path] for path in CHAPTERS if path.parents[1].name == step)
         headings = [line for line in text.splitlines() if line.startswith("## Exercise")]
-        found = re.findall(r"(\d\.\d+) \((\d+) points\)", "".join(headings))
-        expected = [(each.id, str(each.points)) for each in assignment(step).exercises]
-        assert sorted(found) == sorted(expected)
+        named = re.findall(r"(\d\.\d+) \((\d+) points\)", "".join(headings))
+        expected = [(exercise.id, str(exercise.points)) for exercise in assignment(step).exercises]
+        assert sorted(named) == sorted(expected)
 
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.name)
@@ -98,7 +97,7 @@ def test_a_chapter_has_its_parts(path):
     headings = re.findall(r"^## (.+)$", TEXTS[path], flags=re.MULTILINE)
     assert headings[0] in ("By hand", "The picture")
     parts = ["The code", "Run it", "Change one thing", "Check yourself"]
-    assert [each for each in headings if each in parts] == parts
+    assert [heading for heading in headings if heading in parts] == parts
 
 
 def test_the_glossary_is_sorted_and_each_term_is_explained_in_its_chapter():
@@ -141,20 +140,18 @@ def test_words_are_found_in_prose_across_lines_and_not_in_code():
 def inline(text):
     """Commands in `code` within the text, and those of sh blocks; not those that an output names."""
     text = BLOCK.sub("", text)
-    found = re.findall(r"`(python -m [^`]+)`", text)
-    found += re.findall(r"^\.venv/bin/(python -m [^#\n]+)", text, flags=re.MULTILINE)
+    commands = re.findall(r"`(python -m [^`]+)`", text)
+    commands += re.findall(r"^\.venv/bin/(python -m [^#\n]+)", text, flags=re.MULTILINE)
     # Other tests run these: in a starter where they belong, or on services that are not the real ones.
     elsewhere = re.compile(
         r"python -m (classroom|step2_tools\.minimal|step5_serving serve)|.*(\.\.\.|--help$)"
     )
-    return {command for command in (" ".join(each.split()) for each in found) if not elsewhere.match(command)}
+    commands = [" ".join(command.split()) for command in commands]
+    return {command for command in commands if not elsewhere.match(command)}
 
 
-INLINE = sorted(
-    command
-    for command in set().union(*(inline(path.read_text(encoding="utf-8")) for path in LESSONS))
-    if not Example(command, "").is_long and command not in SHOWN
-)
+NAMED = set().union(*[inline(text) for text in TEXTS.values()]) - SHOWN
+INLINE = sorted(command for command in NAMED if not Example(command, "").is_long)
 
 
 @pytest.mark.real
@@ -185,5 +182,5 @@ def test_make_knows_every_target_that_the_lessons_name():
     assert {"demo", "classroom-demo", "test", "lint", "docs", "bench"} <= targets
     learners = (ROOT / "classroom" / "handout" / "templates" / "Makefile.jinja").read_text(encoding="utf-8")
     ours = targets - set(re.findall(r"^([a-z-]+):", learners, flags=re.MULTILINE))
-    got = subprocess.run(["make", "-n", *ours], cwd=ROOT, capture_output=True, text=True)
-    assert got.returncode == 0, got.stderr
+    result = subprocess.run(["make", "-n", *ours], cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr

@@ -20,7 +20,8 @@ FILES = {
 
 
 def test_links_lead_to_pages_and_code_is_left_alone(tmp_path):
-    root, pages = tmp_path / "repository", tmp_path / "pages"
+    root = tmp_path / "repository"
+    pages = tmp_path / "pages"
     write_files(root, {name: text.encode() for name, text in FILES.items()})
     site.lay_out(root, pages, [])
     made = {path.relative_to(pages).as_posix(): path.read_text() for path in pages.rglob("*.*")}
