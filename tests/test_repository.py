@@ -16,6 +16,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
+from shared import __version__
 from tests.conftest import ROOT, SLOW
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -97,3 +98,11 @@ def test_the_network_is_out_of_reach_for_tests_and_for_what_they_start():
     code = "import socket; socket.create_connection(('192.0.2.1', 80))"
     child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert "tests may not reach 192.0.2.1" in child.stderr
+
+
+def test_citation_and_changelog_name_the_version_and_the_day_of_its_release():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == __version__
+    unreleased, newest, *_ = re.findall(r"^## (.+)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert unreleased == "Unreleased"
+    assert newest == f"{__version__} - {citation['date-released']}"

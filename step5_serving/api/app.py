@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from fastapi import Depends, FastAPI
 from fastapi.security import APIKeyHeader, HTTPBearer
 
+from shared import __version__
 from step5_serving.addresses import is_loopback
 from step5_serving.api.replies import ERRORS, HANDLERS
 from step5_serving.api.routes import documents, operation, pages, query
@@ -31,7 +32,7 @@ def create_app(service: Service) -> FastAPI:
     app = FastAPI(
         title="step5_serving",
         description=DESCRIPTION,
-        version="0.2.0",
+        version=__version__,
         docs_url=None,  # Swagger's page loads scripts from elsewhere; /openapi.json is enough
         redoc_url=None,
         lifespan=_lifespan,
