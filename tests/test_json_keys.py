@@ -1,0 +1,74 @@
+"""The keys of every `--json` output of steps 1 and 2: programs read them, so they may be added to, not renamed.
+
+python -m tests.test_json_keys      writes them to json_keys.json
+"""
+
+import contextlib
+import io
+import json
+import os
+import sys
+import tempfile
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from shared import launch
+
+FILE = Path(__file__).with_name("json_keys.json")
+COMMANDS = [
+    "step1_foundations generate Hello --max-new-tokens 3",
+    "step1_foundations tokens --languages",
+    "step1_foundations merges --n 2",
+    "step1_foundations next Hello",
+    "step1_foundations embeddings king",
+    "step1_foundations attention Hello",
+    "step1_foundations block Hello",
+    "step1_foundations logit-lens Hello",
+    "step1_foundations bench",
+    "step2_tools ask Hello",
+    "step2_tools tools",
+    "step2_tools evaluate --limit 1",
+    "step2_tools injection --limit 1",
+    "step2_tools caching",
+    "step2_tools optimize",
+]
+WITHOUT_MODEL = {"merges", "tools"}
+
+
+def run(line: str) -> dict:
+    """What a command prints with --json, on the tiny model."""
+    package, *args = line.split()
+    smoke = [] if args[0] in WITHOUT_MODEL else ["--smoke"]
+    out = io.StringIO()
+    main = import_module(f"{package}.__main__")
+    with contextlib.redirect_stdout(out), pytest.raises(SystemExit) as ended:
+        launch.run(main.app, package, [*args, *smoke, "--json"])
+    assert ended.value.code in (0, 3), line  # 3: the tiny model's nonsense was cut
+    return json.loads(out.getvalue())
+
+
+def outline(value: object) -> object:
+    """A value's keys, in their order; of a list, its first item's; nothing of numbers and texts."""
+    if isinstance(value, dict):
+        return {key: outline(item) for key, item in value.items()}
+    if isinstance(value, list) and value:
+        return [outline(value[0])]
+    return "list" if isinstance(value, list) else ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("line", COMMANDS)
+def test_the_keys_of_json_stay(line):
+    recorded = json.loads(FILE.read_text(encoding="utf-8"))[line]
+    assert json.dumps(outline(run(line))) == json.dumps(recorded)
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        os.environ["ROADMAP_HUB"] = "false"
+        keys = {line: outline(run(line)) for line in COMMANDS}
+    FILE.write_text(json.dumps(keys, indent=1) + "\n", encoding="utf-8")
+    sys.exit(0)
