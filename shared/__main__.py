@@ -55,25 +55,25 @@ def demo(
 ) -> None:
     """Run the demo of every installed step, print a summary and write the report page."""
     from shared.report import page, record
-    from shared.report.demo import INTERRUPTED, run_all
+    from shared.report.demo import run_all
 
     console = plain_console()
     record.ensure_writable(out / "index.html")  # fail before the work, not after it
     page.read_records(out)
     runs = run_all(out.resolve(), console, smoke=smoke)
     rows = []
-    for each in runs:
-        result = textwrap.shorten(each.headline, 200, placeholder=" ...")
-        if each.exit_code:
-            result = f"ended with exit code {each.exit_code}"
-        rows.append((each.step, each.title, f"{each.seconds:.1f}", result))
+    for finished in runs:
+        result = textwrap.shorten(finished.headline, 200, placeholder=" ...")
+        if finished.exit_code:
+            result = f"ended with exit code {finished.exit_code}"
+        rows.append((finished.step, finished.title, f"{finished.seconds:.1f}", result))
     console.rule("what ran", align="left")
     console.print(plain_table("step", "run", "seconds", "result", rows=rows, right=["seconds"]))
     console.print(f"\nAll results and pictures on one page: {page.build(out)}", soft_wrap=True)
-    codes = {each.exit_code for each in runs}
-    if INTERRUPTED in codes:
+    codes = {finished.exit_code for finished in runs}
+    if ExitCode.INTERRUPTED in codes:
         raise KeyboardInterrupt
-    if codes - {0}:
+    if codes != {ExitCode.OK}:
         raise typer.Exit(ExitCode.FAILED)
 
 

@@ -1,4 +1,4 @@
-"""The keys of every `--json` output of steps 1 and 2: programs read them, so they may be added to, not renamed.
+"""The keys of every `--json` output of steps 1 and 2: programs read them, so none is renamed.
 
 python -m tests.test_json_keys      writes them to json_keys.json
 """
