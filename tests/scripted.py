@@ -107,9 +107,10 @@ class ScriptedMessages:
         body = json.loads(request.content)
         if request.url.path != "/v1/messages":
             raise WireError(f"this double has no {request.url.path}")
-        problem = wire.validate_request(body)
-        if problem:
-            raise WireError(f"the API would refuse this request: {problem}")
+        try:
+            wire.validate_request(body)
+        except wire.Refused as refused:
+            raise WireError(f"the API would refuse this request: {refused}") from None
         with self._lock:
             self.requests.append(body)
             if self.reply:

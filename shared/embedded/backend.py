@@ -15,14 +15,13 @@ import re
 import threading
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
-from typing import Any
 
 from shared.catalog import lookup
 from shared.config import Settings
-from shared.embedded.calls import Call, calls_schema, parse_calls
+from shared.embedded.calls import AUTO, calls_schema, parse_calls
 from shared.embedded.engine import Engine, Generation
-from shared.embedded.prompt import Conversation
-from shared.embedded.wire import Refused
+from shared.embedded.prompt import Conversation, ToolCall
+from shared.embedded.wire import MessagesRequest, Refused, Schema
 from shared.errors import UserError
 
 CALL_TOKENS = 512  # limit of a list of calls; if it is reached, there are no calls
@@ -39,7 +38,7 @@ class Answer:
 
     input_tokens: int
     text: Generation
-    calls: list[Call] = field(default_factory=list)
+    calls: list[ToolCall] = field(default_factory=list)
 
     @property
     def stop_reason(self) -> str:
@@ -54,10 +53,13 @@ class Backend:
         self, settings: Settings, engine: Engine | None = None, load: Callable[[], Engine] | None = None
     ) -> None:
         """`load` loads the engine on first use; the default is `TransformersEngine.load`."""
-        self.settings, self._load, self._engine = settings, load or self._load_transformers, engine
+        self.settings = settings
+        self._load = load or self._load_transformers
+        self._engine = engine
         self._load_lock = threading.Lock()
 
     def _load_transformers(self) -> Engine:
+        # Here, because it imports torch and transformers, and step 5's own engine needs less of them.
         from shared.embedded.on_transformers import TransformersEngine
 
         return TransformersEngine.load(self.settings)
@@ -79,30 +81,38 @@ class Backend:
                 )
             return self._engine
 
-    def answer(self, body: dict[str, Any]) -> Answer:
-        """Answer a request that `validate_request` has accepted.
+    def answer(self, request: MessagesRequest) -> Answer:
+        """Answer a request.
 
         Raises:
             Refused, UnsupportedSchema: it asks for something that this backend can't do, or is too long.
             UserError: the model is not available.
         """
-        choice = body.get("tool_choice") or {"type": "auto"}
-        tools = [] if choice["type"] == "none" else body.get("tools") or []
-        conversation = Conversation(body, tools)
-        prompt, limit = self._encode_prompt(conversation), body["max_tokens"]
-        schema = ((body.get("output_config") or {}).get("format") or {}).get("schema")
-        forced = choice["type"] in ("any", "tool")
-        if tools and not conversation.prefill and (forced or not conversation.has_results):
-            list_schema = calls_schema(tools, choice)
-            written = self.engine.generate(prompt, CALL_TOKENS, schema=list_schema, adapter=True)
-            if calls := parse_calls("".join(written)):
-                if written.output_tokens > limit:
-                    calls, written.output_tokens, written.stop_reason = [], limit, "max_tokens"
-                return Answer(len(prompt), written, calls)
-            text = self.engine.generate(self._encode_prompt(Conversation(body)), limit, schema=schema)
-            return Answer(len(prompt), _shorten(text) if schema is None else text)
-        text = self.engine.generate(prompt, limit, schema=schema, adapter=bool(tools))
+        tools = request.offered_tools
+        choice = request.tool_choice or AUTO
+        conversation = Conversation.of(request, tools)
+        prompt = self._encode_prompt(conversation)
+        answers_results = conversation.has_results and not choice.is_forced
+        if tools and not conversation.prefill and not answers_results:
+            return self._call_or_answer(request, prompt, calls_schema(tools, choice))
+        schema = request.output_schema
+        text = self.engine.generate(prompt, request.max_tokens, schema=schema, adapter=bool(tools))
         return Answer(len(prompt), text)
+
+    def _call_or_answer(self, request: MessagesRequest, prompt: list[int], list_schema: Schema) -> Answer:
+        """Let the model write a list of calls; if it is empty, a text as if there were no tools."""
+        written = self.engine.generate(prompt, CALL_TOKENS, schema=list_schema, adapter=True)
+        calls = parse_calls("".join(written))
+        if calls and written.output_tokens > request.max_tokens:
+            written.output_tokens = request.max_tokens
+            written.stop_reason = "max_tokens"
+            return Answer(len(prompt), written)  # without calls: some of them would be a wrong answer
+        if calls:
+            return Answer(len(prompt), written, calls)
+        schema = request.output_schema
+        prompt_without_tools = self._encode_prompt(Conversation.of(request))
+        text = self.engine.generate(prompt_without_tools, request.max_tokens, schema=schema)
+        return Answer(len(prompt), _shorten(text) if schema is None else text)
 
     def _encode_prompt(self, conversation: Conversation) -> list[int]:
         """The prompt's ids.
@@ -129,7 +139,8 @@ def _shorten(text: Generation) -> Generation:
                     return
         finally:
             text.close()
-            done.output_tokens, done.cached_tokens = text.output_tokens, text.cached_tokens
+            done.output_tokens = text.output_tokens
+            done.cached_tokens = text.cached_tokens
             done.stop_reason = text.stop_reason
 
     return Generation(pieces)

@@ -27,9 +27,11 @@ from typing import Any
 
 from shared.embedded.backend import Answer, Backend
 from shared.embedded.guide import UnsupportedSchema
+from shared.embedded.prompt import ToolCall
 from shared.embedded.wire import Refused, validate_request
 
-Event = dict[str, Any]
+JSON = dict[str, Any]
+Event = JSON
 log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 32 * 1024 * 1024  # the API's own limit
@@ -48,15 +50,13 @@ def handle(
     """
     if (method, path) != ("POST", "/v1/messages"):
         raise Refused(f"Not found: {method} {path}", 404, "not_found_error")
-    body = _parse(content)
-    if problem := validate_request(body):
-        raise Refused(problem)
-    if body["model"] != model:
-        raise Refused(f"model: {body['model']} (here is {model})", 404, "not_found_error")
-    return events(backend.answer(body), model), body.get("stream", False)
+    request = validate_request(_parse(content))
+    if request.model != model:
+        raise Refused(f"model: {request.model} (here is {model})", 404, "not_found_error")
+    return events(backend.answer(request), model), request.stream
 
 
-def describe_error(error: Exception) -> tuple[int, dict[str, Any]]:
+def describe_error(error: Exception) -> tuple[int, JSON]:
     """HTTP status and body of an error. Bugs of ours are logged, and the client only gets status 500."""
     if isinstance(error, UnsupportedSchema):
         error = Refused(f"output_config.format.schema: {error}")
@@ -113,13 +113,8 @@ def events(answer: Answer, model: str) -> Generator[Event, None, None]:
     try:
         yield {"type": "message_start", "message": message}
         yield from _text_events(answer.text)
-        for i, (name, arguments) in enumerate(answer.calls):
-            # A random id is unique even if this call becomes part of another conversation.
-            block = {"type": "tool_use", "id": f"toolu_{secrets.token_hex(12)}", "name": name}
-            yield {"type": "content_block_start", "index": i, "content_block": {**block, "input": {}}}
-            delta = {"type": "input_json_delta", "partial_json": json.dumps(arguments, ensure_ascii=False)}
-            yield {"type": "content_block_delta", "index": i, "delta": delta}
-            yield {"type": "content_block_stop", "index": i}
+        for i, call in enumerate(answer.calls):
+            yield from _call_events(i, call)
     finally:
         answer.text.close()
     stopped = {"stop_reason": answer.stop_reason, "stop_sequence": None}
@@ -127,35 +122,56 @@ def events(answer: Answer, model: str) -> Generator[Event, None, None]:
     yield {"type": "message_stop"}
 
 
-def assemble_message(events: Iterable[Event]) -> dict[str, Any]:
-    """The whole message, assembled from its events."""
-    message: dict[str, Any] = {}
-    for event in events:
-        match event["type"]:
-            case "message_start":
-                message = event["message"]
-            case "content_block_start":
-                message["content"].append(dict(event["content_block"]))
-            case "content_block_delta" if event["delta"]["type"] == "text_delta":
-                message["content"][event["index"]]["text"] += event["delta"]["text"]
-            case "content_block_delta":
-                message["content"][event["index"]]["input"] = json.loads(event["delta"]["partial_json"])
-            case "message_delta":
-                message |= event["delta"] | {"usage": event["usage"]}
-    return message
-
-
 def _text_events(pieces: Iterable[str]) -> Iterator[Event]:
     """The events of one text block; none if there is no text."""
     started = False
     for piece in pieces:
         if piece and not started:
-            yield {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}
+            yield _block_start(0, {"type": "text", "text": ""})
             started = True
         if piece:
-            yield {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": piece}}
+            yield _block_delta(0, {"type": "text_delta", "text": piece})
     if started:
-        yield {"type": "content_block_stop", "index": 0}
+        yield _block_stop(0)
+
+
+def _call_events(index: int, call: ToolCall) -> Iterator[Event]:
+    """The events of one tool_use block."""
+    call_id = f"toolu_{secrets.token_hex(12)}"  # unique even if it becomes part of another conversation
+    arguments = json.dumps(call.arguments, ensure_ascii=False)
+    yield _block_start(index, {"type": "tool_use", "id": call_id, "name": call.name, "input": {}})
+    yield _block_delta(index, {"type": "input_json_delta", "partial_json": arguments})
+    yield _block_stop(index)
+
+
+def _block_start(index: int, block: JSON) -> Event:
+    return {"type": "content_block_start", "index": index, "content_block": block}
+
+
+def _block_delta(index: int, delta: JSON) -> Event:
+    return {"type": "content_block_delta", "index": index, "delta": delta}
+
+
+def _block_stop(index: int) -> Event:
+    return {"type": "content_block_stop", "index": index}
+
+
+def assemble_message(events: Iterable[Event]) -> JSON:
+    """The whole message, assembled from its events."""
+    message: JSON = {}
+    for event in events:
+        match event:
+            case {"type": "message_start", "message": started}:
+                message = started
+            case {"type": "content_block_start", "content_block": block}:
+                message["content"].append(dict(block))
+            case {"type": "content_block_delta", "delta": {"type": "text_delta", "text": piece}}:
+                message["content"][event["index"]]["text"] += piece
+            case {"type": "content_block_delta", "delta": {"partial_json": arguments}}:
+                message["content"][event["index"]]["input"] = json.loads(arguments)
+            case {"type": "message_delta", "delta": stopped, "usage": usage}:
+                message |= stopped | {"usage": usage}
+    return message
 
 
 def _usage(answer: Answer) -> dict[str, int]:

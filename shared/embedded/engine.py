@@ -14,12 +14,13 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from shared.embedded.wire import Schema
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-Schema = dict[str, Any]
 StopReason = Literal["end_turn", "max_tokens", "model_context_window_exceeded"]
 
 

@@ -45,9 +45,11 @@ class EmbeddedTransport(httpx2.BaseTransport):
         Raises:
             Unavailable: the model is not available.
         """
-        path, content = request.url.path, request.read()
+        content = request.read()
         try:
-            events, as_stream = endpoint.handle(request.method, path, content, self.model, self._backend)
+            events, as_stream = endpoint.handle(
+                request.method, request.url.path, content, self.model, self._backend
+            )
             if as_stream:
                 headers = {**endpoint.response_headers(), "content-type": "text/event-stream; charset=utf-8"}
                 return httpx2.Response(200, headers=headers, stream=EventStream(events))

@@ -1,9 +1,13 @@
 """The requests that the embedded model accepts: the part of the Messages API that it supports.
 
-    >>> body = {"model": "tiny", "max_tokens": 9}
+    >>> body = {"model": "tiny", "max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}]}
+    >>> validate_request(body).messages[0].content[0].text
+    'Hi'
     >>> validate_request(body | {"messages": [{"role": "assistant", "content": "Hi"}]})
-    'messages.0: first message must use the "user" role'
-    >>> validate_request(body | {"messages": [{"role": "user", "content": "Hi"}]})
+    Refused: messages.0: first message must use the "user" role
+
+A request becomes a `MessagesRequest` once; the other modules read its fields. Content is always a list of
+blocks there, also where the client sent a string.
 
 These types leave out what the model doesn't support (images, thinking, stop sequences), so a request that has
 it is refused with an error that names it; nothing is ignored silently. `cache_control` and `strict` are
@@ -12,10 +16,12 @@ accepted: the engine always caches, and always enforces the tools' schemas.
 Source: https://docs.claude.com/en/api/messages
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
+
+Schema = dict[str, Any]  # a JSON schema; guide.py says which ones can be enforced
 
 
 class Refused(Exception):
@@ -23,114 +29,193 @@ class Refused(Exception):
 
     def __init__(self, message: str, status: int = 400, kind: str = "invalid_request_error") -> None:
         super().__init__(message)
-        self.status, self.kind = status, kind
+        self.status = status
+        self.kind = kind
+
+
+# --- content ----------------------------------------------------------------------------------------------
 
 
 class _Wire(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid")
+    """A JSON object of the API; a field that it doesn't name is an error."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
-class _Cached(_Wire):
-    cache_control: Any = None
+class _Cacheable(_Wire):
+    cache_control: Any = None  # accepted, and without effect
 
 
-class _Text(_Cached):
+class TextBlock(_Cacheable):
+    """A piece of text."""
+
     type: Literal["text"]
     text: str = Field(min_length=1)
     citations: None = None
 
 
-def as_blocks(content: Any) -> Any:
+def _as_blocks(content: Any) -> Any:
     """Content as blocks: a string is one text block, or none if it is empty."""
-    if isinstance(content, str):
-        return [{"type": "text", "text": content}] if content else []
-    return content
+    if not isinstance(content, str):
+        return content
+    return [{"type": "text", "text": content}] if content else []
 
 
-_Id = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]+$")]
-_Name = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]{1,128}$")]
-_Texts = Annotated[list[_Text], BeforeValidator(as_blocks)]
+Id = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]+$")]
+ToolName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]{1,128}$")]
+Texts = Annotated[list[TextBlock], BeforeValidator(_as_blocks)]
 
 
-class _ToolUse(_Cached):
+class ToolUseBlock(_Cacheable):
+    """A tool call in an assistant's message."""
+
     type: Literal["tool_use"]
-    id: _Id
+    id: Id
     name: str
-    input: dict[str, Any]
+    input: dict[str, Any]  # the arguments
     caller: None = None
 
 
-class _ToolResult(_Cached):
+class ToolResultBlock(_Cacheable):
+    """What a tool returned, in the user's message after the call."""
+
     type: Literal["tool_result"]
-    tool_use_id: _Id
-    content: _Texts = Field(default_factory=list)
+    tool_use_id: Id
+    content: Texts = Field(default_factory=list)
     is_error: bool = False
 
 
-_Block = Annotated[_Text | _ToolUse | _ToolResult, Field(discriminator="type")]
+Block = Annotated[TextBlock | ToolUseBlock | ToolResultBlock, Field(discriminator="type")]
 
 
-class _Message(_Wire):
+class Message(_Wire):
+    """One message of a conversation."""
+
     role: Literal["user", "assistant", "system"]
-    content: Annotated[list[_Block], BeforeValidator(as_blocks)]
+    content: Annotated[list[Block], BeforeValidator(_as_blocks)]
 
 
-class _InputSchema(BaseModel):
-    model_config = ConfigDict(strict=True, extra="allow")
+# --- tools and output -------------------------------------------------------------------------------------
+
+
+class InputSchema(BaseModel):
+    """The JSON schema of a tool's arguments: an object; further keywords are kept as they are."""
+
+    model_config = ConfigDict(strict=True, extra="allow", frozen=True)
 
     type: Literal["object"]
-    properties: dict[str, Any] = Field(default_factory=dict)
+    properties: dict[str, Any] = Field(default_factory=dict)  # the arguments' schemas, by name
     required: list[str] = Field(default_factory=list)
 
+    def as_json(self) -> Schema:
+        """The schema as the client sent it."""
+        return self.model_dump(exclude_unset=True)
 
-class _Tool(_Cached):
+
+class ToolDefinition(_Cacheable):
+    """A tool that the model may call."""
+
     type: Literal["custom"] | None = None
-    name: _Name
+    name: str  # in training data, any name
     description: str = ""
-    input_schema: _InputSchema
-    strict: bool | None = None
+    input_schema: InputSchema
+    strict: bool | None = None  # accepted, and without effect: schemas are always enforced
 
 
-class _ToolChoice(_Wire):
-    type: Literal["auto", "any", "tool", "none"]
+class RequestedTool(ToolDefinition):
+    """A tool in a request: the API limits its name."""
+
+    name: ToolName
+
+
+class ToolChoice(_Wire):
+    """Whether and how often the model calls tools."""
+
+    type: Literal["auto", "any", "tool", "none"]  # `any`: at least once; `tool`: only the named one
     name: str | None = None
-    disable_parallel_tool_use: bool = False
+    disable_parallel_tool_use: bool = False  # at most one call in an answer
+
+    @property
+    def is_forced(self) -> bool:
+        """Whether the answer must have a call."""
+        return self.type in ("any", "tool")
 
 
-class _Format(_Wire):
+class OutputFormat(_Wire):
+    """JSON that fits a schema."""
+
     type: Literal["json_schema"]
-    schema_: dict[str, Any] = Field(alias="schema")
+    schema_: Schema = Field(alias="schema")  # BaseModel has a method `schema`
 
 
-class _OutputConfig(_Wire):
-    format: _Format | None = None
+class OutputConfig(_Wire):
+    """What the answer's text must look like."""
+
+    format: OutputFormat | None = None
 
 
-class _Request(_Cached):
+# --- the request ------------------------------------------------------------------------------------------
+
+
+class MessagesRequest(_Cacheable):
+    """The body of POST /v1/messages."""
+
     model: str = Field(min_length=1)
     max_tokens: int = Field(ge=1)
-    messages: list[_Message] = Field(min_length=1)
-    system: _Texts = Field(default_factory=list)
-    tools: list[_Tool] = Field(default_factory=list)
-    tool_choice: _ToolChoice | None = None
-    output_config: _OutputConfig | None = None
-    stream: bool = False
+    messages: list[Message] = Field(min_length=1)
+    system: Texts = Field(default_factory=list)
+    tools: list[RequestedTool] = Field(default_factory=list)
+    tool_choice: ToolChoice | None = None
+    output_config: OutputConfig | None = None
+    stream: bool = False  # events, instead of one message
+
+    @property
+    def output_schema(self) -> Schema | None:
+        """The schema that the answer's text must fit, if any."""
+        if self.output_config is None or self.output_config.format is None:
+            return None
+        return self.output_config.format.schema_
+
+    @property
+    def offered_tools(self) -> Sequence[ToolDefinition]:
+        """The tools that this answer may call."""
+        is_forbidden = self.tool_choice is not None and self.tool_choice.type == "none"
+        return [] if is_forbidden else self.tools
 
 
-def validate_request(body: Any) -> str | None:
-    """Why this body, the JSON posted to /v1/messages, gets status 400; None if it is valid."""
+def validate_request(body: Any) -> MessagesRequest:
+    """The request in a body, which is the JSON posted to /v1/messages.
+
+    Raises:
+        Refused: it is not valid, with status 400; the message names the field.
+    """
     if not isinstance(body, dict):
-        return "the request must be a JSON object"
+        raise Refused("the request must be a JSON object")
     try:
-        request = _Request.model_validate(body)
+        request = MessagesRequest.model_validate(body)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        message = first["msg"].partition(" or instance of ")[0]  # leaves out the name of a private class
-        return f"{'.'.join(map(str, first['loc']))}: {message}"
-    return next(_broken_rules(request), None)
+        message = first["msg"].partition(" or instance of ")[0]  # leaves out the name of a Python class
+        raise Refused(f"{'.'.join(map(str, first['loc']))}: {message}") from None
+    problem = next(_broken_rules(request), None)
+    if problem:
+        raise Refused(problem)
+    return request
 
 
-def _broken_rules(request: _Request) -> Iterator[str]:
+def parse_tools(tools: Iterable[dict[str, Any]]) -> list[ToolDefinition]:
+    """Tools from their JSON, whatever their names.
+
+    Raises:
+        pydantic.ValidationError: one of them is not valid.
+    """
+    return [ToolDefinition.model_validate(tool) for tool in tools]
+
+
+# --- rules over several fields ----------------------------------------------------------------------------
+
+
+def _broken_rules(request: MessagesRequest) -> Iterator[str]:
     """Violations of rules that types can't express."""
     names = [tool.name for tool in request.tools]
     if len(names) > len(set(names)):
@@ -140,15 +225,14 @@ def _broken_rules(request: _Request) -> Iterator[str]:
         yield "tool_choice: may only be specified while providing tools"
     if choice and choice.type == "tool" and choice.name not in names:
         yield f"tool_choice.name: Tool {choice.name!r} not found in provided tools"
-    output = request.output_config.format if request.output_config else None
-    for schema in _objects(output.schema_ if output else None):
+    for schema in _objects(request.output_schema):
         if schema.get("type") == "object" and schema.get("additionalProperties") is not False:
             where = "output_config.format.schema"
             yield f"{where}: For 'object' type, 'additionalProperties' must be explicitly set to false"
     yield from _broken_turns(request.messages)
 
 
-def _broken_turns(messages: list[_Message]) -> Iterator[str]:
+def _broken_turns(messages: list[Message]) -> Iterator[str]:
     """Violations of the rules for turns: the first one's role, the blocks of each, and one result per call.
 
     Source: https://docs.claude.com/en/docs/agents-and-tools/tool-use/implement-tool-use
@@ -157,15 +241,18 @@ def _broken_turns(messages: list[_Message]) -> Iterator[str]:
         yield 'messages.0: first message must use the "user" role'
     pending: list[str] = []  # ids of calls whose results must start the next message
     for i, message in enumerate(messages):
-        calls = [block.id for block in message.content if isinstance(block, _ToolUse)]
-        results = [block.tool_use_id for block in message.content if isinstance(block, _ToolResult)]
+        calls = [block.id for block in message.content if isinstance(block, ToolUseBlock)]
+        results = [block.tool_use_id for block in message.content if isinstance(block, ToolResultBlock)]
         if (calls and message.role != "assistant") or (results and message.role != "user"):
             yield f"messages.{i}: `tool_use` is for the assistant's turns, `tool_result` for the user's"
-        if not message.content and not (message.role == "assistant" and i == len(messages) - 1):
+        is_empty_prefill = message.role == "assistant" and i == len(messages) - 1
+        if not message.content and not is_empty_prefill:
             yield f"messages.{i}: all messages must have non-empty content"
         head = message.content[: len(pending)]
-        if sorted(results) != sorted(pending) or not all(isinstance(each, _ToolResult) for each in head):
-            called, answered = (", ".join(ids) or "none" for ids in (pending, results))
+        results_come_first = all(isinstance(block, ToolResultBlock) for block in head)
+        if sorted(results) != sorted(pending) or not results_come_first:
+            called = ", ".join(pending) or "none"
+            answered = ", ".join(results) or "none"
             yield (
                 f"messages.{i}: `tool_use` ids ({called}) and the ids of the `tool_result` blocks at the "
                 f"start of the next message ({answered}) must be the same"
@@ -177,7 +264,11 @@ def _broken_turns(messages: list[_Message]) -> Iterator[str]:
 
 def _objects(value: Any) -> Iterator[dict[str, Any]]:
     """Every JSON object inside a value, and the value itself if it is one."""
+    children: Iterable[Any] = ()
     if isinstance(value, dict):
         yield value
-    for each in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-        yield from _objects(each)
+        children = value.values()
+    elif isinstance(value, list):
+        children = value
+    for child in children:
+        yield from _objects(child)

@@ -5,6 +5,7 @@ from typing import Any
 
 from shared.cli import Console, plain_table
 from shared.embedded.prompt import tools_as_text
+from shared.embedded.wire import parse_tools
 from shared.stats import percent
 from shared.words import count
 from step2_tools.evaluate.run import SHARES
@@ -12,7 +13,7 @@ from step2_tools.evaluate.run import SHARES
 
 def show_tools(facts: dict[str, Any], _console: Console) -> None:
     """The tools in the words of the embedded model's system message."""
-    print(tools_as_text(facts["tools"]))
+    print(tools_as_text(parse_tools(facts["tools"])))
 
 
 def show_evaluate(facts: dict[str, Any], console: Console) -> None:

@@ -118,9 +118,13 @@ def _unconstrained(model: str, body: dict[str, Any], tools: Sequence[dict[str, A
     from shared.config import load_settings
     from shared.embedded.backend import get_backend
     from shared.embedded.prompt import Conversation
+    from shared.embedded.wire import validate_request
 
     backend = get_backend(load_settings(model=model))
-    prompt = backend.engine.encode(Conversation(body, tools).render(backend.engine.tokenizer))
+    fields = {"model": model, "max_tokens": MAX_TOKENS, "tools": [*tools], **body}
+    request = validate_request(fields)
+    conversation = Conversation.of(request, request.tools)
+    prompt = backend.engine.encode(conversation.render(backend.engine.tokenizer))
     generation = backend.engine.generate(prompt, MAX_TOKENS, adapter=True)
     text = "".join(generation)
     calls = calls_in(text.replace('"arguments": ', '"input": '))

@@ -16,7 +16,8 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from shared.embedded.prompt import Conversation, Turn, calls_as_text, escape_markers
+from shared.embedded.prompt import Conversation, ToolCall, Turn, calls_as_text, escape_markers
+from shared.embedded.wire import Message, parse_tools
 from step4_finetune.data.files import write_splits
 from step4_finetune.toolcalls.conversations import compose
 from step4_finetune.toolcalls.domains import read_tools
@@ -53,7 +54,7 @@ def fits(row: Row) -> bool:
 
 def parts(row: Row, tokenizer: PreTrainedTokenizerBase) -> Iterator[Part]:
     """The tools, then each branch."""
-    head = Conversation({"system": row["system"], "messages": []}, row["tools"]).turns
+    head = Conversation([], row["system"], parse_tools(row["tools"])).turns
     render: Any = partial(tokenizer.apply_chat_template, tokenize=False)
     first = _messages(head, tokenizer)
     prefix = str(render(first))
@@ -82,10 +83,10 @@ def turns_of(branch: Sequence[dict[str, Any]]) -> list[tuple[Turn, bool]]:
     for message in branch:
         content = message["content"]
         if message["role"] == "assistant" and isinstance(content, list):
-            calls = calls_as_text((call["name"], call["input"]) for call in content)
+            calls = calls_as_text(ToolCall(call["name"], call["input"]) for call in content)
             found.append((Turn("assistant", calls), True))
         else:
-            new = Conversation({"messages": [message]}).turns
+            new = Conversation([Message(role=message["role"], content=content)]).turns
             learn = message["role"] == "assistant" and not message.get("given")
             found += [(turn, learn) for turn in new]
     return found

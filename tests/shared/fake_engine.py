@@ -6,7 +6,7 @@ from shared import models
 from shared.config import load_settings
 from shared.embedded.backend import Backend
 from shared.embedded.engine import Generation
-from shared.embedded.prompt import calls_as_text
+from shared.embedded.prompt import ToolCall, calls_as_text
 
 TOOL = {
     "name": "get_weather",
@@ -22,7 +22,8 @@ class FakeEngine:
     """
 
     def __init__(self, *says, calls=(), context=2048, cached=0, fails=None):
-        self.says, self.calls = list(says), list(calls)
+        self.says = list(says)
+        self.calls = [ToolCall(*call) for call in calls]
         self.context, self.cached, self.fails = context, cached, fails
         self.tokenizer = models.load_tokenizer("tiny")
         self.asked, self.asked_calls, self.generated, self.closed = [], [], 0, 0

@@ -12,6 +12,7 @@ from shared.config import load_settings
 from shared.embedded.adapter import CONFIG, WEIGHTS, Adapter
 from shared.embedded.backend import Backend
 from shared.embedded.on_transformers import TransformersEngine
+from shared.embedded.wire import validate_request
 from shared.errors import UserError
 from tests.shared.fake_engine import TOOL
 
@@ -89,14 +90,16 @@ def test_a_damaged_folder_is_one_line(model, folder, damage, line):
 def test_text_without_tools_is_that_of_the_model_without_the_adapter(folder):
     settings = load_settings(model="tiny", dtype="float32")
     body = {"model": "tiny", "max_tokens": 12, "messages": [{"role": "user", "content": "Hello there"}]}
+    hello = validate_request(body)
+    hello_with_tools = validate_request({**body, "tools": [TOOL]})
 
     def texts(adapter):
         engine = TransformersEngine(
             models.load_causal_lm("tiny", settings=settings), models.load_tokenizer("tiny"), adapter
         )
         backend = Backend(settings, engine)
-        first = "".join(backend.answer(body).text)
-        backend.answer({**body, "tools": [TOOL]})
-        return first, "".join(backend.answer(body).text)
+        first = "".join(backend.answer(hello).text)
+        backend.answer(hello_with_tools)
+        return first, "".join(backend.answer(hello).text)
 
     assert texts(folder) == texts(None)

@@ -6,13 +6,14 @@ from shared.config import load_settings
 from shared.embedded import backend as backends
 from shared.embedded import endpoint, prompt, wire
 from shared.embedded.calls import calls_schema, parse_calls
-from shared.embedded.wire import Refused
+from shared.embedded.wire import Refused, parse_tools
 from shared.errors import UserError
 from tests.scripted import check_message
 from tests.shared.fake_engine import TOOL, fake_backend
 
 CLOCK = {"name": "get_time", "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}}}
-BANGKOK, OSLO = ("get_weather", {"city": "Bangkok"}), ("get_weather", {"city": "Oslo"})
+BANGKOK = prompt.ToolCall("get_weather", {"city": "Bangkok"})
+OSLO = prompt.ToolCall("get_weather", {"city": "Oslo"})
 
 
 def turn(role, *content):
@@ -37,8 +38,8 @@ def result(i, content, **more):
 def ask(fake, *messages, **more):
     """The whole reply, after a look at the wire format of both directions."""
     body = {"model": "tiny", "max_tokens": 200, "messages": list(messages)} | more
-    assert wire.validate_request(body) is None
-    reply = endpoint.assemble_message(endpoint.events(fake.backend.answer(body), "tiny"))
+    answer = fake.backend.answer(wire.validate_request(body))
+    reply = endpoint.assemble_message(endpoint.events(answer, "tiny"))
     check_message(reply)
     return reply
 
@@ -193,7 +194,7 @@ def test_a_text_without_tool_results_ends_with_its_sentence():
     ],
 )
 def test_the_grammar_follows_the_tool_choice(choice, names, least, most):
-    schema = calls_schema([TOOL, CLOCK], choice)
+    schema = calls_schema(parse_tools([TOOL, CLOCK]), wire.ToolChoice(**choice))
     assert [each["properties"]["name"]["const"] for each in schema["items"]["anyOf"]] == names
     assert (schema["minItems"], schema["maxItems"]) == (least, most)
     fake = fake_backend(calls=[BANGKOK])
@@ -205,7 +206,7 @@ def test_references_inside_a_tools_schema_still_point_into_it():
     place = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
     schema = {"type": "object", "properties": {"at": {"$ref": "#/$defs/Place"}}, "$defs": {"Place": place}}
     tool = {"name": "go", "input_schema": schema}
-    moved = calls_schema([TOOL, tool])["items"]["anyOf"][1]["properties"]["arguments"]
+    moved = calls_schema(parse_tools([TOOL, tool]))["items"]["anyOf"][1]["properties"]["arguments"]
     assert moved["properties"]["at"]["$ref"] == "#/items/anyOf/1/properties/arguments/$defs/Place"
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.embedded.wire import validate_request
+from shared.embedded.wire import Refused, validate_request
 from tests.scripted import ScriptedMessages, WireError
 from tests.shared.fake_engine import TOOL
 
@@ -27,7 +27,8 @@ def results(*ids):
 
 
 def test_an_empty_beginning_of_the_answer_is_taken():
-    assert validate_request(BODY | {"messages": [USER, {"role": "assistant", "content": ""}]}) is None
+    messages = [USER, {"role": "assistant", "content": ""}]
+    assert validate_request(BODY | {"messages": messages}).messages[-1].content == []
 
 
 ANY_OBJECT = {"type": "json_schema", "schema": {"anyOf": [{"type": "object"}]}}
@@ -72,7 +73,9 @@ def then(*messages):
     ],
 )
 def test_what_the_api_refuses(fields, error):
-    assert (validate_request(BODY | fields) or "").startswith(error)
+    with pytest.raises(Refused) as refused:
+        validate_request(BODY | fields)
+    assert str(refused.value).startswith(error)
 
 
 # --- the scripted API -------------------------------------------------------------------------------------

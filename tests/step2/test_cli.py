@@ -125,7 +125,7 @@ def test_tools_prints_what_the_api_takes(command):
     names = [tool["name"] for tool in facts["tools"]]
     assert names == ["get_weather", "get_stock_price", "convert_currency", "get_time"]
     body = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}]}
-    assert validate_request(body | {"tools": facts["tools"]}) is None
+    assert validate_request(body | {"tools": facts["tools"]}).tools
     shown = command("step2_tools", "tools").out
     assert "\nget_weather: Get the weather in a city" in shown
     assert 'unit?: "celsius" | "fahrenheit" (Unit of temperatures.)' in shown

@@ -13,6 +13,7 @@ from shared.config import load_settings
 from shared.embedded.adapter import Adapter
 from shared.embedded.judge import JUDGE, Judge, passage_text, question_text
 from shared.embedded.prompt import Conversation
+from shared.embedded.wire import Message, parse_tools
 from shared.errors import UserError
 from step4_finetune.judging import data as judging
 from step4_finetune.toolcalls import data as toolcalls
@@ -118,8 +119,9 @@ def test_training_text_equals_the_embedded_models(rows, tokenizer):
     for row in rows[:20]:
         prefix, *branches = toolcalls.parts(row, tokenizer)
         for pieces, branch in zip(branches, row["branches"], strict=True):
-            body = {"system": row["system"], "messages": branch[:1]}
-            prompt = Conversation(body, row["tools"]).render(tokenizer)
+            question = Message.model_validate(branch[0])
+            conversation = Conversation([question], row["system"], parse_tools(row["tools"]))
+            prompt = conversation.render(tokenizer)
             assert prefix[0][0] + pieces[0][0] == tokenizer.encode(prompt, add_special_tokens=False)
 
 

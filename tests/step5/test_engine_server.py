@@ -14,6 +14,7 @@ import pytest
 from shared.config import load_settings
 from shared.embedded import endpoint
 from shared.embedded.backend import Backend
+from shared.embedded.wire import validate_request
 from shared.errors import UserError
 from step5_serving.addresses import listening
 from step5_serving.config import Options
@@ -120,7 +121,8 @@ def test_it_answers_as_the_model_in_this_process(torch, tiny_settings):
         {"system": "Be brief. 日本語 🙂", "messages": [{"role": "user", "content": "line\nbreak\u2028and"}]},
     ]:
         said = torch.client().messages.create(**{**HELLO, **more})
-        here = endpoint.assemble_message(endpoint.events(backend.answer({**HELLO, **more}), "tiny"))
+        answer = backend.answer(validate_request({**HELLO, **more}))
+        here = endpoint.assemble_message(endpoint.events(answer, "tiny"))
         assert [each.text for each in said.content] == [each["text"] for each in here["content"]]
         assert (said.stop_reason, said.stop_sequence) == (here["stop_reason"], here["stop_sequence"])
         assert said.usage.output_tokens == here["usage"]["output_tokens"]
