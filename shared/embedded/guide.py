@@ -22,9 +22,15 @@ from collections.abc import Sequence
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    import torch
-    from llguidance import LLMatcher, LLTokenizer
+import jsonschema
+import numpy as np
+from llguidance import LLMatcher
+
+from shared.embedded.decoding import is_repeating
+
+if TYPE_CHECKING:  # torch is loaded with the engine, not with the first client
+    from llguidance import LLTokenizer
+    from torch import Tensor
     from transformers import PreTrainedTokenizerFast
 
 # Tokens to finish a text with, in the order to try them. In a string: its quote, then what formats need.
@@ -54,10 +60,9 @@ class Guide:
         Raises:
             UnsupportedSchema: it can't be enforced.
         """
-        from llguidance import LLMatcher
-
         grammar = grammar_of(schema)
-        self._tokens, self._ends = _tokens_of(tokenizer, vocabulary, ends), ends
+        self._tokens = _tokens_of(tokenizer, vocabulary, ends)
+        self._ends = ends
         self._matcher = LLMatcher(self._tokens, grammar, log_level=0)
         self._ids: list[int] = []
         self._text = b""
@@ -75,7 +80,7 @@ class Guide:
         ids: list[int] = self._matcher.compute_ff_tokens()
         return self._append(ids)
 
-    def choose(self, logits: torch.Tensor, tokens_left: int) -> list[int]:
+    def choose(self, logits: Tensor, tokens_left: int) -> list[int]:
         """The most probable allowed id of `logits` (vocabulary,) and the ids it forces; empty: the text ends.
 
         Returns an ending instead when the text repeats itself, or when no other continuation would leave
@@ -83,26 +88,32 @@ class Guide:
         """
         if self._shortest is None:
             self._shortest = len(self.find_ending(tokens_left) or [])
-        if is_repeating(self._ids) and (ending := self.find_ending(tokens_left)) is not None:
-            return self._finish(ending)
         token = int(self._masked(logits).argmax())
-        if token in self._ends:
-            return self._finish([])
-        # Searched only near the limit: an ending grows as objects open, but not by this much at once.
-        near_limit = self._shortest and tokens_left <= 2 * self._shortest + 64
-        if near_limit and self.find_ending(tokens_left - 1, [token]) is None:
+        if is_repeating(self._ids) or self._leaves_no_ending(token, tokens_left):
             ending = self.find_ending(tokens_left)
             if ending is not None:
                 return self._finish(ending)
+        if token in self._ends:
+            return self._finish([])
         self._append([token])
         return [token, *self.forced()]
+
+    def _leaves_no_ending(self, token: int, tokens_left: int) -> bool:
+        """Whether the text could not be finished any more after this token."""
+        # Searched only near the limit: an ending grows as objects open, but not by this much at once.
+        is_near_limit = self._shortest and tokens_left <= 2 * self._shortest + 64
+        if not is_near_limit or token in self._ends:
+            return False
+        return self.find_ending(tokens_left - 1, [token]) is None
 
     def find_ending(self, max_tokens: int, after: Sequence[int] = ()) -> list[int] | None:
         """The ids of a short way to finish the text, at most `max_tokens`; None if none is found.
 
         With `after`, the ending of the text after those ids.
         """
-        matcher, text, ids = self._matcher.deep_copy(), self._text, list[int]()
+        matcher = self._matcher.deep_copy()
+        text = self._text
+        ids: list[int] = []  # of the ending
         new = list(after)
         while matcher.consume_tokens(new) and len(ids) <= max_tokens:
             text += self._tokens.decode_bytes(new)
@@ -119,13 +130,15 @@ class Guide:
         for ids in _single_tokens(self._tokens, IN_STRING if inside_string else OUTSIDE):
             if matcher.validate_tokens(ids) == 1:
                 return ids
-        return next(([int(i)] for i in _allowed_ids(matcher) if int(i) not in self._ends), [])
+        for token in _allowed_ids(matcher).tolist():
+            if token not in self._ends:
+                return [token]
+        return []
 
-    def _masked(self, logits: torch.Tensor) -> torch.Tensor:
-        import torch
-
-        masked = torch.full_like(logits, float("-inf"))
-        allowed = torch.from_numpy(_allowed_ids(self._matcher)).to(logits.device)
+    def _masked(self, logits: Tensor) -> Tensor:
+        """The logits (vocabulary,), with minus infinity where the schema doesn't allow the token."""
+        allowed = _allowed_ids(self._matcher)
+        masked = logits.new_full(logits.shape, float("-inf"))
         masked[allowed] = logits[allowed]
         return masked
 
@@ -135,25 +148,13 @@ class Guide:
         for token in ids:
             piece = self._tokens.decode_bytes([token])
             self._text += piece
-            self.string = [*self.string, token] if b'"' not in piece and in_string(self._text) else []
+            continues_string = in_string(self._text) and b'"' not in piece
+            self.string = [*self.string, token] if continues_string else []
         return ids
 
     def _finish(self, ids: list[int]) -> list[int]:
         self._done = True
         return self._append(ids)
-
-
-def is_repeating(tokens: list[int] | list[str]) -> bool:
-    """Whether a text repeats itself at its end.
-
-    Either a piece of up to 64 tokens came four times in a row (32 tokens or more in all), or the last 48
-    tokens stand earlier in the text, too.
-    """
-    lengths = ((piece, max(32, 4 * piece)) for piece in range(1, 65))
-    if any(tokens[-n + piece :] == tokens[-n:-piece] for piece, n in lengths if n <= len(tokens)):
-        return True
-    end = tokens[-48:]
-    return any(tokens[i : i + 48] == end for i in range(len(tokens) - 48) if tokens[i] == end[0])
 
 
 def in_string(text: bytes) -> bool:
@@ -165,24 +166,24 @@ def in_string(text: bytes) -> bool:
     return re.sub(rb"\\.", b"", text, flags=re.DOTALL).count(b'"') % 2 == 1  # without escaped quotes
 
 
-def _allowed_ids(matcher: LLMatcher) -> Any:
-    """The ids that may come next, as an array."""
-    import numpy as np
-
-    bits = np.unpackbits(np.frombuffer(matcher.compute_bitmask(), np.uint8), bitorder="little")
+def _allowed_ids(matcher: LLMatcher) -> np.ndarray:
+    """The ids that may come next."""
+    mask = np.frombuffer(matcher.compute_bitmask(), np.uint8)  # a bit for each id of the vocabulary
+    bits = np.unpackbits(mask, bitorder="little")
     return bits.nonzero()[0]
 
 
 @cache
 def _single_tokens(tokens: LLTokenizer, texts: tuple[str, ...]) -> list[list[int]]:
-    """The ids of those texts that are one token each."""
-    return [ids for text in texts if len(ids := tokens.tokenize_str(text)) == 1]
+    """The ids of those texts that are one token each, in a list each."""
+    encoded = [tokens.tokenize_str(text) for text in texts]
+    return [ids for ids in encoded if len(ids) == 1]
 
 
 @lru_cache(maxsize=4)
 def _tokens_of(tokenizer: PreTrainedTokenizerFast, vocabulary: int, ends: frozenset[int]) -> LLTokenizer:
     """The tokenizer as llguidance needs it; this takes up to a second."""
-    from llguidance.hf import from_tokenizer
+    from llguidance.hf import from_tokenizer  # here, because it imports transformers
 
     return from_tokenizer(tokenizer, n_vocab=vocabulary, eos_token=list(ends))
 
@@ -201,9 +202,6 @@ def grammar_of(schema: Any) -> str:
 
 @lru_cache(maxsize=64)
 def _grammar(text: str) -> str:
-    import jsonschema
-    from llguidance import LLMatcher
-
     schema = json.loads(text)
     if not isinstance(schema, dict):
         raise UnsupportedSchema("the schema must be an object")

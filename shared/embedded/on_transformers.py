@@ -9,9 +9,8 @@
     prefill           [e f]               one forward pass
     decode            g, h, i ...         one forward pass each; it also reads tokens that a schema forced
 
-An answer to a tool's result repeats much of it. So with the adapter on, a pass also reads a guess: what
-followed the last two tokens the last time. Of that it keeps what the model would have written itself
-(prompt lookup, chapter 12 of step 5).
+An answer to a tool's result repeats much of it. So with the adapter on, a pass also reads proposals of prompt
+lookup (decoding.py).
 
 Calls that overlap never share a cache: the first takes the stored one, the others start with an empty one,
 and the last to finish stores its own. A lock around each forward pass lets them take turns.
@@ -26,29 +25,37 @@ import threading
 from collections.abc import Generator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import partial
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
 from tokenizers.decoders import DecodeStream
+from torch import Tensor
+from transformers import DynamicCache
 
 from shared import models
 from shared.catalog import lookup
 from shared.config import Settings
 from shared.embedded.adapter import TOOLS, Adapter
-from shared.embedded.engine import Engine, Generation, Schema
-from shared.embedded.guide import Guide, is_repeating
+from shared.embedded.decoding import (
+    WINDOW,
+    PromptLookup,
+    accept,
+    end_tokens,
+    is_repeating,
+    penalize,
+    word_test,
+)
+from shared.embedded.engine import Engine, Generation
+from shared.embedded.guide import Guide
+from shared.embedded.wire import Schema
 
 if TYPE_CHECKING:
-    import torch
-    from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerFast
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-# With greedy decoding, a 135M model often repeats itself: 6 of 17 answers of 300 tokens did. A mild
-# repetition penalty (Keskar et al. 2019, arXiv:1909.05858) on the last words prevents most of that, and an
-# answer that still repeats itself ends there. Only tokens with letters are penalized: numbers, punctuation
-# and white space recur in any text. In JSON, only the current string counts: names and values may recur.
-PENALTY, WINDOW = 1.1, 128
-GUESSES = 8  # tokens; a pass over nine takes little longer than over one, as it reads the same weights
+PROPOSALS = 8  # tokens; a pass over nine takes little longer than over one, as it reads the same weights
 
 
 @dataclass
@@ -65,6 +72,43 @@ class CachedPrefix:
             self.cache.crop(-surplus)
             del self.ids[-surplus:]
 
+    @property
+    def can_crop(self) -> bool:
+        """Whether the last ids can be forgotten: not with sliding-window or linear attention."""
+        for layer in self.cache.layers:
+            if not getattr(layer, "is_croppable", False) or getattr(layer, "is_sliding", False):
+                return False
+        return True
+
+
+@dataclass
+class Text:
+    """A text while it is written."""
+
+    prompt: list[int]
+    max_tokens: int
+    context: int  # of the model: tokens, prompt and text together
+    guide: Guide | None  # holds it to a JSON schema
+    adapter: bool
+    written: list[int] = field(default_factory=list)  # ids
+    ended: bool = False
+    stream: DecodeStream = field(default_factory=partial(DecodeStream, skip_special_tokens=True))
+    lookup: PromptLookup = field(default_factory=PromptLookup)
+
+    @property
+    def limit(self) -> int:
+        """The most tokens that it may have."""
+        return min(self.max_tokens, self.context - len(self.prompt))
+
+    def propose(self) -> list[int]:
+        """Ids that may come next."""
+        room = self.context - len(self.prompt) - len(self.written)
+        return self.lookup.propose(self.prompt + self.written, min(PROPOSALS, room))
+
+    def recent(self) -> list[int]:
+        """The ids that are penalized; in JSON, those of the string that is being written."""
+        return self.guide.string if self.guide else self.written[-WINDOW:]
+
 
 class TransformersEngine(Engine):
     """Any causal model of transformers, one sequence at a time."""
@@ -80,12 +124,15 @@ class TransformersEngine(Engine):
 
         `base` is the model's name on the hub, if it has one.
         """
-        self.model, self.tokenizer = model, tokenizer
-        self._tools, self._base = tools, base
+        self.model = model
+        self.tokenizer = tokenizer
+        self._tools = tools
+        self._base = base
         self._adapter: Adapter | None = None
         self.context = int(getattr(model.config, "max_position_embeddings", 1 << 30))
-        self.ends = _end_tokens(model, tokenizer)
-        self._is_word = cache(partial(is_word, tokenizer))
+        eos = model.generation_config.eos_token_id if model.generation_config else None
+        self.ends = end_tokens(eos, tokenizer)
+        self._is_word = word_test(tokenizer)
         self._guide = partial(Guide, tokenizer, model.config.get_text_config().vocab_size, self.ends)
         self._lock = threading.Lock()
         self._stored: dict[bool, CachedPrefix] = {}  # with and without the adapter
@@ -97,7 +144,8 @@ class TransformersEngine(Engine):
         Raises:
             UserError: it is not available, or is damaged.
         """
-        model, tokenizer = models.load_causal_lm(settings=settings), models.load_tokenizer(settings=settings)
+        model = models.load_causal_lm(settings=settings)
+        tokenizer = models.load_tokenizer(settings=settings)
         spec = lookup(settings.model)
         if spec.random:  # for tests: no adapter fits it, and its calls are valid nonsense
             return cls(model, tokenizer)
@@ -108,125 +156,100 @@ class TransformersEngine(Engine):
     ) -> Generation:
         """See `Engine.generate`. Each piece is computed when it is asked for, in the caller's thread."""
         guide = self._guide(schema) if schema is not None else None
-        space = self.context - len(prompt)
         if adapter and self._tools:
             with self._lock:
                 self._adapter = self._adapter or Adapter.load(self._tools, self.model, self._base)
-        return Generation(partial(self._run, list(prompt), max_tokens, space, guide, adapter))
+        text = Text(list(prompt), max_tokens, self.context, guide, adapter)
+        return Generation(partial(self._write, text))
 
-    def _run(
-        self,
-        prompt: list[int],
-        max_tokens: int,
-        space: int,
-        guide: Guide | None,
-        adapter: bool,
-        done: Generation,
-    ) -> Generator[str]:
-        prefix = self._take_prefix(prompt, adapter)
+    def _write(self, text: Text, done: Generation) -> Generator[str]:
+        """Write the text: propose, read, choose, hand out, until it ends."""
+        prefix = self._take_prefix(text.prompt, text.adapter)
         done.cached_tokens = len(prefix.ids)
-        limit = min(max_tokens, space)
-        text, written = DecodeStream(skip_special_tokens=True), list[int]()
-        unread = prompt[len(prefix.ids) :]  # ids for the next forward pass
-        may_guess = adapter and guide is None and _can_crop(prefix.cache)
-        guessed: list[int] = []  # ids that were read as a guess
-        rows: list[torch.Tensor] = []  # the logits after the last id that was no guess, and after each guess
-        new = guide.forced() if guide else []
+        may_propose = text.adapter and text.guide is None and prefix.can_crop
+        unread = text.prompt[len(prefix.ids) :]  # ids for the next forward pass
+        new = text.guide.forced() if text.guide else []
         try:
-            while True:
-                for token in new[: limit - done.output_tokens]:
-                    done.output_tokens += 1
-                    if piece := text.step(self.tokenizer.backend_tokenizer, token):  # None: half a letter
-                        yield piece
-                written += new
-                unread += new
-                if len(written) <= limit and (guide.finished if guide else is_repeating(written)):
-                    break
-                if done.output_tokens == limit:
-                    context_is_full = space < max_tokens
-                    done.stop_reason = "model_context_window_exceeded" if context_is_full else "max_tokens"
-                    break
-                if unread == guessed[:1]:
-                    del guessed[0]
-                else:
-                    prefix.crop(len(guessed))
-                    guessed = guess(prompt + written, space - len(written)) if may_guess else []
-                    rows = self._forward(unread, guessed, prefix)
-                logits, unread = rows.pop(0), []
-                if not adapter:
-                    self._penalise(logits, guide.string if guide else written[-WINDOW:])
-                new = guide.choose(logits, limit - len(written)) if guide else [int(logits.argmax())]
-                if not new or new[0] in self.ends:
-                    break
+            yield from self._hand_out(new, text, done)
+            unread += new
+            while not text.ended:
+                proposed = text.propose() if may_propose else []
+                logits = self._forward(unread, proposed, prefix)  # (1 + proposed, vocabulary)
+                new = self._choose(logits, proposed, text)
+                accepted = len(new) - 1 if proposed else 0
+                prefix.crop(len(proposed) - accepted)
+                unread = new[accepted:]
+                yield from self._hand_out(new, text, done)
         finally:
             with self._lock:
                 self._stored[prefix.adapter] = prefix
 
     def _take_prefix(self, prompt: list[int], adapter: bool) -> CachedPrefix:
         """The stored cache, cropped to what it shares with the prompt (never all of it), or an empty one."""
-        from transformers import DynamicCache
-
         with self._lock:
             prefix = self._stored.pop(adapter, None)
-        if prefix and (shared := common_prefix_length(prefix.ids, prompt[:-1])):
+        if prefix:
+            shared = common_prefix_length(prefix.ids, prompt[:-1])
             surplus = len(prefix.ids) - shared
-            if not surplus or _can_crop(prefix.cache):
+            if shared and (not surplus or prefix.can_crop):
                 prefix.crop(surplus)
                 return prefix
         return CachedPrefix(DynamicCache(config=self.model.config), adapter=adapter)
 
-    def _forward(self, ids: list[int], guessed: list[int], prefix: CachedPrefix) -> list[torch.Tensor]:
-        """Read both. Returns the logits for the next token, (vocabulary,), after `ids` and each guess."""
-        import torch
+    def _forward(self, ids: list[int], proposed: list[int], prefix: CachedPrefix) -> Tensor:
+        """Read both. Returns the logits for the id after `ids` and after each proposal.
 
-        cached, prefix.ids = prefix.ids, []  # if the pass is interrupted, the layers' caches differ in length
+        Their shape: (1 + proposed, vocabulary).
+        """
+        cached = prefix.ids
+        prefix.ids = []  # if the pass is interrupted, the layers' caches differ in length
         adapted = self._adapter.on(prefix.adapter) if self._adapter else nullcontext()
         with self._lock, torch.inference_mode(), adapted:
-            row = torch.tensor([ids + guessed], device=self.model.device)  # (1, T)
-            keep = 1 + len(guessed)
-            logits = self.model(input_ids=row, cache=prefix.cache, use_cache=True, logits_to_keep=keep).logits
-        prefix.ids = cached + ids + guessed
-        return list(logits[0].to(torch.float32, copy=True))
+            row = torch.tensor([ids + proposed], device=self.model.device)  # (1, ids + proposed)
+            output = self.model(
+                input_ids=row, cache=prefix.cache, use_cache=True, logits_to_keep=1 + len(proposed)
+            )
+        prefix.ids = cached + ids + proposed
+        return output.logits[0].to(torch.float32, copy=True)
 
-    def _penalise(self, logits: torch.Tensor, recent: list[int]) -> None:
-        """Make words among the `recent` ids less probable, in place."""
-        import torch
+    def _choose(self, logits: Tensor, proposed: list[int], text: Text) -> list[int]:
+        """The next ids: what the guide allows, or the model's choices as far as they confirm the proposals.
 
-        words = [token for token in set(recent) if self._is_word(token)]
-        scores = logits[words]
-        logits[words] = torch.where(scores > 0, scores / PENALTY, scores * PENALTY)
+        logits: (1 + proposed, vocabulary). An id of `ends` can only be the last.
+        """
+        if not text.adapter:
+            penalize(logits, [text.recent()], self._is_word)
+        if text.guide:
+            return text.guide.choose(logits[0], text.limit - len(text.written))
+        return accept(proposed, logits.argmax(1).tolist(), self.ends)
 
-
-def guess(ids: list[int], most: int) -> list[int]:
-    """Up to `GUESSES` ids that may come next: those that followed the last two ids the last time."""
-    for end in range(len(ids) - 1, 1, -1):
-        if ids[end - 2 : end] == ids[-2:]:
-            return ids[end : end + min(GUESSES, most)]
-    return []
+    def _hand_out(self, new: list[int], text: Text, done: Generation) -> Generator[str]:
+        """Append new ids and yield the pieces of text that they complete; note whether it ends, and why."""
+        ids = list(takewhile(lambda token: token not in self.ends, new))
+        all_fit = len(text.written) + len(ids) <= text.limit
+        for token in ids[: text.limit - len(text.written)]:
+            text.written.append(token)
+            done.output_tokens += 1
+            piece = text.stream.step(self.tokenizer.backend_tokenizer, token)
+            if piece:  # None after half a letter
+                yield piece
+            if text.guide is None and is_repeating(text.written):
+                text.ended = True
+                return
+        is_whole = text.guide is not None and text.guide.finished and all_fit
+        if len(text.written) == text.limit and not is_whole:
+            context_is_full = text.limit < text.max_tokens
+            done.stop_reason = "model_context_window_exceeded" if context_is_full else "max_tokens"
+            text.ended = True
+        elif is_whole or len(ids) < len(new):
+            text.ended = True
 
 
 def common_prefix_length(first: Sequence[int], second: Sequence[int]) -> int:
     """How many ids at the start of both are the same."""
-    n = min(len(first), len(second))
-    return next((i for i in range(n) if first[i] != second[i]), n)
-
-
-def _end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> frozenset[int]:
-    """Ids that end an answer: the model's own, and all special tokens, which are never part of a text."""
-    eos: int | list[int] | None = model.generation_config.eos_token_id if model.generation_config else None
-    own = [eos] if isinstance(eos, int) else eos or []
-    return frozenset([*own, *tokenizer.all_special_ids])
-
-
-def is_word(tokenizer: PreTrainedTokenizerFast, token: int) -> bool:
-    """Whether the token contains a letter, or part of one."""
-    text = str(tokenizer.decode([token]))
-    return any(letter.isalpha() or letter == "\N{REPLACEMENT CHARACTER}" for letter in text)
-
-
-def _can_crop(cache: DynamicCache) -> bool:
-    """Whether its last tokens can be removed: not with sliding-window or linear attention."""
-    return all(
-        getattr(layer, "is_croppable", False) and not getattr(layer, "is_sliding", False)
-        for layer in cache.layers
-    )
+    length = 0
+    for one, other in zip(first, second, strict=False):
+        if one != other:
+            break
+        length += 1
+    return length

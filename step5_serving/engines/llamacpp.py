@@ -14,6 +14,7 @@ from typing import Any
 
 from shared import hardware
 from shared.config import Settings
+from shared.embedded.decoding import PENALTY, WINDOW
 from shared.errors import UserError, reason
 from shared.models import weights
 
@@ -33,18 +34,26 @@ def serve_gguf(settings: Settings, port: int, rows: int) -> Any:
         raise UserError(f"{settings.model} has no GGUF for engine llamacpp: use engine torch")
     context = int(json.loads((folder / "config.json").read_text())["max_position_embeddings"])
     params = xllamacpp.CommonParams()
-    params.model.path, params.model_alias = str(gguf), {settings.model}
-    params.hostnames, params.port = ["127.0.0.1"], port
-    params.n_ctx, params.n_parallel = max(context, rows * TOKENS_PER_ROW), rows
+    params.model.path = str(gguf)
+    params.model_alias = {settings.model}
+    params.hostnames = ["127.0.0.1"]
+    params.port = port
+    params.n_parallel = rows
+    params.n_ctx = max(context, rows * TOKENS_PER_ROW)
     params.kv_unified = rows > 1  # one cache for all: a single sequence may still fill its context
     threads = hardware.cores() if settings.threads == "auto" else settings.threads
-    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
+    params.cpuparams.n_threads = threads
+    params.cpuparams_batch.n_threads = threads
     if settings.device == "cpu":
         params.n_gpu_layers = 0
-    # Greedy, with a repetition penalty as in shared/embedded/on_transformers.py; here it is on all tokens.
-    params.sampling.temp, params.sampling.penalty_repeat, params.sampling.penalty_last_n = 0.0, 1.1, 128
-    params.verbosity, params.warmup = -1, False
-    params.ui = params.endpoint_slots = False
+    # Greedy, with the repetition penalty of our own engines; here it is on all tokens.
+    params.sampling.temp = 0.0
+    params.sampling.penalty_repeat = PENALTY
+    params.sampling.penalty_last_n = WINDOW
+    params.verbosity = -1
+    params.warmup = False
+    params.ui = False
+    params.endpoint_slots = False
     if settings.base_url_key:
         params.api_keys = [settings.base_url_key.get_secret_value()]
     try:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from shared.config import load_settings
-from shared.embedded import on_transformers
+from shared.embedded import decoding, on_transformers
 from shared.embedded.on_transformers import TransformersEngine
 
 SENTENCES = ["The sea was calm.", "Ten cats sat on a wall", "café 日本語 🙂 naïve", "def f(x):\n    return x"]
@@ -34,7 +34,7 @@ def write(engine, text, limit=40, **kwargs):
 
 @pytest.mark.parametrize("sentence", SENTENCES)
 def test_greedy_is_what_transformers_generate_writes(engine, monkeypatch, sentence):
-    monkeypatch.setattr(on_transformers, "PENALTY", 1.0)
+    monkeypatch.setattr(decoding, "PENALTY", 1.0)
     text, answer = write(engine, sentence, 60)
     ids = torch.tensor([engine.encode(sentence)])
     whole = engine.model.generate(
@@ -53,19 +53,19 @@ def test_greedy_is_what_transformers_generate_writes(engine, monkeypatch, senten
 
 def test_recent_words_become_less_probable_and_nothing_else(engine):
     word, comma = engine.encode("the")[0], engine.encode(",")[0]
-    logits = torch.ones(512)
-    logits[comma - 1 :] = -1
+    logits = torch.ones(1, 512)
+    logits[0, comma - 1 :] = -1
     before = logits.clone()
-    engine._penalise(logits, [word, comma, word])
-    assert logits[word] < before[word]
-    logits[word] = before[word]
+    decoding.penalize(logits, [[word, comma, word]], decoding.word_test(engine.tokenizer))
+    assert logits[0, word] < before[0, word]
+    logits[0, word] = before[0, word]
     assert torch.equal(logits, before)
 
 
 def test_an_answer_that_repeats_itself_is_ended(engine, monkeypatch):
     same = torch.zeros(512)
     same[engine.encode("7")] = 1
-    monkeypatch.setattr(engine, "_forward", lambda ids, guessed, past: [same.clone()])
+    monkeypatch.setattr(engine, "_forward", lambda ids, proposed, past: same.clone()[None])
     text, answer = write(engine, "Hello", 500)
     assert (text, answer.stop_reason, answer.output_tokens) == ("7" * 32, "end_turn", 32)
 
@@ -73,8 +73,8 @@ def test_an_answer_that_repeats_itself_is_ended(engine, monkeypatch):
 def script(engine, monkeypatch, text):
     """Let the model say these words, whatever it thinks; then it ends its turn."""
     ids = [*engine.encode(text), engine.tokenizer.eos_token_id]
-    logits = [[row] for row in torch.nn.functional.one_hot(torch.tensor(ids), 512).float()]
-    monkeypatch.setattr(engine, "_forward", Mock(side_effect=logits))
+    rows = torch.nn.functional.one_hot(torch.tensor(ids), 512).float()
+    monkeypatch.setattr(engine, "_forward", Mock(side_effect=rows.split(1)))
     return len(ids) - 1
 
 
@@ -108,27 +108,46 @@ def test_a_limit_or_the_context_ends_an_answer(engine, monkeypatch, limit, token
     assert (answer.output_tokens, answer.stop_reason) == (tokens, reason)
 
 
-@pytest.mark.parametrize(("limit", "passes"), [(7, 7), (300, 295)])
-def test_guesses_change_no_token_and_save_passes(engine, monkeypatch, loaded, limit, passes):
+@pytest.mark.parametrize(("limit", "passes"), [(7, 7), (300, 296)])
+def test_proposals_change_no_token_and_save_passes(engine, monkeypatch, loaded, limit, passes):
     """With the adapter on, a pass also reads what followed the last two tokens before."""
     text, made, forward = "café 日本語 🙂 naïve", [], engine._forward
     monkeypatch.setattr(engine, "_forward", lambda *read: made.append(read) or forward(*read))
-    guessing = write(engine, text, limit, adapter=True)
+    proposing = write(engine, text, limit, adapter=True)
     with monkeypatch.context() as patch:
-        patch.setattr(on_transformers, "GUESSES", 0)
+        patch.setattr(on_transformers, "PROPOSALS", 0)
         alone = write(TransformersEngine(loaded.model, loaded.tokenizer), text, limit, adapter=True)
-    assert guessing[0] == alone[0]
-    assert guessing[1].output_tokens == alone[1].output_tokens == limit
+    assert proposing[0] == alone[0]
+    assert proposing[1].output_tokens == alone[1].output_tokens == limit
     assert len(made) == passes
     stored = engine._stored[True]
     assert len(stored.ids) == stored.cache.get_seq_length()
 
 
-def test_a_guess_is_what_followed_the_last_two_ids_the_last_time():
-    assert on_transformers.guess([1, 2, 3, 1, 2, 4, 5, 1, 2], 9) == [4, 5, 1, 2]
-    assert on_transformers.guess([1, 2, 3, 1, 2, 4, 5, 1, 2], 1) == [4]
-    assert on_transformers.guess([1, 2, 3], 9) == []
-    assert on_transformers.guess([7], 9) == []
+def test_what_followed_the_last_two_ids_the_first_time_is_proposed():
+    def propose(ids, most):
+        return decoding.PromptLookup().propose(ids, most)
+
+    assert propose([1, 2, 3, 1, 2, 4, 5, 1, 2], 9) == [3, 1, 2, 4, 5, 1, 2]
+    assert propose([1, 2, 3, 1, 2, 4, 5, 1, 2], 1) == [3]
+    assert propose([1, 2, 3], 9) == propose([7], 9) == propose([5, 5], 9) == []
+
+
+def test_proposals_follow_the_prompt_and_the_output_so_far():
+    lookup = decoding.PromptLookup()
+    ids = [1, 2, 3, 4, 1, 2, 9]
+    assert lookup.propose(ids, 3) == []  # nothing followed there
+    ids += [7, 3, 4]
+    assert lookup.propose(ids, 9) == [1, 2, 9, 7, 3, 4]
+    ids += [2, 9]
+    assert lookup.propose(ids, 3) == [7, 3, 4]  # the output's own
+
+
+def test_proposals_are_accepted_as_long_as_the_model_chooses_them():
+    assert decoding.accept([], [4], {0}) == [4]
+    assert decoding.accept([4, 5, 6], [4, 5, 7, 8], {0}) == [4, 5, 7]
+    assert decoding.accept([4, 5], [4, 5, 6], {0}) == [4, 5, 6]  # one more comes for free
+    assert decoding.accept([4, 0, 5], [4, 0, 5, 6], {0}) == [4, 0]  # nothing follows an end
 
 
 # --- what it keeps ------------------------------------------------------------------------------------

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from shared.config import load_settings
-from shared.embedded.guide import UnsupportedSchema, grammar_of, is_repeating
+from shared.embedded.decoding import is_repeating
+from shared.embedded.guide import UnsupportedSchema, grammar_of
 from shared.embedded.on_transformers import TransformersEngine
 
 TEXT, NUMBER = {"type": "string"}, {"type": "number", "minimum": 0, "maximum": 1000}
@@ -102,7 +103,7 @@ def test_a_repetition_is_ended_within_the_schema(engine, monkeypatch):
     again = torch.zeros(512)
     again[engine.encode("7")] = 1
     again[engine.encode(",")] = 3
-    monkeypatch.setattr(engine, "_forward", lambda *read: [again.clone()])
+    monkeypatch.setattr(engine, "_forward", lambda *read: again.clone()[None])
     answer = engine.generate(engine.encode("Hello"), 1000, schema=listed({"enum": [7]}))
     values = json.loads("".join(answer))
     assert answer.stop_reason == "end_turn"

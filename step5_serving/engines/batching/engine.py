@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache, partial
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -22,10 +22,10 @@ from tokenizers.decoders import DecodeStream
 
 from shared import models
 from shared.config import Settings
-from shared.embedded.engine import Engine, Generation, Schema
-from shared.embedded.guide import Guide, is_repeating
-from shared.embedded.on_transformers import is_word
-from shared.embedded.wire import Refused
+from shared.embedded.decoding import end_tokens, is_repeating, word_test
+from shared.embedded.engine import Engine, Generation
+from shared.embedded.guide import Guide
+from shared.embedded.wire import Refused, Schema
 from shared.errors import explain_load_errors
 from shared.models import device
 from shared.models import weights as files
@@ -53,12 +53,14 @@ class BatchEngine(Engine):
     """A Llama, up to `options.rows` sequences at a time."""
 
     def __init__(self, llama: Llama, tokenizer: PreTrainedTokenizerFast, options: Options = DEFAULTS) -> None:
-        self.tokenizer, self.context = tokenizer, llama.context
-        self.ends = llama.ends | {*tokenizer.all_special_ids}  # a text never holds markers of turns
+        self.tokenizer = tokenizer
+        self.context = llama.context
+        self.ends = end_tokens(llama.ends, tokenizer)
         kv_cache = KVCache(llama)
         prefixes = PrefixCache(PREFIX_TOKENS // BLOCK if options.prefix_cache else 0)
-        sampler = Sampler(cache(partial(is_word, tokenizer)))
-        self.core = EngineCore(Scheduler(options, kv_cache, prefixes), ModelRunner(llama, kv_cache), sampler)
+        scheduler = Scheduler(options, kv_cache, prefixes)
+        sampler = Sampler(word_test(tokenizer))
+        self.core = EngineCore(scheduler, ModelRunner(llama, kv_cache), sampler)
         self._guide = partial(Guide, tokenizer, llama.vocabulary, self.ends)
 
     @classmethod
@@ -101,20 +103,25 @@ class BatchEngine(Engine):
 
     def _text(self, sequence: Sequence, context_ends_it: bool, done: Generation) -> Generator[str]:
         """A sequence's text, piece by piece, until it ends or repeats itself; `done` gets the reason."""
-        text, written = DecodeStream(skip_special_tokens=True), list[int]()
+        stream = DecodeStream(skip_special_tokens=True)
+        written: list[int] = []
         if len(sequence.output) < sequence.max_tokens:
             self.core.add(sequence)
         else:
             sequence.out.put(End())
         try:
-            while not isinstance(new := sequence.out.get(), End):
+            while True:
+                new = sequence.out.get()
                 if isinstance(new, BaseException):
                     raise new
+                if isinstance(new, End):
+                    break
                 done.cached_tokens = sequence.num_cached
                 for token in new[: sequence.max_tokens - len(written)]:
                     written.append(token)
                     done.output_tokens += 1
-                    if piece := text.step(self.tokenizer.backend_tokenizer, token):
+                    piece = stream.step(self.tokenizer.backend_tokenizer, token)
+                    if piece:  # None after half a letter
                         yield piece
                     if not sequence.guide and is_repeating(written):
                         return

@@ -15,9 +15,9 @@ memory page by page, must `preempt` a sequence when it runs out).
 from collections import deque
 from dataclasses import dataclass
 
+from shared.embedded.decoding import PromptLookup
 from step5_serving.config import Options
 from step5_serving.engines.batching.kv_cache import FIRST, KVCache
-from step5_serving.engines.batching.lookup import PromptLookup
 from step5_serving.engines.batching.prefix_cache import BLOCK, PrefixCache
 from step5_serving.engines.batching.sequence import Sequence
 
@@ -29,7 +29,7 @@ CHEAP = 16  # tokens in a decode step that takes hardly longer than one with a s
 class Span:
     """Tokens of one sequence for the next forward pass: `ids`, whose places begin at `start`.
 
-    The last `proposed` of them are guesses (lookup.py).
+    The last `proposed` of them are proposals of prompt lookup (shared/embedded/decoding.py).
     """
 
     sequence: Sequence
@@ -41,6 +41,16 @@ class Span:
     def end(self) -> int:
         """The place after its last token."""
         return self.start + len(self.ids)
+
+    @property
+    def known(self) -> int:
+        """How many of its tokens are the sequence's own."""
+        return len(self.ids) - self.proposed
+
+    @property
+    def proposed_ids(self) -> list[int]:
+        """Its proposals."""
+        return self.ids[self.known :]
 
 
 @dataclass(frozen=True)
@@ -55,7 +65,9 @@ class Scheduler:
     """The waiting and the running sequences, and the slots of the running ones."""
 
     def __init__(self, options: Options, cache: KVCache, prefixes: PrefixCache) -> None:
-        self.options, self.cache, self.prefixes = options, cache, prefixes
+        self.options = options
+        self.cache = cache
+        self.prefixes = prefixes
         self.waiting: deque[Sequence] = deque()
         self.running: list[Sequence] = []  # in the order of arrival
 
@@ -69,21 +81,26 @@ class Scheduler:
         wrote. Proposals come after them (`speculate`).
         """
         ### BEGIN SOLUTION 5.8: The batcher's loop
-        for sequence in [each for each in self.running if each.aborted]:
+        aborted = [sequence for sequence in self.running if sequence.aborted]
+        for sequence in aborted:
             self.finish(sequence)
         self.admit()
-        left, batch = self.options.chunk, Batch([], [])
+        prefill: list[Span] = []
+        decode: list[Span] = []
+        left = self.options.chunk  # tokens of prompts that this step may still compute
         for sequence in self.running:
             if left and sequence.num_computed < sequence.num_prefill:
                 self.reuse(sequence)
             start = sequence.num_computed
-            ids = sequence.token_ids[start : min(start + left, sequence.num_prefill)]
+            end = min(start + left, sequence.num_prefill)
+            ids = sequence.token_ids[start:end]
             if ids:
-                batch.prefill.append(Span(sequence, start, ids))
-                start, left = start + len(ids), left - len(ids)
+                prefill.append(Span(sequence, start, ids))
+                start += len(ids)
+                left -= len(ids)
             if start >= sequence.num_prefill:
-                batch.decode.append(Span(sequence, start, sequence.token_ids[start : start + WIDTH]))
-        return Batch(batch.prefill, self.speculate(batch.decode))
+                decode.append(Span(sequence, start, sequence.token_ids[start : start + WIDTH]))
+        return Batch(prefill, self.speculate(decode))
         ### END SOLUTION
 
     def speculate(self, decode: list[Span]) -> list[Span]:
@@ -91,13 +108,15 @@ class Scheduler:
 
         Sequences with a guide get none, and no proposal goes beyond `max_tokens`.
         """
-        share = min(self.options.lookup, (CHEAP - len(decode)) // max(1, len(decode)))
-        spans = []
+        room = CHEAP - len(decode)
+        share = min(self.options.lookup, room // max(1, len(decode)))
+        spans: list[Span] = []
         for span in decode:
-            sequence, proposed = span.sequence, list[int]()
+            sequence = span.sequence
             most = min(share, sequence.max_tokens - len(sequence.output) - 1)
+            proposed: list[int] = []
             if most > 0 and not sequence.guide:
-                sequence.lookup = sequence.lookup or PromptLookup(sequence.prompt)
+                sequence.lookup = sequence.lookup or PromptLookup()
                 proposed = sequence.lookup.propose(sequence.token_ids, most)
             spans.append(Span(sequence, span.start, span.ids + proposed, len(proposed)))
         return spans
@@ -129,7 +148,8 @@ class Scheduler:
 
     def keep(self, sequence: Sequence, start: int) -> None:
         """Add the full blocks of a prompt that were computed since `start` to the prefix cache."""
-        first, last = start // BLOCK, min(sequence.num_computed, sequence.num_prefill) // BLOCK
+        first = start // BLOCK
+        last = min(sequence.num_computed, sequence.num_prefill) // BLOCK
         while first < last and sequence.block_hashes[first] in self.prefixes:
             first += 1
         if first < last:
@@ -145,7 +165,8 @@ class Scheduler:
 
         The caches are emptied, because a failed step may have left them half written.
         """
-        gone, self.running = self.running, []
+        gone = self.running
+        self.running = []
         self.prefixes.clear()
         self.cache.clear()
         return gone
@@ -153,7 +174,8 @@ class Scheduler:
     def compact(self) -> None:
         """Move sequences from the last slots to free ones, as attention covers all up to the last in use."""
         n = len(self.running)
-        free = {*range(n)} - {each.slot for each in self.running}
+        used = {sequence.slot for sequence in self.running}
+        free = set(range(n)) - used
         for sequence in self.running:
             if sequence.slot >= n:
                 slot = free.pop()
@@ -162,14 +184,16 @@ class Scheduler:
 
     def _allocate(self, sequence: Sequence) -> bool:
         """Give it a slot if there is room. For a long sequence there are fewer, longer slots."""
-        longest = max(each.longest for each in [*self.running, sequence])
-        places = min(max(FIRST, 1 << (longest - 1).bit_length()), self.cache.context)
+        longest = max(candidate.longest for candidate in [*self.running, sequence])
+        power_of_two = 1 << (longest - 1).bit_length()  # the smallest that is long enough
+        places = min(max(FIRST, power_of_two), self.cache.context)
         slots = min(self.options.rows, max(1, self.options.rows * self.options.places // places))
         if len(self.running) >= slots:
             return False
         if longest > self.cache.places or len(self.running) == self.cache.slots:
             self.compact()
-            by_slot = sorted(self.running, key=lambda each: each.slot)
-            self.cache.resize(slots, places, [each.num_computed for each in by_slot])
-        sequence.slot = min({*range(self.cache.slots)} - {each.slot for each in self.running})
+            by_slot = sorted(self.running, key=lambda running: running.slot)
+            self.cache.resize(slots, places, [running.num_computed for running in by_slot])
+        used = {running.slot for running in self.running}
+        sequence.slot = min(set(range(self.cache.slots)) - used)
         return True

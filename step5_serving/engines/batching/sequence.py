@@ -11,8 +11,8 @@ The engine's thread handles token ids only. Decoding to text and the check for l
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 
+from shared.embedded.decoding import PromptLookup
 from shared.embedded.guide import Guide
-from step5_serving.engines.batching.lookup import PromptLookup
 from step5_serving.engines.batching.prefix_cache import block_hashes
 
 
