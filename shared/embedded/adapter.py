@@ -18,6 +18,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from safetensors import SafetensorError
+
 from shared.errors import UserError, reason
 
 if TYPE_CHECKING:
@@ -25,7 +27,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 TOOLS = Path(__file__).with_name("adapters") / "tools"
-CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+CONFIG = "adapter_config.json"
+WEIGHTS = "adapter_model.safetensors"
+A_SUFFIX = ".lora_A.weight"
+B_SUFFIX = ".lora_B.weight"
 
 
 class Adapter:
@@ -43,8 +48,7 @@ class Adapter:
         Raises:
             UserError: the folder has no adapter, a damaged one, or one for another model.
         """
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
+        from safetensors.torch import load_file  # here, because it imports torch (see judge.py)
 
         scale = _read_scale(folder, base)
         try:
@@ -53,10 +57,13 @@ class Adapter:
             raise UserError(f"the adapter {folder / WEIGHTS} is damaged: {reason(error)}") from None
         adapter = cls()
         layers = dict(model.named_modules())
-        for name in sorted(name for name in tensors if name.endswith(".lora_A.weight")):
-            layer: Any = layers.get(name.removeprefix("base_model.model.").removesuffix(".lora_A.weight"))
-            a, b = tensors[name], tensors.get(name.replace("lora_A", "lora_B"))
-            weight = getattr(layer, "weight", None)
+        names = sorted(name for name in tensors if name.endswith(A_SUFFIX))
+        for name in names:
+            path = name.removesuffix(A_SUFFIX)
+            layer: Any = layers.get(path.removeprefix("base_model.model."))
+            weight = getattr(layer, "weight", None)  # (out, in)
+            a = tensors[name]  # (r, in)
+            b = tensors.get(path + B_SUFFIX)  # (out, r)
             if weight is None or b is None or (b.shape[0], a.shape[1]) != tuple(weight.shape):
                 raise UserError(f"the adapter {folder} is for another model: {name} does not fit this one")
             layer.register_forward_hook(adapter._hook(a.to(weight), (scale * b).to(weight)))
@@ -64,7 +71,7 @@ class Adapter:
 
     def _hook(self, a: torch.Tensor, b: torch.Tensor) -> Any:
         """A hook that adds x Aᵀ Bᵀ to a layer's output; a: (r, in), b: (out, r), already scaled."""
-        from torch.nn.functional import linear
+        from torch.nn.functional import linear  # torch is loaded with the model, not with this module
 
         def add(_layer: Any, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor | None:
             return output + linear(linear(inputs[0], a), b) if self.active else None

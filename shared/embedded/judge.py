@@ -9,7 +9,9 @@ The model reads the passage and the question and predicts " yes" or " no" as the
 probability of " yes", given that it is one of the two. `python -m step4_finetune train --recipe judge` trains
 such an adapter on texts made by `passage_text` and `question_text`.
 
-Source: the retrieval evaluator of Corrective RAG, Yan et al. 2024, https://arxiv.org/abs/2401.15884
+Corrective RAG calls such a model a retrieval evaluator.
+
+Source: Yan et al. 2024, https://arxiv.org/abs/2401.15884
 """
 
 from __future__ import annotations
@@ -21,12 +23,14 @@ from typing import TYPE_CHECKING, Any
 from shared.catalog import default
 from shared.config import Settings
 from shared.embedded.adapter import Adapter
+from shared.models import load_causal_lm, load_tokenizer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 JUDGE = Path(__file__).with_name("adapters") / "judge"
-YES, NO = " yes", " no"
+YES = " yes"
+NO = " no"
 PASSAGE_TOKENS = 320  # a longer passage is cut
 CACHE_SIZE = 2000  # judgements
 
@@ -45,10 +49,11 @@ class Judge:
     """A loaded model with the adapter. Judging any number of passages takes one forward pass."""
 
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, adapter: Adapter) -> None:
-        self.model, self.tokenizer = model, tokenizer
+        self.model = model
+        self.tokenizer = tokenizer
         adapter.active = True
         self._cache: dict[tuple[str, str], float] = {}  # (question, passage) -> probability
-        self.answer_ids = [tokenizer.encode(each, add_special_tokens=False)[0] for each in (YES, NO)]
+        self.answer_ids = [self._encode(YES)[0], self._encode(NO)[0]]
 
     @classmethod
     def load(cls, settings: Settings, folder: Path = JUDGE) -> Judge:
@@ -57,10 +62,9 @@ class Judge:
         Raises:
             UserError: the folder has no adapter, a damaged one, or one for another model.
         """
-        from shared.models import load_causal_lm, load_tokenizer
-
         base = default("chat")
-        model, tokenizer = load_causal_lm(base.id, settings=settings), load_tokenizer(base.id, settings)
+        model = load_causal_lm(base.id, settings=settings)
+        tokenizer = load_tokenizer(base.id, settings)
         hub = base.hub.repo if base.hub else None
         return cls(model, tokenizer, Adapter.load(folder, model, hub))
 
@@ -69,30 +73,39 @@ class Judge:
 
         Judgements are cached: a second search returns many of the same passages.
         """
-        cache = self._cache if len(self._cache) < CACHE_SIZE else {}
-        new = [each for each in dict.fromkeys(passages) if (question, each) not in cache]
-        judged = zip(new, self._judge(question, new), strict=True)
-        self._cache = cache = cache | {(question, each): probability for each, probability in judged}
-        return [cache[question, each] for each in passages]
+        if len(self._cache) >= CACHE_SIZE:
+            self._cache = {}
+        cache = self._cache  # another thread may replace it meanwhile
+        unique = dict.fromkeys(passages)
+        unjudged = [passage for passage in unique if (question, passage) not in cache]
+        for passage, probability in zip(unjudged, self._judge(question, unjudged), strict=True):
+            cache[question, passage] = probability
+        return [cache[question, passage] for passage in passages]
 
     def _judge(self, question: str, passages: Sequence[str]) -> list[float]:
-        import torch
+        """The same without the cache."""
+        import torch  # here, because step 3 imports this module also where no model is loaded
 
         if not passages:
             return []
-        question_ids = self.tokenizer.encode(question_text(question), add_special_tokens=False)
-        rows = []
+        question_ids = self._encode(question_text(question))
+        rows: list[list[int]] = []
         for passage in passages:
-            ids = self.tokenizer.encode(passage_text(passage), add_special_tokens=False)
-            rows.append(ids[:PASSAGE_TOKENS] + question_ids)
-        batch = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.long)  # (passages, tokens)
+            rows.append(self._encode(passage_text(passage))[:PASSAGE_TOKENS] + question_ids)
+        longest = max(len(row) for row in rows)
+        batch = torch.zeros(len(rows), longest, dtype=torch.long)  # (passages, tokens), padded at the end
         mask = torch.zeros_like(batch)
         for i, row in enumerate(rows):
-            batch[i, : len(row)], mask[i, : len(row)] = torch.tensor(row), 1
-        last = torch.tensor([len(row) - 1 for row in rows])
+            batch[i, : len(row)] = torch.tensor(row)
+            mask[i, : len(row)] = 1
+        last = mask.sum(1) - 1  # (passages,): the place of each row's last token
         model: Any = self.model
         with torch.inference_mode():
             output = model.model(batch.to(model.device), attention_mask=mask.to(model.device))
-            last_states = output.last_hidden_state[torch.arange(len(rows)), last]
-            logits = model.lm_head(last_states)  # (passages, vocabulary)
-        return logits[:, self.answer_ids].float().softmax(-1)[:, 0].tolist()
+            states = output.last_hidden_state  # (passages, tokens, hidden)
+            logits = model.lm_head(states[torch.arange(len(rows)), last])  # (passages, vocabulary)
+        answers = logits[:, self.answer_ids].float()  # (passages, 2): " yes" and " no"
+        return answers.softmax(-1)[:, 0].tolist()
+
+    def _encode(self, text: str) -> list[int]:
+        return self.tokenizer.encode(text, add_special_tokens=False)
