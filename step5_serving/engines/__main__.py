@@ -7,6 +7,8 @@
     lock        transformers behind a lock, one token of one request at a time: a baseline for `bench`
 
 The service starts it as a child process (engine.py). Any client of the Messages API can use it.
+
+Functions import what an engine needs: `--help` needs none of it, and llamacpp no torch.
 """
 
 from __future__ import annotations
@@ -62,8 +64,8 @@ def main(
     settings = load_settings(model=model)
     if child:
         # The service handles signals: it lets running calls end, then closes our standard input.
-        for each in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(each, signal.SIG_IGN)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
         threading.Thread(target=_end_with_input, daemon=True).start()
     logging.basicConfig(level=logging.ERROR, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     if engine == "llamacpp":

@@ -21,8 +21,8 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import anthropic
 import httpx2
 
 from shared.chat import client as chat
@@ -31,9 +31,6 @@ from shared.errors import UserError, reason
 from step5_serving.addresses import address_of, listen
 from step5_serving.config import Options
 
-if TYPE_CHECKING:
-    import anthropic
-
 log = logging.getLogger(__name__)
 
 COMMAND = [sys.executable, "-m", "step5_serving.engines"]
@@ -41,7 +38,8 @@ SECRETS = {"anthropic_api_key", "base_url", "base_url_key"}  # the child needs n
 START = {"vllm": "vllm serve MODEL", "ollama": "ollama serve"}
 HEALTH_S = 5.0  # time for a server to answer, and for our engine to end
 POLL_S = 0.05
-QUICK_S, LONGEST_PAUSE_S = 30.0, 30.0  # if it ends sooner, the pause before the next start doubles
+QUICK_S = 30.0  # if it ends sooner, the pause before the next start doubles
+LONGEST_PAUSE_S = 30.0
 
 
 @dataclass
@@ -96,8 +94,6 @@ class EngineProcess(Engine):
         threading.Thread(target=self._watch, name="engine", daemon=True).start()
 
     def client(self) -> anthropic.Anthropic:
-        import anthropic
-
         http = anthropic.DefaultHttpxClient(trust_env=False)  # no proxy between this process and its child
         return anthropic.Anthropic(base_url=self.settings.base_url, api_key=self._key, http_client=http)
 
@@ -174,12 +170,13 @@ class EngineProcess(Engine):
 
 def list_models(settings: Settings, engine: str | None = None) -> list[str]:
     """The models of a server, from its /v1/models; raises UserError if it lists none."""
-    address, key = settings.base_url, settings.base_url_key
+    address = settings.base_url
+    key = settings.base_url_key
     secret = key.get_secret_value() if key else ""
     headers = {"x-api-key": secret, "authorization": f"Bearer {secret}"} if key else {}
     try:
         reply = httpx2.get(f"{address}/v1/models", headers=headers, timeout=HEALTH_S).raise_for_status()
-        names = [str(each["id"]) for each in reply.json()["data"]]
+        names = [str(model["id"]) for model in reply.json()["data"]]
     except httpx2.TransportError as error:
         hint = f" (start it: {START[engine]})" if engine in START else ""
         raise UserError(f"nobody answers at {address}{hint}: {reason(error)}") from None

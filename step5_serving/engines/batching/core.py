@@ -26,7 +26,9 @@ class EngineCore:
     """Takes sequences from any thread. Its own thread lives while there is work."""
 
     def __init__(self, scheduler: Scheduler, runner: ModelRunner, sampler: Sampler) -> None:
-        self.scheduler, self._runner, self._sampler = scheduler, runner, sampler
+        self.scheduler = scheduler
+        self._runner = runner
+        self._sampler = sampler
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._threads = torch.get_num_threads()

@@ -25,40 +25,45 @@ class KVCache:
     """Keys and values of all slots; at first there are none."""
 
     def __init__(self, llama: Llama) -> None:
-        self._llama, self.dtype, self.context = llama, llama.kept_dtype, llama.context
+        self._llama = llama
+        self.dtype = llama.kept_dtype
+        self.context = llama.context
         self.clear()
 
     def clear(self) -> None:
         """Give up all slots; the next sequence gets new ones."""
         self.layers: list[Tensor] = []  # (2, slots, kv, places, dim) each
-        self.slots = self.places = 0
+        self.slots = 0
+        self.places = 0
 
-    def resize(self, slots: int, places: int, held: list[int]) -> None:
-        """Change the number of slots and places; `held`: how many places of the first slots to keep."""
-        llama, layers = self._llama, self.layers
+    def resize(self, slots: int, places: int, kept: list[int]) -> None:
+        """Change the number of slots and places; `kept`: how many places of the first slots to keep."""
+        llama = self._llama
         for number in range(len(llama.layers)):
             # Zeros, not uninitialized memory: a masked place must hold a number, not NaN.
             new = _zeros((2, slots, llama.kv, places, llama.dim), self.dtype)
-            for slot, n in enumerate(held):
-                new[:, slot, :, :n] = layers[number][:, slot, :, :n]
-            layers[number : number + 1] = [new]  # one by one: memory never holds all layers twice
-        self.slots, self.places = slots, places
+            for slot, n in enumerate(kept):
+                new[:, slot, :, :n] = self.layers[number][:, slot, :, :n]
+            self.layers[number : number + 1] = [new]  # one by one: memory never holds all layers twice
+        self.slots = slots
+        self.places = places
 
     def move(self, source: int, target: int, n: int) -> None:
         """Copy the first n places of a slot to another one."""
-        for each in self.layers:
-            each[:, target, :, :n] = each[:, source, :, :n]
+        for layer in self.layers:
+            layer[:, target, :, :n] = layer[:, source, :, :n]
 
     def read(self, slot: int, start: int, end: int) -> list[Tensor]:
         """Copies of the blocks in the places from start to end: (layers, 2, kv, BLOCK, dim) each."""
-        held = torch.stack([each[:, slot, :, start:end] for each in self.layers])
-        return [each.clone() for each in held.split(BLOCK, 3)]
+        states = torch.stack([layer[:, slot, :, start:end] for layer in self.layers])
+        return [block.clone() for block in states.split(BLOCK, 3)]
 
     def write(self, slot: int, start: int, blocks: list[Tensor]) -> None:
         """Write blocks into the places from start on."""
-        held = torch.cat(blocks, 3)
-        for layer, each in zip(self.layers, held, strict=True):
-            layer[:, slot, :, start : start + held.shape[3]] = each
+        states = torch.cat(blocks, 3)  # (layers, 2, kv, places, dim)
+        end = start + states.shape[3]
+        for layer, of_layer in zip(self.layers, states, strict=True):
+            layer[:, slot, :, start:end] = of_layer
 
 
 def _zeros(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:

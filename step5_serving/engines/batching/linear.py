@@ -61,7 +61,8 @@ def int8(weight: Tensor) -> Multiply:
         small = torch.quantize_per_channel(weight.float(), scale, zero, 0, torch.qint8)
         ready = quantized.linear_prepack(small, None)
     ones = torch.zeros(weight.shape[1])
-    ones[0], ones[1] = 1, -1
+    ones[0] = 1
+    ones[1] = -1
 
     def multiply(x: Tensor) -> Tensor:
         n = len(x)

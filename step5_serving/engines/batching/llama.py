@@ -45,14 +45,17 @@ class Llama:
     """A Llama's weights, ready to be multiplied, and its forward pass."""
 
     def __init__(self, weights: Weights, kernel: Kernel | None = None) -> None:
-        multiply, config = kernel or packed, weights.config
+        multiply = kernel or packed
+        config = weights.config
         self.heads = config["num_attention_heads"]
         self.kv = config.get("num_key_value_heads") or self.heads
         self.dim = config.get("head_dim") or config["hidden_size"] // self.heads
-        self.eps, self.context = config["rms_norm_eps"], config["max_position_embeddings"]
+        self.eps = config["rms_norm_eps"]
+        self.context = config["max_position_embeddings"]
         # With int8 weights, all else is float32, except for keys and values.
         self.dtype = torch.float32 if kernel is int8 else weights.dtype
-        self.kept_dtype, self.ends = weights.dtype, weights.ends
+        self.kept_dtype = weights.dtype
+        self.ends = weights.ends
         self.vocabulary = config["vocab_size"]
         self.embedding = weights.tensors["model.embed_tokens.weight"]  # indexed, not multiplied
         self.norm = weights.get("model.norm.weight")
@@ -84,9 +87,13 @@ class Llama:
 
     def forward(self, ids: Tensor, positions: Tensor, attend: Attend) -> Tensor:
         """The last hidden states (n, hidden) of ids (n,) at positions (n,)."""
-        n, heads, kv, dim = len(ids), self.heads, self.kv, self.dim
-        cos, sin = self.cos[positions], self.sin[positions]  # (n, 1, dim)
-        x = F.embedding(ids, self.embedding).to(self.dtype)
+        n = len(ids)
+        heads = self.heads
+        kv = self.kv
+        dim = self.dim
+        cos = self.cos[positions]  # (n, 1, dim)
+        sin = self.sin[positions]  # (n, 1, dim)
+        x = F.embedding(ids, self.embedding).to(self.dtype)  # (n, hidden)
         for number, layer in enumerate(self.layers):
             qkv = layer.qkv(self._normed(x, layer.norm_attention)).view(n, heads + 2 * kv, dim)
             qk = qkv[:, : heads + kv]

@@ -23,7 +23,8 @@ class ModelRunner:
     """The model and the cache that it reads and writes."""
 
     def __init__(self, llama: Llama, cache: KVCache) -> None:
-        self._llama, self.cache = llama, cache
+        self._llama = llama
+        self.cache = cache
 
     def run(self, batch: Batch) -> Tensor | None:
         """Compute a batch; the logits of its tokens to decode, if there are any."""
@@ -39,26 +40,33 @@ class ModelRunner:
         Attention takes 64 queries at a time (places 0-63, 64-127, ...), with as many keys as the last of them
         sees. So a query is computed in a product of the same shape however the prompt is cut into chunks.
         """
-        llama, cache, end = self._llama, self.cache, start + len(ids)
-        first, tiles = start - start % STEP, range(start // STEP, -(-end // STEP))
+        llama = self._llama
+        cache = self.cache
+        end = start + len(ids)
+        tiles = range(start // STEP, -(-end // STEP))  # tile 0 has the queries of the places 0-63
         masks = [_causal(tile, cache.dtype) for tile in tiles]
+        first = tiles.start * STEP  # place of the first tile's first query
+        own = slice(start - first, end - first)  # the ids among the queries of all tiles
 
         def attend(layer: int, q: Tensor, kv: Tensor) -> Tensor:
-            keys, values = held = cache.layers[layer][:, slot]  # (kv, places, dim) each
-            held[:, :, start:end] = kv.view(len(ids), 2, llama.kv, llama.dim).permute(1, 2, 0, 3)
+            states = cache.layers[layer][:, slot]  # (2, kv, places, dim)
+            states[:, :, start:end] = kv.view(len(ids), 2, llama.kv, llama.dim).permute(1, 2, 0, 3)
+            keys, values = states  # (kv, places, dim) each
             queries = torch.zeros(1, llama.heads, STEP * len(tiles), llama.dim, dtype=cache.dtype)
-            queries[0, :, start - first : end - first] = q.transpose(0, 1)
-            looked = [
-                F.scaled_dot_product_attention(
-                    queries[:, :, n * STEP : (n + 1) * STEP],
-                    keys[None, :, : (tile + 1) * STEP],
-                    values[None, :, : (tile + 1) * STEP],
-                    attn_mask=mask,
-                    enable_gqa=True,
+            queries[0, :, own] = q.transpose(0, 1)
+            mixed: list[Tensor] = []
+            for tile, mask, query in zip(tiles, masks, queries.split(STEP, 2), strict=True):
+                seen = (tile + 1) * STEP
+                mixed.append(
+                    F.scaled_dot_product_attention(
+                        query,  # (1, heads, 64, dim)
+                        keys[None, :, :seen],
+                        values[None, :, :seen],
+                        attn_mask=mask,
+                        enable_gqa=True,
+                    )
                 )
-                for n, (tile, mask) in enumerate(zip(tiles, masks, strict=True))
-            ]
-            heads = torch.cat(looked, 2)[0, :, start - first : end - first]  # (heads, n, dim)
+            heads = torch.cat(mixed, 2)[0, :, own]  # (heads, n, dim)
             return heads.transpose(0, 1).reshape(len(ids), -1)
 
         llama.forward(torch.tensor(ids), torch.arange(start, end), attend)
@@ -69,32 +77,45 @@ class ModelRunner:
         Attention covers all slots up to the last one in use, and as many queries of each as the longest span
         has; results for slots and queries that are not in a span are dropped.
         """
-        llama, cache = self._llama, self.cache
-        kv, dim, group = llama.kv, llama.dim, llama.heads // llama.kv
-        tokens = [(slot, n, start + n, id) for slot, start, ids in spans for n, id in enumerate(ids)]
-        slot, number, position, ids = torch.tensor(tokens).T.contiguous()  # (tokens,) each
-        slots, width = int(slot.max()) + 1, int(number.max()) + 1
+        llama = self._llama
+        cache = self.cache
+        kv = llama.kv
+        dim = llama.dim
+        group = llama.heads // kv  # query heads that share a key head
+        tokens: list[tuple[int, int, int, int]] = []
+        for span_slot, start, span_ids in spans:
+            for n, token in enumerate(span_ids):
+                tokens.append((span_slot, n, start + n, token))
+        table = torch.tensor(tokens).T.contiguous()  # (4, tokens)
+        slot = table[0]  # (tokens,): of each token's sequence
+        number = table[1]  # (tokens,): its place in its span
+        position = table[2]  # (tokens,): its place in its sequence
+        ids = table[3]  # (tokens,)
+        slots = int(slot.max()) + 1
+        width = int(number.max()) + 1
         cell = slot * width + number  # (tokens,): each token's query among slots * width
         query = torch.zeros(slots * width, dtype=torch.long)  # which token is the query there
-        seen = torch.zeros(slots * width, dtype=torch.long)  # the last place that it sees
-        query[cell], seen[cell] = torch.arange(len(tokens)), position
-        looked = min(-(-(int(position.max()) + 1) // STEP) * STEP, cache.places)
-        seen = seen.view(slots, width).repeat_interleave(group, 1)[:, None, :, None]
-        mask = torch.zeros(slots, 1, width * group, looked)
-        mask.masked_fill_(torch.arange(looked) > seen, float("-inf"))
+        query[cell] = torch.arange(len(tokens))
+        last_seen = torch.zeros(slots * width, dtype=torch.long)  # the last place that it sees
+        last_seen[cell] = position
+        longest = int(position.max()) + 1
+        seen = min(-(-longest // STEP) * STEP, cache.places)  # places that attention reads
+        of_heads = last_seen.view(slots, width).repeat_interleave(group, 1)  # (slots, width * group)
+        mask = torch.zeros(slots, 1, width * group, seen)
+        mask.masked_fill_(torch.arange(seen) > of_heads[:, None, :, None], float("-inf"))
         rows = self._rows(slot, position)
         heads = slots * kv
 
         def attend(layer: int, q: Tensor, new: Tensor) -> Tensor:
-            held = cache.layers[layer]
-            held.view(-1, dim).index_copy_(0, rows, new.reshape(-1, dim).to(cache.dtype))
-            keys, values = held[:, :slots].view(2, heads, cache.places, dim)[:, :, :looked]
+            states = cache.layers[layer]  # (2, slots, kv, places, dim)
+            states.view(-1, dim).index_copy_(0, rows, new.reshape(-1, dim).to(cache.dtype))
+            keys, values = states[:, :slots].view(2, heads, cache.places, dim)[:, :, :seen]
             # The queries that share a key head are one matrix (dim, width * group).
             q = q.to(cache.dtype)[query].view(slots, width, kv, group, dim).transpose(1, 2)
             q = q.reshape(heads, width * group, dim).transpose(1, 2)
-            scores = torch.bmm(keys, q).view(slots, kv, looked, -1).transpose(2, 3)
+            scores = torch.bmm(keys, q).view(slots, kv, seen, -1).transpose(2, 3)
             shares = torch.add(mask, scores, alpha=dim**-0.5).softmax(3).to(cache.dtype)
-            mixed = torch.bmm(shares.view(heads, -1, looked), values)  # (heads, width * group, dim)
+            mixed = torch.bmm(shares.view(heads, -1, seen), values)  # (heads, width * group, dim)
             mixed = mixed.view(slots, kv, width, group, dim).transpose(1, 2)
             return mixed.reshape(slots * width, -1)[cell]
 

@@ -25,7 +25,8 @@ BLOCK = 16  # tokens
 
 def block_hashes(token_ids: list[int]) -> list[bytes]:
     """The hash of each full block; each stands for all tokens up to the end of its block."""
-    hashes, last = list[bytes](), b""
+    hashes: list[bytes] = []
+    last = b""
     for end in range(BLOCK, len(token_ids) + 1, BLOCK):
         last = sha256(last + array("q", token_ids[end - BLOCK : end]).tobytes()).digest()
         hashes.append(last)
@@ -50,9 +51,9 @@ class PrefixCache:
 
         Each: (layers, 2, kv heads, BLOCK, dim), keys and values.
         """
-        known = [*takewhile(self._blocks.__contains__, hashes)]
+        known = list(takewhile(self._blocks.__contains__, hashes))
         self._touch(known)
-        return [self._blocks[each] for each in known]
+        return [self._blocks[block_hash] for block_hash in known]
 
     def add(self, hashes: list[bytes], blocks: list[Tensor]) -> None:
         """Add blocks of one prompt, in their order."""
@@ -66,5 +67,5 @@ class PrefixCache:
         self._blocks.clear()
 
     def _touch(self, hashes: list[bytes]) -> None:
-        for each in reversed(hashes):  # the last block of a prompt is the first to be evicted
-            self._blocks.move_to_end(each)
+        for block_hash in reversed(hashes):  # the last block of a prompt is the first to be evicted
+            self._blocks.move_to_end(block_hash)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
 from shared.config import Settings
@@ -58,14 +59,16 @@ class Weights:
 
     def get(self, *names: str) -> Tensor:
         """A tensor in `dtype`, or several, concatenated along the first dimension; KeyError without one."""
-        found = [self.tensors[name] for name in names]
-        return (found[0] if len(found) == 1 else torch.cat(found)).to(self.dtype)
+        tensors = [self.tensors[name] for name in names]
+        joined = tensors[0] if len(tensors) == 1 else torch.cat(tensors)
+        return joined.to(self.dtype)
 
 
 def checked(config: Mapping[str, Any]) -> dict[str, Any]:
     """The configuration, with `rope_theta` at the top level; raises UserError if it is not supported."""
     rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
-    kind, has_bias = config.get("model_type"), config.get("attention_bias") or config.get("mlp_bias")
+    kind = config.get("model_type")
+    has_bias = config.get("attention_bias") or config.get("mlp_bias")
     is_plain = (rope.get("rope_type") or rope.get("type") or "default") == "default" and not has_bias
     if kind != "llama" or config.get("hidden_act") != "silu" or not is_plain:
         raise UserError(
@@ -79,9 +82,10 @@ def checked(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def _read(folder: Path) -> dict[str, Tensor]:
     """All tensors, memory-mapped: they are read on first use, so the files must stay until then."""
-    from safetensors.torch import load_file
-
     parts = sorted(folder.glob("model*.safetensors"))
     if not parts:
         raise FileNotFoundError("it has no model.safetensors")
-    return {name: each for part in parts for name, each in load_file(part).items()}
+    tensors: dict[str, Tensor] = {}
+    for part in parts:
+        tensors |= load_file(part)
+    return tensors
