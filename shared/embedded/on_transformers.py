@@ -236,12 +236,12 @@ class TransformersEngine(Engine):
             if text.guide is None and is_repeating(text.written):
                 text.ended = True
                 return
-        is_whole = text.guide is not None and text.guide.finished and all_fit
-        if len(text.written) == text.limit and not is_whole:
+        fits_schema = text.guide is not None and text.guide.finished and all_fit
+        if len(text.written) == text.limit and not fits_schema:
             context_is_full = text.limit < text.max_tokens
             done.stop_reason = "model_context_window_exceeded" if context_is_full else "max_tokens"
             text.ended = True
-        elif is_whole or len(ids) < len(new):
+        elif fits_schema or len(ids) < len(new):
             text.ended = True
 
 

@@ -62,11 +62,11 @@ CHANGES = {
     "never ends": (4, ("_take", "batch, False", "batch, True")),
     "futures are set from the thread": (5, ("_wake", TOLD, "_finish(futures, problem)")),
     "failures are not told": (5, ("_wake", "_finish, futures, problem)", "_finish, futures, None)")),
-    "a chunk a sequence": (15, ("schedule", "left - len(ids)", "left")),
+    "a chunk a sequence": (15, ("schedule", "left -= len(ids)", "pass")),
     "nothing is remembered": (9, ("collect", KEEP, "pass")),
     "blocks are kept before they are computed": (9, ("step", RUN, KEPT_FIRST), ("collect", KEEP, "pass")),
     "a guide's tokens one by one": (9, ("schedule", "start + WIDTH]", "start + 1]")),
-    "who was aborted goes on": (6, ("schedule", "if each.aborted]", "if False]")),
+    "who was aborted goes on": (6, ("schedule", "if sequence.aborted]", "if False]")),
     "newcomers wait for an empty house": (9, ("schedule", "self.admit()", "self.running or self.admit()")),
     "a step without its tokens": (16, ("step", SAMPLED, "[[0] for _ in batch.decode]")),
 }
