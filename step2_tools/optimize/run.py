@@ -21,6 +21,7 @@ import anthropic
 
 from shared import hardware, prompts
 from shared.chat import errors as api_errors
+from shared.cli import to_json
 from shared.config import Settings
 from shared.errors import UserError, reason
 from shared.progress import spinner
@@ -159,6 +160,10 @@ def save(folder: Path, old: Prompt, new: Prompt, facts: dict[str, Any]) -> Path:
     test = facts["test"]
     score = {"metric": METRIC, "dev": facts["dev"]["after"], "p": test["p"]}
     score |= {"test": test["after"], "test_before": test["before"]}
-    meta = {"note": "examples found by DSPy", "score": score, "date": datetime.date.today().isoformat()}
+    meta = {
+        "note": "examples found by DSPy",
+        "score": to_json(score),
+        "date": datetime.date.today().isoformat(),
+    }
     meta |= {name: facts[name] for name in ("optimizer", "style", "model", "seed")}
     return prompts.save_new_version(folder, dataclasses.replace(new, meta=meta))

@@ -3,6 +3,7 @@ import json
 import jsonschema
 import pytest
 
+from shared.cli import to_json
 from shared.config import load_settings
 from shared.errors import UserError
 from shared.stats import subset
@@ -182,7 +183,7 @@ def test_shares_with_intervals_for_each_style_and_kind(api, evaluated):
     native, zero_shot = (facts["styles"][name] for name in ("native", "zero-shot"))
     assert native["valid"]["share"] == native["right_tool"]["share"] == 1
     interval = pytest.approx([0.436, 0.970], abs=5e-4)
-    assert native["right_arguments"] == {"hits": 5, "n": 6, "share": 5 / 6, "interval_95": interval}
+    assert to_json(native["right_arguments"]) == {"hits": 5, "n": 6, "share": 5 / 6, "interval_95": interval}
     assert (native["needless"]["hits"], native["input_tokens"]) == (0, 100)
     assert zero_shot["right_arguments"]["hits"] == zero_shot["needless"]["hits"] == 3
     assert facts["by_kind"]["weather"]["right_arguments"]["hits"] == 2
@@ -190,7 +191,7 @@ def test_shares_with_intervals_for_each_style_and_kind(api, evaluated):
     assert [each["id"] for each in facts["wrong"]] == ["weather-0"] + [f"neither-{i}" for i in range(3)]
     assert facts["headline"].startswith("calls right in 83% (44-97) of 6 labelled questions (native")
     assert zero_shot["prompt"].startswith("json_calls v1, sha256 ")
-    json.dumps(facts)
+    json.dumps(to_json(facts))
     out = shown(tables.show_evaluate, facts)
     assert "83% (44-97)" in out
     assert "1 of 1 wrong answers, native" in out

@@ -4,6 +4,7 @@ import re
 import pytest
 
 from shared import prompts
+from shared.cli import to_json
 from shared.config import load_settings
 from shared.errors import UserError
 from step2_tools.cli import tables
@@ -76,7 +77,7 @@ def test_examples_are_found_compared_on_the_held_out_questions_and_saved(api, op
         label = next(row["calls"] for row in DEV if row["question"] == question)
         assert scoring.score(prompt_styles.calls_in(calls), label, TOOLS).right_arguments
     assert new.meta["based_on"] == 1
-    assert new.meta["score"]["test"] == test["after"]
+    assert new.meta["score"]["test"] == to_json(test["after"])
     assert new.meta["optimizer"].startswith("BootstrapFewShotWithRandomSearch of DSPy 3")
     assert new.meta.keys() >= {"seed", "date", "model", "style"}
     out = shown(tables.show_optimize, facts)
