@@ -14,7 +14,6 @@ import tomllib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from pydantic import TypeAdapter
 
@@ -42,6 +41,15 @@ class Wheel:
 
 
 @dataclass(frozen=True)
+class LongPromptPrice:
+    """US dollars per million tokens of a call whose prompt is long."""
+
+    above: int  # tokens: a prompt of exactly this length still has the ordinary price
+    input: float
+    output: float
+
+
+@dataclass(frozen=True)
 class Price:
     """US dollars per million tokens, as published at `source` on `date`."""
 
@@ -49,28 +57,29 @@ class Price:
     output: float
     date: str
     source: str
-    long_prompt: dict[str, float] | None = None  # the rates for prompts `above` a length
+    long_prompt: LongPromptPrice | None = None
 
     def cost(self, input_tokens: int, output_tokens: int) -> float:
         """US dollars for one call."""
-        is_long = self.long_prompt and input_tokens > self.long_prompt["above"]
-        rate: Any = self.long_prompt if is_long else {"input": self.input, "output": self.output}
-        return (input_tokens * rate["input"] + output_tokens * rate["output"]) / 1e6
+        rate: Price | LongPromptPrice = self
+        if self.long_prompt and input_tokens > self.long_prompt.above:
+            rate = self.long_prompt
+        return (input_tokens * rate.input + output_tokens * rate.output) / 1e6
 
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """One model. `random`: its random weights are made on this machine. `folder`: the user named a folder."""
+    """One model."""
 
     id: str
     can_chat: bool = True
-    context: int | None = None
+    context: int | None = None  # tokens of prompt and answer together; None: unknown
     license: str | None = None
     hub: Hub | None = None
     wheel: Wheel | None = None
-    price: Price | None = None
-    random: bool = False
-    folder: Path | None = None
+    price: Price | None = None  # None: unknown, not free
+    random: bool = False  # its random weights are made on this machine
+    folder: Path | None = None  # that the user named, instead of an id
 
     @property
     def is_claude(self) -> bool:
@@ -78,21 +87,30 @@ class ModelSpec:
         return self.id.startswith("claude-")
 
 
-@cache
-def _read() -> dict[str, Any]:
-    return tomllib.loads(CATALOG.read_text(encoding="utf-8"))
+@dataclass(frozen=True)
+class _CatalogFile:
+    """What models.toml holds."""
+
+    defaults: dict[str, str]  # role -> id
+    models: dict[str, ModelSpec]  # by id
 
 
 @cache
+def _read() -> _CatalogFile:
+    tables = tomllib.loads(CATALOG.read_text(encoding="utf-8"))
+    for name, table in tables["models"].items():
+        table["id"] = name
+    return TypeAdapter(_CatalogFile).validate_python(tables)
+
+
 def catalog() -> dict[str, ModelSpec]:
     """Every model in models.toml by its id."""
-    models = {name: {"id": name, **row} for name, row in _read()["models"].items()}
-    return TypeAdapter(dict[str, ModelSpec]).validate_python(models)
+    return _read().models
 
 
 def default(role: str) -> ModelSpec:
     """The default model for a role: `chat`, `embedder`, `claude` or `smoke`."""
-    return catalog()[_read()["defaults"][role]]
+    return catalog()[_read().defaults[role]]
 
 
 def lookup(name: str) -> ModelSpec:

@@ -22,6 +22,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from shared import catalog
 from shared.errors import UserError
 from shared.masking import masked
+from shared.validation import first_problem
 
 PREFIX = "ROADMAP_"
 ENV_FILE = ".env"
@@ -94,8 +95,10 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _known_models(self) -> Self:
         """Check the models' names, but not the model of your own server, which may be any (qwen3:4b)."""
-        for name in (self.embedder, self.claude_model, *([] if self.base_url else [self.model])):
-            catalog.lookup(name)
+        catalog.lookup(self.embedder)
+        catalog.lookup(self.claude_model)
+        if not self.base_url:
+            catalog.lookup(self.model)
         return self
 
 
@@ -109,9 +112,9 @@ def load_settings(**flags: Any) -> Settings:
     try:
         return Settings(**{name: value for name, value in flags.items() if value is not None})
     except ValidationError as error:
-        first = error.errors()[0]
-        name = str(first["loc"][0]).removeprefix(PREFIX).lower()
-        value = first["input"]
+        problem = first_problem(error)
+        name = str(problem.path[0]).removeprefix(PREFIX).lower()
+        value = problem.given
         if name == "base_url":  # without a password
             value = str(value).rpartition("@")[2]
         raise UserError(
@@ -122,7 +125,8 @@ def load_settings(**flags: Any) -> Settings:
 
 def describe(flags: dict[str, Any]) -> list[tuple[str, str, str, str]]:
     """One row per setting: name, value (secrets masked), where the value comes from, allowed values."""
-    settings, in_environment = load_settings(**flags), Settings(_env_file=None).model_fields_set
+    settings = load_settings(**flags)
+    in_environment = Settings(_env_file=None).model_fields_set
     rows = []
     for name in Settings.model_fields:
         value = getattr(settings, name)

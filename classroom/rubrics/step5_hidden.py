@@ -19,7 +19,7 @@ def test_nothing_is_free_and_unknown_is_unknown(submission, draw):
             submission.check(COST_OF, model, *tokens)
     for name, spec in catalog().items():
         if spec.price and spec.price.long_prompt:
-            above = int(spec.price.long_prompt["above"])
+            above = spec.price.long_prompt.above
             for n in (above, above + 1, above + draw.randint(2, 50_000), draw.randint(1, above)):
                 submission.check(COST_OF, name, n, draw.randint(1, 900))
 

@@ -21,6 +21,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
+from shared.validation import first_problem
+
 Schema = dict[str, Any]  # a JSON schema; guide.py says which ones can be enforced
 
 
@@ -194,9 +196,9 @@ def validate_request(body: Any) -> MessagesRequest:
     try:
         request = MessagesRequest.model_validate(body)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        message = first["msg"].partition(" or instance of ")[0]  # leaves out the name of a Python class
-        raise Refused(f"{'.'.join(map(str, first['loc']))}: {message}") from None
+        problem = first_problem(error)
+        message = problem.message.partition(" or instance of ")[0]  # leaves out the name of a Python class
+        raise Refused(f"{problem.place}: {message}") from None
     problem = next(_broken_rules(request), None)
     if problem:
         raise Refused(problem)

@@ -25,6 +25,7 @@ from anthropic import transform_schema
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from shared.errors import UserError
+from shared.validation import first_problem
 from step2_tools.agent.loop import Call
 
 Format = Literal["text", "json"]
@@ -57,10 +58,10 @@ def parse_answer(text: str, model: str) -> str:
     try:
         return Written.model_validate_json(text).answer
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the text"
+        problem = first_problem(error)
+        where = problem.place or "the text"
         raise UserError(
-            f"{model} did not write the JSON that was asked for ({where}: {first['msg']}): "
+            f"{model} did not write the JSON that was asked for ({where}: {problem.message}): "
             "use --format text, or another model"
         ) from None
 

@@ -19,6 +19,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, stop
 from tenacity import wait_random_exponential as full_jitter
 
 from shared.chat.errors import retry_after
+from shared.validation import first_problem
 from step2_tools.agent.tool import sanitize
 
 RETRIED = (429, 500, 502, 503, 504, 529)
@@ -93,10 +94,11 @@ class Api:
         try:
             return model.model_validate(body)
         except pydantic.ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"])) or "the whole"
-            problem = f"{where}: {first['msg'].lower()}"
-            raise ToolError(f"{service} answered in an unknown shape ({problem})") from None
+            problem = first_problem(error)
+            where = problem.place or "the whole"
+            raise ToolError(
+                f"{service} answered in an unknown shape ({where}: {problem.message.lower()})"
+            ) from None
 
     def _send(self, service: str, url: str, params: dict[str, str]) -> tuple[httpx2.Response, bytes]:
         """Send one request. The body is read in pieces, to limit its size."""

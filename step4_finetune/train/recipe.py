@@ -20,6 +20,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from shared.errors import UserError
+from shared.validation import Problem, first_problem
 from step4_finetune.tone.guide import read_yaml
 
 FOLDER = Path(__file__).parents[1] / "recipes"
@@ -155,24 +156,23 @@ def read_recipe(name: str | Path = "default", **changes: Any) -> Recipe:
     try:
         return Recipe.model_validate({"name": path.stem, **found, **changes})
     except ValidationError as error:
-        where = "--" if error.errors()[0]["loc"][0] in changes else f"{path}: "
-        raise UserError(f"{where}{_first(error)}") from None
+        problem = first_problem(error)
+        where = "--" if problem.path[0] in changes else f"{path}: "
+        raise UserError(f"{where}{_explain(problem)}") from None
 
 
-def _first(error: ValidationError) -> str:
-    """pydantic's first error in one line."""
-    found = error.errors()[0]
-    where = ".".join(map(str, found["loc"]))
-    if found["type"] == "value_error":
-        return f"{where}: {found['msg'].removeprefix('Value error, ')}"
-    if found["type"] != "extra_forbidden":
-        return f"{where} is {found['input']!r}: {found['msg'].removeprefix('Input ')}"
-    part: Any = Recipe
-    for name in found["loc"][:-1]:
+def _explain(problem: Problem) -> str:
+    """What is wrong with a recipe, in one line."""
+    if problem.kind == "value_error":
+        return f"{problem.place}: {problem.message.removeprefix('Value error, ')}"
+    if problem.kind != "extra_forbidden":
+        return f"{problem.place} is {problem.given!r}: {problem.message.removeprefix('Input ')}"
+    part: Any = Recipe  # of the recipe, the part that the unknown key stands in
+    for name in problem.path[:-1]:
         part = part.model_fields[str(name)].annotation
-    near = difflib.get_close_matches(str(found["loc"][-1]), part.model_fields, 1)
+    near = difflib.get_close_matches(str(problem.path[-1]), part.model_fields, 1)
     hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(part.model_fields)}"
-    return f"{where} is not known: {hint}"
+    return f"{problem.place} is not known: {hint}"
 
 
 def smoke(recipe: Recipe) -> Recipe:

@@ -1,5 +1,6 @@
 """What all routes need: the caller, replies as JSON, and errors as replies."""
 
+from dataclasses import replace
 from typing import Any, Literal
 
 from fastapi import Request, Response
@@ -9,6 +10,7 @@ from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 
 from shared.errors import UserError
+from shared.validation import first_problem
 from step5_serving.api.security import internal
 from step5_serving.api.service import GONE, Service
 from step5_serving.connections import ClientGone
@@ -82,9 +84,10 @@ async def handle_error(request: Request, error: Exception) -> Response:
 
 def _from_validation(error: RequestValidationError | ValidationError) -> ApiError:
     """The first mistake in one line, without the value that was sent."""
-    first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path"))
-    text = first["msg"] if first["type"] != "json_invalid" else "the body is not valid JSON"
+    problem = first_problem(error)
+    path = tuple(part for part in problem.path if part not in ("body", "query", "path"))
+    place = replace(problem, path=path).place
+    text = problem.message if problem.kind != "json_invalid" else "the body is not valid JSON"
     return bad_request(f"{place[:100]}: {text}" if place else text)
 
 

@@ -70,7 +70,7 @@ def test_a_run_is_summed_up_in_one_line_and_an_unknown_price_is_unknown():
     assert costs.line(costs.summarize(usages, None, 2.34), 1) == line.format("price unknown")
     haiku = lookup("claude-haiku-5-5").price  # a long prompt has its own price, turn by turn
     both = [usage(input_tokens=n, output_tokens=0) for n in (90_000, 110_000)]
-    expected = 0.09 * haiku.input + 0.11 * haiku.long_prompt["input"]
+    expected = 0.09 * haiku.input + 0.11 * haiku.long_prompt.input
     assert costs.summarize(both, haiku, 1.0)["dollars"] == pytest.approx(expected)
 
 

@@ -32,7 +32,7 @@ def test_costs(model, tokens, cost):
 
 
 def test_a_long_prompt_has_its_own_price():
-    above = int(lookup("claude-haiku-5-5").price.long_prompt["above"])
+    above = int(lookup("claude-haiku-5-5").price.long_prompt.above)
     assert cost_of("claude-haiku-5-5", above + 1, 0) > cost_of("claude-haiku-5-5", above, 0) * 1.01
 
 
