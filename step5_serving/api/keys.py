@@ -23,13 +23,13 @@ from pathlib import Path
 from pydantic import BaseModel, ValidationError
 
 from shared.errors import UserError, reason
+from step5_serving import KEY_PREFIX
 from step5_serving.api.rates import Rates
 from step5_serving.config import KEYS, Config
 from step5_serving.errors import ApiError, unavailable
 from step5_serving.telemetry.call import Caller
 
 SCOPES = ("ask", "operate")
-PREFIX = "s5_"
 REFRESH_S = 1.0  # how often the file is read
 UNKNOWN_KEY = "the key is missing or unknown: send it in `x-api-key`, or after `Bearer` in `Authorization`"
 NAME = re.compile(r"[\w.@-][\w .@-]{0,59}")
@@ -84,7 +84,7 @@ class Keys:
         if wrong or not scopes:
             raise UserError(f"--scope {wrong[0] if wrong else ''} is not known: use {' or '.join(SCOPES)}")
         id = secrets.token_hex(4)
-        text = f"{PREFIX}{id}_{secrets.token_urlsafe(32)}"  # 32 bytes: 43 characters
+        text = f"{KEY_PREFIX}{id}_{secrets.token_urlsafe(32)}"  # 32 bytes: 43 characters
         created = datetime.now(UTC).isoformat(timespec="seconds")
         scopes = tuple(dict.fromkeys(scopes))
         key = Key(id=id, name=name, scopes=scopes, sha256=_hash(text), created_at=created)

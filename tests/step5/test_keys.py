@@ -8,7 +8,10 @@ import stat
 import pytest
 
 from shared.errors import UserError
-from shared.masking import SECRET
+from shared.launch import ExitCode, run
+from shared.masking import masked
+from step5_serving import KEY
+from step5_serving.__main__ import app as command_line
 from step5_serving.api import rates
 from step5_serving.api.keys import UNKNOWN_KEY, Keys
 from step5_serving.api.rates import Rates
@@ -20,9 +23,21 @@ def path(tmp_path):
     return tmp_path / "keys.json"
 
 
+def test_a_key_is_masked_wherever_secrets_are(path, capsys):
+    text = Keys(path).add("alice", ["ask"])[1]
+    assert masked(f"key {text}, or {text.upper()}") == "key ***, or ***"
+    assert masked(f"http://{text}@host") == "http://***@host"
+    with pytest.raises(SystemExit) as error:  # an id is expected, and the error names what was given
+        run(command_line, "step5_serving", ["keys", "remove", text, "--keys", str(path)])
+    assert error.value.code == ExitCode.USAGE
+    said = capsys.readouterr().err
+    assert "no key '***' in" in said
+    assert text not in said
+
+
 def test_a_key_is_long_random_and_stored_as_a_hash_only(path):
     key, text = Keys(path).add("alice", ["ask"])
-    assert SECRET.fullmatch(text)
+    assert re.fullmatch(KEY, text)
     assert text != Keys(path).add("bob", ["ask"])[1]
     kept = path.read_text()
     assert text not in kept
