@@ -8,6 +8,7 @@ The API knows nothing else of an answerer, so it can be tested, and its own spee
 question that can't be answered raises an `ApiError` (errors.py).
 """
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -96,6 +97,11 @@ class Reply(BaseModel):
     model: str
     trace_id: str
     span_id: str = Field(description="The call's own: one trace may hold several calls.")
+
+
+def sha256_of(text: str) -> str:
+    """The hash of a passage or a prompt, by which a replay knows whether it is still the same."""
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()  # PDFs may hold lone surrogates
 
 
 # Gets an event and its data: `retrieved` with sources, confidence and attempts, `delta` with a text.

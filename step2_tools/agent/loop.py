@@ -217,12 +217,6 @@ def in_parallel(jobs: Sequence[Callable[[], Block]]) -> list[Block]:
     ### END SOLUTION
 
 
-def input_tokens(usage: anthropic.types.Usage) -> int:
-    """All input tokens of a turn; the API counts cached ones separately."""
-    cached = (usage.cache_read_input_tokens or 0) + (usage.cache_creation_input_tokens or 0)
-    return usage.input_tokens + cached
-
-
 def blocks_of(message: Message) -> list[Block]:
     """The content of a message as blocks; a string is one text block."""
     content = message["content"]

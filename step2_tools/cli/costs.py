@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from shared.catalog import Price
+from shared.chat.usage import input_tokens
 from shared.words import count
-from step2_tools.agent.loop import input_tokens
 
 CACHE_READ, CACHE_WRITE = 0.1, 1.25  # times the price of input
 

@@ -17,8 +17,8 @@ from typing import Any
 import anthropic
 
 from shared import hardware
+from shared.chat.usage import input_tokens
 from shared.config import Settings
-from step2_tools.agent import loop
 
 QUESTIONS = (
     "What is the weather in Oslo?",
@@ -53,7 +53,7 @@ def run(
             )
             cached = reply.usage.cache_read_input_tokens or 0
             if number >= 0:
-                measured[kind].append((loop.input_tokens(reply.usage), cached, time.perf_counter() - start))
+                measured[kind].append((input_tokens(reply.usage), cached, time.perf_counter() - start))
     medians: dict[str, Sequence[float]] = {
         kind: [statistics.median(column) for column in zip(*rows, strict=True)]
         for kind, rows in measured.items()

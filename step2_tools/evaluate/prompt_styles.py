@@ -21,9 +21,9 @@ from typing import Any
 import anthropic
 
 from shared import prompts
+from shared.chat.usage import input_tokens
 from shared.errors import UserError
 from step2_tools import PROMPTS
-from step2_tools.agent import loop
 from step2_tools.evaluate.scoring import Call
 
 MAX_TOKENS = 200
@@ -100,7 +100,7 @@ def send(client: anthropic.Anthropic, model: str, **request: Any) -> Reply:
         {"name": block.name, "input": block.input} for block in message.content if block.type == "tool_use"
     ]
     text = "".join(block.text for block in message.content if block.type == "text")
-    return Reply(calls, text, loop.input_tokens(message.usage), message.usage.output_tokens)
+    return Reply(calls, text, input_tokens(message.usage), message.usage.output_tokens)
 
 
 def send_text(

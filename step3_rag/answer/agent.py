@@ -24,10 +24,11 @@ import anthropic
 import jsonschema
 
 from shared import prompts
+from shared.chat.usage import input_tokens
 from shared.errors import UserError
 from step3_rag import PROMPTS
 from step3_rag.answer.context import Source, as_text, assemble
-from step3_rag.answer.read import Answer, check, quote, tokens_read
+from step3_rag.answer.read import Answer, check, quote
 from step3_rag.ingest.stems import WORD, stems
 from step3_rag.reflect.confidence import confidence
 from step3_rag.reflect.reflect import THRESHOLD
@@ -165,6 +166,6 @@ def run(
             results.append(result | {"is_error": True} if is_error else result)
         messages += [{"role": "assistant", "content": content}, {"role": "user", "content": results}]
     text = "".join(block.text for block in reply.content if block.type == "text").strip()
-    read, written = sum(map(tokens_read, usages)), sum(each.output_tokens for each in usages)
+    read, written = sum(map(input_tokens, usages)), sum(each.output_tokens for each in usages)
     stop_reason = (reply.stop_reason or "").replace("tool_use", "max_turns")
     return Answer(text, check(text, sources), read, written, stop_reason), sources, calls

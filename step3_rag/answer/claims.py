@@ -25,6 +25,8 @@ SMALL = [
 ]
 TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 # fmt: on
+# With ordinals and "twice", unlike the words of step 4's tone/fidelity.py, whose measured figures depend on
+# its own list: a contract's "third year" is a number, but a reply uses such words in other senses, too.
 WORDS = {word: number for number, word in enumerate(SMALL)}
 WORDS |= {word: 10 * number for number, word in enumerate(TENS, 2)}
 WORDS |= {"twice": 2, "dozen": 12, "hundred": 100, "thousand": 1000}

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from shared import prompts
+from shared.chat.usage import input_tokens
 from step3_rag import PROMPTS
 from step3_rag.answer.answer_type import missing
 from step3_rag.answer.claims import conflicts
@@ -94,14 +95,8 @@ def chat(
             write(text)
         message = stream.get_final_message()
     text = "".join(block.text for block in message.content if block.type == "text").strip()
-    read, written = tokens_read(message.usage), message.usage.output_tokens
+    read, written = input_tokens(message.usage), message.usage.output_tokens
     return Answer(text, check(text, sources), read, written, message.stop_reason)
-
-
-def tokens_read(usage: anthropic.types.Usage) -> int:
-    """All tokens that the model read; the API counts those of the cache separately."""
-    cached = (usage.cache_read_input_tokens or 0) + (usage.cache_creation_input_tokens or 0)
-    return usage.input_tokens + cached
 
 
 def quote(

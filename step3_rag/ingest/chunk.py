@@ -121,7 +121,11 @@ def _parts(tokens: Sequence[Span], first: int, end: int, size: int) -> Iterator[
 
 
 def sentences(text: str) -> list[Span]:
-    """The spans of sentences, headings, list items and table rows, without the white space between them."""
+    """The spans of sentences, headings, list items and table rows, without the white space between them.
+
+    Not the `sentences` of step 4's tone/text.py, which cuts replies: in documents, headings and rows of
+    tables are units, too. Chunks end at these places, so another rule would change every stored index.
+    """
     spans, start = [], 0
     for border in BORDER.finditer(text):
         if "\n" not in border[0] and ABBREVIATION.search(

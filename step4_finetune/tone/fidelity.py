@@ -38,6 +38,8 @@ COUNT = """two three four five six seven eight nine ten eleven twelve thirteen f
     seventeen eighteen nineteen"""
 UNITS = COUNT.split()
 TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
+# As text, since digits are compared as text; without "one" and the ordinals, which replies use in other
+# senses ("this one", "in a second"). Step 3's answer/claims.py, for documents, has both.
 NUMBER_WORDS = {
     **{word: str(number) for number, word in enumerate(UNITS, 2)},
     **{word: str(number) for word, number in zip(TENS, range(20, 100, 10), strict=True)},

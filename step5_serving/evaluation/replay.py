@@ -14,7 +14,6 @@ prompt's file still says the same, is reported, but does not change the replay.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from shared.errors import UserError
 from step5_serving.config import Options
-from step5_serving.seam import PromptRef, Source
+from step5_serving.seam import PromptRef, Source, sha256_of
 from step5_serving.telemetry.call import Call
 
 if TYPE_CHECKING:
@@ -117,7 +116,7 @@ def check(row: Mapping[str, Any]) -> tuple[list[Source], PromptRef | None]:
     Raises:
         UserError: it can't be made again, and why: the call is no `query`; it failed (its status is 400 or
             more, or its answer is None; an empty answer is an answer); the text of a passage is gone (None),
-            or has another hash (`_sha256`); the call had a prompt, whose text is gone.
+            or has another hash (`sha256_of`); the call had a prompt, whose text is gone.
     """
     ### BEGIN SOLUTION 5.4: Make a call again
     name = f"call {row['trace_id'][:8]}"
@@ -129,7 +128,7 @@ def check(row: Mapping[str, Any]) -> tuple[list[Source], PromptRef | None]:
     for each in row["sources"]:
         if each.get("text") is None:
             raise UserError(f"{name} can't be made again: passage {each['number']} is not stored any more")
-        if _sha256(each["text"]) != each["sha256"]:
+        if sha256_of(each["text"]) != each["sha256"]:
             raise UserError(f"{name} can't be made again: the stored passage {each['number']} was changed")
         sources.append(Source(**{field: each[field] for field in Source.__slots__}))
     prompt = row["prompt"]
@@ -158,7 +157,7 @@ def state_of(source: Mapping[str, Any], document: Sequence[Any], join: Callable[
             continue
         for last in range(first + 1, min(len(document), first + LONGEST_RUN) + 1):
             text = join(document[first:last])
-            if _sha256(text) == source["sha256"]:
+            if sha256_of(text) == source["sha256"]:
                 return SAME
             if len(text) > len(source["text"]):
                 break
@@ -208,7 +207,3 @@ def compared(
         "old": old,
         "new": new,
     }
-
-
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()

@@ -11,7 +11,6 @@ model.
 
 import asyncio
 import contextlib
-import hashlib
 import threading
 import time
 from collections.abc import Callable
@@ -24,9 +23,10 @@ import anthropic
 import httpx2
 
 from shared.chat.errors import NotMessagesApi, TimedOut, explain, with_timeouts
+from shared.chat.usage import input_tokens
 from shared.config import Settings
 from shared.errors import UserError
-from step3_rag.answer.read import MAX_TOKENS, tokens_read
+from step3_rag.answer.read import MAX_TOKENS
 from step3_rag.opening import open_retriever
 from step3_rag.options import check_question, parse_strategies
 from step3_rag.pipeline import DEFAULT_STRATEGIES, ChatError, Outcome, Plan, ask
@@ -37,7 +37,7 @@ from step5_serving.engines.choice import Engine
 from step5_serving.errors import ApiError, not_found, overloaded, unavailable
 from step5_serving.rag.library import Library
 from step5_serving.rag.sharing import SharedRetriever
-from step5_serving.seam import Attempt, Query, Source, Tell, nothing
+from step5_serving.seam import Attempt, Query, Source, Tell, nothing, sha256_of
 from step5_serving.telemetry.call import Call
 from step5_serving.telemetry.prices import cost_of
 from step5_serving.telemetry.versions import Versions, version_of
@@ -172,14 +172,14 @@ class RagAnswerer:
         rewrote = outcome.rewriting  # by the model, during the search
         call.parameters = {**self._parameters(plan), "verdict": verdict}
         call.answer, call.abstained, call.finish_reason = answer.text, answer.is_unknown, answer.stop_reason
-        call.input_tokens = sum(map(tokens_read, rewrote)) + (answer.input_tokens or 0)  # a quote has none
+        call.input_tokens = sum(map(input_tokens, rewrote)) + (answer.input_tokens or 0)  # a quote has none
         call.output_tokens = sum(each.output_tokens for each in rewrote) + (answer.output_tokens or 0)
         call.model = self.model if reads or rewrote else "quote"  # for its price
         call.engine = self.engine if reads else "step3_rag"
         call.cost_usd = cost_of(call.model, call.input_tokens, call.output_tokens)
         rerank = sum(each["rerank_ms"] for each in call.attempts)
         call.rerank_ms = round(rerank, 3)
-        call.retrieve_ms = round(1000 * outcome.seconds["search"] - rerank, 3)  # with evaluator and rewriting
+        call.retrieve_ms = round(1000 * outcome.seconds["search"] - rerank, 3)  # with judge and rewriting
         call.generate_ms = round(1000 * outcome.seconds["answer"], 3)
         if prompt := plan.prompt:
             call.prompt_id, call.prompt_version = prompt.id, prompt.version
@@ -228,7 +228,7 @@ def found_of(reflection: Any, sources: list[Any], queue_ms: float | None) -> dic
         attempts.append(Attempt(each.strategy, each.query, each.confidence, took, start, retrieve, rerank))
         start += retrieve + rerank
     passages = [
-        Source(each.number, each.document, each.place, each.text, each.chunks[0], _sha256(each.text))
+        Source(each.number, each.document, each.place, each.text, each.chunks[0], sha256_of(each.text))
         for each in sources
     ]
     return {
@@ -236,10 +236,6 @@ def found_of(reflection: Any, sources: list[Any], queue_ms: float | None) -> dic
         "confidence": reflection.best.confidence,
         "attempts": [asdict(each) for each in attempts],
     }
-
-
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
 
 
 def model_error(error: Exception, settings: Settings) -> ApiError:

@@ -6,19 +6,18 @@
 'It renews for two years unless a party gives 90 days notice. [1]'
 """
 
-import hashlib
 import re
 from dataclasses import asdict
 from typing import Any
 
-from step5_serving.seam import Attempt, Query, Source, Tell, nothing
+from step5_serving.seam import Attempt, Query, Source, Tell, nothing, sha256_of
 from step5_serving.telemetry.call import Call
 from step5_serving.telemetry.prices import cost_of
 from step5_serving.telemetry.versions import version_of
 
 TEXT = "This agreement renews for two years unless a party gives 90 days notice."
 ANSWER = "It renews for two years unless a party gives 90 days notice. [1]"
-SHA256 = hashlib.sha256(TEXT.encode()).hexdigest()
+SHA256 = sha256_of(TEXT)
 SOURCE = Source(1, "contracts/supply-brightwell.md", "Renewal", TEXT, 1, SHA256)
 PROMPTS = {version: f"Answer from the sources, version {version}." for version in (1, 2)}
 
@@ -45,7 +44,7 @@ class ScriptedAnswerer:
         call.cost_usd = cost_of(self.model, call.input_tokens, call.output_tokens)
         call.retrieve_ms, call.rerank_ms, call.generate_ms = 4.0, 1.5, 20.0
         call.prompt_id, call.prompt_version, call.prompt_text = "answer", version, text
-        call.prompt_sha256 = hashlib.sha256(text.encode()).hexdigest()
+        call.prompt_sha256 = sha256_of(text)
         call.parameters = {"k": query.k, "collection": query.collection, "reader": "chat"}
 
     async def _write(self, tell: Tell) -> None:

@@ -1,6 +1,6 @@
 """Changes of step 5's solutions, and the points that each costs: 0 for another right way."""
 
-PART = 'if source["text"] in text or _sha256(text) =='
+PART = 'if source["text"] in text or sha256_of(text) =='
 TOLD = "loop.call_soon_threadsafe(_finish, futures, problem)"
 TURN = "await turn  # whoever leaves counts us in"
 AND_BEGIN = "await turn; self._begin()"
@@ -42,9 +42,9 @@ CHANGES = {
     "the rank is rounded down": (10, ("percentiles", "(p * inner.c.n + 99) // 100", "p * inner.c.n // 100")),
     "NULLs are counted": (4, ("percentiles", "where(where, column.is_not(None))", "where(where)")),
     "one order for all groups": (5, ("percentiles", "if group else {}", "if not group else {}")),
-    "hashes are not looked at": (7, ("check", '_sha256(each["text"]) != each["sha256"]', "False")),
+    "hashes are not looked at": (7, ("check", 'sha256_of(each["text"]) != each["sha256"]', "False")),
     "an empty answer is none": (4, ("check", 'row["answer"] is None', 'not row["answer"]')),
-    "a part of a text will do": (3, ("state_of", "if _sha256(text) ==", PART)),
+    "a part of a text will do": (3, ("state_of", "if sha256_of(text) ==", PART)),
     "a passage is one chunk": (3, ("state_of", "first + LONGEST_RUN", "first + 1")),
     "noise is a regression": (3, ("_row", "surely and sign", "sign")),
     "a trifle is a regression": (3, ("_row", "> tolerance *", "> 0 *")),
