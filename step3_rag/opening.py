@@ -26,7 +26,7 @@ from step3_rag.ingest import update
 from step3_rag.ingest.embed import Embedder
 from step3_rag.ingest.index import Index
 from step3_rag.ingest.sources import DocumentSource, Report, files_in
-from step3_rag.retrieve.search import Evaluator, Retriever
+from step3_rag.retrieve.search import PassageJudge, Retriever
 from step3_rag.stores import vector_store
 
 HOME = Path("rag-index")
@@ -74,22 +74,23 @@ def retriever_on(
         except Timeout:
             problem = "not all documents can be found by meaning yet"
             print(f"an ingest is running in {index.folder}: {problem}", file=sys.stderr)
-    return Retriever(index, opened, embedder, load_evaluator(embedder.settings))
+    return Retriever(index, opened, embedder, load_judge(embedder.settings))
 
 
-def load_evaluator(settings: Settings) -> Evaluator | None:
-    """The retrieval evaluator, loaded when first used; None in a smoke run or if `judge_adapter` is none."""
+def load_judge(settings: Settings) -> PassageJudge | None:
+    """The judge of passages, loaded when first used; None in a smoke run or if `judge_adapter` is none."""
     if settings.embedder == default("smoke").id or settings.judge_adapter == Path("none"):
         return None
 
-    loaded, loading = cache(lambda: Judge.load(settings, settings.judge_adapter or JUDGE)), threading.Lock()
+    load = cache(lambda: Judge.load(settings, settings.judge_adapter or JUDGE))
+    loading = threading.Lock()
 
-    def evaluate(question: str, passages: Sequence[str]) -> list[float]:
+    def judge(question: str, passages: Sequence[str]) -> list[float]:
         with loading:  # one thread loads, the others wait
-            judge = loaded()
-        return judge.probabilities(question, passages)
+            model = load()
+        return model.probabilities(question, passages)
 
-    return evaluate
+    return judge
 
 
 def index_facts(settings: Settings, size: int = 128, overlap: int = 32) -> dict[str, Any]:

@@ -9,9 +9,7 @@ The model reads the passage and the question and predicts " yes" or " no" as the
 probability of " yes", given that it is one of the two. `python -m step4_finetune train --recipe judge` trains
 such an adapter on texts made by `passage_text` and `question_text`.
 
-Corrective RAG calls such a model a retrieval evaluator.
-
-Source: Yan et al. 2024, https://arxiv.org/abs/2401.15884
+Source: Corrective RAG, Yan et al. 2024, https://arxiv.org/abs/2401.15884
 """
 
 from __future__ import annotations

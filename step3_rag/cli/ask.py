@@ -168,7 +168,7 @@ def search(
         "command": "step3_rag search",
         "headline": f"{question}: {found.best[0].source if found.best else 'nothing found'}",
         "question": question,
-        "confidence": round(confidence(found, retriever, ask_evaluator=False), 3),
+        "confidence": round(confidence(found, retriever, ask_judge=False), 3),
         "routed_to": found.options.collections if route else None,
         "results": results,
         "milliseconds": {name: round(1000 * value, 1) for name, value in found.seconds.items()},

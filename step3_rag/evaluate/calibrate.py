@@ -6,7 +6,7 @@ A search is good if one of the passages for the reader is relevant: it has the q
 collection has quotes, or else it is from a relevant document. The measurement leaves one collection out: the
 weights are fitted on the others, and must tell good searches from bad ones on that one. The figure is AUROC,
 the chance that a good search scores higher than a bad one (0.5 is guessing), for the rankings alone and with
-the evaluator.
+the judge.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ from shared.report.record import ensure_writable
 from shared.stats import subset
 from step3_rag.evaluate import dataset
 from step3_rag.evaluate.dataset import dataset_retriever
-from step3_rag.reflect.confidence import Fitted, Weights, evaluator_log_odds, evidence, ranking_signals, save
+from step3_rag.reflect.confidence import Fitted, Weights, evidence, judge_log_odds, ranking_signals, save
 from step3_rag.retrieve.search import Options
 
 Signals = Mapping[str, float]
@@ -39,7 +39,7 @@ class Collection:
 
     name: str
     signals: list[dict[str, float]] = field(default_factory=list)  # of the rankings
-    judge: list[float] = field(default_factory=list)  # the evaluator's log-odds
+    judge: list[float] = field(default_factory=list)  # the judge's log-odds
     good: list[bool] = field(default_factory=list)
 
 
@@ -57,7 +57,7 @@ def collect(names: Sequence[str], settings: Settings, limit: int | None) -> list
         for question in track(f"asking {own.name}", questions):
             found = retriever.search(question.text, Options(before=question.before))
             own.signals.append(ranking_signals(found, retriever))
-            own.judge.append(evaluator_log_odds(found, retriever))
+            own.judge.append(judge_log_odds(found, retriever))
             own.good.append(any(question.supported(found.best)))  # never if unanswerable
         collections.append(own)
     return collections
@@ -92,7 +92,7 @@ def fit(collections: Sequence[tuple[Sequence[Signals], Sequence[bool]]]) -> Weig
 
 
 def fit_both(collections: Sequence[Collection]) -> Fitted:
-    """The weights of the rankings, and those of their result together with the evaluator's."""
+    """The weights of the rankings, and those of their result together with the judge's."""
     rankings = fit([(each.signals, each.good) for each in collections])
     return Fitted(rankings, fit([(_evidence(rankings, each), each.good) for each in collections]))
 

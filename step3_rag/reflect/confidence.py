@@ -5,9 +5,9 @@
 
 There are two kinds of evidence. The *shape of the rankings* costs nothing: if the search found the passage,
 the first place stands out, and the rankings of different methods agree. But it can't distinguish a passage
-that answers from one that shares the question's words. The *retrieval evaluator* can, more often than not: a
-small language model trained to say whether a passage answers a question (shared/embedded/judge.py). It takes
-a second or two, so it only reads the passages if the rankings leave a doubt.
+that answers from one that shares the question's words. The *judge* can, more often than not: a small language
+model trained to say whether a passage answers a question (shared/embedded/judge.py). It takes a second or
+two, so it only reads the passages if the rankings leave a doubt.
 
 A logistic regression weighs the signals; its weights are in confidence.json, and `python -m step3_rag
 calibrate` fits them again. It predicts whether one of the passages for the reader is relevant. The result is
@@ -31,7 +31,7 @@ WEIGHTS = Path(__file__).with_name("confidence.json")
 FEW = 8  # documents: with fewer, chunks are compared, since a fifth place among documents says nothing
 NEEDED = ("bm25", "dense", "maxsim", "rerank")  # the stages that the signals are read from
 MOST = 5.0  # limit of log-odds, in both directions
-SURE = 0.95  # if the rankings alone give as much, the evaluator is not asked
+SURE = 0.95  # if the rankings alone give as much, the judge is not asked
 
 
 def signals(found: SearchResult) -> dict[str, float]:
@@ -65,15 +65,15 @@ def ranking_signals(found: SearchResult, retriever: Retriever) -> dict[str, floa
     return signals(found)
 
 
-def evaluator_log_odds(found: SearchResult, retriever: Retriever) -> float:
-    """The evaluator's log-odds that the best passage answers the question.
+def judge_log_odds(found: SearchResult, retriever: Retriever) -> float:
+    """The judge's log-odds that the best passage answers the question.
 
     The spelling is corrected first, and the parts of the question are judged one by one, since a passage
     seldom answers all of them; the best-answered part counts.
     """
     texts = [f"{each.source}\n{each.text}" for each in found.best]
     query = correct_spelling(found.query, retriever.snapshot)
-    judged = [retriever.evaluator(part, texts) for part in parts_of(query)] if retriever.evaluator else []
+    judged = [retriever.judge(part, texts) for part in parts_of(query)] if retriever.judge else []
     return _logit(max((each for probabilities in judged for each in probabilities), default=0.0))
 
 
@@ -111,23 +111,23 @@ class Weights:
 
 @dataclass(frozen=True)
 class Fitted:
-    """Weights of the rankings' signals, and of their result together with the evaluator's judgement."""
+    """Weights of the rankings' signals, and of their result together with the judge's judgement."""
 
     rankings: Weights
     judged: Weights
 
 
-def confidence(found: SearchResult, retriever: Retriever, *, ask_evaluator: bool = True) -> float:
+def confidence(found: SearchResult, retriever: Retriever, *, ask_judge: bool = True) -> float:
     """The probability that one of the passages found is relevant."""
     fitted = load()
     by_rankings = fitted.rankings.probability(ranking_signals(found, retriever))
-    if by_rankings >= SURE or retriever.evaluator is None or not ask_evaluator:
+    if by_rankings >= SURE or retriever.judge is None or not ask_judge:
         return by_rankings
-    return fitted.judged.probability(evidence(by_rankings, evaluator_log_odds(found, retriever)))
+    return fitted.judged.probability(evidence(by_rankings, judge_log_odds(found, retriever)))
 
 
 def evidence(rankings: float, judge: float) -> dict[str, float]:
-    """The signals for `Fitted.judged`, from a probability by the rankings and the evaluator's log-odds."""
+    """The signals for `Fitted.judged`, from a probability by the rankings and the judge's log-odds."""
     return {"rankings": _logit(rankings), "judge": judge}
 
 

@@ -32,7 +32,8 @@ DEPTH = 100  # candidates of each kind
 RERANKED = 50  # of them
 
 Scores = dict[int, float]  # of chunks, by their id
-Evaluator = Callable[[str, Sequence[str]], Sequence[float]]  # question, passages -> do they answer it? 0 to 1
+# (question, passages) -> for each passage, from 0 to 1: does it answer the question?
+PassageJudge = Callable[[str, Sequence[str]], Sequence[float]]
 
 
 @dataclass(frozen=True)
@@ -87,9 +88,12 @@ class Retriever:
     """Searches one index. Made once, used for many queries."""
 
     def __init__(
-        self, index: Index, store: ChunkStore, embedder: Embedder, evaluator: Evaluator | None = None
+        self, index: Index, store: ChunkStore, embedder: Embedder, judge: PassageJudge | None = None
     ) -> None:
-        self.index, self.store, self.embedder, self.evaluator = index, store, embedder, evaluator
+        self.index = index
+        self.store = store
+        self.embedder = embedder
+        self.judge = judge  # None: confidence comes from the rankings alone
         self._snapshot: Snapshot | None = None
 
     @property

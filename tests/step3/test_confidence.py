@@ -56,14 +56,14 @@ def test_a_search_without_a_stage_has_a_confidence_too(retriever, options):
 FITTED = Fitted(Weights({"lead": 0.0}, 0.0), Weights({"judge": 1.0}, 0.0))
 
 
-def test_the_evaluator_is_asked_only_in_doubt(retriever, monkeypatch):
+def test_the_judge_is_asked_only_in_doubt(retriever, monkeypatch):
     asked = []
 
-    def evaluator(question, passages):
+    def judge(question, passages):
         asked.append((question, len(passages)))
         return [0.1] * (len(passages) - 1) + [0.9]
 
-    monkeypatch.setattr(retriever, "evaluator", evaluator)
+    monkeypatch.setattr(retriever, "judge", judge)
     monkeypatch.setattr(confidence, "load", lambda: FITTED)
     found = retriever.search("kettle")
     assert confidence.confidence(found, retriever) == pytest.approx(0.9)  # that of the best passage
@@ -74,9 +74,9 @@ def test_the_evaluator_is_asked_only_in_doubt(retriever, monkeypatch):
     assert len(asked) == 1
 
 
-def test_the_evaluator_is_asked_the_parts_of_a_question_in_right_spelling(retriever, monkeypatch):
+def test_the_judge_is_asked_the_parts_of_a_question_in_right_spelling(retriever, monkeypatch):
     said = {"how long is the notice": 0.2, "who mends the kettle?": 0.7}
-    monkeypatch.setattr(retriever, "evaluator", lambda question, passages: [said[question]] * len(passages))
+    monkeypatch.setattr(retriever, "judge", lambda question, passages: [said[question]] * len(passages))
     found = retriever.search("how long is the notiice, and who mends the kettle?")
     monkeypatch.setattr(confidence, "load", lambda: FITTED)
     assert confidence.confidence(found, retriever) == pytest.approx(0.7)

@@ -249,15 +249,15 @@ async def test_not_ready_while_the_model_makes_no_progress(rag, engine, monkeypa
     assert await made.answerer.ready() is None
 
 
-def test_the_evaluator_of_step_3_is_used_and_timed(rag, monkeypatch):
+def test_the_judge_of_step_3_is_used_and_timed(rag, monkeypatch):
     asked = []
 
-    def evaluator(question, passages):
+    def judge(question, passages):
         asked.append(question)
         time.sleep(0.1)
         return [0.5] * len(passages)
 
-    monkeypatch.setattr("step3_rag.opening.load_evaluator", lambda _settings: evaluator)
+    monkeypatch.setattr("step3_rag.opening.load_judge", lambda _settings: judge)
     monkeypatch.setattr("step3_rag.reflect.confidence.SURE", 1.1)
     got, _ = answer(rag(), Query(question=NOTICE, reader="quote"))
     assert NOTICE in asked
