@@ -11,7 +11,7 @@ An unknown variable that starts with ROADMAP_ is an error, so that typos are not
 import difflib
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 from urllib.parse import urlsplit
 
 import platformdirs
@@ -123,8 +123,17 @@ def load_settings(**flags: Any) -> Settings:
         ) from None
 
 
-def describe(flags: dict[str, Any]) -> list[tuple[str, str, str, str]]:
-    """One row per setting: name, value (secrets masked), where the value comes from, allowed values."""
+class SettingRow(NamedTuple):
+    """A setting and where its value comes from, as a row of a table."""
+
+    name: str
+    value: str  # secrets masked; "-" if there is none
+    origin: str  # flag, environment, .env or default
+    allowed: str  # which values are
+
+
+def describe(flags: dict[str, Any]) -> list[SettingRow]:
+    """One row per setting; `flags` as for `load_settings`."""
     settings = load_settings(**flags)
     in_environment = Settings(_env_file=None).model_fields_set
     rows = []
@@ -136,7 +145,7 @@ def describe(flags: dict[str, Any]) -> list[tuple[str, str, str, str]]:
             origin = "flag"
         elif name in settings.model_fields_set:
             origin = "environment" if name in in_environment else ENV_FILE
-        rows.append((name, text, origin, _allowed_values(name)))
+        rows.append(SettingRow(name, text, origin, _allowed_values(name)))
     return rows
 
 

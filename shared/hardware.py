@@ -22,15 +22,20 @@ QUOTA = Path("/sys/fs/cgroup/cpu.max")  # "200000 100000": microseconds of each 
 def _cpuinfo() -> dict[str, str]:
     """The first processor's entries in /proc/cpuinfo; empty on systems other than Linux."""
     file = Path("/proc/cpuinfo")
-    first = file.read_text().partition("\n\n")[0] if file.exists() else ""
-    return {
-        key.strip(): value.strip() for key, _, value in (line.partition(":") for line in first.splitlines())
-    }
+    if not file.exists():
+        return {}
+    first = file.read_text().partition("\n\n")[0]
+    entries = {}
+    for line in first.splitlines():
+        key, _, value = line.partition(":")
+        entries[key.strip()] = value.strip()
+    return entries
 
 
 def cpu_flags() -> frozenset[str]:
     """The processor's feature flags; empty if the system doesn't list them."""
-    return frozenset((_cpuinfo().get("flags") or _cpuinfo().get("Features") or "").split())
+    flags = _cpuinfo().get("flags") or _cpuinfo().get("Features") or ""  # ARM has Features
+    return frozenset(flags.split())
 
 
 def bf16_feature() -> str | None:
@@ -51,8 +56,13 @@ def has_fast_bf16_matmul() -> bool:
 def cores() -> int:
     """Cores that this process may use, by its affinity and its container's quota."""
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    limit, _, period = QUOTA.read_text().partition(" ") if QUOTA.is_file() else ("max", "", "")
-    return available if limit == "max" else max(1, min(available, math.ceil(int(limit) / int(period))))
+    if not QUOTA.is_file():
+        return available
+    limit, _, period = QUOTA.read_text().partition(" ")
+    if limit == "max":
+        return available
+    allowed = math.ceil(int(limit) / int(period))
+    return max(1, min(available, allowed))
 
 
 def idle_cores(seconds: float) -> float:

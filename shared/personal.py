@@ -13,6 +13,7 @@ that begin with 0, a number counts in any country.
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from string import ascii_lowercase, ascii_uppercase
@@ -52,62 +53,87 @@ UPPER = str.maketrans(ascii_lowercase, ascii_uppercase)  # str.upper would make 
 class Personal:
     """One piece of personal data in a text, by its place."""
 
-    kind: str
+    kind: str  # card number, IBAN, e-mail address or telephone number
     start: int
     end: int
-    masked: str
+    masked: str  # its first three characters
 
 
 def personal(text: str) -> list[Personal]:
-    """The personal data of a text, in its order.
+    """The personal data of a text, in its order; of two that overlap, the first and longer one.
 
     Raises:
         UserError: the text may hold some, and presidio-analyzer is not installed.
     """
     if not POSSIBLE.search(text):
         return []
-    cards, ibans, _ = recognizers()
-    found = [(each.start, each.end, "card number") for each in cards.analyze(text, ["CREDIT_CARD"])]
-    found += [(each.start, each.end, "IBAN") for each in ibans.analyze(text.translate(UPPER), ["IBAN_CODE"])]
-    for pattern in (MAIL, SPELT):
-        found += [(*each.span(), "e-mail address") for each in pattern.finditer(text)]
-    found += [(*each.span(), "telephone number") for each in PHONE.finditer(text) if _is_telephone(each)]
     kept: list[Personal] = []
-    for start, end, kind in sorted(found, key=lambda each: (each[0], -each[1])):
-        if not kept or start >= kept[-1].end:
-            kept.append(Personal(kind, start, end, text[start : start + 3] + "…"))
+    for piece in sorted(_matches(text), key=lambda piece: (piece.start, -piece.end)):
+        if not kept or piece.start >= kept[-1].end:
+            kept.append(piece)
     return kept
 
 
 def redact(text: str, allowed: str = "") -> tuple[str, list[Personal]]:
     """The text with personal data replaced by its kind, and that data; what `allowed` contains stays."""
-    found = [each for each in personal(text) if text[each.start : each.end] not in allowed]
-    for each in reversed(found):
-        text = f"{text[: each.start]}[{each.kind}]{text[each.end :]}"
-    return text, found
+    pieces = [piece for piece in personal(text) if text[piece.start : piece.end] not in allowed]
+    for piece in reversed(pieces):  # from the end, so that the places before it stay right
+        text = f"{text[: piece.start]}[{piece.kind}]{text[piece.end :]}"
+    return text, pieces
 
 
-def _is_telephone(found: re.Match[str]) -> bool:
+def _matches(text: str) -> Iterator[Personal]:
+    """Everything that looks like personal data; some of it may overlap."""
+
+    def piece(kind: str, start: int, end: int) -> Personal:
+        return Personal(kind, start, end, text[start : start + 3] + "…")
+
+    presidio = recognizers()
+    for card in presidio.cards.analyze(text, ["CREDIT_CARD"]):
+        yield piece("card number", card.start, card.end)
+    for iban in presidio.ibans.analyze(text.translate(UPPER), ["IBAN_CODE"]):
+        yield piece("IBAN", iban.start, iban.end)
+    for pattern in (MAIL, SPELT):
+        for address in pattern.finditer(text):
+            yield piece("e-mail address", *address.span())
+    for number in PHONE.finditer(text):
+        if _is_telephone(number):
+            yield piece("telephone number", *number.span())
+
+
+def _is_telephone(match: re.Match[str]) -> bool:
     """Whether digits that look like a telephone number are one, by their form and the words before them."""
-    number, before = found[0], found.string[max(0, found.start() - 60) : found.start()]
-    digits = sum(each.isdecimal() for each in number)
+    number = match[0]
+    before = match.string[max(0, match.start() - 60) : match.start()]  # a few words
+    digits = sum(character.isdecimal() for character in number)
     if not 7 <= digits <= 15 or DATE.match(number) or NUMBER_OF.search(before):
         return False
     if number.startswith("+") or CALLING.search(before):
         return True
     if AMOUNT.fullmatch(number):
         return False
-    is_national = digits >= 9 and NATIONAL.fullmatch(number)
-    return bool(is_national or recognizers()[2].analyze(number, ["PHONE_NUMBER"]))
+    if digits >= 9 and NATIONAL.fullmatch(number):
+        return True
+    return bool(recognizers().telephones.analyze(number, ["PHONE_NUMBER"]))
+
+
+@dataclass(frozen=True)
+class Recognizers:
+    """Presidio's recognisers, without a language model or the network."""
+
+    cards: Any
+    ibans: Any
+    telephones: Any  # numbers that are valid in one of its countries
 
 
 @cache
-def recognizers() -> tuple[Any, Any, Any]:
-    """Presidio's recognisers of cards, IBANs and valid telephone numbers, without language model or network.
+def recognizers() -> Recognizers:
+    """Load the recognisers: seconds, the first time.
 
     Raises:
         UserError: presidio-analyzer is not installed.
     """
+    # Here, since most texts have nothing POSSIBLE, and need neither.
     from shared.models.quiet import quiet_transformers
 
     quiet_transformers()  # which Presidio imports
@@ -116,5 +142,8 @@ def recognizers() -> tuple[Any, Any, Any]:
         from presidio_analyzer import predefined_recognizers as presidio
     except ImportError:
         raise UserError("personal data can't be looked for: pip install presidio-analyzer") from None
-    cards = presidio.CreditCardRecognizer(patterns=[Pattern("card", CARD, 0.5)])
-    return cards, presidio.IbanRecognizer(), presidio.PhoneRecognizer(leniency=2)
+    return Recognizers(
+        cards=presidio.CreditCardRecognizer(patterns=[Pattern("card", CARD, 0.5)]),
+        ibans=presidio.IbanRecognizer(),
+        telephones=presidio.PhoneRecognizer(leniency=2),
+    )

@@ -27,7 +27,7 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass, field, replace
-from itertools import chain, pairwise
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +60,10 @@ class Prompt:
     @property
     def turns(self) -> list[tuple[str, str]]:
         """(role, text) of every section in the file, the system message first."""
-        examples = (zip(("user", "assistant"), pair, strict=True) for pair in self.examples)
-        return [("system", self.system), *chain.from_iterable(examples)]
+        turns = [("system", self.system)]
+        for user, assistant in self.examples:
+            turns += [("user", user), ("assistant", assistant)]
+        return turns
 
     def __str__(self) -> str:
         """The text of the prompt's file."""
@@ -78,14 +80,15 @@ def load(folder: Path, id: str, version: int | None = None, family: str | None =
     """
     prompts = read_all(folder)
     if version is not None:
-        matching = [p for p in prompts if (p.id, p.version) == (id, version)]
+        matching = [prompt for prompt in prompts if (prompt.id, prompt.version) == (id, version)]
     else:
-        matching = [p for p in prompts if p.id == id and p.family in (family, ANY)]
+        matching = [prompt for prompt in prompts if prompt.id == id and prompt.family in (family, ANY)]
     if not matching:
-        wanted = f"version {version}" if version is not None else f"version for {family or ANY}"
-        existing = ", ".join(f"{p.id} {p.version} ({p.family})" for p in prompts)
-        raise UserError(f"prompt {id!r} has no {wanted} in {folder}: there are {existing}")
-    return max(matching, key=lambda p: (p.family != ANY, p.version))
+        missing = f"version {version}" if version is not None else f"version for {family or ANY}"
+        existing = ", ".join(f"{prompt.id} {prompt.version} ({prompt.family})" for prompt in prompts)
+        raise UserError(f"prompt {id!r} has no {missing} in {folder}: there are {existing}")
+    for_family = [prompt for prompt in matching if prompt.family != ANY]
+    return max(for_family or matching, key=lambda prompt: prompt.version)
 
 
 def family_of(model: str) -> str:
@@ -112,9 +115,11 @@ def read_all(folder: Path) -> list[Prompt]:
     if not prompts:
         raise UserError(f"no prompts in {folder}: it should be a folder with Markdown files (*.md)")
     prompts.sort(key=lambda prompt: (prompt.id, prompt.version))
-    for a, b in pairwise(prompts):
-        if (a.id, a.version) == (b.id, b.version):
-            raise UserError(f"two files in {folder} are version {a.version} of prompt {a.id}; change one")
+    for prompt, following in pairwise(prompts):
+        if (prompt.id, prompt.version) == (following.id, following.version):
+            raise UserError(
+                f"two files in {folder} are version {prompt.version} of prompt {prompt.id}; change one"
+            )
     return prompts
 
 
@@ -128,16 +133,19 @@ def parse(text: str, path: Path = Path("the prompt")) -> Prompt:
         meta, body = frontmatter.parse(text)
     except (yaml.YAMLError, ValueError) as error:  # ValueError: 2026-13-45, for example
         raise UserError(f"{path}: the front matter cannot be read: {reason(error)}") from None
-    fields: list[Any] = [meta.pop(name, None) for name in ("id", "version", "family")]
-    id, version, family = fields
-    if [type(each) for each in fields] != [str, int, str]:
+    id: Any = meta.pop("id", None)
+    version: Any = meta.pop("version", None)
+    family: Any = meta.pop("family", None)
+    if type(id) is not str or type(version) is not int or type(family) is not str:  # a bool is no version
         raise UserError(
             f"{path}: the front matter needs id (a name), version (a whole number) and family "
-            f"(of models, or {ANY}); found {fields}"
+            f"(of models, or {ANY}); found {[id, version, family]}"
         )
     preamble, *sections = SECTION.split(body)  # preamble, role, text, role, text, ...
-    roles, texts = sections[::2], [section.strip() for section in sections[1::2]]
-    if preamble.strip() or roles != ["system", *["user", "assistant"] * (len(roles) // 2)] or "" in texts:
+    roles = sections[::2]
+    texts = [section.strip() for section in sections[1::2]]
+    complete = ["system"] + ["user", "assistant"] * (len(roles) // 2)
+    if preamble.strip() or roles != complete or "" in texts:
         raise UserError(
             f"{path}: after the front matter come # system, then pairs of # user and # assistant, none empty"
         )
@@ -153,9 +161,12 @@ def render(prompt: Prompt, /, **variables: object) -> dict[str, Any]:
     Raises:
         UserError: a variable is missing, or the prompt doesn't have it.
     """
-    expected = {name for _, text in prompt.turns for name in VARIABLE.findall(text)}
+    expected: set[str] = set()
+    for _, text in prompt.turns:
+        expected.update(VARIABLE.findall(text))
     if variables.keys() != expected:
-        needs, given = (", ".join(sorted(names)) or "none" for names in (expected, variables))
+        needs = ", ".join(sorted(expected)) or "none"
+        given = ", ".join(sorted(variables)) or "none"
         raise UserError(f"prompt {prompt.id}.{prompt.version} needs the variables {needs}; given: {given}")
 
     def fill(text: str) -> str:
@@ -168,8 +179,14 @@ def render(prompt: Prompt, /, **variables: object) -> dict[str, Any]:
 
 def diff(old: Prompt, new: Prompt) -> str:
     """A unified diff of two prompts' files; empty if they are equal."""
-    a, b = (f"{prompt.id} version {prompt.version}" for prompt in (old, new))
-    return "\n".join(difflib.unified_diff(str(old).splitlines(), str(new).splitlines(), a, b, lineterm=""))
+    lines = difflib.unified_diff(
+        str(old).splitlines(),
+        str(new).splitlines(),
+        f"{old.id} version {old.version}",
+        f"{new.id} version {new.version}",
+        lineterm="",
+    )
+    return "\n".join(lines)
 
 
 def save_new_version(folder: Path, prompt: Prompt) -> Path:
@@ -178,7 +195,8 @@ def save_new_version(folder: Path, prompt: Prompt) -> Path:
     Raises:
         UserError: the file exists or cannot be written, or a text is empty or contains a section heading.
     """
-    latest = max(each.version for each in [prompt, *read_all(folder)] if each.id == prompt.id)
+    versions = [other.version for other in read_all(folder) if other.id == prompt.id]
+    latest = max([prompt.version, *versions])
     new = replace(prompt, version=latest + 1, meta={**prompt.meta, "based_on": prompt.version})
     path = folder / f"{new.id}.{new.version}.md"
     if len(parse(str(new), path).examples) != len(new.examples):

@@ -24,7 +24,8 @@ from shared.errors import UserError, reason
 from shared.masking import masked
 
 LONGEST_WAIT_S = 30.0
-TIMEOUT_S, LONGEST_TIMEOUT_S = 60.0, 86400.0
+TIMEOUT_S = 60.0
+LONGEST_TIMEOUT_S = 86400.0  # a day
 
 # What a status means and what to do.
 STATUSES = {
@@ -69,7 +70,8 @@ def with_timeouts(
         except anthropic.APITimeoutError:
             hint = f", or allow more with {flag}" if flag else ""
             raise TimedOut(f"no answer within {timeout_s:g} s: try again{hint}") from None
-        if (retry_after(response.headers) or 0) > LONGEST_WAIT_S:
+        wait = retry_after(response.headers)
+        if wait is not None and wait > LONGEST_WAIT_S:
             response.headers["x-should-retry"] = "false"
         if response.http_response.is_success and not _is_message(request, response.http_response):
             response.http_response.close()
@@ -116,17 +118,17 @@ def explain(error: Exception, settings: Settings) -> str:
 
 def _explain_status(error: anthropic.APIStatusError, settings: Settings) -> str:
     """An error that the server sent: with an error status, or as an event in a stream (status 200)."""
-    code, message = error.status_code, reason(Exception(error.api_message or error.message))
+    code = error.status_code
+    message = reason(Exception(error.api_message or error.message))
     if code == 200:
         return f"the server broke off its answer: {message}; ask again"
     wait = retry_after(error.response.headers)
-    text = STATUSES.get(code) or (SERVER_FAILED if code >= 500 else REQUEST_REFUSED)
-    return text.format(
-        code=code,
-        key="ROADMAP_BASE_URL_KEY" if settings.base_url else "ANTHROPIC_API_KEY",
-        message=message,
-        when=f"in {wait:.0f} s" if wait and wait >= 1 else "in a minute",
-    )
+    when = f"in {wait:.0f} s" if wait and wait >= 1 else "in a minute"
+    key = "ROADMAP_BASE_URL_KEY" if settings.base_url else "ANTHROPIC_API_KEY"
+    text = STATUSES.get(code)
+    if text is None:
+        text = SERVER_FAILED if code >= 500 else REQUEST_REFUSED
+    return text.format(code=code, key=key, message=message, when=when)
 
 
 def _is_message(request: Any, response: httpx2.Response) -> bool:

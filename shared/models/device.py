@@ -22,32 +22,32 @@ if TYPE_CHECKING:
     import torch
 
 
-def choose_device(wanted: str = "auto") -> str:
-    """The wanted device; for `auto`, a GPU if there is one.
+def choose_device(setting: str = "auto") -> str:
+    """The device of the setting; for `auto`, a GPU if there is one.
 
     Raises:
-        UserError: the wanted device is not on this machine.
+        UserError: the device is not on this machine.
     """
     import torch
 
     exists = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     available = [device for device in exists if exists[device]]
-    if wanted == "auto":
+    if setting == "auto":
         return available[0]
-    if wanted not in available:
-        raise UserError(f"device {wanted} is not on this machine: use {', '.join(available)} or auto")
-    return wanted
+    if setting not in available:
+        raise UserError(f"device {setting} is not on this machine: use {', '.join(available)} or auto")
+    return setting
 
 
-def choose_dtype(wanted: str = "auto", device: str = "cpu") -> torch.dtype:
-    """The wanted dtype; for `auto`, bfloat16 if the hardware multiplies it, else float32.
+def choose_dtype(setting: str = "auto", device: str = "cpu") -> torch.dtype:
+    """The dtype of the setting; for `auto`, bfloat16 if the hardware multiplies it, else float32.
 
     Decoding speed is limited by reading the weights from memory, and bfloat16 halves their size.
     """
     import torch
 
-    if wanted != "auto":
-        return getattr(torch, wanted)
+    if setting != "auto":
+        return getattr(torch, setting)
     on_gpu = device == "cuda" and torch.cuda.is_bf16_supported()
     on_cpu = device == "cpu" and hardware.bf16_feature()
     return torch.bfloat16 if on_gpu or on_cpu else torch.float32
@@ -58,11 +58,11 @@ def settings_for_batch(settings: Settings) -> Settings:
 
     Some processors that multiply bfloat16 still compute such products faster in float32.
     """
-    device, wanted = choose_device(settings.device), settings.dtype
-    if wanted == "auto" and device == "cpu" and not hardware.has_fast_bf16_matmul():
-        wanted = "float32"
-    dtype = str(choose_dtype(wanted, device)).removeprefix("torch.")
-    return settings.model_copy(update={"dtype": dtype})
+    device = choose_device(settings.device)
+    setting = settings.dtype
+    if setting == "auto" and device == "cpu" and not hardware.has_fast_bf16_matmul():
+        setting = "float32"
+    return settings.model_copy(update={"dtype": _name(choose_dtype(setting, device))})
 
 
 def use_threads(settings: Settings) -> int:
@@ -78,10 +78,18 @@ def describe_choice(settings: Settings, device: str) -> str:
     """The dtype and the number of threads of a model loaded on `device`, and why they were chosen."""
     import torch
 
-    feature = hardware.bf16_feature() or "no bfloat16 instructions" if device == "cpu" else device
-    why = f"auto: {feature}" if settings.dtype == "auto" else "as set"
-    dtype = f"{str(choose_dtype(settings.dtype, device)).removeprefix('torch.')} ({why})"
+    reason = "as set"
+    if settings.dtype == "auto" and device == "cpu":
+        reason = f"auto: {hardware.bf16_feature() or 'no bfloat16 instructions'}"
+    elif settings.dtype == "auto":
+        reason = f"auto: {device}"
+    dtype = f"{_name(choose_dtype(settings.dtype, device))} ({reason})"
     if device != "cpu":
         return dtype
-    why = f"auto: {count(hardware.cores(), 'core')}" if settings.threads == "auto" else "as set"
-    return f"{dtype}, {count(torch.get_num_threads(), 'thread')} ({why})"
+    reason = f"auto: {count(hardware.cores(), 'core')}" if settings.threads == "auto" else "as set"
+    return f"{dtype}, {count(torch.get_num_threads(), 'thread')} ({reason})"
+
+
+def _name(dtype: torch.dtype) -> str:
+    """`bfloat16` for `torch.bfloat16`."""
+    return str(dtype).removeprefix("torch.")

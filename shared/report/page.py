@@ -6,6 +6,7 @@
 import base64
 import json
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,25 +17,56 @@ TEMPLATE = Path(__file__).with_name("page.html.jinja")
 LONGEST = 700  # characters; longer values are left out
 
 
-def read_records(folder: Path) -> list[dict[str, Any]]:
-    """All records in `folder`, by step and then by age. `picture` becomes a data: URL, or None.
+@dataclass(frozen=True)
+class Entry:
+    """A record as the page shows it."""
+
+    id: str  # of its place on the page
+    package: str
+    name: str  # of the command
+    command: str  # the whole line
+    question: str | None
+    headline: str
+    seconds: float
+    machine: str
+    made: float  # when, in seconds since 1970
+    picture: str | None  # as a data: URL
+    rows: list[tuple[str, str]]  # names and values
+
+
+def read_records(folder: Path) -> list[Entry]:
+    """All records in `folder`, by step and then by age.
 
     Raises:
         UserError: a JSON file is not a record.
     """
-    records = []
+    entries = []
     for path in folder.glob("*/*.json"):
         try:
-            record = json.loads(path.read_text(encoding="utf-8"))
-            record |= {"made": path.stat().st_mtime, "id": f"{record['package']}-{path.stem}"}
-            record["rows"] = _rows(record["facts"])
-            record["picture"] = _data_url(path.parent, record["picture"])
+            entries.append(_read_record(path))
         except (ValueError, KeyError, TypeError):
             raise UserError(
                 f"{path} is not a command's record: move it to another folder, or delete it"
             ) from None
-        records.append(record)
-    return sorted(records, key=lambda record: (record["package"], record["made"]))
+    return sorted(entries, key=lambda entry: (entry.package, entry.made))
+
+
+def _read_record(path: Path) -> Entry:
+    record = json.loads(path.read_text(encoding="utf-8"))
+    facts = record["facts"]
+    return Entry(
+        id=f"{record['package']}-{path.stem}",
+        package=record["package"],
+        name=record["name"],
+        command=record["command"],
+        question=facts.get("question"),
+        headline=record["headline"],
+        seconds=record["seconds"],
+        machine=record["machine"],
+        made=path.stat().st_mtime,
+        picture=_data_url(path.parent, record["picture"]),
+        rows=_rows(facts),
+    )
 
 
 def build(folder: Path) -> Path:
@@ -63,9 +95,11 @@ def _data_url(folder: Path, picture: str | None) -> str | None:
 
 def _rows(facts: dict[str, Any]) -> list[tuple[str, str]]:
     """The rows of a record's table: names and short values. Long values are only in the JSON file."""
-    texts = {
-        key.replace("_", " "): value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        for key, value in facts.items()
-        if key not in ("command", "headline", "picture") and value not in (None, "")
-    }
-    return [(name, text) for name, text in texts.items() if len(text) <= LONGEST]
+    rows = []
+    for key, value in facts.items():
+        if key in ("command", "headline", "picture") or value in (None, ""):
+            continue
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        if len(text) <= LONGEST:
+            rows.append((key.replace("_", " "), text))
+    return rows

@@ -40,7 +40,8 @@ def record(facts: dict[str, Any]) -> None:
         return
     from shared import hardware
 
-    question, picture = facts.get("question"), facts.get("picture")
+    question = facts.get("question")
+    picture = facts.get("picture")
     suffix = f"-{hashlib.sha256(question.encode()).hexdigest()[:8]}" if question else ""
     path = ensure_writable(folder / package / f"{name}{suffix}.json")
     entry = {
