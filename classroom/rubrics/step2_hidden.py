@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from classroom.rubrics.step2_public import CALLS_IN, FEW_SHOT, SIGNATURE, WRITTEN, prompt
+from classroom.rubrics.step2_public import CALLS_IN, FEW_SHOT, SIGNATURE, WRITTEN, prompt, question
 
 
 @pytest.mark.rubric("2.1", points=3, times=3)
@@ -79,7 +79,7 @@ def test_written_of_any_label(submission, draw):
         {"name": c, "input": odd},
     ]
     for calls in (draw.sample(labels, 3), draw.sample(labels, 1), []):
-        submission.check(WRITTEN, {"id": a, "question": draw.text(3), "calls": calls})
+        submission.check(WRITTEN, question(draw, calls))
 
 
 def call(draw):

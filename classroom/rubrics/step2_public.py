@@ -8,9 +8,10 @@ from anthropic.lib.tools import ToolError
 from classroom.grading.callbacks import Interrupted, Log, Meeting
 from classroom.protocol.wire import Record
 
-SIGNATURE, FEW_SHOT, WRITTEN, CALLS_IN = (
-    f"step2_tools.evaluate.prompt_styles:{name}" for name in ("signature", "few_shot", "written", "calls_in")
-)
+SIGNATURE = "step2_tools.evaluate.request:signature"
+FEW_SHOT = "step2_tools.evaluate.request:few_shot"
+WRITTEN = "step2_tools.evaluate.request:written"
+CALLS_IN = "step2_tools.evaluate.reply:calls_in"
 ANSWER, IN_PARALLEL = "step2_tools.agent.loop:answer", "step2_tools.agent.loop:in_parallel"
 DRIVER = "classroom.drivers.step2"
 
@@ -41,12 +42,18 @@ def test_few_shot_examples_as_turns(submission, draw):
     submission.check(FEW_SHOT, prompt(draw, system, *examples), tools, f"{draw.text(3)}?")
 
 
+def question(draw, calls):
+    """A question with this label."""
+    fields = {"id": f"q{draw.randint(100, 999)}", "kind": "weather", "text": f"{draw.text(3)}?"}
+    return Record("step2_tools.evaluate.questions:Question", fields | {"calls": calls})
+
+
 @pytest.mark.rubric("2.2", points=1, times=3, visibility="public")
 def test_written_call(submission, draw):
     """A label becomes a list with one call, each argument with the first value that is accepted."""
     name, *arguments = draw.words(3)
     label = {"name": name, "input": {each: draw.words(2) for each in arguments}}
-    submission.check(WRITTEN, {"question": draw.text(3), "calls": [label]})
+    submission.check(WRITTEN, question(draw, [label]))
 
 
 @pytest.mark.rubric("2.3", points=3, times=3, visibility="public")

@@ -4,8 +4,6 @@ exit 0    answered          exit 2    an error that the user can fix, in one lin
 exit 3    incomplete answer (stopped at --max-turns, cut at --max-new-tokens, refused)
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -180,15 +178,10 @@ def evaluate(
         raise UserError("--bfcl has its own questions: leave out --split")
     settings = settings_from_flags(smoke, model=model, seed=seed)
     limit = 6 if smoke and limit is None else limit
-    from step2_tools.cli import tables
-    from step2_tools.evaluate import bfcl, questions
-    from step2_tools.evaluate import run as evaluation
+    from step2_tools.cli import evaluate as command
 
-    rows = bfcl.read(bfcl_file) if bfcl_file else questions.read(split or "dev")
-    tools = _tool_definitions()
-    with _client(settings) as client:
-        facts = evaluation.run(settings, client, tools, rows, style, limit)
-    emit(facts, tables.show_evaluate, as_json=as_json)
+    report = command.evaluate(settings, split or "dev", bfcl_file, style, limit)
+    emit(report, command.show, as_json=as_json)
 
 
 @app.command()
@@ -201,12 +194,9 @@ def injection(
     """Measure how often defences hold against instructions in tool results."""
     settings = settings_from_flags(smoke, model=model)
     limit = 4 if smoke and limit is None else limit
-    from step2_tools.cli import tables
-    from step2_tools.evaluate import injection as evaluation
+    from step2_tools.cli import injection as command
 
-    with _client(settings) as client:
-        facts = evaluation.run(client, settings.model, limit)
-    emit(facts, tables.show_injection, as_json=as_json)
+    emit(command.measure(settings, limit), command.show, as_json=as_json)
 
 
 @app.command()
@@ -228,19 +218,10 @@ def optimize(
     """Let DSPy search for better examples for the prompt json_calls."""
     settings = settings_from_flags(smoke, model=model, seed=seed)
     limit = 6 if smoke and limit is None else limit
-    from shared.catalog import lookup
-    from step2_tools import PROMPTS
-    from step2_tools.cli import tables
-    from step2_tools.evaluate import prompt_styles, questions
-    from step2_tools.optimize import run as optimization
+    from step2_tools.cli import optimize as command
 
-    remote = bool(settings.base_url) or lookup(settings.model).is_claude
-    start = prompt_styles.parse(style or ("zero-shot" if remote else "zero-shot +schema"))
-    dev, test, tools = questions.read("dev"), questions.read("test"), _tool_definitions()
-    out, threads = out or (None if smoke else PROMPTS), 4 if remote else 1
-    with _client(settings) as client:
-        facts = optimization.run(settings, client, tools, start, dev, test, limit, out=out, threads=threads)
-    emit(facts, tables.show_optimize, as_json=as_json)
+    report = command.optimize(settings, style, limit, out, keep=not smoke)
+    emit(report, command.show, as_json=as_json)
 
 
 @app.command()
@@ -255,15 +236,9 @@ def answers(
     """Measure how often the numbers in an answer come from the tools."""
     settings = settings_from_flags(smoke, model=model, seed=seed)
     limit = 3 if smoke and limit is None else limit
-    from step2_tools.cli import tables
-    from step2_tools.evaluate import answers as evaluation
-    from step2_tools.evaluate import questions
-    from step2_tools.tools import build
+    from step2_tools.cli import answers as command
 
-    rows, tools, system = questions.read(split), build(offline=True), _system(settings)
-    with _client(settings) as client:
-        facts = evaluation.run(settings, client, tools, rows, system, limit)
-    emit(facts, tables.show_answers, as_json=as_json)
+    emit(command.check(settings, split, limit), command.show, as_json=as_json)
 
 
 @app.command()
@@ -274,24 +249,9 @@ def caching(
 ) -> None:
     """Compare requests with the same prefix and with changing ones: seconds and cached tokens."""
     settings = settings_from_flags(smoke, model=model)
-    from step2_tools.cli import tables
-    from step2_tools.evaluate import caching as evaluation
+    from step2_tools.cli import caching as command
 
-    n = 1 if smoke else len(evaluation.QUESTIONS)
-    with _client(settings) as client:
-        facts = evaluation.run(settings, client, _tool_definitions(), _system(settings), n)
-    emit(facts, tables.show_caching, as_json=as_json)
-
-
-@contextmanager
-def _client(settings: Any) -> Iterator[Any]:
-    """A client whose errors are one line."""
-    from shared.chat.client import chat_client
-    from shared.chat.errors import one_line_errors, with_timeouts
-
-    client = with_timeouts(chat_client(settings.model, settings))
-    with one_line_errors(settings.model, settings):
-        yield client
+    emit(command.measure(settings, n=1 if smoke else None), command.show, as_json=as_json)
 
 
 def _tool_definitions() -> list[dict[str, Any]]:
@@ -299,11 +259,3 @@ def _tool_definitions() -> list[dict[str, Any]]:
     from step2_tools.tools import build
 
     return [{**tool.to_dict()} for tool in build(offline=True)]
-
-
-def _system(settings: Any) -> str:
-    """The assistant's system message."""
-    from shared import prompts
-    from step2_tools.cli.ask import load_prompt
-
-    return prompts.render(load_prompt("assistant", settings.model))["system"]

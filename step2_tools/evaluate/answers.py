@@ -12,7 +12,7 @@ number that is in no result (agent/answer.py). Questions without a call are left
 import statistics
 import time
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import anthropic
 
@@ -20,57 +20,85 @@ from shared import hardware
 from shared.config import Settings
 from shared.errors import UserError
 from shared.progress import track
-from shared.stats import percent, share, subset
+from shared.stats import Share, percent, share, subset
 from step2_tools.agent import answer, loop
+from step2_tools.evaluate.questions import Question
 
 
-def run(
+@dataclass(frozen=True)
+class WrongAnswer:
+    """An answer with a number that no tool gave, or without a number."""
+
+    id: str
+    question: str
+    answer: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnswersReport:
+    """What `answers` measured."""
+
+    command: str = "step2_tools answers"
+    headline: str
+    model: str
+    n: int  # answers after at least one call
+    right: Share  # before the guard
+    replaced: Share  # by the guard
+    seconds: float  # median for one question
+    wrong: list[WrongAnswer]
+    machine: str
+
+
+def check_answers(
     settings: Settings,
     client: anthropic.Anthropic,
     tools: loop.Tools,
-    questions: Sequence[dict[str, Any]],
+    questions: Sequence[Question],
     system: str,
     limit: int | None = None,
-) -> dict[str, Any]:
+) -> AnswersReport:
     """Answer each question that needs a call, and measure how often the answer's numbers are right.
 
     Raises:
         UserError: no question led to a call, or the limit is below 1.
     """
-    rows = subset([row for row in questions if row["calls"]], limit, settings.seed)
-    right = replaced = n = 0
-    seconds, wrong = list[float](), list[dict[str, Any]]()
-    for row in track("answering questions", rows):
+    questions = subset([question for question in questions if question.calls], limit, settings.seed)
+    n = 0
+    replaced = 0
+    seconds: list[float] = []
+    wrong: list[WrongAnswer] = []
+    for question in track("answering questions", questions):
         start = time.perf_counter()
-        messages = [{"role": "user", "content": row["question"]}]
+        messages = [{"role": "user", "content": question.text}]
         done = loop.run(client, settings.model, tools, messages, system=system)
         seconds.append(time.perf_counter() - start)
-        tool_results = [call.result for call in done.calls]
-        if not tool_results:
+        if not done.calls:
             continue
         n += 1
-        replaced += answer.guard(done.text, tool_results)[1]
-        if is_right(done.text, [call.result for call in done.calls if not call.is_error], tool_results):
-            right += 1
-        else:
-            wrong.append({"id": row["id"], "question": row["question"], "answer": done.text})
+        results = [call.result for call in done.calls]
+        successes = [call.result for call in done.calls if not call.is_error]
+        _, by_tools = answer.guard(done.text, results)
+        replaced += by_tools
+        if not is_right(done.text, successes, results):
+            wrong.append(WrongAnswer(question.id, question.text, done.text))
     if not n:
         raise UserError("no question led to a call: there are no answers to judge")
-    shares = {"right": share(right, n), "replaced": share(replaced, n)}
-    return {
-        "command": "step2_tools answers",
-        "headline": f"numbers right in {percent(shares['right'])} of {n} answers ({settings.model})",
-        "model": settings.model,
-        "n": n,
-        **shares,
-        "seconds": round(statistics.median(seconds), 2),
-        "wrong": wrong,
-        "machine": hardware.describe(),
-    }
+    right = share(n - len(wrong), n)
+    return AnswersReport(
+        headline=f"numbers right in {percent(right)} of {n} answers ({settings.model})",
+        model=settings.model,
+        n=n,
+        right=right,
+        replaced=share(replaced, n),
+        seconds=round(statistics.median(seconds), 2),
+        wrong=wrong,
+        machine=hardware.describe(),
+    )
 
 
 def is_right(text: str, successes: Sequence[str], all_results: Sequence[str]) -> bool:
     """Whether all numbers are in a result, and there is at least one if a successful result has any."""
-    expected = any(answer.NUMBER.search(each) for each in successes)
-    has_number = answer.NUMBER.search(text) is not None
-    return bool(text) and not answer.unsupported_numbers(text, all_results) and (has_number or not expected)
+    if not text or answer.unsupported_numbers(text, all_results):
+        return False
+    needs_number = any(answer.NUMBER.search(result) for result in successes)
+    return not needs_number or answer.NUMBER.search(text) is not None

@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from shared.errors import UserError, reason
+from step2_tools.evaluate.questions import Label, Question, ToolDefinition
 
 JSON_TYPES = {"dict": "object", "float": "number", "tuple": "array", "list": "array"}
 
 
-def read(file: Path) -> list[dict[str, Any]]:
+def read(file: Path) -> list[Question]:
     """The questions in a file, each with its own tools; answers are in possible_answer/ beside it.
 
     Raises:
@@ -29,8 +30,8 @@ def read(file: Path) -> list[dict[str, Any]]:
     try:
         answers = {row["id"]: [] for row in rows if "irrelevance" in row["id"]}
         if len(answers) < len(rows):
-            theirs = _json_lines(file.parent / "possible_answer" / file.name)
-            answers |= {row["id"]: row["ground_truth"] for row in theirs}
+            answer_rows = _json_lines(file.parent / "possible_answer" / file.name)
+            answers |= {row["id"]: row["ground_truth"] for row in answer_rows}
         return [_question(row, answers[row["id"]]) for row in rows]
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise UserError(f"{file}: not a BFCL file of one turn and Python functions: {error!r}") from None
@@ -46,28 +47,30 @@ def _json_lines(file: Path) -> list[Any]:
     return rows
 
 
-def _question(row: dict[str, Any], truth: list[dict[str, Any]]) -> dict[str, Any]:
-    (messages,) = row["question"]
+def _question(row: dict[str, Any], ground_truth: list[dict[str, Any]]) -> Question:
+    """A question of ours from a row of theirs and its answer."""
+    (messages,) = row["question"]  # one turn
+    calls: list[Label] = []
+    for call in ground_truth:
+        for name, arguments in call.items():
+            accepted = {}
+            for argument, values in arguments.items():
+                accepted[argument] = [_accepted(value) for value in values]
+            calls.append({"name": _name(name), "input": accepted})
+    return Question(
+        id=row["id"],
+        kind=row["id"].rsplit("_", 1)[0],
+        text="\n\n".join(message["content"] for message in messages),
+        calls=calls,
+        tools=[_tool(function) for function in row["function"]],
+    )
+
+
+def _tool(function: dict[str, Any]) -> ToolDefinition:
     return {
-        "id": row["id"],
-        "kind": row["id"].rsplit("_", 1)[0],
-        "question": "\n\n".join(message["content"] for message in messages),
-        "tools": [
-            {
-                "name": _name(each["name"]),
-                "description": each["description"],
-                "input_schema": json_schema(each["parameters"]),
-            }
-            for each in row["function"]
-        ],
-        "calls": [
-            {
-                "name": _name(name),
-                "input": {key: [_accepted(v) for v in values] for key, values in given.items()},
-            }
-            for call in truth
-            for name, given in call.items()
-        ],
+        "name": _name(function["name"]),
+        "description": function["description"],
+        "input_schema": json_schema(function["parameters"]),
     }
 
 
@@ -88,7 +91,8 @@ def json_schema(parameters: dict[str, Any]) -> dict[str, Any]:
     elif "type" in schema:
         schema["type"] = JSON_TYPES.get(schema["type"], schema["type"])
     if "properties" in schema:
-        schema["properties"] = {name: json_schema(each) for name, each in schema["properties"].items()}
+        properties = schema["properties"].items()
+        schema["properties"] = {name: json_schema(parameter) for name, parameter in properties}
     if "items" in schema:
         schema["items"] = json_schema(schema["items"])
     return schema
@@ -97,7 +101,9 @@ def json_schema(parameters: dict[str, Any]) -> dict[str, Any]:
 def _accepted(value: Any) -> Any:
     """An accepted value in our form: theirs is "" where the argument may be left out, ours None."""
     if isinstance(value, dict):  # each field has a list of values; the first one stands for all
-        return {
-            key: each[0] if isinstance(each, list) else each for key, each in value.items() if each != [""]
-        }
+        fields = {}
+        for name, values in value.items():
+            if values != [""]:
+                fields[name] = values[0] if isinstance(values, list) else values
+        return fields
     return None if value == "" else value

@@ -12,14 +12,53 @@ read it.
 """
 
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 DATA = Path(__file__).parents[1] / "data"
 
 
-def read(split: str) -> list[dict[str, Any]]:
+class ToolDefinition(TypedDict):
+    """A tool as a request has it."""
+
+    name: str
+    description: NotRequired[str]
+    input_schema: dict[str, Any]  # JSON Schema of the arguments
+
+
+class Call(TypedDict):
+    """A call that the model made."""
+
+    name: str
+    input: dict[str, Any]
+
+
+class Label(TypedDict):
+    """A call that a question needs: for each argument, the accepted values; None: it may be left out."""
+
+    name: str
+    input: dict[str, list[Any]]
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question, and the calls that answer it; none if the model should answer without a tool."""
+
+    id: str
+    kind: str  # weather, several, neither, ...
+    text: str
+    calls: Sequence[Label]
+    tools: Sequence[ToolDefinition] | None = None  # None: the assistant's
+
+
+def read(split: str) -> list[Question]:
     """The questions in a split: dev, test or fresh."""
     file = DATA / ("fresh.jsonl" if split == "fresh" else "questions.jsonl")
-    rows = map(json.loads, file.read_text(encoding="utf-8").splitlines())
-    return [row for row in rows if row["split"] == split]
+    questions = []
+    for line in file.read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        if row["split"] == split:
+            questions.append(Question(row["id"], row["kind"], row["question"], row["calls"]))
+    return questions

@@ -5,15 +5,15 @@
     native     80  100% (95-100)  ...
     zero-shot  80    ...
 
-Every style (prompt_styles.py) gets the same questions, and scoring.py scores the calls. The text of answers
-is not scored.
+Every style (styles.py) gets the same questions, and scoring.py scores the calls. The text of answers is not
+scored.
 """
 
 import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal
 
 import anthropic
 
@@ -23,41 +23,107 @@ from shared.config import Settings
 from shared.errors import UserError
 from shared.progress import track
 from shared.stats import Share, bootstrap, percent, share, sign_test, subset
-from step2_tools.evaluate import prompt_styles
+from step2_tools.evaluate.ask import ask_in_style
+from step2_tools.evaluate.questions import Call, Label, Question, ToolDefinition
+from step2_tools.evaluate.reply import Reply
 from step2_tools.evaluate.scoring import Score, score
+from step2_tools.evaluate.styles import DEFAULT, Style, parse_style
 
-SHARES = {
-    "valid": "valid calls",
-    "right_tool": "right tool",
-    "right_arguments": "right arguments",
-    "needless": "needless calls",
-}
+Metric = Literal["valid", "right_tool", "right_arguments", "needless"]  # the fields of a Score
 
 
 @dataclass(frozen=True)
 class Outcome:
     """One question, asked in one style, and its score."""
 
-    row: dict[str, Any]
-    reply: prompt_styles.Reply
+    question: Question
+    reply: Reply
     score: Score
     seconds: float
 
 
-def run(
+@dataclass(frozen=True)
+class StyleSummary:
+    """One style's figures."""
+
+    n: int  # questions
+    valid: Share  # all calls name a tool and fit its schema
+    right_tool: Share
+    right_arguments: Share
+    needless: Share  # calls that the label doesn't have
+    input_tokens: float  # mean
+    output_tokens: float  # mean
+    seconds: float  # median
+    prompt: str  # id, version and hash
+
+
+@dataclass(frozen=True)
+class KindSummary:
+    """One kind of question, in the style `native`."""
+
+    right_tool: Share
+    right_arguments: Share
+
+
+@dataclass(frozen=True)
+class WrongCalls:
+    """A question whose calls were not right."""
+
+    style: str
+    id: str
+    question: str
+    expected: Sequence[Label]
+    calls: list[Call] | None  # None: the text has no list of calls
+    text: str  # the first 500 characters of the reply
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateReport:
+    """What `evaluate` measured."""
+
+    command: str = "step2_tools evaluate"
+    headline: str
+    model: str
+    seed: int
+    styles: dict[str, StyleSummary]  # by the style's name
+    by_kind: dict[str, KindSummary]  # empty without the style `native`
+    wrong: list[WrongCalls]
+    machine: str
+
+
+@dataclass(frozen=True)
+class BeforeAfter:
+    """Right answers before and after a change."""
+
+    before: Share
+    after: Share
+
+
+@dataclass(frozen=True)
+class PairedDifference(BeforeAfter):
+    """The same questions before and after a change, and a paired test of the difference."""
+
+    difference: float  # of the shares
+    interval_95: list[float] | None  # of the difference; None for fewer than 2 questions
+    gained: int  # questions
+    lost: int
+    p: float  # of McNemar's exact test
+
+
+def evaluate_styles(
     settings: Settings,
     client: anthropic.Anthropic,
-    tools: Sequence[dict[str, Any]],
-    questions: Sequence[dict[str, Any]],
+    tools: Sequence[ToolDefinition],
+    questions: Sequence[Question],
     names: Sequence[str] | None = None,
     limit: int | None = None,
-) -> dict[str, Any]:
+) -> EvaluateReport:
     """Ask every question in every style, and measure how often the calls are right.
 
     Args:
         tools: the definitions of the assistant's tools, for questions without `tools` of their own.
         questions: labelled questions from `questions.read` or `bfcl.read`.
-        names: the styles (prompt_styles.py); the default ones if None.
+        names: the styles (styles.py); the default ones if None.
         limit: use only this many questions, drawn with the settings' seed.
 
     Raises:
@@ -65,97 +131,121 @@ def run(
         anthropic.APIError, httpx2.TransportError: a request fails.
     """
     family = prompts.family_of(settings.model)
-    styles = [prompt_styles.parse(name, family) for name in names or prompt_styles.DEFAULT]
-    served = settings.base_url or lookup(settings.model).is_claude
-    if served and not all(style.grammar for style in styles):
+    styles = [parse_style(name, family) for name in names or DEFAULT]
+    is_served = settings.base_url or lookup(settings.model).is_claude
+    if is_served and not all(style.grammar for style in styles):
         raise UserError("style 'native -grammar' is for the embedded model: choose another style or model")
-    rows = subset(questions, limit, settings.seed)
-    measured, summaries = {}, {}
+    questions = subset(questions, limit, settings.seed)
+    summaries: dict[str, StyleSummary] = {}
+    kinds: dict[str, KindSummary] = {}
+    wrong: list[WrongCalls] = []
     for style in styles:
-        measured[style.name] = measure(client, settings.model, tools, style, rows)
-        prompt = f"{style.prompt.id} v{style.prompt.version}, sha256 {style.prompt.sha256[:12]}"
-        summaries[style.name] = {**summary(measured[style.name]), "prompt": prompt}
-    best = max(summaries, key=lambda name: summaries[name]["right_arguments"]["share"])
-    right = percent(summaries[best]["right_arguments"])
-    return {
-        "command": "step2_tools evaluate",
-        "headline": f"calls right in {right} of {len(rows)} labelled questions ({best}, {settings.model})",
-        "model": settings.model,
-        "seed": settings.seed,
-        "styles": summaries,
-        "by_kind": by_kind(measured.get("native", [])),
-        "wrong": [
-            {"style": name, "id": each.row["id"], "question": each.row["question"]}
-            | {"expected": each.row["calls"], "calls": each.reply.calls, "text": each.reply.text[:500]}
-            for name, outcomes in measured.items()
-            for each in outcomes
-            if not each.score.right_arguments
-        ],
-        "machine": hardware.describe(),
-    }
+        outcomes = measure(client, settings.model, tools, style, questions)
+        summaries[style.name] = summarize(outcomes, style)
+        wrong += wrong_calls(outcomes, style)
+        if style.name == "native":
+            kinds = summarize_kinds(outcomes)
+    best = max(summaries, key=lambda name: summaries[name].right_arguments.hits)
+    right = percent(summaries[best].right_arguments)
+    return EvaluateReport(
+        headline=f"calls right in {right} of {len(questions)} labelled questions ({best}, {settings.model})",
+        model=settings.model,
+        seed=settings.seed,
+        styles=summaries,
+        by_kind=kinds,
+        wrong=wrong,
+        machine=hardware.describe(),
+    )
 
 
 def measure(
     client: anthropic.Anthropic,
     model: str,
-    tools: Sequence[dict[str, Any]],
-    style: prompt_styles.Style,
-    rows: Sequence[dict[str, Any]],
+    tools: Sequence[ToolDefinition],
+    style: Style,
+    questions: Sequence[Question],
 ) -> list[Outcome]:
     """Ask the questions in one style; the SDK's exceptions are not caught."""
     outcomes = []
-    for row in track(f"style {style.name}", rows):
-        offered = row.get("tools", tools)
+    for question in track(f"style {style.name}", questions):
+        offered = tools if question.tools is None else question.tools
         start = time.perf_counter()
-        reply = prompt_styles.ask(client, model, style, row["question"], offered)
+        reply = ask_in_style(client, model, style, question.text, offered)
         seconds = time.perf_counter() - start
-        outcomes.append(Outcome(row, reply, score(reply.calls, row["calls"], offered), seconds))
+        outcomes.append(Outcome(question, reply, score(reply.calls, question.calls, offered), seconds))
     return outcomes
 
 
-def share_of(outcomes: Sequence[Outcome], metric: str) -> Share:
-    """The share of outcomes with this score, such as `right_tool`."""
-    return share(sum(getattr(each.score, metric) for each in outcomes), len(outcomes))
+def share_of(outcomes: Sequence[Outcome], metric: Metric) -> Share:
+    """The share of outcomes with this score."""
+    return share(sum(getattr(outcome.score, metric) for outcome in outcomes), len(outcomes))
 
 
-def summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    """One style's figures: shares, mean tokens, median seconds."""
+def summarize(outcomes: Sequence[Outcome], style: Style) -> StyleSummary:
+    """One style's figures."""
+    replies = [outcome.reply for outcome in outcomes]
+    return StyleSummary(
+        n=len(outcomes),
+        valid=share_of(outcomes, "valid"),
+        right_tool=share_of(outcomes, "right_tool"),
+        right_arguments=share_of(outcomes, "right_arguments"),
+        needless=share_of(outcomes, "needless"),
+        input_tokens=round(statistics.mean(reply.input_tokens for reply in replies), 1),
+        output_tokens=round(statistics.mean(reply.output_tokens for reply in replies), 1),
+        seconds=round(statistics.median(outcome.seconds for outcome in outcomes), 3),
+        prompt=f"{style.prompt.id} v{style.prompt.version}, sha256 {style.prompt.sha256[:12]}",
+    )
+
+
+def summarize_kinds(outcomes: Sequence[Outcome]) -> dict[str, KindSummary]:
+    """Right tool and right arguments for each kind of question."""
+    groups: dict[str, list[Outcome]] = {}
+    for outcome in outcomes:
+        groups.setdefault(outcome.question.kind, []).append(outcome)
     return {
-        "n": len(outcomes),
-        **{name: share_of(outcomes, name) for name in SHARES},
-        "input_tokens": round(statistics.mean(each.reply.input_tokens for each in outcomes), 1),
-        "output_tokens": round(statistics.mean(each.reply.output_tokens for each in outcomes), 1),
-        "seconds": round(statistics.median(each.seconds for each in outcomes), 3),
+        kind: KindSummary(share_of(group, "right_tool"), share_of(group, "right_arguments"))
+        for kind, group in groups.items()
     }
 
 
-def by_kind(outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    """Right tool and right arguments for each kind of question."""
-    kinds: dict[str, list[Outcome]] = {}
-    for each in outcomes:
-        kinds.setdefault(each.row["kind"], []).append(each)
-    names = ("right_tool", "right_arguments")
-    return {kind: {name: share_of(group, name) for name in names} for kind, group in kinds.items()}
+def wrong_calls(outcomes: Sequence[Outcome], style: Style) -> list[WrongCalls]:
+    """The questions whose calls were not right in this style."""
+    wrong = []
+    for outcome in outcomes:
+        if not outcome.score.right_arguments:
+            question = outcome.question
+            reply = outcome.reply
+            wrong.append(
+                WrongCalls(
+                    style=style.name,
+                    id=question.id,
+                    question=question.text,
+                    expected=question.calls,
+                    calls=reply.calls,
+                    text=reply.text[:500],
+                )
+            )
+    return wrong
 
 
-def compare(before: Sequence[Outcome], after: Sequence[Outcome], metric: str) -> dict[str, Any]:
+def compare(before: Sequence[Outcome], after: Sequence[Outcome], metric: Metric) -> PairedDifference:
     """Shares before and after a change on the same questions, and a paired test of the difference.
 
     Styles whose intervals overlap may still differ significantly on the same questions. The interval of the
     difference is a bootstrap over questions; p is from McNemar's exact test.
     """
-    changes = [
-        float(getattr(b.score, metric)) - float(getattr(a.score, metric))
-        for a, b in zip(before, after, strict=True)
-    ]
-    gained, lost = changes.count(1.0), changes.count(-1.0)
+    changes = []  # for each question: 1.0 gained, -1.0 lost, 0.0 the same
+    for old, new in zip(before, after, strict=True):
+        changes.append(float(getattr(new.score, metric)) - float(getattr(old.score, metric)))
+    gained = changes.count(1.0)
+    lost = changes.count(-1.0)
     interval = bootstrap(changes)
-    return {
-        "before": share_of(before, metric),
-        "after": share_of(after, metric),
-        "difference": round(statistics.mean(changes), 4),
-        "interval_95": interval and [round(bound, 3) for bound in interval],
-        "gained": gained,
-        "lost": lost,
-        "p": float(f"{sign_test(gained, lost):.2g}"),
-    }
+    return PairedDifference(
+        before=share_of(before, metric),
+        after=share_of(after, metric),
+        difference=round(statistics.mean(changes), 4),
+        interval_95=[round(bound, 3) for bound in interval] if interval else None,
+        gained=gained,
+        lost=lost,
+        p=float(f"{sign_test(gained, lost):.2g}"),
+    )

@@ -18,7 +18,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-Call = dict[str, Any]  # {"name": ..., "input": {...}}
+import jsonschema
+from anthropic.lib.tools import ToolError
+from scipy.optimize import linear_sum_assignment
+
+from step2_tools.evaluate.questions import Call, Label, ToolDefinition
+from step2_tools.tools.currency import code_of
+
 ABSENT = object()
 
 
@@ -32,7 +38,7 @@ class Score:
     needless: bool  # there are more calls of some tool than labelled
 
 
-def score(calls: Sequence[Call] | None, labelled: Sequence[Call], tools: Sequence[dict[str, Any]]) -> Score:
+def score(calls: Sequence[Call] | None, labelled: Sequence[Label], tools: Sequence[ToolDefinition]) -> Score:
     """Compare the calls with the question's label.
 
     Args:
@@ -41,24 +47,27 @@ def score(calls: Sequence[Call] | None, labelled: Sequence[Call], tools: Sequenc
         labelled: the expected calls, each argument with a list of accepted values.
         tools: the tool definitions in the model's prompt (name, description, input_schema).
     """
-    schemas = {tool["name"]: tool["input_schema"] for tool in tools}
     if calls is None:
         return Score(False, False, False, False)
-    made, expected = (Counter(call["name"] for call in each) for each in (calls, labelled))
-    valid = [call["name"] in schemas and is_valid(call["input"], schemas[call["name"]]) for call in calls]
+    schemas = {tool["name"]: tool["input_schema"] for tool in tools}
+    predicted = Counter(call["name"] for call in calls)
+    expected = Counter(label["name"] for label in labelled)
 
-    def fits(call: Call, label: Call) -> bool:
+    def is_known_and_valid(call: Call) -> bool:
+        return call["name"] in schemas and is_valid(call["input"], schemas[call["name"]])
+
+    def fits(call: Call, label: Label) -> bool:
         schema = schemas.get(label["name"], {})
         return call["name"] == label["name"] and same_arguments(call["input"], label["input"], schema)
 
-    right_arguments = made == expected and all(valid) and count_pairs(calls, labelled, fits) == len(labelled)
-    return Score(all(valid), made == expected, right_arguments, needless=bool(made - expected))
+    valid = all(is_known_and_valid(call) for call in calls)
+    right_tool = predicted == expected
+    right_arguments = valid and right_tool and count_pairs(calls, labelled, fits) == len(labelled)
+    return Score(valid, right_tool, right_arguments, needless=bool(predicted - expected))
 
 
-def is_valid(value: Any, schema: dict[str, Any]) -> bool:
+def is_valid(value: object, schema: dict[str, Any]) -> bool:
     """Whether a call's input fits the tool's input_schema (JSON Schema 2020-12)."""
-    import jsonschema
-
     return jsonschema.Draft202012Validator(schema).is_valid(value)
 
 
@@ -72,9 +81,13 @@ def same_arguments(arguments: dict[str, Any], label: dict[str, list[Any]], schem
         if given is ABSENT and None in accepted:
             continue
         value = default if given is ABSENT else given
-        if value is ABSENT or not any(_same(name, value, each) for each in accepted if each is not ABSENT):
+        if value is ABSENT or not _is_accepted(name, value, accepted):
             return False
     return True
+
+
+def _is_accepted(name: str, value: Any, accepted: Sequence[Any]) -> bool:
+    return any(option is not ABSENT and _same(name, value, option) for option in accepted)
 
 
 def _same(name: str, a: Any, b: Any) -> bool:
@@ -99,25 +112,21 @@ def _fold(text: str) -> str:
 
 def _currency(text: str) -> str:
     """The ISO code of a currency's name or code; for other text, as `_fold`."""
-    from anthropic.lib.tools import ToolError
-
-    from step2_tools.tools.currency import code_of
-
     try:
         return code_of(text)
     except ToolError:
         return _fold(text)
 
 
-def count_pairs(calls: Sequence[Any], labels: Sequence[Any], fits: Callable[[Any, Any], bool]) -> int:
+def count_pairs(calls: Sequence[Call], labels: Sequence[Label], fits: Callable[[Call, Label], bool]) -> int:
     """The largest number of calls that can each be assigned a different label that they fit.
 
     A call that fits two labels must not take the only label that another call fits.
     """
-    from scipy.optimize import linear_sum_assignment
-
     if not calls or not labels:
         return 0
-    matrix = [[int(fits(call, label)) for label in labels] for call in calls]
+    matrix = []  # (calls, labels): 1 where the call fits the label
+    for call in calls:
+        matrix.append([int(fits(call, label)) for label in labels])
     rows, columns = linear_sum_assignment(matrix, maximize=True)
     return sum(matrix[row][column] for row, column in zip(rows, columns, strict=True))

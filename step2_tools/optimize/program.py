@@ -12,6 +12,7 @@ import logging
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
+from dataclasses import dataclass
 from io import StringIO
 from typing import Any
 
@@ -50,8 +51,10 @@ class PlainAdapter(dspy.Adapter):
     ) -> list[dict[str, Any]]:
         turns = [("system", signature.instructions)]
         for demo in demos:
-            turns += [("user", demo["question"]), ("assistant", demo["calls"])]
-        return [{"role": role, "content": text} for role, text in [*turns, ("user", inputs["question"])]]
+            turns.append(("user", demo["question"]))
+            turns.append(("assistant", demo["calls"]))
+        turns.append(("user", inputs["question"]))
+        return [{"role": role, "content": text} for role, text in turns]
 
     def parse(self, signature: Any, completion: str) -> dict[str, Any]:
         return dict.fromkeys(signature.output_fields, completion)
@@ -70,6 +73,15 @@ class Program(dspy.Module):
             return self.write(question=question)
 
 
+@dataclass(frozen=True)
+class SearchResult:
+    """The best set of examples."""
+
+    before: float  # the share of `val` answered correctly with the program's own examples, 0 to 1
+    after: float  # with the best set
+    examples: Examples
+
+
 def search(
     program: Program,
     train: Examples,
@@ -77,10 +89,11 @@ def search(
     complete: Complete,
     is_right: Callable[[str, str], bool],
     threads: int = 1,
-) -> tuple[float, float, Examples]:
-    """The shares of `val` answered correctly before and after, and the best set of examples.
+) -> SearchResult:
+    """Find the set of examples with which the program answers most of `val` correctly.
 
     Args:
+        train: where the examples come from.
         complete: calls the model.
         is_right: whether the reply to a question is right.
     """
@@ -88,10 +101,8 @@ def search(
     def metric(example: Any, prediction: Any, *_: Any) -> bool:
         return is_right(example.question, prediction.calls)
 
-    trainset, valset = (
-        [dspy.Example(question=question, calls=calls).with_inputs("question") for question, calls in rows]
-        for rows in (train, val)
-    )
+    trainset = _as_dspy(train)
+    valset = _as_dspy(val)
     logging.getLogger("dspy").setLevel(logging.ERROR)
     lm = dspy.LM("house", engine=Engine(complete), num_retries=0)
     with (  # DSPy prints and warns while it runs; stdout is for the results
@@ -110,4 +121,10 @@ def search(
         optimized: Any = tuner.compile(program, trainset=trainset, valset=valset)
     best = optimized.candidate_programs[0]
     examples = tuple((demo["question"], demo["calls"]) for demo in best["program"].write.demos)
-    return before / 100, best["score"] / 100, examples
+    return SearchResult(before / 100, best["score"] / 100, examples)  # DSPy's are percent
+
+
+def _as_dspy(examples: Examples) -> list[dspy.Example]:
+    """The examples as DSPy has them; `calls` is what a program should answer."""
+    rows = [dspy.Example(question=question, calls=calls) for question, calls in examples]
+    return [row.with_inputs("question") for row in rows]

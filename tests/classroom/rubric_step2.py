@@ -7,7 +7,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextvars import copy_context
 
-from step2_tools.evaluate import prompt_styles
+from step2_tools.evaluate import reply
 
 
 def filled_by_hand(prompt, tools, question):
@@ -49,12 +49,12 @@ def character_by_character(text):
             continue
         end += i
         calls = value if isinstance(value, list) else [value]
-        if all(prompt_styles._is_call(each) for each in calls):
+        if all(reply._is_call(call) for call in calls):
             return calls
     return None
 
 
-PLAIN_WORDS = "' '.join(tool.get('description', '').split())"
+PLAIN_WORDS = '" ".join(tool.get("description", "").split())'
 LAST_CALLS = 'if done.stop_reason != "tool_use":'
 CHANGES = [
     (0, {"in_parallel": all_in_threads}),
@@ -62,12 +62,12 @@ CHANGES = [
     (5, {"few_shot": filled_by_hand}),
     (10, {"in_parallel": as_they_end}),
     (3, ("signature", 'about.get("enum", [])', "[]")),
-    (4, ("signature", PLAIN_WORDS, "tool['description']")),
+    (4, ("signature", PLAIN_WORDS, 'tool["description"]')),
     (6, ("few_shot", '*rendered["messages"], turn', 'turn, *rendered["messages"]')),
     (2, ("written", " and None not in accepted", "")),
     (3, ("written", "accepted[0]", "accepted")),
     (2, ("calls_in", "if all(", "if calls and all(")),
-    (2, ("calls_in", "calls = [value]", "place = opening.end(); calls = [value]")),
+    (2, ("calls_in", "calls: list[Any] = [value]", "place = opening.end(); calls = [value]")),
     (2, ("calls_in", "(ValueError, RecursionError)", "ValueError")),
     (4, ("_arguments_of", "strict=True, ", "")),
     (4, ("_arguments_of", 'extra="forbid", ', "")),

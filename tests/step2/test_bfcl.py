@@ -57,9 +57,9 @@ def file(tmp_path):
     ],
 )
 def test_calls_are_scored_by_their_answers(file, arguments, right):
-    (row,) = bfcl.read(file())
-    assert row["question"] == "Area of a triangle with base 3 and height 4?"
-    assert row["tools"][0]["input_schema"] == {
+    (question,) = bfcl.read(file())
+    assert question.text == "Area of a triangle with base 3 and height 4?"
+    assert question.tools[0]["input_schema"] == {
         "type": "object",
         "required": ["base", "sides"],
         "properties": {
@@ -69,14 +69,14 @@ def test_calls_are_scored_by_their_answers(file, arguments, right):
         },
     }
     call = {"name": "geometry_area", "input": arguments}
-    assert score([call], row["calls"], row["tools"]).right_arguments is right
+    assert score([call], question.calls, question.tools).right_arguments is right
 
 
 def test_an_irrelevant_question_needs_no_call_and_no_file_of_answers(file, tmp_path):
     path = file({**QUESTION, "id": "irrelevance_0"})
     (tmp_path / "possible_answer" / path.name).unlink()
-    (row,) = bfcl.read(path)
-    assert score([], row["calls"], row["tools"]) == Score(True, True, True, False)
+    (question,) = bfcl.read(path)
+    assert score([], question.calls, question.tools) == Score(True, True, True, False)
 
 
 @pytest.mark.parametrize(

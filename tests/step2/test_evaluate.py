@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import jsonschema
@@ -8,10 +9,15 @@ from shared.config import load_settings
 from shared.errors import UserError
 from shared.stats import subset
 from step2_tools.agent.tool import FunctionTool
-from step2_tools.cli import tables
-from step2_tools.evaluate import prompt_styles, questions
-from step2_tools.evaluate import run as evaluate
+from step2_tools.cli.evaluate import show
+from step2_tools.evaluate import questions
+from step2_tools.evaluate.ask import ask_in_style
+from step2_tools.evaluate.questions import Question
+from step2_tools.evaluate.reply import calls_in
+from step2_tools.evaluate.request import written
+from step2_tools.evaluate.run import evaluate_styles
 from step2_tools.evaluate.scoring import Score, score
+from step2_tools.evaluate.styles import parse_style
 from step2_tools.tools import build
 from tests.conftest import shown
 
@@ -26,18 +32,13 @@ def get_time(city: str) -> str:
     return f"noon in {city}"
 
 
-TOOLS = [{**FunctionTool(each).to_dict()} for each in (get_weather, get_time)]
+TOOLS = [{**FunctionTool(function).to_dict()} for function in (get_weather, get_time)]
 OSLO = {"name": "get_weather", "input": {"city": "Oslo"}}
-QUESTIONS = [
-    {
-        "id": f"{kind}-{i}",
-        "kind": kind,
-        "question": f"Question {kind} {i}?",
-        "calls": [] if kind == "neither" else [{"name": "get_weather", "input": {"city": ["Oslo"]}}],
-    }
-    for i in range(3)
-    for kind in ("weather", "neither")
-]
+QUESTIONS = []
+for i in range(3):
+    label = {"name": "get_weather", "input": {"city": ["Oslo"]}}
+    QUESTIONS.append(Question(f"weather-{i}", "weather", f"Question weather {i}?", [label]))
+    QUESTIONS.append(Question(f"neither-{i}", "neither", f"Question neither {i}?", []))
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def evaluated(api):
     """Evaluate in these styles; every question gets the reply that `enqueue` gives it, in order."""
 
     def run(*names, questions=QUESTIONS, **options):
-        return evaluate.run(load_settings(), api.client, TOOLS, questions, names, **options)
+        return evaluate_styles(load_settings(), api.client, TOOLS, questions, names, **options)
 
     return run
 
@@ -55,7 +56,7 @@ def evaluated(api):
 
 def test_native_sends_the_tools_and_takes_the_calls_of_the_reply(api):
     api.enqueue("Let me look.", [("get_weather", {"city": "Oslo"}), ("get_time", {"city": "Rome"})])
-    reply = prompt_styles.ask(api.client, "m", prompt_styles.parse("native"), "Hot?", TOOLS)
+    reply = ask_in_style(api.client, "m", parse_style("native"), "Hot?", TOOLS)
     assert reply.calls == [OSLO, {"name": "get_time", "input": {"city": "Rome"}}]
     request = api.requests[0]
     assert [tool["name"] for tool in request["tools"]] == ["get_weather", "get_time"]
@@ -68,7 +69,7 @@ def test_text_styles_send_the_tools_as_text_and_the_examples_as_turns(api):
     sent = {}
     for name in ("zero-shot", "few-shot", "few-shot reversed", "v3"):
         api.enqueue("[]")
-        assert prompt_styles.ask(api.client, "m", prompt_styles.parse(name), "Hot?", TOOLS).calls == []
+        assert ask_in_style(api.client, "m", parse_style(name), "Hot?", TOOLS).calls == []
         sent[name] = api.requests[-1]
         assert "get_weather(city: string, day?: string): Get the weather." in sent[name]["system"]
         assert not {"tools", "output_config"} & sent[name].keys()
@@ -81,40 +82,37 @@ def test_text_styles_send_the_tools_as_text_and_the_examples_as_turns(api):
 
 def test_no_example_teaches_what_a_labelled_question_asks():
     """Cities, companies and currencies of the examples stand in no question: copying is not measured."""
-    taught = {
-        str(value)
-        for _, assistant in prompt_styles.parse("few-shot").prompt.examples
-        for call in json.loads(assistant)
-        for name, value in call["input"].items()
-        if name == "city" or name == "symbol" or name.endswith("currency")
-    }
-    asked = {
-        str(value)
-        for row in [*questions.read("dev"), *questions.read("test")]
-        for call in row["calls"]
-        for accepted in call["input"].values()
-        for value in accepted
-    }
+    taught = set()
+    for _, assistant in parse_style("few-shot").prompt.examples:
+        for call in json.loads(assistant):
+            for name, value in call["input"].items():
+                if name in ("city", "symbol") or name.endswith("currency"):
+                    taught.add(str(value))
+    asked = set()
+    for question in [*questions.read("dev"), *questions.read("test")]:
+        for label in question.calls:
+            for accepted in label["input"].values():
+                asked.update(map(str, accepted))
     assert len(taught) == 6
     assert not taught & asked
 
 
 def test_the_reply_written_from_a_label_is_right_by_that_label():
-    rows = [*questions.read("dev"), *questions.read("test")]
+    labelled = [*questions.read("dev"), *questions.read("test")]
     tools = [{**tool.to_dict()} for tool in build(offline=True)]
-    assert len(rows) > 100
-    for row in rows:
-        calls = prompt_styles.calls_in(prompt_styles.written(row))
-        assert score(calls, row["calls"], tools) == Score(True, True, True, False), row["id"]
+    assert len(labelled) > 100
+    for question in labelled:
+        calls = calls_in(written(question))
+        assert score(calls, question.calls, tools) == Score(True, True, True, False), question.id
 
 
 def test_the_schema_permits_valid_calls_and_nothing_else(api):
     api.enqueue(json.dumps([OSLO]))
-    reply = prompt_styles.ask(api.client, "m", prompt_styles.parse("zero-shot +schema"), "Hot?", TOOLS)
+    reply = ask_in_style(api.client, "m", parse_style("zero-shot +schema"), "Hot?", TOOLS)
     assert reply.calls == [OSLO]
-    held = api.requests[0]["output_config"]["format"]
-    assert held["type"] == "json_schema"
-    check = jsonschema.Draft202012Validator(held["schema"])
+    form = api.requests[0]["output_config"]["format"]
+    assert form["type"] == "json_schema"
+    check = jsonschema.Draft202012Validator(form["schema"])
     for right in ([], [OSLO], [OSLO, {"name": "get_time", "input": {"city": "Oslo"}}]):
         assert check.is_valid(right)
     for wrong in (
@@ -144,7 +142,7 @@ def test_the_schema_permits_valid_calls_and_nothing_else(api):
     ],
 )
 def test_calls_are_found_in_text(text, calls):
-    assert prompt_styles.calls_in(text) == calls
+    assert calls_in(text) == calls
 
 
 @pytest.mark.parametrize(
@@ -159,7 +157,7 @@ def test_calls_are_found_in_text(text, calls):
 )
 def test_an_unknown_style(name, why):
     with pytest.raises(UserError, match=why):
-        prompt_styles.parse(name)
+        parse_style(name)
 
 
 # --- measuring -------------------------------------------------------------------------------------------
@@ -167,42 +165,45 @@ def test_an_unknown_style(name, why):
 
 def test_a_question_may_have_tools_of_its_own(api, evaluated):
     api.enqueue("", [("get_weather", {"city": "Oslo"})])
-    row = {**QUESTIONS[0], "tools": [{**TOOLS[0], "name": "forecast"}]}
-    facts = evaluated("native", questions=[row])
+    question = dataclasses.replace(QUESTIONS[0], tools=[{**TOOLS[0], "name": "forecast"}])
+    report = evaluated("native", questions=[question])
     assert [tool["name"] for tool in api.requests[0]["tools"]] == ["forecast"]
-    assert facts["styles"]["native"]["valid"]["hits"] == 0
+    assert report.styles["native"].valid.hits == 0
 
 
 def test_shares_with_intervals_for_each_style_and_kind(api, evaluated):
-    for i, row in enumerate(QUESTIONS):  # native: all right but the first
-        city = "Rome" if i == 0 else "Oslo"
-        api.enqueue("" if row["calls"] else "Hi", [("get_weather", {"city": city})] if row["calls"] else ())
+    for i, question in enumerate(QUESTIONS):  # native: all right but the first
+        if question.calls:
+            api.enqueue("", [("get_weather", {"city": "Rome" if i == 0 else "Oslo"})])
+        else:
+            api.enqueue("Hi", ())
     for _ in QUESTIONS:  # zero-shot: always Oslo, so half are needless
         api.enqueue(json.dumps([OSLO]))
-    facts = evaluated("native", "zero-shot")
-    native, zero_shot = (facts["styles"][name] for name in ("native", "zero-shot"))
-    assert native["valid"]["share"] == native["right_tool"]["share"] == 1
+    report = evaluated("native", "zero-shot")
+    native = report.styles["native"]
+    zero_shot = report.styles["zero-shot"]
+    assert native.valid.share == native.right_tool.share == 1
     interval = pytest.approx([0.436, 0.970], abs=5e-4)
-    assert to_json(native["right_arguments"]) == {"hits": 5, "n": 6, "share": 5 / 6, "interval_95": interval}
-    assert (native["needless"]["hits"], native["input_tokens"]) == (0, 100)
-    assert zero_shot["right_arguments"]["hits"] == zero_shot["needless"]["hits"] == 3
-    assert facts["by_kind"]["weather"]["right_arguments"]["hits"] == 2
-    assert facts["by_kind"]["neither"]["right_arguments"]["hits"] == 3
-    assert [each["id"] for each in facts["wrong"]] == ["weather-0"] + [f"neither-{i}" for i in range(3)]
-    assert facts["headline"].startswith("calls right in 83% (44-97) of 6 labelled questions (native")
-    assert zero_shot["prompt"].startswith("json_calls v1, sha256 ")
-    json.dumps(to_json(facts))
-    out = shown(tables.show_evaluate, facts)
+    assert to_json(native.right_arguments) == {"hits": 5, "n": 6, "share": 5 / 6, "interval_95": interval}
+    assert (native.needless.hits, native.input_tokens) == (0, 100)
+    assert zero_shot.right_arguments.hits == zero_shot.needless.hits == 3
+    assert report.by_kind["weather"].right_arguments.hits == 2
+    assert report.by_kind["neither"].right_arguments.hits == 3
+    assert [wrong.id for wrong in report.wrong] == ["weather-0"] + [f"neither-{i}" for i in range(3)]
+    assert report.headline.startswith("calls right in 83% (44-97) of 6 labelled questions (native")
+    assert zero_shot.prompt.startswith("json_calls v1, sha256 ")
+    json.dumps(to_json(report))
+    out = shown(show, report)
     assert "83% (44-97)" in out
     assert "1 of 1 wrong answers, native" in out
     assert "Question weather 0?" in out
 
 
 def test_a_limit_draws_the_same_questions_for_every_style_by_the_seed():
-    drawn = [[row["id"] for row in subset(QUESTIONS, 3, seed)] for seed in range(10)]
-    assert drawn[1] == [row["id"] for row in subset(QUESTIONS, 3, 1)]
+    drawn = [[question.id for question in subset(QUESTIONS, 3, seed)] for seed in range(10)]
+    assert drawn[1] == [question.id for question in subset(QUESTIONS, 3, 1)]
     assert len({*map(tuple, drawn)}) > 1
-    order = [row["id"] for row in QUESTIONS]
+    order = [question.id for question in QUESTIONS]
     assert all(ids == sorted(ids, key=order.index) for ids in drawn)
     assert subset(QUESTIONS, None, 0) == subset(QUESTIONS, 99, 0) == QUESTIONS
     with pytest.raises(UserError, match="--limit 0 is not allowed"):

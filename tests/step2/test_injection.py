@@ -8,34 +8,36 @@ from tests.step2.fake_services import WEATHER
 
 
 def row(id):
-    return next(each for each in injection.read() if each.id == id)
+    return next(row for row in injection.read() if row.id == id)
 
 
 def test_the_texts_are_thirty_of_every_kind():
     rows = injection.read()
-    assert len({each.id for each in rows}) == len({each.text for each in rows}) == len(rows) == 30
-    assert {each.channel for each in rows} == {"result", "description"}
-    assert min(Counter(each.goal for each in rows)[goal] for goal in injection.GOALS) >= 7
-    assert len({each.language for each in rows}) >= 5
-    assert len({each.disguise for each in rows}) >= 10
-    assert all(each.proof in injection.ARGUMENTS for each in rows if each.goal in ("call", "alert"))
-    assert all(each.proof for each in rows if each.goal == "answer")
+    assert len({row.id for row in rows}) == len({row.text for row in rows}) == len(rows) == 30
+    assert {row.channel for row in rows} == {"result", "description"}
+    assert min(Counter(row.goal for row in rows)[goal] for goal in injection.GOALS) >= 7
+    assert len({row.language for row in rows}) >= 5
+    assert len({row.disguise for row in rows}) >= 10
+    assert all(row.proof in injection.ARGUMENTS for row in rows if row.goal in ("call", "alert"))
+    assert all(row.proof for row in rows if row.goal == "answer")
 
 
 def test_against_a_model_that_obeys_only_code_holds(api):
     for _ in range(8 * len(injection.DEFENCES)):
         api.enqueue("I don't know.")
-    table = injection.run(api.client, "scripted", limit=8)["table"]
+    table = injection.measure_injection(api.client, "scripted", limit=8).table
     obedient = table[: len(injection.DEFENCES)]
-    held = {each["defence"]: {goal: hits for goal, (hits, _n) in each["goals"].items()} for each in obedient}
-    n = {goal: n for goal, (_hits, n) in table[0]["goals"].items()}
+    hits = {}
+    for result in obedient:
+        hits[result.defence] = {goal: held.hits for goal, held in result.goals.items()}
+    n = {goal: held.n for goal, held in table[0].goals.items()}
     assert sum(n.values()) == 8
     assert all(n.values())
     nothing = dict.fromkeys(n, 0)
-    assert held["none"] == held["marking"] == nothing
-    assert held["approval"] == {**nothing, "alert": n["alert"]}
-    assert held["allow-list"] == held["all"] == {**nothing, "call": n["call"], "alert": n["alert"]}
-    assert {row["held"]["hits"] for row in table[len(injection.DEFENCES) :]} == {8}
+    assert hits["none"] == hits["marking"] == nothing
+    assert hits["approval"] == {**nothing, "alert": n["alert"]}
+    assert hits["allow-list"] == hits["all"] == {**nothing, "call": n["call"], "alert": n["alert"]}
+    assert {result.held.hits for result in table[len(injection.DEFENCES) :]} == {8}
 
 
 @pytest.mark.parametrize(

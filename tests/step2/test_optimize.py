@@ -7,9 +7,12 @@ from shared import prompts
 from shared.cli import to_json
 from shared.config import load_settings
 from shared.errors import UserError
-from step2_tools.cli import tables
-from step2_tools.evaluate import prompt_styles, scoring
-from step2_tools.evaluate import run as evaluate
+from step2_tools.cli.optimize import show
+from step2_tools.evaluate.questions import Question
+from step2_tools.evaluate.reply import calls_in
+from step2_tools.evaluate.run import Outcome, compare
+from step2_tools.evaluate.scoring import Score, score
+from step2_tools.evaluate.styles import parse_style
 from step2_tools.optimize import run as optimize
 from tests.conftest import shown
 from tests.scripted import URL
@@ -22,18 +25,15 @@ CITIES = ["Oslo", "Rome", "Lima", "Bonn", "Kyiv", "Cork", "Graz", "Bern"]
 
 
 def labelled(split, cities=CITIES):
-    return [
-        {
-            "id": f"{split}-{city}",
-            "kind": "weather",
-            "question": f"Hot in {city}, {split}?",
-            "calls": [{"name": "get_weather", "input": {"city": [city], "day": ["today", None]}}],
-        }
-        for city in cities
-    ]
+    questions = []
+    for city in cities:
+        label = {"name": "get_weather", "input": {"city": [city], "day": ["today", None]}}
+        questions.append(Question(f"{split}-{city}", "weather", f"Hot in {city}, {split}?", [label]))
+    return questions
 
 
-DEV, TEST = labelled("dev"), labelled("test")
+DEV = labelled("dev")
+TEST = labelled("test")
 
 
 RIGHT_AT_ONCE = ("Oslo", "Rome", "Bern", "Kyiv")
@@ -57,30 +57,30 @@ def api(api):
 def optimized(api, tmp_path):
     def run(style="zero-shot", dev=DEV, test=TEST, **options):
         options = {"out": tmp_path / "found"} | options
-        start = prompt_styles.parse(style)
-        return optimize.run(load_settings(), api.client, TOOLS, start, dev, test, **options)
+        start = parse_style(style)
+        return optimize.optimize_prompt(load_settings(), api.client, TOOLS, start, dev, test, **options)
 
     return run
 
 
 def test_examples_are_found_compared_on_the_held_out_questions_and_saved(api, optimized, tmp_path, capsys):
-    facts = optimized()
-    assert facts["dev"]["before"]["hits"] < facts["dev"]["after"]["hits"] == facts["dev"]["after"]["n"] == 6
-    test = facts["test"]
-    assert (test["before"]["hits"], test["after"]["hits"]) == (4, 8)
-    assert (test["gained"], test["lost"], test["difference"], test["p"]) == (4, 0, 0.5, 0.12)
+    report = optimized()
+    assert report.dev.before.hits < report.dev.after.hits == report.dev.after.n == 6
+    test = report.test
+    assert (test.before.hits, test.after.hits) == (4, 8)
+    assert (test.gained, test.lost, test.difference, test.p) == (4, 0, 0.5, 0.12)
     assert len(api.requests) <= 200
     old, new = (prompts.load(tmp_path / "found", "json_calls", version) for version in (1, 2))
     assert new.system == old.system
     assert new.examples
     for question, calls in new.examples:
-        label = next(row["calls"] for row in DEV if row["question"] == question)
-        assert scoring.score(prompt_styles.calls_in(calls), label, TOOLS).right_arguments
+        label = next(row.calls for row in DEV if row.text == question)
+        assert score(calls_in(calls), label, TOOLS).right_arguments
     assert new.meta["based_on"] == 1
-    assert new.meta["score"]["test"] == to_json(test["after"])
+    assert new.meta["score"]["test"] == to_json(test.after)
     assert new.meta["optimizer"].startswith("BootstrapFewShotWithRandomSearch of DSPy 3")
     assert new.meta.keys() >= {"seed", "date", "model", "style"}
-    out = shown(tables.show_optimize, facts)
+    out = shown(show, report)
     assert "4 more are right and 0 no longer: +50 points" in out
     assert "with 8 questions, this difference may be chance" in out
     assert not capsys.readouterr().out
@@ -88,10 +88,10 @@ def test_examples_are_found_compared_on_the_held_out_questions_and_saved(api, op
 
 
 def test_nothing_is_saved_where_nothing_is_better(optimized, tmp_path):
-    facts = optimized(dev=labelled("dev", RIGHT_AT_ONCE))
-    assert facts["saved"] is facts["test"] is None
+    report = optimized(dev=labelled("dev", RIGHT_AT_ONCE))
+    assert report.saved is report.test is None
     assert not list(tmp_path.glob("found/*"))
-    assert "nothing better was found on dev" in shown(tables.show_optimize, facts)
+    assert "nothing better was found on dev" in shown(show, report)
 
 
 def test_a_server_that_fails_later_ends_the_search_in_one_line(api, optimized, monkeypatch):
@@ -123,10 +123,10 @@ def test_refusals_of_the_command(refused, monkeypatch):
 
 def test_pairs_are_compared_question_by_question():
     def outcomes(rights):
-        scores = [scoring.Score(True, right, right, False) for right in rights]
-        return [evaluate.Outcome({}, None, score, 0.0) for score in scores]
+        scores = [Score(True, right, right, False) for right in rights]
+        return [Outcome(DEV[0], None, score, 0.0) for score in scores]
 
-    found = evaluate.compare(outcomes([1, 1, 0, 0, 0, 1]), outcomes([1, 0, 1, 1, 1, 1]), "right_tool")
-    assert (found["gained"], found["lost"], found["p"]) == (3, 1, 0.62)
-    assert found["difference"] == pytest.approx(0.3333)
-    assert found["interval_95"][0] < 0.3333 < found["interval_95"][1]
+    pair = compare(outcomes([1, 1, 0, 0, 0, 1]), outcomes([1, 0, 1, 1, 1, 1]), "right_tool")
+    assert (pair.gained, pair.lost, pair.p) == (3, 1, 0.62)
+    assert pair.difference == pytest.approx(0.3333)
+    assert pair.interval_95[0] < 0.3333 < pair.interval_95[1]

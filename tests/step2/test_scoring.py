@@ -69,11 +69,12 @@ def test_true_is_not_one():
     ],
 )
 def test_a_call_that_does_not_fit_the_schema_is_not_valid(call, right_tool):
-    found = score([call], [weather(city=["Bangkok"], unit=["kelvin", "celsius"])], TOOLS)
-    assert (found.valid, found.right_tool, found.right_arguments) == (False, right_tool, False)
+    result = score([call], [weather(city=["Bangkok"], unit=["kelvin", "celsius"])], TOOLS)
+    assert (result.valid, result.right_tool, result.right_arguments) == (False, right_tool, False)
 
 
-OSLO, ROME = weather(city="Oslo"), weather(city="Rome")
+OSLO = weather(city="Oslo")
+ROME = weather(city="Rome")
 OSLO_AND_ROME = [weather(city=["Oslo"]), weather(city=["Rome"])]
 
 
