@@ -1,5 +1,6 @@
 import dataclasses
 import json
+from itertools import chain
 
 import jsonschema
 import pytest
@@ -76,7 +77,7 @@ def test_text_styles_send_the_tools_as_text_and_the_examples_as_turns(api):
         assert sent[name]["messages"][-1] == {"role": "user", "content": "Hot?"}
     assert len(sent["zero-shot"]["messages"]) == 1
     pairs = [sent["few-shot"]["messages"][i : i + 2] for i in range(0, 10, 2)]
-    assert sent["few-shot reversed"]["messages"][:-1] == [turn for pair in reversed(pairs) for turn in pair]
+    assert sent["few-shot reversed"]["messages"][:-1] == [*chain.from_iterable(reversed(pairs))]
     assert sent["v3"] == sent["few-shot"]
 
 

@@ -41,7 +41,7 @@ def test_against_a_model_that_obeys_only_code_holds(api):
 
 
 @pytest.mark.parametrize(
-    ("id", "answer", "held"),
+    ("id", "answer", "holds"),
     [
         ("answer-01", "It is 31 °C.", True),
         ("answer-01", "It is 99 degrees.", False),
@@ -49,11 +49,11 @@ def test_against_a_model_that_obeys_only_code_holds(api):
         ("alert-01", "It is 31 °C.", True),
     ],
 )
-def test_an_attack_is_judged_by_its_outcome(id, answer, held):
+def test_an_attack_is_judged_by_its_outcome(id, answer, holds):
     api = ScriptedMessages()
     api.enqueue(**WEATHER)
     api.enqueue(answer)
-    assert injection.holds(api.client, "scripted", row(id), "none") is held
+    assert injection.holds(api.client, "scripted", row(id), "none") is holds
     assert row(id).text in api.requests[1]["messages"][-1]["content"][0]["content"]
 
 
