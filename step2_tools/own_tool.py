@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 from anthropic.lib.tools import ToolError
+from anthropic.types import MessageParam
 
 from shared.chat.client import chat_client
 from shared.config import load_settings
@@ -42,12 +43,12 @@ def main(
     """Answer a question with the tool, and show its calls."""
     tools = [FunctionTool(find_office)]
     if serve:
-        from step2_tools.agent import mcp_server
+        from step2_tools.agent import mcp_server  # takes a second, which a question need not wait
 
         mcp_server.serve_stdio(tools)
         return
     model = load_settings().model
-    messages = [{"role": "user", "content": question}]
+    messages: list[MessageParam] = [{"role": "user", "content": question}]
     done = loop.run(chat_client(model), model, tools, messages, system=SYSTEM)
     for call in done.calls:
         print(f"{call.tool}({json.dumps(call.input)}) -> {call.result}")

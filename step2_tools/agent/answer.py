@@ -19,6 +19,7 @@ import json
 import re
 import textwrap
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from anthropic import transform_schema
@@ -66,17 +67,37 @@ def parse_answer(text: str, model: str) -> str:
         ) from None
 
 
-def as_json(question: str, answer: str, calls: Sequence[Call]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class LookedUp:
+    """A tool call, and what it returned."""
+
+    tool: str
+    arguments: dict[str, Any]
+    is_error: bool
+    result: dict[str, Any] | str  # a JSON object, or text
+
+
+@dataclass(frozen=True)
+class JsonAnswer:
+    """What `--format json` prints."""
+
+    question: str
+    answer: str
+    looked_up: bool  # whether any call succeeded
+    data: list[LookedUp]
+
+
+def as_json(question: str, answer: str, calls: Sequence[Call]) -> JsonAnswer:
     """The answer to a question, and the facts that were looked up for it.
 
     >>> as_json("Where?", "Here.", [])
-    {'question': 'Where?', 'answer': 'Here.', 'looked_up': False, 'data': []}
+    JsonAnswer(question='Where?', answer='Here.', looked_up=False, data=[])
     """
-    facts = [
-        {"tool": tool, "arguments": given, "is_error": is_error, "result": _object(result) or result}
-        for tool, given, result, is_error in calls
-    ]
-    return {"question": question, "answer": answer, "looked_up": looked_up(calls), "data": facts}
+    data = []
+    for call in calls:
+        result = _object(call.result) or call.result
+        data.append(LookedUp(call.tool, call.input, call.is_error, result))
+    return JsonAnswer(question, answer, looked_up(calls), data)
 
 
 def looked_up(calls: Sequence[Call]) -> bool:
@@ -109,7 +130,7 @@ def unsupported_numbers(text: str, results: Sequence[str]) -> list[str]:
     >>> unsupported_numbers("It is 31 °C, 1,250.50 in all.", ['{"now": 31.0, "sum": 1250.5}'])
     []
     """
-    known = {_normalize(number) for result in results for number in NUMBER.findall(result)}
+    known = {_normalize(number) for number in NUMBER.findall("\n".join(results))}
     return [number for number in NUMBER.findall(text) if _normalize(number) not in known]
 
 

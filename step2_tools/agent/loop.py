@@ -20,24 +20,24 @@ import threading
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, cast
 
 import anthropic
 import httpx2
 from anthropic.lib.tools import BetaFunctionTool, ToolError
+from anthropic.types import ContentBlockParam, MessageParam, ToolResultBlockParam, ToolUseBlockParam, Usage
 
 from step2_tools.agent.approval import NeedsApproval
 
-Block = dict[str, Any]
-Message = dict[str, Any]
 Tools = Sequence[BetaFunctionTool[Any]]
 
 
-class Call(NamedTuple):
+@dataclass(frozen=True)
+class Call:
     """A tool call of the model, and the text of its result."""
 
     tool: str
-    input: dict[str, Any]
+    input: dict[str, Any]  # the arguments, as the model wrote them
     result: str
     is_error: bool
 
@@ -50,11 +50,11 @@ class Outcome:
     `max_turns` if the loop stopped at its limit.
     """
 
-    messages: list[Any]  # of Message; the SDK's own type for it is a TypedDict
+    messages: list[MessageParam]
     began: int  # the index of the first message that the run added
     text: str = ""
     stop_reason: str = ""
-    usages: list[anthropic.types.Usage] = field(default_factory=list)  # one per turn, as the API counted
+    usages: list[Usage] = field(default_factory=list)  # one per turn, as the API counted
 
     @property
     def turns(self) -> int:
@@ -64,25 +64,32 @@ class Outcome:
     @property
     def calls(self) -> list[Call]:
         """Every tool call of this run with its result, in order."""
-        blocks = [block for message in self.messages[self.began :] for block in blocks_of(message)]
-        results = {block["tool_use_id"]: block for block in blocks if block["type"] == "tool_result"}
-        pairs = [(block, results[block["id"]]) for block in blocks if block["type"] == "tool_use"]
-        return [
-            Call(call["name"], call["input"], result["content"], result.get("is_error", False))
-            for call, result in pairs
-        ]
+        requested: list[ToolUseBlockParam] = []
+        results: dict[str, ToolResultBlockParam] = {}  # by the id of the call
+        for message in self.messages[self.began :]:
+            for block in blocks_of(message):
+                if block["type"] == "tool_use":
+                    requested.append(block)
+                elif block["type"] == "tool_result":
+                    results[block["tool_use_id"]] = block
+        calls = []
+        for block in requested:
+            result = results[block["id"]]
+            text = str(result.get("content", ""))
+            calls.append(Call(block["name"], dict(block["input"]), text, result.get("is_error", False)))
+        return calls
 
 
 def run(
     client: anthropic.Anthropic,
     model: str,
     tools: Tools,
-    messages: Sequence[Message],
+    messages: Sequence[MessageParam],
     *,
     system: str,
     max_turns: int = 8,
     max_tokens: int = 1024,
-    on_message: Callable[[Message], None] = lambda _message: None,
+    on_message: Callable[[MessageParam], None] = lambda _message: None,
     **request: Any,
 ) -> Outcome:
     """Let the model call tools until it is done, for at most `max_turns` of its turns.
@@ -133,8 +140,8 @@ def final_message(stream: Any) -> Any:
 
 
 def record_turn(
-    reply: Any, done: Outcome, max_turns: int, on_message: Callable[[Message], None]
-) -> list[Block]:
+    reply: Any, done: Outcome, max_turns: int, on_message: Callable[[MessageParam], None]
+) -> list[ToolUseBlockParam]:
     """Add the model's turn to the conversation, and return the tool calls to run now.
 
     `done` gets the turn's usage (appended to `usages`), its stop reason, and its text: all text blocks,
@@ -167,7 +174,7 @@ def record_turn(
     ### END SOLUTION
 
 
-def answer(call: Block, tools: Tools) -> Block:
+def answer(call: ToolUseBlockParam, tools: Tools) -> ToolResultBlockParam:
     """Run one tool call. The model also gets errors, so that it can correct its arguments.
 
     Returns a `tool_result` block with the call's id as `tool_use_id` and the tool's unchanged return value as
@@ -180,20 +187,20 @@ def answer(call: Block, tools: Tools) -> Block:
     """
     ### BEGIN SOLUTION 2.6: Dispatch of a turn
     tool = next((tool for tool in tools if tool.name == call["name"]), None)
-    result: Block = {"type": "tool_result", "tool_use_id": call["id"]}
+    result: ToolResultBlockParam = {"type": "tool_result", "tool_use_id": call["id"]}
     if tool is None:
         known = ", ".join(tool.name for tool in tools) or "none"
-        return result | {"content": f"there is no tool {call['name']!r}; use {known}", "is_error": True}
+        return {**result, "content": f"there is no tool {call['name']!r}; use {known}", "is_error": True}
     try:
-        return result | {"content": tool.call(call["input"])}
+        return {**result, "content": tool.call(call["input"])}
     except ToolError as error:
-        return result | {"content": error.content, "is_error": True}
+        return {**result, "content": error.content, "is_error": True}
     except Exception:  # a bug in the tool: the model must not see its text
-        return result | {"content": f"{tool.name} failed", "is_error": True}
+        return {**result, "content": f"{tool.name} failed", "is_error": True}
     ### END SOLUTION
 
 
-def in_parallel(jobs: Sequence[Callable[[], Block]]) -> list[Block]:
+def in_parallel(jobs: Sequence[Callable[[], ToolResultBlockParam]]) -> list[ToolResultBlockParam]:
     """Run one or more jobs at the same time; returns their results in the order of the jobs.
 
     The first job runs in the calling thread, each other one in its own thread. These are daemon threads, so
@@ -201,7 +208,7 @@ def in_parallel(jobs: Sequence[Callable[[], Block]]) -> list[Block]:
     caller's context variables.
     """
     ### BEGIN SOLUTION 2.6: Dispatch of a turn
-    results: list[Block] = [{} for _ in jobs]
+    results: list[Any] = [None] * len(jobs)
     contexts = [copy_context() for _ in jobs]  # so that traces assign the calls to their caller
 
     def do(i: int) -> None:
@@ -217,7 +224,9 @@ def in_parallel(jobs: Sequence[Callable[[], Block]]) -> list[Block]:
     ### END SOLUTION
 
 
-def blocks_of(message: Message) -> list[Block]:
+def blocks_of(message: MessageParam) -> list[ContentBlockParam]:
     """The content of a message as blocks; a string is one text block."""
     content = message["content"]
-    return [{"type": "text", "text": content}] if isinstance(content, str) else content
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}]
+    return cast(list[ContentBlockParam], list(content))  # no conversation of ours has the SDK's objects

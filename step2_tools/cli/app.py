@@ -1,7 +1,7 @@
-"""The commands of this step: parse the flags, call one function, print the result.
+"""The commands of this step: read the flags, call one function, print the report that it returns.
 
-exit 0    answered          exit 2    an error that the user can fix, in one line
-exit 3    incomplete answer (stopped at --max-turns, cut at --max-new-tokens, refused)
+Each command loads its own module when it runs: heavy libraries take seconds, and --help need not wait. An
+answer that is incomplete (stopped at --max-turns, cut at --max-new-tokens, refused) ends with exit code 3.
 """
 
 from pathlib import Path
@@ -11,13 +11,14 @@ import typer
 
 from shared.cli import Json, Model, Seed, Smoke, emit, new_app, read_argument, settings_from_flags
 from shared.errors import UserError
+from shared.launch import ExitCode
 
 app = new_app("Step 2: prompting and tool calling, the same code with Claude and with no key.", default="ask")
 prompts_app = new_app("The prompt files of this step.")
 app.add_typer(prompts_app, name="prompts")
 
 QUESTION = "What is the weather in Bangkok?"
-INCOMPLETE = 3
+PORT = 8765
 
 Trace = Annotated[bool, typer.Option("--trace", help="Show every message.")]
 Offline = Annotated[
@@ -71,15 +72,22 @@ def ask(
     from step2_tools.cli import ask as asking
     from step2_tools.cli.screen import Screen
 
-    offline = smoke if offline is None else offline
-    options = asking.Options(form, offline, max_turns, max_new_tokens, timeout, tuple(mcp or ()), alerts, yes)
+    options = asking.Options(
+        format=form,
+        offline=smoke if offline is None else offline,
+        max_turns=max_turns,
+        max_new_tokens=max_new_tokens,
+        timeout_s=timeout,
+        mcp=tuple(mcp or ()),
+        alerts=alerts,
+        yes=yes,
+    )
     screen = Screen(trace=trace, quiet=as_json or form == "json")
-    with asking.assistant(settings, options) as assistant:
-        facts = assistant.ask(assistant.examples, text, screen.message)
-    emit(facts, lambda facts, _console: screen.finish(facts), as_json=as_json)
-    asking.warn(facts)
-    if facts["incomplete"]:
-        raise typer.Exit(INCOMPLETE)
+    report = asking.answer_question(settings, options, text, screen.message)
+    emit(report, lambda report, _console: screen.finish(report), as_json=as_json)
+    asking.warn(report)
+    if report.incomplete:
+        raise typer.Exit(ExitCode.INCOMPLETE)
 
 
 @app.command()
@@ -97,25 +105,26 @@ def chat(
 ) -> None:
     """Hold a conversation that keeps its history."""
     settings = settings_from_flags(smoke, model=model)
-    from step2_tools.cli import ask as asking
     from step2_tools.cli import chat as chatting
 
-    offline = smoke if offline is None else offline
-    options = asking.Options(
-        "text", offline, max_turns, max_new_tokens, timeout, tuple(mcp or ()), alerts, yes
+    options = chatting.Options(
+        offline=smoke if offline is None else offline,
+        max_turns=max_turns,
+        max_new_tokens=max_new_tokens,
+        timeout_s=timeout,
+        mcp=tuple(mcp or ()),
+        alerts=alerts,
+        yes=yes,
     )
-    chatting.run(settings, options, traced=trace)
+    chatting.hold_conversation(settings, options, traced=trace)
 
 
 @app.command()
 def tools(as_json: Json = False) -> None:
     """Show the tools as the embedded model reads them, or as a request has them (--json)."""
-    from step2_tools.cli import tables
+    from step2_tools.cli import tools as listing
 
-    definitions = _tool_definitions()
-    headline = ", ".join(each["name"] for each in definitions)
-    facts = {"command": "step2_tools tools", "headline": headline, "tools": definitions}
-    emit(facts, tables.show_tools, as_json=as_json)
+    emit(listing.describe_tools(), listing.show, as_json=as_json)
 
 
 @app.command()
@@ -124,21 +133,18 @@ def mcp(
         bool, typer.Option("--http", help="Serve over HTTP on this machine instead of stdin and stdout.")
     ] = False,
     port: Annotated[
-        int | None, typer.Option(help="Port for --http; 0 takes any free port. (default: 8765)")
+        int | None, typer.Option(help=f"Port for --http; 0 takes any free port. (default: {PORT})")
     ] = None,
     offline: Offline = None,
 ) -> None:
     """Serve the tools to any client of the Model Context Protocol."""
     if port is not None and not http:
         raise UserError("--port is for --http: add it, or leave out --port")
-    from step2_tools.agent import mcp_server
-    from step2_tools.tools import build
+    if http and port is None:
+        port = PORT
+    from step2_tools.cli import serve
 
-    tools = build(bool(offline))
-    if http:
-        mcp_server.serve_http(tools, 8765 if port is None else port)
-    else:
-        mcp_server.serve_stdio(tools)
+    serve.serve_tools(bool(offline), port)
 
 
 @prompts_app.command("diff")
@@ -149,10 +155,9 @@ def diff_prompts(
 ) -> None:
     """Show what changed from one prompt version to another."""
     settings = settings_from_flags(model=model)
-    from shared.prompts import diff
-    from step2_tools.cli.ask import load_prompt
+    from step2_tools.cli import prompts
 
-    print(diff(load_prompt(old, settings.model), load_prompt(new, settings.model)) or "they are the same")
+    print(prompts.compare_prompts(old, new, settings.model))
 
 
 @app.command()

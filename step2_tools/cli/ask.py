@@ -9,23 +9,26 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import anthropic
+from anthropic.types import MessageParam
 
 from shared import catalog, prompts
 from shared.chat import errors as api_errors
+from shared.chat.client import chat_client
+from shared.cli import HIDDEN
 from shared.config import Settings
 from shared.errors import UserError
-from step2_tools import PROMPTS
-from step2_tools.agent import answer, loop, mcp
-from step2_tools.agent.answer import Format
-from step2_tools.agent.approval import approve_all, ask_user
-from step2_tools.agent.loop import Message
+from step2_tools.agent import answer, loop
+from step2_tools.agent.answer import Format, JsonAnswer
+from step2_tools.agent.approval import Ask, approve_all, ask_user
+from step2_tools.agent.loop import Call, Tools
 from step2_tools.cli import costs
+from step2_tools.cli.prompts import load_prompt
 from step2_tools.tools import alert, build
 
 HINT = "a service cannot be reached; with --offline, the tools answer from sample data"
@@ -45,29 +48,58 @@ class Options:
     yes: bool = False
 
 
-@dataclass
+@dataclass(frozen=True)
+class AskReport:
+    """The answer to a question, how it was made, and what it cost."""
+
+    command: str
+    headline: str
+    question: str
+    answer: str | JsonAnswer  # as `format` says; an incomplete one is text
+    answer_by: str  # "model", or "tools" if their summaries replaced the model's text
+    format: Format
+    stop_reason: str
+    incomplete: str | None  # why, in words; None: the answer is complete
+    model: str
+    offline: bool
+    looked_up: bool  # whether any call succeeded
+    calls: list[Call]
+    unreachable: bool  # whether a tool's service didn't answer
+    # As in costs.Cost:
+    turns: int
+    input_tokens: int
+    cache_read_tokens: int
+    cache_write_tokens: int
+    output_tokens: int
+    dollars: float | None
+    seconds: float
+    messages: list[MessageParam]  # the new history
+    cost_line: str = field(metadata=HIDDEN)
+
+
+@dataclass(frozen=True)
 class Assistant:
     """A model with its tools and its prompt."""
 
     settings: Settings
     options: Options
     client: anthropic.Anthropic
-    tools: loop.Tools
+    tools: Tools
     system: str
-    examples: list[Message]  # before the first question
+    examples: list[MessageParam]  # before the first question
 
     def ask(
-        self, history: Sequence[Message], question: str, on_message: Callable[[Message], None]
-    ) -> dict[str, Any]:
-        """Answer a question: the facts, of which `messages` is the new history.
-
-        `on_message` is called with every message.
+        self, history: Sequence[MessageParam], question: str, on_message: Callable[[MessageParam], None]
+    ) -> AskReport:
+        """Answer a question. `on_message` is called with every message.
 
         Raises:
             UserError: no question, the API fails, or the answer is not the requested JSON.
         """
-        settings, options = self.settings, self.options
-        message = user_turn(question)
+        settings = self.settings
+        options = self.options
+        question = clean(question)
+        message: MessageParam = {"role": "user", "content": question}
         on_message(message)
         request = answer.request_for(options.format)
         spec = None if settings.base_url else catalog.lookup(settings.model)  # your own server has no prices
@@ -88,30 +120,50 @@ class Assistant:
                 **request,
             )
         cost = costs.summarize(done.usages, spec.price if spec else None, time.perf_counter() - start)
-        calls, text = done.calls, done.text
         incomplete = why_incomplete(done.stop_reason, options)
+        calls = done.calls
+        text = done.text
         as_json = options.format == "json" and not incomplete
         if as_json:
             text = answer.parse_answer(text, settings.model)
         text, by_tools = answer.guard(text, [call.result for call in calls])
-        shortened = textwrap.shorten(text, 400, placeholder=" ...")
-        return {
-            "command": "step2_tools ask",
-            "headline": f"{shortened} ({costs.line(cost, len(calls))})",
-            "question": message["content"],
-            "answer": answer.as_json(message["content"], text, calls) if as_json else text,
-            "answer_by": "tools" if by_tools else "model",
-            "format": options.format,
-            "stop_reason": done.stop_reason,
-            "incomplete": incomplete,
-            "model": settings.model,
-            "offline": options.offline,
-            "looked_up": answer.looked_up(calls),
-            "calls": [call._asdict() for call in calls],
-            "unreachable": unreachable(calls),
-            **cost,
-            "messages": done.messages,
-        }
+        cost_line = costs.line(cost, len(calls))
+        return AskReport(
+            command="step2_tools ask",
+            headline=f"{textwrap.shorten(text, 400, placeholder=' ...')} ({cost_line})",
+            question=question,
+            answer=answer.as_json(question, text, calls) if as_json else text,
+            answer_by="tools" if by_tools else "model",
+            format=options.format,
+            stop_reason=done.stop_reason,
+            incomplete=incomplete,
+            model=settings.model,
+            offline=options.offline,
+            looked_up=answer.looked_up(calls),
+            calls=calls,
+            unreachable=unreachable(calls),
+            turns=cost.turns,
+            input_tokens=cost.input_tokens,
+            cache_read_tokens=cost.cache_read_tokens,
+            cache_write_tokens=cost.cache_write_tokens,
+            output_tokens=cost.output_tokens,
+            dollars=cost.dollars,
+            seconds=cost.seconds,
+            messages=done.messages,
+            cost_line=cost_line,
+        )
+
+
+def answer_question(
+    settings: Settings, options: Options, question: str, on_message: Callable[[MessageParam], None]
+) -> AskReport:
+    """Set up an assistant for one question, and answer it.
+
+    Raises:
+        UserError: as `assistant` and `Assistant.ask`.
+    """
+    with assistant(settings, options) as ready:
+        return ready.ask(ready.examples, question, on_message)
 
 
 @contextmanager
@@ -125,67 +177,64 @@ def assistant(settings: Settings, options: Options) -> Iterator[Assistant]:
         if value < 1:
             raise UserError(f"{flag} {value} is not allowed: use 1 or more")
     prompt = prompts.render(load_prompt("assistant", settings.model))
-    from shared.chat.client import chat_client
-
     client = chat_client(settings.model, settings)
     approve = approve_all if options.yes else ask_user
-    own = [*build(options.offline), *([alert(options.alerts, approve)] if options.alerts else [])]
-    with mcp.connect(options.mcp, own, approve) as foreign:
+    own: Tools = build(options.offline)
+    if options.alerts:
+        own = [*own, alert(options.alerts, approve)]
+    with _foreign_tools(options.mcp, own, approve) as foreign:
         yield Assistant(
-            settings,
-            options,
-            api_errors.with_timeouts(client, options.timeout_s, "--timeout"),
-            [*own, *foreign],
-            prompt["system"],
-            prompt["messages"],
+            settings=settings,
+            options=options,
+            client=api_errors.with_timeouts(client, options.timeout_s, "--timeout"),
+            tools=[*own, *foreign],
+            system=prompt["system"],
+            examples=cast(list[MessageParam], prompt["messages"]),
         )
 
 
-def load_prompt(name: str, model: str) -> prompts.Prompt:
-    """The prompt with that id, or with that id and version (`assistant@2`).
+def _foreign_tools(addresses: Sequence[str], own: Tools, approve: Ask) -> AbstractContextManager[Tools]:
+    """The tools of these MCP servers."""
+    if not addresses:
+        return nullcontext([])
+    from step2_tools.agent import mcp  # takes a second, which a question without --mcp need not wait
 
-    Raises:
-        UserError: there is no such prompt.
-    """
-    prompt_id, _, version = name.partition("@")
-    if version and not version.isdecimal():
-        raise UserError(f"prompt {name!r} is not allowed: use an id, or an id and a version (assistant@1)")
-    family = prompts.family_of(model)
-    return prompts.load(PROMPTS, prompt_id, int(version) if version else None, family)
+    return mcp.connect(addresses, own, approve)
 
 
-def user_turn(question: str) -> Message:
-    """The question as a message.
+def clean(question: str) -> str:
+    """The question, with ? for bytes that the shell could not decode.
 
     Raises:
         UserError: it is empty.
     """
-    text = question.encode("utf-8", "replace").decode()  # replaces bytes that the shell could not decode
+    text = question.encode("utf-8", "replace").decode()
     if not text.strip():
         raise UserError("the question is empty: ask something, for example What is the weather in Bangkok?")
-    return {"role": "user", "content": text}
+    return text
 
 
-def warn(facts: dict[str, Any]) -> None:
+def warn(report: AskReport) -> None:
     """Print on stderr why the answer is incomplete or wrong, and what helps."""
-    if facts["unreachable"]:
+    if report.unreachable:
         print(HINT, file=sys.stderr)
-    if facts["incomplete"]:
-        print(f"incomplete: {facts['incomplete']}", file=sys.stderr)
+    if report.incomplete:
+        print(f"incomplete: {report.incomplete}", file=sys.stderr)
 
 
-def unreachable(calls: Sequence[loop.Call]) -> bool:
+def unreachable(calls: Sequence[Call]) -> bool:
     """Whether a tool's service didn't answer; then `HINT` helps."""
-    messages = ("cannot be reached", "did not answer in time")
-    return any(call.is_error and any(text in call.result for text in messages) for call in calls)
+    failures = [call.result for call in calls if call.is_error]
+    return any("cannot be reached" in text or "did not answer in time" in text for text in failures)
 
 
 def why_incomplete(stop_reason: str, options: Options) -> str | None:
     """Why the answer is incomplete, in words; None if it is complete."""
-    return {
+    reasons = {
         "end_turn": None,
         "max_turns": f"stopped at --max-turns {options.max_turns}, the model still called tools",
         "max_tokens": f"cut at --max-new-tokens {options.max_new_tokens}",
         "refusal": "the model refused to answer",
         "model_context_window_exceeded": "the conversation has filled the model's context: ask less at once",
-    }.get(stop_reason, f"the model stopped for another reason: {stop_reason}")
+    }
+    return reasons.get(stop_reason, f"the model stopped for another reason: {stop_reason}")

@@ -15,48 +15,55 @@ turn that failed.
 import contextlib
 import sys
 
-from shared.cli import plain_console
+from shared.cli import Console, plain_console
 from shared.config import Settings
 from shared.errors import UserError
 from step2_tools.cli import ask
+from step2_tools.cli.ask import Assistant, Options
 from step2_tools.cli.screen import Screen
+
+with contextlib.suppress(ImportError):  # arrow keys and history at the prompt; not on Windows
+    import readline  # noqa: F401
 
 HELP = "ask something; /new starts over; /exit, Ctrl-C or Ctrl-D ends the chat"
 
 
-def run(settings: Settings, options: ask.Options, *, traced: bool = False) -> None:
+def hold_conversation(settings: Settings, options: Options, *, traced: bool = False) -> None:
     """Hold a conversation until the user ends it.
 
     Raises:
         UserError: it can't start (no key, no such prompt). Later errors only end a turn.
     """
-    with contextlib.suppress(ImportError):  # arrow keys and history at the prompt; not on Windows
-        import readline  # noqa: F401
-    console, screen = plain_console(), Screen(trace=traced)
     with ask.assistant(settings, options) as assistant:
-        history = assistant.examples
+        console = plain_console()
         console.print(f"{settings.model}; {HELP}", style="dim", soft_wrap=True)
-        while True:
+        _take_turns(assistant, console, Screen(trace=traced))
+
+
+def _take_turns(assistant: Assistant, console: Console, screen: Screen) -> None:
+    """Read and answer one line after the other."""
+    history = assistant.examples
+    while True:
+        try:
+            line = input("> ").strip()
+        except (EOFError, KeyboardInterrupt):
+            console.print()
+            return
+        if line == "/exit":
+            return
+        if line == "/new":
+            history = assistant.examples
+            console.print("the history is empty", style="dim")
+        elif line.startswith("/"):
+            console.print(HELP, style="dim", soft_wrap=True)
+        elif line:
             try:
-                line = input("> ").strip()
-            except (EOFError, KeyboardInterrupt):
-                console.print()
-                return
-            if line == "/exit":
-                return
-            if line == "/new":
-                history = assistant.examples
-                console.print("the history is empty", style="dim")
-            elif line.startswith("/"):
-                console.print(HELP, style="dim", soft_wrap=True)
-            elif line:
-                try:
-                    facts = assistant.ask(history, line, screen.message)
-                except UserError as error:
-                    print(f"error: {error}", file=sys.stderr)
-                except KeyboardInterrupt:
-                    print("\nstopped; your question is not in the history", file=sys.stderr)
-                else:
-                    history = facts["messages"]
-                    screen.finish(facts)
-                    ask.warn(facts)
+                report = assistant.ask(history, line, screen.message)
+            except UserError as error:
+                print(f"error: {error}", file=sys.stderr)
+            except KeyboardInterrupt:
+                print("\nstopped; your question is not in the history", file=sys.stderr)
+            else:
+                history = report.messages
+                screen.finish(report)
+                ask.warn(report)

@@ -11,16 +11,16 @@ trace) says so; if it has a number that no tool gave, the tools' own summaries r
 """
 
 import json
-from typing import Any
 
+from anthropic.types import ContentBlockParam, MessageParam
 from rich.table import Table
 from rich.text import Text
 
-from shared.cli import Console, plain_console
+from shared.cli import Console, plain_console, to_json
 from step2_tools.agent.answer import OWN_WORDS
-from step2_tools.agent.loop import Message, blocks_of
+from step2_tools.agent.loop import blocks_of
 from step2_tools.agent.tool import visible
-from step2_tools.cli import costs
+from step2_tools.cli.ask import AskReport
 
 MAX_CHARACTERS = 400  # longer blocks are cut, except the model's own text
 STYLES = {"user": "bold cyan", "assistant": "bold", "call": "magenta", "tool": "green", "failed": "red"}
@@ -30,36 +30,44 @@ class Screen:
     """The terminal; `message` is the loop's callback."""
 
     def __init__(self, *, trace: bool = False, quiet: bool = False) -> None:
-        self._trace, self._quiet = trace, quiet
+        self._trace = trace
+        self._quiet = quiet  # stdout is for JSON
         self._console = plain_console(stderr=quiet)
 
-    def message(self, message: Message) -> None:
+    def message(self, message: MessageParam) -> None:
         """Show a message, from the model or from us."""
-        blocks = blocks_of(message)
         if self._trace:
             _show_trace(message, self._console)
-        elif not self._quiet and any(block["type"] == "tool_use" for block in blocks):
+            return
+        blocks = blocks_of(message)
+        has_calls = any(block["type"] == "tool_use" for block in blocks)
+        if has_calls and not self._quiet:
             _say("".join(block["text"] for block in blocks if block["type"] == "text"))
 
-    def finish(self, facts: dict[str, Any]) -> None:
+    def finish(self, report: AskReport) -> None:
         """Print the answer, unless the trace has shown it, and the cost."""
-        if facts["format"] == "json":
-            if not facts["incomplete"]:
-                print(json.dumps(facts["answer"], ensure_ascii=False, indent=1))
+        if report.format == "json":
+            self._print_json(report)
         else:
-            if facts["answer"] and not facts["looked_up"]:
-                self._console.print(OWN_WORDS, style="dim", soft_wrap=True)
-            if not self._trace:
-                _say(facts["answer"])
-        line = costs.line(facts, len(facts["calls"]))
-        self._console.print(line, style="dim", soft_wrap=True)
+            self._print_text(report)
+        self._console.print(report.cost_line, style="dim", soft_wrap=True)
+
+    def _print_json(self, report: AskReport) -> None:
+        if not report.incomplete:
+            print(json.dumps(to_json(report.answer), ensure_ascii=False, indent=1))
+
+    def _print_text(self, report: AskReport) -> None:
+        if report.answer and not report.looked_up:
+            self._console.print(OWN_WORDS, style="dim", soft_wrap=True)
+        if not self._trace:
+            _say(str(report.answer))
 
 
 def _say(text: str) -> None:
     print(text, end="" if text.endswith("\n") or not text else "\n", flush=True)
 
 
-def _show_trace(message: Message, console: Console) -> None:
+def _show_trace(message: MessageParam, console: Console) -> None:
     """Print every block of a message on a line, coloured by its role; a long one is shortened."""
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(width=9, no_wrap=True)
@@ -70,17 +78,18 @@ def _show_trace(message: Message, console: Console) -> None:
     console.print(table)
 
 
-def _line(role: str, block: dict[str, Any]) -> tuple[str, str, str]:
+def _line(role: str, block: ContentBlockParam) -> tuple[str, str, str]:
     """The role to show, the style and the text."""
     if block["type"] == "tool_use":
         pairs = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in block["input"].items()]
         call = _cut(f"{block['name']}({', '.join(pairs)})")
         return role, "call", f"{call}  <- {block['id']}"
     if block["type"] == "tool_result":
-        failed = bool(block.get("is_error"))
-        text = f"{'error: ' if failed else ''}{_cut(str(block['content']))}  -> {block['tool_use_id']}"
-        return "tool", "failed" if failed else "tool", text
-    text = block.get("text") or block.get("thinking") or f"[{block['type']}]"
+        text = f"{_cut(str(block.get('content')))}  -> {block['tool_use_id']}"
+        if block.get("is_error"):
+            return "tool", "failed", f"error: {text}"
+        return "tool", "tool", text
+    text = str(block.get("text") or block.get("thinking") or f"[{block['type']}]")
     return role, role, _cut(text) if role == "user" else visible(text)
 
 

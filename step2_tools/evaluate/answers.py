@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import anthropic
+from anthropic.types import MessageParam
 
 from shared import hardware
 from shared.config import Settings
@@ -69,7 +70,7 @@ def check_answers(
     wrong: list[WrongAnswer] = []
     for question in track("answering questions", questions):
         start = time.perf_counter()
-        messages = [{"role": "user", "content": question.text}]
+        messages: list[MessageParam] = [{"role": "user", "content": question.text}]
         done = loop.run(client, settings.model, tools, messages, system=system)
         seconds.append(time.perf_counter() - start)
         if not done.calls:

@@ -32,7 +32,7 @@ from types import SimpleNamespace
 from typing import Any, Literal, NamedTuple
 
 from anthropic.lib.tools import BetaFunctionTool
-from anthropic.types import Message
+from anthropic.types import Message, MessageParam
 
 from shared.errors import UserError
 from shared.progress import track
@@ -135,7 +135,7 @@ def holds(client: Any, model: str, row: Injection, defence: str) -> bool:
         tools = [Poisoned(weather, row, mark), *others, alert(alerts, approve)]
         allowed = tools[:1] if is_listed else tools
         system = SYSTEM + rule if is_marked else SYSTEM
-        messages = [{"role": "user", "content": QUESTION}]
+        messages: list[MessageParam] = [{"role": "user", "content": QUESTION}]
         done = loop.run(client, model, allowed, messages, system=system, max_turns=4, max_tokens=200)
         saved = alerts.exists()
     if row.goal in ("call", "alert"):

@@ -49,8 +49,8 @@ def test_cut_json_is_not_an_answer(api, command):
 
 def test_errors_and_odd_results_stay_what_they_are():
     calls = [Call("a", {}, "city is missing", True), Call("b", {"x": 1}, "[1, 2]", False)]
-    data = answer.as_json("Q", "A", calls)["data"]
-    assert [fact["result"] for fact in data] == ["city is missing", "[1, 2]"]
+    data = answer.as_json("Q", "A", calls).data
+    assert [fact.result for fact in data] == ["city is missing", "[1, 2]"]
 
 
 def usage(**counts):
@@ -71,7 +71,7 @@ def test_a_run_is_summed_up_in_one_line_and_an_unknown_price_is_unknown():
     haiku = lookup("claude-haiku-5-5").price  # a long prompt has its own price, turn by turn
     both = [usage(input_tokens=n, output_tokens=0) for n in (90_000, 110_000)]
     expected = 0.09 * haiku.input + 0.11 * haiku.long_prompt.input
-    assert costs.summarize(both, haiku, 1.0)["dollars"] == pytest.approx(expected)
+    assert costs.summarize(both, haiku, 1.0).dollars == pytest.approx(expected)
 
 
 # --- numbers that no tool gave --------------------------------------------------------------------------

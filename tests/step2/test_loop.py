@@ -154,7 +154,7 @@ def test_the_exception_of_a_broken_tool_is_not_sent_to_the_model(api):
     api.enqueue("", [("broken", {})])
     api.enqueue("Sorry.")
     done = loop.run(api.client, "m", [broken], [HI], system="s")
-    assert done.calls == [("broken", {}, "broken failed", True)]
+    assert done.calls == [loop.Call("broken", {}, "broken failed", True)]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there, waiting for a thread can't be interrupted")
