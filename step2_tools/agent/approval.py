@@ -46,7 +46,8 @@ class NeedsApproval(BetaFunctionTool[Callable[..., str]]):
         super().__init__(
             tool.func, name=tool.name, description=tool.description, input_schema=tool.input_schema
         )
-        self.tool, self.once = tool, once
+        self.tool = tool
+        self.once = once
         self._ask = ask
         self._origin = f" ({origin})" if origin else ""
         self._refusal: str | None = None  # None: not asked yet

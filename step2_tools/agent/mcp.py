@@ -12,8 +12,6 @@ other variables (`env NAME=value command` passes on more).
 Source: https://modelcontextprotocol.io/specification/2026-07-28
 """
 
-from __future__ import annotations
-
 import json
 import logging
 import os
@@ -23,19 +21,21 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import anyio
 import httpx2
 from anthropic.lib.tools import BetaFunctionTool, ToolError
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+from jsonschema import Draft202012Validator
+from mcp import Client, MCPError, StdioServerParameters, stdio_client, types
+from mcp.client.streamable_http import streamable_http_client
+from mcp.types import CONNECTION_CLOSED
 
 from shared.errors import UserError, reason
 from step2_tools.agent.approval import Ask, NeedsApproval
 from step2_tools.agent.loop import Tools
 from step2_tools.agent.tool import TIME_LIMIT_S, cut, sanitize, visible
-
-if TYPE_CHECKING:
-    from anyio.from_thread import BlockingPortal
-    from mcp import Client, types
 
 URL = re.compile(r"https?://")
 LIMIT_S = TIME_LIMIT_S  # for each call, and for a server to start and list its tools
@@ -58,21 +58,17 @@ def connect(addresses: Sequence[str], own: Tools, ask: Ask) -> Iterator[list[Nee
         UserError: a server can't be started or reached, takes longer than LIMIT_S, doesn't speak MCP, or
             offers tools that can't be used.
     """
-    if not addresses:
-        yield []
-        return
-    import mcp  # noqa: F401 (takes a second; here it doesn't count against LIMIT_S)
-    from anyio.from_thread import start_blocking_portal
-
     logging.getLogger("mcp").addHandler(logging.NullHandler())  # keeps a server's output off the terminal
     tools: list[NeedsApproval] = []
     connections: list[_Connection] = []
     with start_blocking_portal() as portal:
         try:
             for address in addresses:
-                connections.append(_Connection(portal, address))
-                origin = f"from {connections[-1].label}; your answer applies to all calls of this tool"
-                for tool in connections[-1].tools({tool.name for tool in (*own, *tools)}):
+                connection = _Connection(portal, address)
+                connections.append(connection)
+                origin = f"from {connection.label}; your answer applies to all calls of this tool"
+                taken = {tool.name for tool in (*own, *tools)}
+                for tool in connection.tools(taken):
                     tools.append(NeedsApproval(tool, ask, once=True, origin=origin))
             yield tools
         finally:
@@ -91,9 +87,6 @@ class _Connection:
         self._running = portal.start_task_soon(self._run, address)
 
     async def _run(self, address: str) -> None:
-        import anyio
-        from mcp import Client
-
         try:
             async with _transport(address) as transport, Client(transport, cache=None) as client:
                 page = await client.list_tools()
@@ -120,19 +113,23 @@ class _Connection:
             raise UserError(f"{problem}: {_explain(error)}") from None
         if len(offered) > MAX_TOOLS:
             raise UserError(f"{problem}: it offers more than {MAX_TOOLS} tools")
-        prefix = re.sub(r"[^a-zA-Z0-9_-]+", "-", client.server_info.name if client.server_info else "")[:32]
+        server_name = client.server_info.name if client.server_info else ""
+        prefix = re.sub(r"[^a-zA-Z0-9_-]+", "-", server_name)[:32]
         tools: list[BetaFunctionTool[Any]] = []
+        names: set[str] = set()  # of `tools`
         for tool in offered:
             name = re.sub(r"[^a-zA-Z0-9_-]", "_", tool.name)[:64]
             if name in taken:
                 name = f"{prefix or 'mcp'}__{name}"
-            if not name or name in {*taken, *(each.name for each in tools)}:
+            if not name or name in taken or name in names:
                 raise UserError(f"{problem}: it offers a second tool named {name!r}")
-            if not _is_usable(schema := _sanitize_schema(tool.input_schema)):
+            schema = _sanitize_schema(tool.input_schema)
+            if not _is_usable(schema):
                 allowed = f"must describe an object, in at most {MAX_SCHEMA} characters"
                 raise UserError(f"{problem}: the input schema of {name!r} {allowed}")
             description = sanitize(tool.description or "", 1000) or name
             func = self._caller(name, tool.name)
+            names.add(name)
             tools.append(BetaFunctionTool(func, name=name, description=description, input_schema=schema))
         return tools
 
@@ -171,9 +168,6 @@ class _Connection:
 @asynccontextmanager
 async def _transport(address: str) -> AsyncIterator[Any]:
     """The transport for the SDK's Client: HTTP for a URL, or stdin and stdout of a new process."""
-    from mcp import StdioServerParameters, stdio_client
-    from mcp.client.streamable_http import streamable_http_client
-
     if URL.match(address):
         hooks = {"response": [_limit_size]}
         async with httpx2.AsyncClient(timeout=LIMIT_S, event_hooks=hooks) as client:
@@ -211,8 +205,6 @@ async def _limit_size(response: httpx2.Response) -> None:
 
 def _is_usable(schema: Any) -> bool:
     """Whether the Messages API accepts the input schema; otherwise every request would fail."""
-    from jsonschema import Draft202012Validator
-
     valid = Draft202012Validator(Draft202012Validator.META_SCHEMA).is_valid(schema)
     return valid and schema.get("type") == "object" and len(json.dumps(schema)) <= MAX_SCHEMA
 
@@ -220,12 +212,15 @@ def _is_usable(schema: Any) -> bool:
 def _sanitize_schema(schema: Any) -> Any:
     """A schema with sanitized titles and descriptions, because the model reads them."""
     if isinstance(schema, list):
-        return [_sanitize_schema(each) for each in schema]
+        return [_sanitize_schema(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    texts = {key: schema[key] for key in ("title", "description") if isinstance(schema.get(key), str)}
-    texts = {key: sanitize(text, 300) for key, text in texts.items()}
-    return {key: _sanitize_schema(value) for key, value in schema.items()} | texts
+    cleaned = {key: _sanitize_schema(value) for key, value in schema.items()}
+    for key in ("title", "description"):
+        text = schema.get(key)
+        if isinstance(text, str):  # in `properties`, these can be names of arguments
+            cleaned[key] = sanitize(text, 300)
+    return cleaned
 
 
 def _text(result: types.CallToolResult) -> str:
@@ -241,9 +236,6 @@ def _text(result: types.CallToolResult) -> str:
 
 def _explain(error: BaseException) -> str:
     """Why a server can't be used or a call failed, in a few words."""
-    from mcp import MCPError
-    from mcp.types import CONNECTION_CLOSED
-
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     if isinstance(error, TimeoutError):

@@ -12,26 +12,24 @@ all parts of an MCP tool: name, description, JSON schema, and a function that re
 Source: https://modelcontextprotocol.io/specification/2026-07-28
 """
 
-from __future__ import annotations
-
 import socket
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import anyio
+import anyio.to_thread
+import uvicorn
+from anthropic.types import ToolUseBlockParam
+from mcp import types
+from mcp.server import Server
+from mcp.server.stdio import stdio_server
 
 from shared.errors import UserError, reason
 from step2_tools.agent import loop
 
-if TYPE_CHECKING:
-    from mcp import types
-    from mcp.server import Server
-
 
 def server(tools: loop.Tools) -> Server:
     """An MCP server with these tools; calls run as in the loop, including their errors."""
-    import anyio.to_thread
-    from mcp import types
-    from mcp.server import Server
-
     offered = [
         types.Tool(name=tool.name, description=tool.description, input_schema=dict(tool.input_schema))
         for tool in tools
@@ -41,26 +39,24 @@ def server(tools: loop.Tools) -> Server:
         return types.ListToolsResult(tools=offered)
 
     async def call_tool(_context: Any, params: types.CallToolRequestParams) -> types.CallToolResult:
-        call = {"id": "", "name": params.name, "input": params.arguments or {}}
-        block = await anyio.to_thread.run_sync(loop.answer, call, tools)
-        text = types.TextContent(type="text", text=block["content"])
-        return types.CallToolResult(content=[text], is_error=block.get("is_error", False))
+        call = ToolUseBlockParam(type="tool_use", id="", name=params.name, input=params.arguments or {})
+        result = await anyio.to_thread.run_sync(loop.answer, call, tools)
+        text = types.TextContent(type="text", text=str(result.get("content", "")))
+        return types.CallToolResult(content=[text], is_error=result.get("is_error", False))
 
     return Server("step2_tools", on_list_tools=list_tools, on_call_tool=call_tool)
 
 
 def serve_stdio(tools: loop.Tools) -> None:
     """Serve the client that started this process, until it closes stdin."""
-    import anyio
-    from mcp.server.stdio import stdio_server
 
-    async def run() -> None:
+    async def serve() -> None:
         ours = server(tools)
         async with stdio_server() as (read, write):  # redirects prints to stderr meanwhile
             await ours.run(read, write, ours.create_initialization_options())
 
     try:
-        anyio.run(run)
+        anyio.run(serve)
     except* BrokenPipeError:  # the client ended without closing stdin first
         pass
 
@@ -71,8 +67,6 @@ def serve_http(tools: loop.Tools, port: int) -> None:
     Raises:
         UserError: the port can't be used.
     """
-    import uvicorn
-
     try:
         listening = socket.create_server(("127.0.0.1", port))
     except (OSError, OverflowError) as error:

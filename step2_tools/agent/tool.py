@@ -25,6 +25,7 @@ import threading
 import typing
 import unicodedata
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Any
 
 import pydantic
@@ -72,7 +73,7 @@ class FunctionTool(BetaFunctionTool[Callable[..., str]]):
         try:
             checked = self._arguments.model_validate(input)
         except pydantic.ValidationError as error:
-            wrong = "; ".join(self._explained(each) for each in error.errors()[:5])
+            wrong = "; ".join(self._explained(details) for details in error.errors()[:5])
             raise ToolError(wrong) from None
         return {name: getattr(checked, name) for name in names}
         ### END SOLUTION
@@ -106,26 +107,24 @@ class FunctionTool(BetaFunctionTool[Callable[..., str]]):
         Raises:
             ToolError: the function's own error, or that it failed or took too long.
         """
-        done: dict[str, Any] = {}
+        result: Future[str] = Future()
 
         def run() -> None:
             try:
-                done["result"] = self.func(**arguments)
+                result.set_result(self.func(**arguments))
             except ToolError as error:
-                done["error"] = error
+                result.set_exception(error)
             except BaseException:  # including SystemExit: a tool must not end the conversation
                 log.debug("%s failed", self.name, exc_info=True)
-                done["error"] = ToolError(f"{self.name} failed and gave no result")
+                result.set_exception(ToolError(f"{self.name} failed and gave no result"))
 
         context = contextvars.copy_context()  # so that traces assign the call to its caller
         thread = threading.Thread(target=context.run, args=(run,), name=f"tool-{self.name}", daemon=True)
         thread.start()
-        thread.join(self.limit_s)
-        if thread.is_alive():
-            raise ToolError(f"{self.name} took longer than {self.limit_s:g} s; try again")
-        if "error" in done:
-            raise done["error"]
-        return done["result"]
+        try:
+            return result.result(self.limit_s)
+        except TimeoutError:
+            raise ToolError(f"{self.name} took longer than {self.limit_s:g} s; try again") from None
 
 
 def _arguments_of(func: Callable[..., str]) -> type[pydantic.BaseModel]:
@@ -137,10 +136,10 @@ def _arguments_of(func: Callable[..., str]) -> type[pydantic.BaseModel]:
     """
     ### BEGIN SOLUTION 2.4: A schema from a signature
     hints = typing.get_type_hints(func, include_extras=True)
-    fields: dict[str, Any] = {
-        name: (hints[name], ... if parameter.default is parameter.empty else parameter.default)
-        for name, parameter in inspect.signature(func).parameters.items()
-    }
+    fields: dict[str, Any] = {}  # as pydantic wants them: name -> (type, default or ...)
+    for name, parameter in inspect.signature(func).parameters.items():
+        default = ... if parameter.default is parameter.empty else parameter.default
+        fields[name] = (hints[name], default)
     config = pydantic.ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, protected_namespaces=())
     return pydantic.create_model("Arguments", __config__=config, **fields)
     ### END SOLUTION
@@ -187,5 +186,6 @@ def result(
     if sample_date:
         fields["summary"] = f"{summary.removesuffix('.')} ({part}sample data of {sample_date})."
         fields["source"] = f"{part}sample data, not measured, in the shape of: {source}"
-        fields |= {"sample": True, "sample_date": sample_date}
+        fields["sample"] = True
+        fields["sample_date"] = sample_date
     return json.dumps(fields, ensure_ascii=False, allow_nan=False)
