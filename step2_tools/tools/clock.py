@@ -43,7 +43,8 @@ class Clock:
             raise ToolError(
                 f"the time zone of {match.label} is not known ({sanitize(zone) or 'none'})"
             ) from None
-        offset, letters = local.isoformat()[-6:], f"{local:%Z}"
+        offset = local.isoformat()[-6:]
+        letters = f"{local:%Z}"
         name = "" if letters[:1] in "+-" else f"{letters}, "  # many zones have no letters: "+04"
         time = f"{local:%H:%M} on {local:%A}, {local.day} {local:%B %Y} ({name}UTC{offset})"
         facts = {

@@ -11,6 +11,10 @@ import re
 import unicodedata
 from collections import defaultdict
 
+from babel import Locale
+from babel.core import get_global
+from babel.numbers import get_currency_name, get_territory_currencies
+
 # Slang and signs, which CLDR lacks; and for some names that several currencies share, the usual meaning.
 # Other shared names ("dinar", "krone") stay ambiguous.
 EXTRA_NAMES = {
@@ -51,25 +55,23 @@ def codes(text: str) -> set[str]:
     """The ISO codes that a text can mean; empty if it is not a currency."""
     names = _codes_by_name()
     # A code in capitals decides, as in "USD ($)" and "THB - Thai baht".
-    in_text = {word for word in re.findall(r"\b[A-Z]{3}\b", text) if {word} == names.get(word.casefold())}
+    capitals = set(re.findall(r"\b[A-Z]{3}\b", text))
+    in_text = {word for word in capitals if names.get(word.casefold()) == {word}}
     if len(in_text) == 1:
         return in_text
-    return next((names[form] for form in _normalized(text) if form in names), set())
+    for form in _normalized(text):
+        if form in names:
+            return names[form]
+    return set()
 
 
 @functools.cache
 def _codes_by_name() -> dict[str, set[str]]:
     """From every normalized name to the codes that it can mean."""
-    from babel import Locale
-    from babel.core import get_global
-    from babel.numbers import get_currency_name, get_territory_currencies
-
     english = Locale("en")
-    codes = {
-        code
-        for territory in get_global("territory_currencies")
-        for code in get_territory_currencies(territory, tender=True)
-    }
+    codes: set[str] = set()
+    for territory in get_global("territory_currencies"):
+        codes.update(get_territory_currencies(territory, tender=True))
     full: dict[str, set[str]] = defaultdict(set)
     last_word: dict[str, set[str]] = defaultdict(set)
     for code in codes:
@@ -80,12 +82,11 @@ def _codes_by_name() -> dict[str, set[str]]:
         for name in names:
             for form in _normalized(name.split()[-1]):
                 last_word[form].add(code)
-    extra = {
-        form: {code}
-        for code, names_of_code in EXTRA_NAMES.items()
-        for name in names_of_code.split(",")
-        for form in (*_normalized(name), *_normalized(name + "s"))
-    }
+    extra: dict[str, set[str]] = {}
+    for code, names_of_code in EXTRA_NAMES.items():
+        for name in names_of_code.split(","):
+            for form in (*_normalized(name), *_normalized(name + "s")):
+                extra[form] = {code}
     return {**last_word, **full, **extra}
 
 
@@ -94,4 +95,6 @@ def _normalized(text: str) -> list[str]:
     bare = unicodedata.normalize("NFKD", text.casefold().replace("ł", "l"))
     bare = "".join(char for char in bare if not unicodedata.combining(char))
     bare = " ".join(re.sub(r"[.,;:!?()\"'’]", "", bare).split()).removeprefix("the ")
-    return [bare, bare.removesuffix("s")] if bare.endswith("s") and len(bare) > 3 else [bare]
+    if bare.endswith("s") and len(bare) > 3:
+        return [bare, bare.removesuffix("s")]
+    return [bare]

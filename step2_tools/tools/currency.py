@@ -12,6 +12,7 @@ Source: https://frankfurter.dev (no key); currency names from Unicode CLDR, with
 import math
 
 from anthropic.lib.tools import ToolError
+from babel.numbers import get_currency_precision
 
 from step2_tools.agent.tool import result, sanitize
 from step2_tools.tools.currencies import codes
@@ -49,7 +50,8 @@ class Currency:
         """
         if not (math.isfinite(amount) and 0 <= amount <= LARGEST):
             raise ToolError(f"amount = {amount} is not allowed: it must be a number from 0 to {LARGEST:.0e}")
-        base, target = code_of(from_currency), code_of(to_currency)
+        base = code_of(from_currency)
+        target = code_of(to_currency)
         rate, day = (1.0, None) if base == target else self._rate(base, target)
         converted = amount * rate
         summary = f"{_money(amount, base)} {base} is {_money(converted, target)} {target}"
@@ -70,11 +72,9 @@ class Currency:
         except ServiceRefused as error:
             if error.status not in (400, 404, 422):
                 raise
-            where = (
-                "in the sample data (which has USD, EUR, GBP, JPY, THB, …); run without --offline"
-                if self.api.sample_date
-                else "at frankfurter.dev; choose another currency"
-            )
+            where = "at frankfurter.dev; choose another currency"
+            if self.api.sample_date:
+                where = "in the sample data (which has USD, EUR, GBP, JPY, THB, …); run without --offline"
             raise ToolError(f"there is no rate from {base} to {target} {where}") from None
         if answer.rate <= 0:
             raise ToolError(f"Frankfurter answered with a rate of {answer.rate:g}: a rate must be above 0")
@@ -103,8 +103,6 @@ def code_of(text: str) -> str:
 
 def _money(amount: float, code: str) -> str:
     """The amount with the currency's number of decimals (none for yen), or more if it is below 1."""
-    from babel.numbers import get_currency_precision
-
     if 0 < amount < 1:
         return f"{amount:.4g}"
     return f"{amount:,.{get_currency_precision(code)}f}"

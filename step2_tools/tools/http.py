@@ -24,7 +24,8 @@ from step2_tools.agent.tool import sanitize
 
 RETRIED = (429, 500, 502, 503, 504, 529)
 TIMEOUT_S = 5.0
-ATTEMPTS, LONGEST_S = 3, 12.0  # for one request to one service, including waits
+ATTEMPTS = 3  # for one request to one service
+LONGEST_S = 12.0  # for all attempts together, including waits
 MAX_BYTES = 2_000_000  # of a response
 
 

@@ -34,10 +34,10 @@ STATES_AND_COUNTRIES = (
     "gb:united_kingdom britain:united_kingdom uae:united_arab_emirates holland:netherlands "
     "korea:south_korea"
 )
-FULL_NAMES = {
-    short: name.replace("_", " ")
-    for short, _, name in (pair.partition(":") for pair in STATES_AND_COUNTRIES.split())
-}
+FULL_NAMES: dict[str, str] = {}
+for pair in STATES_AND_COUNTRIES.split():
+    short, _, full = pair.partition(":")
+    FULL_NAMES[short] = full.replace("_", " ")
 
 
 class Place(ResponseModel):
@@ -57,7 +57,7 @@ class Place(ResponseModel):
     def label(self) -> str:
         """Name, state and country, without repetitions."""
         parts = [sanitize(part) for part in (self.name, self.admin1, self.country) if part]
-        return ", ".join(part for i, part in enumerate(parts) if part not in parts[:i])
+        return ", ".join(dict.fromkeys(parts))
 
 
 class Places(ResponseModel):
@@ -92,7 +92,7 @@ class Match:
         """The facts about the place for a tool's result."""
         facts: dict[str, object] = {"place": self.label, "country": sanitize(self.place.country)}
         if self.others:
-            facts["other_places"] = [each.label for each in self.others[:5]]
+            facts["other_places"] = [place.label for place in self.others[:5]]
             facts["hint"] = "for another one, put its state or country behind the name: 'Paris, Texas'"
         return facts
 
@@ -111,9 +111,10 @@ def find(api: Api, city: str) -> Match:
     if not places and not within:  # "Portland Oregon" has no comma
         words = name.split()
         for size in range(1, min(3, len(words))):
-            head, tail = " ".join(words[:-size]), " ".join(words[-size:])
+            head = " ".join(words[:-size])
+            tail = " ".join(words[-size:])
             places = _search(api, head)
-            if any(_is_in(each, tail) for each in places):
+            if any(_is_in(place, tail) for place in places):
                 return _choose(head, places, [tail])
         places = []
     if not places:
@@ -125,7 +126,8 @@ def _search(api: Api, name: str) -> list[Place]:
     params = {"name": name.strip(), "count": "100", "language": "en", "format": "json"}
     results = api.get("Open-Meteo's geocoder", URL, Places, params).results
     # Countries, mountains and airports count only if no inhabited place has the name.
-    return [each for each in results if each.feature_code.startswith("PPL")] or results
+    inhabited = [place for place in results if place.feature_code.startswith("PPL")]
+    return inhabited or results
 
 
 def _choose(name: str, places: list[Place], within: list[str]) -> Match:
@@ -134,24 +136,24 @@ def _choose(name: str, places: list[Place], within: list[str]) -> Match:
     Raises:
         ToolError: no place is in all states and countries of `within` (the message names others).
     """
-    exact = [each for each in places if normalize_name(each.name) == normalize_name(name)]
-    ordered = sorted(exact or places, key=lambda each: -each.population)
-    fitting = [each for each in ordered if all(_is_in(each, part) for part in within)]
+    exact = [place for place in places if normalize_name(place.name) == normalize_name(name)]
+    ordered = sorted(exact or places, key=lambda place: -place.population)
+    fitting = [place for place in ordered if all(_is_in(place, region) for region in within)]
     if not fitting:
-        there = "; ".join(each.label for each in ordered[:3])
-        raise ToolError(
-            f"no {name.strip()} in {', '.join(part.strip() for part in within)}; there is {there}"
-        )
+        regions = ", ".join(region.strip() for region in within)
+        there = "; ".join(place.label for place in ordered[:3])
+        raise ToolError(f"no {name.strip()} in {regions}; there is {there}")
     first = fitting[0]
-    same = [each for each in ordered if each.name == first.name and each is not first]
-    return Match(first, [each for each in same if each in fitting], show_state=bool(same))
+    namesakes = [place for place in ordered if place.name == first.name and place is not first]
+    others = [place for place in namesakes if place in fitting]
+    return Match(first, others, show_state=bool(namesakes))
 
 
 def _is_in(place: Place, region: str) -> bool:
     """Whether the place is in the state or country with this name."""
-    wanted = normalize_name(region).removeprefix("the ")
-    names = {normalize_name(each) for each in (place.admin1, place.country, place.country_code) if each}
-    return wanted in names or FULL_NAMES.get(wanted, wanted) in names
+    searched = normalize_name(region).removeprefix("the ")
+    names = {normalize_name(name) for name in (place.admin1, place.country, place.country_code) if name}
+    return searched in names or FULL_NAMES.get(searched) in names
 
 
 def normalize_name(text: str) -> str:

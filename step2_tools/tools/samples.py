@@ -34,7 +34,8 @@ def sample_date() -> str:
 
 
 def _answer(request: httpx2.Request) -> httpx2.Response:
-    params, path = request.url.params, request.url.path
+    params = request.url.params
+    path = request.url.path
     match request.url.host:
         case "geocoding-api.open-meteo.com":
             return httpx2.Response(200, json=_geocoded(params["name"]))
@@ -53,11 +54,13 @@ def _geocoded(name: str) -> dict[str, Any]:
     """All places with the name, or with the most similar name in the sample data."""
     file = _file("geocoding")
     places: dict[str, list[Any]] = {}
-    for each in file["results"]:
-        places.setdefault(normalize_name(each["name"]), []).append(each)
+    for place in file["results"]:
+        places.setdefault(normalize_name(place["name"]), []).append(place)
     aliases = {alias: places[normalize_name(name)] for alias, name in file["aliases"].items()}
     results = _most_similar(name, {**aliases, **places})
-    return {"results": results, "generationtime_ms": 0.5} if results else {"generationtime_ms": 0.5}
+    if not results:
+        return {"generationtime_ms": 0.5}
+    return {"results": results, "generationtime_ms": 0.5}
 
 
 def _forecast(place: str) -> httpx2.Response:
@@ -103,12 +106,12 @@ def _rate(base: str, quote: str) -> httpx2.Response:
 
 
 def _most_similar(text: str, names: dict[str, Any]) -> Any:
-    wanted = normalize_name(text)
-    if wanted in names:
-        return names[wanted]
-    if len(wanted) <= 4:  # short names differ in one letter only: Laos is not Lagos
+    name = normalize_name(text)
+    if name in names:
+        return names[name]
+    if len(name) <= 4:  # short names differ in one letter only: Laos is not Lagos
         return None
-    near = difflib.get_close_matches(wanted, names, n=1, cutoff=MIN_SIMILARITY)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=MIN_SIMILARITY)
     return names[near[0]] if near else None
 
 

@@ -78,14 +78,21 @@ class Stocks:
         meta = self._quote(query.removeprefix("$"))
         if meta is None:
             raise ToolError(self._unknown(query))
-        symbol, name = sanitize(meta.symbol, 20), sanitize(meta.longName or meta.shortName or "")
-        price, previous, time = meta.regularMarketPrice, meta.chartPreviousClose, _time(meta)
+        symbol = sanitize(meta.symbol, 20)
+        name = sanitize(meta.longName or meta.shortName or "")
+        price = meta.regularMarketPrice
+        previous = meta.chartPreviousClose
+        time = _time(meta)
         company = f"{name} ({symbol})" if name else symbol
         summary = f"{company} is at {_money(price)} {_currency(meta.currency)}"
-        change = percent = None
+        change = None
+        percent = None
         if previous:
-            change, percent = price - previous, (price - previous) / previous * 100
-            direction = "up" if change > 0 else "down" if change < 0 else "unchanged,"
+            change = price - previous
+            percent = change / previous * 100
+            direction = "unchanged,"
+            if change:
+                direction = "up" if change > 0 else "down"
             summary += f", {direction} {_money(abs(change))} ({abs(percent):.2f} %) since the previous close"
         facts = {
             "symbol": symbol,
@@ -110,7 +117,8 @@ class Stocks:
         """The symbol of the best match; only shares, funds (ETFs) and indices, not options or coins."""
         params = {"q": name, "quotesCount": "10", "newsCount": "0"}
         hits = self.api.get("Yahoo", SEARCH, Matches, params).quotes
-        return next((hit.symbol for hit in hits if hit.quoteType in ("EQUITY", "ETF", "INDEX")), None)
+        symbols = [hit.symbol for hit in hits if hit.quoteType in ("EQUITY", "ETF", "INDEX")]
+        return symbols[0] if symbols else None
 
     def _chart(self, symbol: str) -> Meta | None:
         """The latest price; None if there is no such symbol."""

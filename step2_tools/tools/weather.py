@@ -9,6 +9,7 @@ from today.
 Source: https://open-meteo.com/en/docs (weather data CC BY 4.0, no key, 10,000 calls a day)
 """
 
+from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, Literal, get_args
 
@@ -24,8 +25,9 @@ SOURCE = "Weather data by Open-Meteo.com (CC BY 4.0)"
 Unit = Literal["celsius", "fahrenheit"]
 NextDay = Literal["today", "tomorrow", "day after tomorrow"]
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
-Day = Literal[NextDay, Weekday]
-NEXT_DAYS, WEEKDAYS = get_args(NextDay), get_args(Weekday)
+DayName = Literal[NextDay, Weekday]
+NEXT_DAYS = get_args(NextDay)
+WEEKDAYS = get_args(Weekday)
 
 # WMO code table 4677, the part that Open-Meteo uses.
 SKY = {
@@ -97,13 +99,57 @@ class Forecast(ResponseModel):
     daily: Daily
 
 
+@dataclass(frozen=True)
+class Now:
+    """The weather now, in the result's units; None if the weather model has no value."""
+
+    local_time: str
+    temperature: float | None
+    feels_like: float | None
+    humidity_percent: float | None
+    sky: str
+    wind: float | None
+
+    def in_words(self, units: dict[str, str]) -> str:
+        """'it is 32 °C now, clear sky, humidity 66 %, wind 15 km/h'."""
+        humidity = "" if self.humidity_percent is None else f"humidity {self.humidity_percent:.0f} %, "
+        temperature = f"{self.temperature} {units['temperature']}"
+        return f"it is {temperature} now, {self.sky}, {humidity}wind {self.wind} {units['wind']}"
+
+
+@dataclass(frozen=True)
+class Day:
+    """The weather of a day, in the result's units; None if the weather model has no value."""
+
+    sky: str
+    low: float | None
+    high: float | None
+    rain: float | None
+    chance_of_rain_percent: float | None
+    wind_up_to: float | None
+
+    def in_words(self, units: dict[str, str]) -> str:
+        """'24 to 32 °C, light rain, 60 % chance of rain, wind up to 14 km/h', without unknown values."""
+        parts = []
+        limits = [str(limit) for limit in (self.low, self.high) if limit is not None]
+        if limits:
+            parts.append(f"{' to '.join(limits)} {units['temperature']}")
+        parts.append(self.sky)
+        if self.chance_of_rain_percent is not None:
+            kind = "snow" if "snow" in self.sky else "rain"
+            parts.append(f"{self.chance_of_rain_percent:.0f} % chance of {kind}")
+        if self.wind_up_to is not None:
+            parts.append(f"wind up to {self.wind_up_to} {units['wind']}")
+        return ", ".join(parts)
+
+
 class Weather:
     """The client; the method is the tool."""
 
     def __init__(self, api: Api) -> None:
         self.api = api
 
-    def get_weather(self, city: str, unit: Unit = "celsius", day: Day = "today") -> str:
+    def get_weather(self, city: str, unit: Unit = "celsius", day: DayName = "today") -> str:
         """Get the weather in a city: current conditions, or the forecast for one of the next seven days.
 
         Args:
@@ -119,20 +165,16 @@ class Weather:
         today = forecast.current.time.date()
         which = today + timedelta(days=days_ahead(day, today))
         units = UNITS[unit]
-        facts = _of_day(forecast.daily, which, unit)
-        text = _day_in_words(facts, units)
+        forecast_day = _of_day(forecast.daily, which, unit)
+        facts: dict[str, Any] = {**match.facts(), "date": which.isoformat()}
         if which == today:
             now = _now(forecast.current, unit)
-            percent = now["humidity_percent"]
-            humidity = "" if percent is None else f"humidity {percent:.0f} %, "
-            text = (
-                f"it is {now['temperature']} {units['temperature']} now, {now['sky']}, "
-                f"{humidity}wind {now['wind']} {units['wind']}; today {text}"
-            )
-            facts = {"now": now, **facts}
+            facts["now"] = asdict(now)
+            text = f"{now.in_words(units)}; today {forecast_day.in_words(units)}"
         else:
-            text = f"on {which:%A}, {which.day} {which:%B} it will be {text}"
-        facts = {**match.facts(), "date": which.isoformat(), **facts, "units": units}
+            text = f"on {which:%A}, {which.day} {which:%B} it will be {forecast_day.in_words(units)}"
+        facts |= asdict(forecast_day)
+        facts["units"] = units
         return result(f"In {match.label}{match.note} {text}.", facts, SOURCE, self.api.sample_date)
 
     def _forecast(self, place: places.Place) -> Forecast:
@@ -163,44 +205,31 @@ def days_ahead(day: str, today: date) -> int:
     return NEXT_DAYS.index(day)
 
 
-def _of_day(daily: Daily, which: date, unit: Unit) -> dict[str, Any]:
+def _of_day(daily: Daily, which: date, unit: Unit) -> Day:
     try:
         i = daily.time.index(which)
-        return {
-            "sky": _sky(daily.weather_code[i]),
-            "low": _convert("temperature", daily.temperature_2m_min[i], unit),
-            "high": _convert("temperature", daily.temperature_2m_max[i], unit),
-            "rain": _convert("rain", daily.precipitation_sum[i], unit),
-            "chance_of_rain_percent": daily.precipitation_probability_max[i],
-            "wind_up_to": _convert("wind", daily.wind_speed_10m_max[i], unit),
-        }
+        return Day(
+            sky=_sky(daily.weather_code[i]),
+            low=_convert("temperature", daily.temperature_2m_min[i], unit),
+            high=_convert("temperature", daily.temperature_2m_max[i], unit),
+            rain=_convert("rain", daily.precipitation_sum[i], unit),
+            chance_of_rain_percent=daily.precipitation_probability_max[i],
+            wind_up_to=_convert("wind", daily.wind_speed_10m_max[i], unit),
+        )
     except (ValueError, IndexError):
         served = f"{daily.time[0]} to {daily.time[-1]}" if daily.time else "no day"
         raise ToolError(f"Open-Meteo has no forecast for {which:%A}, {which}: it has {served}") from None
 
 
-def _now(current: Current, unit: Unit) -> dict[str, Any]:
-    return {
-        "local_time": current.time.isoformat(timespec="minutes"),
-        "temperature": _convert("temperature", current.temperature_2m, unit),
-        "feels_like": _convert("temperature", current.apparent_temperature, unit),
-        "humidity_percent": current.relative_humidity_2m,
-        "sky": _sky(current.weather_code),
-        "wind": _convert("wind", current.wind_speed_10m, unit),
-    }
-
-
-def _day_in_words(day: dict[str, Any], units: dict[str, str]) -> str:
-    """'24 to 32 °C, light rain, 60 % chance of rain, wind up to 14 km/h', without unknown values."""
-    limits = [str(day[key]) for key in ("low", "high") if day[key] is not None]
-    parts = [f"{' to '.join(limits)} {units['temperature']}"] if limits else []
-    parts.append(day["sky"])
-    if day["chance_of_rain_percent"] is not None:
-        kind = "snow" if "snow" in day["sky"] else "rain"
-        parts.append(f"{day['chance_of_rain_percent']:.0f} % chance of {kind}")
-    if day["wind_up_to"] is not None:
-        parts.append(f"wind up to {day['wind_up_to']} {units['wind']}")
-    return ", ".join(parts)
+def _now(current: Current, unit: Unit) -> Now:
+    return Now(
+        local_time=current.time.isoformat(timespec="minutes"),
+        temperature=_convert("temperature", current.temperature_2m, unit),
+        feels_like=_convert("temperature", current.apparent_temperature, unit),
+        humidity_percent=current.relative_humidity_2m,
+        sky=_sky(current.weather_code),
+        wind=_convert("wind", current.wind_speed_10m, unit),
+    )
 
 
 def _sky(code: int | None) -> str:
