@@ -19,7 +19,7 @@ class Share:
     share: float | None  # 0 to 1; None if n is 0
     interval_95: tuple[float, float]
 
-    def __getitem__(self, name: str) -> Any:  # until steps 1 and 2 read attributes
+    def __getitem__(self, name: str) -> Any:  # until step 1 reads attributes
         return getattr(self, name)
 
 
