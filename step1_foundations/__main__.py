@@ -13,6 +13,7 @@ from step1_foundations.cli import commands
 
 app = new_app("Step 1: from tokens to the loop that generates text.", default="generate")
 app.command()(commands.generate)
+app.command()(commands.bigram)
 app.command()(commands.tokens)
 app.command()(commands.merges)
 app.command()(commands.embeddings)

@@ -401,3 +401,24 @@ def bench(
         "machine": hardware.describe(),
     }
     emit(results, tables.show_bench, as_json=as_json)
+
+
+def bigram(
+    steps: Annotated[int, typer.Option(min=1, help="Steps of gradient descent.")] = 300,
+    learning_rate: Annotated[float, typer.Option(help="How far a step follows the gradient.")] = 20.0,
+    model: Model = None,
+    seed: Seed = None,
+    smoke: Smoke = False,
+    as_json: Json = False,
+) -> None:
+    """Train the smallest language model, letter by letter, and compare it with a real one."""
+    if not 0 < learning_rate <= 1e6:  # also refuses NaN
+        raise UserError(f"--learning-rate {learning_rate:g} is not allowed: use more than 0, at most 1e6")
+    settings = settings_from_flags(smoke, model=model, seed=seed)
+    from shared import models
+    from step1_foundations.cli import bigram as command
+
+    tokenizer = models.load_tokenizer(settings=settings)
+    lm = models.load_causal_lm(settings=settings)
+    report = command.train_and_compare(steps, learning_rate, settings.seed, lm, tokenizer, settings.model)
+    emit(report, command.show, as_json=as_json)
