@@ -16,7 +16,7 @@ A weight shows where a head reads, not what it does with what it reads.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
@@ -27,12 +27,20 @@ TYPE_THRESHOLD = 0.4  # a head has a type if its mean weight on that position is
 REPEATED = 48  # random tokens, repeated once, to find induction heads
 
 
+class Head(NamedTuple):
+    """A head, and its score for a type."""
+
+    layer: int
+    head: int
+    score: float
+
+
 @dataclass(frozen=True)
 class HeadType:
-    """How many heads have a type, and (layer, head, score) of the three with the highest scores."""
+    """The heads of one type."""
 
-    heads: int
-    strongest: list[tuple[int, int, float]]
+    heads: int  # how many there are
+    strongest: list[Head]  # the three with the highest scores, of the type or not
 
 
 @torch.inference_mode()
@@ -82,8 +90,8 @@ def head_scores(
 def heads_of_type(score: torch.Tensor) -> HeadType:
     """The number of heads whose score (layers, heads) reaches TYPE_THRESHOLD, and the strongest heads."""
     best = score.flatten().topk(min(3, score.numel()))
-    strongest = [
-        (*divmod(i, score.shape[1]), value)
-        for i, value in zip(best.indices.tolist(), best.values.tolist(), strict=True)
-    ]
+    strongest = []
+    for i, value in zip(best.indices.tolist(), best.values.tolist(), strict=True):
+        layer, head = divmod(i, score.shape[1])  # i counts through all heads of layer 0, then of layer 1
+        strongest.append(Head(layer, head, value))
     return HeadType(int((score >= TYPE_THRESHOLD).sum()), strongest)

@@ -44,14 +44,14 @@ class Merge:
     count: int
 
 
-@dataclass
+@dataclass(frozen=True)
 class Count:
-    """The length of the texts of one kind in characters, bytes and tokens."""
+    """The length of the texts of one kind."""
 
-    kind: str
-    characters: int = 0
-    bytes: int = 0
-    tokens: int = 0
+    kind: str  # a language, natural or for programs
+    characters: int
+    bytes: int
+    tokens: int
 
 
 def split(tokenizer: PreTrainedTokenizerFast, text: str) -> list[Token]:
@@ -62,14 +62,21 @@ def split(tokenizer: PreTrainedTokenizerFast, text: str) -> list[Token]:
 
 def count_languages(tokenizer: PreTrainedTokenizerFast) -> list[Count]:
     """Count the same five sentences in ten languages, and some code."""
-    counts: dict[str, Count] = {}
+    texts: dict[str, list[str]] = {}  # by kind
     for line in (DATA / "languages.jsonl").read_text(encoding="utf-8").splitlines():
-        kind, text = (json.loads(line)[key] for key in ("kind", "text"))
-        count = counts.setdefault(kind, Count(kind))
-        count.characters += len(text)
-        count.bytes += len(text.encode())
-        count.tokens += len(split(tokenizer, text))
-    return list(counts.values())
+        row = json.loads(line)
+        texts.setdefault(row["kind"], []).append(row["text"])
+    return [count_texts(tokenizer, kind, texts[kind]) for kind in texts]
+
+
+def count_texts(tokenizer: PreTrainedTokenizerFast, kind: str, texts: list[str]) -> Count:
+    """The length of all texts of a kind."""
+    return Count(
+        kind,
+        characters=sum(len(text) for text in texts),
+        bytes=sum(len(text.encode()) for text in texts),
+        tokens=sum(len(split(tokenizer, text)) for text in texts),
+    )
 
 
 def learn_merges(text: str, n: int) -> list[Merge]:

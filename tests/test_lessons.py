@@ -1,14 +1,15 @@
 """Lessons: every command works, what they show is what commands, modules and rubrics say, in plain words."""
 
 import io
-import json
 import re
 import runpy
 import shutil
 import subprocess
 import sys
+from typing import Any
 
 import pytest
+from pydantic import TypeAdapter
 from rich.console import Console
 
 from classroom.assignment.spec import assignment
@@ -66,17 +67,23 @@ def test_an_excerpt_is_a_function_or_method_with_the_first_line_of_its_docstring
 def test_a_picture_shows_the_results_of_the_table_beside_it():
     """A picture carries its results: the table that they give must be the one in the chapter."""
     Image = pytest.importorskip("PIL.Image")
-    from step1_foundations.cli import tables  # only this test needs step 1
+    from step1_foundations.cli import attention, embeddings, logit_lens  # only this test needs step 1
 
+    commands: dict[str, tuple[Any, Any]] = {  # by the name of the picture: its report, and what prints it
+        "attention": (attention.AttentionReport, attention.show),
+        "embeddings": (embeddings.EmbeddingsReport, embeddings.show),
+        "logit-lens": (logit_lens.LensReport, logit_lens.show),
+    }
     outputs = set()
     for path in CHAPTERS:
         outputs |= {example.output for example in examples(TEXTS[path])}
     pictures = 0
     for path in (ROOT / "step1_foundations" / "lessons" / "pictures").glob("*.png"):
-        results = json.loads(Image.open(path).text["Description"])
+        report_type, show = commands[path.stem]
+        report = TypeAdapter(report_type).validate_json(Image.open(path).text["Description"])
         console = Console(width=100, highlight=False, markup=False, no_color=True)
         with console.capture() as capture:
-            getattr(tables, f"show_{path.stem.replace('-', '_')}")(results, console)
+            show(report, console)
         assert tidy(capture.get()) in outputs, path.name
         pictures += 1
     assert pictures == 3

@@ -1,1 +1,1 @@
-"""The command line: commands.py parses flags and runs the code, tables.py prints, pictures.py draws."""
+"""The command line: app.py has the flags; a module per command has its report, and shows and draws it."""

@@ -120,11 +120,11 @@ def test_neighbours_are_the_tokens_with_the_largest_cosines():
     near = embeddings.neighbours(table, [5], 20)
     assert near[0][0] == 7
     assert near[0][1] > 0.99
-    assert near == sorted(near, key=lambda each: -each[1])
+    assert near == sorted(near, key=lambda neighbour: -neighbour[1])
     assert piece(tokenizer, len(tokenizer) + 3) == f"#{len(tokenizer) + 3}"  # a row that only pads the table
     vectors = torch.tensor([[1.0, 0], [0.99, 0.1], [0, 1.0], [0.1, 0.99]])
-    assert embeddings.same_kind(vectors, ["a", "a", "b", "b"])["hits"] == 4
-    assert embeddings.same_kind(vectors, ["a", "b", "a", "b"])["hits"] == 0
+    assert embeddings.same_kind(vectors, ["a", "a", "b", "b"]).hits == 4
+    assert embeddings.same_kind(vectors, ["a", "b", "a", "b"]).hits == 0
 
 
 # --- attention --------------------------------------------------------------------------------------------
