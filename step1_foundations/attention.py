@@ -52,7 +52,8 @@ def attention_weights(model: PreTrainedModel, ids: torch.Tensor) -> torch.Tensor
 
 def previous_token_score(weights: torch.Tensor) -> torch.Tensor:
     """Mean weight on the previous position, over positions 2 to T-1 (not 1: the sink): (layers, heads)."""
-    return weights.diagonal(offset=-1, dim1=-2, dim2=-1)[..., 1:].mean(dim=-1)
+    on_previous = weights.diagonal(offset=-1, dim1=-2, dim2=-1)  # (layers, heads, T-1): of positions 1 to T-1
+    return on_previous[..., 1:].mean(dim=-1)
 
 
 def sink_score(weights: torch.Tensor) -> torch.Tensor:
@@ -66,7 +67,8 @@ def induction_score(weights: torch.Tensor) -> torch.Tensor:
     The mean is over the n repeated tokens.
     """
     n = weights.shape[-1] // 2
-    return weights.diagonal(offset=1 - n, dim1=-2, dim2=-1)[..., -n:].mean(dim=-1)
+    after_first = weights.diagonal(offset=1 - n, dim1=-2, dim2=-1)  # (layers, heads, n+1): from n-1 on
+    return after_first[..., -n:].mean(dim=-1)
 
 
 def repeated_tokens(vocabulary: int, n: int, seed: int) -> torch.Tensor:

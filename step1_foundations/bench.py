@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
     from shared.config import Settings
 
-PROMPT_TOKENS, NEW_TOKENS = 200, 80
+PROMPT_TOKENS = 200
+NEW_TOKENS = 80
 
 
 @dataclass(frozen=True)
@@ -47,14 +48,24 @@ class Spread:
 
 def time_pairs(first: Callable[[], Any], second: Callable[[], Any], n: int) -> tuple[Spread, Spread, Spread]:
     """The seconds of both functions and the ratios second / first over n pairs, in alternating order."""
-    seconds: tuple[list[float], list[float]] = ([], [])
+    first_seconds = []
+    second_seconds = []
     for pair in range(n):
-        for i in (0, 1) if pair % 2 == 0 else (1, 0):
-            start = time.perf_counter()
-            (first, second)[i]()
-            seconds[i].append(time.perf_counter() - start)
-    ratios = [b / a for a, b in zip(*seconds, strict=True)]
-    return Spread.of(seconds[0]), Spread.of(seconds[1]), Spread.of(ratios)
+        if pair % 2 == 0:
+            first_seconds.append(seconds_of(first))
+            second_seconds.append(seconds_of(second))
+        else:
+            second_seconds.append(seconds_of(second))
+            first_seconds.append(seconds_of(first))
+    ratios = [b / a for a, b in zip(first_seconds, second_seconds, strict=True)]
+    return Spread.of(first_seconds), Spread.of(second_seconds), Spread.of(ratios)
+
+
+def seconds_of(function: Callable[[], Any]) -> float:
+    """The seconds that a call takes."""
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
 
 
 def generate_with_library(model: Any, prompt: torch.Tensor) -> list[int]:
@@ -87,7 +98,7 @@ class Comparison:
 
 def compare_loops(model: PreTrainedModel, prompt: torch.Tensor, n: int) -> Comparison:
     """`model.generate` and our loop, with the same model."""
-    names = f"generate, {dtype_of(model)}", f"by hand, {dtype_of(model)}"
+    names = (f"generate, {dtype_of(model)}", f"by hand, {dtype_of(model)}")
     return compare(names, model, model, prompt.to(model.device), n)
 
 
@@ -97,7 +108,7 @@ def compare_int8(settings: Settings, prompt: torch.Tensor, n: int) -> Comparison
     default = auto.from_pretrained(weights.ensure(settings.model, settings), local_files_only=True).eval()
     small = models.load_causal_lm(settings=settings, dtype="bfloat16", device="cpu")
     quantize_int8(small)
-    names = f"generate, its default ({dtype_of(default)})", "by hand, int8"
+    names = (f"generate, its default ({dtype_of(default)})", "by hand, int8")
     return compare(names, default, small, prompt, n)
 
 
@@ -105,11 +116,25 @@ def compare(
     names: tuple[str, str], first: PreTrainedModel, second: PreTrainedModel, prompt: torch.Tensor, n: int
 ) -> Comparison:
     """Time n pairs of `model.generate` on the first model and our loop on the second, after a warm-up."""
-    runs = lambda: generate_with_library(first, prompt), lambda: generate_by_hand(second, prompt)
-    texts = runs[0](), runs[1]()
-    same = next((i for i, (a, b) in enumerate(zip(*texts, strict=False)) if a != b), len(texts[1]))
-    bounds = seconds_to_decode(first, NEW_TOKENS), seconds_to_decode(second, NEW_TOKENS)
-    return Comparison(names, bounds, *time_pairs(*runs, n), same)
+
+    def with_library() -> list[int]:
+        return generate_with_library(first, prompt)
+
+    def by_hand() -> list[int]:
+        return generate_by_hand(second, prompt)
+
+    same_tokens = count_same(with_library(), by_hand())
+    bounds = (seconds_to_decode(first, NEW_TOKENS), seconds_to_decode(second, NEW_TOKENS))
+    first_seconds, second_seconds, ratio = time_pairs(with_library, by_hand, n)
+    return Comparison(names, bounds, first_seconds, second_seconds, ratio, same_tokens)
+
+
+def count_same(first: list[int], second: list[int]) -> int:
+    """How many ids are the same before two texts differ; all of the second's if they never do."""
+    for i, (a, b) in enumerate(zip(first, second, strict=False)):
+        if a != b:
+            return i
+    return len(second)
 
 
 def dtype_of(model: Any) -> str:
@@ -127,7 +152,8 @@ def benchmark_prompt(settings: Settings) -> torch.Tensor:
 def read_weights(model: Any) -> list[torch.Tensor]:
     """The weights that one decode step reads: each tensor once, but not an untied embedding table."""
     tensors = {tensor.data_ptr(): tensor for tensor in (*model.parameters(), *model.buffers())}
-    table, head = model.get_input_embeddings().weight, model.get_output_embeddings()
+    table = model.get_input_embeddings().weight  # (V, d)
+    head = model.get_output_embeddings()
     if getattr(head, "weight", None) is not table:
         tensors.pop(table.data_ptr())  # a decode step reads only one of its rows
     return list(tensors.values())
@@ -140,20 +166,23 @@ def megabytes(tensors: list[torch.Tensor]) -> float:
 
 def seconds_to_decode(model: Any, tokens: int) -> float | None:
     """Seconds to read the weights once per token, a lower bound for decoding; None for a GPU."""
-    return tokens * seconds_to_read(read_weights(model)) if model.device.type == "cpu" else None
+    if model.device.type != "cpu":
+        return None
+    return tokens * seconds_to_read(read_weights(model))
 
 
 @torch.inference_mode()
 def seconds_to_read(tensors: list[torch.Tensor]) -> float:
     """Seconds that this machine takes to read the tensors once, without copying them: best of three."""
-    flat = [tensor.detach().view(-1) for tensor in tensors]
-    flat = [part[: len(part) // 2 * 2].view(torch.bfloat16) for part in flat]  # one kernel for all dtypes
+    parts = []
+    for tensor in tensors:
+        flat = tensor.detach().view(-1)
+        even = flat[: len(flat) // 2 * 2]  # two int8 numbers are as long as one bfloat16
+        parts.append(even.view(torch.bfloat16))  # so that one kernel reads all dtypes
 
-    def once() -> float:
-        start = time.perf_counter()
-        for part in flat:
+    def read_all() -> None:
+        for part in parts:
             part.sum()
-        return time.perf_counter() - start
 
-    once()
-    return min(once() for _ in range(3))
+    read_all()  # warm up
+    return min(seconds_of(read_all) for _ in range(3))

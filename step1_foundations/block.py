@@ -47,10 +47,12 @@ def rope(x: torch.Tensor, base: float) -> torch.Tensor:
     Source: Su et al. 2021, arXiv 2104.09864.
     """
     ### BEGIN SOLUTION 1.5: RoPE
-    T, half = x.shape[-2], x.shape[-1] // 2
+    T = x.shape[-2]
+    half = x.shape[-1] // 2
     speed = 1 / base ** (torch.arange(half) / half)  # (half,) fast pairs first
     angle = torch.arange(T)[:, None] * speed  # (T, half)
-    cos, sin = angle.cos(), angle.sin()
+    cos = angle.cos()
+    sin = angle.sin()
     a, b = x[..., :half], x[..., half:]
     return torch.cat([a * cos - b * sin, b * cos + a * sin], dim=-1)
     ### END SOLUTION
@@ -58,18 +60,23 @@ def rope(x: torch.Tensor, base: float) -> torch.Tensor:
 
 def attention(x: torch.Tensor, layer: Any, config: Any, note: Note) -> torch.Tensor:
     """Attention: queries, keys and values from x, the heads, and the output projection: (T, d) -> (T, d)."""
-    T, heads, kv_heads = len(x), config.num_attention_heads, config.num_key_value_heads
+    T = len(x)
+    heads = config.num_attention_heads
+    kv_heads = config.num_key_value_heads
     dim = getattr(config, "head_dim", None) or config.hidden_size // heads
 
     def split(projection: Any, n: int) -> torch.Tensor:  # (T, d) -> (n, T, dim)
         return F.linear(x, projection.weight, projection.bias).view(T, n, dim).transpose(0, 1)
 
-    q, k, v = split(layer.q_proj, heads), split(layer.k_proj, kv_heads), split(layer.v_proj, kv_heads)
+    q = split(layer.q_proj, heads)
+    k = split(layer.k_proj, kv_heads)
+    v = split(layer.v_proj, kv_heads)
     note("q = x Wq, split into heads", q)
     note("k = x Wk, fewer heads", k)
     note("v = x Wv, fewer heads", v)
     base = config.rope_parameters["rope_theta"]
-    q, k = rope(q, base), rope(k, base)
+    q = rope(q, base)
+    k = rope(k, base)
     note("q = rope(q)", q)
     note("k = rope(k)", k)
     mixed = attend(q, k, v, note).transpose(0, 1).reshape(T, heads * dim)  # (T, heads * dim)
@@ -151,7 +158,9 @@ def relative_difference(ours: torch.Tensor, theirs: torch.Tensor) -> float:
 
     It is relative because the rows' sizes differ a thousandfold, and float32 has seven digits for each.
     """
-    return float(((ours - theirs).abs().amax(dim=1) / theirs.abs().amax(dim=1).clamp_min(1e-30)).max())
+    difference = (ours - theirs).abs().amax(dim=1)  # (T,)
+    size = theirs.abs().amax(dim=1).clamp_min(1e-30)  # (T,): no row is divided by zero
+    return float((difference / size).max())
 
 
 @torch.inference_mode()
@@ -161,22 +170,23 @@ def compare(model: PreTrainedModel, ids: torch.Tensor) -> Comparison:
     Raises:
         UserError: the model has parts that this file doesn't compute.
     """
-    body, config = model_body(model), model.config
+    body = model_body(model)
+    config = model.config
     window = getattr(body.layers[0].self_attn, "sliding_window", None)
     if window or config.rope_parameters.get("rope_type") != "default":
         raise UserError(
             "block computes plain RoPE and full attention; this model scales RoPE or has a window"
         )
     states, logits = residual_stream(model, ids)  # L + 1 times (T, d), and (T, V)
-    differences = [
-        relative_difference(block(states[i], layer, config), states[i + 1])
-        for i, layer in enumerate(body.layers)
-    ]
+    differences = []
+    for i, layer in enumerate(body.layers):
+        ours = block(states[i], layer, config)
+        differences.append(relative_difference(ours, states[i + 1]))
     x = body.embed_tokens.weight[ids[0]]  # (T, d): now the whole model, from the embeddings to the logits
     for layer in body.layers:
         x = block(x, layer, config)
-    ours = rms_norm(x, body.norm.weight, config.rms_norm_eps) @ model.lm_head.weight.T  # (T, V)
-    return Comparison(differences, relative_difference(ours, logits))
+    our_logits = rms_norm(x, body.norm.weight, config.rms_norm_eps) @ model.lm_head.weight.T  # (T, V)
+    return Comparison(differences, relative_difference(our_logits, logits))
 
 
 @torch.inference_mode()

@@ -34,10 +34,13 @@ class SpaceResult:
 
 def evaluate_space(encode: Encode) -> SpaceResult:
     """Test an encoder on the words in word_groups.json and the sentences in word_senses.jsonl."""
-    groups = word_groups()
-    vectors = F.normalize(encode([word for group in groups.values() for word in group]), dim=1)  # (n, d)
-    kinds = [kind for kind, group in groups.items() for _ in group]
-    outcomes = []
+    words: list[str] = []
+    kinds: list[str] = []  # of each word
+    for kind, group in word_groups().items():
+        words += group
+        kinds += [kind] * len(group)
+    vectors = F.normalize(encode(words), dim=1)  # (n, d)
+    outcomes = []  # whether the paraphrase is closer
     for line in (DATA / "word_senses.jsonl").read_text(encoding="utf-8").splitlines():
         sentence = json.loads(line)
         texts = [sentence["text"], sentence["same_meaning"], sentence["same_word"]]
@@ -54,8 +57,12 @@ def word_groups() -> dict[str, list[str]]:
 def same_kind(vectors: torch.Tensor, kinds: list[str]) -> Share:
     """For n unit vectors (n, d): how often the nearest other vector is of the same kind."""
     cosine = (vectors @ vectors.T).fill_diagonal_(-1)  # (n, n)
-    nearest = cosine.argmax(dim=1).tolist()
-    return share(sum(kinds[i] == kind for i, kind in zip(nearest, kinds, strict=True)), len(kinds))
+    nearest = cosine.argmax(dim=1).tolist()  # n indices
+    hits = 0
+    for kind, i in zip(kinds, nearest, strict=True):
+        if kinds[i] == kind:
+            hits += 1
+    return share(hits, len(kinds))
 
 
 def token_ids(tokenizer: PreTrainedTokenizerFast, word: str) -> list[int]:
@@ -82,7 +89,7 @@ def table_encoder(tokenizer: PreTrainedTokenizerFast, table: torch.Tensor) -> En
 def neighbours(table: torch.Tensor, ids: list[int], k: int) -> list[tuple[int, float]]:
     """(id, cosine) of the k tokens in the table (V, d) that are most similar to the word."""
     cosine = F.normalize(table, dim=1) @ vector(table, ids)  # (V,)
-    cosine[ids] = -1
+    cosine[ids] = -1  # the word is no neighbour of its own
     best = cosine.topk(min(k, len(table)))
     return list(zip(best.indices.tolist(), best.values.tolist(), strict=True))
 
@@ -94,6 +101,6 @@ def project_to_plane(vectors: torch.Tensor) -> tuple[torch.Tensor, float]:
         Coordinates (n, 2), and the plane's share of the variance.
     """
     centered = vectors - vectors.mean(dim=0)
-    left, sizes, _ = torch.linalg.svd(centered, full_matrices=False)
-    variance = sizes**2
+    left, sizes, _ = torch.linalg.svd(centered, full_matrices=False)  # (n, r), (r,): largest first
+    variance = sizes**2  # (r,) along each direction, up to a factor
     return left[:, :2] * sizes[:2], float(variance[:2].sum() / variance.sum())

@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 @dataclass
 class Generation:
-    """The generated ids, why they end (`stop`, `length` or `interrupt`), and the seconds for each phase."""
+    """The generated ids, why they end, and the seconds for each phase."""
 
     ids: list[int] = field(default_factory=list)
-    stop_reason: str = "length"
+    stop_reason: str = "length"  # or "stop", "interrupt"
     stop_id: int | None = None  # the token that ended the answer; not among the ids
     prefill_seconds: float = 0.0
     decode_seconds: float = 0.0
@@ -41,7 +41,9 @@ class Generation:
 
         None if there is no other token.
         """
-        decoded = len(self.ids) - (self.stop_reason != "stop")
+        decoded = len(self.ids)
+        if self.stop_reason != "stop":  # the token that stops makes up for the first one
+            decoded -= 1
         return decoded / self.decode_seconds if decoded > 0 else None
 
 
@@ -71,14 +73,16 @@ def generate(
     start = time.perf_counter()
     try:
         ### BEGIN SOLUTION 1.8: The cached loop
-        sequence, ids = prompt[0].tolist(), prompt  # all ids so far; the ids that the next pass reads
+        sequence = prompt[0].tolist()  # all ids so far
+        ids = prompt  # (1, n): those that the next pass reads
         for step in range(max_new_tokens):
             logits = model(input_ids=ids, cache=cache, use_cache=True, logits_to_keep=1).logits[0, -1]  # (V,)
             token = choose(logits, torch.tensor(sequence, device=logits.device), sampling, generator)
             if step == 0:
                 done.prefill_seconds = time.perf_counter() - start
             if token in stop_ids:
-                done.stop_reason, done.stop_id = "stop", token
+                done.stop_reason = "stop"
+                done.stop_id = token
                 break
             done.ids.append(token)
             sequence.append(token)
@@ -92,6 +96,9 @@ def generate(
 
 
 def stop_ids_of(model: PreTrainedModel) -> frozenset[int]:
-    """The ids that end an answer, from the model's generation config."""
-    eos = model.generation_config.eos_token_id if model.generation_config else model.config.eos_token_id
-    return frozenset([eos] if isinstance(eos, int) else eos or [])
+    """The ids that end an answer, from the model's generation config, or else its config."""
+    config = model.generation_config or model.config
+    eos = config.eos_token_id  # one id, several, or None
+    if isinstance(eos, int):
+        return frozenset([eos])
+    return frozenset(eos or [])

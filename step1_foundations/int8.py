@@ -71,7 +71,7 @@ def quantize_int8(model: Any) -> None:
         raise UserError(f"--quantize int8 needs the CPU, not {model.device.type}: set ROADMAP_DEVICE=cpu")
     model.to(torch.bfloat16)
     replaced = 0
-    for parent in list(model.modules()):
+    for parent in list(model.modules()):  # a list, since the loop changes the modules
         for name, child in list(parent.named_children()):
             if isinstance(child, nn.Linear) and child.bias is None:
                 setattr(parent, name, Int8Linear(child))

@@ -37,8 +37,8 @@ class Lens:
     @property
     def settled_depth(self) -> int:
         """The depth from which the answer stays the best guess."""
-        not_first = (self.rank_of_answer > 1).nonzero()
-        return int(not_first[-1]) + 1 if len(not_first) else 0
+        other_first = (self.rank_of_answer > 1).nonzero()  # the depths with another best guess
+        return int(other_first[-1]) + 1 if len(other_first) else 0
 
 
 @torch.inference_mode()
@@ -48,13 +48,24 @@ def read_layers(model: PreTrainedModel, ids: torch.Tensor) -> Lens:
     Raises:
         UserError: the model is not Llama-shaped.
     """
-    norm, head = model_body(model).norm, model.lm_head
+    norm = model_body(model).norm
+    head = model.lm_head
     states, logits = residual_stream(model, ids)  # L + 1 times (T, d), and (T, V)
     answer = int(logits[-1].argmax())
-    depths = []  # for each, the fields of Lens
+    guesses = []
+    p_guess = []
+    p_answer = []
+    ranks = []
     for state in states:
         p = head(norm(state)).float().softmax(dim=-1)  # (T, V)
         best = p.max(dim=-1)
-        rank = (p[-1] > p[-1, answer]).sum() + 1
-        depths.append((best.indices, best.values, p[-1, answer], rank))
-    return Lens(*(torch.stack(field).cpu() for field in zip(*depths, strict=True)))
+        guesses.append(best.indices)  # (T,)
+        p_guess.append(best.values)  # (T,)
+        p_answer.append(p[-1, answer])
+        ranks.append((p[-1] > p[-1, answer]).sum() + 1)
+    return Lens(
+        torch.stack(guesses).cpu(),
+        torch.stack(p_guess).cpu(),
+        torch.stack(p_answer).cpu(),
+        torch.stack(ranks).cpu(),
+    )

@@ -40,7 +40,7 @@ def predict(model: PreTrainedModel, ids: torch.Tensor, k: int = 1) -> Prediction
     logits = model(input_ids=ids, use_cache=False).logits[0]  # (T, V), in the model's dtype
     following = ids[0].roll(-1)  # (T,) position t predicts token t + 1; the last one is not used
     log2p, surprisal, entropy = bits(logits, following)
-    top = log2p.topk(k, dim=-1)
+    top = log2p.topk(k, dim=-1)  # (T, k)
     return Predictions(surprisal[:-1], entropy, top.values.exp2(), top.indices)
 
 
@@ -54,6 +54,7 @@ def bits(logits: torch.Tensor, following: torch.Tensor) -> tuple[torch.Tensor, t
     ### BEGIN SOLUTION 1.2: Surprisal and entropy
     log2p = torch.log_softmax(logits.float(), dim=-1) / math.log(2)
     surprisal = -log2p.gather(1, following[:, None])[:, 0]
-    entropy = -(log2p.exp2() * log2p).nan_to_num().sum(dim=-1)  # 0 * log 0 is NaN here, and 0 in the formula
+    weighted = (log2p.exp2() * log2p).nan_to_num()  # 0 * log 0 is NaN here, and 0 in the formula
+    entropy = -weighted.sum(dim=-1)
     return log2p, surprisal, entropy
     ### END SOLUTION

@@ -26,16 +26,20 @@ class Sampling:
     repetition_penalty: float = 1.0
 
     def __post_init__(self) -> None:
-        valid_temperature = self.temperature == 0 or 0.01 <= self.temperature <= 100
-        penalty = self.repetition_penalty
-        for flag, value, valid, allowed in (
-            ("--temperature", self.temperature, valid_temperature, "0 (greedy), or 0.01 to 100"),
-            ("--top-k", self.top_k, self.top_k >= 0, "0 (off) or more"),
-            ("--top-p", self.top_p, 0 < self.top_p <= 1, "more than 0, up to 1 (off)"),
-            ("--repetition-penalty", penalty, 0.01 <= penalty <= 100, "0.01 to 100 (1 is off)"),
-        ):
-            if not valid:
-                raise UserError(f"{flag} {value} is not allowed: use {allowed}")
+        # A comparison with NaN is false, so NaN is refused, too.
+        if not (self.temperature == 0 or 0.01 <= self.temperature <= 100):
+            raise not_allowed("--temperature", self.temperature, "0 (greedy), or 0.01 to 100")
+        if self.top_k < 0:
+            raise not_allowed("--top-k", self.top_k, "0 (off) or more")
+        if not 0 < self.top_p <= 1:
+            raise not_allowed("--top-p", self.top_p, "more than 0, up to 1 (off)")
+        if not 0.01 <= self.repetition_penalty <= 100:
+            raise not_allowed("--repetition-penalty", self.repetition_penalty, "0.01 to 100 (1 is off)")
+
+
+def not_allowed(flag: str, value: float, allowed: str) -> UserError:
+    """The error for a flag's value."""
+    return UserError(f"{flag} {value} is not allowed: use {allowed}")
 
 
 def choose(
@@ -73,7 +77,7 @@ def penalize_repetition(logits: torch.Tensor, seen: torch.Tensor, penalty: float
 
 def keep_top_k(logits: torch.Tensor, k: int) -> torch.Tensor:
     """Keep the k largest of `logits` (V,), and any that equal the k-th."""
-    kth = logits.topk(min(k, len(logits))).values[-1]
+    kth = logits.topk(min(k, len(logits))).values[-1]  # the smallest that stays
     return logits.masked_fill(logits < kth, -torch.inf)
 
 

@@ -30,7 +30,7 @@ WORD = re.compile(r" ?\S+|\s")  # a word includes the space before it; merges ne
 class Token:
     """One token of a text."""
 
-    piece: str
+    piece: str  # as visible text
     id: int
     bytes: bytes
 
@@ -96,7 +96,8 @@ def learn_merges(text: str, n: int) -> list[Merge]:
                 pairs[pair] += times[word]
         if not pairs:
             break
-        left, right = best = min(pairs, key=lambda pair: (-pairs[pair], pair))
+        best = min(pairs, key=lambda pair: (-pairs[pair], pair))
+        left, right = best
         new_id = 256 + len(merges)
         piece_of[new_id] = piece_of[left] + piece_of[right]
         merges.append(Merge(piece_of[left], piece_of[right], pairs[best]))

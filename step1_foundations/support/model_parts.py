@@ -42,7 +42,8 @@ def residual_stream(model: PreTrainedModel, ids: torch.Tensor) -> tuple[list[tor
         out = model(input_ids=ids, use_cache=False, output_hidden_states=True)
     finally:
         hook.remove()
-    return [state[0] for state in (*out.hidden_states[:-1], *last)], out.logits[0]
+    states = [*out.hidden_states[:-1], *last]  # L + 1 times (1, T, d)
+    return [state[0] for state in states], out.logits[0]
 
 
 def context_of(model: PreTrainedModel) -> int:
@@ -50,12 +51,12 @@ def context_of(model: PreTrainedModel) -> int:
     return int(getattr(model.config, "max_position_embeddings", 1 << 30))
 
 
-def resolve_index(name: str, wanted: int, n: int) -> int:
+def resolve_index(name: str, index: int, n: int) -> int:
     """The index of a layer or head; negative ones count from the end.
 
     Raises:
         UserError: it does not exist (the message names the range).
     """
-    if not -n <= wanted < n:
-        raise UserError(f"--{name} {wanted} does not exist: this model has {name}s 0 to {n - 1}")
-    return wanted % n
+    if not -n <= index < n:
+        raise UserError(f"--{name} {index} does not exist: this model has {name}s 0 to {n - 1}")
+    return index % n

@@ -39,7 +39,7 @@ def token_bytes(tokenizer: PreTrainedTokenizerFast, token_id: int) -> bytes:
     if token is None:  # padding of the embedding table
         return f"#{token_id}".encode()
     if "ByteLevel" in str(tokenizer.backend_tokenizer.decoder):  # GPT-2, SmolLM2: one letter for each byte
-        byte_of = {letter: byte for byte, letter in bytes_to_unicode().items()}
+        byte_of = {letter: byte for byte, letter in bytes_to_unicode().items()}  # 256 letters
         return bytes(byte_of[letter] for letter in token)
     return str(token).removeprefix("##").encode()  # BERT's WordPiece: ## marks later pieces of a word
 

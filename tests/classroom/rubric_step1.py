@@ -76,7 +76,7 @@ CHANGES = [
     (2, ("quantize_rows", "return steps", "return weight.copy_(steps)")),
     (3, ("product", ") * scale", ") * scale.mean()")),
     (3, ("generate", "ids = torch.tensor([[token]]", NO_CACHE)),
-    (3, ("generate", '= "stop", token', '= "stop", token; done.ids.append(token)')),
+    (3, ("generate", "done.stop_id = token", "done.stop_id = token; done.ids.append(token)")),
     (2, ("generate", KEPT + HEARD, f"on_token(token); {KEPT}\n")),
     (2, ("generate", "torch.tensor(sequence, device", "torch.tensor(done.ids, dtype=torch.long, device")),
     (1, ("generate", ", logits_to_keep=1", "")),

@@ -41,8 +41,10 @@ def test_peak_memory_is_that_of_this_process_and_not_of_the_one_that_started_it(
     ballast[::4096] = b"x" * len(ballast[::4096])  # held, not only asked for
     assert hardware.peak_memory_mb() > 400
     code = "from shared import hardware; print(hardware.peak_memory_mb())"
-    told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert 5 < float(told.stdout) < 300
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert 5 < float(result.stdout) < 300
     del ballast
 
 
@@ -63,7 +65,7 @@ before = hardware.peak_memory_mb()
 model = run()
 print(model.dtype.itemsize, (hardware.peak_memory_mb() - before) / megabytes(read_weights(model)))
 """
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    item_size, per_weight = map(float, told.stdout.split())
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    item_size, per_weight = map(float, result.stdout.split())
     # float32 is made of the bfloat16 file, half as large, which stays mapped.
     assert per_weight < (1.7 if item_size == 4 else 1.2)

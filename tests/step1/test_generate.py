@@ -59,10 +59,15 @@ def test_it_stops_at_end_of_turn(tiny):
 
 def test_sampling_is_the_same_for_the_same_seed(tiny):
     tokenizer, model = tiny
-    ids, hot = encode(tokenizer, "Hello"), Sampling(temperature=1)
-    one, again, other = (
-        generate(model, ids, 20, hot, generator=torch.Generator().manual_seed(seed)).ids for seed in (1, 1, 2)
-    )
+    ids = encode(tokenizer, "Hello")
+
+    def draw(seed):
+        generator = torch.Generator().manual_seed(seed)
+        return generate(model, ids, 20, Sampling(temperature=1), generator=generator).ids
+
+    one = draw(1)
+    again = draw(1)
+    other = draw(2)
     assert one == again != other
 
 
@@ -71,7 +76,8 @@ def test_int8_keeps_the_logits_nearly_and_halves_the_bytes(tiny):
     model = models.load_causal_lm("tiny", dtype="bfloat16")
     ids = encode(tokenizer, "What is the weather in Bangkok today?")
     with torch.inference_mode():
-        before, size = model(ids).logits.float(), megabytes(read_weights(model))
+        before = model(ids).logits.float()
+        size = megabytes(read_weights(model))
         quantize_int8(model)
         many = model(ids).logits.float()
         few = torch.cat([model(ids[:, : i + 1]).logits[:, -1:] for i in range(4)], dim=1).float()
@@ -128,7 +134,8 @@ def test_the_command_prints_text_and_counts_or_json(command):
     facts = facts_of("--max-new-tokens", "5")  # `generate` is the default command
     assert (facts["command"], facts["output_tokens"]) == ("step1_foundations generate", 5)
     assert facts["memory_bound_tokens_per_second"] > 0
-    chat, raw = (facts_of("Say hello", flag, "--max-new-tokens", "1") for flag in ("--chat", "--raw"))
+    chat = facts_of("Say hello", "--chat", "--max-new-tokens", "1")
+    raw = facts_of("Say hello", "--raw", "--max-new-tokens", "1")
     assert raw["input_tokens"] < chat["input_tokens"]  # no chat template around it
     assert (raw["headline"], raw["decode_tokens_per_second"]) == ("1 token", None)  # it came from the prefill
     assert "decode" not in command("step1_foundations", "Hi", "--smoke", "--max-new-tokens", "1").out
