@@ -5,7 +5,7 @@ answer that is incomplete (stopped at --max-turns, cut at --max-new-tokens, refu
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -257,10 +257,3 @@ def caching(
     from step2_tools.cli import caching as command
 
     emit(command.measure(settings, n=1 if smoke else None), command.show, as_json=as_json)
-
-
-def _tool_definitions() -> list[dict[str, Any]]:
-    """The assistant's tools as in a request."""
-    from step2_tools.tools import build
-
-    return [{**tool.to_dict()} for tool in build(offline=True)]
