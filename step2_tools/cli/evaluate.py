@@ -68,12 +68,14 @@ def _narrow_table(first: str, *names: str, rows: Sequence[Sequence[str]]) -> Tab
 
 
 def _show_wrong(wrong: Sequence[WrongCalls], console: Console) -> None:
-    """Up to five wrong answers of the first style that has any."""
+    """Up to five questions of the first style that has any."""
     style = wrong[0].style
-    of_style = [answer for answer in wrong if answer.style == style]
+    of_style = [question for question in wrong if question.style == style]
     shown = of_style[:5]
     console.print(f"\n{len(shown)} of {len(of_style)} wrong answers, {style}", style="bold")
-    for answer in shown:
-        reply = answer.text if answer.calls is None else json.dumps(answer.calls, ensure_ascii=False)
+    for question in shown:
+        reply = question.text
+        if question.calls is not None:
+            reply = json.dumps(question.calls, ensure_ascii=False)
         reply = " ".join(reply.split())
-        console.print(f"{answer.id}  {answer.question}\n    {reply[:300]}", soft_wrap=True)
+        console.print(f"{question.id}  {question.question}\n    {reply[:300]}", soft_wrap=True)

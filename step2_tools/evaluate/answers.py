@@ -1,12 +1,12 @@
-"""Are the answers right? Runs the whole loop; every number in an answer must be in a tool's result.
+"""Are the answers right? Runs the whole loop; every number in the reply must be in a tool's result.
 
     $ python -m step2_tools answers
     before the guard  97% (91-99) of 80 answers: numbers, and only those of a tool
     the guard         replaced 2 answers by the tools' own summaries
     median            3.4 s a question
 
-The text that the model writes after the results must have a number if a result has one, and must not have a
-number that is in no result (agent/answer.py). Questions without a call are left out.
+The reply, which is what the model writes after the results, must have a number if a result has one, and must
+not have a number that is in no result (agent/answer.py). Questions without a call are left out.
 """
 
 import statistics
@@ -28,11 +28,11 @@ from step2_tools.evaluate.questions import Question
 
 @dataclass(frozen=True)
 class WrongAnswer:
-    """An answer with a number that no tool gave, or without a number."""
+    """A reply with a number that no tool gave, or without a number."""
 
     id: str
     question: str
-    answer: str
+    answer: str  # the reply, before the guard
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,9 +42,9 @@ class AnswersReport:
     command: str = "step2_tools answers"
     headline: str
     model: str
-    n: int  # answers after at least one call
-    right: Share  # before the guard
-    replaced: Share  # by the guard
+    n: int  # replies after at least one call
+    right: Share  # replies, before the guard
+    replaced: Share  # replies that the guard replaced by the tools' summaries
     seconds: float  # median for one question
     wrong: list[WrongAnswer]
     machine: str
@@ -58,7 +58,7 @@ def check_answers(
     system: str,
     limit: int | None = None,
 ) -> AnswersReport:
-    """Answer each question that needs a call, and measure how often the answer's numbers are right.
+    """Answer each question that needs a call, and measure how often the reply's numbers are right.
 
     Raises:
         UserError: no question led to a call, or the limit is below 1.
@@ -78,8 +78,9 @@ def check_answers(
         n += 1
         results = [call.result for call in done.calls]
         successes = [call.result for call in done.calls if not call.is_error]
-        _, by_tools = answer.guard(done.text, results)
-        replaced += by_tools
+        _, is_replaced = answer.guard(done.text, results)
+        if is_replaced:
+            replaced += 1
         if not is_right(done.text, successes, results):
             wrong.append(WrongAnswer(question.id, question.text, done.text))
     if not n:
@@ -97,9 +98,9 @@ def check_answers(
     )
 
 
-def is_right(text: str, successes: Sequence[str], all_results: Sequence[str]) -> bool:
+def is_right(reply: str, successes: Sequence[str], all_results: Sequence[str]) -> bool:
     """Whether all numbers are in a result, and there is at least one if a successful result has any."""
-    if not text or answer.unsupported_numbers(text, all_results):
+    if not reply or answer.unsupported_numbers(reply, all_results):
         return False
     needs_number = any(answer.NUMBER.search(result) for result in successes)
-    return not needs_number or answer.NUMBER.search(text) is not None
+    return not needs_number or answer.NUMBER.search(reply) is not None

@@ -9,6 +9,9 @@ import anthropic
 from shared import prompts
 from shared.chat.usage import input_tokens
 from shared.config import load_settings
+from shared.embedded.backend import get_backend
+from shared.embedded.prompt import Conversation
+from shared.embedded.wire import validate_request
 from step2_tools.evaluate.questions import Call, ToolDefinition
 from step2_tools.evaluate.reply import Reply, calls_in
 from step2_tools.evaluate.request import calls_schema, few_shot, signature
@@ -60,11 +63,6 @@ def send_text(
 
 def _send_unconstrained(model: str, **request: Any) -> Reply:
     """The embedded model's reply with its adapter, but without the grammar."""
-    # torch takes seconds, and only this style needs it here
-    from shared.embedded.backend import get_backend
-    from shared.embedded.prompt import Conversation
-    from shared.embedded.wire import validate_request
-
     engine = get_backend(load_settings(model=model)).engine
     fields = {"model": model, "max_tokens": MAX_TOKENS, **request, "tools": [*request["tools"]]}
     validated = validate_request(fields)

@@ -93,7 +93,7 @@ class EvaluateReport:
 
 @dataclass(frozen=True)
 class BeforeAfter:
-    """Right answers before and after a change."""
+    """The share of questions with right calls, before and after a change."""
 
     before: Share
     after: Share
@@ -105,8 +105,8 @@ class PairedDifference(BeforeAfter):
 
     difference: float  # of the shares
     interval_95: list[float] | None  # of the difference; None for fewer than 2 questions
-    gained: int  # questions
-    lost: int
+    gained: int  # questions that are right only after the change
+    lost: int  # questions that were right only before it
     p: float  # of McNemar's exact test
 
 
@@ -236,7 +236,8 @@ def compare(before: Sequence[Outcome], after: Sequence[Outcome], metric: Metric)
     """
     changes = []  # for each question: 1.0 gained, -1.0 lost, 0.0 the same
     for old, new in zip(before, after, strict=True):
-        changes.append(float(getattr(new.score, metric)) - float(getattr(old.score, metric)))
+        change = getattr(new.score, metric) - getattr(old.score, metric)
+        changes.append(float(change))
     gained = changes.count(1.0)
     lost = changes.count(-1.0)
     interval = bootstrap(changes)

@@ -25,7 +25,7 @@ from scipy.optimize import linear_sum_assignment
 from step2_tools.evaluate.questions import Call, Label, ToolDefinition
 from step2_tools.tools.currency import code_of
 
-ABSENT = object()
+ABSENT = object()  # in place of an argument or a default that there is not
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def score(calls: Sequence[Call] | None, labelled: Sequence[Label], tools: Sequen
         tools: the tool definitions in the model's prompt (name, description, input_schema).
     """
     if calls is None:
-        return Score(False, False, False, False)
+        return Score(valid=False, right_tool=False, right_arguments=False, needless=False)
     schemas = {tool["name"]: tool["input_schema"] for tool in tools}
     predicted = Counter(call["name"] for call in calls)
     expected = Counter(label["name"] for label in labelled)
@@ -76,24 +76,19 @@ def same_arguments(arguments: dict[str, Any], label: dict[str, list[Any]], schem
     properties = schema.get("properties", {})
     for name in arguments.keys() | label.keys():
         default = properties.get(name, {}).get("default", ABSENT)
-        given = arguments.get(name, ABSENT)
         accepted = label.get(name, [default])
-        if given is ABSENT and None in accepted:
-            continue
-        value = default if given is ABSENT else given
-        if value is ABSENT or not _is_accepted(name, value, accepted):
+        if name not in arguments and None in accepted:
+            continue  # it may be left out
+        value = arguments.get(name, default)
+        if value is ABSENT or not any(_same(name, value, option) for option in accepted):
             return False
     return True
-
-
-def _is_accepted(name: str, value: Any, accepted: Sequence[Any]) -> bool:
-    return any(option is not ABSENT and _same(name, value, option) for option in accepted)
 
 
 def _same(name: str, a: Any, b: Any) -> bool:
     """Whether two values of an argument mean the same: True is not 1, and "1" is not 1."""
     if isinstance(a, list) and isinstance(b, list):
-        return len(a) == len(b) and all(_same(name, *pair) for pair in zip(a, b, strict=True))
+        return len(a) == len(b) and all(_same(name, x, y) for x, y in zip(a, b, strict=True))
     if isinstance(a, dict) and isinstance(b, dict):
         return a.keys() == b.keys() and all(_same(key, a[key], b[key]) for key in a)
     if isinstance(a, str) and isinstance(b, str):
@@ -107,6 +102,7 @@ def _same(name: str, a: Any, b: Any) -> bool:
 def _fold(text: str) -> str:
     """The text without case, spaces and punctuation; letters, digits and symbols such as $ are kept."""
     folded = unicodedata.normalize("NFKC", text).casefold()
+    # Unicode's categories of punctuation (P), separators (Z) and control characters (C)
     return "".join(char for char in folded if unicodedata.category(char)[0] not in "PZC")
 
 
