@@ -20,6 +20,7 @@ import threading
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, cast
 
 import anthropic
@@ -116,15 +117,17 @@ def run(
 
         calls = record_turn(reply, done, max_turns, on_message)
         if calls:  # all results go into one user turn, in the order of the calls
-            jobs = [lambda call=call: answer(call, tools) for call in calls]
+            jobs = [partial(answer, call, tools) for call in calls]
             need_approval = {tool.name for tool in tools if isinstance(tool, NeedsApproval)}
             # With approval, calls run one after the other: the user gets one question at a time.
             sequential = any(call["name"] in need_approval for call in calls)
             results = [job() for job in jobs] if sequential else in_parallel(jobs)
             done.messages.append({"role": "user", "content": results})
             on_message(done.messages[-1])
-        elif done.stop_reason != "pause_turn":  # after a pause, the conversation is sent again to continue
+        elif done.stop_reason != "pause_turn":
             return done
+        # pause_turn: the server has interrupted a long turn in which it ran tools of its own, such as a web
+        # search. The conversation is sent back as it is, and the model goes on where it was.
 
 
 def final_message(stream: Any) -> Any:

@@ -70,7 +70,6 @@ def ask(
     text = read_argument(question, QUESTION)
     settings = settings_from_flags(smoke, model=model)
     from step2_tools.cli import ask as asking
-    from step2_tools.cli.screen import Screen
 
     options = asking.Options(
         format=form,
@@ -82,10 +81,10 @@ def ask(
         alerts=alerts,
         yes=yes,
     )
-    screen = Screen(trace=trace, quiet=as_json or form == "json")
-    report = asking.answer_question(settings, options, text, screen.message)
+    screen = asking.Screen(trace=trace, quiet=as_json or form == "json")
+    report = asking.answer_question(settings, options, text, screen)
     emit(report, lambda report, _console: screen.finish(report), as_json=as_json)
-    asking.warn(report)
+    screen.warn(report)
     if report.incomplete:
         raise typer.Exit(ExitCode.INCOMPLETE)
 

@@ -18,8 +18,7 @@ import sys
 from shared.cli import Console, plain_console
 from shared.config import Settings
 from shared.errors import UserError
-from step2_tools.cli import ask
-from step2_tools.cli.ask import Assistant, Options
+from step2_tools.cli.assistant import Assistant, Options, assistant
 from step2_tools.cli.screen import Screen
 
 with contextlib.suppress(ImportError):  # arrow keys and history at the prompt; not on Windows
@@ -34,15 +33,15 @@ def hold_conversation(settings: Settings, options: Options, *, traced: bool = Fa
     Raises:
         UserError: it can't start (no key, no such prompt). Later errors only end a turn.
     """
-    with ask.assistant(settings, options) as assistant:
+    with assistant(settings, options) as ready:
         console = plain_console()
         console.print(f"{settings.model}; {HELP}", style="dim", soft_wrap=True)
-        _take_turns(assistant, console, Screen(trace=traced))
+        _take_turns(ready, console, Screen(trace=traced))
 
 
-def _take_turns(assistant: Assistant, console: Console, screen: Screen) -> None:
+def _take_turns(ready: Assistant, console: Console, screen: Screen) -> None:
     """Read and answer one line after the other."""
-    history = assistant.examples
+    history = ready.examples
     while True:
         try:
             line = input("> ").strip()
@@ -52,13 +51,13 @@ def _take_turns(assistant: Assistant, console: Console, screen: Screen) -> None:
         if line == "/exit":
             return
         if line == "/new":
-            history = assistant.examples
+            history = ready.examples
             console.print("the history is empty", style="dim")
         elif line.startswith("/"):
             console.print(HELP, style="dim", soft_wrap=True)
         elif line:
             try:
-                report = assistant.ask(history, line, screen.message)
+                report = ready.ask(history, line, screen.message)
             except UserError as error:
                 print(f"error: {error}", file=sys.stderr)
             except KeyboardInterrupt:
@@ -66,4 +65,4 @@ def _take_turns(assistant: Assistant, console: Console, screen: Screen) -> None:
             else:
                 history = report.messages
                 screen.finish(report)
-                ask.warn(report)
+                screen.warn(report)

@@ -11,6 +11,7 @@ trace) says so; if it has a number that no tool gave, the tools' own summaries r
 """
 
 import json
+import sys
 
 from anthropic.types import ContentBlockParam, MessageParam
 from rich.table import Table
@@ -20,9 +21,10 @@ from shared.cli import Console, plain_console, to_json
 from step2_tools.agent.answer import OWN_WORDS
 from step2_tools.agent.loop import blocks_of
 from step2_tools.agent.tool import visible
-from step2_tools.cli.ask import AskReport
+from step2_tools.cli.assistant import AskReport
 
 MAX_CHARACTERS = 400  # longer blocks are cut, except the model's own text
+HINT = "a service cannot be reached; with --offline, the tools answer from sample data"
 STYLES = {"user": "bold cyan", "assistant": "bold", "call": "magenta", "tool": "green", "failed": "red"}
 
 
@@ -51,6 +53,13 @@ class Screen:
         else:
             self._print_text(report)
         self._console.print(report.cost_line, style="dim", soft_wrap=True)
+
+    def warn(self, report: AskReport) -> None:
+        """Print on stderr why the answer is incomplete or wrong, and what helps."""
+        if report.unreachable:
+            print(HINT, file=sys.stderr)
+        if report.incomplete:
+            print(f"incomplete: {report.incomplete}", file=sys.stderr)
 
     def _print_json(self, report: AskReport) -> None:
         if not report.incomplete:

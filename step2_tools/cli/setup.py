@@ -10,7 +10,7 @@ from shared import prompts
 from shared.chat.client import chat_client
 from shared.chat.errors import one_line_errors, with_timeouts
 from shared.config import Settings
-from step2_tools.cli.ask import load_prompt
+from step2_tools.cli.prompts import load_prompt
 from step2_tools.evaluate.questions import ToolDefinition
 from step2_tools.tools import build
 
