@@ -56,7 +56,7 @@ site: $(VENV)/.installed  ## the chapters as a website, in build/site (needs npm
 	@$(PY) -m pip install --quiet -c constraints.txt -e ".[site]"
 	@$(PY) -m docs.site
 
-bench: $(VENV)/.weights  ## measure the speeds of step 1, chapter 7
+bench: $(VENV)/.weights  ## measure the speeds of step 1, chapter 8
 	@$(PY) -m step1_foundations bench
 
 clean:  ## remove the virtual environment and caches; weights and reports stay

@@ -46,7 +46,7 @@ def rope(x: torch.Tensor, base: float) -> torch.Tensor:
     t / base ** (2 i / head_dim) radians (position 0: not rotated). In float32.
     Source: Su et al. 2021, arXiv 2104.09864.
     """
-    ### BEGIN SOLUTION 1.5: RoPE
+    ### BEGIN SOLUTION 1.1: RoPE
     T = x.shape[-2]
     half = x.shape[-1] // 2
     speed = 1 / base ** (torch.arange(half) / half)  # (half,) fast pairs first
@@ -94,23 +94,23 @@ def attend(
     to itself and the positions before it. `note` is called with each intermediate result.
     Source: Ainslie et al. 2023, arXiv 2305.13245.
     """
-    ### BEGIN SOLUTION 1.6: Causal attention
+    ### BEGIN SOLUTION 1.2: Causal attention
     group = len(q) // len(k)
     k = k.repeat_interleave(group, dim=0)  # (heads, T, dim): each serves its group
     v = v.repeat_interleave(group, dim=0)
     ### END SOLUTION
     note("k, v: each repeated for its group of q", k)
-    ### BEGIN SOLUTION 1.6: Causal attention
+    ### BEGIN SOLUTION 1.2: Causal attention
     T, dim = q.shape[1:]
     scores = q @ k.transpose(1, 2) / dim**0.5  # (heads, T, T)
     ### END SOLUTION
     note("scores = q kᵀ / √head_dim", scores)
-    ### BEGIN SOLUTION 1.6: Causal attention
+    ### BEGIN SOLUTION 1.2: Causal attention
     future = torch.ones(T, T, dtype=torch.bool).triu(diagonal=1)
     weights = scores.masked_fill(future, -torch.inf).softmax(dim=-1)  # (heads, T, T), rows add up to 1
     ### END SOLUTION
     note("weights = softmax(scores, no future)", weights)
-    ### BEGIN SOLUTION 1.6: Causal attention
+    ### BEGIN SOLUTION 1.2: Causal attention
     return weights @ v
     ### END SOLUTION
 

@@ -72,7 +72,7 @@ def generate(
     cache = DynamicCache(config=model.config)
     start = time.perf_counter()
     try:
-        ### BEGIN SOLUTION 1.8: The cached loop
+        ### BEGIN SOLUTION 1.7: The cached loop
         sequence = prompt[0].tolist()  # all ids so far
         ids = prompt  # (1, n): those that the next pass reads
         for step in range(max_new_tokens):

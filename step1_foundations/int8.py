@@ -27,7 +27,7 @@ def quantize_rows(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     is divided by the rounded scale and rounded to whole numbers from -127 to 127. A row of zeros stays zero,
     and its scale is finite. `weight` (float32 or bfloat16) is not changed; compute in float32.
     """
-    ### BEGIN SOLUTION 1.7: A linear layer in int8
+    ### BEGIN SOLUTION 1.8: A linear layer in int8
     largest = weight.float().abs().amax(dim=1)  # (out,)
     scale = (largest.clamp_min(1e-8) / 127).bfloat16()  # as it is stored
     steps = (weight.float() / scale.float()[:, None]).round().clamp(-127, 127)
@@ -37,7 +37,7 @@ def quantize_rows(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 def product(rows: torch.Tensor, weight_int8: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
     """bfloat16 rows (n, in) times int8 weights (out, in) with scales (out,): bfloat16 (n, out)."""
-    ### BEGIN SOLUTION 1.7: A linear layer in int8
+    ### BEGIN SOLUTION 1.8: A linear layer in int8
     return F.linear(rows, weight_int8.to(rows.dtype)) * scale
     ### END SOLUTION
 

@@ -51,7 +51,7 @@ def bits(logits: torch.Tensor, following: torch.Tensor) -> tuple[torch.Tensor, t
     thousands: a nearly impossible token still has a finite surprisal. A logit of minus infinity means an
     impossible token: its log2-probability is minus infinity, its surprisal infinite, and entropy skips it.
     """
-    ### BEGIN SOLUTION 1.2: Surprisal and entropy
+    ### BEGIN SOLUTION 1.5: Surprisal and entropy
     log2p = torch.log_softmax(logits.float(), dim=-1) / math.log(2)
     surprisal = -log2p.gather(1, following[:, None])[:, 0]
     weighted = (log2p.exp2() * log2p).nan_to_num()  # 0 * log 0 is NaN here, and 0 in the formula

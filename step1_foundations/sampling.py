@@ -67,7 +67,7 @@ def penalize_repetition(logits: torch.Tensor, seen: torch.Tensor, penalty: float
     token seen several times is penalized once; with no ids seen (T = 0), all logits stay the same. A penalty
     below 1 makes tokens more likely. Source: Keskar et al. 2019 (CTRL), arXiv 1909.05858.
     """
-    ### BEGIN SOLUTION 1.1: Repetition penalty
+    ### BEGIN SOLUTION 1.4: Repetition penalty
     logits = logits.clone()
     before = logits[seen]  # (T,)
     logits[seen] = torch.where(before > 0, before / penalty, before * penalty)
@@ -89,7 +89,7 @@ def keep_top_p(logits: torch.Tensor, p: float) -> torch.Tensor:
     least one token stays, however small p is. Some logits may already be minus infinity (top-k comes first).
     Source: Holtzman et al. 2020, arXiv 1904.09751.
     """
-    ### BEGIN SOLUTION 1.4: Top-p
+    ### BEGIN SOLUTION 1.6: Top-p
     ordered, ids = logits.sort()  # ascending: the tail comes first
     tail = torch.softmax(ordered, dim=-1).cumsum(dim=-1) <= 1 - p
     tail[-1] = False  # the most probable token always stays

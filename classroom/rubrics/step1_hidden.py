@@ -24,7 +24,7 @@ from classroom.rubrics.step1_public import (
 )
 
 
-@pytest.mark.rubric("1.1", points=4, times=3)
+@pytest.mark.rubric("1.4", points=4, times=3)
 def test_penalty(submission, draw):
     """Many tokens, some seen more than once, or none; a penalty below 1; a logit of zero."""
     logits = draw.tensor(40, scale=3)
@@ -36,7 +36,7 @@ def test_penalty(submission, draw):
     submission.check(PENALTY, logits, torch.arange(9), draw.uniform(0.3, 0.9), rel=1e-5)
 
 
-@pytest.mark.rubric("1.1", points=2, times=3)
+@pytest.mark.rubric("1.4", points=2, times=3)
 def test_penalty_leaves_its_arguments(submission, draw):
     """The given logits are not changed: they can be penalized again."""
     logits = submission.make("torch:tensor", draw.tensor(9, scale=3).tolist())
@@ -45,7 +45,7 @@ def test_penalty_leaves_its_arguments(submission, draw):
         submission.check(PENALTY, logits, seen, draw.uniform(1.1, 3), rel=1e-5)
 
 
-@pytest.mark.rubric("1.2", points=4)
+@pytest.mark.rubric("1.5", points=4)
 def test_bits_far(submission, draw):
     """Other sizes, in float32 and bf16; logits in the thousands do not overflow."""
     for i in range(4):
@@ -55,7 +55,7 @@ def test_bits_far(submission, draw):
         submission.check(BITS, logits.bfloat16() if i % 2 else logits, following, rel=1e-4, abs=5e-3)
 
 
-@pytest.mark.rubric("1.2", points=3, times=3)
+@pytest.mark.rubric("1.5", points=3, times=3)
 def test_bits_impossible(submission, draw):
     """Impossible tokens: infinite surprisal where one came, and they add nothing to the entropy."""
     logits, following = draw.tensor(6, 9, scale=2), torch.tensor(draw.ids(6, 9))
@@ -87,7 +87,7 @@ def largest_nucleus(logits):
     return int((logits.softmax(-1) > 3e-3).sum())
 
 
-@pytest.mark.rubric("1.4", points=7, times=4)
+@pytest.mark.rubric("1.6", points=7, times=4)
 def test_top_p(submission, draw):
     """Larger vocabularies in any order, nuclei of any size; only one token where it has more than p."""
     logits = draw.tensor(draw.randint(20, 60), scale=draw.uniform(0.5, 3))
@@ -98,7 +98,7 @@ def test_top_p(submission, draw):
     submission.check(TOP_P, logits, draw.uniform(0.3, 0.99))
 
 
-@pytest.mark.rubric("1.4", points=3, times=3)
+@pytest.mark.rubric("1.6", points=3, times=3)
 def test_top_p_after_top_k(submission, draw):
     """Some logits are minus infinity already."""
     logits = draw.tensor(20)
@@ -106,14 +106,14 @@ def test_top_p_after_top_k(submission, draw):
     submission.check(TOP_P, logits, p_of_nucleus(logits, draw.randint(2, largest_nucleus(logits))))
 
 
-@pytest.mark.rubric("1.5", points=10, times=4)
+@pytest.mark.rubric("1.1", points=10, times=4)
 def test_rope(submission, draw):
     """Other numbers of heads, places and pairs, other bases."""
     shape = draw.randint(1, 5), draw.randint(6, 14), 2 * draw.randint(2, 16)
     submission.check(ROPE, draw.tensor(*shape), draw.uniform(50, 100_000), rel=1e-4, abs=3e-4)
 
 
-@pytest.mark.rubric("1.6", points=13)
+@pytest.mark.rubric("1.2", points=13)
 def test_attend_grouped(submission, draw):
     """Heads in groups that share keys and values; one place only; scores whose exponential overflows."""
     for heads, kv_heads in ((6, 2), (4, 1), (6, 3), (3, 3)):
@@ -127,14 +127,14 @@ def test_attend_grouped(submission, draw):
         submission.check(ATTEND, q, k, v, rel=1e-2, abs=2e-2)
 
 
-@pytest.mark.rubric("1.7", points=3, times=3)
+@pytest.mark.rubric("1.8", points=3, times=3)
 def test_quantize(submission, draw):
     """Larger matrices, whose scales bf16 has to round: rows are rounded with the scale that is kept."""
     weight, _ = near_steps(draw, draw.randint(2, 9), draw.randint(12, 40), draw.uniform(0.33, 0.42))
     submission.check(QUANTIZE, weight)
 
 
-@pytest.mark.rubric("1.7", points=2)
+@pytest.mark.rubric("1.8", points=2)
 def test_quantize_edges(submission, draw):
     """A row of zeros, a matrix in bf16, and a matrix that must stay as it is."""
     for dtype in ("float", "bfloat16", "float"):
@@ -150,7 +150,7 @@ def test_quantize_edges(submission, draw):
             submission.agree("the rows and their scales", (rounded, scale), lambda told=expected: told)
 
 
-@pytest.mark.rubric("1.7", points=3)
+@pytest.mark.rubric("1.8", points=3)
 def test_product(submission, draw):
     """The product with an int8 matrix is close to that with the original matrix."""
     for rows, columns in ((12, 12), (9, 30), (17, 5)):
@@ -161,7 +161,7 @@ def test_product(submission, draw):
         submission.check(PRODUCT, x, weight, scale, rel=2e-2, abs=0.1)
 
 
-@pytest.mark.rubric("1.8", points=3, times=3)
+@pytest.mark.rubric("1.7", points=3, times=3)
 def test_write_cached(submission, draw):
     """Each forward reads only the new tokens; the cache holds all earlier ones."""
     _, models = check_generate(submission, draw, draw.ids(draw.randint(3, 8), WORDS), draw.randint(4, 7))
@@ -169,7 +169,7 @@ def test_write_cached(submission, draw):
     submission.agree(forwards, models[0].forwards, lambda: models[1].forwards)
 
 
-@pytest.mark.rubric("1.8", points=3)
+@pytest.mark.rubric("1.7", points=3)
 def test_write_stops(submission, draw):
     """It stops at a stop token, even if that is the first token, and at a limit of 0."""
     for place in (0, draw.randint(1, 3), draw.randint(4, 7), 99):
@@ -185,7 +185,7 @@ def test_write_stops(submission, draw):
     check_generate(submission, draw, prompt, 0)
 
 
-@pytest.mark.rubric("1.8", points=2, times=4)
+@pytest.mark.rubric("1.7", points=2, times=4)
 def test_write_draws(submission, draw):
     """Tokens are drawn with the given settings and generator; the penalty covers prompt and answer."""
     fields = {"temperature": draw.uniform(0.5, 1.5), "repetition_penalty": draw.uniform(1.5, 2.5)}
@@ -194,13 +194,13 @@ def test_write_draws(submission, draw):
     check_generate(submission, draw, draw.ids(6, WORDS), 10, sampling=sampling, generator=generator)
 
 
-@pytest.mark.rubric("1.8", points=2, times=3)
+@pytest.mark.rubric("1.7", points=2, times=3)
 def test_write_interrupted(submission, draw):
     """Ctrl-C in `on_token`: everything written so far, with that token, is returned."""
     check_generate(submission, draw, draw.ids(3, WORDS), 8, interrupted=draw.randint(1, 6))
 
 
-@pytest.mark.rubric("1.8", points=1)
+@pytest.mark.rubric("1.7", points=1)
 def test_write_last_place(submission, draw):
     """Only the last place's logits are computed; prefill and decode are timed separately."""
     for first in draw.sample([0.002, 0.03, 0.06], 3):  # seconds of the first forward

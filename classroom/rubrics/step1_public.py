@@ -21,7 +21,7 @@ GENERATE = "step1_foundations.generate:generate"
 WORDS = 12  # tokens that the scripted model of 1.8 knows
 
 
-@pytest.mark.rubric("1.1", points=2, times=3, visibility="public")
+@pytest.mark.rubric("1.4", points=2, times=3, visibility="public")
 def test_penalty_small(submission, draw):
     """Two seen tokens become less likely, one with a positive logit and one with a negative one."""
     logits = torch.tensor([draw.uniform(0.5, 3) * sign for sign in (1, -1, 1, -1, 1)])
@@ -29,7 +29,7 @@ def test_penalty_small(submission, draw):
     submission.check(PENALTY, logits, seen, round(draw.uniform(1.1, 2), 2))
 
 
-@pytest.mark.rubric("1.2", points=3, times=3, visibility="public")
+@pytest.mark.rubric("1.5", points=3, times=3, visibility="public")
 def test_bits_small(submission, draw):
     """Four places of a vocabulary of six: all three results, in bits."""
     following = torch.tensor(draw.ids(4, 6))
@@ -49,7 +49,7 @@ def p_of_nucleus(logits, n):
     return (([0.0, *sums][n - 1]) + sums[n - 1]) / 2
 
 
-@pytest.mark.rubric("1.4", points=4, visibility="public")
+@pytest.mark.rubric("1.6", points=4, visibility="public")
 def test_top_p_small(submission, draw):
     """Of six tokens, the two or three that reach p keep their logits."""
     for n in (2, 3, 2, 3):  # tokens in the nucleus
@@ -57,7 +57,7 @@ def test_top_p_small(submission, draw):
         submission.check(TOP_P, logits, p_of_nucleus(logits, n))
 
 
-@pytest.mark.rubric("1.5", points=4, visibility="public")
+@pytest.mark.rubric("1.1", points=4, visibility="public")
 def test_rope_small(submission, draw):
     """Two heads, three places, two pairs: each pair is turned by its angle."""
     # Place 0 comes back as it was. At place 1 the first pair, (x[0], x[2]), is turned by 1 for any base.
@@ -65,7 +65,7 @@ def test_rope_small(submission, draw):
         submission.check(ROPE, draw.tensor(2, 3, 4), base, rel=1e-4, abs=1e-4)
 
 
-@pytest.mark.rubric("1.6", points=5, times=3, visibility="public")
+@pytest.mark.rubric("1.2", points=5, times=3, visibility="public")
 def test_attend_small(submission, draw):
     """Two heads with keys and values of their own, three places."""
     # Place 0 sees itself only, so what it gets is v at place 0.
@@ -88,7 +88,7 @@ def near_steps(draw, rows, columns, excess=0.0, off=0.3):
     return weight, whole.to(torch.int8)
 
 
-@pytest.mark.rubric("1.7", points=4, times=3, visibility="public")
+@pytest.mark.rubric("1.8", points=4, times=3, visibility="public")
 def test_quantize_small(submission, draw):
     """Three rows, each with its own scale, are rounded to int8."""
     # Each number is near a whole number of steps, and a row's largest is 127 of them: there is no close call.
@@ -152,7 +152,7 @@ def check_generate(submission, draw, prompt, n, delays=(), interrupted=0, **more
     return done, models
 
 
-@pytest.mark.rubric("1.8", points=5, visibility="public")
+@pytest.mark.rubric("1.7", points=5, visibility="public")
 def test_write_small(submission, draw):
     """Greedy answers to three prompts, until the limit."""
     # The model is a script in the test: its logits depend on all ids that were read, so a loop that forgets

@@ -17,7 +17,7 @@ from classroom.rubrics.step2_public import (
 )
 
 
-@pytest.mark.rubric("2.4", points=4, times=3)
+@pytest.mark.rubric("2.6", points=4, times=3)
 def test_arguments_are_strict(submission, draw):
     """A number as text is refused, true is not 1, 2.0 is not an integer; an integer is a valid float."""
     name, word, *names = draw.words(6)
@@ -38,7 +38,7 @@ def test_arguments_are_strict(submission, draw):
     check_model(submission, source, name, draw.sample(inputs, 6))
 
 
-@pytest.mark.rubric("2.4", points=2, times=3)
+@pytest.mark.rubric("2.6", points=2, times=3)
 def test_arguments_with_limits(submission, draw):
     """Hints with `Literal` and `Annotated` are enforced."""
     name, a, b, c, *values = draw.words(7)
@@ -58,7 +58,7 @@ def test_arguments_with_limits(submission, draw):
     check_model(submission, source, name, [*inputs, {a: draw.choice(values)}])
 
 
-@pytest.mark.rubric("2.4", points=2, times=3)
+@pytest.mark.rubric("2.6", points=2, times=3)
 def test_arguments_that_json_does_not_have(submission, draw):
     """NaN and infinities are refused, also inside a list."""
     name, a, b = draw.words(3)
@@ -69,7 +69,7 @@ def test_arguments_that_json_does_not_have(submission, draw):
     check_model(submission, source, name, draw.sample(inputs, 6))
 
 
-@pytest.mark.rubric("2.4", points=2, times=3)
+@pytest.mark.rubric("2.6", points=2, times=3)
 def test_arguments_of_a_method(submission, draw):
     """`self` and the return value of a bound method are not arguments; no parameters give no fields."""
     a, b, value = draw.words(3)
@@ -83,7 +83,7 @@ def test_arguments_of_a_method(submission, draw):
     check_model(submission, source, "Shop().close", [{}, {a: 1}])
 
 
-@pytest.mark.rubric("2.5", points=2, times=3)
+@pytest.mark.rubric("2.7", points=2, times=3)
 def test_checked_what_is_no_object(submission, draw):
     """A list, a text, a number and None are refused with the names of all arguments."""
     tool, word = draw.words(2)
@@ -91,7 +91,7 @@ def test_checked_what_is_no_object(submission, draw):
     check_tool(submission, tool, "_checked", [*no_objects, {"dish": word}], text=True)
 
 
-@pytest.mark.rubric("2.5", points=3, times=3)
+@pytest.mark.rubric("2.7", points=3, times=3)
 def test_checked_with_several_mistakes(submission, draw):
     """All mistakes are named in one line, in order, five at most."""
     tool, a, *others = draw.words(8)
@@ -107,7 +107,7 @@ def test_checked_with_several_mistakes(submission, draw):
     check_tool(submission, tool, "_checked", inputs, text=True)
 
 
-@pytest.mark.rubric("2.5", points=3, times=3)
+@pytest.mark.rubric("2.7", points=3, times=3)
 def test_explained_long_and_hostile(submission, draw):
     """Giant values, long names, line breaks and control characters are made short and harmless."""
     tool, a, b = draw.words(3)
@@ -121,7 +121,7 @@ def test_explained_long_and_hostile(submission, draw):
     check_tool(submission, tool, "_explained", errors)
 
 
-@pytest.mark.rubric("2.5", points=3, times=3)
+@pytest.mark.rubric("2.7", points=3, times=3)
 def test_explained_what_is_allowed(submission, draw):
     """The given value is shown as JSON, or as text where JSON has no such type; messages are shortened."""
     tool, a, b = draw.words(3)
@@ -138,7 +138,7 @@ def test_explained_what_is_allowed(submission, draw):
     takes_nothing.check("_explained", error("extra_forbidden", b, "Extra", 1))
 
 
-@pytest.mark.rubric("2.6", points=2, times=3)
+@pytest.mark.rubric("2.4", points=2, times=3)
 def test_answer_without_such_a_tool(submission, draw):
     """A call of an unknown tool is answered with the names of the known ones, and no tool runs."""
     missing, *names = draw.words(4)
@@ -147,7 +147,7 @@ def test_answer_without_such_a_tool(submission, draw):
     check_answers(submission, [use(draw, missing)], [])
 
 
-@pytest.mark.rubric("2.6", points=2, times=3)
+@pytest.mark.rubric("2.4", points=2, times=3)
 def test_answer_that_a_tool_refuses(submission, draw):
     """The content of a ToolError is the result, text or blocks; an empty result is not an error."""
     a, b, c, d = draw.words(4)
@@ -156,7 +156,7 @@ def test_answer_that_a_tool_refuses(submission, draw):
     check_answers(submission, [use(draw, name, x=draw.randint(1, 9)) for name in (a, b, c, d)], tools)
 
 
-@pytest.mark.rubric("2.6", points=3, times=3)
+@pytest.mark.rubric("2.4", points=3, times=3)
 def test_answer_of_a_broken_tool(submission, draw):
     """The model is told that a tool failed, but not why; Ctrl-C is not caught."""
     a, b, secret = draw.words(3)
@@ -165,7 +165,7 @@ def test_answer_of_a_broken_tool(submission, draw):
     check_answers(submission, [use(draw, a)], [(b, "gives", a), (a, "stopped", None)])
 
 
-@pytest.mark.rubric("2.6", points=7, times=2, timeout=30)
+@pytest.mark.rubric("2.4", points=7, times=2, timeout=30)
 def test_jobs_in_any_number(submission, draw):
     """All jobs start before the first ends; results are in the order of the jobs, however many."""
     n = draw.randint(4, 7)
@@ -180,7 +180,7 @@ def asked(draw):
     return [{"role": role, "content": draw.text(3)} for role in ("user", "assistant", "user")]
 
 
-@pytest.mark.rubric("2.7", points=3, times=3)
+@pytest.mark.rubric("2.5", points=3, times=3)
 def test_take_what_is_empty(submission, draw):
     """Empty texts and empty turns are left out; other blocks are kept unchanged."""
     empty, call = {"type": "text", "text": ""}, use(draw, draw.words(1)[0], of=draw.text(1))
@@ -191,7 +191,7 @@ def test_take_what_is_empty(submission, draw):
     check_conversation(submission, asked(draw), [asks, reply(draw, "end_turn", thought, text(draw))], 5)
 
 
-@pytest.mark.rubric("2.7", points=4, times=3)
+@pytest.mark.rubric("2.5", points=4, times=3)
 def test_take_calls_that_nobody_answers(submission, draw):
     """Calls of a turn that was cut, refused or too long for the context are neither run nor kept."""
     first, second = (use(draw, name, of=draw.text(1)) for name in draw.words(2))
@@ -201,7 +201,7 @@ def test_take_calls_that_nobody_answers(submission, draw):
             check_conversation(submission, asked(draw), [reply(draw, stop_reason, *content)], limit)
 
 
-@pytest.mark.rubric("2.7", points=3, times=3)
+@pytest.mark.rubric("2.5", points=3, times=3)
 def test_take_the_last_turn_allowed(submission, draw):
     """A model that would go on, with calls or after a pause, is stopped at the last turn, not earlier."""
     name, limit = draw.words(1)[0], draw.randint(2, 4)
@@ -212,7 +212,7 @@ def test_take_the_last_turn_allowed(submission, draw):
     check_conversation(submission, asked(draw), [reply(draw, "tool_use", use(draw, name))], 1)
 
 
-@pytest.mark.rubric("2.7", points=3, times=3)
+@pytest.mark.rubric("2.5", points=3, times=3)
 def test_take_tells_and_counts(submission, draw):
     """`on_message` gets each turn that is added and no other; the tokens of every turn are counted."""
     call = use(draw, draw.words(1)[0])
@@ -221,7 +221,7 @@ def test_take_tells_and_counts(submission, draw):
     check_conversation(submission, asked(draw), [asks, reply(draw, "end_turn", text(draw))], 2, tells=True)
 
 
-@pytest.mark.rubric("2.7", points=1, times=3)
+@pytest.mark.rubric("2.5", points=1, times=3)
 def test_take_a_stream_that_broke_off(submission, draw):
     """A turn without a stop reason is a connection error, and changes nothing."""
     call = use(draw, draw.words(1)[0])

@@ -75,7 +75,7 @@ def check_model(submission, source, name, inputs):
         submission.check(f"{DRIVER}:validated", model, each)
 
 
-@pytest.mark.rubric("2.4", points=3, times=3, visibility="public")
+@pytest.mark.rubric("2.6", points=3, times=3, visibility="public")
 def test_arguments_and_their_defaults(submission, draw):
     """Every parameter is a field, in order, with its default."""
     name, a, b, c, d = draw.words(5)
@@ -85,7 +85,7 @@ def test_arguments_and_their_defaults(submission, draw):
     check_model(submission, source, name, [few, {d: draw.text(1), c: 0.5, b: draw.randint(1, 9), a: ""}])
 
 
-@pytest.mark.rubric("2.4", points=2, times=3, visibility="public")
+@pytest.mark.rubric("2.6", points=2, times=3, visibility="public")
 def test_arguments_that_do_not_fit(submission, draw):
     """An argument that is missing, one of the wrong type, and one that does not exist are refused."""
     name, a, b, other = draw.words(4)
@@ -106,7 +106,7 @@ def error(kind, name, msg, given, *deeper):
     return {"type": kind, "loc": (name, *deeper), "msg": msg, "input": given}
 
 
-@pytest.mark.rubric("2.5", points=2, times=3, visibility="public")
+@pytest.mark.rubric("2.7", points=2, times=3, visibility="public")
 def test_checked_fills_in_defaults(submission, draw):
     """Valid arguments are returned with the defaults filled in."""
     (tool, dish), count = draw.words(2), draw.randint(2, 9)
@@ -116,7 +116,7 @@ def test_checked_fills_in_defaults(submission, draw):
     )
 
 
-@pytest.mark.rubric("2.5", points=2, times=3, visibility="public")
+@pytest.mark.rubric("2.7", points=2, times=3, visibility="public")
 def test_explained_in_three_forms(submission, draw):
     """An argument that is missing, one that does not exist, and one that is not allowed, in words."""
     tool, name, given = draw.words(3)
@@ -157,7 +157,7 @@ def use(draw, name, **given):
     return {"type": "tool_use", "id": f"toolu_{draw.randint(1, 10**9)}", "name": name, "input": given}
 
 
-@pytest.mark.rubric("2.6", points=3, times=3, visibility="public")
+@pytest.mark.rubric("2.4", points=3, times=3, visibility="public")
 def test_answer_of_a_tool(submission, draw):
     """The right tool is called with the input, and its result has the call's id."""
     names = draw.words(3)
@@ -165,7 +165,7 @@ def test_answer_of_a_tool(submission, draw):
     check_answers(submission, [use(draw, name, of=draw.text(2)) for name in draw.sample(names, 3)], tools)
 
 
-@pytest.mark.rubric("2.6", points=3, timeout=30, visibility="public")
+@pytest.mark.rubric("2.4", points=3, timeout=30, visibility="public")
 def test_jobs_in_order(submission, draw):
     """All jobs run at once and end in any order; their results stand in the order of the jobs."""
     for n in (2, 3, 4):
@@ -205,7 +205,7 @@ def check_conversation(submission, before, replies, max_turns, tells=False):
             done.part("messages").call("append", {"role": "user", "content": results})
 
 
-@pytest.mark.rubric("2.7", points=3, times=3, visibility="public")
+@pytest.mark.rubric("2.5", points=3, times=3, visibility="public")
 def test_take_calls_then_an_answer(submission, draw):
     """Calls are returned to be run; the answer after them ends the conversation."""
     question, *words = draw.words(4)
@@ -215,7 +215,7 @@ def test_take_calls_then_an_answer(submission, draw):
     check_conversation(submission, [{"role": "user", "content": question}], [asks, ends], 8)
 
 
-@pytest.mark.rubric("2.7", points=3, times=3, visibility="public")
+@pytest.mark.rubric("2.5", points=3, times=3, visibility="public")
 def test_take_a_turn_that_was_cut(submission, draw):
     """A call that was cut at the token limit is neither run nor kept; the text before it is kept."""
     question, name = draw.words(2)

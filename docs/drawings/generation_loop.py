@@ -1,4 +1,4 @@
-"""Draw the loop that generates text and its KV cache, for chapter 6 of step 1.
+"""Draw the loop that generates text and its KV cache, for chapter 7 of step 1.
 
 python -m docs.drawings.generation_loop
 """

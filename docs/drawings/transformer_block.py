@@ -1,4 +1,4 @@
-"""Draw one transformer block, for chapter 4 of step 1.
+"""Draw one transformer block, for chapter 5 of step 1.
 
 python -m docs.drawings.transformer_block
 """

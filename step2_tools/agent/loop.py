@@ -159,7 +159,7 @@ def record_turn(
         httpx2.RemoteProtocolError: the reply has no stop reason, because the stream ended without its last
             events; `done` is not changed.
     """
-    ### BEGIN SOLUTION 2.7: The end of a turn
+    ### BEGIN SOLUTION 2.5: The end of a turn
     if reply.stop_reason is None:  # the stream ended without its last events
         raise httpx2.RemoteProtocolError("the stream ended before the message did")
     done.usages.append(reply.usage)
@@ -188,7 +188,7 @@ def answer(call: ToolUseBlockParam, tools: Tools) -> ToolResultBlockParam:
         the `content` of the ToolError         unchanged
         NAME failed                            for any other Exception: the model must not see its text
     """
-    ### BEGIN SOLUTION 2.6: Dispatch of a turn
+    ### BEGIN SOLUTION 2.4: Dispatch of a turn
     tool = next((tool for tool in tools if tool.name == call["name"]), None)
     result: ToolResultBlockParam = {"type": "tool_result", "tool_use_id": call["id"]}
     if tool is None:
@@ -210,7 +210,7 @@ def in_parallel(jobs: Sequence[Callable[[], ToolResultBlockParam]]) -> list[Tool
     that Ctrl-C ends the program while a tool still waits for its server. Each job runs in its own copy of the
     caller's context variables.
     """
-    ### BEGIN SOLUTION 2.6: Dispatch of a turn
+    ### BEGIN SOLUTION 2.4: Dispatch of a turn
     results: list[Any] = [None] * len(jobs)
     contexts = [copy_context() for _ in jobs]  # so that traces assign the calls to their caller
 

@@ -66,7 +66,7 @@ class FunctionTool(BetaFunctionTool[Callable[..., str]]):
             ToolError: if the input is not a dict, `the input of NAME must be a JSON object with A, B` (all
                 arguments); otherwise the first five errors, each as `_explained` words it, joined by "; ".
         """
-        ### BEGIN SOLUTION 2.5: Validation
+        ### BEGIN SOLUTION 2.7: Validation
         names = list(self._arguments.model_fields)
         if not isinstance(input, dict):
             raise ToolError(f"the input of {self.name} must be a JSON object with {', '.join(names)}")
@@ -89,7 +89,7 @@ class FunctionTool(BetaFunctionTool[Callable[..., str]]):
         JSON (é stays é; `str` converts what JSON doesn't have), through `sanitize` with a limit of 60. What
         is allowed is `msg` without a leading "Input should be ", with "text" in place of "a valid string".
         """
-        ### BEGIN SOLUTION 2.5: Validation
+        ### BEGIN SOLUTION 2.7: Validation
         name = sanitize(str(error["loc"][0]), 40)
         if error["type"] == "missing":
             return f"{name} is missing"
@@ -134,7 +134,7 @@ def _arguments_of(func: Callable[..., str]) -> type[pydantic.BaseModel]:
     of its hint (also if hints are strings; `Annotated` is kept) and its default; without a default it is
     required. Other arguments are refused, and so are numbers that JSON doesn't have (NaN, infinity).
     """
-    ### BEGIN SOLUTION 2.4: A schema from a signature
+    ### BEGIN SOLUTION 2.6: A schema from a signature
     hints = typing.get_type_hints(func, include_extras=True)
     fields: dict[str, Any] = {}  # as pydantic wants them: name -> (type, default or ...)
     for name, parameter in inspect.signature(func).parameters.items():

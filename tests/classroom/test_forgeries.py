@@ -2,7 +2,7 @@
 
 forgeries/stepN.txt holds code that runs in the submission first:
 
-    #: 1.5 any rotation         the exercise, what the attack does, and the points that it deserves, if any
+    #: 1.1 any rotation         the exercise, what the attack does, and the points that it deserves, if any
     patch("step1_foundations.block:rope", ...)
 
 The exercise itself is a stub before that. Those that deserve points are honest in part: they show that the
