@@ -17,8 +17,8 @@ from shared.chat.client import chat_client
 from shared.config import load_settings
 from shared.launch import run_main
 from step2_tools.agent import loop
-from step2_tools.agent.answer import guard
-from step2_tools.agent.tool import FunctionTool
+from step2_tools.agent.answer import OWN_WORDS, guard, looked_up
+from step2_tools.agent.tool import FunctionTool, show_tracebacks
 
 OFFICES = {"Ada": 214, "Grace": 107, "Linus": 3}
 SYSTEM = "You are at the reception desk of a small firm. Answer in one sentence."
@@ -39,8 +39,10 @@ def find_office(name: str) -> str:
 def main(
     question: Annotated[str, typer.Argument(help="What to ask.")] = "Find the office of Grace",
     serve: Annotated[bool, typer.Option("--serve", help="Serve the tool over MCP instead.")] = False,
+    trace: Annotated[bool, typer.Option("--trace", help="Show where in the tool an error arose.")] = False,
 ) -> None:
     """Answer a question with the tool, and show its calls."""
+    show_tracebacks(trace)
     tools = [FunctionTool(find_office)]
     if serve:
         from step2_tools.agent import mcp_server  # takes a second, which a question need not wait
@@ -52,7 +54,9 @@ def main(
     done = loop.run(chat_client(model), model, tools, messages, system=SYSTEM)
     for call in done.calls:
         print(f"{call.tool}({json.dumps(call.input)}) -> {call.result}")
-    print(guard(done.text, [call.result for call in done.calls])[0])
+    if not looked_up(done.calls):
+        print(OWN_WORDS)
+    print(guard(done.text, done.calls, tools).text)
 
 
 if __name__ == "__main__":

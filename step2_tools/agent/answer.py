@@ -16,7 +16,6 @@ Source: https://docs.claude.com/en/docs/build-with-claude/structured-outputs
 """
 
 import json
-import re
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,12 +26,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from shared.errors import UserError
 from shared.validation import first_problem
-from step2_tools.agent.loop import Call
+from step2_tools.agent import grounding
+from step2_tools.agent.loop import Call, Tools
 
 Format = Literal["text", "json"]
 OWN_WORDS = "nothing was looked up: the model's own words"
-TOOLS_WORDS = "the model's answer had a number that no tool gave; in the tools' words:"
-NUMBER = re.compile(r"\d(?:[\d.,]*\d)?")
+TOOLS_WORDS = "the model's reply could not be matched with the results; in the tools' words:"
 
 
 class Written(BaseModel):
@@ -114,32 +113,23 @@ def _object(result: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def guard(text: str, results: Sequence[str]) -> tuple[str, bool]:
-    """The model's text, or the tools' own summaries if the text has a number that is in no result.
+@dataclass(frozen=True)
+class Guarded:
+    """The answer to show."""
 
-    Returns the text to show, and whether it was replaced. Without results, nothing is checked.
-    """
-    if not results or not unsupported_numbers(text, results):
-        return text, False
-    return "\n".join([TOOLS_WORDS, *map(summary, results)]), True
+    text: str
+    problems: list[str]  # why the tools' summaries stand in place of the model's reply; empty: they don't
 
 
-def unsupported_numbers(text: str, results: Sequence[str]) -> list[str]:
-    """The numbers in the text that are in no result.
-
-    >>> unsupported_numbers("It is 31 °C, 1,250.50 in all.", ['{"now": 31.0, "sum": 1250.5}'])
-    []
-    """
-    known = {_normalize(number) for number in NUMBER.findall("\n".join(results))}
-    return [number for number in NUMBER.findall(text) if _normalize(number) not in known]
-
-
-def _normalize(number: str) -> str:
-    """One form for equal numbers, such as `1,250.50`, `1250.5` and `01250.5`."""
-    try:
-        return f"{float(number.replace(',', '')):.12g}"
-    except ValueError:  # 1.2.3
-        return number
+def guard(reply: str, calls: Sequence[Call], tools: Tools) -> Guarded:
+    """The model's reply, or the summaries of all results if the reply isn't what they say (grounding.py)."""
+    problems = grounding.problems(reply, calls, grounding.vocabulary_of(tools))
+    if not problems:
+        return Guarded(reply, [])
+    lines = [TOOLS_WORDS]
+    for call in calls:
+        lines.append(summary(call.result))
+    return Guarded("\n".join(lines), problems)
 
 
 def summary(result: str) -> str:

@@ -11,28 +11,36 @@ That 67 is in *some* result is not enough. So each sentence is bound to one call
                    place "Paris, Île-de-France, France"). A sentence that names no subject continues the one
                    before it.
     its facts      must be in that call's result: every number and date, every word that another call has,
-                   and every word of the tools' own vocabulary ("rain", "up")
-    all calls      each result with a number must be told with at least one of its numbers
+                   and every word of the tools' own vocabulary ("rain", "up"; but no word after
+                   "no" or "not")
+    all calls      of several results, each must be told: with one of its numbers or vocabulary words
 
 A sentence that names two subjects is taken apart at commas, "and", "but" and "while"; what still names two,
 such as "Tokyo is warmer than Paris", is a problem: no result says it. Not checked: whether a number stands
 for the right thing within its result (a low for a high), and words from outside the vocabulary.
 """
 
+import calendar
 import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
-from step2_tools.agent.loop import Call
+from step2_tools.agent.loop import Call, Tools
+from step2_tools.agent.tool import FunctionTool
 
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-ZÀ-Þ\d\"'])|;\s+|\n+")  # not the point of "Apple Inc. is at"
 # A date, a time, a number with its sign, or a word; "don't" and "Île-de-France" are words.
-DATE_OR_TIME = r"\d{4}-\d\d-\d\d|\d{1,2}:\d\d"
+MONTHS = calendar.month_name[1:]  # from January
+MONTH = "|".join(MONTHS)
+DATE = rf"\d{{4}}-\d\d-\d\d|\b\d{{1,2}} (?:{MONTH})\b|\b(?:{MONTH}) \d{{1,2}}\b"
+TIME = r"\d{1,2}:\d\d"
 NUMBER = r"(?:(?<![\w.])[-−])?\d(?:[\d.,]*\d)?"
 WORD = r"[^\W\d_]+(?:['’-][^\W\d_]+)*"
-TOKEN = re.compile(f"{DATE_OR_TIME}|{NUMBER}|{WORD}")
+TOKEN = re.compile(f"{DATE}|{TIME}|{NUMBER}|{WORD}")
+ISO_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 CLAUSE_END = re.compile(r",\s+|\s+(?:and|but|while|whereas)\s+")
 NEGATIONS = frozenset({"no", "not", "cannot", "can't", "couldn't"})
 
@@ -43,8 +51,9 @@ class Evidence:
 
     subject: frozenset[str]  # words that name what the call is about
     known: frozenset[str]  # numbers and words of arguments and result
-    numbers: frozenset[str]  # numbers of the result
-    is_error: bool
+    stated: frozenset[str]  # vocabulary words that the result states as facts
+    phrases: frozenset[tuple[str, str]]  # neighbours in the summary, which may be quoted: ("of", "rain")
+    facts: frozenset[str]  # numbers and stated words; one of them tells the result
 
 
 def problems(text: str, calls: Sequence[Call], vocabulary: frozenset[str] = frozenset()) -> list[str]:
@@ -52,53 +61,103 @@ def problems(text: str, calls: Sequence[Call], vocabulary: frozenset[str] = froz
 
     `vocabulary`: words, in lower case, with which the tools state facts. Without calls, nothing is checked.
     """
-    evidence = [evidence_of(call) for call in calls]
-    if not evidence:
+    if not calls:
         return []
-    facts = vocabulary.union(*(one.known for one in evidence))
+    if not text.strip():
+        return ["the reply is empty"]
+    evidence = []
+    for call, subject in zip(calls, distinct_subjects(calls), strict=True):
+        evidence.append(evidence_of(call, subject, vocabulary))
+    words = frozenset[str]().union(*(result.known for result in evidence))  # one has what others may lack
     wrong = []
-    untold = set(range(len(evidence)))
-    last = [i for i, one in enumerate(evidence) if not one.subject]  # what the sentence before spoke of
+    told: set[int] = set()  # the calls whose result the text tells
+    subjects = [i for i, result in enumerate(evidence) if not result.subject]  # of the sentence before
     if len(evidence) == 1:
-        last = [0]
+        subjects = [0]
     for statement in statements(text, evidence):
         tokens = tokens_of(statement)
-        candidates = named_calls(tokens, evidence) or last
-        if not candidates:
-            wrong.append(f"{statement}: names no result")
+        subjects = named_calls(tokens, evidence) or subjects
+        if not subjects:
+            if states_a_fact(tokens, vocabulary):
+                wrong.append(f"{statement}: names no result")
             continue
-        missing = {i: unsupported(tokens, evidence[i], facts) for i in candidates}
-        supporting = [i for i in candidates if not missing[i]]
+        missing = {i: unsupported(tokens, evidence[i], vocabulary, words) for i in subjects}
+        supporting = [i for i in subjects if not missing[i]]
         if not supporting:
-            nearest = min(candidates, key=lambda i: len(missing[i]))
+            nearest = min(subjects, key=lambda i: len(missing[i]))
             wrong.append(f"{statement}: not in its result: {', '.join(missing[nearest])}")
-            last = candidates
             continue
-        last = supporting
-        untold -= {i for i in supporting if tells(tokens, evidence[i])}
-    for i in sorted(untold):
-        wrong.append(f"the result of {calls[i].tool} is not told")
+        subjects = supporting
+        for i in supporting:
+            if evidence[i].facts.isdisjoint(tokens) and evidence[i].facts:
+                continue  # names it, and tells nothing of it
+            told.add(i)
+    if len(evidence) > 1:
+        for i, call in enumerate(calls):
+            if i not in told:
+                wrong.append(f"the result of {call.tool} is not told")
     return wrong
+
+
+def vocabulary_of(tools: Tools) -> frozenset[str]:
+    """The words with which the tools state facts."""
+    words: set[str] = set()
+    for tool in tools:
+        if isinstance(tool, FunctionTool):
+            words |= tool.words
+    return frozenset(words)
 
 
 def statements(text: str, evidence: Sequence[Evidence]) -> list[str]:
     """The sentences of a text; those that name several subjects as their clauses."""
     parts: list[str] = []
     for sentence in SENTENCE_END.split(text):
-        named = [one for one in evidence if not one.subject.isdisjoint(tokens_of(sentence))]
-        is_about_one = len({one.subject for one in named}) < 2
-        parts += [sentence] if is_about_one else CLAUSE_END.split(sentence)
+        tokens = tokens_of(sentence)
+        subjects = {result.subject for result in evidence if not result.subject.isdisjoint(tokens)}
+        if len(subjects) < 2:
+            parts.append(sentence)
+        else:
+            parts += CLAUSE_END.split(sentence)
     return [part.strip() for part in parts if TOKEN.search(part)]
 
 
-def evidence_of(call: Call) -> Evidence:
+def evidence_of(call: Call, subject: frozenset[str], vocabulary: frozenset[str]) -> Evidence:
     """What a call lets an answer say."""
     of_input = set(tokens_of("\n".join(texts_in(call.input))))
     of_result = set(tokens_of("\n".join(texts_in(parsed(call.result)))))
+    for token in list(of_result):
+        if ISO_DATE.fullmatch(token):
+            of_result |= {token[:4], token[5:]}  # the year, and the day as `normalize` writes it
+    # A summary says "26 % chance of rain" under a clear sky: the fields state the facts, if they have any.
+    result = parsed(call.result)
+    summary = ""
+    if isinstance(result, dict):
+        summary = str(result.pop("summary", ""))
+    stated = vocabulary.intersection(tokens_of("\n".join(texts_in(result))))
+    if not stated:
+        stated = vocabulary & of_result
+    words = tokens_of(summary)
     numbers = {token for token in of_result if is_number(token)}
     return Evidence(
-        frozenset(subject_of(call)), frozenset(of_input | of_result), frozenset(numbers), call.is_error
+        subject=subject,
+        known=frozenset(of_input | of_result),
+        stated=stated,
+        phrases=frozenset(pairwise(words)),
+        facts=stated | numbers,
     )
+
+
+def distinct_subjects(calls: Sequence[Call]) -> list[frozenset[str]]:
+    """Each call's subject without words of another's: "cape", "town", not "south", "africa" beside Durban.
+
+    A subject that has no word of its own is kept whole: two calls for one city have the same subject.
+    """
+    subjects = [subject_of(call) for call in calls]
+    distinct = []
+    for i, subject in enumerate(subjects):
+        others = set[str]().union(*subjects[:i], *subjects[i + 1 :])
+        distinct.append(frozenset(subject - others or subject))
+    return distinct
 
 
 def subject_of(call: Call) -> set[str]:
@@ -107,34 +166,46 @@ def subject_of(call: Call) -> set[str]:
     result = parsed(call.result)
     fields = result.items() if isinstance(result, dict) else []
     for name, value in fields:
-        if isinstance(value, str) and name != "summary":
+        if isinstance(value, str) and name not in ("summary", "source"):
             words |= {word.lower() for word in TOKEN.findall(value) if word[0].isupper()}
     return {word for word in words if not is_number(word)}
 
 
 def named_calls(tokens: Sequence[str], evidence: Sequence[Evidence]) -> list[int]:
     """The calls whose subject has the most words in a statement; none if no subject is named."""
-    hits = [len(one.subject & set(tokens)) for one in evidence]
+    hits = [len(result.subject & set(tokens)) for result in evidence]
     most = max(hits)
     return [i for i, count in enumerate(hits) if count == most] if most else []
 
 
-def unsupported(tokens: Sequence[str], evidence: Evidence, facts: frozenset[str]) -> list[str]:
-    """What a statement says and this call's result doesn't have: its numbers, and its words that are facts.
+def unsupported(
+    tokens: Sequence[str], evidence: Evidence, vocabulary: frozenset[str], words: frozenset[str]
+) -> list[str]:
+    """What a statement says and this call's result doesn't: numbers, and words of the vocabulary or `words`.
 
-    Of a call that failed, a statement may say in its own words that there is no result.
+    Words after a negation are not checked: it may deny what isn't there ("no rain"), or say that a call gave
+    no result.
     """
-    unknown = [token for token in tokens if token not in evidence.known]
-    numbers = [token for token in unknown if is_number(token)]
-    words = [token for token in unknown if token in facts and not is_number(token)]
-    if evidence.is_error and not NEGATIONS.isdisjoint(tokens):
-        return numbers
-    return numbers + words
+    missing = []
+    denied = False
+    previous = ""
+    for token in tokens:
+        denied = denied or token in NEGATIONS
+        if token in vocabulary:
+            is_supported = denied or token in evidence.stated or (previous, token) in evidence.phrases
+        elif is_number(token):
+            is_supported = token in evidence.known
+        else:
+            is_supported = denied or token in evidence.known or token not in words
+        if not is_supported:
+            missing.append(token)
+        previous = token
+    return missing
 
 
-def tells(tokens: Sequence[str], evidence: Evidence) -> bool:
-    """Whether a statement tells one of the result's numbers; a result without numbers needs none."""
-    return not evidence.numbers or not evidence.numbers.isdisjoint(tokens)
+def states_a_fact(tokens: Sequence[str], vocabulary: frozenset[str]) -> bool:
+    """Whether a statement has a number or a word of the vocabulary."""
+    return any(is_number(token) or token in vocabulary for token in tokens)
 
 
 def tokens_of(text: str) -> list[str]:
@@ -143,11 +214,24 @@ def tokens_of(text: str) -> list[str]:
 
 
 def normalize(token: str) -> str:
-    """One form for equal numbers, such as `1,250.50`, `1250.5` and `01250.5`, and for equal words."""
+    """One form for equal numbers, such as `1,250.50`, `1250.5` and `01250.5`, and for equal words and days.
+
+    >>> normalize("21 November"), normalize("November 21")
+    ('11-21', '11-21')
+    """
+    for month, name in enumerate(MONTHS, start=1):
+        if name in token and token != name:
+            day = int(token.replace(name, ""))
+            return f"{month:02}-{day:02}"
     try:
         return f"{float(token.replace(',', '').replace('−', '-')):.12g}"
     except ValueError:  # a word, a date, or 1.2.3
         return token.lower()
+
+
+def has_number(text: str) -> bool:
+    """Whether a text has a number, a date or a time."""
+    return any(is_number(token) for token in tokens_of(text))
 
 
 def is_number(token: str) -> bool:

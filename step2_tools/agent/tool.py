@@ -13,8 +13,9 @@
 
 The class extends the SDK's BetaFunctionTool: the SDK makes the schema, and its tool_runner accepts the tool.
 The class adds safety: it checks arguments strictly before the call, limits the time of a call, cuts a huge
-result, and turns any exception into one line for the model, without internals. A function that exceeds its
-time limit keeps running in its thread, because Python can't stop it.
+result, and turns any exception into one line for the model, without internals; the exception itself goes to
+stderr, for the tool's author. A function that exceeds its time limit keeps running in its thread, because
+Python can't stop it.
 """
 
 import contextvars
@@ -22,9 +23,10 @@ import inspect
 import json
 import logging
 import threading
+import traceback
 import typing
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import Future
 from typing import Any
 
@@ -33,6 +35,7 @@ from anthropic.lib.tools import BetaFunctionTool, ToolError
 
 MAX_CHARACTERS = 20_000
 TIME_LIMIT_S = 30.0
+TRACEBACK_FRAMES = 2  # the last ones, of a tool that failed
 
 log = logging.getLogger(__name__)
 
@@ -40,9 +43,13 @@ log = logging.getLogger(__name__)
 class FunctionTool(BetaFunctionTool[Callable[..., str]]):
     """A tool made from a typed function with a docstring. Its `call` raises only ToolError."""
 
-    def __init__(self, func: Callable[..., str], *, limit_s: float = TIME_LIMIT_S) -> None:
+    def __init__(
+        self, func: Callable[..., str], *, limit_s: float = TIME_LIMIT_S, words: Collection[str] = ()
+    ) -> None:
+        """`words`, in lower case, are those with which results state facts: grounding.py checks them."""
         super().__init__(func)
         self.limit_s = limit_s
+        self.words = frozenset(words)
         self._arguments = _arguments_of(func)
 
     def call(self, input: object) -> str:
@@ -114,8 +121,8 @@ class FunctionTool(BetaFunctionTool[Callable[..., str]]):
                 result.set_result(self.func(**arguments))
             except ToolError as error:
                 result.set_exception(error)
-            except BaseException:  # including SystemExit: a tool must not end the conversation
-                log.debug("%s failed", self.name, exc_info=True)
+            except BaseException as error:  # including SystemExit: a tool must not end the conversation
+                log.warning(_for_author(self.name, error))
                 result.set_exception(ToolError(f"{self.name} failed and gave no result"))
 
         context = contextvars.copy_context()  # so that traces assign the call to its caller
@@ -125,6 +132,20 @@ class FunctionTool(BetaFunctionTool[Callable[..., str]]):
             return result.result(self.limit_s)
         except TimeoutError:
             raise ToolError(f"{self.name} took longer than {self.limit_s:g} s; try again") from None
+
+
+def show_tracebacks(on: bool) -> None:
+    """Whether a tool that fails shows the end of its traceback, too."""
+    log.setLevel(logging.DEBUG if on else logging.NOTSET)
+
+
+def _for_author(name: str, error: BaseException) -> str:
+    """What the tool's author reads on stderr: the exception, which the model doesn't see."""
+    line = f"{name} failed: {sanitize(f'{type(error).__name__}: {error}', 300)}"
+    if not log.isEnabledFor(logging.DEBUG):
+        return line
+    frames = traceback.format_tb(error.__traceback__)[-TRACEBACK_FRAMES:]
+    return visible("".join([*frames, line]))
 
 
 def _arguments_of(func: Callable[..., str]) -> type[pydantic.BaseModel]:

@@ -44,6 +44,7 @@ AlertFile = Annotated[
 ]
 Yes = Annotated[bool, typer.Option("--yes", help="Run tools that have effects without asking.")]
 Split = Literal["dev", "test", "fresh"]
+AnswerSplit = Literal["dev", "test", "fresh", "several"]
 Limit = Annotated[int | None, typer.Option(help="Use only this many questions, drawn by --seed.")]
 
 
@@ -230,19 +231,28 @@ def optimize(
 
 @app.command()
 def answers(
-    split: Annotated[Split, typer.Option(help="Split of the labelled questions.")] = "dev",
+    split: Annotated[AnswerSplit, typer.Option(help="Split of the labelled questions.")] = "dev",
     limit: Limit = None,
+    save: Annotated[Path | None, typer.Option(help="Add calls and replies to this JSONL file.")] = None,
     model: Model = None,
     seed: Seed = None,
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
-    """Measure how often the numbers in an answer come from the tools."""
+    """Measure how often a reply says what the tools' results say."""
     settings = settings_from_flags(smoke, model=model, seed=seed)
     limit = 3 if smoke and limit is None else limit
     from step2_tools.cli import answers as command
 
-    emit(command.check(settings, split, limit), command.show, as_json=as_json)
+    emit(command.check(settings, split, limit, save), command.show, as_json=as_json)
+
+
+@app.command()
+def guard(as_json: Json = False) -> None:
+    """Measure the guard on replies that a reader has labelled, and on swapped answers."""
+    from step2_tools.cli import guard as command
+
+    emit(command.check(), command.show, as_json=as_json)
 
 
 @app.command()

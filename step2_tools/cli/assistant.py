@@ -23,7 +23,7 @@ from shared.cli import HIDDEN
 from shared.config import Settings
 from shared.errors import UserError
 from step2_tools.agent import answer, loop
-from step2_tools.agent.answer import Format, JsonAnswer
+from step2_tools.agent.answer import Format, Guarded, JsonAnswer
 from step2_tools.agent.approval import Ask, approve_all, ask_user
 from step2_tools.agent.loop import Call, Tools
 from step2_tools.cli import costs
@@ -123,14 +123,17 @@ class Assistant:
         as_json = options.format == "json" and not incomplete
         if as_json:
             text = answer.parse_answer(text, settings.model)
-        text, by_tools = answer.guard(text, [call.result for call in calls])
+        guarded = Guarded(text, [])
+        if text or not incomplete:
+            guarded = answer.guard(text, calls, self.tools)
+        text = guarded.text
         cost_line = costs.line(cost, len(calls))
         return AskReport(
             command="step2_tools ask",
             headline=f"{textwrap.shorten(text, 400, placeholder=' ...')} ({cost_line})",
             question=question,
             answer=answer.as_json(question, text, calls) if as_json else text,
-            answer_by="tools" if by_tools else "model",
+            answer_by="tools" if guarded.problems else "model",
             format=options.format,
             stop_reason=done.stop_reason,
             incomplete=incomplete,

@@ -1,7 +1,7 @@
 """Prints what the model says before its calls, or with `--trace` every message, then the answer and its cost.
 
 The answer comes last, because it is checked first: if no tool gave a result, a line before it (or after the
-trace) says so; if it has a number that no tool gave, the tools' own summaries replace it. With --json and
+trace) says so; if it isn't what the results say, the tools' own summaries replace it. With --json and
 --format json, stdout has only the JSON; everything else goes to stderr. `--trace` shows every message:
 
     user       What is the weather in Bangkok?
@@ -20,7 +20,7 @@ from rich.text import Text
 from shared.cli import Console, plain_console, to_json
 from step2_tools.agent.answer import OWN_WORDS
 from step2_tools.agent.loop import blocks_of
-from step2_tools.agent.tool import visible
+from step2_tools.agent.tool import show_tracebacks, visible
 from step2_tools.cli.assistant import AskReport
 
 MAX_CHARACTERS = 400  # longer blocks are cut, except the model's own text
@@ -33,6 +33,7 @@ class Screen:
 
     def __init__(self, *, trace: bool = False, quiet: bool = False) -> None:
         self._trace = trace
+        show_tracebacks(trace)
         self._quiet = quiet  # stdout is for JSON
         self._console = plain_console(stderr=quiet)
 
@@ -68,7 +69,7 @@ class Screen:
     def _print_text(self, report: AskReport) -> None:
         if report.answer and not report.looked_up:
             self._console.print(OWN_WORDS, style="dim", soft_wrap=True)
-        if not self._trace:
+        if not self._trace or report.answer_by == "tools":  # the trace shows what the model wrote
             _say(str(report.answer))
 
 

@@ -1,18 +1,21 @@
-"""Are the answers right? Runs the whole loop; every number in the reply must be in a tool's result.
+"""Are the answers right? Runs the whole loop; a reply must say what the results of its calls say.
 
-    $ python -m step2_tools answers
-    before the guard  97% (91-99) of 80 answers: numbers, and only those of a tool
-    the guard         replaced 2 answers by the tools' own summaries
-    median            3.4 s a question
+    $ python -m step2_tools answers --split several
+    before the guard  73% (61-83) of 64 replies say what the results say
+    the guard         replaced 17 replies by the tools' own summaries
+    median            7.1 s a question
 
-The reply, which is what the model writes after the results, must have a number if a result has one, and must
-not have a number that is in no result (agent/answer.py). Questions without a call are left out.
+The reply is what the model writes after the results. agent/grounding.py holds each of its sentences against
+the result that it speaks of; beyond that, it must have a number if a successful result has one. How often
+this check itself errs is measured in guarding.py. Questions without a call are left out.
 """
 
+import json
 import statistics
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import anthropic
 from anthropic.types import MessageParam
@@ -22,17 +25,18 @@ from shared.config import Settings
 from shared.errors import UserError
 from shared.progress import track
 from shared.stats import Share, percent, share, subset
-from step2_tools.agent import answer, loop
+from step2_tools.agent import answer, grounding, loop
 from step2_tools.evaluate.questions import Question
 
 
 @dataclass(frozen=True)
-class WrongAnswer:
-    """A reply with a number that no tool gave, or without a number."""
+class WrongReply:
+    """A reply that isn't what the results say, or has no number."""
 
     id: str
     question: str
     answer: str  # the reply, before the guard
+    problems: list[str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +50,7 @@ class AnswersReport:
     right: Share  # replies, before the guard
     replaced: Share  # replies that the guard replaced by the tools' summaries
     seconds: float  # median for one question
-    wrong: list[WrongAnswer]
+    wrong: list[WrongReply]
     machine: str
 
 
@@ -57,8 +61,11 @@ def check_answers(
     questions: Sequence[Question],
     system: str,
     limit: int | None = None,
+    save: Path | None = None,
 ) -> AnswersReport:
-    """Answer each question that needs a call, and measure how often the reply's numbers are right.
+    """Answer each question that needs a call, and measure how often the reply says what the results say.
+
+    With `save`, each question with its calls and its reply is added to this JSONL file.
 
     Raises:
         UserError: no question led to a call, or the limit is below 1.
@@ -67,27 +74,29 @@ def check_answers(
     n = 0
     replaced = 0
     seconds: list[float] = []
-    wrong: list[WrongAnswer] = []
+    wrong: list[WrongReply] = []
     for question in track("answering questions", questions):
         start = time.perf_counter()
         messages: list[MessageParam] = [{"role": "user", "content": question.text}]
         done = loop.run(client, settings.model, tools, messages, system=system)
         seconds.append(time.perf_counter() - start)
-        if not done.calls:
+        calls = done.calls
+        if not calls:
             continue
         n += 1
-        results = [call.result for call in done.calls]
-        successes = [call.result for call in done.calls if not call.is_error]
-        _, is_replaced = answer.guard(done.text, results)
-        if is_replaced:
+        if save:
+            append(save, question, calls, done.text)
+        guarded = answer.guard(done.text, calls, tools)
+        if guarded.problems:
             replaced += 1
-        if not is_right(done.text, successes, results):
-            wrong.append(WrongAnswer(question.id, question.text, done.text))
+        problems = guarded.problems or lacks_numbers(done.text, calls)
+        if problems:
+            wrong.append(WrongReply(question.id, question.text, done.text, problems))
     if not n:
         raise UserError("no question led to a call: there are no answers to judge")
     right = share(n - len(wrong), n)
     return AnswersReport(
-        headline=f"numbers right in {percent(right)} of {n} answers ({settings.model})",
+        headline=f"{percent(right)} of {n} replies say what the results say ({settings.model})",
         model=settings.model,
         n=n,
         right=right,
@@ -98,9 +107,21 @@ def check_answers(
     )
 
 
-def is_right(reply: str, successes: Sequence[str], all_results: Sequence[str]) -> bool:
-    """Whether all numbers are in a result, and there is at least one if a successful result has any."""
-    if not reply or answer.unsupported_numbers(reply, all_results):
-        return False
-    needs_number = any(answer.NUMBER.search(result) for result in successes)
-    return not needs_number or answer.NUMBER.search(reply) is not None
+def lacks_numbers(reply: str, calls: Sequence[loop.Call]) -> list[str]:
+    """A problem if a successful result has a number and the reply has none."""
+    needs_number = any(grounding.has_number(call.result) for call in calls if not call.is_error)
+    if needs_number and not grounding.has_number(reply):
+        return ["no number of a result is told"]
+    return []
+
+
+def append(file: Path, question: Question, calls: Sequence[loop.Call], reply: str) -> None:
+    """Add a question with its calls and its reply to a JSONL file."""
+    row = {
+        "id": question.id,
+        "question": question.text,
+        "calls": [asdict(call) for call in calls],
+        "reply": reply,
+    }
+    with file.open("a", encoding="utf-8") as lines:
+        lines.write(json.dumps(row, ensure_ascii=False) + "\n")

@@ -8,7 +8,7 @@
 
 Each argument has a list of accepted values (scoring.py defines the comparison). Prompts are tuned on `dev`.
 `test` was looked at often; `fresh` was written after the adapter's training data, by an author who had not
-read it.
+read it. Each question of `several` needs two or three calls; `answers` asks them.
 """
 
 import json
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
 DATA = Path(__file__).parents[1] / "data"
+FILES = {"fresh": "fresh.jsonl", "several": "several.jsonl"}  # dev and test are in one file
 
 
 class ToolDefinition(TypedDict):
@@ -54,8 +55,8 @@ class Question:
 
 
 def read(split: str) -> list[Question]:
-    """The questions in a split: dev, test or fresh."""
-    file = DATA / ("fresh.jsonl" if split == "fresh" else "questions.jsonl")
+    """The questions in a split: dev, test, fresh or several."""
+    file = DATA / FILES.get(split, "questions.jsonl")
     questions = []
     for line in file.read_text(encoding="utf-8").splitlines():
         row = json.loads(line)

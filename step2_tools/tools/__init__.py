@@ -16,16 +16,16 @@ from step2_tools.tools.alert import Alerts
 from step2_tools.tools.clock import Clock
 from step2_tools.tools.currency import Currency
 from step2_tools.tools.http import Api
-from step2_tools.tools.stocks import Stocks
-from step2_tools.tools.weather import Weather
+from step2_tools.tools.stocks import DIRECTIONS, Stocks
+from step2_tools.tools.weather import SKY_WORDS, Weather
 
 
 def build(offline: bool = False) -> list[FunctionTool]:
     """Weather, stock, currency and time. `offline`: with the sample data in samples/; each result says so."""
     api = Api(transport=samples.transport(), sample_date=samples.sample_date()) if offline else Api()
     return [
-        FunctionTool(Weather(api).get_weather),
-        FunctionTool(Stocks(api).get_stock_price),
+        FunctionTool(Weather(api).get_weather, words=SKY_WORDS),
+        FunctionTool(Stocks(api).get_stock_price, words=DIRECTIONS),
         FunctionTool(Currency(api).convert_currency),
         FunctionTool(Clock(api).get_time),
     ]

@@ -22,6 +22,7 @@ SEARCH = "https://query1.finance.yahoo.com/v1/finance/search"
 SOURCE = "Yahoo Finance (unofficial endpoint; may be delayed)"
 SYMBOL = re.compile(r"[A-Z0-9^][A-Z0-9.\-=]{0,11}")
 MAX_NAME = 60
+DIRECTIONS = ("up", "down", "unchanged")  # of a price since the previous close
 
 
 class Meta(ResponseModel):
@@ -90,9 +91,10 @@ class Stocks:
         if previous:
             change = price - previous
             percent = change / previous * 100
-            direction = "unchanged,"
+            up, down, unchanged = DIRECTIONS
+            direction = f"{unchanged},"
             if change:
-                direction = "up" if change > 0 else "down"
+                direction = up if change > 0 else down
             summary += f", {direction} {_money(abs(change))} ({abs(percent):.2f} %) since the previous close"
         facts = {
             "symbol": symbol,

@@ -61,6 +61,10 @@ SKY = {
     99: "thunderstorm with heavy hail",
 }
 
+SKY_WORDS: set[str] = set()
+for sky in SKY.values():
+    SKY_WORDS.update(sky.split())
+SKY_WORDS.remove("with")
 
 # Requests to the service always use °C, km/h and mm.
 UNITS = {

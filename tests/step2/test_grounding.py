@@ -37,6 +37,9 @@ IN_TOKYO = "In Tokyo, Japan it is 13 °C now, rain, humidity 67 %, wind 5 km/h."
         ("In Paris it is 13 °C with a clear sky, while Tokyo has 13 °C and rain.", BOTH),
         ("Apple (AAPL) is at 271.50, up 1.2 %.", [APPLE]),
         ("Anything goes: 42.", []),
+        (f"Here is what I found for both cities: {IN_PARIS} {IN_TOKYO}", BOTH),
+        ("No, it does not look like snow: it is 13 °C with rain.", [TOKYO]),
+        ("Yes, take an umbrella.", [TOKYO]),
     ],
 )
 def test_what_the_results_say_may_be_said(text, calls):
@@ -51,8 +54,11 @@ def test_what_the_results_say_may_be_said(text, calls):
         (f"{IN_PARIS.replace('clear sky', 'snow')} {IN_TOKYO}", BOTH, "snow"),
         (f"{IN_TOKYO} {IN_PARIS} The wind is 5 km/h.", BOTH, "5"),  # speaks of Paris still
         (IN_PARIS, BOTH, "the result of get_weather is not told"),
+        (f"{IN_PARIS} Tokyo is a large city.", BOTH, "the result of get_weather is not told"),
+        ("Both have 13 °C.", BOTH, "names no result"),
+        ("In Paris it is 13 °C with rain and not windy.", BOTH, "rain"),
         ("It is 13 °C.", BOTH, ""),
-        ("", [TOKYO], "is not told"),
+        ("", [TOKYO], "is empty"),
         (f"{IN_PARIS} {IN_TOKYO} Tokyo is warmer than Paris.", BOTH, "tokyo"),
         ("Apple is down 1.2 %.", [APPLE], "down"),
         ("It is 14 °C now, rain.", [TOKYO], "14"),
@@ -61,6 +67,25 @@ def test_what_the_results_say_may_be_said(text, calls):
 )
 def test_what_they_do_not_say_is_a_problem(text, calls, problem):
     assert any(problem in line for line in grounding.problems(text, calls, WORDS))
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("It is 31 °C now, up to 34.", ""),
+        ("It is warm.", ""),
+        ("On 21 November 2026: 31.0 °C.", ""),
+        ("On November 21, 1,250.50.", ""),
+        ("On 2026-11-21: 31.", ""),
+        ("It is 32 °C now, up to 34.", "32"),
+        ("It is 21 °C now.", "21"),  # a part of the date
+        ("On 22 November: 31.0 °C.", "11-22"),
+    ],
+)
+def test_numbers_and_dates_are_compared_in_one_form(text, wrong):
+    result = '{"summary": "31 °C now, up to 34.", "date": "2026-11-21", "price": 1250.5}'
+    problems = grounding.problems(text, [Call("f", {}, result, False)])
+    assert problems == ([f"{text}: not in its result: {wrong}"] if wrong else [])
 
 
 def test_the_summaries_of_two_results_with_swapped_names_are_a_problem():
