@@ -8,7 +8,7 @@ import pytest
 from tests.conftest import ROOT
 
 LESSONS = ROOT / "step1_foundations" / "lessons"
-CHAPTERS = ["03-attention.md"]
+CHAPTERS = ["03-attention.md", "04-positions.md"]
 LOADS = ">>> from shared import models\n"  # how the first block begins that needs the real model
 
 
