@@ -1,4 +1,4 @@
-"""The steps of chapters 3 to 5 print what these show: by hand, then on the real model."""
+"""The steps of chapters 3 to 5 print what the pages show: by hand, then on the real model."""
 
 import doctest
 import re
@@ -8,7 +8,7 @@ import pytest
 from tests.conftest import ROOT
 
 LESSONS = ROOT / "step1_foundations" / "lessons"
-CHAPTERS = ["03-attention.md", "04-positions.md"]
+CHAPTERS = ["03-attention.md", "04-positions.md", "05-block.md"]
 LOADS = ">>> from shared import models\n"  # how the first block begins that needs the real model
 
 
