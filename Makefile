@@ -49,6 +49,8 @@ format: $(VENV)/.installed  ## put the code into shape
 
 docs: $(VENV)/.weights  ## run the commands of the lessons; fill in outputs, code, goals and drawings
 	@$(PY) -m docs.drawings.transformer_block
+	@$(PY) -m docs.drawings.rotation
+	@$(PY) -m docs.drawings.shared_heads
 	@$(PY) -m docs.drawings.generation_loop
 	@$(PY) -m docs.lessons
 

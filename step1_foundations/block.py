@@ -10,7 +10,6 @@ stream, then all blocks in sequence, and reports how much the results differ fro
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +22,6 @@ from step1_foundations.support.model_parts import model_body, residual_stream
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-Note = Callable[[str, torch.Tensor], Any]  # called with a line of the algebra and its result
 TOLERANCE = 1e-4  # the largest difference allowed, as a share of the row's largest value
 
 
@@ -58,87 +56,59 @@ def rope(x: torch.Tensor, base: float) -> torch.Tensor:
     ### END SOLUTION
 
 
-def attention(x: torch.Tensor, layer: Any, config: Any, note: Note) -> torch.Tensor:
-    """Attention: queries, keys and values from x, the heads, and the output projection: (T, d) -> (T, d)."""
+def project(x: torch.Tensor, projection: Any, heads: int) -> torch.Tensor:
+    """x W, cut into heads: (T, d) -> (heads, T, dim). `projection` is a torch.nn.Linear."""
     T = len(x)
-    heads = config.num_attention_heads
-    kv_heads = config.num_key_value_heads
-    dim = getattr(config, "head_dim", None) or config.hidden_size // heads
+    result = F.linear(x, projection.weight, projection.bias)  # (T, heads * dim)
+    return result.view(T, heads, -1).transpose(0, 1)
 
-    def split(projection: Any, n: int) -> torch.Tensor:  # (T, d) -> (n, T, dim)
-        return F.linear(x, projection.weight, projection.bias).view(T, n, dim).transpose(0, 1)
 
-    q = split(layer.q_proj, heads)
-    k = split(layer.k_proj, kv_heads)
-    v = split(layer.v_proj, kv_heads)
-    note("q = x Wq, split into heads", q)
-    note("k = x Wk, fewer heads", k)
-    note("v = x Wv, fewer heads", v)
+def attention(x: torch.Tensor, layer: Any, config: Any) -> torch.Tensor:
+    """Attention: queries, keys and values from x, the heads, and the output projection: (T, d) -> (T, d)."""
     base = config.rope_parameters["rope_theta"]
-    q = rope(q, base)
-    k = rope(k, base)
-    note("q = rope(q)", q)
-    note("k = rope(k)", k)
-    mixed = attend(q, k, v, note).transpose(0, 1).reshape(T, heads * dim)  # (T, heads * dim)
-    note("mixed = weights v, heads side by side", mixed)
+    q = rope(project(x, layer.q_proj, config.num_attention_heads), base)  # (heads, T, dim)
+    k = rope(project(x, layer.k_proj, config.num_key_value_heads), base)  # (kv_heads, T, dim)
+    v = project(x, layer.v_proj, config.num_key_value_heads)  # (kv_heads, T, dim)
+    mixed = attend(q, k, v).transpose(0, 1).flatten(1)  # (T, heads * dim): heads side by side
     return F.linear(mixed, layer.o_proj.weight, layer.o_proj.bias)
 
 
-def attend(
-    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, note: Note = lambda _line, _tensor: None
-) -> torch.Tensor:
+def attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
     """Grouped-query attention with a causal mask: q (heads, T, dim), k and v (kv_heads, T, dim) -> q's shape.
 
     Several query heads share one key and value head, which makes the KV cache smaller: with heads = 6 and
     kv_heads = 2, queries 0, 1 and 2 use head 0 of k and v, queries 3, 4 and 5 use head 1. A position attends
-    to itself and the positions before it. `note` is called with each intermediate result.
+    to itself and the positions before it.
     Source: Ainslie et al. 2023, arXiv 2305.13245.
     """
     ### BEGIN SOLUTION 1.2: Causal attention
     group = len(q) // len(k)
     k = k.repeat_interleave(group, dim=0)  # (heads, T, dim): each serves its group
     v = v.repeat_interleave(group, dim=0)
-    ### END SOLUTION
-    note("k, v: each repeated for its group of q", k)
-    ### BEGIN SOLUTION 1.2: Causal attention
     T, dim = q.shape[1:]
     scores = q @ k.transpose(1, 2) / dim**0.5  # (heads, T, T)
-    ### END SOLUTION
-    note("scores = q kᵀ / √head_dim", scores)
-    ### BEGIN SOLUTION 1.2: Causal attention
     future = torch.ones(T, T, dtype=torch.bool).triu(diagonal=1)
     weights = scores.masked_fill(future, -torch.inf).softmax(dim=-1)  # (heads, T, T), rows add up to 1
-    ### END SOLUTION
-    note("weights = softmax(scores, no future)", weights)
-    ### BEGIN SOLUTION 1.2: Causal attention
     return weights @ v
     ### END SOLUTION
 
 
-def swiglu(x: torch.Tensor, mlp: Any, note: Note) -> torch.Tensor:
+def swiglu(x: torch.Tensor, mlp: Any) -> torch.Tensor:
     """The feed-forward half, SwiGLU, in which one projection gates another: (T, d) -> (T, d).
 
     Source: Shazeer 2020, arXiv 2002.05202.
     """
     gate = F.silu(F.linear(x, mlp.gate_proj.weight, mlp.gate_proj.bias))  # (T, inner)
     up = F.linear(x, mlp.up_proj.weight, mlp.up_proj.bias)  # (T, inner)
-    note("gate = silu(x Wgate)", gate)
-    note("up = x Wup", up)
     return F.linear(gate * up, mlp.down_proj.weight, mlp.down_proj.bias)
 
 
-def block(x: torch.Tensor, layer: Any, config: Any, note: Note = lambda _line, _tensor: None) -> torch.Tensor:
-    """One block: (T, d) -> (T, d). `note` is called with every intermediate result."""
-    note("x", x)
-    normed = rms_norm(x, layer.input_layernorm.weight, config.rms_norm_eps)
-    note("h = rms_norm(x)", normed)
-    x = x + attention(normed, layer.self_attn, config, note)
-    note("x = x + mixed Wo", x)
-    normed = rms_norm(x, layer.post_attention_layernorm.weight, config.rms_norm_eps)
-    note("h = rms_norm(x)", normed)
-    x = x + swiglu(normed, layer.mlp, note)
-    note("x = x + (gate * up) Wdown", x)
-    return x
+def block(x: torch.Tensor, layer: Any, config: Any) -> torch.Tensor:
+    """One block: (T, d) -> (T, d)."""
+    h = rms_norm(x, layer.input_layernorm.weight, config.rms_norm_eps)
+    x = x + attention(h, layer.self_attn, config)
+    h = rms_norm(x, layer.post_attention_layernorm.weight, config.rms_norm_eps)
+    return x + swiglu(h, layer.mlp)
 
 
 @dataclass(frozen=True)
@@ -189,14 +159,43 @@ def compare(model: PreTrainedModel, ids: torch.Tensor) -> Comparison:
     return Comparison(differences, relative_difference(our_logits, logits))
 
 
+def steps(x: torch.Tensor, layer: Any, config: Any) -> list[tuple[str, torch.Tensor]]:
+    """Each line of the algebra of a block with its result, for x (T, d); the last result is `block(...)`."""
+    attn, mlp = layer.self_attn, layer.mlp
+    base = config.rope_parameters["rope_theta"]
+    lines = [("x", x)]
+
+    h = rms_norm(x, layer.input_layernorm.weight, config.rms_norm_eps)
+    q = project(h, attn.q_proj, config.num_attention_heads)
+    k = project(h, attn.k_proj, config.num_key_value_heads)
+    v = project(h, attn.v_proj, config.num_key_value_heads)
+    lines += [("h = rms_norm(x)", h), ("q = x Wq, split into heads", q)]
+    lines += [("k = x Wk, fewer heads", k), ("v = x Wv, fewer heads", v)]
+
+    q = rope(q, base)
+    k = rope(k, base)
+    shared = k.repeat_interleave(len(q) // len(k), dim=0)
+    scores = q @ shared.mT / q.shape[-1] ** 0.5
+    one_hot = torch.eye(len(x)).expand(len(k), -1, -1)  # values that pick out one position each:
+    weights = attend(q, k, one_hot)  # their weighted sums are the weights themselves
+    lines += [("q = rope(q)", q), ("k = rope(k)", k), ("k, v: each repeated for its group of q", shared)]
+    lines += [("scores = q kᵀ / √head_dim", scores), ("weights = softmax(scores, no future)", weights)]
+
+    mixed = attend(q, k, v).transpose(0, 1).flatten(1)
+    x = x + F.linear(mixed, attn.o_proj.weight, attn.o_proj.bias)
+    lines += [("mixed = weights v, heads side by side", mixed), ("x = x + mixed Wo", x)]
+
+    h = rms_norm(x, layer.post_attention_layernorm.weight, config.rms_norm_eps)
+    gate = F.silu(F.linear(h, mlp.gate_proj.weight, mlp.gate_proj.bias))
+    up = F.linear(h, mlp.up_proj.weight, mlp.up_proj.bias)
+    lines += [("h = rms_norm(x)", h), ("gate = silu(x Wgate)", gate), ("up = x Wup", up)]
+    lines += [("x = x + (gate * up) Wdown", x + swiglu(h, mlp))]
+    return lines
+
+
 @torch.inference_mode()
 def shapes(model: PreTrainedModel, ids: torch.Tensor) -> list[tuple[str, tuple[int, ...]]]:
     """Each line of the algebra of the first block, with the shape of its result, for ids (1, T)."""
     body = model_body(model)
-    lines: list[tuple[str, tuple[int, ...]]] = []
-
-    def note(line: str, result: torch.Tensor) -> None:
-        lines.append((line, tuple(result.shape)))
-
-    block(body.embed_tokens.weight[ids[0]], body.layers[0], model.config, note)
-    return lines
+    x = body.embed_tokens.weight[ids[0]]  # (T, d)
+    return [(line, tuple(result.shape)) for line, result in steps(x, body.layers[0], model.config)]

@@ -30,7 +30,7 @@ def rope_by_complex_numbers(x, base):
     return torch.cat([pairs.real, pairs.imag], dim=-1)
 
 
-def attend_by_torch(q, k, v, note=None):
+def attend_by_torch(q, k, v):
     return F.scaled_dot_product_attention(q[None], k[None], v[None], is_causal=True, enable_gqa=True)[0]
 
 

@@ -175,6 +175,21 @@ def test_the_block_by_hand_is_the_models_own(command, text):
     assert facts["lines"][-1] == ["x = x + (gate * up) Wdown", facts["lines"][0][1]]
 
 
+def test_the_lines_of_a_block_end_in_its_result():
+    model = models.load_causal_lm("tiny", dtype="float32")
+    body = model_body(model)
+    x = body.embed_tokens.weight[encode(models.load_tokenizer("tiny"), TEXT)[0]]
+    with torch.inference_mode():
+        lines = block.steps(x, body.layers[0], model.config)
+        assert torch.equal(lines[-1][1], block.block(x, body.layers[0], model.config))
+        assert block.shapes(model, encode(models.load_tokenizer("tiny"), TEXT))[-1][1] == x.shape
+    results = dict(lines)
+    scores = results["scores = q kᵀ / √head_dim"]
+    future = torch.ones_like(scores, dtype=torch.bool).triu(diagonal=1)
+    weights = torch.softmax(scores.masked_fill(future, -torch.inf), dim=-1)
+    torch.testing.assert_close(results["weights = softmax(scores, no future)"], weights)
+
+
 def test_the_proof_allows_for_rounding_in_large_values():
     """In a residual stream with values of 22,951, one unit in the last position of float32 is .002."""
     theirs = torch.tensor([[22951.0, 1.0], [3.0, 1.0]])
