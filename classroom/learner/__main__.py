@@ -16,13 +16,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
-try:
-    import rich  # noqa: F401
-    import typer
-except ModuleNotFoundError as error:  # the most common mistake is another Python than that of .venv
-    advice = "take the python in .venv (make venv makes it)"
-    print(f"error: {sys.executable} has no {error.name}; {advice}", file=sys.stderr)
-    sys.exit(2)
+import shared  # noqa: F401  (before typer: a Python without it ends here, in one line)
+
+# isort: split
+import typer
 
 from classroom.learner.folder import ROOT, Starter
 from shared.cli import Json, new_app, plain_console
