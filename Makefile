@@ -18,10 +18,12 @@ space := $(subst ,, )
 PACKAGES := shared $(sort $(patsubst %/,%,$(wildcard step[0-9]_*/)))
 EXTRAS := $(subst $(space),$(comma),$(strip dev $(foreach step,$(wordlist 2,9,$(PACKAGES)),$(firstword $(subst _, ,$(step))))))
 
-.PHONY: help demo classroom-demo test test-fast lint format docs site bench clean
+.PHONY: help install demo classroom-demo test test-fast lint format docs site bench clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(VENV)/.installed  ## install all steps into .venv; then: source .venv/bin/activate
 
 demo: $(VENV)/.weights  ## run every step on a real model, then write reports/index.html
 	@$(PY) -m shared demo
@@ -52,6 +54,7 @@ docs: $(VENV)/.weights  ## run the commands of the lessons; fill in outputs, cod
 	@$(PY) -m docs.drawings.rotation
 	@$(PY) -m docs.drawings.shared_heads
 	@$(PY) -m docs.drawings.generation_loop
+	@$(PY) -m docs.drawings.demo_terminal
 	@$(PY) -m docs.lessons
 
 site: $(VENV)/.installed  ## the chapters as a website, in build/site (needs npm, for the diagrams)

@@ -2,4 +2,6 @@
 
 from pathlib import Path
 
+import shared  # noqa: F401  (ends a command in one line if .venv is not active)
+
 PROMPTS = Path(__file__).with_name("prompts")

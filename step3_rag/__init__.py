@@ -2,5 +2,7 @@
 
 from pathlib import Path
 
+import shared  # noqa: F401  (ends a command in one line if .venv is not active)
+
 PROMPTS = Path(__file__).with_name("prompts")
 SAMPLE = Path(__file__).with_name("sample")  # documents/, and questions about them

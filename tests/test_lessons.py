@@ -144,11 +144,12 @@ def test_words_are_found_in_prose_across_lines_and_not_in_code():
     assert avoided_in("`whoever`\n```sh\nwhoever\n```\n") == {}
 
 
-def inline(text):
-    """Commands in `code` within the text, and those of sh blocks; not those that an output names."""
+def inline(path, text):
+    """Commands in `code` within the text, and those of a README's sh blocks; not those of an output."""
     text = BLOCK.sub("", text)
     commands = re.findall(r"`(python -m [^`]+)`", text)
-    commands += re.findall(r"^\.venv/bin/(python -m [^#\n]+)", text, flags=re.MULTILINE)
+    if path.name == "README.md":
+        commands += re.findall(r"^(python -m (?:shared|step)[^#\n]+)", text, flags=re.MULTILINE)
     # Other tests run these: in a starter where they belong, or on services that are not the real ones.
     elsewhere = re.compile(
         r"python -m (classroom|step2_tools\.minimal|step5_serving serve)|.*(\.\.\.|--help$)"
@@ -157,7 +158,7 @@ def inline(text):
     return {command for command in commands if not elsewhere.match(command)}
 
 
-NAMED = set().union(*[inline(text) for text in TEXTS.values()]) - SHOWN
+NAMED = set().union(*[inline(path, text) for path, text in TEXTS.items()]) - SHOWN
 INLINE = sorted(command for command in NAMED if not Example(command, "").is_long)
 
 

@@ -7,6 +7,7 @@ import sys
 import tomllib
 import urllib.request
 import zipfile
+from html import unescape
 from itertools import chain
 
 import pytest
@@ -16,6 +17,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
+from docs.drawings import demo_terminal
 from shared import __version__
 from tests.conftest import ROOT, SLOW
 
@@ -45,6 +47,12 @@ def test_every_step_has_a_lesson_a_demo_and_an_extra():
             commands[name].make_context(name, args)  # an unknown flag is an error
             assert package != "step2_tools" or "--offline" in run["args"]
         assert package.split("_")[0] in PROJECT["project"]["optional-dependencies"]
+
+
+def test_the_first_picture_shows_commands_of_the_demo():
+    picture = (ROOT / "docs" / "pictures" / "demo.svg").read_text(encoding="utf-8")
+    shown = [unescape(line) for line in re.findall(r">\$ ([^<]+)</text>", picture)]
+    assert shown == [demo_terminal.command_of(step, title) for step, title, _ in demo_terminal.RUNS]
 
 
 def test_every_requirement_has_a_floor_that_the_tested_version_meets():

@@ -97,6 +97,6 @@ def _show_test(id: str, test: Test, console: Console) -> None:
     console.print(f"   {test.status}: {' '.join(test.cause.split())}", soft_wrap=True)
     for call in test.calls[:CALLS]:
         console.print(f"   {call.call}", style="dim", soft_wrap=True)
-        console.print(f"      came      {call.got}", style="dim", soft_wrap=True)
+        console.print(f"      got       {call.got}", style="dim", soft_wrap=True)
         if call.expected is not None:
             console.print(f"      expected  {call.expected}", style="dim", soft_wrap=True)

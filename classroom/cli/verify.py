@@ -5,12 +5,15 @@ python -m classroom verify proof.md ada.zip
 
 import hashlib
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from classroom.assignment.rubric import Exercise
 from classroom.cli.options import Isolation
+from classroom.intake.harmless import harmless
 from shared.cli import Console, Json, emit
 from shared.errors import UserError, reason
 from shared.launch import ExitCode
@@ -35,7 +38,7 @@ def run(page: Path, submission: Path, isolation: str | None = None) -> dict[str,
     """The facts: what holds and what does not.
 
     Raises:
-        UserError: no such page, submission or isolation.
+        UserError: no such page, submission or isolation, or the page is of a copy with older numbers.
     """
     from classroom.grading.grade import assignment_of, grade
     from classroom.intake.take import take
@@ -48,6 +51,7 @@ def run(page: Path, submission: Path, isolation: str | None = None) -> dict[str,
         why = error.strerror if isinstance(error, OSError) else reason(error)
         raise UserError(f"{page} can't be read: {why}") from None
     assignment = assignment_of(told["step"])
+    _must_have_todays_numbers(told["titles"], assignment.exercises)
     intake = take(submission, assignment.files)
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in intake.files.items()}
     other = [name for name in assignment.files if hashes.get(name) != told["files"].get(name)]
@@ -71,6 +75,21 @@ def run(page: Path, submission: Path, isolation: str | None = None) -> dict[str,
         "isolation": result.isolation,
         "safe": result.safe,
     }
+
+
+def _must_have_todays_numbers(titles: Mapping[str, str], exercises: Sequence[Exercise]) -> None:
+    """Refuse a page of an older copy, whose numbers stand for other exercises.
+
+    Raises:
+        UserError: the title of an exercise is another one today.
+    """
+    for exercise in exercises:
+        title = titles.get(exercise.id, exercise.title)
+        if title != exercise.title:
+            raise UserError(
+                f"exercise {exercise.id} was {harmless(title)!r} when this page was made, and is "
+                f"{exercise.title!r} now: use `grade`, which goes by functions and not by numbers"
+            )
 
 
 def show(facts: dict[str, Any], console: Console) -> None:

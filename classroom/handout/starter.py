@@ -51,7 +51,7 @@ def starter(a: Assignment, variant: int) -> dict[str, bytes]:
     files = stripped(a.packages, a.prefix) | _classroom(a)
     files |= {name: (ROOT / name).read_bytes() for name in ("constraints.txt", "LICENSE")}
     public = [path.relative_to(ROOT).as_posix() for path in files_of(a.step, public_only=True)]
-    files |= texts.texts(a, examples, public)
+    files |= texts.texts(a, variant, examples, public)
     files |= {"tests/expected.json": expected.encode(), ".gitignore": IGNORED.encode()}
     there = {*files, *(str(each) for name in files for each in PurePosixPath(name).parents), MANIFEST}
     for name in files:

@@ -38,7 +38,9 @@ def render(template: str, **values: Any) -> bytes:
     return TEMPLATES.get_template(f"{template}.jinja").render(**values).encode()
 
 
-def texts(a: Assignment, examples: dict[str, list[CallRecord]], tests: Iterable[str]) -> dict[str, bytes]:
+def texts(
+    a: Assignment, variant: int, examples: dict[str, list[CallRecord]], tests: Iterable[str]
+) -> dict[str, bytes]:
     """The texts of an assignment, by path. `tests` are the files with its public tests."""
     marks = [mark for each in a.exercises for mark in each.marks]
     shown = {id: _shown(found) for id, found in examples.items()}
@@ -47,6 +49,7 @@ def texts(a: Assignment, examples: dict[str, list[CallRecord]], tests: Iterable[
         "HANDOUT.md": render(
             "HANDOUT.md",
             a=a,
+            variant=variant,
             anchor=_anchor,
             examples={each.id: shown.get(each.id, []) for each in a.exercises},
             points=sum(mark.points for mark in marks),

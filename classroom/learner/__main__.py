@@ -1,11 +1,12 @@
-"""Work on the assignment in this folder: what is done, what is next, a hint.
+"""Work on the assignment in this folder: which tests pass, what is next, a hint.
 
-    python -m classroom status        what is solved, what is next
+    python -m classroom status        which public tests pass, why others fail, what is next
+    python -m classroom status 3.1    all tests of one exercise
     python -m classroom hint 3.1      the first of three hints; again for the next
     python -m classroom proof         a page with your points, which an instructor can recompute
 
-In a starter this file is `classroom/__main__.py`. It runs public tests only: the hidden ones are with your
-instructor. Exit codes are those of shared/cli.py.
+In a starter this file is `classroom/__main__.py`. It runs public tests only: the hidden ones stay in the
+repository. Exit codes are those of shared/launch.py.
 """
 
 import json
@@ -15,13 +16,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
-try:
-    import rich  # noqa: F401
-    import typer
-except ModuleNotFoundError as error:  # the most common mistake is another Python than that of .venv
-    advice = "take the python in .venv (make venv makes it)"
-    print(f"error: {sys.executable} has no {error.name}; {advice}", file=sys.stderr)
-    sys.exit(2)
+import shared  # noqa: F401  (before typer: a Python without it ends here, in one line)
+
+# isort: split
+import typer
 
 from classroom.learner.folder import ROOT, Starter
 from shared.cli import Json, new_app, plain_console
@@ -29,18 +27,25 @@ from shared.errors import UserError
 from shared.launch import run
 
 sys.dont_write_bytecode = True  # a .pyc counts as new where its file has the same size and second
-app = new_app("Work on this assignment: what is done, what is next, a hint.")
+app = new_app("Work on this assignment: which tests pass, what is next, a hint.")
 
 
 @app.command()
-def status(as_json: Json = False) -> None:
-    """Run the public tests: what is solved, what is next."""
+def status(
+    id: Annotated[
+        str, typer.Argument(metavar="[ID]", help="Number of one exercise, such as 3.1: all of its tests.")
+    ] = "",
+    as_json: Json = False,
+) -> None:
+    """Run the public tests: which pass, why others fail, what is next."""
     from classroom.learner import status
 
     starter = Starter.load(ROOT)
-    facts = status.run(starter)
+    facts = status.run(starter, id)
     if as_json:
         print(json.dumps(facts, ensure_ascii=False, indent=1))
+    elif id:
+        status.show_exercise(starter, facts, plain_console())
     else:
         status.show(starter, facts, plain_console())
 

@@ -71,8 +71,14 @@ class Starter:
         """
         known = {each.id: each for each in self.exercises}
         if id not in known:
-            raise UserError(f"there is no exercise {id!r}; there are {', '.join(known)}")
+            there_are = ", ".join(exercise.id for exercise in self.in_order)
+            raise UserError(f"there is no exercise {id!r}; there are {there_are}")
         return known[id]
+
+    @property
+    def in_order(self) -> list[Exercise]:
+        """The exercises by number: 1.2 before 1.10."""
+        return sorted(self.exercises, key=lambda exercise: [int(part) for part in exercise.id.split(".")])
 
     @property
     def files(self) -> list[str]:

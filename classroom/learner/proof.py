@@ -18,6 +18,7 @@ from classroom.learner.folder import Starter
 from shared.errors import UserError
 
 SCHEMA = "classroom/proof/v1"
+ROW = re.compile(r"^\| (\d+\.\d+) ([^|\n]{1,80}) \| \d+ of \d+ \|$", re.MULTILINE)
 BLOCK = re.compile(r"^```json\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
@@ -67,6 +68,7 @@ def read(page: str) -> dict[str, Any]:
         files = {str(name): str(each) for name, each in told["files"].items()}
         if told["schema"] != SCHEMA or not isinstance(told["variant"], int):
             raise ValueError
-        return {**told, "step": str(told["step"]), "points": points, "files": files}
+        titles = dict(ROW.findall(page))
+        return {**told, "step": str(told["step"]), "points": points, "files": files, "titles": titles}
     except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError):
         raise UserError(f"this is not a page that `proof` made ({SCHEMA})") from None

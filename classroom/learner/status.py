@@ -1,10 +1,10 @@
-"""What is solved, what is next: the public tests by exercise, as facts and as a table.
+"""Which public tests pass, what fails, what is next: as facts, and as text.
 
-    run(Starter.load(ROOT))      {"exercises": [{"id": "3.1", "state": "solved", ...}], "next": ...}
+    run(Starter.load(ROOT))      {"exercises": [{"id": "3.1", "state": "failing", ...}], "next": "3.1", ...}
 
-"solved" means that all public tests of an exercise pass; the hidden ones are with the instructor. The tests
-run in this process: it is the learner's own code, on the learner's own machine. One that takes too long is
-interrupted.
+An exercise whose public tests pass may still fail hidden ones, which are not in the folder: nothing here
+calls it solved. The tests run in this process: it is the learner's own code, on the learner's own machine.
+One that takes too long is interrupted.
 """
 
 import _thread
@@ -26,13 +26,17 @@ from classroom.assignment.rubric import Exercise, RubricTest, rubric_tests
 from classroom.grading.runner import TestOutcome, run_tests
 from classroom.grading.submission import Local
 from classroom.learner.folder import Starter
-from shared.cli import Console, plain_table
+from shared.cli import Console, Table, plain_table
 from shared.errors import UserError
 from shared.progress import spinner
 
 PRINTED = 2000  # characters that are kept of what a test prints
 LINES = 10  # of these that are shown
-STYLES = {"solved": "green", "failing": "red", "not attempted": "dim"}
+WIDTH = 120  # of the table: a row stays one line, also where the terminal is narrow
+PASSING = "public tests pass"
+FAILING = "failing"
+NOT_ATTEMPTED = "not attempted"
+STYLES = {PASSING: "green", FAILING: "red", NOT_ATTEMPTED: "dim"}
 
 
 class Printed(io.StringIO):
@@ -43,29 +47,38 @@ class Printed(io.StringIO):
         return len(text)
 
 
-def run(starter: Starter) -> dict[str, Any]:
-    """Run the public tests, and return all facts.
+def run(starter: Starter, only: str = "") -> dict[str, Any]:
+    """Run the public tests of all exercises, or only of the one with this id, and return all facts.
 
     Raises:
-        UserError: the tests can't be run at all.
+        UserError: there is no such exercise, or the tests can't be run at all.
     """
-    ended = _run_tests(starter)
-    items = [_item(starter, each, [ended[mark.test] for mark in each.public]) for each in starter.exercises]
-    public = sum(item["public_points"] for item in items)
+    exercises = [starter.exercise(only)] if only else starter.in_order
+    ended = _run_tests(starter, exercises)
+    items = [_item(starter, each, [ended[mark.test] for mark in each.public]) for each in exercises]
     return {
         "step": starter.step,
         "title": starter.title,
         "exercises": items,
         "public_score": sum(item["public_score"] for item in items),
-        "public_points": public,
-        "hidden_points": sum(each.points for each in starter.exercises) - public,
-        "next": next((item["id"] for item in items if item["state"] != "solved"), None),
+        "public_points": sum(item["public_points"] for item in items),
+        "hidden_points": sum(item["hidden_points"] for item in items),
+        "next": _next(items),
     }
 
 
-def _run_tests(starter: Starter) -> dict[str, dict[str, Any]]:
-    """How each test ended, by its name."""
-    names = [mark.test for each in starter.exercises for mark in each.public]
+def _next(items: list[dict[str, Any]]) -> str | None:
+    """The id of the first exercise that fails; if none does, of the first that is not attempted."""
+    for state in (FAILING, NOT_ATTEMPTED):
+        for item in items:
+            if item["state"] == state:
+                return item["id"]
+    return None
+
+
+def _run_tests(starter: Starter, exercises: list[Exercise]) -> dict[str, dict[str, Any]]:
+    """How each public test of these exercises ended, by its name."""
+    names = [mark.test for each in exercises for mark in each.public]
     signal.signal(signal.SIGINT, signal.default_int_handler)  # scripts may have it ignored
     warnings.simplefilter("ignore")
     with spinner("running the public tests"):
@@ -141,64 +154,116 @@ def _place(root: Path, error: BaseException | None) -> str:
 
 
 def _item(starter: Starter, exercise: Exercise, tests: list[dict[str, Any]]) -> dict[str, Any]:
-    statuses = {test["status"] for test in tests}
-    states = {"not attempted": "not attempted", "passed": "solved"}
+    public_points = sum(test["points"] for test in tests)
     return {
         "id": exercise.id,
         "title": exercise.title,
-        "state": states.get(statuses.pop(), "failing") if len(statuses) == 1 else "failing",
+        "state": _state(tests),
         "points": exercise.points,
         "public_score": sum(test["score"] for test in tests),
-        "public_points": sum(test["points"] for test in tests),
+        "public_points": public_points,
+        "hidden_points": exercise.points - public_points,
         **asdict(starter.places(exercise)[0]),
         "tests": tests,
     }
 
 
+def _state(tests: list[dict[str, Any]]) -> str:
+    """The state of an exercise with these public tests."""
+    statuses = {test["status"] for test in tests}
+    if statuses == {"passed"}:
+        return PASSING
+    if statuses <= {"not attempted"}:  # an exercise may have hidden tests only
+        return NOT_ATTEMPTED
+    return FAILING
+
+
 def show(starter: Starter, facts: dict[str, Any], console: Console) -> None:
-    """A table, the points, and what is next."""
-    table = plain_table("exercise", "", "public", "state", "where", right=["public"])
-    for each in facts["exercises"]:
-        points = f"{each['public_score']}/{each['public_points']}"
-        row = (each["id"], each["title"], points, each["state"], f"{each['file']}:{each['line']}")
-        table.add_row(*row, style=STYLES[each["state"]])
+    """A table, the points, every public test that fails, and what is next."""
     console.print(facts["title"], style="bold", soft_wrap=True)
-    console.print(table)
-    points = f"{facts['public_score']} of {facts['public_points']} points by the public tests"
-    console.print(f"{points}; hidden ones add up to {facts['hidden_points']}", soft_wrap=True)
+    console.print(_table(starter, facts), width=WIDTH, crop=False)
+    console.print(
+        f"\n{facts['public_score']} of {facts['public_points']} points by the public tests. "
+        f"Hidden tests, worth {facts['hidden_points']} more, do not run here (HANDOUT.md, Grade yourself).",
+        soft_wrap=True,
+    )
+    items = facts["exercises"]
+    for item in items:
+        if item["state"] == FAILING:
+            console.print(f"\n{item['id']} {item['title']}, {_where(item)}", style="bold", soft_wrap=True)
+            for test in item["tests"]:
+                if test["status"] != "passed":
+                    _show_test(test, console)
     if facts["next"] is None:
-        told = "All public tests pass. Read the docstrings once more for what hidden ones may ask"
-        console.print(f"\n{told}, then: make hand-in", style="green")
+        advice = "Now compare your code with what HANDOUT.md asks for, line by line, then: make hand-in"
+        console.print(f"\nAll public tests pass. {advice}", style="green")
         return
-    item = next(each for each in facts["exercises"] if each["id"] == facts["next"])
-    where = f"{item['file']}:{item['line']} ({item['function']})"
-    console.print(f"\nnext: {item['id']} {item['title']}, {where}", style="bold", soft_wrap=True)
-    tests = [each for each in item["tests"] if each["status"] != "passed"]
-    tests.sort(key=lambda each: each["status"] == "not attempted")  # what was tried comes first
-    for test in tests[:1]:  # an exercise may have hidden tests only
-        points = f"{test['points']} point{'s' * (test['points'] != 1)}"
-        console.print(f"{test['line']} ({points})", soft_wrap=True)
-        for what, text in _details(test):
-            if text:
-                console.print(f"  {what:<9} {text}", soft_wrap=True)
-    python = Path(sys.executable)
-    command = python.relative_to(starter.root) if python.is_relative_to(starter.root) else "python"
-    console.print(f"  {'help':<9} {command} -m classroom hint {item['id']}", style="dim", soft_wrap=True)
+    item = next(item for item in items if item["id"] == facts["next"])
+    console.print(f"\nnext: {item['id']} {item['title']}, {_where(item)}", style="bold", soft_wrap=True)
+    console.print(f"  {'details':<9} python -m classroom status {item['id']}", style="dim", soft_wrap=True)
+    console.print(f"  {'a hint':<9} python -m classroom hint {item['id']}", style="dim", soft_wrap=True)
+
+
+def show_exercise(starter: Starter, facts: dict[str, Any], console: Console) -> None:
+    """All tests of the one exercise of `facts`: how the public ones ended, what the hidden ones ask for."""
+    [item] = facts["exercises"]
+    exercise = starter.exercise(item["id"])
+    console.print(f"{item['id']} {item['title']}: {item['state']}", style="bold", soft_wrap=True)
+    for place in starter.places(exercise):
+        console.print(f"write {place.function} in {place.file}:{place.line}", soft_wrap=True)
+    console.print(f"\npublic tests: {item['public_score']} of {item['public_points']} points", style="bold")
+    for test in item["tests"]:
+        _show_test(test, console)
+    console.print(f"\nhidden tests, which do not run here: {item['hidden_points']} points", style="bold")
+    for mark in exercise.marks:
+        if mark.visibility == "hidden":
+            console.print(f"{mark.line} ({_points(mark.points)})", soft_wrap=True)
+    console.print(f"\na hint: python -m classroom hint {item['id']}", style="dim", soft_wrap=True)
+
+
+def _table(starter: Starter, facts: dict[str, Any]) -> Table:
+    """A row for each exercise. Files are named without the step's package, which keeps rows short."""
+    table = plain_table("exercise", "public", "hidden", "state", "where", right=["public", "hidden"])
+    for item in facts["exercises"]:
+        name = f"{item['id']} {item['title']}"
+        points = f"{item['public_score']} of {item['public_points']}"
+        place = f"{item['file'].removeprefix(f'{starter.step}/')}:{item['line']}"
+        row = (name, points, str(item["hidden_points"]), item["state"], place)
+        table.add_row(*row, style=STYLES[item["state"]])
+    return table
+
+
+def _where(item: dict[str, Any]) -> str:
+    return f"{item['file']}:{item['line']} ({item['function']})"
+
+
+def _points(number: int) -> str:
+    return "1 point" if number == 1 else f"{number} points"
+
+
+def _show_test(test: dict[str, Any], console: Console) -> None:
+    """What a test asks for and how it ended."""
+    console.print(f"{test['status']}: {test['line']} ({_points(test['points'])})", soft_wrap=True)
+    for what, text in _details(test):
+        if text:
+            console.print(f"  {what:<9} {text}", soft_wrap=True)
 
 
 def _details(test: dict[str, Any]) -> list[tuple[str, str]]:
-    """What was called, what came, what was expected; an empty text where it is unknown."""
+    """What was called, what it returned, what was expected; an empty text where it is unknown."""
+    if test["status"] == "passed":
+        return []
     if test["status"] == "not attempted":
-        return [("so", f"{test['cause']} is not written yet")]
+        return [("why", f"{test['cause']} is not written yet")]
     rows = []
     for call in test["calls"][:1]:
-        rows += [("called", call["call"]), ("came", call["got"]), ("expected", call["expected"] or "")]
+        rows += [("called", call["call"]), ("got", call["got"]), ("expected", call["expected"] or "")]
     raised = test["calls"] and test["calls"][0]["got"].startswith("raised ")
     printed = test["printed"].rstrip().splitlines()
     printed[LINES:] = ["…"] if len(printed) > LINES else []
     return [
         *rows,
-        ("so", "" if raised and test["cause"].startswith("raised ") else test["cause"]),
+        ("why", "" if raised and test["cause"].startswith("raised ") else test["cause"]),
         ("at", test["place"]),
         ("printed", f"\n{'':<12}".join(printed)),
     ]

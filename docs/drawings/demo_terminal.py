@@ -1,4 +1,4 @@
-"""Draw docs/pictures/demo.svg for the README: three commands of `make demo` with their current output.
+"""Draw docs/pictures/demo.svg for the README: three quick commands of `make demo` with their current output.
 
 python -m docs.drawings.demo_terminal
 """
@@ -9,17 +9,20 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import tomllib
 from html import escape
 from pathlib import Path
 
-FILE = Path(__file__).parents[1] / "pictures" / "demo.svg"
-# Each command with the most lines of its output that are shown.
-COMMANDS = (
-    ("python -m step1_foundations next 'The capital of France is' --top-k 3", 9),
-    ("python -m step2_tools ask 'What is the weather in Bangkok?' --offline", 6),
-    ("python -m step3_rag ask 'How many employees does the Lisbon office have?'", 8),
+ROOT = Path(__file__).parents[2]
+FILE = ROOT / "docs" / "pictures" / "demo.svg"
+# The step and the title of a run in its demo.toml, with the most lines of its output that are shown.
+RUNS = (
+    ("step1_foundations", "next", 8),
+    ("step2_tools", "stock", 2),  # the next line says how long it took on this machine
+    ("step3_rag", "answerable", 7),
 )
-COLUMNS = 96  # of the terminal
+COLUMNS = 113  # of the terminal: the longest command with its `$ `
+WIDTH = 920  # of the picture, in pixels
 LINE_HEIGHT = 17  # pixels
 GREEN = "#7ee787"  # of commands
 LIGHT = "#e6edf3"  # of outputs
@@ -28,9 +31,16 @@ LIGHT = "#e6edf3"  # of outputs
 def main() -> None:
     """Run the commands and write the picture."""
     lines = []
-    for command, most in COMMANDS:
-        lines += terminal_lines(command, most)
+    for step, title, most in RUNS:
+        lines += terminal_lines(command_of(step, title), most)
     FILE.write_text(terminal(lines), encoding="utf-8")
+
+
+def command_of(step: str, title: str) -> str:
+    """The command line of a run of the demo."""
+    runs = tomllib.loads((ROOT / step / "demo.toml").read_text(encoding="utf-8"))["run"]
+    [arguments] = [run["args"] for run in runs if run["title"] == title]
+    return f"python -m {step} {shlex.join(arguments)}"
 
 
 def terminal_lines(command: str, most: int) -> list[str]:
@@ -45,7 +55,7 @@ def terminal_lines(command: str, most: int) -> list[str]:
     for line in result.stdout.splitlines():
         output += textwrap.wrap(line, COLUMNS) or [""]
     if len(output) > most:
-        output = [*output[: most - 1], "..."]
+        output = [*output[:most], "..."]
     return [f"$ {command}", *output, ""]
 
 
@@ -53,10 +63,11 @@ def terminal(lines: list[str]) -> str:
     """The SVG of a dark terminal with these lines."""
     height = LINE_HEIGHT * len(lines) + 24
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="800" height="{height}" viewBox="0 0 800 {height}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" '
+        f'viewBox="0 0 {WIDTH} {height}" '
         'font-family="ui-monospace, Menlo, Consolas, monospace" font-size="13" role="img">',
-        "<title>Three commands of make demo and their output</title>",
-        f'<rect width="800" height="{height}" rx="8" fill="#0d1117"/>',
+        "<title>Three quick commands of make demo and their output</title>",
+        f'<rect width="{WIDTH}" height="{height}" rx="8" fill="#0d1117"/>',
     ]
     y = 26  # baseline of the first line
     for line in lines:

@@ -76,7 +76,11 @@ def test_the_handout_has_every_exercise_with_its_lines(made, files):
         for name in (*each.functions, *each.files):
             assert f"`{name}`" in text
     assert ">>> rrf([{" in text
-    assert "`python -m" not in text  # the learner's Python is .venv's
+    assert "source .venv/bin/activate" in text
+    assert ".venv/bin/python" not in text  # one way to run Python, here and in the lessons
+    assert "\npython -m classroom grade path/to/this/folder --step step3    #" in text
+    of_variant_7 = handout.texts(made, 7, {}, [])["HANDOUT.md"].decode()
+    assert "--step step3 --variant 7    #" in of_variant_7
     agents = files["AGENTS.md"].decode()
     assert "coach" in agents
     assert all(hint in agents for each in made.exercises for hint in each.hints)

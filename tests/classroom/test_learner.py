@@ -137,50 +137,102 @@ def test_an_untouched_starter_is_not_attempted(toy, tried, capsys):
         ("step9_toy/last.py", 2),
     ]
     assert told["next"] == "9.1"
+    assert "next: 9.1 Double, step9_toy/sums.py:8 (double)" in got.lines
     told["exercises"][0]["tests"][0]["points"] = 1
-    status.show(toy, told, plain_console())
-    assert "What test_double asks. (1 point)" in capsys.readouterr().out
+    status.show_exercise(toy, told | {"exercises": told["exercises"][:1]}, plain_console())
+    assert "not attempted: What test_double asks. (1 point)" in capsys.readouterr().out
 
 
-def test_status_shows_the_call_the_result_the_expected_value_and_what_else_is_needed(toy, tried):
+def test_status_shows_the_call_the_result_the_expected_value_and_what_else_is_needed(toy, tried, learner):
     edit(toy, DOUBLE, "    print('x is', x)\n    return x + 1", ALL, "        return self.add(1, 2)")
     got = tried()
     lines = got.lines
     assert (got.states[2], got.tests["test_all"].cause) == ("not attempted", "exercise 9.2: Add")
-    assert "9.1       Double       0/2  failing        step9_toy/sums.py:6" in lines
-    assert "9.2       Add          0/3  not attempted  step9_toy/sums.py:20" in lines
-    assert "0 of 14 points by the public tests; hidden ones add up to 40" in lines
-    assert lines[lines.index("next: 9.1 Double, step9_toy/sums.py:6 (double)") :] == [
-        "next: 9.1 Double, step9_toy/sums.py:6 (double)",
-        "What test_double asks. (2 points)",
+    assert lines[1:4] == [
+        "exercise      public  hidden  state          where",
+        "9.1 Double    0 of 2      10  failing        sums.py:6",
+        "9.2 Add       0 of 3      10  not attempted  sums.py:20",
+    ]
+    points = "0 of 14 points by the public tests. Hidden tests, worth 40 more, do not run here"
+    assert f"{points} (HANDOUT.md, Grade yourself)." in lines
+    assert lines[lines.index("9.1 Double, step9_toy/sums.py:6 (double)") :] == [
+        "9.1 Double, step9_toy/sums.py:6 (double)",
+        "failed: What test_double asks. (2 points)",
         "  called    double(2)",
-        "  came      3",
+        "  got       3",
         "  expected  4",
-        "  so        3 instead of 4",
+        "  why       3 instead of 4",
         "  printed   x is 1",
         "            x is 2",
-        "  help      python -m classroom hint 9.1",
+        "",
+        "next: 9.1 Double, step9_toy/sums.py:6 (double)",
+        "  details   python -m classroom status 9.1",
+        "  a hint    python -m classroom hint 9.1",
     ]
+    assert "exercise 9.2: Add is not written yet" in learner("status", "9.3").stdout
+
+
+def test_passing_public_tests_are_not_called_solved_and_each_failure_is_shown_by_number(toy, tried):
+    """Hidden tests may still fail. An exercise that was left out does not hide those that fail after it."""
+    manifest = json.loads((toy.root / "classroom.json").read_text())
+    manifest["exercises"].reverse()
+    (toy.root / "classroom.json").write_text(json.dumps(manifest))
+    edit(toy, DOUBLE, "    return 2 * x", ALL, "        return 5")
+    edit(toy, LAST.splitlines()[1], "    return x + 1", file="step9_toy/last.py")
+    got = tried()
+    assert got.states == ["public tests pass", "not attempted", "failing", "failing"]
+    assert not any("solved" in line for line in got.lines)
+    shown = [line for line in got.lines if line.startswith(("9.", "failed:", "next:"))]
+    assert [line.split(",")[0] for line in shown[4:]] == [
+        "9.3 All",
+        "failed: What test_all asks. (4 points)",
+        "9.4 The last",
+        "failed: What test_last asks. (5 points)",
+        "next: 9.3 All",
+    ]
+
+
+def test_status_of_one_exercise_shows_all_its_tests_and_runs_no_other(toy, learner):
+    edit(toy, DOUBLE, "    raise SystemExit('of another exercise')", ADD, "        return a + b")
+    got = learner("status", "9.2")
+    assert got.returncode == 0, got.stderr
+    assert got.stdout.splitlines() == [
+        "9.2 Add: public tests pass",
+        "write add in step9_toy/sums.py:17",
+        "",
+        "public tests: 3 of 3 points",
+        "passed: What test_add asks. (3 points)",
+        "",
+        "hidden tests, which do not run here: 10 points",
+        "More. (10 points)",
+        "",
+        "a hint: python -m classroom hint 9.2",
+    ]
+    facts = json.loads(learner("status", "9.2", "--json").stdout)
+    assert [each["id"] for each in facts["exercises"]] == ["9.2"]
+    unknown = learner("status", "9.20")
+    assert (unknown.returncode, unknown.stdout) == (2, "")
+    assert unknown.stderr == "error: there is no exercise '9.20'; there are 9.1, 9.2, 9.3, 9.4\n"
 
 
 def test_status_says_where_an_exception_was_raised(toy, tried):
     edit(toy, DOUBLE, "    return 2 * x", ADD, "        return [][a]")
     got = tried()
-    assert got.states == ["solved", "failing", "not attempted", "not attempted"]
+    assert got.states == ["public tests pass", "failing", "not attempted", "not attempted"]
     assert got.tests["test_add"].place == "step9_toy/sums.py:19"
     assert got.tests["test_add"].cause == "raised IndexError: list index out of range"
-    assert "  came      raised IndexError: list index out of range" in got.lines
+    assert "  got       raised IndexError: list index out of range" in got.lines
     assert "  at        step9_toy/sums.py:19" in got.lines
 
 
-def test_all_solved_and_the_import_of_a_library_costs_no_test_its_time(toy, tried):
+def test_all_public_tests_pass_and_the_import_of_a_library_costs_no_test_its_time(toy, tried):
     (toy.root / "library.py").write_text("import time; time.sleep(0.8)")
     add, every = "        return a + b", "        return sum(map(double, numbers))"
     edit(toy, DOUBLE, "    return 2 * x", ADD, add, ALL, every)
     edit(toy, "annotations\n", "annotations\nimport library\n")
     edit(toy, LAST.splitlines()[1], "    return x", file="step9_toy/last.py")
     got = tried()
-    assert "14 of 14 points by the public tests; hidden ones add up to 40" in got.lines
+    assert any(line.startswith("14 of 14 points by the public tests. Hidden") for line in got.lines)
     assert any(line.startswith("All public tests pass") for line in got.lines)
     assert got.facts["next"] is None
 
@@ -190,7 +242,7 @@ def test_a_syntax_error_is_shown_with_its_place(toy, tried):
     (toy.root / "step9_toy/last.py").write_bytes(b"x = '\xff'")
     got = tried()
     assert "next: 9.1 Double, step9_toy/sums.py:6 (double)" in got.lines
-    assert "  came      raised SyntaxError: '(' was never closed (sums.py, line 8)" in got.lines
+    assert "  got       raised SyntaxError: '(' was never closed (sums.py, line 8)" in got.lines
     assert "  at        step9_toy/sums.py:8" in got.lines
     assert toy.places(toy.exercise("9.2"))[0].line == 19  # found all the same
     assert "raised SyntaxError" in got.tests["test_last"].cause

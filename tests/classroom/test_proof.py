@@ -12,10 +12,12 @@ from classroom.cli import verify
 from classroom.demo.samples import LEARNERS, files_of
 from classroom.gradebook import defend as asking
 from classroom.gradebook.defend import defend
+from classroom.grading.grade import grade
 from classroom.handout.starter import starter, write
 from classroom.isolation import chosen
 from classroom.learner.proof import read
 from shared.errors import UserError
+from tests.conftest import ROOT
 
 A = assignment("step3")
 LEVEL = chosen(None)[0]
@@ -66,6 +68,37 @@ def test_a_proof_is_recomputed_and_a_forged_one_does_not_hold(tmp_path):
     fuse.unlink()
     done = subprocess.run(command, cwd=home, capture_output=True, text=True)
     assert (done.returncode, done.stderr.splitlines()[-1]) == (2, f"error: {fuse}: No such file or directory")
+
+
+def older(text):
+    """A text of step 2's starter with the numbers of version 0.2.0, not yet in the order of chapters."""
+    was = {"2.4": "2.6", "2.5": "2.7", "2.6": "2.4", "2.7": "2.5"}
+    return re.sub(
+        r'("exercise |rubric\("|"id": ")(2\.[4-7])\b', lambda found: found[1] + was[found[2]], text.decode()
+    ).encode()
+
+
+def test_a_copy_with_older_numbers_is_graded_by_function_and_its_proof_is_refused(tmp_path):
+    step2 = assignment("step2")
+    files = starter(step2, 0)
+    tool = "step2_tools/agent/tool.py"  # of two exercises, which are solved
+    changed = {*step2.files, "classroom.json", "classroom/rubrics/step2_public.py"} - {tool}
+    files |= {name: older(files[name]) for name in changed} | {tool: (ROOT / tool).read_bytes()}
+    home = tmp_path / "copy"
+    write(files, home)
+    assert b'"exercise 2.4: A schema' not in files["step2_tools/agent/loop.py"]
+    result = grade(home, "step2", seed=7, isolation=LEVEL)
+    solved = {"A schema from a signature", "Validation"}
+    for item in result.items:
+        assert item.status == ("passed" if item.title in solved else "not attempted")
+    assert result.score == 30
+    done = subprocess.run(
+        [sys.executable, "-m", "classroom", "proof"], cwd=home, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    told = "exercise 2.4 was 'A schema from a signature' .* and is 'Dispatch of a turn' now: use `grade`"
+    with pytest.raises(UserError, match=told):
+        verify.run(home / "proof.md", home, LEVEL)
 
 
 NO_CLAIMS = ["{}", "[1]", "1\n```\n```json\n1", "[" * 100_000, '{"points": {"3.1": 1e999}}']

@@ -19,13 +19,35 @@ import typer
 from shared import cli, launch, steps
 from shared.errors import UserError
 from shared.report import demo, page, record
-from tests.conftest import for_long
+from tests.conftest import ROOT, for_long
 
 PACKAGES = ["shared", "classroom", *steps.steps()]
 
 
 def test_without_arguments_the_help_is_shown(command):
     assert "Usage" in command("shared").out
+
+
+@pytest.mark.parametrize(
+    "module", [*PACKAGES, "classroom.learner", *(f"{each}.minimal" for each in steps.steps())]
+)
+def test_a_python_without_the_libraries_is_one_line_and_exit_code_2(module):
+    """As with the system's Python, when .venv is not active: -S leaves out site-packages."""
+    command = [sys.executable, "-S", "-m", module]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.count("\n") == 1
+    assert result.stderr.startswith(f"error: typer is not installed in this Python ({sys.executable}): ")
+    assert "run `make install`, then `" in result.stderr
+    assert "activate`" in result.stderr
+
+
+def test_packages_can_be_imported_without_the_libraries():
+    """A program that only uses a part which needs none is not ended."""
+    code = f"import {', '.join(PACKAGES)}; print('imported')"
+    command = [sys.executable, "-S", "-c", code]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert result.stdout == "imported\n", result.stderr
 
 
 def every_command(command, words=()):
