@@ -51,7 +51,8 @@ def rope(x: torch.Tensor, base: float) -> torch.Tensor:
     angle = torch.arange(T)[:, None] * speed  # (T, half)
     cos = angle.cos()
     sin = angle.sin()
-    a, b = x[..., :half], x[..., half:]
+    a = x[..., :half]  # the first number of each pair
+    b = x[..., half:]  # the second
     return torch.cat([a * cos - b * sin, b * cos + a * sin], dim=-1)
     ### END SOLUTION
 
@@ -161,7 +162,8 @@ def compare(model: PreTrainedModel, ids: torch.Tensor) -> Comparison:
 
 def steps(x: torch.Tensor, layer: Any, config: Any) -> list[tuple[str, torch.Tensor]]:
     """Each line of the algebra of a block with its result, for x (T, d); the last result is `block(...)`."""
-    attn, mlp = layer.self_attn, layer.mlp
+    attn = layer.self_attn
+    mlp = layer.mlp
     base = config.rope_parameters["rope_theta"]
     lines = [("x", x)]
 

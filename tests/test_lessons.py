@@ -1,5 +1,6 @@
 """Lessons: every command works, what they show is what commands, modules and rubrics say, in plain words."""
 
+import configparser
 import io
 import re
 import runpy
@@ -122,8 +123,9 @@ def test_the_glossary_is_sorted_and_each_term_is_explained_in_its_chapter():
             assert term.lower() in known or term.lower().removesuffix("s") in known, f"{term} in {path.name}"
 
 
-LINES = (ROOT / "tests" / "avoided_words.txt").read_text(encoding="utf-8").splitlines()
-AVOIDED = dict(line.split(": ", 1) for line in LINES if not line.startswith("#"))
+WORDS = configparser.ConfigParser(delimiters=":", interpolation=None)
+WORDS.read(ROOT / "tests" / "avoided_words.txt", encoding="utf-8")
+AVOIDED = dict(WORDS["texts"])
 PAGES = [*LESSONS, ROOT / "CONTRIBUTING.md", ROOT / "GLOSSARY.md"]
 
 

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def record(facts: dict[str, Any]) -> None:
-    """Write a command's facts to `<package>/<command>.json` in ROADMAP_REPORTS_DIR, if that is set.
+def record(report: dict[str, Any]) -> None:
+    """Write a command's report to `<package>/<command>.json` in ROADMAP_REPORTS_DIR, if that is set.
 
-    Four keys of `facts` have a meaning here: `command`, for example "step2_tools ask"; `headline`, the main
+    Four keys of `report` have a meaning here: `command`, for example "step2_tools ask"; `headline`, the main
     result in one line; `picture`, a path or None; and `question`: each question gets its own record.
 
     Raises:
@@ -33,15 +33,15 @@ def record(facts: dict[str, Any]) -> None:
     """
     from shared.config import load_settings  # imports pydantic, which --help does without
 
-    package, name = facts["command"].split(" ")
-    headline = facts["headline"]
+    package, name = report["command"].split(" ")
+    headline = report["headline"]
     folder = load_settings().reports_dir
     if folder is None:
         return
     from shared import hardware
 
-    question = facts.get("question")
-    picture = facts.get("picture")
+    question = report.get("question")
+    picture = report.get("picture")
     suffix = f"-{hashlib.sha256(question.encode()).hexdigest()[:8]}" if question else ""
     path = ensure_writable(folder / package / f"{name}{suffix}.json")
     entry = {
@@ -52,7 +52,7 @@ def record(facts: dict[str, Any]) -> None:
         "seconds": round(time.time() - psutil.Process().create_time(), 1),
         "machine": hardware.describe(),
         "picture": os.path.relpath(picture, path.parent) if picture else None,
-        "facts": facts,
+        "facts": report,
     }
     path.write_text(json.dumps(entry, ensure_ascii=False, indent=1), encoding="utf-8")
 

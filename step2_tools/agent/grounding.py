@@ -70,7 +70,7 @@ def problems(text: str, calls: Sequence[Call], vocabulary: frozenset[str] = froz
         evidence.append(evidence_of(call, subject, vocabulary))
     words = frozenset[str]().union(*(result.known for result in evidence))  # one has what others may lack
     wrong = []
-    told: set[int] = set()  # the calls whose result the text tells
+    reported: set[int] = set()  # the calls whose result the text tells
     subjects = [i for i, result in enumerate(evidence) if not result.subject]  # of the sentence before
     if len(evidence) == 1:
         subjects = [0]
@@ -91,10 +91,10 @@ def problems(text: str, calls: Sequence[Call], vocabulary: frozenset[str] = froz
         for i in supporting:
             if evidence[i].facts.isdisjoint(tokens) and evidence[i].facts:
                 continue  # names it, and tells nothing of it
-            told.add(i)
+            reported.add(i)
     if len(evidence) > 1:
         for i, call in enumerate(calls):
-            if i not in told:
+            if i not in reported:
                 wrong.append(f"the result of {call.tool} is not told")
     return wrong
 

@@ -90,11 +90,11 @@ class Match:
 
     def facts(self) -> dict[str, object]:
         """The facts about the place for a tool's result."""
-        facts: dict[str, object] = {"place": self.label, "country": sanitize(self.place.country)}
+        about: dict[str, object] = {"place": self.label, "country": sanitize(self.place.country)}
         if self.others:
-            facts["other_places"] = [place.label for place in self.others[:5]]
-            facts["hint"] = "for another one, put its state or country behind the name: 'Paris, Texas'"
-        return facts
+            about["other_places"] = [place.label for place in self.others[:5]]
+            about["hint"] = "for another one, put its state or country behind the name: 'Paris, Texas'"
+        return about
 
 
 def find(api: Api, city: str) -> Match:

@@ -170,16 +170,16 @@ class Weather:
         which = today + timedelta(days=days_ahead(day, today))
         units = UNITS[unit]
         forecast_day = _of_day(forecast.daily, which, unit)
-        facts: dict[str, Any] = {**match.facts(), "date": which.isoformat()}
+        fields: dict[str, Any] = {**match.facts(), "date": which.isoformat()}
         if which == today:
             now = _now(forecast.current, unit)
-            facts["now"] = asdict(now)
+            fields["now"] = asdict(now)
             text = f"{now.in_words(units)}; today {forecast_day.in_words(units)}"
         else:
             text = f"on {which:%A}, {which.day} {which:%B} it will be {forecast_day.in_words(units)}"
-        facts |= asdict(forecast_day)
-        facts["units"] = units
-        return result(f"In {match.label}{match.note} {text}.", facts, SOURCE, self.api.sample_date)
+        fields |= asdict(forecast_day)
+        fields["units"] = units
+        return result(f"In {match.label}{match.note} {text}.", fields, SOURCE, self.api.sample_date)
 
     def _forecast(self, place: places.Place) -> Forecast:
         params = {

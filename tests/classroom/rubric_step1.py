@@ -66,7 +66,7 @@ CHANGES = [
     (3, ("rms_norm", ROOT, "1 / (x.pow(2).mean(dim=-1, keepdim=True).sqrt() + eps)")),
     (14, ("keep_top_p", "<= 1 - p", "- ordered.softmax(-1) < 1 - p")),
     (3, ("keep_top_p", "logits.masked_fill", "logits - logits + logits.masked_fill")),
-    (14, ("rope", "x[..., :half], x[..., half:]", "x[..., ::2], x[..., 1::2]")),
+    (14, ("rope", "b = x[..., half:]", "a, b = x[..., ::2], x[..., 1::2]")),
     (18, ("attend", "diagonal=1", "diagonal=0")),
     (18, ("attend", " / dim**0.5", "")),
     (13, ("attend", "v = v.repeat_interleave(group, dim=0)", "v = v.repeat(group, 1, 1)")),
