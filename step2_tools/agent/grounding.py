@@ -162,12 +162,16 @@ def distinct_subjects(calls: Sequence[Call]) -> list[frozenset[str]]:
 
 def subject_of(call: Call) -> set[str]:
     """The words that name what a call is about, in lower case."""
-    words = set(tokens_of("\n".join(texts_in(call.input))))
+    names = set()
     result = parsed(call.result)
-    fields = result.items() if isinstance(result, dict) else []
-    for name, value in fields:
-        if isinstance(value, str) and name not in ("summary", "source"):
-            words |= {word.lower() for word in TOKEN.findall(value) if word[0].isupper()}
+    if not isinstance(result, dict):
+        result = {}
+    for field, value in result.items():
+        if isinstance(value, str) and field not in ("summary", "source"):
+            names |= {word.lower() for word in TOKEN.findall(value) if word[0].isupper()}
+    # "The" is in "The Home Depot", but "the" is no name.
+    names -= {word for word in TOKEN.findall(str(result.get("summary"))) if word.islower()}
+    words = names.union(tokens_of("\n".join(texts_in(call.input))))
     return {word for word in words if not is_number(word)}
 
 

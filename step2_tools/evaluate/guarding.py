@@ -1,9 +1,11 @@
 """How good is the guard? It judges replies that a reader has labelled, and answers that are made wrong.
 
     $ python -m step2_tools guard
+    answers that are right before the guard  63  57% (45-69)
+    answers that are right after the guard   63  92% (83-97)
     ...
 
-data/replies.jsonl has the replies of SmolLM2 with its adapter to the split `several` (float32), as
+data/replies.jsonl has the replies of SmolLM2 with its adapter to the split `several` (bfloat16), as
 `answers --split several --save` writes them, and a label: right, if a reader who didn't know the guard found
 that the reply says of each result only what it says, and tells each result. From the same calls come
 
@@ -96,7 +98,7 @@ def swapped_summaries(first: Call, second: Call) -> str:
     names = {}  # of the first result -> of the second one
     of_first = fields(first)
     of_second = fields(second)
-    for key in of_first.keys() & of_second.keys():
+    for key in (of_first.keys() & of_second.keys()) - {"summary"}:
         name = of_first[key]
         other = of_second[key]
         if is_name(name, of_first) and is_name(other, of_second) and name != other:
