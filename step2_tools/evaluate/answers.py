@@ -1,8 +1,8 @@
 """Are the answers right? Runs the whole loop; a reply must say what the results of its calls say.
 
     $ python -m step2_tools answers --split several
-    before the guard  73% (61-83) of 64 replies say what the results say
-    the guard         replaced 17 replies by the tools' own summaries
+    before the guard  65% (53-76) of 63 replies say what the results say
+    the guard         replaced 22 replies by the tools' own summaries
     median            7.1 s a question
 
 The reply is what the model writes after the results. agent/grounding.py holds each of its sentences against
