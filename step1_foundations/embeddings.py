@@ -54,12 +54,16 @@ def word_groups() -> dict[str, list[str]]:
     return json.loads((DATA / "word_groups.json").read_text(encoding="utf-8"))
 
 
+def nearest_of_each(vectors: torch.Tensor) -> list[int]:
+    """For each of n unit vectors (n, d), which other one has the largest cosine."""
+    cosine = (vectors @ vectors.T).fill_diagonal_(-1)  # (n, n)
+    return cosine.argmax(dim=1).tolist()
+
+
 def same_kind(vectors: torch.Tensor, kinds: list[str]) -> Share:
     """For n unit vectors (n, d): how often the nearest other vector is of the same kind."""
-    cosine = (vectors @ vectors.T).fill_diagonal_(-1)  # (n, n)
-    nearest = cosine.argmax(dim=1).tolist()  # n indices
     hits = 0
-    for kind, i in zip(kinds, nearest, strict=True):
+    for kind, i in zip(kinds, nearest_of_each(vectors), strict=True):
         if kinds[i] == kind:
             hits += 1
     return share(hits, len(kinds))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from adjustText import adjust_text
+from matplotlib.patheffects import withStroke
 
 from shared import models
 from shared.cli import Console, plain_table
@@ -16,6 +17,7 @@ from shared.stats import Share
 from step1_foundations.cli.pictures import save
 from step1_foundations.embeddings import (
     evaluate_space,
+    nearest_of_each,
     neighbours,
     project_to_plane,
     table_encoder,
@@ -145,32 +147,46 @@ def share_text(share: Share) -> str:
 def draw(report: EmbeddingsReport, vectors: dict[str, torch.Tensor]) -> None:
     """A map for each space: its vectors (n, d), projected to their plane of largest variance."""
     groups = word_groups()
-    figure = new_figure(14, 7.4)
+    figure = new_figure(14, 8)
     axes = figure.subplots(1, len(vectors))
     for axis, (name, space) in zip(axes, vectors.items(), strict=True):
         points, variance = project_to_plane(space)
         share = report.spaces[name].same_kind
         axis.set_title(
-            f"{name}: for {share.hits} of {share.n} words, the nearest is of the same kind\n"
-            f"(projected to the plane with the most variance, {variance:.0%} of it)"
+            f"{name}: {share.hits} of {share.n} lines stay within a colour\n"
+            f"(a flat map: it shows {variance:.0%} of the variance)"
         )
         axis.set_xticks([])
         axis.set_yticks([])
         axis.margins(0.1)
-        axis.scatter(*points.T, s=0)  # sets the axes' limits
+        draw_lines(axis, groups, points, nearest_of_each(space))
         labels = write_words(axis, groups, points)
         figure.draw_without_rendering()  # computes the labels' sizes
         adjust_text(labels, ax=axis, avoid_self=False, expand=(1.05, 1.1))
+    figure.suptitle("A line leads from each word to its nearest; a black one leads to another kind of word")
     handles = [axis.scatter([], [], color=f"C{k}") for k in range(len(groups))]
     figure.legend(handles, groups, loc="outside lower center", ncols=len(groups))
     save(figure, report.picture, report)
 
 
+def draw_lines(axis: Axes, groups: dict[str, list[str]], points: torch.Tensor, nearest: list[int]) -> None:
+    """A line from each point (n, 2) to that of its nearest word, in the colour of their group."""
+    group_of = [k for k, words in enumerate(groups.values()) for _ in words]  # of each word
+    for i, j in enumerate(nearest):
+        xs, ys = points[[i, j]].T.tolist()
+        if group_of[i] == group_of[j]:
+            axis.plot(xs, ys, color=f"C{group_of[i]}", alpha=0.4, linewidth=3)
+        else:
+            axis.plot(xs, ys, color="black", linewidth=1)
+
+
 def write_words(axis: Axes, groups: dict[str, list[str]], points: torch.Tensor) -> list[Any]:
     """Write each word at its point (n, 2), in the colour of its group; returns matplotlib's texts."""
+    outline = [withStroke(linewidth=3, foreground="white")]  # readable on a line
     labels = []
     for k, words in enumerate(groups.values()):
         for word in words:
             x, y = points[len(labels)].tolist()
-            labels.append(axis.text(x, y, word, color=f"C{k}", ha="center", va="center"))
+            label = axis.text(x, y, word, color=f"C{k}", ha="center", va="center", path_effects=outline)
+            labels.append(label)
     return labels

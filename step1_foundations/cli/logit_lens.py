@@ -103,13 +103,13 @@ def show(report: LensReport, console: Console) -> None:
 
 
 def draw(report: LensReport) -> None:
-    """A cell per depth and position: the best guess, darker if more probable; the last layer on top."""
+    """A cell per depth and position: the best guess, darker if more probable; the rows of the table."""
     columns = len(report.read)
     rows = len(report.layers)
     figure = new_figure(2.4 + 1.25 * columns, 1.8 + 0.42 * rows)
     axis = figure.subplots()
     probabilities = [depth.p for depth in report.layers]  # (rows, columns)
-    image = axis.imshow(probabilities, aspect="auto", cmap="Blues", vmin=0, vmax=1, origin="lower")
+    image = axis.imshow(probabilities, aspect="auto", cmap="Blues", vmin=0, vmax=1)
     for y, depth in enumerate(report.layers):
         for x, token in enumerate(depth.guesses):
             colour = "white" if depth.p[x] > 0.5 else "black"
