@@ -7,7 +7,8 @@ The official SDK speaks the protocol; this module protects us from untrusted ser
 a `BetaFunctionTool`, the type that the loop takes. Its texts are sanitized and cut, its name can't replace
 that of another tool, its first call needs a yes, calls have a time limit, and no call is sent twice. A
 server started here runs with the user's rights, but without our keys: the SDK passes on PATH, HOME and few
-other variables (`env NAME=value command` passes on more).
+other variables (`env NAME=value command` passes on more). A command that starts with `python` runs in the
+Python that runs us: another one on PATH may lack the server's packages.
 
 Source: https://modelcontextprotocol.io/specification/2026-07-28
 """
@@ -17,6 +18,7 @@ import logging
 import os
 import re
 import shlex
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, contextmanager
@@ -38,6 +40,7 @@ from step2_tools.agent.loop import Tools
 from step2_tools.agent.tool import TIME_LIMIT_S, cut, sanitize, visible
 
 URL = re.compile(r"https?://")
+PYTHON = re.compile(r"python[\d.]*")
 LIMIT_S = TIME_LIMIT_S  # for each call, and for a server to start and list its tools
 MAX_TOOLS = 64  # per server
 MAX_SCHEMA = 8000  # characters of JSON
@@ -176,8 +179,9 @@ async def _transport(address: str) -> AsyncIterator[Any]:
     words = shlex.split(address)
     if not words:
         raise ValueError("it is empty; name a command or a URL")
+    command = sys.executable if PYTHON.fullmatch(words[0]) else words[0]
     with Path(os.devnull).open("w") as devnull:  # its stderr must not reach the terminal
-        yield stdio_client(StdioServerParameters(command=words[0], args=words[1:]), errlog=devnull)
+        yield stdio_client(StdioServerParameters(command=command, args=words[1:]), errlog=devnull)
 
 
 class _LimitedStream(httpx2.AsyncByteStream):

@@ -33,7 +33,10 @@ Timeout = Annotated[float, typer.Option(help="Seconds to wait for the server.")]
 Mcp = Annotated[
     list[str] | None,
     typer.Option(
-        "--mcp", metavar="COMMAND|URL", help="Also offer the tools of this MCP server; repeat it for several."
+        "--mcp",
+        metavar="COMMAND|URL",
+        help="Also offer the tools of this MCP server; repeat it for several. A command that starts with "
+        "python runs in the Python that runs this one.",
     ),
 ]
 AlertFile = Annotated[

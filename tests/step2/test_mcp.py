@@ -141,6 +141,16 @@ def test_a_server_that_dies_or_hangs_gets_no_call_twice(tmp_path, monkeypatch, n
     assert calls.read_text() == "called\n"
 
 
+@pytest.mark.parametrize("word", ["python", "python3", "python3.12"])
+def test_a_command_that_starts_with_python_runs_in_this_python(monkeypatch, tmp_path, word):
+    path = tmp_path / word
+    path.write_text("#!/bin/sh\nexit 1\n")  # another Python, without our packages
+    path.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    with mcp.connect([shlex.join([word, mcp_servers.__file__])], [], approve_all) as tools:
+        assert "get_time" in [tool.name for tool in tools]
+
+
 async def flood(scope, receive, send):
     """An application whose answer never ends."""
     if scope["type"] != "http":
