@@ -112,7 +112,7 @@ def explain(error: Exception, settings: Settings) -> str:
         cause = reason(error.__cause__) if error.__cause__ else "no connection"
         return f"{server} can't be reached ({cause}): is it running, are you online?"
     if isinstance(error, httpx2.TimeoutException):
-        return "the answer stopped in the middle and nothing followed; ask again"
+        return "the answer stopped in the middle and nothing more arrived; ask again"
     return f"the connection broke off in the middle of the answer ({reason(error)})"
 
 

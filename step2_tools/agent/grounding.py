@@ -3,15 +3,15 @@
     calls     get_weather(city="Paris")  ->  In Paris, France it is 13 °C now, clear sky, humidity 73 %.
               get_weather(city="Tokyo")  ->  In Tokyo, Japan it is 13 °C now, rain, humidity 67 %.
     text      In Paris it is 13 °C now, rain, humidity 67 %.
-    problem   In Paris it is 13 °C now, rain, humidity 67 %: 67 is not in the result for Paris
+    problem   In Paris it is 13 °C now, rain, humidity 67 %: not in its result: rain, 67
 
 That 67 is in *some* result is not enough. So each sentence is bound to one call:
 
     its subject    the words of the call's arguments, and the capitalized words of the result's fields (the
                    place "Paris, Île-de-France, France"). A sentence that names no subject continues the one
                    before it.
-    its facts      must be in that call's result: every number and date, every word that another call has,
-                   and every word of the tools' own vocabulary ("rain", "up"; but no word after
+    its facts      must be in that call's result: every number and date, every word of another call's subject
+                   and fields, and every word of the tools' own vocabulary ("rain", "up"; but no word after
                    "no" or "not")
     all calls      of several results, each must be told: with one of its numbers or vocabulary words
 
@@ -53,6 +53,7 @@ class Evidence:
     known: frozenset[str]  # numbers and words of arguments and result
     stated: frozenset[str]  # vocabulary words that the result states as facts
     phrases: frozenset[tuple[str, str]]  # neighbours in the summary, which may be quoted: ("of", "rain")
+    own: frozenset[str]  # words that another call's statement may not have: its subject and its fields' words
     facts: frozenset[str]  # numbers and stated words; one of them tells the result
 
 
@@ -61,6 +62,7 @@ def problems(text: str, calls: Sequence[Call], vocabulary: frozenset[str] = froz
 
     `vocabulary`: words, in lower case, with which the tools state facts. Without calls, nothing is checked.
     """
+    calls = without_corrected(calls)
     if not calls:
         return []
     if not text.strip():
@@ -68,7 +70,7 @@ def problems(text: str, calls: Sequence[Call], vocabulary: frozenset[str] = froz
     evidence = []
     for call, subject in zip(calls, distinct_subjects(calls), strict=True):
         evidence.append(evidence_of(call, subject, vocabulary))
-    words = frozenset[str]().union(*(result.known for result in evidence))  # one has what others may lack
+    words = frozenset[str]().union(*(result.own for result in evidence))
     wrong = []
     reported: set[int] = set()  # the calls whose result the text tells
     subjects = [i for i, result in enumerate(evidence) if not result.subject]  # of the sentence before
@@ -99,6 +101,17 @@ def problems(text: str, calls: Sequence[Call], vocabulary: frozenset[str] = froz
     return wrong
 
 
+def without_corrected(calls: Sequence[Call]) -> list[Call]:
+    """The calls without those that failed and that the model corrected in a later turn."""
+    kept = []
+    for call in calls:
+        later = [other for other in calls if other.tool == call.tool and other.turn > call.turn]
+        is_corrected = call.is_error and any(not other.is_error for other in later)
+        if not is_corrected:
+            kept.append(call)
+    return kept
+
+
 def vocabulary_of(tools: Tools) -> frozenset[str]:
     """The words with which the tools state facts."""
     words: set[str] = set()
@@ -123,26 +136,26 @@ def statements(text: str, evidence: Sequence[Evidence]) -> list[str]:
 
 def evidence_of(call: Call, subject: frozenset[str], vocabulary: frozenset[str]) -> Evidence:
     """What a call lets an answer say."""
-    of_input = set(tokens_of("\n".join(texts_in(call.input))))
-    of_result = set(tokens_of("\n".join(texts_in(parsed(call.result)))))
-    for token in list(of_result):
-        if ISO_DATE.fullmatch(token):
-            of_result |= {token[:4], token[5:]}  # the year, and the day as `normalize` writes it
-    # A summary says "26 % chance of rain" under a clear sky: the fields state the facts, if they have any.
     result = parsed(call.result)
+    everything = {*tokens_of(in_lines(call.input)), *tokens_of(in_lines(result))}
+    for token in list(everything):
+        if ISO_DATE.fullmatch(token):
+            everything |= {token[:4], token[5:]}  # the year, and the day as `normalize` writes it
+    # A summary says "26 % chance of rain" under a clear sky: the fields state the facts, if they have any.
     summary = ""
+    in_fields: set[str] = set()
     if isinstance(result, dict):
         summary = str(result.pop("summary", ""))
-    stated = vocabulary.intersection(tokens_of("\n".join(texts_in(result))))
-    if not stated:
-        stated = vocabulary & of_result
-    words = tokens_of(summary)
-    numbers = {token for token in of_result if is_number(token)}
+        result.pop("source", None)
+        in_fields = set(tokens_of(in_lines(result)))
+    stated = vocabulary & in_fields or vocabulary & everything
+    numbers = {token for token in tokens_of(call.result) if is_number(token)}
     return Evidence(
         subject=subject,
-        known=frozenset(of_input | of_result),
+        known=frozenset(everything),
         stated=stated,
-        phrases=frozenset(pairwise(words)),
+        phrases=frozenset(pairwise(tokens_of(summary))),
+        own=subject | in_fields,
         facts=stated | numbers,
     )
 
@@ -171,7 +184,7 @@ def subject_of(call: Call) -> set[str]:
             names |= {word.lower() for word in TOKEN.findall(value) if word[0].isupper()}
     # "The" is in "The Home Depot", but "the" is no name.
     names -= {word for word in TOKEN.findall(str(result.get("summary"))) if word.islower()}
-    words = names.union(tokens_of("\n".join(texts_in(call.input))))
+    words = names.union(tokens_of(in_lines(call.input)))
     return {word for word in words if not is_number(word)}
 
 
@@ -241,6 +254,11 @@ def has_number(text: str) -> bool:
 def is_number(token: str) -> bool:
     """Whether it is a number, a date or a time."""
     return token[-1].isdigit()
+
+
+def in_lines(value: Any) -> str:
+    """Every text and number in a JSON value, one a line."""
+    return "\n".join(texts_in(value))
 
 
 def texts_in(value: Any) -> list[str]:

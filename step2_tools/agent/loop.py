@@ -28,6 +28,7 @@ import httpx2
 from anthropic.lib.tools import BetaFunctionTool, ToolError
 from anthropic.types import ContentBlockParam, MessageParam, ToolResultBlockParam, ToolUseBlockParam, Usage
 
+from shared.cli import HIDDEN
 from step2_tools.agent.approval import NeedsApproval
 
 Tools = Sequence[BetaFunctionTool[Any]]
@@ -41,6 +42,9 @@ class Call:
     input: dict[str, Any]  # the arguments, as the model wrote them
     result: str
     is_error: bool
+    turn: int = field(
+        default=0, compare=False, metadata=HIDDEN
+    )  # which reply of the model asked for it, from 1
 
 
 @dataclass
@@ -65,19 +69,20 @@ class Outcome:
     @property
     def calls(self) -> list[Call]:
         """Every tool call of this run with its result, in order."""
-        requested: list[ToolUseBlockParam] = []
-        results: dict[str, ToolResultBlockParam] = {}  # by the id of the call
+        calls = []
+        requested: dict[str, ToolUseBlockParam] = {}  # by id
+        turn = 0
         for message in self.messages[self.began :]:
+            if message["role"] == "assistant":
+                turn += 1
             for block in blocks_of(message):
                 if block["type"] == "tool_use":
-                    requested.append(block)
+                    requested[block["id"]] = block
                 elif block["type"] == "tool_result":
-                    results[block["tool_use_id"]] = block
-        calls = []
-        for block in requested:
-            result = results[block["id"]]
-            text = str(result.get("content", ""))
-            calls.append(Call(block["name"], dict(block["input"]), text, result.get("is_error", False)))
+                    request = requested[block["tool_use_id"]]
+                    text = str(block.get("content", ""))
+                    is_error = block.get("is_error", False)
+                    calls.append(Call(request["name"], dict(request["input"]), text, is_error, turn))
         return calls
 
 

@@ -94,6 +94,16 @@ def test_the_summaries_of_two_results_with_swapped_names_are_a_problem():
     assert len(grounding.problems(swapped, BOTH)) >= 2
 
 
+def test_a_call_that_the_model_corrected_need_not_be_told():
+    failed = Call("find_office", {"name": "Bob"}, "there is no colleague 'Bob'", True, turn=1)
+    corrected = Call("find_office", {"name": "Ada"}, '{"room": 214}', False, turn=2)
+    beside = Call("find_office", {"name": "Ada"}, '{"room": 214}', False, turn=1)
+    assert grounding.problems("Room 214.", [failed, corrected]) == []
+    assert grounding.problems("Ada is in room 214.", [failed, beside]) == [
+        "the result of find_office is not told"
+    ]
+
+
 def test_two_days_in_one_city_are_told_apart_by_their_numbers():
     today = weather("Kyoto", "Kyoto, Japan", "rain", 9, 60, 4)
     monday = weather("Kyoto", "Kyoto, Japan", "snow", -1, 80, 7)
