@@ -50,6 +50,7 @@ format: $(VENV)/.installed  ## put the code into shape
 docs: $(VENV)/.weights  ## run the commands of the lessons; fill in outputs, code, goals and drawings
 	@$(PY) -m docs.drawings.transformer_block
 	@$(PY) -m docs.drawings.generation_loop
+	@$(PY) -m docs.drawings.branch_mask
 	@$(PY) -m docs.lessons
 
 site: $(VENV)/.installed  ## the chapters as a website, in build/site (needs npm, for the diagrams)
