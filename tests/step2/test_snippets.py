@@ -9,6 +9,7 @@ from tests.conftest import ROOT
 
 LESSONS = ROOT / "step2_tools" / "lessons"
 ON_THE_MODEL = ("07-teaching-tool-calls.md",)
+BY_HAND = ("09-approval-and-injection.md",)
 
 
 def run_steps(name):
@@ -23,4 +24,9 @@ def run_steps(name):
 @pytest.mark.parametrize("name", ON_THE_MODEL)
 def test_the_steps_on_the_real_model_print_what_the_chapter_shows(name, monkeypatch):
     monkeypatch.setenv("ROADMAP_DTYPE", "float32")  # bfloat16 may change a word
+    run_steps(name)
+
+
+@pytest.mark.parametrize("name", BY_HAND)
+def test_the_steps_print_what_the_chapter_shows(name):
     run_steps(name)
