@@ -1,9 +1,9 @@
-"""Percentiles, samples, shares, 95 % intervals, and a test for pairs. Functions import scipy: a second."""
+"""Percentiles, samples, shares, 95 % intervals, and a test for pairs. Functions import scipy."""
 
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from shared.errors import UserError
 
@@ -18,9 +18,6 @@ class Share:
     n: int
     share: float | None  # 0 to 1; None if n is 0
     interval_95: tuple[float, float]
-
-    def __getitem__(self, name: str) -> Any:  # until step 1 reads attributes
-        return getattr(self, name)
 
 
 def nearest_rank(values: Sequence[float], percent: int) -> float | None:

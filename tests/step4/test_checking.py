@@ -26,17 +26,17 @@ def test_measuring_by_hand():
     assert list(found) == [*(rule.id for rule in GUIDE.rules), "unfaithful"]
     slang, calm, unfaithful = found["no_slang"], found["calm"], found["unfaithful"]
     assert [slang[name] for name in ("n", "said", "right", "missed")] == [3, 1, 0, 1]
-    assert slang["precision"]["share"] == slang["recall"]["share"] == 0
-    assert (calm["said"], calm["precision"], calm["recall"]["share"]) == (0, None, 0)
-    assert (unfaithful["n"], unfaithful["precision"]["share"]) == (3, 1)
-    assert (unfaithful["recall"]["hits"], unfaithful["recall"]["n"]) == (1, 2)
-    assert unfaithful["recall"]["interval_95"] == pytest.approx([0.0945, 0.9055], abs=1e-3)
+    assert slang["precision"].share == slang["recall"].share == 0
+    assert (calm["said"], calm["precision"], calm["recall"].share) == (0, None, 0)
+    assert (unfaithful["n"], unfaithful["precision"].share) == (3, 1)
+    assert (unfaithful["recall"].hits, unfaithful["recall"].n) == (1, 2)
+    assert unfaithful["recall"].interval_95 == pytest.approx([0.0945, 0.9055], abs=1e-3)
 
 
 def test_empty_replies_do_not_count_for_rules_that_only_forbid():
     found = measured([{"message": "x", "reply": reply(""), "breaks": ["sentences"]}])
     assert set(found) == {"greeting", "sign_off", "sentences"}
-    assert found["sentences"]["recall"]["share"] == 1
+    assert found["sentences"]["recall"].share == 1
 
 
 # What the program gets wrong of the labels, and why: the labels stay.

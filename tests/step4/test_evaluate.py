@@ -72,11 +72,11 @@ def test_scores_of_each_system(scripted):
     facts = scripted()
     base, tone = facts["systems"][0], facts["systems"][-1]
     assert tone["all_rules"] == Share(hits=2, n=2, share=1.0, interval_95=wilson(2, 2))
-    assert tone["faithful"]["hits"] == tone["both"]["hits"] == tone["healthy"]["hits"] == 2
-    assert base["all_rules"]["hits"] == base["faithful"]["hits"] == base["both"]["hits"] == 0
+    assert tone["faithful"].hits == tone["both"].hits == tone["healthy"].hits == 2
+    assert base["all_rules"].hits == base["faithful"].hits == base["both"].hits == 0
     assert base["adherence"]["mean"] < 0.6 < tone["adherence"]["mean"] == 1.0
     assert set(tone["rules"]) == {rule.id for rule in GUIDE.rules}
-    assert base["rules"]["no_slang"]["hits"] == 0
+    assert base["rules"]["no_slang"].hits == 0
     assert (base["prompt_tokens"], tone["reply_tokens"]) == (20, 7)
     assert (base["tuned"], tone["tuned"]) == (False, True)
     assert facts["headline"] == "tone: 100% of 2 replies keep all rules"
@@ -116,7 +116,7 @@ def test_without_notes_fidelity_is_unknown_and_shown_so(scripted, tmp_path):
     facts = scripted(rows=[spoilt(row, notes=()) for row in good()])
     for each in facts["systems"]:
         assert each["faithful"] is each["both"] is None
-        assert each["all_rules"]["n"] == 2
+        assert each["all_rules"].n == 2
     assert {each["measure"] for each in facts["differences"]} == {"adherence", "all_rules"}
     head, rows = show.tables(facts)[0]
     assert [row[head.index("faithful")] for row in rows] == ["-"] * 4

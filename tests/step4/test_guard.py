@@ -207,8 +207,8 @@ def test_the_labelled_sets_are_halved_and_balanced(name, n):
 
 def test_rates_by_hand():
     row = measure.rates("pii", "input", "dev", [(True, True), (True, False)])
-    assert (row["caught"]["share"], row["false_alarms"]) == (0.5, None)
-    assert row["caught"]["interval_95"] == pytest.approx((0.0945, 0.9055), abs=1e-3)
+    assert (row["caught"].share, row["false_alarms"]) == (0.5, None)
+    assert row["caught"].interval_95 == pytest.approx((0.0945, 0.9055), abs=1e-3)
 
 
 @needs_presidio
@@ -247,8 +247,8 @@ def test_the_rates_on_the_sample():
     assert len(facts["rates"]) == 16
     assert "injection        input   dev" in shown(show.rates, facts)
     of_injection = [row for row in facts["rates"] if row["check"] == "injection"]
-    assert [(row["caught"]["hits"], row["false_alarms"]["hits"]) for row in of_injection] == [(20, 0)] * 2
+    assert [(row["caught"].hits, row["false_alarms"].hits) for row in of_injection] == [(20, 0)] * 2
     for row in facts["rates"]:
         if row["caught"]:
-            assert row["caught"]["interval_95"][1] > 0.7, row
-        assert row["false_alarms"]["interval_95"][0] < 0.1, row
+            assert row["caught"].interval_95[1] > 0.7, row
+        assert row["false_alarms"].interval_95[0] < 0.1, row
