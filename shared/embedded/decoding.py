@@ -131,7 +131,7 @@ def end_tokens(eos: int | Iterable[int] | None, tokenizer: PreTrainedTokenizerFa
 def is_repeating(tokens: Sequence[int]) -> bool:
     """Whether a text repeats itself at its end.
 
-    Either a piece of up to 64 tokens came four times in a row (32 tokens or more in all), or the last 48
+    Either a piece of up to 64 tokens stands four times in a row (32 tokens or more in all), or the last 48
     tokens stand earlier in the text, too.
     """
     for piece in range(1, 65):

@@ -13,6 +13,8 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
+from tokenizers import Tokenizer
+
 from shared.catalog import catalog
 from shared.config import Settings, load_settings
 from shared.errors import explain_load_errors
@@ -25,7 +27,6 @@ SAFE: Any = {"use_safetensors": True, "trust_remote_code": False, "local_files_o
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
-    from tokenizers import Tokenizer
     from transformers import GenerationMixin, PreTrainedModel, PreTrainedTokenizerFast
 
     class CausalLM(PreTrainedModel, GenerationMixin):
@@ -62,8 +63,6 @@ def load_fast_tokenizer(model: str, settings: Settings) -> Tokenizer:
     # For models in models.toml, this file gives the same ids as transformers; others may need more files.
     if model in catalog():
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-        from tokenizers import Tokenizer
-
         with explain_load_errors(f"the tokenizer of {model}", file.parent):
             tokenizer = Tokenizer.from_file(str(file))
     else:

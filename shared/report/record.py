@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
+from shared import hardware
+from shared.config import load_settings
 from shared.errors import UserError
 
 if TYPE_CHECKING:
@@ -31,15 +33,11 @@ def record(facts: dict[str, Any]) -> None:
     Raises:
         UserError: the file can't be written.
     """
-    from shared.config import load_settings  # imports pydantic, which --help does without
-
     package, name = facts["command"].split(" ")
     headline = facts["headline"]
     folder = load_settings().reports_dir
     if folder is None:
         return
-    from shared import hardware
-
     question = facts.get("question")
     picture = facts.get("picture")
     suffix = f"-{hashlib.sha256(question.encode()).hexdigest()[:8]}" if question else ""
@@ -65,8 +63,6 @@ def picture_path(package: str, name: str, out: Path | None) -> Path:
     """
     if out and out.suffix.lower() != ".png":
         raise UserError(f"--out {out} is not the name of a picture: use one that ends in .png")
-    from shared.config import load_settings
-
     folder = load_settings().reports_dir or Path("reports")
     return ensure_writable(out or folder / package / f"{name}.png")
 

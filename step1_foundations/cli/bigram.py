@@ -49,7 +49,8 @@ def train_and_compare(
     text = bigram.STORY.read_text(encoding="utf-8")
     ids = bigram.encode(text)  # (T,)
     cut = round(TRAINING_PART * len(ids))
-    seen, held_out = ids[:cut], ids[cut:]
+    seen = ids[:cut]
+    held_out = ids[cut:]
 
     def row(name: str, weights: torch.Tensor) -> Row:
         train = float(bigram.bits_per_letter(weights, seen))

@@ -137,7 +137,7 @@ def _measure_defence(
         target = Obedient(injection) if client is None else client
         outcomes[injection.goal].append(holds(target, model, injection, defence))
     goals = {goal: Held(sum(results), len(results)) for goal, results in outcomes.items()}
-    hits = sum(held.hits for held in goals.values())
+    hits = sum(result.hits for result in goals.values())
     return DefenceResult(model, defence, share(hits, len(injections)), goals)
 
 

@@ -45,7 +45,7 @@ def test_only_commands_with_a_time_limit_advise_a_longer_one(api, command):
     [
         ({"text": "Half an", "sse_cut": 4}, "broke off in the middle of the answer (peer closed connection"),
         ({"text": "Half", "sse_cut": "quietly"}, "broke off in the middle of the answer (the stream ended"),
-        ({"text": "Half", "sse_cut": 4, "hang": True}, "stopped in the middle and nothing more came"),
+        ({"text": "Half", "sse_cut": 4, "hang": True}, "stopped in the middle and nothing more arrived"),
     ],
 )
 def test_an_answer_that_breaks_off_is_not_asked_for_again(api, command, failure, line):
