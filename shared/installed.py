@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from itertools import pairwise
 
-USAGE = 2  # ExitCode.USAGE of launch.py, which needs typer
+from shared.exit_code import ExitCode
 
 
 def require_libraries() -> None:
@@ -23,7 +23,7 @@ def require_libraries() -> None:
         f"run `make install`, then `{activate}`",
         file=sys.stderr,
     )
-    sys.exit(USAGE)
+    sys.exit(ExitCode.USAGE)
 
 
 def is_command(arguments: Sequence[str]) -> bool:

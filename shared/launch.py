@@ -12,26 +12,16 @@ import io
 import os
 import sys
 from collections.abc import Callable
-from enum import IntEnum
 
 import typer
 
 from shared.cli import new_app
 from shared.errors import UserError
+from shared.exit_code import ExitCode
 from shared.masking import masked
 
 EXTRAS = {"opentelemetry": "tracing", "psycopg": "postgres", "xllamacpp": "llamacpp"}  # not in `all`
 IN_ONE_LINE = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG)  # errors that the name of the file explains
-
-
-class ExitCode(IntEnum):
-    """How a command ended."""
-
-    OK = 0
-    FAILED = 1  # the command ran, and its check failed
-    USAGE = 2  # an error that the user can fix, in one line on stderr
-    INCOMPLETE = 3  # there is a result, but a part of it is missing
-    INTERRUPTED = 130  # Ctrl-C
 
 
 def run(app: typer.Typer, prog: str, args: list[str] | None = None) -> None:

@@ -20,6 +20,7 @@ from string import ascii_lowercase, ascii_uppercase
 from typing import Any
 
 from shared.errors import UserError
+from shared.models.quiet import quiet_transformers
 
 # Every match of the others has one of these; without them the recognisers, seconds to import, are not needed.
 POSSIBLE = re.compile(r"@|\bdot\b|\d(?:[\s().+/-]*\d){6}", re.IGNORECASE)
@@ -133,12 +134,9 @@ def recognizers() -> Recognizers:
     Raises:
         UserError: presidio-analyzer is not installed.
     """
-    # Here, since most texts have nothing POSSIBLE, and need neither.
-    from shared.models.quiet import quiet_transformers
-
     quiet_transformers()  # which Presidio imports
     try:
-        from presidio_analyzer import Pattern
+        from presidio_analyzer import Pattern  # seconds, which texts with nothing POSSIBLE needn't wait for
         from presidio_analyzer import predefined_recognizers as presidio
     except ImportError:
         raise UserError("personal data can't be looked for: pip install presidio-analyzer") from None

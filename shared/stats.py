@@ -1,4 +1,4 @@
-"""Percentiles, samples, shares, 95 % intervals, and a test for pairs. Functions import scipy: a second."""
+"""Percentiles, samples, shares, 95 % intervals, and a test for pairs. Functions import scipy."""
 
 import random
 from collections.abc import Sequence

@@ -1,10 +1,9 @@
-"""Code in plain words, one idea a line: what STYLE asks for and a program can see.
+"""Code says one idea a line, in plain words, with names that say what they are.
 
-The packages in PACKAGES are clean; add the others when they are.
+Only the source is read: nothing is imported. Packages join PACKAGES when they are clean.
 """
 
 import ast
-import configparser
 import io
 import re
 import tokenize
@@ -12,17 +11,151 @@ from pathlib import Path
 
 import pytest
 
+from tests import avoided_words
+
 ROOT = Path(__file__).parents[1]
-PACKAGES = ["docs", "shared", "step1_foundations", "step2_tools"]
-WORDS = configparser.ConfigParser(delimiters=":", interpolation=None)
-WORDS.read(ROOT / "tests" / "avoided_words.txt", encoding="utf-8")
-AVOIDED_IN_TEXTS = {**WORDS["texts"], **WORDS["texts of code"]}
-AVOIDED_NAMES = dict(WORDS["names"])
-COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+PACKAGES = ["shared", "step1_foundations", "step2_tools"]
+PATHS = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
+NAMES = [path.relative_to(ROOT).as_posix() for path in PATHS]
+
+# Imports inside functions, each with its reason: all others stand at the top of the module.
+HELP = "--help does without it"
+TORCH = "torch takes seconds, and importers of the module may not need it"
+SCIPY = "scipy takes seconds, and importers of the module may only need percentiles"
+INNER_IMPORTS = {
+    "shared/cli.py settings_from_flags": HELP,
+    "shared/cli.py emit": HELP,
+    "shared/cli.py plain_console": HELP,
+    "shared/cli.py plain_table": HELP,
+    "shared/launch.py _explain": HELP,
+    "shared/progress.py count_bar": HELP,
+    "shared/embedded/adapter.py load": TORCH,
+    "shared/embedded/adapter.py _hook": TORCH,
+    "shared/embedded/backend.py _load_transformers": TORCH,
+    "shared/embedded/guide.py _tokens_of": "transformers takes seconds, and most schemas are only checked",
+    "shared/embedded/judge.py _judge": TORCH,
+    "shared/hardware.py peak_memory_mb": "Windows has no such module",
+    "shared/models/device.py choose_device": TORCH,
+    "shared/models/device.py choose_dtype": TORCH,
+    "shared/models/device.py use_threads": TORCH,
+    "shared/models/device.py describe_choice": TORCH,
+    "shared/models/load.py load_embedder": "sentence-transformers takes seconds",
+    "shared/models/quiet.py quiet_transformers": "transformers reads settings when it is imported",
+    "shared/models/tiny.py build": TORCH,
+    "shared/models/weights.py _from_hub": "the hub's client takes a second, and most models are in the cache",
+    "shared/models/weights.py _from_wheel": TORCH,
+    "shared/personal.py recognizers": "Presidio is optional, and takes seconds",
+    "shared/report/record.py new_figure": "matplotlib takes seconds, and every command imports this module",
+    "shared/stats.py wilson": SCIPY,
+    "shared/stats.py bootstrap": SCIPY,
+    "shared/stats.py sign_test": SCIPY,
+    "step2_tools/cli/assistant.py _foreign_tools": "mcp takes a second, and few questions use it",
+    "step2_tools/optimize/run.py optimize_prompt": "DSPy is optional, and reads settings when it is imported",
+    "step2_tools/optimize/run.py require_dspy": "DSPy is optional, and reads settings when it is imported",
+    "step2_tools/own_tool.py main": "mcp takes a second, and a question does not use it",
+}
+COMMANDS = ("__main__.py", "cli/app.py")  # here each command imports its own modules
 
 
-def modules(package):
-    return sorted((ROOT / package).rglob("*.py"))
+# --- one idea a line --------------------------------------------------------------------------------------
+
+
+def dense_lines(source):
+    """`line: what is dense about it` for each dense line of a module."""
+    places = set()
+    for node in ast.walk(ast.parse(source)):
+        problem = dense(node)
+        if problem:
+            line = node.iter.lineno if isinstance(node, ast.comprehension) else node.lineno
+            places.add((line, problem))
+    return [f"{line}: {problem}" for line, problem in sorted(places)]
+
+
+def dense(node):
+    """What is dense about a node itself, without those in it; None if nothing is."""
+    match node:
+        case ast.ListComp() | ast.SetComp() | ast.DictComp() | ast.GeneratorExp():
+            conditions = sum(len(generator.ifs) for generator in node.generators)
+            if len(node.generators) > 1 or conditions > 1:
+                return "comprehension with several for or if: write a loop with names"
+        case ast.IfExp(test=ast.IfExp()) | ast.IfExp(body=ast.IfExp()) | ast.IfExp(orelse=ast.IfExp()):
+            return "conditional expression in another one: write if and elif"
+        case ast.For(iter=ast.IfExp()) | ast.comprehension(iter=ast.IfExp()):
+            return "conditional expression after in: give it a name first"
+        case ast.BinOp(
+            left=ast.List(), op=ast.Mult(), right=ast.BoolOp() | ast.Compare() | ast.IfExp() | ast.UnaryOp()
+        ):
+            return "list times a condition: write if"
+        case ast.Assign(targets=[ast.Tuple(elts=targets)], value=ast.Tuple(elts=values)):
+            if not belong_together(targets, values):
+                return "several assignments in a line: write one a line"
+        case ast.Subscript(value=ast.Name(id="facts"), slice=ast.Constant(), ctx=ast.Load()):
+            return "a result that is read by key: give it a type"
+    return None
+
+
+def belong_together(targets, values):
+    """Whether values are swapped (`a, b = b, a`), or parts of one object (`left, right = x[:n], x[n:]`)."""
+    if sorted(map(ast.unparse, targets)) == sorted(map(ast.unparse, values)):
+        return True
+    wholes = set()
+    for value in values:
+        is_part = isinstance(value, (ast.Attribute, ast.Subscript))
+        wholes.add(ast.unparse(value.value) if is_part else None)
+    return len(wholes) == 1 and not wholes & {None, "self"}
+
+
+@pytest.mark.parametrize("path", PATHS, ids=NAMES)
+def test_a_line_has_one_idea(path):
+    assert dense_lines(path.read_text(encoding="utf-8")) == []
+
+
+def test_dense_lines_are_noticed():
+    source = """
+rows = [x for row in table for x in row]
+some = {x for x in row if x if x > 1}
+kind = "a" if one else "b" if two else "c"
+for x in table if table else ():
+    pass
+words = ["not"] * (x > 1)
+first, second = 1, len(rows)
+share = facts["right"]["share"]
+one, other = self.one, self.other
+
+kept = [x for x in row if x and x > 1]
+zeros = [0] * len(row)
+a, b = b, a
+left, right = row[:2], row[2:]
+rows, columns = shape
+facts["unit"] = "m"
+"""
+    places = [int(place.partition(":")[0]) for place in dense_lines(source)]
+    assert places == [2, 3, 4, 5, 7, 8, 9, 10]
+
+
+# --- imports ----------------------------------------------------------------------------------------------
+
+
+def inner_imports(source):
+    """The names of the functions that import something."""
+    names = set()
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            continue
+        if any(isinstance(part, (ast.Import, ast.ImportFrom)) for part in ast.walk(node)):
+            names.add(node.name)
+    return names
+
+
+def test_imports_stand_at_the_top_of_a_module_but_for_those_listed_with_their_reason():
+    places = set()
+    for path, name in zip(PATHS, NAMES, strict=True):
+        if not name.endswith(COMMANDS):
+            places |= {f"{name} {function}" for function in inner_imports(path.read_text(encoding="utf-8"))}
+    assert places == set(INNER_IMPORTS)
+
+
+# --- words and names --------------------------------------------------------------------------------------
 
 
 def texts_of(source):
@@ -38,9 +171,9 @@ def texts_of(source):
 
 
 def names_of(source):
-    """Names that a module gives to variables, arguments, functions and classes, with their lines."""
+    """Names that a module gives to variables, parameters, functions and classes, with their lines."""
     tree = ast.parse(source)
-    fields = set()  # have the names of JSON keys
+    fields = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.ClassDef):
             fields |= {line.target for line in node.body if isinstance(line, ast.AnnAssign)}
@@ -51,87 +184,33 @@ def names_of(source):
                 names.append((node.lineno, name))
             case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
                 names.append((node.lineno, name))
-            case ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)):
+            case ast.ExceptHandler(name=str(name)):
+                names.append((node.lineno, name))
+            case ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
                 names.append((node.lineno, name))
     return names
 
 
-def avoided_in(source):
-    """`line word: what to write` for each avoided word in a module's texts, and for each avoided name."""
+def avoided_in_code(source):
+    """`line: word: what to write` for each avoided word in a module's texts, and for each avoided name."""
     places = set()
     for line, text in texts_of(source):
-        for word, advice in AVOIDED_IN_TEXTS.items():
+        for word, advice in avoided_words.TEXTS_OF_CODE.items():
             for match in re.finditer(rf"\b{word}\b".replace(" ", r"\s+"), text, re.IGNORECASE):
                 places.add((line + text[: match.start()].count("\n"), f"{match[0]}: {advice}"))
     for line, name in names_of(source):
-        if name.strip("_") in AVOIDED_NAMES:
-            places.add((line, f"{name}: {AVOIDED_NAMES[name.strip('_')]}"))
-    return [f"{line} {text}" for line, text in sorted(places)]
+        word = name.strip("_")
+        if word in avoided_words.NAMES:
+            places.add((line, f"{name}: {avoided_words.NAMES[word]}"))
+    return [f"{line}: {text}" for line, text in sorted(places)]
 
 
-def dense_lines(source):
-    """`line what` for each expression that holds more than one idea."""
-    places = []
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, COMPREHENSIONS):
-            conditions = sum(len(generator.ifs) for generator in node.generators)
-            if len(node.generators) > 1 or conditions > 1:
-                places.append((node.lineno, "comprehension with several for or if"))
-        if isinstance(node, ast.IfExp):
-            inner = (node.test, node.body, node.orelse)
-            if any(isinstance(part, ast.IfExp) for part in inner):
-                places.append((node.lineno, "condition within a condition"))
-        if isinstance(node, (ast.For, ast.comprehension)) and isinstance(node.iter, ast.IfExp):
-            places.append((node.iter.lineno, "condition as what a loop goes through"))
-        if isinstance(node, ast.Assign) and is_several_assignments(node):
-            places.append((node.lineno, "two assignments in one line"))
-        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult) and is_list_times_condition(node):
-            places.append((node.lineno, "list times a condition"))
-    return [f"{line} {what}" for line, what in sorted(places)]
+@pytest.mark.parametrize("path", PATHS, ids=NAMES)
+def test_code_avoids_the_words_and_names_of_avoided_words(path):
+    assert avoided_in_code(path.read_text(encoding="utf-8")) == []
 
 
-def is_several_assignments(node):
-    """`a, b = 1, 2`, but not a swap, `a, b = b, a`."""
-    target = node.targets[0]
-    if not (isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple)):
-        return False
-    assigned = {ast.unparse(part) for part in target.elts}
-    return assigned != {ast.unparse(part) for part in node.value.elts}
-
-
-def is_list_times_condition(node):
-    conditions = (ast.Compare, ast.BoolOp, ast.UnaryOp, ast.IfExp)
-    return isinstance(node.left, ast.List) and isinstance(node.right, conditions)
-
-
-def places_in(package, check):
-    places = []
-    for path in modules(package):
-        for place in check(path.read_text(encoding="utf-8")):
-            places.append(f"{path.relative_to(ROOT).as_posix()}:{place}")
-    return places
-
-
-@pytest.mark.parametrize("package", PACKAGES)
-def test_code_avoids_the_words_and_names_of_avoided_words(package):
-    places = places_in(package, avoided_in)
-    assert not places, "\n".join(places)
-
-
-@pytest.mark.parametrize("package", PACKAGES)
-def test_a_line_of_code_holds_one_idea(package):
-    places = places_in(package, dense_lines)
-    assert not places, "\n".join(places)
-
-
-@pytest.mark.parametrize("package", PACKAGES)
-def test_results_have_fields_that_the_type_checker_knows(package):
-    """A report is read as `report.seconds`, not as `facts["seconds"]`."""
-    for path in modules(package):
-        assert 'facts["' not in path.read_text(encoding="utf-8"), path
-
-
-def test_words_and_names_are_seen_wherever_code_has_them():
+def test_words_and_names_are_noticed_wherever_code_has_them():
     source = '''"""The first line.
 
 In vain; in
@@ -147,8 +226,8 @@ def told(those, *, each_row):
     except OSError as so:
         pass
 '''
-    words = [place.split(": ")[0] for place in avoided_in(source)]
-    assert words == [
+    words = [place.split(": ")[:2] for place in avoided_in_code(source)]
+    assert [f"{line} {word}" for line, word in words] == [
         "3 In vain",
         "3 in\norder to",
         "7 utilize",
@@ -160,19 +239,3 @@ def told(those, *, each_row):
         "12 wanted",
         "13 so",
     ]
-
-
-def test_dense_lines_are_seen():
-    source = """
-a = [x for row in rows for x in row]
-b = [x for x in rows if x if y]
-c = 1 if x else 2 if y else 3
-for x in rows if rows else ():
-    pass
-d, e = 1, 2
-f, g = g, f
-h, i = pair
-j = ["not"] * (x > 1)
-k = [x for x in rows if x]
-"""
-    assert [place.split()[0] for place in dense_lines(source)] == ["2", "3", "4", "5", "7", "10"]

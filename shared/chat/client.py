@@ -7,16 +7,13 @@ It connects to Claude, to your own server that speaks the Messages API (`ROADMAP
 embedded in this process, which needs no server and no key and is loaded with the first request.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+import anthropic
+import httpx2
 
 from shared.catalog import lookup
 from shared.config import Settings, load_settings
+from shared.embedded.transport import EmbeddedTransport
 from shared.errors import UserError
-
-if TYPE_CHECKING:
-    import anthropic
 
 # Set explicitly: otherwise the SDK would send the key to the URL in ANTHROPIC_BASE_URL.
 CLAUDE_URL = "https://api.anthropic.com"
@@ -38,9 +35,6 @@ def chat_client(model: str | None = None, settings: Settings | None = None) -> a
 
 def connect(settings: Settings) -> anthropic.Anthropic:
     """The client for the settings' model; see `chat_client`."""
-    import anthropic
-    import httpx2
-
     if settings.base_url:
         key = settings.base_url_key.get_secret_value() if settings.base_url_key else "not-needed"
         return anthropic.Anthropic(base_url=settings.base_url, api_key=key)
@@ -50,7 +44,5 @@ def connect(settings: Settings) -> anthropic.Anthropic:
                 f"{settings.model} needs a key: set ANTHROPIC_API_KEY, or choose a local model (--model)"
             )
         return anthropic.Anthropic(base_url=CLAUDE_URL, api_key=settings.anthropic_api_key.get_secret_value())
-    from shared.embedded.transport import EmbeddedTransport
-
     http = httpx2.Client(transport=EmbeddedTransport(settings), trust_env=False)
     return anthropic.Anthropic(http_client=http, base_url=EMBEDDED_URL, api_key="not-needed", max_retries=0)

@@ -70,8 +70,8 @@ def with_timeouts(
         except anthropic.APITimeoutError:
             hint = f", or allow more with {flag}" if flag else ""
             raise TimedOut(f"no answer within {timeout_s:g} s: try again{hint}") from None
-        wait = retry_after(response.headers)
-        if wait is not None and wait > LONGEST_WAIT_S:
+        wait_s = retry_after(response.headers)
+        if wait_s is not None and wait_s > LONGEST_WAIT_S:
             response.headers["x-should-retry"] = "false"
         if response.http_response.is_success and not _is_message(request, response.http_response):
             response.http_response.close()
@@ -122,8 +122,8 @@ def _explain_status(error: anthropic.APIStatusError, settings: Settings) -> str:
     message = reason(Exception(error.api_message or error.message))
     if code == 200:
         return f"the server broke off its answer: {message}; ask again"
-    wait = retry_after(error.response.headers)
-    when = f"in {wait:.0f} s" if wait and wait >= 1 else "in a minute"
+    wait_s = retry_after(error.response.headers)
+    when = f"in {wait_s:.0f} s" if wait_s and wait_s >= 1 else "in a minute"
     key = "ROADMAP_BASE_URL_KEY" if settings.base_url else "ANTHROPIC_API_KEY"
     text = STATUSES.get(code)
     if text is None:
@@ -148,4 +148,4 @@ def retry_after(headers: Any) -> float | None:
         seconds = float(headers.get("retry-after", ""))
     except ValueError:
         return None
-    return seconds if seconds >= 0 else None  # None for NaN, too
+    return seconds if seconds >= 0 else None  # NaN is not >= 0 either

@@ -9,9 +9,9 @@
 llguidance makes a grammar of the schema and refuses what it can't enforce. The only white space in the text
 is one space after each comma and colon.
 
-Inside JSON, a small model may repeat itself endlessly. So the guide looks for a short way to finish the text,
-and takes it when the text repeats itself or when the remaining tokens are only just enough. The text then
-fits the schema, whatever else the model wanted to write.
+Inside JSON, a small model may repeat itself without end. So the guide looks for a short way to finish the
+text, and takes it when the text repeats itself or when the remaining tokens are only just enough. The text
+then fits the schema, whatever else the model wanted to write.
 """
 
 from __future__ import annotations

@@ -27,6 +27,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import jinja2
+
 from shared.embedded.wire import (
     Message,
     MessagesRequest,
@@ -101,8 +103,6 @@ class Conversation:
         Raises:
             Refused: the model's template doesn't take these roles.
         """
-        import jinja2  # here, because commands that only show the tools' text import this module, too
-
         complete = self.turns[:-1] if self.prefill else self.turns
         turns = [{"role": turn.role, "content": escape_markers(turn.text, tokenizer)} for turn in complete]
         try:

@@ -8,15 +8,14 @@ from contextlib import redirect_stderr
 from io import StringIO
 from pathlib import Path
 
+import torch
+
+from shared.models.quiet import quiet_transformers
+
 
 def to_safetensors(gguf: Path, folder: Path) -> None:
     """Dequantize `gguf` into `folder` as an ordinary transformers model in bfloat16."""
-    import torch
-
-    from shared.models.quiet import quiet_transformers
-
     transformers = quiet_transformers()
-
     source = str(gguf.parent)
     name = gguf.name
     tokenizer = transformers.AutoTokenizer.from_pretrained(source, gguf_file=name)

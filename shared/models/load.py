@@ -5,6 +5,7 @@
     torch.Size([1, 10])
 
 They only read safetensors, and never run code from a model's repository (`trust_remote_code` stays off).
+Large libraries are imported inside functions (shared/models/__init__.py says why).
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from __future__ import annotations
 import json
 import os
 from typing import TYPE_CHECKING, Any
+
+from tokenizers import Tokenizer
 
 from shared.catalog import catalog
 from shared.config import Settings, load_settings
@@ -25,7 +28,6 @@ SAFE: Any = {"use_safetensors": True, "trust_remote_code": False, "local_files_o
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
-    from tokenizers import Tokenizer
     from transformers import GenerationMixin, PreTrainedModel, PreTrainedTokenizerFast
 
     class CausalLM(PreTrainedModel, GenerationMixin):
@@ -62,8 +64,6 @@ def load_fast_tokenizer(model: str, settings: Settings) -> Tokenizer:
     # For models in models.toml, this file gives the same ids as transformers; others may need more files.
     if model in catalog():
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-        from tokenizers import Tokenizer
-
         with explain_load_errors(f"the tokenizer of {model}", file.parent):
             tokenizer = Tokenizer.from_file(str(file))
     else:
@@ -127,7 +127,7 @@ def load_embedder(settings: Settings) -> SentenceTransformer:
         UserError: the model is not available or is damaged.
     """
     quiet_transformers()
-    from sentence_transformers import SentenceTransformer
+    from sentence_transformers import SentenceTransformer  # after the settings for transformers
 
     folder = weights.ensure(settings.embedder, settings)
     device = choose_device(settings.device)

@@ -8,6 +8,10 @@ nonsense.
 import hashlib
 from pathlib import Path
 
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+from shared.models.quiet import quiet_transformers
+
 CORPUS = Path(__file__).with_name("tiny_corpus.txt")
 VOCABULARY = 512
 CONTEXT = 2048
@@ -29,13 +33,9 @@ def recipe() -> str:
 
 def build(folder: Path) -> None:
     """Train the tokenizer, draw the weights from a fixed seed, and save both to `folder`."""
-    import torch
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-
-    from shared.models.quiet import quiet_transformers
+    import torch  # here, since weights.py imports this module for models of any kind
 
     transformers = quiet_transformers()
-
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     bpe.decoder = decoders.ByteLevel()

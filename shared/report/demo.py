@@ -16,9 +16,9 @@ from typing import Any
 
 from rich.console import Console
 
+from shared.exit_code import ExitCode
 from shared.steps import steps
 
-INTERRUPTED = 130  # exit code after Ctrl-C
 PRELOAD = ["torch", "transformers.models.llama.modeling_llama", "anthropic"]  # 3 to 4 s of every command
 
 
@@ -48,7 +48,7 @@ def run_all(folder: Path, console: Console, *, smoke: bool = False) -> list[Run]
             sys.stdout.flush()
             run = _run_command(package, title, args, folder)
             runs.append(run)
-            if run.exit_code == INTERRUPTED:
+            if run.exit_code == ExitCode.INTERRUPTED:
                 return runs
     return runs
 
@@ -90,5 +90,5 @@ def _wait(process: BaseProcess) -> int:
         process.join()
     except KeyboardInterrupt:
         process.join()
-        return INTERRUPTED
+        return ExitCode.INTERRUPTED
     return process.exitcode or 0

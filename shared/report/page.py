@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jinja2
+
 from shared.errors import UserError
 from shared.report.record import ensure_writable
 
@@ -75,8 +77,6 @@ def build(folder: Path) -> Path:
     Raises:
         UserError: a record is not valid, or the file cannot be written.
     """
-    import jinja2
-
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     page = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         records=read_records(folder), made=time.strftime("%Y-%m-%d %H:%M")

@@ -12,43 +12,48 @@ import shlex
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NotRequired, TypedDict
 
 import psutil
 
+from shared import hardware
+from shared.config import load_settings
 from shared.errors import UserError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def record(report: dict[str, Any]) -> None:
-    """Write a command's report to `<package>/<command>.json` in ROADMAP_REPORTS_DIR, if that is set.
+class ReportJson(TypedDict):
+    """A command's report as `--json` prints it: the keys that a record needs, among others of the command."""
 
-    Four keys of `report` have a meaning here: `command`, for example "step2_tools ask"; `headline`, the main
-    result in one line; `picture`, a path or None; and `question`: each question gets its own record.
+    command: str  # "step2_tools ask"
+    headline: str  # the main result in one line
+    picture: NotRequired[str | None]  # a path
+    question: NotRequired[str | None]  # each question gets its own record
+
+
+def record(report: ReportJson) -> None:
+    """Write a command's report to `<package>/<command>.json` in ROADMAP_REPORTS_DIR, if that is set.
 
     Raises:
         UserError: the file can't be written.
     """
-    from shared.config import load_settings  # imports pydantic, which --help does without
-
-    package, name = report["command"].split(" ")
-    headline = report["headline"]
     folder = load_settings().reports_dir
     if folder is None:
         return
-    from shared import hardware
-
+    package, name = report["command"].split(" ")
+    file_name = name
     question = report.get("question")
+    if question:
+        file_name += f"-{hashlib.sha256(question.encode()).hexdigest()[:8]}"
+    path = ensure_writable(folder / package / f"{file_name}.json")
     picture = report.get("picture")
-    suffix = f"-{hashlib.sha256(question.encode()).hexdigest()[:8]}" if question else ""
-    path = ensure_writable(folder / package / f"{name}{suffix}.json")
     entry = {
         "package": package,
         "name": name,
         "command": shlex.join(["python", "-m", package, *sys.argv[1:]]),
-        "headline": headline,
+        "headline": report["headline"],
         "seconds": round(time.time() - psutil.Process().create_time(), 1),
         "machine": hardware.describe(),
         "picture": os.path.relpath(picture, path.parent) if picture else None,
@@ -65,8 +70,6 @@ def picture_path(package: str, name: str, out: Path | None) -> Path:
     """
     if out and out.suffix.lower() != ".png":
         raise UserError(f"--out {out} is not the name of a picture: use one that ends in .png")
-    from shared.config import load_settings
-
     folder = load_settings().reports_dir or Path("reports")
     return ensure_writable(out or folder / package / f"{name}.png")
 

@@ -171,7 +171,9 @@ def draw(report: EmbeddingsReport, vectors: dict[str, torch.Tensor]) -> None:
 
 def draw_lines(axis: Axes, groups: dict[str, list[str]], points: torch.Tensor, nearest: list[int]) -> None:
     """A line from each point (n, 2) to that of its nearest word, in the colour of their group."""
-    group_of = [k for k, words in enumerate(groups.values()) for _ in words]  # of each word
+    group_of: list[int] = []  # of each word
+    for k, words in enumerate(groups.values()):
+        group_of.extend([k] * len(words))
     for i, j in enumerate(nearest):
         xs, ys = points[[i, j]].T.tolist()
         if group_of[i] == group_of[j]:

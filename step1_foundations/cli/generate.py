@@ -91,7 +91,7 @@ def answer_prompt(
         input_tokens=ids.shape[1],
         output_tokens=len(answer.ids),
         stop_reason=answer.stop_reason,
-        # 0 seconds: Ctrl-C was pressed during the prefill
+        # 0 seconds: the user pressed Ctrl-C during the prefill
         prefill_tokens_per_second=round(ids.shape[1] / (answer.prefill_seconds or 1), 1),
         decode_tokens_per_second=round(speed, 1) if speed else None,
         memory_bound_tokens_per_second=round(1 / seconds, 1) if seconds else None,

@@ -105,7 +105,7 @@ JUDGED = [
 )
 def test_the_figures_of_answers_with_and_without_abstaining(abstain, expected):
     shares = answers.figures(JUDGED, abstain=abstain).values()
-    assert [(each.hits, each.n) for each in shares] == list(expected.values())
+    assert [(share.hits, share.n) for share in shares] == list(expected.values())
 
 
 def test_answers_are_counted_by_kind():
