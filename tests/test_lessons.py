@@ -16,6 +16,7 @@ from classroom.assignment.spec import assignment
 from classroom.handout import excerpts
 from docs.lessons import BLOCK, CHAPTERS, LESSONS, ROOT, TIMING, Example, examples, fill_in, shorten, tidy
 from shared.report import demo
+from tests import avoided_words
 
 TEXTS = {path: path.read_text(encoding="utf-8") for path in LESSONS}
 EXAMPLES = []
@@ -122,8 +123,6 @@ def test_the_glossary_is_sorted_and_each_term_is_explained_in_its_chapter():
             assert term.lower() in known or term.lower().removesuffix("s") in known, f"{term} in {path.name}"
 
 
-LINES = (ROOT / "tests" / "avoided_words.txt").read_text(encoding="utf-8").splitlines()
-AVOIDED = dict(line.split(": ", 1) for line in LINES if not line.startswith("#"))
 PAGES = [*LESSONS, ROOT / "CONTRIBUTING.md", ROOT / "GLOSSARY.md"]
 
 
@@ -131,7 +130,8 @@ def avoided_in(text):
     """Each avoided word in the prose of a page, with what to write in its place."""
     prose = re.sub(r"^```.*?^```$|`[^`]*`", "", text, flags=re.DOTALL | re.MULTILINE)
     prose = " ".join(prose.split())
-    return {word: advice for word, advice in AVOIDED.items() if re.search(rf"\b{word}\b", prose, re.I)}
+    advice = avoided_words.TEXTS
+    return {word: advice[word] for word in advice if re.search(rf"\b{word}\b", prose, re.I)}
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: "/".join(path.parts[-2:]))
