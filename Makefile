@@ -31,7 +31,7 @@ demo: $(VENV)/.weights  ## run every step on a real model, then write reports/in
 classroom-demo: $(VENV)/.installed  ## for instructors: from an assignment to a graded class of five
 	@ROADMAP_REPORTS_DIR=reports $(PY) -m classroom demo --out reports/classroom
 
-test: lint  ## everything that CI checks: lint, types, layers, all tests
+test: lint  ## lint, types, layers and all tests, as CI's job `everything`
 	@ROADMAP_HUB=false $(PY) -m shared weights || echo "no weights: the tests on real models will say so"
 	@$(PY) -m pytest -m "not real" -n auto --dist loadfile
 	@$(PY) -m pytest -m real -n 2 --dist worksteal
