@@ -25,7 +25,7 @@ def config(model: Model = None) -> None:
     from shared.config import describe
 
     console = plain_console()
-    console.print(plain_table("setting", "value", "from", "takes", rows=describe({"model": model})))
+    console.print(plain_table("setting", "value", "from", "takes", rows=describe(model=model)))
     console.print(f"\nPython {platform.python_version()}, {hardware.describe()}", soft_wrap=True)
 
 

@@ -108,12 +108,12 @@ def emit(report: AnyReport, show: Callable[[AnyReport, Console], None], *, as_js
     """Print a report with `show(report, console)` or as JSON, and write a record for the report page."""
     from shared.report.record import record  # imports psutil, which --help does without
 
-    facts = to_json(report)
+    results = to_json(report)
     if as_json:
-        print(json.dumps(facts, ensure_ascii=False, indent=1, allow_nan=False))
+        print(json.dumps(results, ensure_ascii=False, indent=1, allow_nan=False))
     else:
         show(report, plain_console())
-    record(facts)
+    record(results)
 
 
 def to_json(value: Any) -> Any:

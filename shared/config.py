@@ -109,8 +109,9 @@ def load_settings(**flags: Any) -> Settings:
         UserError: a value is not allowed, a variable is unknown, or `.env` can't be read.
     """
     _refuse_unknown_variables()
+    given = {name: value for name, value in flags.items() if value is not None}
     try:
-        return Settings(**{name: value for name, value in flags.items() if value is not None})
+        return Settings(**given)
     except ValidationError as error:
         problem = first_problem(error)
         name = str(problem.path[0]).removeprefix(PREFIX).lower()
@@ -132,8 +133,8 @@ class SettingRow(NamedTuple):
     allowed: str  # which values are
 
 
-def describe(flags: dict[str, Any]) -> list[SettingRow]:
-    """One row per setting; `flags` as for `load_settings`."""
+def describe(**flags: Any) -> list[SettingRow]:
+    """One row per setting; flags and errors as in `load_settings`."""
     settings = load_settings(**flags)
     in_environment = Settings(_env_file=None).model_fields_set
     rows = []

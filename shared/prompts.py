@@ -22,6 +22,8 @@ The examples follow the system message, each a user turn and an assistant turn. 
 prompt has no other logic. Versions are never edited: `save_new_version` writes a new file.
 """
 
+from __future__ import annotations
+
 import difflib
 import hashlib
 import json
@@ -29,12 +31,15 @@ import re
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import frontmatter
 import yaml
 
 from shared.errors import UserError, reason
+
+if TYPE_CHECKING:
+    from anthropic.types import MessageParam
 
 SECTION = re.compile(r"^# (system|user|assistant)[ \t]*$", re.MULTILINE)
 VARIABLE = re.compile(r"\{\{\s*(\w+)\s*\}\}")
@@ -70,6 +75,13 @@ class Prompt:
         post = frontmatter.Post("\n".join(f"# {role}\n\n{text}\n" for role, text in self.turns))
         post.metadata = {"id": self.id, "version": self.version, "family": self.family, **self.meta}
         return frontmatter.dumps(post, sort_keys=False, width=100) + "\n"
+
+
+class RenderedPrompt(TypedDict):
+    """The arguments of `messages.create` that come from a prompt."""
+
+    system: str
+    messages: list[MessageParam]
 
 
 def load(folder: Path, id: str, version: int | None = None, family: str | None = None) -> Prompt:
@@ -153,8 +165,8 @@ def parse(text: str, path: Path = Path("the prompt")) -> Prompt:
     return Prompt(id, version, family, texts[0], examples, meta)
 
 
-def render(prompt: Prompt, /, **variables: object) -> dict[str, Any]:
-    """The arguments `system` and `messages` for `messages.create`; the examples are the first messages.
+def render(prompt: Prompt, /, **variables: object) -> RenderedPrompt:
+    """The prompt with its variables filled in; the examples are the first messages.
 
     Variables are replaced once: a value's own braces stay as they are.
 
@@ -172,8 +184,10 @@ def render(prompt: Prompt, /, **variables: object) -> dict[str, Any]:
     def fill(text: str) -> str:
         return VARIABLE.sub(lambda match: str(variables[match[1]]), text)
 
-    _, *examples = prompt.turns
-    messages = [{"role": role, "content": fill(text)} for role, text in examples]
+    messages: list[MessageParam] = []
+    for user, assistant in prompt.examples:
+        messages.append({"role": "user", "content": fill(user)})
+        messages.append({"role": "assistant", "content": fill(assistant)})
     return {"system": fill(prompt.system), "messages": messages}
 
 

@@ -16,7 +16,7 @@ accepted: the engine always caches, and always enforces the tools' schemas.
 Source: https://docs.claude.com/en/api/messages
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
@@ -205,7 +205,7 @@ def validate_request(body: Any) -> MessagesRequest:
     return request
 
 
-def parse_tools(tools: Iterable[dict[str, Any]]) -> list[ToolDefinition]:
+def parse_tools(tools: Iterable[Mapping[str, Any]]) -> list[ToolDefinition]:
     """Tools from their JSON, whatever their names.
 
     Raises:

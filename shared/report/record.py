@@ -12,7 +12,7 @@ import shlex
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NotRequired, TypedDict
 
 import psutil
 
@@ -24,33 +24,40 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def record(facts: dict[str, Any]) -> None:
-    """Write a command's facts to `<package>/<command>.json` in ROADMAP_REPORTS_DIR, if that is set.
+class ReportJson(TypedDict):
+    """A command's report as `--json` prints it: the keys that a record needs, among others of the command."""
 
-    Four keys of `facts` have a meaning here: `command`, for example "step2_tools ask"; `headline`, the main
-    result in one line; `picture`, a path or None; and `question`: each question gets its own record.
+    command: str  # "step2_tools ask"
+    headline: str  # the main result in one line
+    picture: NotRequired[str | None]  # a path
+    question: NotRequired[str | None]  # each question gets its own record
+
+
+def record(report: ReportJson) -> None:
+    """Write a command's report to `<package>/<command>.json` in ROADMAP_REPORTS_DIR, if that is set.
 
     Raises:
         UserError: the file can't be written.
     """
-    package, name = facts["command"].split(" ")
-    headline = facts["headline"]
     folder = load_settings().reports_dir
     if folder is None:
         return
-    question = facts.get("question")
-    picture = facts.get("picture")
-    suffix = f"-{hashlib.sha256(question.encode()).hexdigest()[:8]}" if question else ""
-    path = ensure_writable(folder / package / f"{name}{suffix}.json")
+    package, name = report["command"].split(" ")
+    file_name = name
+    question = report.get("question")
+    if question:
+        file_name += f"-{hashlib.sha256(question.encode()).hexdigest()[:8]}"
+    path = ensure_writable(folder / package / f"{file_name}.json")
+    picture = report.get("picture")
     entry = {
         "package": package,
         "name": name,
         "command": shlex.join(["python", "-m", package, *sys.argv[1:]]),
-        "headline": headline,
+        "headline": report["headline"],
         "seconds": round(time.time() - psutil.Process().create_time(), 1),
         "machine": hardware.describe(),
         "picture": os.path.relpath(picture, path.parent) if picture else None,
-        "facts": facts,
+        "facts": report,
     }
     path.write_text(json.dumps(entry, ensure_ascii=False, indent=1), encoding="utf-8")
 

@@ -1,12 +1,12 @@
 """The assistant's tools, as a request has them and as the embedded model reads them."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from shared.cli import Console
 from shared.embedded.prompt import tools_as_text
 from shared.embedded.wire import parse_tools
-from step2_tools.tools import build
+from step2_tools.cli.setup import tool_definitions
+from step2_tools.evaluate.questions import ToolDefinition
 
 
 @dataclass(frozen=True)
@@ -15,16 +15,16 @@ class ToolsReport:
 
     command: str
     headline: str
-    tools: list[dict[str, Any]]  # as in a request of the Messages API
+    tools: list[ToolDefinition]  # as in a request of the Messages API
 
 
 def describe_tools() -> ToolsReport:
     """Make the definitions from the tools' signatures and docstrings."""
-    tools = build(offline=True)
+    tools = tool_definitions()
     return ToolsReport(
         command="step2_tools tools",
-        headline=", ".join(tool.name for tool in tools),
-        tools=[{**tool.to_dict()} for tool in tools],
+        headline=", ".join(tool["name"] for tool in tools),
+        tools=tools,
     )
 
 

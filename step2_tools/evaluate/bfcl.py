@@ -14,6 +14,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from shared.embedded.wire import Schema
 from shared.errors import UserError, reason
 from step2_tools.evaluate.questions import Label, Question, ToolDefinition
 
@@ -79,7 +80,7 @@ def _name(name: str) -> str:
     return name.replace(".", "_")
 
 
-def json_schema(parameters: dict[str, Any]) -> dict[str, Any]:
+def json_schema(parameters: dict[str, Any]) -> Schema:
     """Their description of parameters as JSON Schema: its names for the types, at every depth.
 
     >>> json_schema({"type": "dict", "properties": {"x": {"type": "float"}}})

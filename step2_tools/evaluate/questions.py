@@ -17,8 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
+from shared.embedded.wire import Schema
+
 DATA = Path(__file__).parents[1] / "data"
 FILES = {"fresh": "fresh.jsonl", "several": "several.jsonl"}  # dev and test are in one file
+Arguments = dict[str, Any]  # of a call: JSON values by name
 
 
 class ToolDefinition(TypedDict):
@@ -26,14 +29,14 @@ class ToolDefinition(TypedDict):
 
     name: str
     description: NotRequired[str]
-    input_schema: dict[str, Any]  # JSON Schema of the arguments
+    input_schema: Schema  # of the arguments
 
 
 class Call(TypedDict):
     """A call that the model made."""
 
     name: str
-    input: dict[str, Any]
+    input: Arguments
 
 
 class Label(TypedDict):

@@ -8,11 +8,12 @@ user        the question
 
 import json
 from collections.abc import Sequence
-from typing import Any
 
 from anthropic import transform_schema
+from anthropic.types import MessageParam
 
 from shared import prompts
+from shared.embedded.wire import Schema
 from step2_tools.evaluate.questions import Call, Question, ToolDefinition
 
 
@@ -41,7 +42,7 @@ def signature(tool: ToolDefinition) -> str:
     ### END SOLUTION
 
 
-def few_shot(prompt: prompts.Prompt, tools: Sequence[str], question: str) -> dict[str, Any]:
+def few_shot(prompt: prompts.Prompt, tools: Sequence[str], question: str) -> prompts.RenderedPrompt:
     """The fields `system` and `messages` of a request: the examples as turns, then the question.
 
     Each example becomes two turns, {"role": "user", "content": ...} and the same for "assistant", in the
@@ -53,7 +54,7 @@ def few_shot(prompt: prompts.Prompt, tools: Sequence[str], question: str) -> dic
     """
     ### BEGIN SOLUTION 2.2: A few-shot renderer
     rendered = prompts.render(prompt, tools="\n".join(tools))
-    turn = {"role": "user", "content": question}
+    turn: MessageParam = {"role": "user", "content": question}
     return {"system": rendered["system"], "messages": [*rendered["messages"], turn]}
     ### END SOLUTION
 
@@ -83,16 +84,16 @@ def written(question: Question) -> str:
     ### END SOLUTION
 
 
-def calls_schema(tools: Sequence[ToolDefinition]) -> dict[str, Any]:
+def calls_schema(tools: Sequence[ToolDefinition]) -> Schema:
     """The JSON schema of a list of valid calls of these tools, as structured outputs support it."""
-    definitions: dict[str, Any] = {}  # all tools' $defs, which references look up at the top level
+    definitions: dict[str, Schema] = {}  # all tools' $defs, which references look up at the top level
     calls = []  # the schema of a call of each tool
     for tool in tools:
         arguments = dict(tool["input_schema"])
         definitions |= arguments.pop("$defs", {})
         properties = {"name": {"const": tool["name"]}, "input": arguments}
         calls.append({"type": "object", "properties": properties, "required": ["name", "input"]})
-    schema: dict[str, Any] = {"type": "array", "items": {"anyOf": calls}}
+    schema: Schema = {"type": "array", "items": {"anyOf": calls}}
     if definitions:
         schema["$defs"] = definitions
     return transform_schema(schema)

@@ -22,7 +22,8 @@ import jsonschema
 from anthropic.lib.tools import ToolError
 from scipy.optimize import linear_sum_assignment
 
-from step2_tools.evaluate.questions import Call, Label, ToolDefinition
+from shared.embedded.wire import Schema
+from step2_tools.evaluate.questions import Arguments, Call, Label, ToolDefinition
 from step2_tools.tools.currency import code_of
 
 ABSENT = object()  # in place of an argument or a default that there is not
@@ -66,12 +67,12 @@ def score(calls: Sequence[Call] | None, labelled: Sequence[Label], tools: Sequen
     return Score(valid, right_tool, right_arguments, needless=bool(predicted - expected))
 
 
-def is_valid(value: object, schema: dict[str, Any]) -> bool:
+def is_valid(value: object, schema: Schema) -> bool:
     """Whether a call's input fits the tool's input_schema (JSON Schema 2020-12)."""
     return jsonschema.Draft202012Validator(schema).is_valid(value)
 
 
-def same_arguments(arguments: dict[str, Any], label: dict[str, list[Any]], schema: dict[str, Any]) -> bool:
+def same_arguments(arguments: Arguments, label: dict[str, list[Any]], schema: Schema) -> bool:
     """Whether each argument has an accepted value; without a label, only its default is accepted."""
     properties = schema.get("properties", {})
     for name in arguments.keys() | label.keys():

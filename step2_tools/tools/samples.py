@@ -12,12 +12,13 @@ import functools
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx2
 
 from step2_tools.tools.places import normalize_name
 
+T = TypeVar("T")
 FOLDER = Path(__file__).with_name("samples")
 LEGAL_FORMS = "inc|incorporated|corp|corporation|company|co|plc|ag|se|sa|nv|ltd|limited|group|holdings?"
 MIN_SIMILARITY = 0.86  # of a misspelt name; the real searches tolerate about as much
@@ -105,7 +106,7 @@ def _rate(base: str, quote: str) -> httpx2.Response:
     return httpx2.Response(200, json={"date": file["date"], "base": base, "quote": quote, "rate": rate})
 
 
-def _most_similar(text: str, names: dict[str, Any]) -> Any:
+def _most_similar(text: str, names: dict[str, T]) -> T | None:
     name = normalize_name(text)
     if name in names:
         return names[name]

@@ -5,7 +5,7 @@ from shared.errors import UserError
 
 
 def origin_of(name, **flags):
-    return next(origin for setting, _, origin, _ in describe(flags) if setting == name)
+    return next(origin for setting, _, origin, _ in describe(**flags) if setting == name)
 
 
 def test_flags_win_over_the_environment_and_that_over_the_env_file(monkeypatch, tmp_path):
