@@ -24,7 +24,7 @@ def _cpuinfo() -> dict[str, str]:
     file = Path("/proc/cpuinfo")
     if not file.exists():
         return {}
-    first = file.read_text().partition("\n\n")[0]
+    first, _, _ = file.read_text().partition("\n\n")  # an empty line stands between two processors
     entries = {}
     for line in first.splitlines():
         key, _, value = line.partition(":")
@@ -34,7 +34,8 @@ def _cpuinfo() -> dict[str, str]:
 
 def cpu_flags() -> frozenset[str]:
     """The processor's feature flags; empty if the system doesn't list them."""
-    flags = _cpuinfo().get("flags") or _cpuinfo().get("Features") or ""  # ARM has Features
+    entries = _cpuinfo()
+    flags = entries.get("flags") or entries.get("Features") or ""  # ARM has Features
     return frozenset(flags.split())
 
 
@@ -55,7 +56,9 @@ def has_fast_bf16_matmul() -> bool:
 
 def cores() -> int:
     """Cores that this process may use, by its affinity and its container's quota."""
-    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    available = os.cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):  # macOS and Windows don't have it
+        available = len(os.sched_getaffinity(0))
     if not QUOTA.is_file():
         return available
     limit, _, period = QUOTA.read_text().partition(" ")
@@ -67,11 +70,18 @@ def cores() -> int:
 
 def idle_cores(seconds: float) -> float:
     """Cores that other processes leave idle, measured over the next `seconds`: enough for a benchmark?"""
-    own = psutil.Process()
-    before = sum(own.cpu_times()[:2])  # user and system
-    busy = (psutil.cpu_count() or 1) * psutil.cpu_percent(interval=seconds) / 100  # of the whole machine
-    used = (sum(own.cpu_times()[:2]) - before) / seconds
-    return min(float(cores()), max(0.0, cores() - busy + used))
+    before = _seconds_used()
+    busy_share = psutil.cpu_percent(interval=seconds) / 100  # of the whole machine, this process included
+    own = (_seconds_used() - before) / seconds  # cores
+    others = (psutil.cpu_count() or 1) * busy_share - own
+    idle = cores() - others
+    return min(float(cores()), max(0.0, idle))
+
+
+def _seconds_used() -> float:
+    """Processor time of this process so far, of all its threads."""
+    times = psutil.Process().cpu_times()
+    return times.user + times.system
 
 
 def describe() -> str:
@@ -90,7 +100,7 @@ def peak_memory_mb() -> float:
     info = psutil.Process().memory_info()
     if hasattr(info, "peak_wset"):  # Windows
         return float(info.peak_wset) / 1e6
-    import resource
+    import resource  # which Windows doesn't have
 
     peak_rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return (peak_rss if platform.system() == "Darwin" else peak_rss * 1024) / 1e6

@@ -7,6 +7,8 @@
 
 `auto` depends on the machine's features only, never on a measurement: the same machine makes the same choice,
 so the same seed gives the same text.
+
+torch is imported inside functions (shared/models/__init__.py says why).
 """
 
 from __future__ import annotations
@@ -30,8 +32,12 @@ def choose_device(setting: str = "auto") -> str:
     """
     import torch
 
-    exists = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    available = [device for device in exists if exists[device]]
+    available = []  # best first
+    if torch.cuda.is_available():
+        available.append("cuda")
+    if torch.backends.mps.is_available():
+        available.append("mps")
+    available.append("cpu")
     if setting == "auto":
         return available[0]
     if setting not in available:
@@ -48,9 +54,11 @@ def choose_dtype(setting: str = "auto", device: str = "cpu") -> torch.dtype:
 
     if setting != "auto":
         return getattr(torch, setting)
-    on_gpu = device == "cuda" and torch.cuda.is_bf16_supported()
-    on_cpu = device == "cpu" and hardware.bf16_feature()
-    return torch.bfloat16 if on_gpu or on_cpu else torch.float32
+    if device == "cuda" and torch.cuda.is_bf16_supported():
+        return torch.bfloat16
+    if device == "cpu" and hardware.bf16_feature():
+        return torch.bfloat16
+    return torch.float32
 
 
 def settings_for_batch(settings: Settings) -> Settings:
@@ -78,16 +86,18 @@ def describe_choice(settings: Settings, device: str) -> str:
     """The dtype and the number of threads of a model loaded on `device`, and why they were chosen."""
     import torch
 
-    reason = "as set"
+    why = "as set"
     if settings.dtype == "auto" and device == "cpu":
-        reason = f"auto: {hardware.bf16_feature() or 'no bfloat16 instructions'}"
+        why = f"auto: {hardware.bf16_feature() or 'no bfloat16 instructions'}"
     elif settings.dtype == "auto":
-        reason = f"auto: {device}"
-    dtype = f"{_name(choose_dtype(settings.dtype, device))} ({reason})"
+        why = f"auto: {device}"
+    dtype = f"{_name(choose_dtype(settings.dtype, device))} ({why})"
     if device != "cpu":
         return dtype
-    reason = f"auto: {count(hardware.cores(), 'core')}" if settings.threads == "auto" else "as set"
-    return f"{dtype}, {count(torch.get_num_threads(), 'thread')} ({reason})"
+    why = "as set"
+    if settings.threads == "auto":
+        why = f"auto: {count(hardware.cores(), 'core')}"
+    return f"{dtype}, {count(torch.get_num_threads(), 'thread')} ({why})"
 
 
 def _name(dtype: torch.dtype) -> str:

@@ -5,6 +5,7 @@
     torch.Size([1, 10])
 
 They only read safetensors, and never run code from a model's repository (`trust_remote_code` stays off).
+Large libraries are imported inside functions (shared/models/__init__.py says why).
 """
 
 from __future__ import annotations
@@ -126,7 +127,7 @@ def load_embedder(settings: Settings) -> SentenceTransformer:
         UserError: the model is not available or is damaged.
     """
     quiet_transformers()
-    from sentence_transformers import SentenceTransformer
+    from sentence_transformers import SentenceTransformer  # after the settings for transformers
 
     folder = weights.ensure(settings.embedder, settings)
     device = choose_device(settings.device)

