@@ -42,7 +42,7 @@ BLOCK = re.compile(r"^```console\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 VARIABLE = re.compile(r"[A-Z_]+=")  # how a word begins that sets an environment variable
 # Words of commands that take minutes: measurements on all questions, and searches.
 SLOW = {"bench", "answers", "caching", "injection", "optimize", "native -grammar"}
-SLOW |= {"calibrate", "quantize", "reflect", "route", "sweep"}
+SLOW |= {"calibrate", "few-shot", "quantize", "reflect", "route", "sweep"}
 
 
 class StepGoals(BaseModel):

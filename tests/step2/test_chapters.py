@@ -8,7 +8,7 @@ import pytest
 from tests.conftest import ROOT
 
 LESSONS = ROOT / "step2_tools" / "lessons"
-ON_THE_MODEL = ("01-messages-and-roles.md",)
+ON_THE_MODEL = ("01-messages-and-roles.md", "02-few-shot.md")
 
 
 def run_steps(name):
