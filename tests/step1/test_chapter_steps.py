@@ -11,7 +11,7 @@ LESSONS = ROOT / "step1_foundations" / "lessons"
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("name", ["01-tokens", "02-embeddings", "06-next-token", "07-generation"])
+@pytest.mark.parametrize("name", ["01-tokens", "02-embeddings", "06-next-token", "07-generation", "08-speed"])
 def test_the_steps_of_a_chapter_print_what_it_shows(name):
     path = LESSONS / f"{name}.md"
     steps = "\n".join(re.findall(r"^```pycon\n(.*?)^```$", path.read_text("utf-8"), re.DOTALL | re.M))
