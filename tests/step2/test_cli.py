@@ -1,5 +1,6 @@
 import io
 import json
+import logging
 import sys
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from shared.cli import settings_from_flags
 from shared.embedded.wire import validate_request
 from step2_tools.agent.answer import OWN_WORDS
+from step2_tools.agent.tool import FunctionTool
 from tests.conftest import ROOT
 from tests.step2.fake_services import WEATHER
 
@@ -96,6 +98,25 @@ def test_an_answer_that_no_tool_backs_is_introduced_as_the_models_own_words(api,
     assert out.count(OWN_WORDS) == (city != "Bangkok")
     if city is None:
         assert out.index(OWN_WORDS) < out.index("It is 32 °C.")
+
+
+@pytest.mark.parametrize("flags", [(), ("--trace",)])
+def test_a_tool_with_a_bug_tells_its_author_and_not_the_model(api, command, monkeypatch, flags):
+    def get_weather(city: str) -> str:
+        """Get the weather."""
+        raise KeyError(f"/home/me/{city}")
+
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])  # pytest's; without them, warnings go to stderr
+    monkeypatch.setattr("step2_tools.cli.assistant.build", lambda _offline: [FunctionTool(get_weather)])
+    api.enqueue(**WEATHER)
+    api.enqueue("I don't know.")
+    got = command("step2_tools", "Is it hot?", *flags)
+    [result] = api.requests[-1]["messages"][-1]["content"]
+    assert result["content"] == "get_weather failed and gave no result"
+    assert got.err.splitlines()[-1] == "get_weather failed: KeyError: '/home/me/Bangkok'"
+    assert ('raise KeyError(f"/home/me/{city}")' in got.err) is bool(flags)
+    assert OWN_WORDS in got.out
+    assert "/home/me" not in got.out
 
 
 def test_no_words_are_introduced_by_nothing(api, command):

@@ -1,9 +1,13 @@
 """The programs of one page: the project, and the tool of chapter 5."""
 
+import logging
+
 import httpx2
 import pytest
 
+from shared import launch
 from step2_tools import minimal, own_tool
+from step2_tools.agent.answer import OWN_WORDS
 from tests.scripted import ScriptedMessages
 
 SERVICES = {
@@ -63,3 +67,48 @@ def test_the_error_of_the_tool_of_chapter_5_names_what_is_known(monkeypatch, cap
     assert shown[0].endswith("there is no colleague 'Bob': known are Ada, Grace, Linus")
     assert '"room": 214' in shown[1]
     assert shown[2] == "Room 214."
+
+
+@pytest.fixture
+def run_own_tool(monkeypatch, capsys):
+    """Run the script of chapter 5 with these calls and this reply: exit code, stdout, stderr, and the API."""
+
+    def run(*flags, calls=(), reply="Room 107."):
+        monkeypatch.setattr(
+            logging.getLogger(), "handlers", []
+        )  # pytest's; without them, warnings go to stderr
+        api = ScriptedMessages()
+        monkeypatch.setattr(own_tool, "chat_client", lambda _model: api.client)
+        monkeypatch.setattr("sys.argv", ["own_tool", "Find the office of Grace", *flags])
+        for name in calls:
+            api.enqueue(tool_uses=[("find_office", {"name": name})])
+        api.enqueue(reply)
+        with pytest.raises(SystemExit) as ended:
+            launch.run_main(own_tool.main, "python -m step2_tools.own_tool")
+        out, err = capsys.readouterr()
+        return ended.value.code, out, err, api
+
+    return run
+
+
+@pytest.mark.parametrize("flags", [(), ("--trace",)])
+def test_the_author_of_a_tool_reads_its_exception_and_the_model_does_not(run_own_tool, monkeypatch, flags):
+    monkeypatch.setattr(own_tool, "OFFICES", None)  # so the tool has a bug
+    code, out, err, api = run_own_tool(*flags, calls=["Grace"])
+    line = "find_office failed and gave no result"
+    assert code == 0
+    assert result_of(api)["content"] == line
+    assert out.splitlines()[0].endswith(f"-> {line}")
+    assert err.splitlines()[-1].startswith("find_office failed: AttributeError: 'NoneType' object has no")
+    assert ("OFFICES.get(" in err) is bool(flags)  # the line of the tool's code
+    assert "Traceback" not in out + err
+
+
+@pytest.mark.parametrize("calls", [[], ["Bob"], ["Bob", "Ada"]])
+def test_an_answer_of_the_own_tool_that_nothing_backs_is_the_models_own_words(run_own_tool, calls):
+    code, out, _err, _api = run_own_tool(calls=calls, reply="It is on the right.")
+    assert code == 0
+    lines = out.splitlines()
+    assert (OWN_WORDS in lines) is ("Ada" not in calls)
+    if OWN_WORDS in lines:
+        assert lines[-2:] == [OWN_WORDS, "It is on the right."]
