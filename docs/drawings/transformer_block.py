@@ -125,7 +125,7 @@ def heads(y: int, name: str, n: int) -> list[str]:
     parts = [label(FORK + 13, y - 7, name, style=BOLD), label(546, y - 8, f"{n} × T × 64")]
     width = 180 / n  # a head of k and v is as wide as the three query heads that use it
     for i in range(n):
-        text = str(i + 1) if n == 9 else f"for {3 * i + 1}–{3 * i + 3}"
+        text = str(i) if n == 9 else f"for {3 * i}–{3 * i + 2}"
         parts.append(box(FIRST + i * width, y - 14, width, 28, text, *ATTENTION))
     return parts
 
