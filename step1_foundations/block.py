@@ -51,8 +51,8 @@ def rope(x: torch.Tensor, base: float) -> torch.Tensor:
     angle = torch.arange(T)[:, None] * speed  # (T, half)
     cos = angle.cos()
     sin = angle.sin()
-    a = x[..., :half]  # the first number of each pair
-    b = x[..., half:]  # the second
+    a = x[..., :half]
+    b = x[..., half:]
     return torch.cat([a * cos - b * sin, b * cos + a * sin], dim=-1)
     ### END SOLUTION
 

@@ -8,6 +8,8 @@ import pytest
 from shared import launch
 from step2_tools import minimal, own_tool
 from step2_tools.agent.answer import OWN_WORDS
+from step2_tools.agent.grounding import problems
+from step2_tools.agent.loop import Call
 from tests.scripted import ScriptedMessages
 
 SERVICES = {
@@ -17,10 +19,7 @@ SERVICES = {
 
 
 @pytest.fixture
-def api(monkeypatch):
-    api = ScriptedMessages()
-    monkeypatch.setattr(minimal, "chat_client", lambda _model: api.client)
-
+def services(monkeypatch):
     def get(url, params):
         request = httpx2.Request("GET", url, params=params)
         if params.get("name") == "Nowhere":
@@ -28,6 +27,12 @@ def api(monkeypatch):
         return httpx2.Response(200, json=SERVICES[url], request=request)
 
     monkeypatch.setattr(httpx2, "get", get)
+
+
+@pytest.fixture
+def api(monkeypatch, services):
+    api = ScriptedMessages()
+    monkeypatch.setattr(minimal, "chat_client", lambda _model: api.client)
     return api
 
 
@@ -39,7 +44,16 @@ def test_the_result_of_the_call_goes_back_to_the_model(api):
     api.enqueue(tool_uses=[("get_weather", {"city": "Bangkok"})])
     api.enqueue("It is 31.5 °C.")
     assert minimal.answer("Is it warm in Bangkok?", "tiny") == "It is 31.5 °C."
-    assert result_of(api)["content"] == '{"city": "Bangkok", "celsius": 31.5, "wind_kmh": 8.0}'
+    assert result_of(api)["content"] == "In Bangkok it is 31.5 °C now, wind 8.0 km/h."
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("question", ["Is it warm in Bangkok?", "How windy is it in Bangkok?"])
+def test_the_real_model_says_what_the_result_says(services, question):
+    text = minimal.answer(question, "smollm2-135m-instruct")
+    call = Call("get_weather", {"city": "Bangkok"}, minimal.get_weather("Bangkok"), is_error=False)
+    assert problems(text, [call]) == []
+    assert "31.5" in text
 
 
 def test_what_went_wrong_is_told_to_the_model(api):
