@@ -152,7 +152,7 @@ def inline(path, text):
         commands += re.findall(r"^(python -m (?:shared|step)[^#\n]+)", text, flags=re.MULTILINE)
     # Other tests run these: in a starter where they belong, or on services that are not the real ones.
     elsewhere = re.compile(
-        r"python -m (classroom|step2_tools\.minimal|step5_serving serve)|.*(\.\.\.|--help$)"
+        r"python -m (classroom|step2_tools\.minimal|step2_tools mcp|step5_serving serve)|.*(\.\.\.|--help$)"
     )
     commands = [" ".join(command.split()) for command in commands]
     return {command for command in commands if not elsewhere.match(command)}
