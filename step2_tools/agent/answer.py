@@ -15,7 +15,6 @@ server may ignore the schema, and a reply that was cut off is not JSON.
 Source: https://docs.claude.com/en/docs/build-with-claude/structured-outputs
 """
 
-import json
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -94,7 +93,7 @@ def as_json(question: str, answer: str, calls: Sequence[Call]) -> JsonAnswer:
     """
     data = []
     for call in calls:
-        result = _object(call.result) or call.result
+        result = grounding.fields(call.result) or call.result
         data.append(LookedUp(call.tool, call.input, call.is_error, result))
     return JsonAnswer(question, answer, looked_up(calls), data)
 
@@ -102,15 +101,6 @@ def as_json(question: str, answer: str, calls: Sequence[Call]) -> JsonAnswer:
 def looked_up(calls: Sequence[Call]) -> bool:
     """Whether any call succeeded."""
     return any(not call.is_error for call in calls)
-
-
-def _object(result: str) -> dict[str, Any]:
-    """The JSON object in a result; empty if there is none (an error, or a cut result)."""
-    try:
-        value = json.loads(result)
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}
 
 
 @dataclass(frozen=True)
@@ -134,4 +124,4 @@ def guard(reply: str, calls: Sequence[Call], tools: Tools) -> Guarded:
 
 def summary(result: str) -> str:
     """A result's field `summary`, or at most 300 characters of the result."""
-    return str(_object(result).get("summary") or textwrap.shorten(result, 300, placeholder=" ..."))
+    return str(grounding.fields(result).get("summary") or textwrap.shorten(result, 300, placeholder=" ..."))

@@ -70,35 +70,46 @@ def problems(text: str, calls: Sequence[Call], vocabulary: frozenset[str] = froz
     evidence = []
     for call, subject in zip(calls, distinct_subjects(calls), strict=True):
         evidence.append(evidence_of(call, subject, vocabulary))
-    words = frozenset[str]().union(*(result.own for result in evidence))
     wrong = []
-    reported: set[int] = set()  # the calls whose result the text tells
-    subjects = [i for i, result in enumerate(evidence) if not result.subject]  # of the sentence before
+    told: set[int] = set()  # the calls whose result the text tells
+    current = [i for i, result in enumerate(evidence) if not result.subject]  # what a sentence speaks of
     if len(evidence) == 1:
-        subjects = [0]
+        current = [0]
     for statement in statements(text, evidence):
         tokens = tokens_of(statement)
-        subjects = named_calls(tokens, evidence) or subjects
-        if not subjects:
-            if states_a_fact(tokens, vocabulary):
-                wrong.append(f"{statement}: names no result")
+        current = named_calls(tokens, evidence) or current
+        if current:
+            current, problem = supporting_calls(tokens, current, evidence, vocabulary)
+        else:
+            problem = "names no result" if states_a_fact(tokens, vocabulary) else ""
+        if problem:
+            wrong.append(f"{statement}: {problem}")
             continue
-        missing = {i: unsupported(tokens, evidence[i], vocabulary, words) for i in subjects}
-        supporting = [i for i in subjects if not missing[i]]
-        if not supporting:
-            nearest = min(subjects, key=lambda i: len(missing[i]))
-            wrong.append(f"{statement}: not in its result: {', '.join(missing[nearest])}")
-            continue
-        subjects = supporting
-        for i in supporting:
-            if evidence[i].facts.isdisjoint(tokens) and evidence[i].facts:
-                continue  # names it, and tells nothing of it
-            reported.add(i)
+        told |= {i for i in current if tells(tokens, evidence[i])}
     if len(evidence) > 1:
-        for i, call in enumerate(calls):
-            if i not in reported:
-                wrong.append(f"the result of {call.tool} is not told")
+        wrong += [f"the result of {call.tool} is not told" for i, call in enumerate(calls) if i not in told]
     return wrong
+
+
+def supporting_calls(
+    tokens: Sequence[str], named: list[int], evidence: Sequence[Evidence], vocabulary: frozenset[str]
+) -> tuple[list[int], str]:
+    """Of the calls that a statement may speak of, those whose result says it.
+
+    If none does: all of them, and what the nearest of them lacks.
+    """
+    words = frozenset[str]().union(*(result.own for result in evidence))
+    missing = {i: unsupported(tokens, evidence[i], vocabulary, words) for i in named}
+    supporting = [i for i in named if not missing[i]]
+    if supporting:
+        return supporting, ""
+    nearest = min(named, key=lambda i: len(missing[i]))
+    return named, f"not in its result: {', '.join(missing[nearest])}"
+
+
+def tells(tokens: Sequence[str], result: Evidence) -> bool:
+    """Whether a statement has a fact of a result, if it has any: not only the name of what it is about."""
+    return not result.facts or not result.facts.isdisjoint(tokens)
 
 
 def without_corrected(calls: Sequence[Call]) -> list[Call]:
@@ -136,18 +147,15 @@ def statements(text: str, evidence: Sequence[Evidence]) -> list[str]:
 
 def evidence_of(call: Call, subject: frozenset[str], vocabulary: frozenset[str]) -> Evidence:
     """What a call lets an answer say."""
-    result = parsed(call.result)
-    everything = {*tokens_of(in_lines(call.input)), *tokens_of(in_lines(result))}
+    everything = {*tokens_of(in_lines(call.input)), *tokens_of(in_lines(parsed(call.result)))}
     for token in list(everything):
         if ISO_DATE.fullmatch(token):
             everything |= {token[:4], token[5:]}  # the year, and the day as `normalize` writes it
     # A summary says "26 % chance of rain" under a clear sky: the fields state the facts, if they have any.
-    summary = ""
-    in_fields: set[str] = set()
-    if isinstance(result, dict):
-        summary = str(result.pop("summary", ""))
-        result.pop("source", None)
-        in_fields = set(tokens_of(in_lines(result)))
+    result = fields(call.result)
+    summary = str(result.pop("summary", ""))
+    result.pop("source", None)
+    in_fields = set(tokens_of(in_lines(result)))
     stated = vocabulary & in_fields or vocabulary & everything
     numbers = {token for token in tokens_of(call.result) if is_number(token)}
     return Evidence(
@@ -176,9 +184,7 @@ def distinct_subjects(calls: Sequence[Call]) -> list[frozenset[str]]:
 def subject_of(call: Call) -> set[str]:
     """The words that name what a call is about, in lower case."""
     names = set()
-    result = parsed(call.result)
-    if not isinstance(result, dict):
-        result = {}
+    result = fields(call.result)
     for field, value in result.items():
         if isinstance(value, str) and field not in ("summary", "source"):
             names |= {word.lower() for word in TOKEN.findall(value) if word[0].isupper()}
@@ -279,3 +285,9 @@ def parsed(result: str) -> Any:
         return json.loads(result)
     except ValueError:
         return result
+
+
+def fields(result: str) -> dict[str, Any]:
+    """The fields of a result that is a JSON object; empty for another one (an error, or a cut result)."""
+    value = parsed(result)
+    return value if isinstance(value, dict) else {}

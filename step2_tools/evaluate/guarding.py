@@ -96,8 +96,8 @@ def measure(replies: Sequence[LabelledReply], tools: Tools) -> GuardReport:
 def swapped_summaries(first: Call, second: Call) -> str:
     """The summaries of two results with their names exchanged; empty if they have no names to exchange."""
     names = {}  # of the first result -> of the second one
-    of_first = fields(first)
-    of_second = fields(second)
+    of_first = grounding.fields(first.result)
+    of_second = grounding.fields(second.result)
     for key in (of_first.keys() & of_second.keys()) - {"summary"}:
         name = of_first[key]
         other = of_second[key]
@@ -111,12 +111,6 @@ def swapped_summaries(first: Call, second: Call) -> str:
         one = one.replace(name, other)
         two = two.replace(other, name)
     return f"{one}\n{two}"
-
-
-def fields(call: Call) -> dict[str, Any]:
-    """The fields of a result that is a JSON object; empty for another one."""
-    value = grounding.parsed(call.result)
-    return value if isinstance(value, dict) else {}
 
 
 def is_name(value: Any, result: dict[str, Any]) -> bool:
