@@ -71,7 +71,7 @@ def problems(text: str, calls: Sequence[Call], vocabulary: frozenset[str] = froz
     for call, subject in zip(calls, distinct_subjects(calls), strict=True):
         evidence.append(evidence_of(call, subject, vocabulary))
     wrong = []
-    told: set[int] = set()  # the calls whose result the text tells
+    reported: set[int] = set()  # the calls whose result the text tells
     current = [i for i, result in enumerate(evidence) if not result.subject]  # what a sentence speaks of
     if len(evidence) == 1:
         current = [0]
@@ -85,9 +85,11 @@ def problems(text: str, calls: Sequence[Call], vocabulary: frozenset[str] = froz
         if problem:
             wrong.append(f"{statement}: {problem}")
             continue
-        told |= {i for i in current if tells(tokens, evidence[i])}
+        reported |= {i for i in current if tells(tokens, evidence[i])}
     if len(evidence) > 1:
-        wrong += [f"the result of {call.tool} is not told" for i, call in enumerate(calls) if i not in told]
+        wrong += [
+            f"the result of {call.tool} is not told" for i, call in enumerate(calls) if i not in reported
+        ]
     return wrong
 
 
