@@ -10,8 +10,11 @@ import errno
 import gc
 import io
 import os
+import re
 import sys
+import traceback
 from collections.abc import Callable
+from pathlib import Path
 
 import typer
 
@@ -21,6 +24,7 @@ from shared.exit_code import ExitCode
 from shared.masking import masked
 
 EXTRAS = {"opentelemetry": "tracing", "psycopg": "postgres", "xllamacpp": "llamacpp"}  # not in `all`
+UNWRITTEN = re.compile(r"(exercise \d+\.\d+): ")  # what an exercise raises until a learner has written it
 IN_ONE_LINE = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG)  # errors that the name of the file explains
 
 
@@ -71,6 +75,8 @@ def _explain(error: Exception, prog: str) -> int:
     """Print an error that the user can fix; raise any other one again."""
     if isinstance(error, UserError):
         return _fail(masked(str(error)))  # the message may contain a URL with a password
+    if isinstance(error, NotImplementedError) and (exercise := UNWRITTEN.match(str(error))):
+        return _fail(f"{exercise[1]} is not written yet: {_place_of(error)}")
     if isinstance(error, ModuleNotFoundError):
         package = str(error.name).partition(".")[0]
         extra = EXTRAS.get(package, "all")
@@ -86,6 +92,15 @@ def _explain(error: Exception, prog: str) -> int:
 
         return _fail(explain(error, load_settings()))
     raise error
+
+
+def _place_of(error: Exception) -> str:
+    """The line that raised an error, as FILE:LINE. FILE is relative to the current folder, if inside."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    file = Path(frame.filename)
+    if file.is_relative_to(Path.cwd()):
+        file = file.relative_to(Path.cwd())
+    return f"{file}:{frame.lineno}"
 
 
 def _is_from_the_sdk(error: Exception) -> bool:

@@ -41,7 +41,8 @@ def rope(x: torch.Tensor, base: float) -> torch.Tensor:
 
     The product of a rotated query and key then depends only on how far apart they are. Pair i is the point
     (x[i], x[i + head_dim / 2]) in the plane; at position t, it is rotated counterclockwise by
-    t / base ** (2 i / head_dim) radians (position 0: not rotated). In float32.
+    t / base ** (2 i / head_dim) radians (position 0: not rotated).
+    Computes in float32 and returns float32.
     Source: Su et al. 2021, arXiv 2104.09864.
     """
     ### BEGIN SOLUTION 1.1: RoPE
@@ -75,7 +76,9 @@ def attention(x: torch.Tensor, layer: Any, config: Any) -> torch.Tensor:
 
 
 def attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-    """Grouped-query attention with a causal mask: q (heads, T, dim), k and v (kv_heads, T, dim) -> q's shape.
+    """Grouped-query attention with a causal mask: q (heads, T, dim), k and v (kv_heads, T, dim).
+
+    Returns (heads, T, the last dimension of v).
 
     Several query heads share one key and value head, which makes the KV cache smaller: with heads = 6 and
     kv_heads = 2, queries 0, 1 and 2 use head 0 of k and v, queries 3, 4 and 5 use head 1. A position attends

@@ -64,7 +64,8 @@ def generate(
     `choose` gets them and all ids so far, prompt and answer, as one row. An id is appended to the result
     before `on_token` is called with it. An id in `stop_ids` ends the answer: it becomes the result's
     `stop_id`, is not added to its ids, and `on_token` is not called with it. `prefill_seconds` is the time
-    until the first token is chosen. No forward pass reads the token chosen last.
+    until the first token is chosen. No forward pass reads the token chosen last. With a
+    limit of 0, there is no pass and there are no ids.
 
     Ctrl-C ends the loop, not the program: the ids so far are returned.
     """

@@ -25,7 +25,7 @@ def quantize_rows(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
     A row's scale maps its largest absolute value to 127. The scale is rounded to bfloat16 first; then the row
     is divided by the rounded scale and rounded to whole numbers from -127 to 127. A row of zeros stays zero,
-    and its scale is finite. `weight` (float32 or bfloat16) is not changed; compute in float32.
+    and its scale is any finite number. `weight` (float32 or bfloat16) is not changed; compute in float32.
     """
     ### BEGIN SOLUTION 1.8: A linear layer in int8
     largest = weight.float().abs().amax(dim=1)  # (out,)

@@ -38,7 +38,8 @@ def test_the_steps_of_a_chapter_print_what_it_shows(chapter, monkeypatch):
     monkeypatch.chdir(ROOT)
     monkeypatch.setenv("ROADMAP_DTYPE", "float32")  # as the README says; bfloat16 may change a word
     monkeypatch.setenv("ROADMAP_HUB", "false")
-    session = doctest.DocTestParser().get_doctest(steps_of(chapter), {}, chapter.name, str(chapter), 0)
+    space = {"__name__": "__main__"}  # as in `python`; create_model reads it
+    session = doctest.DocTestParser().get_doctest(steps_of(chapter), space, chapter.name, str(chapter), 0)
     results = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(session)
     assert results.attempted > 1
     assert results.failed == 0

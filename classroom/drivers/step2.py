@@ -29,12 +29,14 @@ def fields(model: type[pydantic.BaseModel]) -> list[tuple[str, bool, Any]]:
 
 
 def validated(model: type[pydantic.BaseModel], given: Any) -> dict[str, Any]:
-    """The arguments as the model validates them, or the names of those that it refuses."""
+    """Whether the model accepts the arguments, the names of those that are wrong, and the validated ones."""
     try:
         made = model.model_validate(given)
     except pydantic.ValidationError as error:
-        return {"refused": [each["loc"][0] for each in error.errors()]}
-    return {str(name): getattr(made, name) for name in model.model_fields}
+        wrong = [each["loc"][0] for each in error.errors()]
+        return {"verdict": "refused", "wrong": wrong, "arguments": {}}
+    arguments = {str(name): getattr(made, name) for name in model.model_fields}
+    return {"verdict": "accepted", "wrong": [], "arguments": arguments}
 
 
 class Order(pydantic.BaseModel):

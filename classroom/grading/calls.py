@@ -62,7 +62,7 @@ class CallRecord:
     @property
     def is_whole(self) -> bool:
         """Whether it fits on a line and shows all that its result depends on: no object or earlier call."""
-        is_plain = re.fullmatch(r"\w+\([^<…]+", self.call) and re.fullmatch("(?!<|nothing$)[^…]*", self.got)
+        is_plain = re.fullmatch(r"\w+\([^<…]+\)", self.call) and re.fullmatch("(?!<|nothing$)[^…]*", self.got)
         return bool(is_plain) and max(len(self.call), len(self.got)) <= LONGEST
 
 
@@ -141,6 +141,7 @@ class Made(Callee):
     id: int = 0
     here: Any = None
     reference: Any = None
+    origin: str = ""  # the call that made it, as a reader would write it
 
     def get(self, name: str) -> Any:
         """An attribute."""
@@ -223,7 +224,12 @@ def format_call(request: Request) -> str:
     """A call as a reader would write it."""
     name = request.what.rpartition(":")[2]
     if request.made is not None:
-        name = f"{request.made.type.rpartition(':')[2]}.{name}"
+        owner = request.made.type.rpartition(":")[2]
+        if request.do == "get" and owner[:1].islower():  # what a function returned: say what it was given
+            owner = request.made.origin or owner
+        name = f"{owner}.{name}"
+    if request.do == "get":
+        return name
     words = [*map(_word, request.args), *(f"{key}={_word(each)}" for key, each in request.kwargs.items())]
     return f"{name}({', '.join(words)})"
 

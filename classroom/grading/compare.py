@@ -22,14 +22,14 @@ Difference = tuple[str, str, str]  # where, what came, and the same with what wa
 
 
 def difference(
-    got: Any, expected: Any, rel: float = 1e-6, abs: float = 1e-9, tell: bool = True
+    got: Any, expected: Any, rel: float = 1e-6, abs: float = 1e-9, tell: bool = True, where: str = ""
 ) -> str | None:
     """The first difference as text, or None. Floats may be off by `rel` or `abs`.
 
-    Without `tell`, the text says nothing of what was expected.
+    Without `tell`, the text says nothing of what was expected. `where`: a name for the values.
     """
-    for where, came, told in _differences(got, expected, "", rel, abs):
-        return (f"at {where}: " if where else "") + (told if tell else came)
+    for place, came, told in _differences(got, expected, where, rel, abs):
+        return (f"at {place}: " if place else "") + (told if tell else came)
     return None
 
 

@@ -63,6 +63,7 @@ class Submission(Callee):
         log.news()
         made = self.ask(request)
         assert isinstance(made, Made)
+        made.origin = calls.format_call(request)
         own = log.news()
         made.reference = self.twin(lambda: calls.on_reference(request))
         if asked:
@@ -93,14 +94,14 @@ class Submission(Callee):
         except Wrong as wrong:  # an argument that the submission made up
             self.calls[-1].verdict = str(wrong)
             raise
-        self._judge(got, expected, how)
+        self._judge(got, expected, how, where=request.what if request.do == "get" else "")
         if how.asked:
             self.agree("what it asked for", own, log.news, rel=how.rel, abs=how.abs)
             self.calls.pop()
         return None if isinstance(got, Raised) else got
 
-    def _judge(self, got: Any, expected: Any, how: Comparison) -> None:
-        """Write down whether the last result is as expected.
+    def _judge(self, got: Any, expected: Any, how: Comparison, where: str = "") -> None:
+        """Write down whether the last result is as expected; `where`: the attribute that it is.
 
         Raises:
             Wrong: it is not.
@@ -121,7 +122,7 @@ class Submission(Callee):
                 raise Wrong(seen.verdict)
         elif not isinstance(got, Raised):
             seen.expected = short(expected) if self.reveal else None
-            wrong_in = difference(got, expected, how.rel, how.abs, tell=self.reveal)
+            wrong_in = difference(got, expected, how.rel, how.abs, tell=self.reveal, where=where)
             if wrong_in is None:
                 return
             seen.verdict = wrong_in

@@ -3,7 +3,7 @@
     files = starter(assignment("step3"), variant=7)      by path, in memory
     write(files, Path("out"), force=False)               whole, or not at all
 
-    out/  HANDOUT.md  AGENTS.md  Makefile  pyproject.toml  classroom.json
+    out/  HANDOUT.md  AGENTS.md  GLOSSARY.md  Makefile  pyproject.toml  classroom.json
           tests/  classroom/  shared/  step3_rag/
 
 `classroom.json` is the manifest: the exercises with their files and hints, and a hash of each file. The
@@ -43,13 +43,15 @@ def starter(a: Assignment, variant: int) -> dict[str, bytes]:
     Raises:
         UserError: a marker is wrong, or this is no clone of the repository.
     """
-    for needed in ("pyproject.toml", "constraints.txt", "LICENSE"):
+    for needed in ("pyproject.toml", "constraints.txt", "LICENSE", "GLOSSARY.md"):
         if not (ROOT / needed).exists():
             raise UserError(f"{needed} is not at {ROOT}: assign works in a clone of the repository")
     tests, examples = record(a.step, variant)
     expected = json.dumps({"variant": variant, "tests": tests}, ensure_ascii=False, separators=(",", ":"))
     files = stripped(a.packages, a.prefix) | _classroom(a)
-    files |= {name: (ROOT / name).read_bytes() for name in ("constraints.txt", "LICENSE")}
+    files |= {name: (ROOT / name).read_bytes() for name in ("constraints.txt", "LICENSE", "GLOSSARY.md")}
+    readme = f"{a.step}/README.md"
+    files[readme] = texts.for_a_copy(files[readme].decode()).encode()
     public = [path.relative_to(ROOT).as_posix() for path in files_of(a.step, public_only=True)]
     files |= texts.texts(a, variant, examples, public)
     files |= {"tests/expected.json": expected.encode(), ".gitignore": IGNORED.encode()}
@@ -62,6 +64,7 @@ def starter(a: Assignment, variant: int) -> dict[str, bytes]:
                 lambda file, package=package: files[posixpath.normpath(f"{package}/{file}")].decode(),
             )
             files[name] = texts.without_dangling(text, str(PurePosixPath(name).parent), there).encode()
+    files["GLOSSARY.md"] = texts.without_dangling(files["GLOSSARY.md"].decode(), "", there).encode()
     files[MANIFEST] = _manifest(a, variant, files)
     return dict(sorted(files.items()))
 

@@ -24,6 +24,12 @@ LEARNERS_NEED = {"pytest"}  # of the extra `classroom`: instructors need the res
 LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\[\]]*\])*)\]\(([^()\s]+)\)")
 FENCE = re.compile(r"^( {0,3}```.*?^ {0,3}```[^\S\n]*$)", re.MULTILINE | re.DOTALL)
 EXAMPLES = 3  # of an exercise
+# Of a step's README: how to make a copy without solutions.
+TO_A_COPY = re.compile(r"The\s+files\s+here\s+contain\s+the\s+solutions.*?how to get hints\.", re.DOTALL)
+A_COPY = """\
+This folder is your copy: its exercises are still to be written. A command that needs one that is not written
+says so, and ends; in the repository that the copy comes from, every command runs.
+[HANDOUT.md](../HANDOUT.md) says what each exercise asks for, and how to get hints."""
 TEMPLATES = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).with_name("templates")),
     undefined=jinja2.StrictUndefined,
@@ -87,6 +93,20 @@ def _project(a: Assignment) -> bytes:
     wanted["classroom"] = [each for each in extras["classroom"] if Requirement(each).name in LEARNERS_NEED]
     packages = sorted([*a.packages, "classroom"])
     return render("pyproject.toml", a=a, p=whole, extras=dict(sorted(wanted.items())), packages=packages)
+
+
+def for_a_copy(readme: str) -> str:
+    """A step's README as it stands in a copy.
+
+    Raises:
+        ValueError: it doesn't say how to make a copy, from "The files here" to "how to get hints.".
+    """
+    text, replaced = TO_A_COPY.subn(A_COPY, readme)
+    if replaced != 1:
+        raise ValueError(
+            "a step's README has 'The files here contain the solutions ... how to get hints.' once"
+        )
+    return text
 
 
 def without_dangling(text: str, folder: str, there: Container[str]) -> str:

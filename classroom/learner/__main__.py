@@ -63,16 +63,17 @@ def hint(
     number = min(before + 1, last)
     if number > before:
         starter.remember_hints(seen | {exercise.id: number})
-    places, text = starter.places(exercise), exercise.hints[number - 1]
+    text = exercise.hints[number - 1]
     if as_json:
         facts: dict[str, Any] = {"id": exercise.id, "title": exercise.title, "hint": text}
-        facts |= {"places": [asdict(place) for place in places], "seen": number, "of": last}
+        places = [asdict(place) for place in starter.places(exercise)]
+        facts |= {"places": places, "seen": number, "of": last}
         print(json.dumps(facts, ensure_ascii=False, indent=1))
         return
     console = plain_console()
     console.print(f"{exercise.id} {exercise.title}", style="bold", soft_wrap=True)
-    for place in places:
-        console.print(f"write {place.function} in {place.file}:{place.line}", soft_wrap=True)
+    for line in starter.lines(exercise):
+        console.print(line, soft_wrap=True)
     console.print(f"\nhint {number} of {last}: {text}")
     if before == last:
         console.print("\nThat was the last one; AGENTS.md has all of them.")

@@ -87,18 +87,33 @@ class Starter:
 
     def places(self, exercise: Exercise) -> list[Place]:
         """Where an exercise is still to be written: its stubs; if none is left, its functions."""
+        stubs, functions = self._find(exercise)
+        return stubs or functions or [Place(exercise.files[0], exercise.functions[0], 1)]
+
+    def stubs(self, exercise: Exercise) -> list[Place]:
+        """Where `raise NotImplementedError` of an exercise is left."""
+        return self._find(exercise)[0]
+
+    def lines(self, exercise: Exercise) -> list[str]:
+        """A line for each place, as learners read it: what to write, or what they wrote."""
+        word = "write" if self.stubs(exercise) else "written:"
+        places = self.places(exercise)
+        return [f"{word} {place.function} in {place.file}:{place.line}" for place in places]
+
+    def _find(self, exercise: Exercise) -> tuple[list[Place], list[Place]]:
+        """The stubs of an exercise, and its functions."""
         names = {name.rpartition(".")[2] for name in exercise.functions}
-        stubs, written = [], []
+        stubs, functions = [], []
         for file in exercise.files:
             function = ""
             for number, line in enumerate(self._text(file).split("\n"), 1):
                 head = DEF.match(line)
                 if head and head[1] in names:
                     function = head[1]
-                    written.append(Place(file, function, number))
+                    functions.append(Place(file, function, number))
                 elif "NotImplementedError" in line and f'"exercise {exercise.id}:' in line:
                     stubs.append(Place(file, function, number))
-        return stubs or written or [Place(exercise.files[0], exercise.functions[0], 1)]
+        return stubs, functions
 
     def _text(self, file: str) -> str:
         """The contents of a file, with "\\n" at the end of lines; empty if it can't be read."""

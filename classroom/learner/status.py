@@ -3,8 +3,8 @@
     run(Starter.load(ROOT))      {"exercises": [{"id": "3.1", "state": "failing", ...}], "next": "3.1", ...}
 
 An exercise whose public tests pass may still fail hidden ones, which are not in the folder: nothing here
-calls it solved. The tests run in this process: it is the learner's own code, on the learner's own machine.
-One that takes too long is interrupted.
+calls it solved. While a stub of it is left, it is "unfinished". The tests run in this process: it is the
+learner's own code, on the learner's own machine. One that takes too long is interrupted.
 """
 
 import _thread
@@ -35,8 +35,9 @@ LINES = 10  # of these that are shown
 WIDTH = 120  # of the table: a row stays one line, also where the terminal is narrow
 PASSING = "public tests pass"
 FAILING = "failing"
+UNFINISHED = "unfinished"  # a public test passes and none fails, but a stub is left
 NOT_ATTEMPTED = "not attempted"
-STYLES = {PASSING: "green", FAILING: "red", NOT_ATTEMPTED: "dim"}
+STYLES = {PASSING: "green", FAILING: "red", UNFINISHED: "red", NOT_ATTEMPTED: "dim"}
 
 
 class Printed(io.StringIO):
@@ -68,8 +69,8 @@ def run(starter: Starter, only: str = "") -> dict[str, Any]:
 
 
 def _next(items: list[dict[str, Any]]) -> str | None:
-    """The id of the first exercise that fails; if none does, of the first that is not attempted."""
-    for state in (FAILING, NOT_ATTEMPTED):
+    """The id of the first exercise that fails, or else is unfinished, or else is not attempted."""
+    for state in (FAILING, UNFINISHED, NOT_ATTEMPTED):
         for item in items:
             if item["state"] == state:
                 return item["id"]
@@ -158,7 +159,7 @@ def _item(starter: Starter, exercise: Exercise, tests: list[dict[str, Any]]) -> 
     return {
         "id": exercise.id,
         "title": exercise.title,
-        "state": _state(tests),
+        "state": _state(tests, has_stubs=bool(starter.stubs(exercise))),
         "points": exercise.points,
         "public_score": sum(test["score"] for test in tests),
         "public_points": public_points,
@@ -168,13 +169,15 @@ def _item(starter: Starter, exercise: Exercise, tests: list[dict[str, Any]]) -> 
     }
 
 
-def _state(tests: list[dict[str, Any]]) -> str:
+def _state(tests: list[dict[str, Any]], has_stubs: bool) -> str:
     """The state of an exercise with these public tests."""
     statuses = {test["status"] for test in tests}
     if statuses == {"passed"}:
-        return PASSING
+        return UNFINISHED if has_stubs else PASSING
     if statuses <= {"not attempted"}:  # an exercise may have hidden tests only
         return NOT_ATTEMPTED
+    if has_stubs and statuses == {"passed", "not attempted"}:
+        return UNFINISHED
     return FAILING
 
 
@@ -189,11 +192,15 @@ def show(starter: Starter, facts: dict[str, Any], console: Console) -> None:
     )
     items = facts["exercises"]
     for item in items:
-        if item["state"] == FAILING:
+        if item["state"] in (FAILING, UNFINISHED):
             console.print(f"\n{item['id']} {item['title']}, {_where(item)}", style="bold", soft_wrap=True)
             for test in item["tests"]:
                 if test["status"] != "passed":
                     _show_test(test, console)
+            for place in starter.stubs(starter.exercise(item["id"])):
+                console.print(
+                    f"not written yet: {place.function} in {place.file}:{place.line}", soft_wrap=True
+                )
     if facts["next"] is None:
         advice = "Now compare your code with what HANDOUT.md asks for, line by line, then: make hand-in"
         console.print(f"\nAll public tests pass. {advice}", style="green")
@@ -209,8 +216,8 @@ def show_exercise(starter: Starter, facts: dict[str, Any], console: Console) -> 
     [item] = facts["exercises"]
     exercise = starter.exercise(item["id"])
     console.print(f"{item['id']} {item['title']}: {item['state']}", style="bold", soft_wrap=True)
-    for place in starter.places(exercise):
-        console.print(f"write {place.function} in {place.file}:{place.line}", soft_wrap=True)
+    for line in starter.lines(exercise):
+        console.print(line, soft_wrap=True)
     console.print(f"\npublic tests: {item['public_score']} of {item['public_points']} points", style="bold")
     for test in item["tests"]:
         _show_test(test, console)
@@ -218,7 +225,10 @@ def show_exercise(starter: Starter, facts: dict[str, Any], console: Console) -> 
     for mark in exercise.marks:
         if mark.visibility == "hidden":
             console.print(f"{mark.line} ({_points(mark.points)})", soft_wrap=True)
-    console.print(f"\na hint: python -m classroom hint {item['id']}", style="dim", soft_wrap=True)
+    advice = f"a hint: python -m classroom hint {item['id']}"
+    if item["state"] == PASSING:
+        advice = "what is next: python -m classroom status"
+    console.print(f"\n{advice}", style="dim", soft_wrap=True)
 
 
 def _table(starter: Starter, facts: dict[str, Any]) -> Table:

@@ -88,11 +88,19 @@ def near_steps(draw, rows, columns, excess=0.0, off=0.3):
     return weight, whole.to(torch.int8)
 
 
-@pytest.mark.rubric("1.8", points=4, times=3, visibility="public")
+@pytest.mark.rubric("1.8", points=3, times=3, visibility="public")
 def test_quantize_small(submission, draw):
     """Three rows, each with its own scale, are rounded to int8."""
     # Each number is near a whole number of steps, and a row's largest is 127 of them: there is no close call.
     submission.check(QUANTIZE, near_steps(draw, 3, 5)[0])
+
+
+@pytest.mark.rubric("1.8", points=1, times=3, visibility="public")
+def test_product_small(submission, draw):
+    """Two rows times an int8 matrix of three rows, each with its own scale."""
+    weight = torch.tensor([[draw.randint(-127, 127) for _ in range(4)] for _ in range(3)], dtype=torch.int8)
+    scale = torch.tensor(draw.sample([0.002, 0.01, 0.03], 3)).bfloat16()
+    submission.check(PRODUCT, draw.tensor(2, 4).bfloat16(), weight, scale, rel=2e-2, abs=0.1)
 
 
 class Model:
@@ -117,7 +125,7 @@ class Model:
         if not plain or cache not in self.known or not 1 <= places <= len(read) <= 100:
             raise ValueError("not what a model can be asked")
         if len(self.known[cache]) > 100 or len(self.known) > 1000:
-            raise ValueError("asked too much")
+            raise ValueError("the loop did not stop at max_new_tokens")
         self.times.append(time.monotonic())
         known = [*self.known[cache], *read]
         self.forwards.append([len(known) - len(read), read])

@@ -21,7 +21,7 @@ def test_signature_of_enums(submission, draw):
 
 @pytest.mark.rubric("2.1", points=4, times=3)
 def test_signature_of_what_is_missing(submission, draw):
-    """No properties, required ones, type or description, an empty enum; a description of several lines."""
+    """Without `properties`, `required`, type or description; an empty enum; several lines of description."""
     name, a, b = draw.words(3)
     description = draw.text(4)
     lines = f"\n  {draw.text(3)}\n\n    {draw.text(2)}\t {draw.text(2)}\r\n{draw.text(1)}.  "

@@ -123,7 +123,7 @@ def test_explained_long_and_hostile(submission, draw):
 
 @pytest.mark.rubric("2.7", points=3, times=3)
 def test_explained_what_is_allowed(submission, draw):
-    """The given value is shown as JSON, or as text where JSON has no such type; messages are shortened."""
+    """The value is shown as JSON, or as text where JSON has no such type; messages lose "Input should be"."""
     tool, a, b = draw.words(3)
     plain = draw.choice([None, True, 2.5, {b: []}])
     errors = [

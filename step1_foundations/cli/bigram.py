@@ -63,7 +63,7 @@ def train_and_compare(
     rows = [
         row("uniform guess", torch.zeros(bigram.V, bigram.V)),
         row("counted", counted),
-        row(f"trained, {steps} steps", trained.weights),
+        row(f"trained, {steps} step{'s' if steps != 1 else ''}", trained.weights),
         Row(name, None, round(model_bits_per_letter(model, tokenizer, ids, cut), 3), ""),
     ]
     return BigramReport(

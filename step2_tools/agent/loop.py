@@ -156,9 +156,9 @@ def record_turn(
     joined. If the turn would continue (`tool_use`, `pause_turn`) but is number `max_turns`,
     `done.stop_reason` is `max_turns`. The turn, {"role": "assistant", "content": [block.to_dict(), ...]}, is
     appended to the messages, and `on_message` is called with it. Whatever the API would refuse in later
-    requests is left out: empty text blocks, a turn without blocks, and calls without a result. So calls are
-    kept, and returned, only if `done.stop_reason` is `tool_use`: in a turn that was cut off (`max_tokens`),
-    they may be incomplete.
+    requests is left out: text blocks of length 0, a turn without blocks, and calls without a result. So calls
+    are kept, and returned, only if `done.stop_reason` is `tool_use`: in a turn that was cut off
+    (`max_tokens`), they may be incomplete.
 
     Raises:
         httpx2.RemoteProtocolError: the reply has no stop reason, because the stream ended without its last
@@ -189,7 +189,7 @@ def answer(call: ToolUseBlockParam, tools: Tools) -> ToolResultBlockParam:
     `content`. For an error, the block also has `"is_error": True` (otherwise it has no `is_error`), and the
     content is one of:
 
-        there is no tool 'NAME'; use A, B      all tools in their order, or `none`
+        there is no tool 'NAME'; use A, B      NAME as `repr` writes it; all tools in their order, or `none`
         the `content` of the ToolError         unchanged
         NAME failed                            for any other Exception: the model must not see its text
     """

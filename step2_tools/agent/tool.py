@@ -92,9 +92,10 @@ class FunctionTool(BetaFunctionTool[Callable[..., str]]):
             extra_forbidden   'dihs' is not an argument of order: allowed are dish, size      (or: are none)
             any other         size = "huge" is not allowed: it must be 'small' or 'large'
 
-        The name is the first item of `loc`, through `sanitize` with a limit of 40. The value is `input` as
-        JSON (é stays é; `str` converts what JSON doesn't have), through `sanitize` with a limit of 60. What
-        is allowed is `msg` without a leading "Input should be ", with "text" in place of "a valid string".
+        The name is the first item of `loc`, through `sanitize` with a limit of 40 ('dihs' as `repr` writes
+        it). The value is `input` as JSON (é stays é; `str` converts what JSON doesn't have), through
+        `sanitize` with a limit of 60. What is allowed is `msg` without a leading "Input should be ", with
+        "text" in place of "a valid string".
         """
         ### BEGIN SOLUTION 2.7: Validation
         name = sanitize(str(error["loc"][0]), 40)
@@ -155,7 +156,7 @@ def _arguments_of(func: Callable[..., str]) -> type[pydantic.BaseModel]:
     of its hint (also if hints are strings; `Annotated` is kept) and its default; without a default it is
     required. Other arguments are refused, and so are numbers that JSON doesn't have (NaN, infinity).
     """
-    ### BEGIN SOLUTION 2.6: A schema from a signature
+    ### BEGIN SOLUTION 2.6: A strict check from a signature
     hints = typing.get_type_hints(func, include_extras=True)
     fields: dict[str, Any] = {}  # as pydantic wants them: name -> (type, default or ...)
     for name, parameter in inspect.signature(func).parameters.items():

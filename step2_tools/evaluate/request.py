@@ -24,7 +24,7 @@ def signature(tool: ToolDefinition) -> str:
     are not `required`. The kind is the values of the argument's `enum` as `json.dumps` writes them, joined
     by ` | `; without an enum (or with an empty one), its `type`; without a type, `any`. In the description,
     any run of white space becomes one space. `properties`, `required` and `description` may be missing,
-    which means none, none and "".
+    which means none, none and "" (the line then ends with a space).
 
     >>> signature(tool)
     'get_time(city: string): Get the local date and time in a city.'

@@ -23,6 +23,7 @@ from classroom.handout import prove
 from classroom.handout import starter as assign
 from classroom.handout import texts as handout
 from shared.errors import UserError
+from shared.steps import steps
 from tests.conftest import ROOT
 
 
@@ -40,7 +41,7 @@ def files(made):
 
 def test_it_holds_what_a_learner_needs_and_no_solution(made, files):
     wanted = "README.md HANDOUT.md AGENTS.md LICENSE Makefile pyproject.toml constraints.txt .gitignore "
-    wanted += "classroom.json step3_rag/README.md step3_rag/sample.md shared/cli.py"
+    wanted += "classroom.json step3_rag/README.md step3_rag/sample.md shared/cli.py GLOSSARY.md"
     tests = ["tests/conftest.py", "tests/expected.json", "tests/test_step3.py"]
     assert {*wanted.split(), *tests, *made.files} <= set(files)
     folders = {name.split("/")[0] for name in files if "/" in name}
@@ -82,8 +83,26 @@ def test_the_handout_has_every_exercise_with_its_lines(made, files):
     of_variant_7 = handout.texts(made, 7, {}, [])["HANDOUT.md"].decode()
     assert "--step step3 --variant 7    #" in of_variant_7
     agents = files["AGENTS.md"].decode()
+    assert agents.startswith("For people: this page has all hints, of all exercises.")
     assert "coach" in agents
     assert all(hint in agents for each in made.exercises for hint in each.hints)
+
+
+@pytest.mark.parametrize("step", steps())
+def test_the_lesson_of_a_copy_says_that_it_is_one(step):
+    before = (ROOT / step / "README.md").read_text("utf-8")
+    text = handout.for_a_copy(before)
+    assert "## The project and the exercises" in text
+    assert "This folder is your copy" in text
+    assert "[HANDOUT.md](../HANDOUT.md)" in text
+    assert "classroom assign" in before
+    for false in ("contain the solutions", "classroom assign", "classroom grade"):
+        assert false not in " ".join(text.split())
+
+
+def test_a_lesson_that_does_not_say_where_to_work_is_an_error():
+    with pytest.raises(ValueError, match="how to get hints"):
+        handout.for_a_copy("# Step 9")
 
 
 def test_an_example_shows_all_that_its_result_depends_on():

@@ -198,7 +198,7 @@ def test_status_of_one_exercise_shows_all_its_tests_and_runs_no_other(toy, learn
     assert got.returncode == 0, got.stderr
     assert got.stdout.splitlines() == [
         "9.2 Add: public tests pass",
-        "write add in step9_toy/sums.py:17",
+        "written: add in step9_toy/sums.py:17",
         "",
         "public tests: 3 of 3 points",
         "passed: What test_add asks. (3 points)",
@@ -206,13 +206,27 @@ def test_status_of_one_exercise_shows_all_its_tests_and_runs_no_other(toy, learn
         "hidden tests, which do not run here: 10 points",
         "More. (10 points)",
         "",
-        "a hint: python -m classroom hint 9.2",
+        "what is next: python -m classroom status",
     ]
     facts = json.loads(learner("status", "9.2", "--json").stdout)
     assert [each["id"] for each in facts["exercises"]] == ["9.2"]
     unknown = learner("status", "9.20")
     assert (unknown.returncode, unknown.stdout) == (2, "")
     assert unknown.stderr == "error: there is no exercise '9.20'; there are 9.1, 9.2, 9.3, 9.4\n"
+
+
+def test_an_exercise_with_a_stub_left_is_unfinished(toy, tried, learner):
+    """Its public tests may not reach the stub, as those of a second function."""
+    edit(toy, DOUBLE, "    if x < 3:\n        return 2 * x\n" + DOUBLE)
+    got = tried()
+    assert got.states[0] == "unfinished"
+    assert got.facts["next"] == "9.1"
+    place = "step9_toy/sums.py:10"
+    shown = got.lines[got.lines.index(f"9.1 Double, {place} (double)") :]
+    assert shown[1:4] == [f"not written yet: double in {place}", "", f"next: 9.1 Double, {place} (double)"]
+    one = learner("status", "9.1").stdout.splitlines()
+    assert one[:2] == ["9.1 Double: unfinished", f"write double in {place}"]
+    assert one[-1] == "a hint: python -m classroom hint 9.1"
 
 
 def test_status_says_where_an_exception_was_raised(toy, tried):

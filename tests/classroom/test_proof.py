@@ -88,7 +88,7 @@ def test_a_copy_with_older_numbers_is_graded_by_function_and_its_proof_is_refuse
     write(files, home)
     assert b'"exercise 2.4: A schema' not in files["step2_tools/agent/loop.py"]
     result = grade(home, "step2", seed=7, isolation=LEVEL)
-    solved = {"A schema from a signature", "Validation"}
+    solved = {"A strict check from a signature", "Validation"}
     for item in result.items:
         assert item.status == ("passed" if item.title in solved else "not attempted")
     assert result.score == 30
@@ -96,7 +96,9 @@ def test_a_copy_with_older_numbers_is_graded_by_function_and_its_proof_is_refuse
         [sys.executable, "-m", "classroom", "proof"], cwd=home, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    told = "exercise 2.4 was 'A schema from a signature' .* and is 'Dispatch of a turn' now: use `grade`"
+    told = (
+        "exercise 2.4 was 'A strict check from a signature' .* and is 'Dispatch of a turn' now: use `grade`"
+    )
     with pytest.raises(UserError, match=told):
         verify.run(home / "proof.md", home, LEVEL)
 

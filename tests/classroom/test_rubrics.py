@@ -5,6 +5,7 @@ The changes are in rubric_step1.py to rubric_step5.py.
 
 import gc
 import json
+import re
 
 import pytest
 
@@ -92,3 +93,26 @@ def test_a_statement_calls_quick_functions_only(call):
     """The time limit can't stop a slow function: SQLite looks at the clock only between calls."""
     with pytest.raises(NoDatabase, match="not authorized to use function"):
         select(f"SELECT {call} AS p50 FROM measured", "measured", ["ms"], [["aaa"]])
+
+
+def causes(step, id, code):
+    """What is said of this code, by test."""
+    return {each.mark.test: each.cause for each in forger_of(step).outcomes([id], code, unseen=False)}
+
+
+def test_a_loop_that_does_not_stop_or_stops_early_is_told_so():
+    target = target_of("step1", "generate")
+    alter = f"from tests.classroom.rubric_helpers import alter; alter({target!r}, 'range(max_new_tokens)', "
+    early = forger_of("step1").outcomes(["1.7"], alter + "'range(max_new_tokens - 1)')", unseen=False)
+    small = next(each for each in early if each.mark.test == "test_write_small")
+    assert small.cause.startswith("at ids: ")
+    assert "items instead of" in small.cause
+    assert re.fullmatch(r"generate\(<.*Scripted>, tensor\(\[\[\d+\]\]\), \d, .*\)\.ids", small.calls[-1].call)
+    endless = causes("step1", "1.7", alter + "'range(10 ** 6)')")
+    assert "ValueError: the loop did not stop at max_new_tokens" in endless["test_write_small"]
+
+
+def test_arguments_that_should_have_been_refused_are_told_as_accepted():
+    target = target_of("step2", "_arguments_of")
+    code = f"from tests.classroom.rubric_helpers import alter; alter({target!r}, ', allow_inf_nan=False', '')"
+    assert "at ['verdict']: 'accepted'" in causes("step2", "2.6", code).values()

@@ -115,6 +115,10 @@ def app():
             raise PermissionError(13, "Permission denied", "a.md")
         if query == "long":
             Path("a" * 300).read_text()
+        if query == "unwritten":
+            raise NotImplementedError("exercise 9.1: Double")
+        if query == "bug":
+            raise NotImplementedError("a bug of ours")
         if query == "extra":
             raise ModuleNotFoundError(name="psycopg")
         import no_such_package  # noqa: F401
@@ -146,6 +150,20 @@ def test_the_default_command_needs_no_name_but_a_typo_is_an_error(app, capsys, a
     got = capsys.readouterr()
     assert got.out == out
     assert got.err.startswith(err)
+
+
+def test_an_exercise_that_is_not_written_yet_is_one_line_with_its_place(app, capsys, monkeypatch, tmp_path):
+    """In a starter, a command may need an exercise."""
+    lines = Path(__file__).read_text("utf-8").splitlines()
+    line = 1 + next(i for i, text in enumerate(lines) if 'NotImplementedError("exercise 9.1' in text)
+    for folder, file in ((ROOT, "tests/shared/test_commands.py"), (tmp_path, __file__)):
+        monkeypatch.chdir(folder)
+        with pytest.raises(SystemExit) as ended:
+            launch.run(app, "app", ["search", "unwritten"])
+        assert ended.value.code == 2
+        assert capsys.readouterr().err == f"error: exercise 9.1 is not written yet: {file}:{line}\n"
+    with pytest.raises(NotImplementedError, match="a bug"):
+        launch.run(app, "app", ["search", "bug"])
 
 
 # --- records and the page ---------------------------------------------------------------------------------
