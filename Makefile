@@ -56,6 +56,7 @@ docs: $(VENV)/.weights  ## run the commands of the lessons; fill in outputs, cod
 	@$(PY) -m docs.drawings.generation_loop
 	@$(PY) -m docs.drawings.demo_terminal
 	@$(PY) -m docs.drawings.branch_mask
+	@$(PY) -m docs.drawings.reading_window
 	@$(PY) -m docs.lessons
 
 site: $(VENV)/.installed  ## the chapters as a website, in build/site (needs npm, for the diagrams)

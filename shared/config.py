@@ -71,8 +71,8 @@ class Settings(BaseSettings):
     """number format of the weights: auto, float32, bfloat16 or float16"""
     tools_adapter: HomePath | None = None
     """the adapter for tool calls: a folder of step4_finetune train --recipe tools"""
-    judge_adapter: HomePath | None = None
-    """the adapter that judges passages: a folder of step4_finetune train --recipe judge, or none"""
+    reader_adapter: HomePath | None = None
+    """what reads passages: the reader.safetensors of step4_finetune train --recipe reader, or none"""
     threads: Literal["auto"] | Annotated[int, Field(ge=1, le=1024)] = "auto"
     """processor threads of torch: auto or a whole number from 1"""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0

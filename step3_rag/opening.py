@@ -8,9 +8,7 @@
 import contextlib
 import hashlib
 import sys
-import threading
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +16,16 @@ from filelock import Timeout
 
 from shared.catalog import default
 from shared.config import Settings
-from shared.embedded.judge import JUDGE, Judge
 from shared.errors import UserError
 from shared.progress import count_bar
+from shared.reader import ADAPTER
 from step3_rag import SAMPLE
 from step3_rag.ingest import update
 from step3_rag.ingest.embed import Embedder
 from step3_rag.ingest.index import Index
 from step3_rag.ingest.sources import DocumentSource, Report, files_in
-from step3_rag.retrieve.search import PassageJudge, Retriever
+from step3_rag.retrieve.reader import CosineReader, PassageReader, Reader
+from step3_rag.retrieve.search import Retriever
 from step3_rag.stores import vector_store
 
 HOME = Path("rag-index")
@@ -74,23 +73,15 @@ def retriever_on(
         except Timeout:
             problem = "not all documents can be found by meaning yet"
             print(f"an ingest is running in {index.folder}: {problem}", file=sys.stderr)
-    return Retriever(index, opened, embedder, load_judge(embedder.settings))
+    return Retriever(index, opened, embedder, load_reader(embedder))
 
 
-def load_judge(settings: Settings) -> PassageJudge | None:
-    """The judge of passages, loaded when first used; None in a smoke run or if `judge_adapter` is none."""
-    if settings.embedder == default("smoke").id or settings.judge_adapter == Path("none"):
-        return None
-
-    load = cache(lambda: Judge.load(settings, settings.judge_adapter or JUDGE))
-    loading = threading.Lock()
-
-    def judge(question: str, passages: Sequence[str]) -> list[float]:
-        with loading:  # one thread loads, the others wait
-            model = load()
-        return model.probabilities(question, passages)
-
-    return judge
+def load_reader(embedder: Embedder) -> PassageReader:
+    """The trained reader; in a smoke run, or if `reader_adapter` is none, cosines of the embedder."""
+    settings = embedder.settings
+    if settings.embedder == default("smoke").id or settings.reader_adapter == Path("none"):
+        return CosineReader(embedder)
+    return Reader.load(settings, settings.reader_adapter or ADAPTER)
 
 
 def index_facts(settings: Settings, size: int = 128, overlap: int = 32) -> dict[str, Any]:

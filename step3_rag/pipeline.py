@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 from shared import prompts
 from step3_rag.answer import read
 from step3_rag.answer.context import BUDGET, Source, assemble
+from step3_rag.reflect import confidence
+from step3_rag.reflect.confidence import Evidence, find_evidence
 from step3_rag.reflect.reflect import THRESHOLD, Reflection, reflect
 from step3_rag.reflect.rewrite import OFFLINE, WITH_CHAT, Chat
 from step3_rag.retrieve.search import Options, Retriever
@@ -34,14 +36,14 @@ class Plan:
     strategies: tuple[str, ...] = DEFAULT_STRATEGIES
     threshold: float = THRESHOLD
     abstain: bool = True
-    reader: str = "quote"  # or "chat"
+    reader: str = "quote"  # or "write" or "chat"
     budget: int = BUDGET  # tokens of the passages
     prompt: prompts.Prompt | None = None  # of the chat reader; None: the latest for the model
 
     @property
     def needs_chat(self) -> bool:
         """Whether it uses a chat model."""
-        return self.reader == "chat" or bool(set(self.strategies) & set(WITH_CHAT))
+        return self.reader != "quote" or bool(set(self.strategies) & set(WITH_CHAT))
 
 
 @dataclass(frozen=True)
@@ -106,12 +108,30 @@ def ask(
         except chat_errors as error:
             raise ChatError(error, reflection, sources) from None
     else:
-        best = reflection.best
-        query = best.query if best.strategy in ("conversation", "spelling") else question
-        answer = read.quote(query, sources, retriever.embedder, retriever.rarity)
+        evidence = chosen_evidence(retriever, reflection, plan.threshold)
+        try:
+            if plan.reader == "write" and client:
+                answer = read.write(client, model, question, evidence, sources)
+            else:
+                answer = read.quote(evidence, sources)
+        except chat_errors as error:
+            raise ChatError(error, reflection, sources) from None
         write(answer.text)
     seconds = {"search": searched - began, "answer": time.perf_counter() - searched}
     return Outcome(reflection, sources, answer, seconds, usages)
+
+
+def chosen_evidence(retriever: Retriever, reflection: Reflection, threshold: float) -> list[Evidence]:
+    """What the answer is made of: the best evidence, and that of the question's other parts if it is good."""
+    best = reflection.best
+    evidence = find_evidence(best.found, retriever, best.asked)
+    first = max(evidence, key=lambda one: one.score, default=None)
+    calibration = confidence.load()
+    chosen = []
+    for one in evidence:
+        if one is first or calibration.probability(one.score) >= threshold:
+            chosen.append(one)
+    return chosen
 
 
 def _sources(retriever: Retriever, reflection: Reflection, plan: Plan) -> list[Source]:

@@ -93,7 +93,7 @@ def clean(request, monkeypatch, tmp_path, tiny_cache):
         monkeypatch.setenv("ROADMAP_HUB", request.getfixturevalue("real_weights"))
     else:
         monkeypatch.setenv("ROADMAP_CACHE_DIR", str(tiny_cache))
-        monkeypatch.setenv("ROADMAP_JUDGE_ADAPTER", "none")
+        monkeypatch.setenv("ROADMAP_READER_ADAPTER", "none")
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,6 @@ From a request to a token, in the order in which to read the files; `Backend.ans
     guide.py             logits and a JSON schema             -> the best tokens that the schema allows
     adapter.py           the small matrices that were trained for tool calls
 
-Beside that way, judge.py uses the model to say whether a passage answers a question. Step 5 puts another
-engine behind the same backend, which decodes many texts at a time, and serves endpoint.py over HTTP.
+Step 5 puts another engine behind the same backend, which decodes many texts at a time, and serves endpoint.py
+over HTTP.
 """

@@ -48,7 +48,7 @@ class Adapter:
         Raises:
             UserError: the folder has no adapter, a damaged one, or one for another model.
         """
-        from safetensors.torch import load_file  # here, because it imports torch (see judge.py)
+        from safetensors.torch import load_file  # here, because it imports torch
 
         scale = _read_scale(folder, base)
         try:

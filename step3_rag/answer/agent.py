@@ -14,7 +14,7 @@ sure.
 
 The tool's result serves two kinds of models. A large model reads the sources: quotations between tags that
 they can't close (context.py). The embedded model can't read so much; it repeats the `summary`, which has the
-sentences that the quoting reader (read.py) picked, so that nothing is made up.
+sentence that the trained reader picked, so that nothing is made up.
 """
 
 import json
@@ -30,7 +30,7 @@ from step3_rag import PROMPTS
 from step3_rag.answer.context import Source, as_text, assemble
 from step3_rag.answer.read import Answer, check, quote
 from step3_rag.ingest.stems import WORD, stems
-from step3_rag.reflect.confidence import confidence
+from step3_rag.reflect.confidence import confidence, find_evidence
 from step3_rag.reflect.reflect import THRESHOLD
 from step3_rag.retrieve.search import Options, Retriever
 
@@ -116,7 +116,9 @@ def call(
     sources = assemble(found.best, retriever.embedder.count_tokens, first=first)
     probability = confidence(found, retriever)
     fits = bool(sources) and probability >= THRESHOLD
-    summary = quote(question, sources, retriever.embedder, retriever.rarity).text if fits else NOTHING
+    summary = NOTHING
+    if fits:
+        summary = quote(find_evidence(found, retriever, question), sources).text
     result = {"summary": summary, "confidence": round(probability, 2), "sources": as_text(sources)}
     return json.dumps(result, ensure_ascii=False), sources
 

@@ -14,7 +14,7 @@ and not by meaning: it can't tell that "twice a year" is "every six months".
 import re
 from calendar import month_name
 
-from step3_rag.ingest.chunk import sentences
+from shared.sentences import sentences
 from step3_rag.ingest.stems import stems
 
 MONTHS = [month.lower() for month in month_name[1:]]

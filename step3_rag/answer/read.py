@@ -1,13 +1,15 @@
-"""The reader: from passages to an answer with citations, written by the chat model or quoted word for word.
+"""From the evidence to an answer with citations: quoted word for word, or written by the chat model.
 
-    >>> answer = quote("How long is the notice period?", sources, embedder, weights)
+    >>> answer = quote(find_evidence(found, retriever), sources)
     >>> answer.text
     'Either party may end it with 90 days notice. [1]'
 
-`chat` lets the chat model write. `quote` uses no chat model: it picks the sentences that fit the question
-best, by late interaction as in reranking. It follows no instructions in documents and makes nothing up, but
-it can't combine two sentences either. Which reader is better depends on the chat model; with SmolLM2-135M it
-is `quote` (measured in chapter 8).
+    quote  the sentences that the trained reader chose (retrieve/reader.py), as they are
+    write  the chat model gets the question and these sentences, nothing else, and writes the answer; if a
+           check finds something in it that they don't say, they are quoted instead
+    chat   the chat model gets all passages, finds the answer itself and cites its sources
+
+Which is best depends on the chat model: measured in chapter 8.
 """
 
 from __future__ import annotations
@@ -17,18 +19,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from shared import prompts
 from shared.chat.usage import input_tokens
+from shared.sentences import sentences
 from step3_rag import PROMPTS
-from step3_rag.answer.answer_type import missing
 from step3_rag.answer.claims import conflicts
-from step3_rag.answer.context import HEADING, Source, as_text, looks_like_instruction
-from step3_rag.ingest.chunk import sentences
-from step3_rag.ingest.embed import Embedder
+from step3_rag.answer.context import Source, as_text
+from step3_rag.ingest.chunk import HEADING
 from step3_rag.ingest.stems import stems
-from step3_rag.retrieve.rerank import late_interaction
+from step3_rag.reflect.confidence import Evidence
 
 if TYPE_CHECKING:
     import anthropic
@@ -39,9 +38,6 @@ SUPPORTED = 0.6  # share of a sentence's words that the cited sources have
 CITATION = re.compile(r"\s*\[(\d+(?:\s*,\s*\d+)*)\]")
 # A full stop, closing quotes and brackets, and the citations after it.
 AFTER = re.compile(r"([.!?])([\"'”’)]*)((?:\s*\[\d+(?:\s*,\s*\d+)*\])+)[.]?(?!\s*[a-z,;:])")
-LETTER = re.compile(r"[^\W\d_]")
-QUOTED = 3  # sentences at most
-MARGIN = 0.5  # sentences that score lower than the best one by more are not quoted
 
 
 @dataclass(frozen=True)
@@ -68,7 +64,7 @@ class Answer:
     input_tokens: int | None = None
     output_tokens: int | None = None
     stop_reason: str | None = None  # the chat model's
-    missing: str | None = None  # what the question asks for, if no quoted sentence has it
+    replaced: str | None = None  # what the chat model wrote, if the evidence stands in its place
 
     @property
     def is_unknown(self) -> bool:
@@ -99,45 +95,72 @@ def chat(
     return Answer(text, check(text, sources), read, written, message.stop_reason)
 
 
-def quote(
-    question: str, sources: Sequence[Source], embedder: Embedder, rarity: Callable[[np.ndarray], np.ndarray]
-) -> Answer:
-    """Quote the sentences that fit best, the best first; "I don't know" if they lack what is asked for.
-
-    `rarity` gives the idf of token ids. Headings, and what looks like an instruction to a model, are not
-    quoted.
-    """
-    bodies = [(source, HEADING.sub("\n", source.text)) for source in sources]
-    found = [
-        (source, body[start:end])
-        for source, body in bodies
-        for start, end in sentences(body)
-        if LETTER.search(body, start, end)  # not only the number of a list item
-        and not looks_like_instruction(body[start:end])
-    ]
-    if not found:
-        return Answer(UNKNOWN)
-    # A sentence alone doesn't say whose notice period it is; under the document's title, all its sentences
-    # look alike. So each is embedded both ways.
-    alone = [text for _, text in found]
-    titled = [f"{source.place}\n{text}" for source, text in found]
-    query, *encoded = embedder.encode([question, *alone, *titled])
-    scores = late_interaction(query, [one.token_vectors for one in encoded], rarity(query.token_ids))
-    scores += np.array([float(query.vector @ one.vector) for one in encoded], np.float32)
-    scores = scores.reshape(2, len(found)).sum(0)
-    chosen = [i for i in np.argsort(-scores, kind="stable")[:QUOTED] if scores[i] >= scores.max() - MARGIN]
-    quoted = [(_plain(found[i][1]), found[i][0].number) for i in chosen]
-    passages = "\n".join(f"{source.place}\n{source.text}" for source in sources)
-    if lacking := missing(question, " ".join(text for text, _ in quoted), passages):
-        return Answer(UNKNOWN, missing=lacking)
+def quote(evidence: Sequence[Evidence], sources: Sequence[Source]) -> Answer:
+    """Quote the evidence, each sentence with its source; "I don't know" if there is none."""
     known = _stems_by_number(sources)
-    answer = " ".join(f"{text} [{number}]" for text, number in quoted)
-    return Answer(answer, [_cited(text, (number,), known) for text, number in quoted])
+    cited = []
+    for sentence, number in _numbered(evidence, sources):
+        cited.append(_cited(sentence, (number,), known))
+    if not cited:
+        return Answer(UNKNOWN)
+    text = " ".join(f"{one.sentence} [{one.numbers[0]}]" for one in cited)
+    return Answer(text, cited)
+
+
+def write(
+    client: anthropic.Anthropic,
+    model: str,
+    question: str,
+    evidence: Sequence[Evidence],
+    sources: Sequence[Source],
+) -> Answer:
+    """The chat model's answer from the evidence alone, or the evidence if the answer says something else.
+
+    The citations are ours: the model never sees the sources. The SDK's errors pass through.
+    """
+    quoted = quote(evidence, sources)
+    if quoted.is_unknown:
+        return quoted
+    rendered = prompts.render(prompts.load(PROMPTS, "write", family=prompts.family_of(model)))
+    facts = "\n".join(f"- {one.sentence}" for one in quoted.cited)
+    turn = {"role": "user", "content": f"Facts:\n{facts}\n\nQuestion: {question}"}
+    request: dict[str, Any] = {"system": rendered["system"], "messages": [*rendered["messages"], turn]}
+    message = client.messages.create(model=model, max_tokens=MAX_TOKENS, **request)
+    written = "".join(block.text for block in message.content if block.type == "text").strip()
+    numbers = tuple(dict.fromkeys(number for one in quoted.cited for number in one.numbers))
+    marks = "".join(f"[{number}]" for number in numbers)
+    checked = [replace(one, numbers=numbers) for one in check(f"{written} {marks}", sources)]
+    usage = (input_tokens(message.usage), message.usage.output_tokens, message.stop_reason)
+    is_whole = message.stop_reason in ("end_turn", "stop_sequence")
+    if not is_whole or not checked or not all(is_said(one.sentence, quoted) for one in checked):
+        return Answer(quoted.text, quoted.cited, *usage[:2], "end_turn", replaced=written)
+    return Answer(f"{written} {marks}", checked, *usage)
+
+
+def is_said(sentence: str, quoted: Answer) -> bool:
+    """Whether a written sentence has words and facts of the quoted ones only."""
+    evidence = " ".join(one.sentence for one in quoted.cited)
+    own = set(stems(sentence))
+    known = set(stems(evidence))
+    support = len(own & known) / len(own) if own else 0.0
+    return support >= SUPPORTED and not conflicts(sentence, evidence)
+
+
+def _numbered(evidence: Sequence[Evidence], sources: Sequence[Source]) -> list[tuple[str, int]]:
+    """Each different sentence, as plain text, with the number of its source."""
+    pairs = []
+    for one in evidence:
+        numbers = [source.number for source in sources if one.chunk.id in source.chunks]
+        pair = (_plain(one.sentence), numbers[0] if numbers else 0)
+        if numbers and pair not in pairs:
+            pairs.append(pair)
+    return pairs
 
 
 def _plain(sentence: str) -> str:
-    """A sentence without the marks of lists, tables and emphasis."""
-    text = re.sub(r"^\s*(?:[-*+|>]|\d+[.)])\s+", "", sentence)
+    """A sentence without headings above it, and without the marks of lists, tables and emphasis."""
+    below = HEADING.sub("", sentence).strip()
+    text = re.sub(r"^\s*(?:[-*+|>]|\d+[.)])\s+", "", below)
     return " ".join(text.replace("**", "").split()).strip("| ")
 
 

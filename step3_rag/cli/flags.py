@@ -24,9 +24,10 @@ Collection = Annotated[
     list[str] | None, typer.Option("--collection", help="Search this collection only; repeat it for several.")
 ]
 Reader = Annotated[
-    Literal["auto", "chat", "quote"],
+    Literal["auto", "quote", "write", "chat"],
     typer.Option(
-        help="Let the chat model write, or quote sentences word for word; auto takes the better one."
+        help="Quote the sentence that answers, let the chat model write from it, or let it read the passages "
+        "itself; auto takes what measured best."
     ),
 ]
 Use = Annotated[
@@ -39,11 +40,11 @@ Versions = Annotated[
     Literal["current-first", "current", "all"],
     typer.Option(help="Superseded documents: rank them last, leave them out, or treat them as any other."),
 ]
-Data = Annotated[str, typer.Option("--dataset", help="sample, or a folder in BEIR's layout.")]
+Data = Annotated[str, typer.Option("--dataset", help="sample, railway, or a folder in BEIR's layout.")]
 Split = Annotated[
     str | None,
     typer.Option(
-        help="dev, test, kinds-dev, kinds-test or answers-test; for a folder, the name of its qrels file."
+        help="dev, test, kinds-dev, kinds-test, answers-dev, answers-test; of a folder: its file in qrels."
     ),
 ]
 Limit = Annotated[int | None, typer.Option(help="Use only this many questions, drawn by ROADMAP_SEED.")]

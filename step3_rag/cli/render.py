@@ -65,8 +65,8 @@ def _foot(facts: Mapping[str, Any]) -> str:
     parts = ["no confidence" if confidence is None else f"confidence {confidence:.2f}"]
     if facts["abstained"] and confidence is not None and confidence < facts["threshold"]:
         parts = [f"confidence {confidence:.3f} is below the threshold {facts['threshold']:g}"]
-    if facts["missing"]:
-        parts.append(f"no fitting sentence has {facts['missing']}")
+    if facts["replaced"]:
+        parts.append("quoted: what the model wrote says something else")
     parts.append("1 search" if facts["searches"] == 1 else f"{facts['searches']} searches")
     if usage["input_tokens"] is not None:
         parts.append(f"{usage['input_tokens']} tokens read, {usage['output_tokens']} written")

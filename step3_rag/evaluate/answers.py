@@ -28,6 +28,7 @@ from shared.stats import share, subset
 from step3_rag import options
 from step3_rag.evaluate import dataset
 from step3_rag.evaluate.dataset import Question, dataset_retriever
+from step3_rag.evaluate.metrics import auroc
 from step3_rag.pipeline import Outcome, ask
 from step3_rag.reflect.reflect import THRESHOLD
 from step3_rag.retrieve.search import Options
@@ -86,6 +87,7 @@ def run(
         judged.append(judge_words(question, outcome))
     always, abstaining = (figures(judged, abstain=abstain) for abstain in (False, True))
     before, after = (each["wrong answers given"].share for each in (always, abstaining))
+    confidences = [each.outcome.confidence for each in judged]
     seconds = statistics.median(sum(each.outcome.seconds.values()) for each in judged)
     reader = f"{plan.reader} by {settings.model}" if client else plan.reader
     return {
@@ -96,6 +98,10 @@ def run(
                 name: {"always answers": always[name], "may abstain": abstaining[name]} for name in always
             },
             "kind": by_kind(judged),
+            "AUROC of the confidence": {
+                "right against wrong": {"": auroc(confidences, [each.right for each in judged])},
+                "answerable against not": {"": auroc(confidences, [each.answerable for each in judged])},
+            },
         },
         "note": f"{data.name}: {len(judged)} questions, {sum(each.answerable for each in judged)} with an "
         f"answer; reader {reader}; silent under confidence {plan.threshold:g}; {seconds:.1f} s a question",

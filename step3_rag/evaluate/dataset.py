@@ -1,4 +1,7 @@
-"""Datasets with questions and judgements: the sample corpus, or a folder in BEIR's layout.
+"""Datasets with questions and judgements: the sample, the railway, or a folder in BEIR's layout.
+
+The sample's documents are seen while the program is developed. The railway's were written by a stranger, and
+are for tests only. In a folder:
 
     corpus.jsonl      {"_id": "d1", "title": "Supply agreement", "text": "..."}
     queries.jsonl     {"_id": "q1", "text": "When does it renew?"}
@@ -17,7 +20,7 @@ from typing import Any, TypeVar
 
 from shared.config import Settings
 from shared.errors import UserError
-from step3_rag import SAMPLE
+from step3_rag import RAILWAY, SAMPLE
 from step3_rag.answer.context import Source
 from step3_rag.ingest import load
 from step3_rag.ingest.embed import Embedder
@@ -92,21 +95,25 @@ class Dataset:
 
 
 def read(name: str, split: str | None) -> Dataset:
-    """Read the dataset `sample`, or that of a folder.
+    """Read the dataset `sample` or `railway`, or that of a folder.
 
     Raises:
         UserError: there is no such dataset, or a file of it is wrong (the message names the line).
     """
     split = split or "test"
     if name == "sample":
-        return _sample(split)
+        return _own(name, SAMPLE, split)
+    if name == "railway":
+        return _own(name, RAILWAY, split)
     folder = Path(name)
     if not folder.is_dir():
-        raise UserError(f"--dataset {name}: use sample, or a folder in BEIR's layout")
+        raise UserError(f"--dataset {name}: use sample, railway, or a folder in BEIR's layout")
     return _folder(folder, split)
 
 
-def _sample(split: str) -> Dataset:
+def _own(name: str, home: Path, split: str) -> Dataset:
+    """A dataset of this package: documents/ and questions.jsonl in `home`."""
+    rows = list(_rows(home / "questions.jsonl"))
     questions = [
         Question(
             row["id"],
@@ -118,20 +125,23 @@ def _sample(split: str) -> Dataset:
             tuple(each["quote"] for each in row["relevant"]),
             tuple(row.get("before", ())),
         )
-        for row in sample_rows("questions")
+        for row in rows
         if row["split"] == split
     ]
     if not questions:
-        raise UserError(
-            f"the sample has no split {split!r}: use dev, test, kinds-dev, kinds-test or answers-test"
-        )
-    sources = list(files_in(SAMPLE / "documents", None, Report()))
-    return Dataset(f"sample, {split}", "sample", sources, questions)
+        known = ", ".join(dict.fromkeys(row["split"] for row in rows))
+        raise UserError(f"{name} has no split {split!r}: use {known}")
+    sources = list(files_in(home / "documents", None, Report()))
+    return Dataset(f"{name}, {split}", name, sources, questions)
 
 
 def sample_rows(name: str) -> Iterator[dict[str, Any]]:
     """The lines of one of the sample's JSONL files: questions, citations or injections."""
-    with (SAMPLE / f"{name}.jsonl").open(encoding="utf-8") as file:
+    return _rows(SAMPLE / f"{name}.jsonl")
+
+
+def _rows(path: Path) -> Iterator[dict[str, Any]]:
+    with path.open(encoding="utf-8") as file:
         yield from map(json.loads, file)
 
 

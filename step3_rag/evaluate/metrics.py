@@ -50,3 +50,12 @@ MEASURES = {
     "MRR@10": lambda ranking, qrels: mrr(ranking, qrels, 10),
     "hit@5": lambda ranking, qrels: float(mrr(ranking, qrels, 5) > 0),
 }
+
+
+def auroc(scores: Sequence[float], labels: Sequence[bool]) -> float | None:
+    """P(a true one scores higher than a false one), ties count half; None if all labels are equal."""
+    from sklearn.metrics import roc_auc_score
+
+    if len(set(labels)) < 2:
+        return None
+    return round(float(roc_auc_score(labels, scores)), 3)

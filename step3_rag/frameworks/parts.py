@@ -20,6 +20,7 @@ import anthropic
 from shared.errors import UserError
 from step3_rag.answer import read
 from step3_rag.answer.context import Source, assemble
+from step3_rag.reflect.confidence import evidence_in
 from step3_rag.retrieve.search import Options, Retriever, Scores
 
 DEFAULT = Options()
@@ -73,7 +74,9 @@ def ask(
         found = framework.answer_chain(retriever, client, model, k).invoke(question)
         sources = Parts(retriever).sources(framework.ids_of(found["documents"]))
         return read.Answer(found["answer"], read.check(found["answer"], sources)), sources
-    sources = Parts(retriever).sources(framework.search(retriever, question, k))
+    ids = framework.search(retriever, question, k)
+    sources = Parts(retriever).sources(ids)
     if client:
         return read.chat(client, model, question, sources), sources
-    return read.quote(question, sources, retriever.embedder, retriever.rarity), sources
+    evidence = evidence_in(retriever.index.chunks(ids), question, retriever.reader)
+    return read.quote(evidence, sources), sources

@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
-from step3_rag.ingest.chunk import sentences
+from shared.sentences import sentences
 from step3_rag.ingest.index import Chunk
 from step3_rag.ingest.stems import STOP_WORDS
 

@@ -13,8 +13,9 @@ Devlin et al. 2018, arXiv:1810.04805.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Self
 
 import numpy as np
@@ -37,25 +38,35 @@ class Bert:
         }
 
     @classmethod
-    def open(cls, folder: Path) -> Self | None:
-        """The model in a folder; None if it needs torch: another kind of model, not float32, or damaged."""
+    def open(cls, folder: Path, changes: Mapping[str, np.ndarray] = MappingProxyType({})) -> Self | None:
+        """The model in a folder; None if it needs torch: another kind of model, not float32, or damaged.
+
+        `changes` are added to its weights, by their names in the file.
+        """
         try:
             config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
             if any(config.get(key, value) != value for key, value in KNOWN.items()):
                 return None
-            bert = cls(config, load_file(folder / "model.safetensors"))
+            weights = load_file(folder / "model.safetensors")
+            for name, change in changes.items():
+                weights[name] = weights[name] + change
+            bert = cls(config, weights)
             in_float32 = bert.hidden([0]).dtype == np.float32  # fails if a weight is missing
         except (OSError, ValueError, LookupError, TypeError, AttributeError, SafetensorError):
             return None
         return bert if in_float32 else None
 
-    def hidden(self, ids: Sequence[int]) -> np.ndarray:
-        """The last hidden states of a text's tokens: (n,) -> (n, hidden), float32."""
+    def hidden(self, ids: Sequence[int], kinds: Sequence[int] | None = None) -> np.ndarray:
+        """The last hidden states of a text's tokens: (n,) -> (n, hidden), float32.
+
+        `kinds`: the type of each token, 0 or 1, where two texts are read together; None: all 0.
+        """
         words, positions, types = (
             self._weights[f"embeddings.{name}_embeddings.weight"]
             for name in ("word", "position", "token_type")
         )
-        x = self._norm(words[list(ids)] + positions[: len(ids)] + types[0], "embeddings")
+        of_kind = types[0] if kinds is None else types[list(kinds)]
+        x = self._norm(words[list(ids)] + positions[: len(ids)] + of_kind, "embeddings")
         for number in range(self._layers):
             layer = f"encoder.layer.{number}"
             looked = self._attend(x, f"{layer}.attention.self")

@@ -19,20 +19,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-Span = tuple[int, int]  # where a piece of text begins and ends, in characters
+from shared.sentences import Span, sentences
 
-# A sentence ends at . ! ? (with closing quotes and brackets) if a capital, digit, quote or bracket follows,
-# in any alphabet; always at 。！？ and at an empty line; at a line break if a heading, list item or table row
-# follows.
-BORDER = re.compile(
-    r"(?<=[.!?])([\"'”’»)\]]*)\s+(?=[\"'“‘«„¿¡(\[]?[^\W_a-zß-öø-ÿα-ωά-ώа-џ])|(?<=[。！？])([”’」』）]*)\s*(?=\S)"
-    r"|\n\s*\n\s*|\n(?=\s*(?:#|[-*+|] ?|\d+[.)] ))"
-)
-ABBREVIATION = re.compile(
-    r"(?:\b(?:Mr|Mrs|Ms|Dr|St|No|Nos|vs|cf|Fig|Inc|Ltd|Co|approx|e\.g|i\.e)|\b[A-Z])\.$"
-)
 # The outline of a Markdown text: headings, and the lines that open or close a code block.
 OUTLINE = re.compile(r"^(?: {0,3}(`{3,}(?=[^`\n]*$)|~{3,})|(#{1,6}) +(\S.*))", re.MULTILINE)
+HEADING = re.compile(r"^ {0,3}#+[ \t]+(.+?)[ \t#]*$", re.MULTILINE)
 LONGEST_NAME = 200  # characters of a heading that are kept
 # To MiniLM, 100 letters without a space are one unknown token.
 WIDEST = 32  # characters that count as one token
@@ -118,25 +109,6 @@ def _parts(tokens: Sequence[Span], first: int, end: int, size: int) -> Iterator[
         first = cut
     if end > first:
         yield first, end
-
-
-def sentences(text: str) -> list[Span]:
-    """The spans of sentences, headings, list items and table rows, without the white space between them.
-
-    Not the `sentences` of step 4's tone/text.py, which cuts replies: in documents, headings and rows of
-    tables are units, too. Chunks end at these places, so another rule would change every stored index.
-    """
-    spans, start = [], 0
-    for border in BORDER.finditer(text):
-        if "\n" not in border[0] and ABBREVIATION.search(
-            text[max(start, border.start() - 12) : border.start()]
-        ):
-            continue
-        closing = border.end(border.lastindex) if border.lastindex else border.start()
-        spans.append((start, closing))
-        start = border.end()
-    spans.append((start, len(text)))
-    return [(a, b) for a, b in spans if text[a:b].strip()]
 
 
 def headings(text: str) -> list[tuple[int, str]]:

@@ -66,17 +66,6 @@ def late_interaction(query: Encoded, documents: Sequence[np.ndarray], weights: n
     ### END SOLUTION
 
 
-def rare_match(query: Encoded, document: np.ndarray, weights: np.ndarray, n: int = 3) -> float:
-    """MaxSim of a document with only the n rarest tokens of a query.
-
-    A question about a product that no document mentions finds passages about similar products, which match
-    all words except the one that matters.
-    """
-    rare, of_rare = np.argsort(-weights, kind="stable")[:n], np.zeros_like(weights)
-    of_rare[rare] = weights[rare]
-    return float(late_interaction(query, [document], of_rare)[0])
-
-
 def cross_encoder_scorer(name: str, settings: Settings) -> Scorer:
     """The scores of a sentence-transformers CrossEncoder, by its name on the hub or from a local folder.
 

@@ -14,7 +14,7 @@ passage.
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -24,7 +24,8 @@ from step3_rag.ingest.embed import Embedder, Encoded
 from step3_rag.ingest.index import Chunk, Index
 from step3_rag.ingest.stems import stems
 from step3_rag.retrieve.fuse import min_max, ranked
-from step3_rag.retrieve.rerank import Scorer, idf, late_interaction, rare_match
+from step3_rag.retrieve.reader import CosineReader, PassageReader
+from step3_rag.retrieve.rerank import Scorer, idf, late_interaction
 from step3_rag.retrieve.snapshot import Snapshot
 from step3_rag.stores.vector_store import ChunkStore
 
@@ -32,8 +33,6 @@ DEPTH = 100  # candidates of each kind
 RERANKED = 50  # of them
 
 Scores = dict[int, float]  # of chunks, by their id
-# (question, passages) -> for each passage, from 0 to 1: does it answer the question?
-PassageJudge = Callable[[str, Sequence[str]], Sequence[float]]
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,6 @@ class SearchResult:
     seconds: dict[str, float] = field(default_factory=dict)
     order: list[int] = field(default_factory=list)  # chunk ids, best first, all candidates
     best: list[Chunk] = field(default_factory=list)  # the first k
-    rare_match: float | None = None  # how well the first chunk matches the question's rarest tokens
     documents: dict[int, str] = field(default_factory=dict)  # of each candidate chunk
 
     def ranking(self, stage: str | None = None) -> list[str]:
@@ -88,12 +86,12 @@ class Retriever:
     """Searches one index. Made once, used for many queries."""
 
     def __init__(
-        self, index: Index, store: ChunkStore, embedder: Embedder, judge: PassageJudge | None = None
+        self, index: Index, store: ChunkStore, embedder: Embedder, reader: PassageReader | None = None
     ) -> None:
         self.index = index
         self.store = store
         self.embedder = embedder
-        self.judge = judge  # None: confidence comes from the rankings alone
+        self.reader = reader or CosineReader(embedder)
         self._snapshot: Snapshot | None = None
 
     @property
@@ -126,9 +124,6 @@ class Retriever:
                 stages[options.rerank] = self._closer(query, encoded, first, options)
             stages["rerank"] = self._fuse_again(first, stages[options.rerank])
         found.order = self._order(found)
-        if options.rerank == "maxsim" and found.order:
-            (first_vectors,) = self.index.token_vectors(found.order[:1], len(encoded.vector))
-            found.rare_match = rare_match(encoded, first_vectors, self.rarity(encoded.token_ids))
         chunks = {each for scores in stages.values() for each in scores}
         found.documents = {each: snapshot.names[snapshot.row_of[each]] for each in chunks}
         found.best = self.index.chunks(found.order[: options.k])

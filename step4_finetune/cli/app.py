@@ -3,7 +3,7 @@
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -57,7 +57,6 @@ def train(
 
         quiet_peft()
         from shared.errors import UserError
-        from step4_finetune.judging import data as judging
         from step4_finetune.toolcalls import data as toolcalls
         from step4_finetune.train import branches
         from step4_finetune.train import recipe as recipes
@@ -69,14 +68,21 @@ def train(
         chosen = recipes.read_recipe(recipe, **{k: v for k, v in changes.items() if v is not None})
         if smoke:
             chosen, limit = recipes.smoke(chosen), limit or 4
-        tasks: dict[str, Any] = {"tools": toolcalls, "judge": judging}
-        if task := tasks.get(chosen.task):
+        if chosen.task == "reader":
+            from step4_finetune.reading import data as reading
+            from step4_finetune.reading import training as reader
+
             if chosen.method != "sft" or chosen.activated or guide or start:
-                raise UserError(
-                    f"task {chosen.task} trains by sft, without lora.activated, --guide and --from"
-                )
-            path = Path(data or f"data/{chosen.task}/train.jsonl")
-            prepared: TrainingData = branches.read(path, chosen.task, task.fits, task.parts, limit)
+                raise UserError("task reader trains by sft, without lora.activated, --guide and --from")
+            examples = reading.read_examples(Path(data or "data/reader/train.jsonl"), limit)
+            facts = reader.run(settings, chosen, examples, out, report_to, fresh=fresh)
+            emit(facts, show.train, as_json=as_json)
+            return
+        if chosen.task == "tools":
+            if chosen.method != "sft" or chosen.activated or guide or start:
+                raise UserError("task tools trains by sft, without lora.activated, --guide and --from")
+            path = Path(data or "data/tools/train.jsonl")
+            prepared: TrainingData = branches.read(path, "tools", toolcalls.fits, toolcalls.parts, limit)
         else:
             prepared = prepare(settings, chosen, *read(data, guide), limit, start, own_rows=bool(data))
             asked, chosen = chosen.sft, chosen.for_rows(len(prepared.rows))
@@ -241,6 +247,22 @@ def dpo(
     rows, its_guide = read(data, guide)
     facts = lesson.run(settings, rows, its_guide.system, pairs, beta, steps)
     emit(facts, show.dpo, as_json=as_json)
+
+
+@app.command()
+def reader(
+    file: Annotated[
+        Path | None, typer.Argument(help="A reader.safetensors; default: the shipped one.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Largest number of passages.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Measure the model that reads, on passages that its training never saw."""
+    from shared.reader import ADAPTER
+    from step4_finetune.reading import measure
+
+    report = measure.run(settings_from_flags(), file or ADAPTER, limit)
+    emit(report, show.reader, as_json=as_json)
 
 
 @app.command()

@@ -74,8 +74,8 @@ def check(
 def build(
     out: Annotated[Path, typer.Option("--out", help="Folder for train.jsonl, dev.jsonl and test.jsonl.")],
     what: Annotated[
-        Literal["rows", "tools", "judge"],
-        typer.Argument(help="rows: replies in a tone; tools: tool calls; judge: passages with questions."),
+        Literal["rows", "tools", "reader"],
+        typer.Argument(help="rows: replies in a tone; tools: tool calls; reader: passages with questions."),
     ] = "rows",
     count: Annotated[int, typer.Option("--rows", min=1, help="For tools: number of rows.")] = 2000,
     seed: Seed = None,
@@ -89,7 +89,7 @@ def build(
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
-    """Write training files, one per split: rows in TRL's formats, tool calls, or passages to judge."""
+    """Write training files, one per split: rows in TRL's formats, tool calls, or passages with questions."""
     if what != "rows" and (data or guide or form != "sft" or shares):
         raise UserError(f"build {what} takes no --data, --guide, --format or --shares: they are for rows")
     settings = settings_from_flags(smoke, seed=seed)
@@ -97,10 +97,10 @@ def build(
         from step4_finetune.toolcalls.data import build as build_tools
 
         facts = build_tools(out, 40 if smoke else count, settings.seed)
-    elif what == "judge":
-        from step4_finetune.judging.data import build as build_judge
+    elif what == "reader":
+        from step4_finetune.reading.data import build as build_reader
 
-        facts = build_judge(out, settings.seed)
+        facts = build_reader(out, settings.seed)
     else:
         from step4_finetune.data import trl_files
 

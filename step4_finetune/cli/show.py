@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping
 from textwrap import shorten
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shared.cli import Console, plain_table
 from shared.stats import Share, percent
 from shared.words import count
+
+if TYPE_CHECKING:
+    from step4_finetune.reading.measure import ReaderReport
 
 Facts = Mapping[str, Any]
 EXAMPLES = 3  # shown of each finding
@@ -26,6 +29,23 @@ def train(facts: Facts, console: Console) -> None:
         f"{facts['recipe']['method']} {facts['seconds']:.0f} s; {facts['peak_memory_mb']:,} MB at most; "
         f"{facts['dtype']}; {facts['machine']}"
     )
+
+
+def reader(report: "ReaderReport", console: Console) -> None:
+    """The reader beside its baselines."""
+    rows = [
+        (
+            "right sentence",
+            percent(report.right),
+            percent(report.right_by_cosine),
+            percent(report.right_first),
+        ),
+        ("AUROC against near misses", f"{report.near:.3f}", f"{report.near_by_cosine:.3f}", "-"),
+        ("AUROC against deleted", f"{report.deleted:.3f}", f"{report.deleted_by_cosine:.3f}", "-"),
+    ]
+    head = ("", "trained", "by cosine", "always the first")
+    console.print(plain_table(*head, rows=rows, right=head[1:]), "")
+    console.print(f"{report.passages} passages, {report.right.n:,} questions that they answer")
 
 
 def evaluation(facts: Facts, console: Console) -> None:

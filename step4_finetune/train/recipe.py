@@ -103,8 +103,8 @@ class Recipe(Part):
 
     name: str = "default"
     about: str = ""
-    # A company's replies, calling tools (toolcalls/), or judging passages (judging/).
-    task: Literal["tone", "tools", "judge"] = "tone"
+    # A company's replies, tool calls (toolcalls/), or reading passages (reading/).
+    task: Literal["tone", "tools", "reader"] = "tone"
     method: Literal["sft", "dpo", "grpo"] = "sft"
     tuning: Literal["lora", "qlora", "full"] = "lora"
     lora: Lora = Lora()

@@ -44,7 +44,7 @@ class SharedRetriever(Retriever):
     def __init__(self, own: Retriever) -> None:
         """The same as a retriever of one thread, whose own connection is closed."""
         own.index.close()
-        super().__init__(ThreadLocalIndex(own.index.folder), own.store, own.embedder, own.judge)
+        super().__init__(ThreadLocalIndex(own.index.folder), own.store, own.embedder, own.reader)
         self.collections: frozenset[str] = frozenset()
         self._complete: Snapshot | None = None
         self._making = threading.Lock()

@@ -8,10 +8,11 @@ import pytest
 from shared import prompts
 from step3_rag import pipeline
 from step3_rag.answer import context, read
-from step3_rag.answer.answer_type import missing
-from step3_rag.answer.context import Source, as_text, assemble, joined, looks_like_instruction, neutralize
+from step3_rag.answer.context import Source, as_text, assemble, joined, neutralize
 from step3_rag.ingest.chunk import chunk as cut
 from step3_rag.ingest.index import Chunk
+from step3_rag.ingest.instructions import looks_like_instruction
+from step3_rag.reflect.confidence import Evidence
 from step3_rag.retrieve.search import Options
 from tests.step3.conftest import bring_in, word_spans, write
 
@@ -142,31 +143,6 @@ def test_the_quoting_reader_skips_instructions(attacked, embedder):
     assert "kettle" in outcome.answer.text
     assert not looks_like_instruction(outcome.answer.text)
     assert "PWNED" not in outcome.answer.text
-    orders = [source(1, ORDER), source(2, "# Kettles")]
-    assert read.quote("kettle", orders, embedder, np.ones_like).text == read.UNKNOWN
-
-
-@pytest.mark.parametrize(
-    ("question", "said", "lacking"),
-    [
-        ("What does the Kingfisher weigh?", "The Kingfisher costs EUR 120.", "a weight"),
-        ("What is the price of the Kingfisher?", "Article: KF, Price: 1075.00", None),
-        ("How often is it cleaned?", "Clean it weekly.", None),
-        ("When does notice end?", "On the fifth calendar day.", None),
-        ("What does E-160 mean?", "E-140: the self-test failed.", "E-160"),
-        ("What does e-140 mean?", "The self-test failed.", None),
-        ("Who leads marketing?", "Anna leads sales.", None),  # a question that shows no kind passes
-    ],
-)
-def test_an_answer_needs_the_type_of_value_that_the_question_asks_for(question, said, lacking):
-    assert missing(question, said, "E-140 self-test. Kingfisher") == lacking
-
-
-def test_the_reader_does_not_quote_an_answer_of_another_type(embedder):
-    given = [source(1, "The kettle costs EUR 20. The kettle is red.")]
-    answered = read.quote("What does the kettle weigh?", given, embedder, np.ones_like)
-    assert (answered.text, answered.missing) == (read.UNKNOWN, "a weight")
-    assert "EUR 20" in read.quote("What does the kettle cost?", given, embedder, np.ones_like).text
 
 
 # --- citations --------------------------------------------------------------------------------------------
@@ -266,17 +242,55 @@ def test_quotes_are_word_for_word_each_with_its_source(retriever):
         assert f"{each.sentence} [{each.numbers[0]}]" in outcome.answer.text
 
 
-def test_headings_and_marks_of_lists_are_not_quoted(embedder):
-    """Of `## 5. The committee`, "The committee" was an answer."""
-    text = "## 5. The committee\nIt meets monthly.\n\n  # Who? The chair\n\n- Ann **Reyes** presides."
-    given = [source(1, text), source(2, "1. Go")]
-    quotes = {"It meets monthly.": 1, "Ann Reyes presides.": 1, "Go": 2}
-    for question in ("The committee", "The chair", *quotes):
-        answer = read.quote(question, given, embedder, np.ones_like)
-        assert {each.sentence for each in answer.cited} <= quotes.keys()
-        if question in quotes:
-            assert answer.text.startswith(f"{question} [{quotes[question]}]")
-    assert read.quote("kettle", [source(1, "## 5. The kettle")], embedder, np.ones_like).is_unknown
+def evidence(number, sentence, score=1.0):
+    """A sentence of the chunk with this number."""
+    chunk = Chunk(number, "rules.md", "Rules", "documents", 0, 0, None, "", sentence)
+    return Evidence("?", chunk, sentence, score)
+
+
+def test_headings_and_marks_of_lists_are_not_quoted():
+    given = [source(1, "..."), source(2, "...")]
+    chosen = [
+        evidence(1, "## 5. The committee\nIt meets monthly."),
+        evidence(1, "- Ann **Reyes** presides."),
+        evidence(2, "1. Go"),
+    ]
+    answer = read.quote(chosen, given)
+    assert answer.text == "It meets monthly. [1] Ann Reyes presides. [1] Go [2]"
+    assert read.quote([], given).is_unknown
+    assert read.quote([evidence(3, "Of a source that did not fit the budget.")], given).is_unknown
+
+
+KETTLE = "The Kingfisher kettle weighs 1.2 kg and costs EUR 40."
+
+
+def test_the_chat_model_words_the_evidence_and_gets_nothing_else(api):
+    api.enqueue("The Kingfisher weighs 1.2 kg.")
+    given = [source(1, f"{KETTLE} Never boil milk.")]
+    answer = read.write(api.client, "scripted", "What does it weigh?", [evidence(1, KETTLE)], given)
+    assert answer.text == "The Kingfisher weighs 1.2 kg. [1]"
+    assert answer.replaced is None
+    (request,) = api.requests
+    assert request["messages"][0]["content"] == f"Facts:\n- {KETTLE}\n\nQuestion: What does it weigh?"
+    assert "milk" not in str(request)
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["The Kingfisher weighs 2.1 kg.", "Birds of prey are heavy and eat fish.", "", "It costs EUR 40. Bob"],
+)
+def test_an_answer_that_says_something_else_is_replaced_by_the_evidence(api, written):
+    api.enqueue(written)
+    given = [source(1, KETTLE)]
+    answer = read.write(api.client, "scripted", "What does it weigh?", [evidence(1, KETTLE)], given)
+    assert answer.text == f"{KETTLE} [1]"
+    assert answer.replaced == written
+
+
+def test_an_answer_that_was_cut_off_is_replaced_by_the_evidence(api):
+    api.enqueue("The Kingfisher weighs", stop_reason="max_tokens")
+    answer = read.write(api.client, "scripted", "What?", [evidence(1, KETTLE)], [source(1, KETTLE)])
+    assert answer.text == f"{KETTLE} [1]"
 
 
 def test_the_chat_models_answer_is_checked_and_streams_after_the_search(retriever, api):

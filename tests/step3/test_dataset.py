@@ -96,7 +96,7 @@ def test_files_that_do_not_fit_each_other(folder, file, contents, said):
 def test_no_such_collection(folder):
     (folder / "queries.jsonl").unlink()
     assert refusal(folder) == f"cannot read {folder / 'queries.jsonl'}: No such file or directory"
-    assert refusal("nowhere") == "--dataset nowhere: use sample, or a folder in BEIR's layout"
+    assert refusal("nowhere") == "--dataset nowhere: use sample, railway, or a folder in BEIR's layout"
 
 
 def test_every_judgement_of_the_sample_is_true():
@@ -116,4 +116,4 @@ def test_the_sample_has_questions_without_an_answer_and_the_test_split_by_defaul
     data = read("sample")
     assert data == read("sample", "test")
     assert any(not question.qrels for question in data.questions)
-    assert refusal("sample", "train").endswith("use dev, test, kinds-dev, kinds-test or answers-test")
+    assert refusal("sample", "train").endswith("kinds-test, answers-dev, answers-test")

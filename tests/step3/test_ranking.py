@@ -9,11 +9,8 @@ from hypothesis import strategies as st
 
 from step3_rag.evaluate import metrics
 from step3_rag.ingest.embed import Encoded
-from step3_rag.ingest.stems import stems
 from step3_rag.retrieve import rerank
-from step3_rag.retrieve.fuse import min_max, ranked, rrf, scaled
-from step3_rag.retrieve.snapshot import Snapshot
-from tests.step3.conftest import FakeEmbedder, bring_in, write
+from step3_rag.retrieve.fuse import min_max, rrf, scaled
 
 
 def test_rrf_by_hand():
@@ -84,54 +81,3 @@ def test_late_interaction_equals_a_naive_loop(n, lengths, seed):
     found = rerank.late_interaction(query_of(query), documents, weights)
     assert found.shape == (len(documents),)
     assert found.tolist() == pytest.approx(expected, abs=1e-4)
-
-
-def test_rare_match_uses_only_the_rarest_words():
-    query, same, other = FakeEmbedder().encode(
-        ["the price of Zorn", "the price of Zorn", "the price of Quill"]
-    )
-    weights = np.array([0.1, 0.1, 0.1, 9.0], np.float32)
-    assert rerank.rare_match(query, same.token_vectors, weights, n=1) == pytest.approx(1, abs=1e-3)
-    assert rerank.rare_match(query, other.token_vectors, weights, n=1) < 0.9
-    assert rerank.rare_match(query, other.token_vectors[:0], weights) == 0
-    assert rerank.rare_match(query_of(query.token_vectors[:0]), same.token_vectors, weights[:0]) == 0
-    assert rerank.rare_match(query, same.token_vectors, 0 * weights) == 0
-
-
-@pytest.mark.parametrize(
-    ("text", "found"),
-    [
-        ("The contracts were renewed in 2025.", ["contract", "renew", "2025"]),
-        ("Strata P40, version 3.2.1 and TI-P40-010", ["strata", "p40", "version", "3.2.1", "ti", "p40-010"]),
-        ("What is this?", []),
-        ("", []),
-        ("Größe größe GRÖSSE", ["größe", "größe", "grösse"]),
-    ],
-)
-def test_stems(text, found):
-    assert stems(text) == found
-
-
-def snapshot_of(index, folder, texts):
-    """Each text is a chunk."""
-    for number, text in enumerate(texts):
-        bring_in(index, write(folder, {f"{number}.md": text}))
-    return Snapshot(index)
-
-
-def test_bm25_ranks_texts_with_the_words_of_a_query(index, tmp_path):
-    texts = ["The contract renews every year.", "The end of a contract", "Soup at noon.", "So!", "A renewal"]
-    snapshot = snapshot_of(index, tmp_path / "documents", texts)
-    scores = snapshot.keyword_scores(stems("When is a contract renewed?"))
-    assert ranked(dict(enumerate(scores)))[0] == 0
-    assert [score > 0 for score in scores] == [True, True, False, False, True]
-    for query in ("an unheard word", "What is this?"):
-        assert not snapshot.keyword_scores(stems(query)).any()
-    assert [snapshot.knows(stem) for stem in ("contract", "word")] == [True, False]
-
-
-@pytest.mark.parametrize("texts", [[], ["What is this?"], ["So!", "What is this?"]])
-def test_a_keyword_index_of_nothing(index, tmp_path, texts):
-    snapshot = snapshot_of(index, tmp_path / "documents", texts)
-    assert snapshot.keyword_scores(["x"]).tolist() == [0] * len(texts)
-    assert not snapshot.knows("x")

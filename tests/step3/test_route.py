@@ -57,7 +57,6 @@ def test_the_command_shows_what_was_searched(read_only, command, refused, monkey
 
 @pytest.mark.real
 def test_most_questions_of_the_sample_reach_their_collection(command, monkeypatch):
-    monkeypatch.setenv("ROADMAP_JUDGE_ADAPTER", "none")  # which takes minutes
     monkeypatch.setattr(routing, "MARGINS", (0.1,))
     facts = json.loads(command("step3_rag", "route", "--json").out)
     row = facts["tables"]["margin"]["0.1"]

@@ -77,14 +77,16 @@ def test_every_command_runs_on_the_tiny_model_and_gives_facts(finetune, tuned, t
         assert "on 2 rows" in finetune(*args, *smoke, "--fresh", "--limit", "2").out
 
 
-@pytest.mark.parametrize("task", ["tools", "judge"])
-def test_the_data_of_other_tasks_are_built_and_trained_on(finetune, task):
+@pytest.mark.parametrize(
+    ("task", "file"), [("tools", "adapter_model.safetensors"), ("reader", "reader.safetensors")]
+)
+def test_the_data_of_other_tasks_are_built_and_trained_on(finetune, task, file):
     assert finetune("data", "build", task, "--out", "data", "--smoke").code == 0
     got = finetune(
         "train", "--recipe", task, "--data", "data/train.jsonl", "--out", "run", "--smoke", "--json"
     )
     assert (got.code, json.loads(got.out)["rows"]) == (0, 4)
-    assert Path("run/adapter_model.safetensors").is_file()
+    assert Path("run", file).is_file()
 
 
 def test_chat_gives_the_notes_with_the_message(finetune, monkeypatch):
@@ -154,14 +156,14 @@ def test_data_without_training_rows_are_refused(bad, tmp_path, data, says):
     [
         ("train --out run --recipe nowhere", "there is no recipe nowhere: use"),
         ("train --out run --recipe tools --method dpo", "task tools trains by sft, without lora.activated"),
-        ("train --out run --recipe activated-judge.yaml", "judge trains by sft, without lora.activated, --g"),
+        ("train --out run --recipe activated-reader.yaml", "reader trains by sft, without lora.activated"),
         ("train --out run --seed -1", "is not allowed: use a whole number from 0"),
         ("train --out run --seed 99999999999", "error: --seed is 99999999999: should be less than"),
         ("train --out run --data nowhere.jsonl --guide nowhere.yaml", "there is no file nowhere.jsonl"),
         ("train --out run --data mine.jsonl", "mine.jsonl needs the guide of its tone: name it with --guide"),
         ("train --out run --recipe gpu", "GPU recipe on a CPU: gpu would take days here"),
-        ("train --out run --recipe judge --guide x.yaml", "trains by sft, without lora.activated, --guide"),
-        ("train --out run --recipe judge --from x", "without lora.activated, --guide and --from"),
+        ("train --out run --recipe reader --guide x.yaml", "trains by sft, without lora.activated, --guide"),
+        ("train --out run --recipe reader --from x", "without lora.activated, --guide and --from"),
         ("lora --r 0", "'--r': Input should be greater than or equal to 1"),
         ("guard", "guard takes a text, with --note and"),
         ("guard zzz --measure", "guard takes a text, with --note and"),
@@ -173,7 +175,7 @@ def test_data_without_training_rows_are_refused(bad, tmp_path, data, says):
 )
 def test_wrong_flags_are_refused(bad, tmp_path, line, says):
     Path("file").touch()
-    Path("activated-judge.yaml").write_text("task: judge\nlora: {activated: true}\n")
+    Path("activated-reader.yaml").write_text("task: reader\nlora: {activated: true}\n")
     assert says in bad(*line.split(), "--smoke")
     assert not (tmp_path / "run").exists()
 

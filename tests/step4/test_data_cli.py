@@ -109,7 +109,7 @@ def test_build_refuses_what_cannot_be_trained_on(wrong, file, tmp_path, rows, fl
 
 @pytest.mark.parametrize("flags", ["--data x", "--guide x", "--format dpo", "--shares 70,20,10"])
 def test_only_rows_take_data_and_formats(wrong, tmp_path, flags):
-    for what in ("tools", "judge"):
+    for what in ("tools", "reader"):
         assert f"build {what} takes no --data" in wrong("build", what, "--out", tmp_path, *flags.split())
 
 

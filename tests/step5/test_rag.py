@@ -4,12 +4,14 @@ import asyncio
 import re
 import time
 
+import numpy as np
 import pytest
 
 from shared import prompts
 from step3_rag import PROMPTS
 from step3_rag.answer import read
 from step3_rag.pipeline import Plan, ask
+from step3_rag.retrieve.reader import Reading
 from step5_serving.errors import ApiError
 from step5_serving.rag import answers
 from step5_serving.seam import Query, nothing
@@ -249,16 +251,16 @@ async def test_not_ready_while_the_model_makes_no_progress(rag, engine, monkeypa
     assert await made.answerer.ready() is None
 
 
-def test_the_judge_of_step_3_is_used_and_timed(rag, monkeypatch):
+def test_the_reader_of_step_3_is_used_and_timed(rag, monkeypatch):
     asked = []
 
-    def judge(question, passages):
-        asked.append(question)
-        time.sleep(0.1)
-        return [0.5] * len(passages)
+    class Slow:
+        def read(self, question, title, passage):
+            asked.append(question)
+            time.sleep(0.1)
+            return Reading(passage, [(0, len(passage))], np.array([3.0]))
 
-    monkeypatch.setattr("step3_rag.opening.load_judge", lambda _settings: judge)
-    monkeypatch.setattr("step3_rag.reflect.confidence.SURE", 1.1)
+    monkeypatch.setattr("step3_rag.opening.load_reader", lambda _embedder: Slow())
     got, _ = answer(rag(), Query(question=NOTICE, reader="quote"))
     assert NOTICE in asked
     assert got.retrieve_ms >= 100

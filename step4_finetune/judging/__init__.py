@@ -1,1 +1,0 @@
-"""Passages with questions that they answer; data for the recipe `judge`."""
