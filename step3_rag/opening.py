@@ -19,12 +19,11 @@ from filelock import Timeout
 from shared.catalog import default
 from shared.config import Settings
 from shared.embedded.judge import JUDGE, Judge
-from shared.errors import UserError
 from shared.progress import count_bar
 from step3_rag import SAMPLE
 from step3_rag.ingest import update
 from step3_rag.ingest.embed import Embedder
-from step3_rag.ingest.index import Index
+from step3_rag.ingest.index import Index, RebuildNeeded
 from step3_rag.ingest.sources import DocumentSource, Report, files_in
 from step3_rag.retrieve.search import PassageJudge, Retriever
 from step3_rag.stores import vector_store
@@ -125,7 +124,7 @@ def corpus_index(
     with update.locked(folder):
         try:
             index = Index.open(folder, facts, create=True)
-        except UserError:  # nothing is lost: the sources are elsewhere
+        except RebuildNeeded:  # nothing is lost: the sources are elsewhere
             why = "is damaged, or made by code that has changed since: it is made again"
             print(f"{folder} {why}", file=sys.stderr)
             update.clear(folder)

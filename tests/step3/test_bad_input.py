@@ -1,6 +1,5 @@
 """Wrong input, broken files and failing servers: one line, the exit code, and nothing is lost."""
 
-import contextlib
 import gc
 import json
 import sqlite3
@@ -156,14 +155,6 @@ def test_a_rebuild_holds_the_given_files_and_names_all_that_it_drops(home, comma
     assert names(home) == sorted({*DOCUMENTS, "more.md"} - {"notes.md"})
     assert json.loads(command(*rebuild, "--json").out)["removed"] == ["more.md"]
     assert names(home) == sorted(DOCUMENTS.keys() - {"notes.md"})
-
-
-def test_a_rebuild_that_would_lose_an_uploaded_document_is_refused(home, command, refused):
-    with contextlib.closing(Index.open(home, {})) as index:
-        index.db.execute("UPDATE documents SET path = 'upload:notes.md' WHERE name = 'notes.md'")
-    line = refused("step3_rag", "ingest", "documents", "--rebuild")
-    assert "notes.md has no file to read it from again: `forget` it, then rebuild" in line
-    assert "The kettle" in command("step3_rag", "search", "kettle").out
 
 
 def test_a_rebuild_from_a_wrong_path_leaves_even_a_damaged_index(home, refused):
