@@ -7,8 +7,11 @@
 
 import contextlib
 import hashlib
+import os
+import re
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -19,6 +22,7 @@ from filelock import Timeout
 from shared.catalog import default
 from shared.config import Settings
 from shared.embedded.judge import JUDGE, Judge
+from shared.errors import UserError
 from shared.progress import count_bar
 from step3_rag import SAMPLE
 from step3_rag.ingest import update
@@ -29,6 +33,7 @@ from step3_rag.retrieve.search import PassageJudge, Retriever
 from step3_rag.stores import vector_store
 
 HOME = Path("rag-index")
+DAYS_KEPT = 2  # of an index that another version of the code made
 OF_SAMPLE = Path("sample")  # `--index sample`: the sample corpus, also where there is a rag-index
 
 
@@ -97,6 +102,7 @@ def index_facts(settings: Settings, size: int = 128, overlap: int = 32) -> dict[
     return {"embedder": settings.embedder, "chunk_size": size, "chunk_overlap": overlap}
 
 
+@cache
 def code_version() -> str:
     """A hash of the source files that make chunks of documents."""
     digest = hashlib.sha256()
@@ -106,8 +112,12 @@ def code_version() -> str:
 
 
 def corpus_home(settings: Settings, corpus: str, facts: dict[str, Any]) -> Path:
-    """The folder of the index of a corpus in the cache, such as `sample-all-minilm-l6-v2-128-32`."""
-    return settings.cache_dir / "rag" / "-".join([corpus, *map(str, facts.values())]).replace("/", "--")
+    """The folder of a corpus's index in the cache, such as `sample-all-minilm-l6-v2-128-32-0f3c5a7e9b1d`.
+
+    Its name ends with the version of the code, so that two versions don't remake each other's index.
+    """
+    name = "-".join([corpus, *map(str, facts.values()), code_version()])
+    return settings.cache_dir / "rag" / name.replace("/", "--")
 
 
 def sample_home(settings: Settings) -> Path:
@@ -120,13 +130,12 @@ def corpus_index(
 ) -> Index:
     """The index of a corpus in the cache, updated or made as necessary."""
     folder = corpus_home(embedder.settings, corpus, facts)
-    facts = {**facts, "code": code_version()}
     with update.locked(folder):
+        os.utime(folder)  # when it was last used
         try:
             index = Index.open(folder, facts, create=True)
         except RebuildNeeded:  # nothing is lost: the sources are elsewhere
-            why = "is damaged, or made by code that has changed since: it is made again"
-            print(f"{folder} {why}", file=sys.stderr)
+            print(f"{folder} is damaged: it is made again", file=sys.stderr)
             update.clear(folder)
             index = Index.open(folder, facts, create=True)
         known = {row["path"]: row["id"] for row in index.documents()}
@@ -134,4 +143,23 @@ def corpus_index(
         with quiet if known else count_bar("reading documents", len(sources)) as progress:
             update.ingest(index, sources, embedder, progress=progress)
         index.remove([known[path] for path in known.keys() - {source.key for source in sources}])
+    remove_older_versions(folder)
     return index
+
+
+def remove_older_versions(folder: Path) -> None:
+    """Delete the indexes that other versions of the code made of the same corpus, if nobody uses them.
+
+    A reader holds no lock, so only what was opened by no command for DAYS_KEPT is taken for unused.
+    """
+    corpus = folder.name.rpartition("-")[0]
+    version = re.compile(re.escape(corpus) + r"(-[0-9a-f]{12})?")  # older code named no version
+    oldest = time.time() - DAYS_KEPT * 86_400
+    for other in folder.parent.iterdir():
+        if other == folder or not version.fullmatch(other.name) or other.stat().st_mtime > oldest:
+            continue
+        with contextlib.suppress(Timeout, OSError, UserError), update.locked(other, wait=False):
+            update.clear(other)
+        with contextlib.suppress(OSError):  # not empty: somebody else's files
+            (other / ".lock").unlink(missing_ok=True)
+            other.rmdir()
