@@ -40,9 +40,10 @@ SLOW = {
     "classroom": "assign demo forgeries grade grade_class hostile isolation isolation_life isolation_user "
     "learner proof rubrics similarity submission",
     "shared": "weights",
+    "step3": "bombs",
     "step1": "bench",
     "step2": "mcp",
-    "step5": "bench dashboard engine_server faults openapi pages server telemetry_kill",
+    "step5": "bench bombs dashboard engine_server faults openapi pages server telemetry_kill",
 }
 
 

@@ -49,10 +49,15 @@ CREATE TABLE IF NOT EXISTS tokens (
 -- The vector stores that hold a copy, and of which generation; -1: being written.
 CREATE TABLE IF NOT EXISTS copies (store TEXT PRIMARY KEY, generation INTEGER NOT NULL);
 """
+DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)  # all other errors leave the file as it was
 CHUNK = (
     "c.id, name, title, collection, place, start, page, heading, text, superseded "
     "FROM chunks c JOIN documents d ON d.id = c.document WHERE"
 )
+
+
+class RebuildNeeded(UserError):
+    """An index that can only be made again: it is damaged, or was made with something else."""
 
 
 @dataclass(frozen=True)
@@ -133,8 +138,9 @@ class Index:
                 have been made with the same.
 
         Raises:
-            UserError: there is none, it is damaged, or it was made with something else; or a new one would
-                share the folder with a Chroma database that is not its own.
+            RebuildNeeded: it is damaged, or was made with something else.
+            UserError: there is none, or it can't be opened now; or a new one would share the folder with a
+                Chroma database that is not its own.
         """
         file = folder / "index.sqlite"
         if not cls.exists(folder):
@@ -154,7 +160,7 @@ class Index:
         except (sqlite3.Error, OSError, ValueError, UserError) as error:
             if db:
                 db.close()
-            raise error if isinstance(error, UserError) else damaged(folder, error) from None
+            raise error if isinstance(error, UserError) else unusable(folder, error) from None
         return index
 
     def _agree(self, facts: dict[str, Any], *, create: bool) -> None:
@@ -170,7 +176,7 @@ class Index:
                 way_out = f"use that one, or {REBUILD}"
                 if key == "format":
                     way_out = f"{REBUILD} (documents that were uploaded must be uploaded again)"
-                raise UserError(
+                raise RebuildNeeded(
                     f"the index in {self.folder} was made with {key.replace('_', ' ')} {known.get(key)}, "
                     f"not {value}: {way_out}"
                 )
@@ -291,19 +297,32 @@ class Index:
         return self.rows(f"SELECT {what} IN (SELECT value FROM json_each(?))", [json.dumps(list(ids))])
 
 
-def damaged(folder: Path, error: Exception) -> UserError:
-    """The error for an index that can't be read."""
+def is_damage(error: Exception) -> bool:
+    """Whether an error means that the file itself is broken, and not that the disk is full or locked."""
+    if isinstance(error, sqlite3.Error):
+        code = getattr(error, "sqlite_errorcode", 0)
+        return code & 0xFF in DAMAGE  # the other bits tell more, such as SQLITE_CORRUPT_INDEX
+    return isinstance(error, ValueError)  # a fact that is no JSON
+
+
+def unusable(folder: Path, error: Exception) -> UserError:
+    """The error for an index that can't be opened or read."""
     if not os.access(folder, os.W_OK):
         return UserError(f"{folder} is read-only, and a search writes to its index, too: make it writable")
-    return UserError(f"the index in {folder} cannot be read ({reason(error)}): {REBUILD}")
+    if is_damage(error):
+        return RebuildNeeded(f"the index in {folder} cannot be read ({reason(error)}): {REBUILD}")
+    return UserError(
+        f"the index in {folder} cannot be opened ({reason(error)}): "
+        "check the free space of the disk and the rights of the folder"
+    )
 
 
 @contextlib.contextmanager
 def one_line_errors(folder: Path) -> Iterator[None]:
-    """Turn SQLite's error about a damaged file into a UserError."""
+    """Turn SQLite's error about a damaged file into a RebuildNeeded."""
     try:
         yield
     except sqlite3.DatabaseError as error:
-        if type(error) is not sqlite3.DatabaseError:  # subclasses: a lock, a full disk
+        if not is_damage(error):  # a lock, a full disk
             raise
-        raise damaged(folder, error) from None
+        raise unusable(folder, error) from None

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from shared.errors import reason
 from step3_rag.ingest.chunk import heading_name
+from step3_rag.ingest.front_matter import split_front_matter
 from step3_rag.ingest.text import (
     UnreadableError,
     check_size,
@@ -30,7 +31,6 @@ from step3_rag.ingest.text import (
 TEXTS = (".md", ".markdown", ".txt", ".rst")  # read as they are
 SUFFIXES = (*TEXTS, ".html", ".htm", ".pdf", ".docx", ".csv", ".tsv")
 LARGEST_DOCX = 50_000_000  # bytes of its XML and pictures, unpacked
-BOOLEANS = {"true": True, "yes": True, "false": False, "no": False}
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def read(path: Path, name: str | None = None) -> Document:
 
     Raises:
         UnreadableError: an unknown format, or the file is encrypted, damaged, binary, empty, too large or
-            not UTF-8; or its front matter doesn't say clearly whether it is superseded.
+            not UTF-8; or its front matter has a value that is not allowed.
     """
     kind, called, superseded = path.suffix.lower(), Path(name or path), False
     try:
@@ -96,47 +96,6 @@ def title_of(path: Path, text: str) -> str:
     return heading_name(found[1]) if found else re.sub(r"[-_\s]+", " ", path.stem).strip()
 
 
-def split_front_matter(text: str) -> tuple[bool, str]:
-    """Whether a text's YAML front matter says that the document is superseded, and the text below.
-
-        ---
-        title: Leave policy
-        superseded: true
-        ---
-        Employees have 30 days of leave.
-
-    `status: superseded` means the same. If something else than `name: value` follows the first line of
-    hyphens, there is no front matter.
-
-    Raises:
-        UnreadableError: it doesn't become clear whether the document is superseded.
-    """
-    if not text.startswith("---"):
-        return False, text
-    import frontmatter
-    import yaml
-
-    try:
-        block, body = frontmatter.YAMLHandler().split(text)
-        found = yaml.load(block, yaml.BaseLoader)  # all values as texts
-    except yaml.YAMLError as error:
-        if "superseded" in text.split("\n---", 1)[0]:
-            problem = getattr(error, "problem", None) or "unreadable"
-            raise UnreadableError(f"its front matter is not YAML: {problem}") from None
-        return False, text
-    except (ValueError, RecursionError):  # nothing ends it
-        return False, text
-    if not isinstance(found, dict):
-        return False, text
-    title, body = found.get("title"), body.lstrip("\n")
-    if isinstance(title, str) and title.strip() and not re.match(r"\s*#", body):
-        body = f"# {' '.join(title.split())}\n\n{body}"
-    value, status = (str(found.get(name, "")).strip().lower() for name in ("superseded", "status"))
-    if value and value not in BOOLEANS:
-        raise UnreadableError("superseded must be true or false in its front matter")
-    return BOOLEANS.get(value, status == "superseded"), body
-
-
 def _table(path: Path) -> str:
     """Rows as list items, `- name: value, name: value`; the first row has the names."""
     text = read_text(path)
@@ -159,7 +118,7 @@ def _pdf(path: Path) -> list[str]:
                 raise UnreadableError("encrypted: it needs a password")
             texts = [page.extract_text() for page in reader.pages]
             return [f"\n{text}" if number else text for number, text in enumerate(texts)]
-    except (UnreadableError, OSError):
+    except (UnreadableError, OSError, MemoryError):
         raise
     except Exception as error:  # a broken file makes pypdf raise anything: KeyError, RecursionError
         why = reason(error) if isinstance(error, PyPdfError) else type(error).__name__
@@ -185,7 +144,7 @@ def _docx(path: Path) -> str:
                 text = f"{'#' * min(6, int(level[1] or 1)) if level else ''} {block.text}".strip()
             if text.strip("# "):
                 parts.append(text)
-    except (UnreadableError, OSError):
+    except (UnreadableError, OSError, MemoryError):
         raise
     except Exception as error:  # a damaged zip, damaged XML, missing parts
         raise UnreadableError(f"not a Word document ({type(error).__name__})") from None

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from shared.errors import UserError
-from step3_rag.ingest import load
+from step3_rag.ingest import load, worker
 from step3_rag.ingest.index import Index
 from step3_rag.ingest.text import clean
 
@@ -54,7 +54,7 @@ class File:
             return hashlib.file_digest(stream, "sha256").hexdigest()
 
     def read(self) -> load.Document:
-        return load.read(self.path)
+        return worker.read(self.path)
 
 
 @dataclass

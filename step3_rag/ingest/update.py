@@ -13,6 +13,7 @@ import itertools
 import os
 import shutil
 import sqlite3
+import sys
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -24,8 +25,9 @@ from shared.errors import UserError
 from shared.progress import count_bar, spinner
 from step3_rag.ingest import chunk, load
 from step3_rag.ingest.embed import Embedder
-from step3_rag.ingest.index import Index, NewChunk, NewDocument
+from step3_rag.ingest.index import Index, NewChunk, NewDocument, RebuildNeeded
 from step3_rag.ingest.sources import DocumentSource, Report, find
+from step3_rag.ingest.stored import StoredDocument, documents_without_file
 from step3_rag.ingest.text import UnreadableError
 
 AT_ONCE = 256  # chunks that are embedded and written together
@@ -138,36 +140,100 @@ def rebuild(
 ) -> Report:
     """Make the index in a folder again, with these facts and only from the files under these paths.
 
-    For another embedder, other chunk sizes, or a damaged index. It is one transaction: until it ends,
-    searches see the old index. `removed` names every document that the old one has and the new one has not.
+    For another embedder, other chunk sizes, or a damaged index. Until the new index is complete, the old one
+    stays as it is; then `removed` names every document that the old one has and the new one has not.
+    Documents that never had a file (step 5 takes uploads) are made again from the old index's text.
 
     Raises:
-        UserError: there is nothing under the paths, or a document never had a file (step 5 takes uploads);
-            the index is as it was.
+        UserError: there is nothing under the paths, or the index can't be opened now, for example because the
+            disk is full; it is as it was.
     """
-    index = _open_or_replace(folder, facts)
-    with contextlib.closing(index), index.transaction():
-        before = {row["name"]: Path(row["path"]) for row in index.documents()}
-        for name, path in before.items():
-            if not path.is_absolute():
-                raise UserError(f"{name} has no file to read it from again: `forget` it, then rebuild")
+    if Index.exists(folder) and not _is_sound(folder):
+        return _replace_damaged(folder, facts, embedder, paths, collection)
+    index = Index.open(folder, {} if Index.exists(folder) else facts, create=True)
+    with contextlib.closing(index), index.transaction():  # searches see the old index until it ends
+        before = {row["name"] for row in index.documents()}
+        stored = documents_without_file(index)
         index.begin_anew(facts)
-        report = ingest_paths(index, paths, collection, embedder)
-        report.removed = sorted(before.keys() - {row["name"] for row in index.documents()})
+        report = _ingest_all(index, stored, paths, collection, embedder)
+        report.removed = sorted(before - {row["name"] for row in index.documents()})
         shutil.rmtree(folder / "chroma", ignore_errors=True)  # it only takes vectors of one length
     return report
 
 
-def _open_or_replace(folder: Path, facts: dict[str, Any]) -> Index:
-    """The index in a folder; a new, empty one if there is none that can be read."""
-    with contextlib.suppress(UserError):
-        index = Index.open(folder, {})
-        if index.rows("PRAGMA quick_check(1)") == [("ok",)]:
-            return index
-        index.close()
-    if Index.exists(folder):
-        clear(folder)
-    return Index.open(folder, facts, create=True)
+def _is_sound(folder: Path) -> bool:
+    """Whether the index in a folder can be read.
+
+    Raises:
+        UserError: it can't be opened now, which says nothing about it.
+    """
+    try:
+        with contextlib.closing(Index.open(folder, {})) as index:
+            return bool(index.rows("PRAGMA quick_check(1)") == [("ok",)])
+    except RebuildNeeded:
+        return False
+
+
+def _ingest_all(
+    index: Index,
+    stored: Sequence[StoredDocument],
+    paths: Sequence[Path],
+    collection: str | None,
+    embedder: Embedder,
+) -> Report:
+    """Ingest documents without a file first: so they keep their names, and files get others."""
+    ingest(index, stored, embedder)
+    report = ingest_paths(index, paths, collection, embedder)
+    report.unchanged += len(stored)
+    return report
+
+
+def _replace_damaged(
+    folder: Path,
+    facts: dict[str, Any],
+    embedder: Embedder,
+    paths: Sequence[Path],
+    collection: str | None,
+) -> Report:
+    """Make a new index beside a damaged one, then put it in its place."""
+    stored, is_complete = _rescue(folder)
+    beside = folder / "new-index"
+    shutil.rmtree(beside, ignore_errors=True)  # of a rebuild that was killed
+    try:
+        with contextlib.closing(Index.open(beside, facts, create=True)) as index, index.transaction():
+            report = _ingest_all(index, stored, paths, collection, embedder)
+        aside = _move_aside(folder)
+        clear(folder)  # the store: in the new index, other chunks get the same ids
+        (beside / "index.sqlite").rename(folder / "index.sqlite")
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    if is_complete:
+        for file in folder.glob(f"{aside.name}*"):
+            file.unlink()
+    else:
+        advice = "if documents were uploaded, upload them again, then delete it"
+        print(f"the damaged index is kept as {aside}: {advice}", file=sys.stderr)
+    return report
+
+
+def _rescue(folder: Path) -> tuple[list[StoredDocument], bool]:
+    """The documents without a file that a damaged index still has, and whether these are all."""
+    try:
+        with contextlib.closing(sqlite3.connect(folder / "index.sqlite")) as db:
+            return documents_without_file(Index(folder, db)), True
+    except (UserError, sqlite3.Error):
+        return [], False
+
+
+def _move_aside(folder: Path) -> Path:
+    """Give an index's files another name, `damaged-1.sqlite`."""
+    numbers = itertools.count(1)
+    aside = next(name for number in numbers if not (name := folder / f"damaged-{number}.sqlite").exists())
+    for ending in ("-wal", "-shm", ""):  # what has not reached the file yet, and the file
+        part = folder / f"index.sqlite{ending}"
+        if part.exists():
+            part.rename(folder / f"{aside.name}{ending}")
+    return aside
 
 
 def clear(folder: Path) -> None:

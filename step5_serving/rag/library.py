@@ -24,7 +24,7 @@ from filelock import Timeout
 from shared.config import Settings
 from shared.errors import UserError, reason
 from step3_rag import opening
-from step3_rag.ingest import load, update
+from step3_rag.ingest import load, update, worker
 from step3_rag.ingest.index import Index
 from step3_rag.ingest.sources import DEFAULT_COLLECTION
 from step3_rag.stores import vector_store
@@ -64,7 +64,7 @@ class Upload:
         with tempfile.TemporaryDirectory() as folder:  # step 3's loaders read files
             path = Path(folder) / f"document{PurePosixPath(self.file).suffix.lower()}"
             path.write_bytes(self.content)
-            return load.read(path, self.file)
+            return worker.read(path, self.file)
 
 
 def upload_of(name: str, collection: str | None, content: bytes) -> Upload:

@@ -1,8 +1,8 @@
 """Wrong input, broken files and failing servers: one line, the exit code, and nothing is lost."""
 
-import contextlib
 import gc
 import json
+import os
 import sqlite3
 import tomllib
 from pathlib import Path
@@ -158,14 +158,6 @@ def test_a_rebuild_holds_the_given_files_and_names_all_that_it_drops(home, comma
     assert names(home) == sorted(DOCUMENTS.keys() - {"notes.md"})
 
 
-def test_a_rebuild_that_would_lose_an_uploaded_document_is_refused(home, command, refused):
-    with contextlib.closing(Index.open(home, {})) as index:
-        index.db.execute("UPDATE documents SET path = 'upload:notes.md' WHERE name = 'notes.md'")
-    line = refused("step3_rag", "ingest", "documents", "--rebuild")
-    assert "notes.md has no file to read it from again: `forget` it, then rebuild" in line
-    assert "The kettle" in command("step3_rag", "search", "kettle").out
-
-
 def test_a_rebuild_from_a_wrong_path_leaves_even_a_damaged_index(home, refused):
     gc.collect()
     (home / "index.sqlite").write_bytes(b"no database")
@@ -208,19 +200,43 @@ def test_the_sample_can_be_asked_beside_an_own_index(home, monkeypatch):
         assert "sample" in entry["args"]
 
 
-def test_a_change_of_the_chunker_rebuilds_the_index_of_a_dataset(beir, monkeypatch, capsys):
+def test_two_versions_of_the_code_have_their_own_index_of_a_dataset(beir, monkeypatch, capsys):
     data = dataset.read(str(beir), None)
 
-    def open_index():
-        index = dataset.dataset_retriever(load_settings(), data).index
-        return index.facts["id"], capsys.readouterr().err
+    def opened(version):
+        monkeypatch.setattr(opening, "code_version", lambda: version)
+        return dataset.dataset_retriever(load_settings(), data)
 
-    first, _ = open_index()
-    assert open_index() == (first, "")
-    monkeypatch.setattr("step3_rag.opening.code_version", lambda: "edited")
-    other, error = open_index()
-    assert other != first
-    assert "made by code that has changed since: it is made again" in error
+    older = opened("0" * 12)
+    best = [chunk.id for chunk in older.search("kettle").best]
+    newer = opened("1" * 12)
+    assert newer.index.folder != older.index.folder
+    found = older.search("kettle")  # while the other one is made
+    assert found.stages["dense"]
+    assert [chunk.id for chunk in found.best] == best
+    assert opened("0" * 12).index.facts["id"] == older.index.facts["id"]
+    assert "made again" not in capsys.readouterr().err
+
+
+def test_indexes_of_other_versions_are_removed_once_nobody_uses_them(beir, monkeypatch):
+    data = dataset.read(str(beir), None)
+
+    def opened(version):
+        monkeypatch.setattr(opening, "code_version", lambda: version)
+        retriever = dataset.dataset_retriever(load_settings(), data)
+        retriever.index.close()
+        return retriever.index.folder
+
+    unused, used = opened("0" * 12), opened("1" * 12)
+    without_version = unused.with_name(unused.name.removesuffix("-" + "0" * 12))
+    without_version.mkdir()
+    other_corpus = unused.with_name(f"other-{unused.name}")
+    other_corpus.mkdir()
+    for folder in (unused, without_version, other_corpus):
+        os.utime(folder, (0, 0))
+    current = opened("2" * 12)
+    remaining = {path for path in current.parent.iterdir() if data.corpus in path.name}
+    assert remaining == {used, current, other_corpus}
 
 
 def test_a_folder_named_sample_leaves_the_samples_index_as_it_is(tmp_path, fake):

@@ -11,6 +11,7 @@ import pytest
 
 from shared.errors import UserError
 from step3_rag.ingest import load, update
+from step3_rag.ingest.front_matter import split_front_matter
 from step3_rag.ingest.index import Index
 from step3_rag.ingest.sources import Report
 from step3_rag.opening import retriever_on
@@ -282,7 +283,7 @@ def test_a_superseded_document_says_so_until_its_front_matter_changes(index, tmp
     ],
 )
 def test_what_front_matter_says(text, found):
-    assert load.split_front_matter(text) == found
+    assert split_front_matter(text) == found
 
 
 # --- kills and concurrent readers -------------------------------------------------------------------------
