@@ -55,14 +55,14 @@ def ask(
             max=1,
             help='Confidence below which the query is rewritten, and finally the answer is "I don\'t know".',
         ),
-    ] = 0.5,
+    ] = 0.35,
     graph: Annotated[
         bool,
         typer.Option("--graph", help="Answer from a graph: which documents share a supplier or customer."),
     ] = False,
     framework: Annotated[
         Literal["langchain", "llamaindex", "langgraph"] | None,
-        typer.Option(help="Search with this library, once and without a confidence."),
+        typer.Option(help="Search with this library; it answers without a confidence."),
     ] = None,
     trace: Annotated[bool, typer.Option("--trace", help="Show every search, with its confidence.")] = False,
     versions: flags.Versions = "current-first",
@@ -82,9 +82,7 @@ def ask(
     if graph:
         flags.refuse_flags(context, flags.FOR_GRAPH, "the graph answers without a search")
     if framework:
-        flags.refuse_flags(
-            context, flags.FOR_FRAMEWORKS, "a framework's pipeline searches once, with the defaults"
-        )
+        flags.refuse_flags(context, flags.FOR_FRAMEWORKS, "a framework's pipeline has the defaults")
     question = options.check_question(question)
     settings = settings_from_flags(smoke, model=model)
     earlier = tuple(map(options.check_question, before or ()))

@@ -33,6 +33,8 @@ from step3_rag.pipeline import Outcome, ask
 from step3_rag.reflect.reflect import THRESHOLD
 from step3_rag.retrieve.search import Options
 
+THRESHOLDS = (0.0, 0.2, 0.35, 0.5, 0.65, 0.8)  # of which a table shows the figures
+
 
 @dataclass(frozen=True)
 class Judged:
@@ -98,6 +100,7 @@ def run(
                 name: {"always answers": always[name], "may abstain": abstaining[name]} for name in always
             },
             "kind": by_kind(judged),
+            "threshold": by_threshold(judged),
             "AUROC of the confidence": {
                 "right against wrong": {"": auroc(confidences, [each.right for each in judged])},
                 "answerable against not": {"": auroc(confidences, [each.answerable for each in judged])},
@@ -144,6 +147,21 @@ def figures(judged: Sequence[Judged], *, abstain: bool) -> dict[str, Any]:
         "grounded sentences": share(sum(one.is_supported for one in sentences), len(sentences)),
         "questions without an answer refused": share(refused, unanswerable),
     }
+
+
+def by_threshold(judged: Sequence[Judged]) -> dict[str, Any]:
+    """What other thresholds would give: answered questions, right and wrong ones, refused near misses."""
+    rows = {}
+    for threshold in THRESHOLDS:
+        given = [each for each in judged if each.outcome.confidence >= threshold]
+        right = sum(each.right for each in given)
+        rows[f"{threshold:g}"] = {
+            "answered": len(given),
+            "right": right,
+            "wrong": len(given) - right,
+            "refused": sum(not each.answerable and each not in given for each in judged),
+        }
+    return rows
 
 
 def by_kind(judged: Sequence[Judged]) -> dict[str, Any]:

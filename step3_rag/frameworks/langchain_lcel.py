@@ -32,15 +32,15 @@ from step3_rag import PROMPTS
 from step3_rag.answer.context import as_text
 from step3_rag.answer.read import MAX_TOKENS
 from step3_rag.frameworks.parts import Parts
-from step3_rag.retrieve.fuse import min_max, ranked
+from step3_rag.retrieve.fuse import min_max
 from step3_rag.retrieve.search import Retriever, Scores
 
 
 def documents_of(parts: Parts, scores: Scores) -> list[Document]:
-    """Chunks as LangChain documents, best first, with the score in the metadata."""
+    """Chunks as LangChain documents, in the order of the scores' mapping, with the score in the metadata."""
     return [
         Document(chunk.text, id=str(chunk.id), metadata={"source": chunk.source, "score": scores[chunk.id]})
-        for chunk in parts.index.chunks(ranked(scores))
+        for chunk in parts.index.chunks(list(scores))
     ]
 
 

@@ -26,7 +26,6 @@ from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 from pydantic import Field
 
 from step3_rag.frameworks.parts import Parts
-from step3_rag.retrieve.fuse import ranked
 from step3_rag.retrieve.search import DEPTH, Retriever, Scores
 
 
@@ -42,7 +41,7 @@ class ScoredRetriever(BaseRetriever):
 
 
 def nodes_of(parts: Parts, scores: Scores) -> list[NodeWithScore]:
-    """Chunks as LlamaIndex nodes, best first."""
+    """Chunks as LlamaIndex nodes, in the order of the scores' mapping."""
     return [
         # Nodes with equal text and metadata would be merged: the chunk's id keeps them apart.
         NodeWithScore(
@@ -51,7 +50,7 @@ def nodes_of(parts: Parts, scores: Scores) -> list[NodeWithScore]:
             ),
             score=scores[chunk.id],
         )
-        for chunk in parts.index.chunks(ranked(scores))
+        for chunk in parts.index.chunks(list(scores))
     ]
 
 
@@ -69,13 +68,15 @@ class LateInteraction(BaseNodePostprocessor):
         return nodes_of(self.parts, self.parts.reranked(query_bundle.query_str, first))[: self.k]
 
 
-def query_engine(retriever: Retriever, k: int = 5) -> RetrieverQueryEngine:
-    """An engine whose `retrieve` gives the k best nodes."""
+def query_engine(
+    retriever: Retriever, k: int = 5, mode: FUSION_MODES = FUSION_MODES.RELATIVE_SCORE
+) -> RetrieverQueryEngine:
+    """An engine whose `retrieve` gives the k best nodes; `mode` names the way to fuse."""
     parts = Parts(retriever)
     fusion = QueryFusionRetriever(
         [ScoredRetriever(parts, parts.bm25), ScoredRetriever(parts, parts.dense)],
         llm=MockLLM(),
-        mode=FUSION_MODES.RELATIVE_SCORE,
+        mode=mode,
         retriever_weights=[0.5, 0.5],
         num_queries=1,  # the question alone
         similarity_top_k=2 * DEPTH,  # all of both

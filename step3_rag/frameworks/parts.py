@@ -1,15 +1,15 @@
 """The retrieval pipeline of search.py, built with LangChain, LlamaIndex or LangGraph.
 
     langchain_lcel.py   Runnables joined by |, answers by ChatAnthropic
-    langgraph_rag.py    a graph of nodes, two of which run in parallel
+    langgraph_rag.py    a graph with a loop: retrieve, judge, rewrite, retrieve
     llamaindex.py       QueryFusionRetriever, a node postprocessor
 
     >>> answer, sources = ask("langgraph", retriever, "When does it renew?")
 
-All three use an open `Retriever`: the same index and vectors; only the query is embedded. They find what
-`Retriever.search` finds with its default options (tests check it), so they differ only in how the pipeline is
-written. They wrap `Parts`, which has each stage as a function of the query. A framework's pipeline searches
-once, and has no confidence, so it never abstains.
+All three use an open `Retriever`: the same index and vectors; only the query is embedded. LangChain and
+LlamaIndex find what `Retriever.search` finds with its default options, LangGraph what `reflect` finds, which
+searches again when in doubt (tests check it). So they differ only in how the pipeline is written. The first
+two wrap `Parts`, which has each stage as a function of the query. None of them abstains.
 """
 
 from functools import lru_cache
@@ -20,8 +20,12 @@ import anthropic
 from shared.errors import UserError
 from step3_rag.answer import read
 from step3_rag.answer.context import Source, assemble
+<<<<<<< HEAD
 from step3_rag.reflect.confidence import evidence_in
 from step3_rag.retrieve.search import Options, Retriever, Scores
+=======
+from step3_rag.retrieve.search import Options, Retriever, Scores, SearchResult
+>>>>>>> harm37
 
 DEFAULT = Options()
 MODULES = {"langchain": "langchain_lcel", "llamaindex": "llamaindex", "langgraph": "langgraph_rag"}
@@ -44,8 +48,11 @@ class Parts(Retriever):
         return self._dense(self.snapshot, self._encoded(query), DEFAULT)
 
     def reranked(self, query: str, first: Scores) -> Scores:
-        """The best of a first ranking, by MaxSim and that ranking's scores."""
-        return self._fuse_again(first, self._closer(query, self._encoded(query), first, DEFAULT))
+        """The last order: by MaxSim and the first ranking's scores, superseded versions last."""
+        closer = self._closer(query, self._encoded(query), first, DEFAULT)
+        scores = self._fuse_again(first, closer)
+        found = SearchResult(query, DEFAULT, {"fusion": first, "rerank": scores})
+        return {chunk: scores.get(chunk, first[chunk]) for chunk in self._order(found)}
 
     def sources(self, ids: list[int]) -> list[Source]:
         """Chunks as the numbered sources of an answer."""

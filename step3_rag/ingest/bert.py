@@ -79,10 +79,13 @@ class Bert:
 
     def _attend(self, x: np.ndarray, name: str) -> np.ndarray:
         n, hidden = x.shape
-        q, k, v = (
-            self._linear(x, f"{name}.{each}").reshape(n, self._heads, -1).swapaxes(0, 1)  # (heads, n, dim)
-            for each in ("query", "key", "value")
-        )
+        heads = []
+        for part in ("query", "key", "value"):
+            by_token = self._linear(x, f"{name}.{part}").reshape(n, self._heads, -1)  # (n, heads, dim)
+            heads.append(
+                np.ascontiguousarray(by_token.swapaxes(0, 1))
+            )  # (heads, n, dim): products are faster
+        q, k, v = heads
         scores = q @ k.swapaxes(1, 2) / np.float32(q.shape[-1] ** 0.5)  # (heads, n, n)
         weights = np.exp(scores - scores.max(-1, keepdims=True))
         return (weights / weights.sum(-1, keepdims=True) @ v).swapaxes(0, 1).reshape(n, hidden)

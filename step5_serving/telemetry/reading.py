@@ -20,7 +20,7 @@ from step5_serving.telemetry.call import now, prompt_name
 from step5_serving.telemetry.schema import FIELDS, RUNNING, bodies, calls, feedback, iso, microseconds
 from step5_serving.telemetry.store import Store, several_calls
 
-LOW = 0.5  # confidence below which step 3 searches again or abstains
+LOW = 0.35  # confidence below which step 3 searches again or abstains
 LONGEST = 200  # characters of a question in a short row
 MOST = 500  # calls from which those to review are chosen
 c = calls.c

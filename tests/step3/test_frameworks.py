@@ -3,11 +3,19 @@
 import asyncio
 import json
 from importlib import import_module
+from pathlib import Path
 
 import pytest
+from langgraph.checkpoint.memory import InMemorySaver
 
-from step3_rag.frameworks import langchain_lcel, parts
+from shared.config import load_settings
+from step3_rag import opening
+from step3_rag.frameworks import langchain_lcel, langgraph_rag, parts
+from step3_rag.reflect.reflect import reflect
+from step3_rag.reflect.rewrite import OFFLINE
 from step3_rag.retrieve.search import Options
+from step3_rag.stores import vector_store
+from tests.step3.conftest import bring_in, write
 
 QUERIES = [
     "How long is the notice of the supply contract?",
@@ -15,6 +23,13 @@ QUERIES = [
     "kettle",
     "zebra quagga okapi",  # no keyword of it occurs
     "days of leave of the cook, and the price of a sensor",
+]
+SAMPLE_QUERIES = [
+    "How many days of leave do employees have?",  # the policy of 2024 says something else
+    "What are the contract renewal terms?",
+    "wich contracts renew automaticaly",
+    "What does error code E-160 mean?",
+    "How long is the notice period of the supply agreement?",
 ]
 
 
@@ -30,13 +45,85 @@ def best(retriever, query):
     return [each.id for each in retriever.search(query, Options(k=3)).best]
 
 
+def ours(retriever, query, framework):
+    """What our pipeline finds: LangGraph's counterpart has the loop."""
+    if framework == "langgraph":
+        return [each.id for each in reflect(retriever, query, Options(k=3), OFFLINE).best.found.best]
+    return best(retriever, query)
+
+
+def search_by(framework):
+    return import_module(f"step3_rag.frameworks.{parts.MODULES[framework]}").search
+
+
 def test_every_framework_finds_what_our_pipeline_finds_and_embeds_only_the_query(retriever, framework):
-    search = import_module(f"step3_rag.frameworks.{parts.MODULES[framework]}").search
+    search = search_by(framework)
     for query in QUERIES:
-        assert search(retriever, query, 3) == best(retriever, query)
+        assert search(retriever, query, 3) == ours(retriever, query, framework)
     retriever.embedder.embedded.clear()
     search(retriever, QUERIES[0], 3)
-    assert retriever.embedder.embedded == QUERIES[:1]
+    assert {*retriever.embedder.embedded} == {QUERIES[0]}
+
+
+def test_every_framework_ranks_superseded_versions_last(own_retriever, tmp_path, framework):
+    old = "---\nsuperseded: true\n---\n# Leave\n\nThe cook has 25 days of leave, no sensor is for sale.\n"
+    new = "# Leave\n\nDays of leave of the cook: see the table.\n"
+    bring_in(own_retriever.index, write(tmp_path / "leave", {"2024.md": old, "2025.md": new}))
+    vector_store.sync(own_retriever.index, own_retriever.store)
+    found = search_by(framework)(own_retriever, QUERIES[4], 9)
+    assert found == [each.id for each in own_retriever.search(QUERIES[4], Options(k=9)).best]
+    superseded = [chunk.superseded for chunk in own_retriever.index.chunks(found)]
+    assert (superseded.count(True), superseded[-1]) == (1, True)
+
+
+@pytest.mark.real
+def test_every_framework_has_our_best_five_on_the_sample(framework):
+    retriever = opening.open_retriever(load_settings(), Path("sample"))
+    for query in SAMPLE_QUERIES:
+        if framework == "langgraph":
+            chunks = reflect(retriever, query, Options(), OFFLINE).best.found.best
+        else:
+            chunks = retriever.search(query).best
+        assert search_by(framework)(retriever, query, 5) == [chunk.id for chunk in chunks]
+
+
+# --- what each does better than ours ------------------------------------------------------------------------
+
+
+def test_langgraph_loops_from_the_judge_to_another_search(retriever, monkeypatch):
+    monkeypatch.setattr(langgraph_rag, "confidence", lambda *_: 0.3)
+    steps = langgraph_rag.build(retriever).stream(langgraph_rag.start("ketttle"), stream_mode="updates")
+    nodes = [node for step in steps for node in step]
+    once = ["retrieve", "judge", "rewrite"]
+    assert nodes == [*once, *once, "retrieve", "judge"]  # spelling, meaning; then no strategy is left
+    monkeypatch.setattr(langgraph_rag, "confidence", lambda *_: 0.9)
+    sure = langgraph_rag.build(retriever).invoke(langgraph_rag.start("ketttle"))
+    assert [attempt["query"] for attempt in sure["attempts"]] == ["ketttle"]
+
+
+def test_langgraph_stops_for_a_person_who_corrects_the_query(retriever, monkeypatch, caplog):
+    monkeypatch.setattr(langgraph_rag, "confidence", lambda *_: 0.3)
+    thread = {"configurable": {"thread_id": "1"}}
+    memory = InMemorySaver()
+    graph = langgraph_rag.build(retriever, 3, memory, interrupt_before=["rewrite"])
+    graph.invoke(langgraph_rag.start("where is that thing?"), thread)
+    assert graph.get_state(thread).next == ("rewrite",)
+
+    again = langgraph_rag.build(retriever, 3, memory, interrupt_before=["rewrite"])  # as after a restart
+    again.update_state(thread, {"query": "kettle", "strategies": []}, as_node="rewrite")
+    found = again.invoke(None, thread)
+    assert [attempt["query"] for attempt in found["attempts"]] == ["where is that thing?", "kettle"]
+    assert found["attempts"][1]["best"] == best(retriever, "kettle")
+    assert "unregistered" not in caplog.text  # the state is plain data
+
+
+@pytest.mark.parametrize("mode", ["reciprocal_rerank", "dist_based_score"])
+def test_llamaindex_fuses_in_other_ways_by_a_name(retriever, mode):
+    fusion = pytest.importorskip("llama_index.core.retrievers.fusion_retriever", reason="needs llamaindex")
+    from step3_rag.frameworks import llamaindex
+
+    engine = llamaindex.query_engine(retriever, 3, fusion.FUSION_MODES(mode))
+    assert len(engine.retrieve(fusion.QueryBundle(QUERIES[0]))) == 3
 
 
 def test_many_queries_at_once_in_threads_get_their_own_vectors(retriever):
@@ -85,5 +172,5 @@ def test_each_framework_gives_the_answer_of_the_pipeline(read_only, command, fra
 
 def test_flags_that_a_framework_would_ignore_are_refused(read_only, refused):
     line = refused("step3_rag", "kettle", "--framework", "langchain", "--threshold", "0.5", "--before", "x")
-    assert line.startswith("error: --before, --threshold: a framework's pipeline searches once")
+    assert line.startswith("error: --before, --threshold: a framework's pipeline has the defaults")
     assert "Invalid value for '--framework'" in refused("step3_rag", "kettle", "--framework", "haystack")
