@@ -20,12 +20,8 @@ import anthropic
 from shared.errors import UserError
 from step3_rag.answer import read
 from step3_rag.answer.context import Source, assemble
-<<<<<<< HEAD
 from step3_rag.reflect.confidence import evidence_in
-from step3_rag.retrieve.search import Options, Retriever, Scores
-=======
 from step3_rag.retrieve.search import Options, Retriever, Scores, SearchResult
->>>>>>> harm37
 
 DEFAULT = Options()
 MODULES = {"langchain": "langchain_lcel", "llamaindex": "llamaindex", "langgraph": "langgraph_rag"}
