@@ -1,6 +1,6 @@
 """Step 3: answers from your documents, with sources, and with a measured idea of when not to answer.
 
-    python -m step3_rag "What are the contract renewal terms?"    ask the sample corpus
+    python -m step3_rag "When do contracts renew automatically?"    ask the sample corpus
     python -m step3_rag ingest my-documents/                       then ask your own
     python -m step3_rag search "renewal" --explain                 what every stage made of it
 

@@ -1,6 +1,6 @@
 """Ask: search, judge, search again if necessary, then answer from the passages or say "I don't know".
 
-    $ python -m step3_rag ask "What are the contract renewal terms?"
+    $ python -m step3_rag ask "When do contracts renew automatically?"
 
 Whether the passages can answer is decided before a model writes, because a model that gets the wrong passages
 answers all the same, and sounds sure.

@@ -1,7 +1,7 @@
 """A model in production on one page: step 3 behind an API, and a row with tokens, latency and cost per call.
 
     uvicorn step5_serving.minimal:app
-    curl localhost:8000/query --json '{"question": "What are the contract renewal terms?"}'
+    curl localhost:8000/query --json '{"question": "When do contracts renew automatically?"}'
     curl localhost:8000/telemetry
 
 The row is committed before the answer is sent, so no answer is missing from telemetry, whatever happens then.

@@ -7,7 +7,7 @@ import typer
 
 from shared.errors import UserError
 
-QUESTION = "What are the contract renewal terms?"
+QUESTION = "When do contracts renew automatically?"
 Question = Annotated[str, typer.Argument(help="What to look for.", show_default=True)]
 IndexFolder = Annotated[
     Path | None,

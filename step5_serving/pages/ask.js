@@ -18,7 +18,7 @@ import { attemptList, confidenceBar, modelOf, timeBar, tokensLine } from "./trac
 const LONGEST = 2000; // characters of a question
 // Questions of step 3's sample, each with a document that must be there for it to make sense.
 const EXAMPLES = [
-  ["What are the contract renewal terms?", "contracts/renewal-overview.md"],
+  ["When do contracts renew automatically?", "contracts/renewal-overview.md"],
   ["A vendor wants to hand me a present. How expensive may it be?", "handbook/code-of-conduct.md"],
   ["What does the warning G-21 on the Sylph G5 mean?", "support/sylph-zero-drift.md"],
   ["Which firmware version of the Hearth 200 corrects HG-1187?", "products/hearth-200-firmware-3.3.md"],

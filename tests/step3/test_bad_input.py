@@ -47,7 +47,7 @@ def test_any_text_can_be_asked(read_only, command, question):
         ("search x --store milvus", "--store milvus is not known: use chroma, faiss, weaviate, pinecone"),
         ("search x --rerank colbert", "--rerank colbert is not known: use maxsim, none, the folder"),
         ("search x --index no", "no index in no: make one with `python -m step3_rag ingest PATH`"),
-        ("ask x --reader poet", "'poet' is not one of 'auto', 'chat', 'quote'"),
+        ("ask x --reader poet", "'poet' is not one of 'auto', 'quote', 'write', 'chat'"),
         ("ask x --strategies spelling,guess", "--strategies guess is not known: use none"),
         ("ask x --model gpt-9", "unknown model 'gpt-9'"),
         ("ask x --model claude-sonnet-5-5", "ANTHROPIC_API_KEY"),

