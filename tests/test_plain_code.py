@@ -33,7 +33,6 @@ INNER_IMPORTS = {
     "shared/embedded/adapter.py _hook": TORCH,
     "shared/embedded/backend.py _load_transformers": TORCH,
     "shared/embedded/guide.py _tokens_of": "transformers takes seconds, and most schemas are only checked",
-    "shared/embedded/judge.py _judge": TORCH,
     "shared/hardware.py peak_memory_mb": "Windows has no such module",
     "shared/models/device.py choose_device": TORCH,
     "shared/models/device.py choose_dtype": TORCH,

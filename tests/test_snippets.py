@@ -15,6 +15,7 @@ LOADS = (
     "chat_client",
     "load_causal_lm",
     "load_embedder",
+    "Reader.load",
     "dspy",
 )
 SESSIONS = []

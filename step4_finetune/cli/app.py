@@ -76,13 +76,12 @@ def train(
                 raise UserError("task reader trains by sft, without lora.activated, --guide and --from")
             examples = reading.read_examples(Path(data or "data/reader/train.jsonl"), limit)
             facts = reader.run(settings, chosen, examples, out, report_to, fresh=fresh)
-            emit(facts, show.train, as_json=as_json)
-            return
-        if chosen.task == "tools":
+        elif chosen.task == "tools":
             if chosen.method != "sft" or chosen.activated or guide or start:
                 raise UserError("task tools trains by sft, without lora.activated, --guide and --from")
             path = Path(data or "data/tools/train.jsonl")
             prepared: TrainingData = branches.read(path, "tools", toolcalls.fits, toolcalls.parts, limit)
+            facts = training.run(settings, chosen, prepared, out, report_to, fresh=fresh)
         else:
             prepared = prepare(settings, chosen, *read(data, guide), limit, start, own_rows=bool(data))
             asked, chosen = chosen.sft, chosen.for_rows(len(prepared.rows))
@@ -92,7 +91,7 @@ def train(
                     f"{asked.epochs:g}, at learning rate {chosen.sft.learning_rate:g} (sft.least_steps)",
                     file=sys.stderr,
                 )
-        facts = training.run(settings, chosen, prepared, out, report_to, fresh=fresh)
+            facts = training.run(settings, chosen, prepared, out, report_to, fresh=fresh)
     emit(facts, show.train, as_json=as_json)
 
 

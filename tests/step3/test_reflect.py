@@ -83,10 +83,10 @@ def test_the_chat_model_writes_a_query(retriever, strategy, prompt, query):
         ({QUESTION: THRESHOLD - 0.0001}, (), (), "question", "abstain"),
         ({QUESTION: THRESHOLD}, (), (), "question", "answer"),
         # A rewrite that is worse, or better by less than the margin, does not replace the first search,
-        ({QUESTION: 0.4, "one": 0.05, TWO: 0.45}, WITH_CHAT, WITH_CHAT, "question", "abstain"),
-        ({QUESTION: 0.4, "one": 0.55, TWO: 0.5}, WITH_CHAT, WITH_CHAT, "chat", "abstain"),
+        ({QUESTION: 0.1, "one": 0.02, TWO: 0.15}, WITH_CHAT, WITH_CHAT, "question", "abstain"),
+        ({QUESTION: 0.1, "one": 0.25, TWO: 0.2}, WITH_CHAT, WITH_CHAT, "chat", "abstain"),
         # but one that alone reaches the threshold does.
-        ({QUESTION: 0.6, CORRECTED: 0.69}, ("spelling",), ("spelling",), "spelling", "answer"),
+        ({QUESTION: 0.3, CORRECTED: 0.36}, ("spelling",), ("spelling",), "spelling", "answer"),
         # Each strategy once at most; "conversation" has nothing before the question.
         ({}, (*STRATEGIES, *OFFLINE), ("spelling", "meaning", *WITH_CHAT), "question", "abstain"),
     ],
