@@ -9,10 +9,10 @@
                               └─ dense ─┘
 
 From LangChain come the parallel step, prompt, chat model and parser, and with them `batch`, `stream`,
-`ainvoke` and tracing. The two scorers, fusion and MaxSim are ours, as plain functions, which `|` turns into
-Runnables: LangChain's BM25Retriever splits on spaces, its EnsembleRetriever fuses by ranks only (RRF), and a
-VectorStoreRetriever drops the scores that min-max fusion needs. Since version 1.0, `langchain.chains` and
-`langchain.retrievers` are only in `langchain_classic`; chains are written as here.
+`with_fallbacks` and tracing. The two scorers, fusion and MaxSim are ours, as plain functions, which `|` turns
+into Runnables: LangChain's BM25Retriever splits on spaces, its EnsembleRetriever fuses by ranks only (RRF),
+and a VectorStoreRetriever drops the scores that min-max fusion needs. Since version 1.0, `langchain.chains`
+and `langchain.retrievers` are only in `langchain_classic`; chains are written as here.
 """
 
 from collections.abc import Sequence
@@ -77,9 +77,16 @@ def chat_model(client: anthropic.Anthropic, model: str) -> ChatAnthropic:
 
 
 def answer_chain(
-    retriever: Retriever, client: anthropic.Anthropic, model: str, k: int = 5
+    retriever: Retriever,
+    client: anthropic.Anthropic,
+    model: str,
+    k: int = 5,
+    fallbacks: Sequence[ChatAnthropic] = (),
 ) -> Runnable[str, dict[str, Any]]:
-    """A chain from a question to {"question", "documents", "sources", "answer"}."""
+    """A chain from a question to {"question", "documents", "sources", "answer"}.
+
+    If the chat model fails, the `fallbacks` are asked, one after the other.
+    """
     parts = Parts(retriever)
     rendered = prompts.render(prompts.load(PROMPTS, "answer", family=prompts.family_of(model)))
     # The system text is a message, not a template: a brace in it is not a variable.
@@ -93,7 +100,8 @@ def answer_chain(
     asked: Runnable[str, dict[str, Any]] = RunnableParallel(
         question=RunnablePassthrough(), documents=search_chain(retriever, k)
     )
-    answer = prompt | chat_model(client, model) | StrOutputParser()
+    chat = chat_model(client, model).with_fallbacks(fallbacks)
+    answer = prompt | chat | StrOutputParser()
     return asked | RunnablePassthrough.assign(sources=sources).assign(answer=answer)
 
 

@@ -15,6 +15,7 @@ from step3_rag.reflect.reflect import reflect
 from step3_rag.reflect.rewrite import OFFLINE
 from step3_rag.retrieve.search import Options
 from step3_rag.stores import vector_store
+from tests.scripted import ScriptedMessages
 from tests.step3.conftest import bring_in, write
 
 QUERIES = [
@@ -116,6 +117,18 @@ def test_langgraph_stops_for_a_person_who_corrects_the_query(retriever, monkeypa
     assert [attempt["query"] for attempt in found["attempts"]] == ["where is that thing?", "kettle"]
     assert found["attempts"][1]["best"] == best(retriever, "kettle")
     assert "unregistered" not in caplog.text  # the state is plain data
+
+
+def test_langchain_asks_another_model_if_the_first_one_fails(retriever, api):
+    for _ in range(6):
+        api.enqueue(status=529)
+    other = ScriptedMessages()
+    other.enqueue("It is broken. [1]")
+    spare = langchain_lcel.chat_model(other.client, "scripted")
+    chain = langchain_lcel.answer_chain(retriever, api.client, "scripted", fallbacks=[spare])
+    assert chain.invoke("kettle")["answer"] == "It is broken. [1]"
+    assert api.requests
+    assert len(other.requests) == 1
 
 
 @pytest.mark.parametrize("mode", ["reciprocal_rerank", "dist_based_score"])

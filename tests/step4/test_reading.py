@@ -236,12 +236,12 @@ def test_the_shipped_reader_finds_the_sentence_and_tells_near_misses():
     reader = Reader.load(load_settings())
     answered = {
         "How long does the crossing take?": "35 minutes",
-        "What do I pay to take my car?": "24 pounds",
-        "How many crossings are there on a day in January?": "twice",
+        "What do I pay for my car?": "24 pounds",
+        "How often does the ferry cross in winter?": "twice",
     }
     near = ["What does the Maribel weigh?", "How long is the crossing to Red Island?", "Who is the captain?"]
     said = {question: reader.read(question, "Timetable", FERRY) for question in (*answered, *near)}
     for question, words in answered.items():
         assert words in said[question].best
     pairs = [(said[asked].score, said[other].score) for asked in answered for other in near]
-    assert sum(one > other for one, other in pairs) >= 8, pairs
+    assert sum(one > other for one, other in pairs) == 9, pairs
