@@ -28,20 +28,24 @@ def evaluate(
     limit: Limit = None,
     answers: Annotated[bool, typer.Option("--answers", help="Measure the answers.")] = False,
     reader: Reader = "auto",
+    add_row: Annotated[
+        Path | None,
+        typer.Option(help="Add the answers' figures, tokens and cost to this Markdown table of models."),
+    ] = None,
     rerank: Rerank = "maxsim",
     model: Model = None,
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
     """Measure retrieval stage by stage; --answers measures the answers instead."""
-    ignored = {"rerank"} if answers else {"reader", "model"}
+    ignored = {"rerank"} if answers else {"reader", "model", "add_row"}
     why = "--answers measures the default search" if answers else "only --answers uses a reader"
     refuse_flags(context, context.params.keys() - ignored, why)
     settings = settings_from_flags(smoke, model=model)
     if answers:
         from step3_rag.evaluate import answers as measurement
 
-        facts = measurement.run(settings, dataset, split, reader, limit)
+        facts = measurement.run(settings, dataset, split, reader, limit, add_row)
     else:
         from step3_rag.evaluate import retrieval
 

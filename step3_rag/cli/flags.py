@@ -61,7 +61,7 @@ def refuse_flags(context: typer.Context, allowed: set[str], why: str) -> None:
         UserError: names those that were given.
     """
     given = [
-        f"--{name}"
+        f"--{name.replace('_', '-')}"
         for name in sorted(context.params.keys() - allowed)
         if (source := context.get_parameter_source(name)) and source.name == "COMMANDLINE"
     ]

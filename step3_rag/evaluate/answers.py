@@ -14,19 +14,23 @@ By kind of question, `silent` counts those not answered, and `relevant cited` th
 relevant document.
 """
 
+import datetime
 import re
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
+from shared import hardware
+from shared.catalog import lookup
 from shared.chat.errors import one_line_errors
 from shared.config import Settings
 from shared.errors import UserError
 from shared.progress import track
 from shared.stats import share, subset
 from step3_rag import options
-from step3_rag.evaluate import dataset
+from step3_rag.evaluate import dataset, models_table
 from step3_rag.evaluate.dataset import Question, dataset_retriever
 from step3_rag.evaluate.metrics import auroc
 from step3_rag.pipeline import Outcome, ask
@@ -67,13 +71,22 @@ class Judged:
 
 
 def run(
-    settings: Settings, name: str, split: str | None, reader: str, limit: int | None = None
+    settings: Settings,
+    name: str,
+    split: str | None,
+    reader: str,
+    limit: int | None = None,
+    table: Path | None = None,
 ) -> dict[str, Any]:
     """Answer every question of a dataset that has reference answers, and measure the answers.
 
+    The figures with abstaining also become a row of a Markdown `table` of models (models_table.py).
+
     Raises:
-        UserError: no such dataset, or it has no reference answers.
+        UserError: no such dataset, it has no reference answers, or the file has no such table.
     """
+    if table:
+        models_table.check(table)
     data = dataset.read(name, split)
     if not any(each.answers for each in data.questions):
         raise UserError(f"{data.name} has no reference answers: leave out --answers, or use --dataset sample")
@@ -92,6 +105,20 @@ def run(
     confidences = [each.outcome.confidence for each in judged]
     seconds = statistics.median(sum(each.outcome.seconds.values()) for each in judged)
     reader = f"{plan.reader} by {settings.model}" if client else plan.reader
+    if table:
+        row = models_table.Row(
+            model=settings.model if client else "none",
+            reader=plan.reader,
+            questions=data.name,
+            right=abstaining["right"],
+            wrong=abstaining["wrong answers given"],
+            refused=abstaining["questions without an answer refused"],
+            tokens=count_tokens(judged, settings.model),
+            seconds=seconds,
+            machine=hardware.describe(),
+            date=datetime.date.today(),
+        )
+        models_table.add(table, row)
     return {
         "headline": f"wrong answers given: {before:.0%}, {after:.0%} with abstaining",
         "n": len(judged),
@@ -109,6 +136,20 @@ def run(
         "note": f"{data.name}: {len(judged)} questions, {sum(each.answerable for each in judged)} with an "
         f"answer; reader {reader}; silent under confidence {plan.threshold:g}; {seconds:.1f} s a question",
     }
+
+
+def count_tokens(judged: Sequence[Judged], model: str) -> models_table.Tokens:
+    """Tokens and dollars of all answers, those below the threshold, too."""
+    calls = [each.outcome.answer for each in judged if each.outcome.answer.input_tokens is not None]
+    price = lookup(model).price
+    dollars = None
+    if price:
+        dollars = sum(price.cost(call.input_tokens or 0, call.output_tokens or 0) for call in calls)
+    return models_table.Tokens(
+        read=sum(call.input_tokens or 0 for call in calls),
+        written=sum(call.output_tokens or 0 for call in calls),
+        dollars=dollars,
+    )
 
 
 def judge_words(question: Question, outcome: Outcome) -> Judged:
