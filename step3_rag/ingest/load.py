@@ -29,6 +29,7 @@ from step3_rag.ingest.text import (
 )
 
 TEXTS = (".md", ".markdown", ".txt", ".rst")  # read as they are
+XML_NO_MEMORY = 2  # libxml2's error code
 SUFFIXES = (*TEXTS, ".html", ".htm", ".pdf", ".docx", ".csv", ".tsv")
 LARGEST_DOCX = 50_000_000  # bytes of its XML and pictures, unpacked
 
@@ -147,5 +148,7 @@ def _docx(path: Path) -> str:
     except (UnreadableError, OSError, MemoryError):
         raise
     except Exception as error:  # a damaged zip, damaged XML, missing parts
+        if getattr(error, "code", None) == XML_NO_MEMORY:
+            raise MemoryError from None
         raise UnreadableError(f"not a Word document ({type(error).__name__})") from None
     return "\n\n".join(parts)

@@ -73,8 +73,8 @@ BOMBS = {
     "aliases.md": (aliases, "'a1' in its front matter is an alias (*): use strings, numbers, dates or lists"),
     "nested.html": (nested_page, "its tags are nested too deeply"),
     "field.csv": (long_field, "field larger than field limit"),
-    "wide.csv": (wide_table, "reading it takes more than 14 seconds: split it"),
+    "wide.csv": (wide_table, "reading it takes more than"),
     "zip.docx": (zip_bomb, "200.8 MB, 50 MB at most: split it"),
-    "paragraphs.docx": (paragraphs, "not a Word document (XMLSyntaxError)"),
-    "same-page.pdf": (same_page, "reading it takes more than 12 seconds: split it"),
+    "paragraphs.docx": (paragraphs, "reading it takes more than"),
+    "same-page.pdf": (same_page, "reading it takes more than"),
 }
