@@ -87,6 +87,16 @@ def neutralize(text: str) -> str:
     return TURNS.sub("⁅", MARKS.sub("‹", text))
 
 
+def without_headings(text: str) -> str:
+    """A passage in one line, without its headings, which the place beside it names; or only these.
+
+    >>> without_headings("## Renewal\n\nIt renews each March.")
+    'It renews each March.'
+    """
+    below = " ".join(HEADING.sub("", text).split())
+    return below or " ".join(HEADING.findall(text))
+
+
 def excerpt(source: Source, sentence: str) -> tuple[str, str]:
     """The place of a quoted sentence, by the heading above it, and the text from there on.
 
@@ -95,10 +105,10 @@ def excerpt(source: Source, sentence: str) -> tuple[str, str]:
     words = [re.escape(word) for word in sentence.split() if re.search(r"\w", word)]
     found = re.search(r"[\s*|_–-]+".join(words), source.text) if words else None
     if not found:
-        return source.place, " ".join(source.text.split())[:EXCERPT]
+        return source.place, without_headings(source.text)[:EXCERPT]
     above = HEADING.findall(source.text, 0, found.start())
     place = f"{source.document}, {above[-1]}" if above else source.place
-    return place, " ".join(source.text[found.start() :].split())[:EXCERPT]
+    return place, without_headings(source.text[found.start() :])[:EXCERPT]
 
 
 def _attribute(text: str) -> str:

@@ -90,7 +90,7 @@ def chat(
         for text in stream.text_stream:
             write(text)
         message = stream.get_final_message()
-    text = "".join(block.text for block in message.content if block.type == "text").strip()
+    text = _text_of(message)
     read, written = input_tokens(message.usage), message.usage.output_tokens
     return Answer(text, check(text, sources), read, written, message.stop_reason)
 
@@ -121,20 +121,33 @@ def write(
     quoted = quote(evidence, sources)
     if quoted.is_unknown:
         return quoted
+    message = _say(client, model, question, quoted)
+    written = _text_of(message)
+    numbers = tuple(dict.fromkeys(number for one in quoted.cited for number in one.numbers))
+    marks = "".join(f"[{number}]" for number in numbers)
+    checked = [replace(one, numbers=numbers) for one in check(f"{written} {marks}", sources)]
+    is_whole = message.stop_reason in ("end_turn", "stop_sequence")
+    is_faithful = bool(checked) and all(is_said(one.sentence, quoted) for one in checked)
+    if is_whole and is_faithful:
+        answer = Answer(f"{written} {marks}", checked, stop_reason=message.stop_reason)
+    else:
+        answer = replace(quoted, stop_reason="end_turn", replaced=written)
+    usage = message.usage
+    return replace(answer, input_tokens=input_tokens(usage), output_tokens=usage.output_tokens)
+
+
+def _say(client: anthropic.Anthropic, model: str, question: str, quoted: Answer) -> anthropic.types.Message:
+    """Let the chat model answer a question from the quoted sentences."""
     rendered = prompts.render(prompts.load(PROMPTS, "write", family=prompts.family_of(model)))
     facts = "\n".join(f"- {one.sentence}" for one in quoted.cited)
     turn = {"role": "user", "content": f"Facts:\n{facts}\n\nQuestion: {question}"}
     request: dict[str, Any] = {"system": rendered["system"], "messages": [*rendered["messages"], turn]}
-    message = client.messages.create(model=model, max_tokens=MAX_TOKENS, **request)
-    written = "".join(block.text for block in message.content if block.type == "text").strip()
-    numbers = tuple(dict.fromkeys(number for one in quoted.cited for number in one.numbers))
-    marks = "".join(f"[{number}]" for number in numbers)
-    checked = [replace(one, numbers=numbers) for one in check(f"{written} {marks}", sources)]
-    usage = (input_tokens(message.usage), message.usage.output_tokens, message.stop_reason)
-    is_whole = message.stop_reason in ("end_turn", "stop_sequence")
-    if not is_whole or not checked or not all(is_said(one.sentence, quoted) for one in checked):
-        return Answer(quoted.text, quoted.cited, *usage[:2], "end_turn", replaced=written)
-    return Answer(f"{written} {marks}", checked, *usage)
+    return client.messages.create(model=model, max_tokens=MAX_TOKENS, **request)
+
+
+def _text_of(message: anthropic.types.Message) -> str:
+    """What a message says, without its blocks of other kinds."""
+    return "".join(block.text for block in message.content if block.type == "text").strip()
 
 
 def is_said(sentence: str, quoted: Answer) -> bool:

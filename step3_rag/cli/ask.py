@@ -58,7 +58,10 @@ def ask(
     ] = 0.35,
     graph: Annotated[
         bool,
-        typer.Option("--graph", help="Answer from a graph: which documents share a supplier or customer."),
+        typer.Option(
+            "--graph",
+            help="Answer from a graph of firms and documents: what they share, how they are connected.",
+        ),
     ] = False,
     framework: Annotated[
         Literal["langchain", "llamaindex", "langgraph"] | None,
@@ -94,7 +97,7 @@ def ask(
     streams = plan.reader == "chat" and not (as_json or framework or graph)
     began = time.perf_counter()
     if graph:
-        from step3_rag.graph.graph import answer_from_graph
+        from step3_rag.graph.questions import answer_from_graph
 
         answer, sources = answer_from_graph(retriever.index, question)
         facts = _facts(question, answer, sources, {"answer": time.perf_counter() - began}) | {"searches": 0}

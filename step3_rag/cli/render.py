@@ -6,7 +6,7 @@ from typing import Any
 
 from shared.cli import Console, plain_table
 from shared.stats import Share, percent
-from step3_rag.answer.context import EXCERPT
+from step3_rag.answer.context import EXCERPT, without_headings
 from step3_rag.ingest.text import clean
 
 SUSPICIOUS = "has what looks like an instruction to a model; it is treated as a quotation"
@@ -79,7 +79,8 @@ def show_search(facts: Mapping[str, Any], console: Console, *, explain: bool) ->
     if not results:
         say(console, "nothing found")
     for number, each in enumerate(results, 1):
-        old, text = " (superseded)" if each["superseded"] else "", " ".join(each["text"].split())
+        old = " (superseded)" if each["superseded"] else ""
+        text = without_headings(each["text"])
         say(console, f"[{number}] {each['place']}{old}  ({each['score']:.3f})", "bold")
         say(console, f"    {text[:EXCERPT].rstrip()}{' …' if len(text) > EXCERPT else ''}")
     if explain and results:

@@ -1,68 +1,81 @@
-"""The graph of an index, and the question that it answers: which documents share a supplier or customer?
+"""The graph of an index: documents and firms are its nodes, relations its edges.
 
-    >>> answer, sources = answer_from_graph(index, "Which contracts share a supplier with AB-2025-03?")
-    >>> print(answer.text)
-    Brightwell Components, supplier of Framework AB-2025-03 [1], is also in:
-      Supply Agreement AB-2024-07 [2]
+    >>> graph = build(index)
+    >>> graph.document_in("Which contracts share a supplier with AB-2025-03?")
+    'contracts/valves.md'
 
-Nodes are documents and firms; edges are relations, each with the first chunk that states it. "Which contracts
-share a supplier with X?" asks for a complete set: any k is too small or too large. The graph has the set, two
-steps along one relation. It lacks what the extractor missed, so the answer names its evidence.
+Each edge keeps the first chunk that states it, as evidence. questions.py follows the edges. What the
+extractor (relations.py) missed is not in the graph.
 
 GraphRAG (Edge et al. 2024, arXiv:2404.16130) goes on from here: it looks for communities, groups of nodes
 with many edges inside, and has a model summarise each, for questions about the whole.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from shared.errors import UserError
-from shared.progress import spinner
-from step3_rag.answer.context import Source
-from step3_rag.answer.read import Answer, Cited
-from step3_rag.graph.relations import ROLES, document_number, extract
+from step3_rag.graph.relations import document_number, extract, key
 from step3_rag.ingest.index import Chunk, Index
 from step3_rag.retrieve.snapshot import Snapshot
 
-IN_COMMON = re.compile(r"\b(?:share|shares|sharing|same|common|also)\b", re.I)
+
+@dataclass(frozen=True)
+class Edge:
+    """`document relation firm`, such as `contracts/pumps.md supplier Brightwell`."""
+
+    document: str  # its name in the index
+    relation: str  # supplier, customer or subcontractor: what the firm is in the document
+    firm: str
 
 
 @dataclass(frozen=True)
 class Graph:
-    """Relations between documents, by their name in the index, and firms."""
+    """Relations between documents and firms."""
 
-    evidence: Mapping[tuple[str, str, str], Chunk]  # of each document, relation and firm
-    titles: Mapping[str, str]  # of the documents
-    names: Mapping[str, str]  # -> document
+    evidence: Mapping[Edge, Chunk]  # the first chunk that states it
+    titles: Mapping[str, str]  # of the documents, by their name in the index
+    names: Mapping[str, str]  # what a document is called -> its name in the index
 
-    def link(self, question: str) -> str | None:
+    @property
+    def firms(self) -> list[str]:
+        """All firms, in alphabetical order."""
+        return sorted({edge.firm for edge in self.evidence})
+
+    def edges_of(self, firm: str) -> list[Edge]:
+        """What a firm is in which document."""
+        return [edge for edge in self.evidence if edge.firm == firm]
+
+    def document_in(self, question: str) -> str | None:
         """Entity linking: the document that a question names, by the longest name in it.
 
-        >>> graph.link("Which contracts share a supplier with AB-2025-03?")
+        >>> graph.document_in("Which contracts share a supplier with AB-2025-03?")
         'contracts/valves.md'
         """
         words = f" {_words(question)} "
-        found = max((name for name in self.names if f" {name} " in words), key=len, default=None)
-        return self.names[found] if found else None
+        found = [name for name in self.names if f" {name} " in words]
+        return self.names[max(found, key=len)] if found else None
 
+    def firms_in(self, question: str) -> list[str]:
+        """The firms that a question names: whole, or by a first word that no other firm has.
 
-def answer_from_graph(index: Index, question: str) -> tuple[Answer, list[Source]]:
-    """All documents that share a supplier or customer with the one that the question names, with evidence.
-
-    Raises:
-        UserError: it is another kind of question, or the index is empty.
-    """
-    with spinner("looking for names and relations"):
-        graph = build(index)
-    asked = asks_to_share(graph, question)
-    if not asked:
-        raise UserError(
-            "--graph answers which documents share a supplier or a customer with one that the question "
-            "names: leave it out for other questions"
-        )
-    return shared(graph, *asked)
+        >>> graph.firms_in("Which contracts is Brightwell in?")
+        ['Brightwell Components']
+        """
+        words = f" {_words(question)} "
+        first_words = Counter(key(firm).split()[0] for firm in self.firms)
+        found = []
+        for firm in self.firms:
+            name = key(firm)
+            first = name.split()[0]
+            is_named = f" {name} " in words
+            is_named_in_short = first_words[first] == 1 and f" {first} " in words
+            if is_named or is_named_in_short:
+                found.append(firm)
+        return found
 
 
 def build(index: Index) -> Graph:
@@ -76,9 +89,9 @@ def build(index: Index) -> Graph:
     if not chunks:
         raise UserError(f"the index in {index.folder} is empty: ingest documents before you ask its graph")
     by_id = {chunk.id: chunk for chunk in chunks}
-    evidence = dict[tuple[str, str, str], Chunk]()
+    evidence = dict[Edge, Chunk]()
     for document, relation, firm, chunk in extract(chunks):
-        evidence.setdefault((document, relation, firm), by_id[chunk])
+        evidence.setdefault(Edge(document, relation, firm), by_id[chunk])
     titles = {chunk.document: chunk.title or chunk.document for chunk in chunks}
     return Graph(evidence, titles, _names(chunk for chunk in chunks if chunk.place == 0))
 
@@ -103,44 +116,6 @@ def _names(first: Iterable[Chunk]) -> dict[str, str]:
 
 def _words(text: str) -> str:
     """A text without capitals and punctuation between its words."""
-    return " ".join(re.findall(r"[\w&]+(?:[-'’./]\w+)*", text)).casefold()
-
-
-def asks_to_share(graph: Graph, question: str) -> tuple[str, str] | None:
-    """The document and the role of a question about what is shared; None for any other question.
-
-    >>> asks_to_share(graph, "Which contracts share a supplier with AB-2025-03?")
-    ('contracts/valves.md', 'supplier')
-    """
-    document = graph.link(question)
-    roles = [role for role, words in ROLES.items() if re.search(rf"\b(?:{words})s?\b", question, re.I)]
-    return (document, roles[0]) if document and roles and IN_COMMON.search(question) else None
-
-
-def shared(graph: Graph, document: str, role: str) -> tuple[Answer, list[Source]]:
-    """The documents that share a supplier or customer (`role`) with a document, by firm, with evidence.
-
-    A document's subcontractors count as suppliers.
-    """
-    relations = (role, "subcontractor") if role == "supplier" else (role,)
-    edges = {edge: chunk for edge, chunk in graph.evidence.items() if edge[1] in relations}
-    cited: list[Cited] = []
-    sources: dict[int, Source] = {}  # by chunk
-
-    def cite(line: str, chunk: Chunk) -> str:
-        new = Source(len(sources) + 1, chunk.document, chunk.source, chunk.text, (chunk.id,))
-        number = sources.setdefault(chunk.id, new).number
-        cited.append(Cited(line.strip(), (number,), support=1.0))
-        return f"{line} [{number}]"
-
-    own = {firm: chunk for (each, _, firm), chunk in edges.items() if each == document}
-    lines = []
-    for firm in sorted(own):
-        others = [edge for edge in edges if edge[2] == firm and edge[0] != document]
-        if others:
-            lines.append(cite(f"{firm}, {role} of {graph.titles[document]}", own[firm]) + ", is also in:")
-        for edge in sorted(others, key=lambda edge: (edge[1] != role, edge[0])):
-            relation = "" if edge[1] == role else f" as {edge[1]}"
-            lines.append(cite(f"  {graph.titles[edge[0]]}{relation}", edges[edge]))
-    none = f"The graph knows no document that shares a {role} with {graph.titles[document]}."
-    return Answer("\n".join(lines) or none, cited), list(sources.values())
+    words = re.findall(r"[\w&]+(?:[-'’./]\w+)*", text)
+    bare = [re.sub(r"['’]s$", "", word) for word in words]
+    return " ".join(bare).casefold()

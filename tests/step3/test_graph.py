@@ -9,6 +9,8 @@ import pytest
 
 from shared.errors import UserError
 from step3_rag.graph import graph as lesson
+from step3_rag.graph import questions
+from step3_rag.graph.questions import Connection, ContractsOf, SharedRole
 from step3_rag.graph.relations import key, one_names
 from step3_rag.ingest.index import Index
 from tests.step3.conftest import FACTS, bring_in, write
@@ -73,7 +75,7 @@ def test_short_forms_are_the_same_firm():
 
 def test_rules_extract_roles(graph):
     def targets(node, relation):
-        return {edge[2] for edge in graph.evidence if edge[:2] == (node, relation)}
+        return {edge.firm for edge in graph.evidence if (edge.document, edge.relation) == (node, relation)}
 
     assert targets("contracts/pumps.md", "supplier") == {"Kessler Hydraulik"}
     assert targets("contracts/pumps.md", "customer") == {"Harbour Works"}
@@ -86,8 +88,9 @@ def test_rules_extract_roles(graph):
 
 
 def test_who_shares_a_supplier(graph):
-    asked = lesson.asks_to_share(graph, "Which contracts share a vendor with CL-2025-03?")
-    answer, sources = lesson.shared(graph, *asked)
+    asked = questions.understand(graph, "Which contracts share a vendor with CL-2025-03?")
+    assert asked == SharedRole("contracts/cleaning.txt", "supplier")
+    answer, sources = questions.shared(graph, "contracts/cleaning.txt", "supplier")
     assert answer.text.splitlines() == [
         "Kessler Hydraulik, supplier of cleaning [1], is also in:",
         "  Supply Agreement KH-2024-07: pumps [2]",
@@ -99,19 +102,64 @@ def test_who_shares_a_supplier(graph):
         "contracts/valves.md",
     ]
     assert all("Kessler Hydraulik" in " ".join(each.text.split()) for each in sources)
-    answer, sources = lesson.shared(graph, "handbook/purchasing.md", "customer")
+    answer, sources = questions.shared(graph, "handbook/purchasing.md", "customer")
     assert answer.text == "The graph knows no document that shares a customer with Purchasing policy."
     assert not sources
 
 
 def test_entity_linking(graph):
-    assert graph.link("What does kh-2025-01 cost?") == "contracts/valves.md"
-    assert graph.link("Like KH-2024-07: who signed Framework KH-2025-01: valves?") == "contracts/valves.md"
-    assert graph.link("What does the purchasing policy say?") == "handbook/purchasing.md"
-    assert graph.link("What does contracts/pumps.md say?") == "contracts/pumps.md"
-    assert graph.link("Is cleaning in KH-2025-012?") is None
-    assert lesson.asks_to_share(graph, "Who is the supplier of KH-2025-01?") is None
-    assert lesson.asks_to_share(graph, "Which firms share a supplier?") is None
+    assert graph.document_in("What does kh-2025-01 cost?") == "contracts/valves.md"
+    assert (
+        graph.document_in("Like KH-2024-07: who signed Framework KH-2025-01: valves?")
+        == "contracts/valves.md"
+    )
+    assert graph.document_in("What does the purchasing policy say?") == "handbook/purchasing.md"
+    assert graph.document_in("What does contracts/pumps.md say?") == "contracts/pumps.md"
+    assert graph.document_in("Is cleaning in KH-2025-012?") is None
+    assert graph.firms_in("Is Kessler's valve made by Sparrow Services?") == [
+        "Kessler Hydraulik",
+        "Sparrow Services",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("question", "asked"),
+    [
+        ("Which contracts is Sparrow a supplier of?", ContractsOf("Sparrow Services", "supplier")),
+        ("List all agreements with Harbour Works", ContractsOf("Harbour Works", None)),
+        (
+            "How is Sparrow Services connected with KH-2025-01?",
+            Connection("Sparrow Services", "contracts/valves.md"),
+        ),
+        ("Who is the supplier of KH-2025-01?", None),
+        ("Which firms share a supplier?", None),
+        ("How are Harbour Works, Kessler Hydraulik and Sparrow Services connected?", None),
+        ("Which contracts renew?", None),
+    ],
+)
+def test_what_is_asked(graph, question, asked):
+    assert questions.understand(graph, question) == asked
+
+
+def test_the_contracts_of_a_firm(graph):
+    answer, sources = questions.contracts_of(graph, "Kessler Hydraulik", "supplier")
+    assert answer.text.splitlines() == [
+        "Kessler Hydraulik is a subcontractor in cleaning [1]",
+        "Kessler Hydraulik is the supplier in Supply Agreement KH-2024-07: pumps [2]",
+        "Kessler Hydraulik is the supplier in Framework KH-2025-01: valves [3]",
+    ]
+    assert len(sources) == 3
+    answer, _ = questions.contracts_of(graph, "Sparrow Services", "customer")
+    assert answer.text == "The graph knows no document with Sparrow Services as customer."
+
+
+def test_a_connection_goes_through_the_rarer_firm(graph):
+    """Harbour Works is in all three contracts, Kessler Hydraulik in two of them and as often in the third."""
+    answer, _ = questions.connection(graph, "Sparrow Services", "contracts/valves.md")
+    assert answer.text.splitlines()[0] == "Sparrow Services is the supplier in cleaning [1]"
+    assert answer.text.count("is ") == 3
+    answer, sources = questions.connection(graph, "Sparrow Services", "handbook/purchasing.md")
+    assert (answer.text, sources) == ("The graph knows no way from one to the other.", [])
 
 
 def test_an_index_without_documents_is_one_line(tmp_path):
