@@ -18,7 +18,8 @@ sentence that the trained reader picked, so that nothing is made up.
 """
 
 import json
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import anthropic
 import jsonschema
@@ -123,7 +124,8 @@ def call(
     return json.dumps(result, ensure_ascii=False), sources
 
 
-class Call(NamedTuple):
+@dataclass(frozen=True)
+class Call:
     """A tool call of the model, and its result."""
 
     tool: str

@@ -2,7 +2,7 @@
 
     >>> retriever = Retriever(index, store, embedder)
     >>> found = retriever.search("When does the Brightwell contract renew?", Options(k=3))
-    >>> [(chunk.source, found.places(chunk.id)["bm25"]["rank"]) for chunk in found.best]
+    >>> [(chunk.source, found.places(chunk.id)["bm25"].rank) for chunk in found.best]
 
     query ─┬─ bm25  ─ top 100 ─┐
            └─ dense ─ top 100 ─┴─ fusion ─ top 50 ─┬─ maxsim ─┬─ rerank ─ top k
@@ -49,6 +49,14 @@ class Options:
     before: tuple[str, ...] = ()  # earlier questions of the conversation; a rewrite may use them (reflect/)
 
 
+@dataclass(frozen=True)
+class Place:
+    """A chunk's place at a stage."""
+
+    rank: int  # from 1
+    score: float
+
+
 @dataclass
 class SearchResult:
     """The outcome of a search: scores by stage, and seconds by stage."""
@@ -66,13 +74,13 @@ class SearchResult:
         order = ranked(self.stages[stage]) if stage else self.order
         return list(dict.fromkeys(self.documents[chunk] for chunk in order))
 
-    def places(self, chunk: int) -> dict[str, dict[str, float]]:
-        """Rank (from 1) and score of a chunk at every stage that has it."""
-        return {
-            name: {"rank": ranked(scores).index(chunk) + 1, "score": scores[chunk]}
-            for name, scores in self.stages.items()
-            if chunk in scores
-        }
+    def places(self, chunk: int) -> dict[str, Place]:
+        """Rank and score of a chunk at every stage that has it."""
+        places = {}
+        for name, scores in self.stages.items():
+            if chunk in scores:
+                places[name] = Place(ranked(scores).index(chunk) + 1, scores[chunk])
+        return places
 
     @contextlib.contextmanager
     def timed(self, name: str) -> Iterator[None]:
