@@ -184,8 +184,9 @@ def ingest(
     settings = settings_from_flags(smoke)
     from step3_rag import opening
     from step3_rag.cli import documents
+    from step3_rag.ingest.index import index_facts
 
-    facts = opening.index_facts(settings, chunk_size, chunk_overlap)
+    facts = index_facts(settings, chunk_size, chunk_overlap)
     folder = index or opening.HOME
     report = documents.ingest(settings, paths, folder, collection, facts, store, address, rebuild=rebuild)
     emit(report, documents.show_changes, as_json=as_json)

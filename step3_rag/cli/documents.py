@@ -10,9 +10,9 @@ from shared.cli import Console, plain_table
 from shared.config import Settings
 from shared.errors import UserError
 from shared.words import count
-from step3_rag import opening
 from step3_rag.cli.printing import say
 from step3_rag.ingest import sources, update
+from step3_rag.ingest.embed import Embedder
 from step3_rag.ingest.index import Index
 from step3_rag.stores import vector_store
 
@@ -55,9 +55,9 @@ class StatusReport:
     collections: dict[str, CollectionSize]
     names: list[str]  # of the documents, if they were asked for
     superseded: list[str]  # those of them that are
-    embedder: str
-    chunk_size: int  # tokens
-    chunk_overlap: int  # tokens
+    embedder: str | None
+    chunk_size: int | None  # tokens
+    chunk_overlap: int | None  # tokens
     megabytes: float
 
 
@@ -81,7 +81,7 @@ def ingest(
         UserError: there are no such files, the index was made with other facts, or the store fails.
     """
     began = time.perf_counter()
-    embedder = opening.Embedder(settings)
+    embedder = Embedder(settings)
     update.check_sizes(facts["chunk_size"], facts["chunk_overlap"], embedder)
     vector_store.store_class(store)
     if rebuild or not Index.exists(folder):  # so that a wrong path doesn't leave an empty index

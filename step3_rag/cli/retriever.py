@@ -5,7 +5,7 @@ from pathlib import Path
 
 from shared.config import Settings
 from shared.errors import UserError
-from step3_rag import opening
+from step3_rag import cached_index, opening
 from step3_rag.retrieve.search import Retriever
 
 SAMPLE = "(from the sample documents; `python -m step3_rag ingest FOLDER` makes an index of yours)"
@@ -28,7 +28,7 @@ def open_retriever(
     retriever = opening.open_retriever(settings, folder, store, address)
     if collections:
         refuse_unknown(collections, sorted(set(retriever.snapshot.collections)))
-    if retriever.index.folder == opening.sample_home(settings) and not quiet:
+    if retriever.index.folder == cached_index.sample_home(settings) and not quiet:
         print(SAMPLE)
     return retriever
 

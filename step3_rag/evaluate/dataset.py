@@ -22,13 +22,14 @@ from shared.config import Settings
 from shared.errors import UserError
 from step3_rag import RAILWAY, SAMPLE
 from step3_rag.answer.context import Source
+from step3_rag.cached_index import corpus_index
 from step3_rag.ingest import load
 from step3_rag.ingest.embed import Embedder
-from step3_rag.ingest.index import Chunk
+from step3_rag.ingest.index import Chunk, index_facts
 from step3_rag.ingest.sources import DEFAULT_COLLECTION, DocumentSource, Report, files_in
 from step3_rag.ingest.stems import stems
 from step3_rag.ingest.text import clean
-from step3_rag.opening import corpus_index, index_facts, retriever_on
+from step3_rag.opening import retriever_on
 from step3_rag.retrieve.search import Retriever
 
 T = TypeVar("T")

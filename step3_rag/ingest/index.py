@@ -22,6 +22,7 @@ from uuid import uuid4
 
 import numpy as np
 
+from shared.config import Settings
 from shared.errors import UserError, reason
 from step3_rag.ingest.embed import Encoded
 from step3_rag.ingest.stems import stems
@@ -115,6 +116,11 @@ class NewChunk:
     heading: str
     text: str
     embedded: str  # what the embedder reads: the text under its title
+
+
+def index_facts(settings: Settings, size: int = 128, overlap: int = 32) -> dict[str, Any]:
+    """The facts that an index is made with: the embedder, and the sizes of chunks in its tokens."""
+    return {"embedder": settings.embedder, "chunk_size": size, "chunk_overlap": overlap}
 
 
 class Index:

@@ -8,7 +8,7 @@ import pytest
 from filelock import FileLock
 
 from shared.errors import UserError
-from step3_rag import opening
+from step3_rag import cached_index
 from step3_rag.ingest.index import Index
 from step3_rag.retrieve.search import Options
 from step3_rag.retrieve.snapshot import Snapshot
@@ -81,7 +81,7 @@ async def test_a_document_is_added_replaced_and_deleted(made):
 @in_loop
 async def test_the_documents_of_the_sample_cannot_be_changed(made, monkeypatch):
     """Its index is made again at each start, so that a change would be lost."""
-    monkeypatch.setattr(opening, "sample_home", lambda _settings: made.home)
+    monkeypatch.setattr(cached_index, "sample_home", lambda _settings: made.home)
     for got in (await made.client.post("/ingest", **text()), await made.client.delete("/documents/1")):
         assert got.status_code == 400
         assert "make an index of your own with `python -m step3_rag ingest PATH`" in error_of(got)[1]
