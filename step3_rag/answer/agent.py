@@ -32,8 +32,8 @@ from step3_rag.answer.context import Source, as_text, assemble
 from step3_rag.answer.read import Answer, check, quote
 from step3_rag.ingest.stems import WORD, stems
 from step3_rag.reflect.confidence import confidence, find_evidence
-from step3_rag.reflect.reflect import THRESHOLD
-from step3_rag.retrieve.search import Options, Retriever
+from step3_rag.reflect.loop import THRESHOLD
+from step3_rag.retrieve.search import Retriever, SearchOptions
 
 NAME = "search_documents"
 TOPICS = 40  # words of titles in the description
@@ -113,7 +113,7 @@ def call(
         raise UserError(f"{where}{wrong.message}"[:200])
     query = input.get("query", "").strip() or question
     collections = (input["collection"],) if "collection" in input else ()
-    found = retriever.search(query, Options(k=int(input.get("k", 5)), collections=collections))
+    found = retriever.search(query, SearchOptions(k=int(input.get("k", 5)), collections=collections))
     sources = assemble(found.best, retriever.embedder.count_tokens, first=first)
     probability = confidence(found, retriever)
     fits = bool(sources) and probability >= THRESHOLD

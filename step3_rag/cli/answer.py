@@ -9,7 +9,7 @@ from shared.cli import Console
 from step3_rag.answer.context import EXCERPT, Source, excerpt
 from step3_rag.answer.read import Answer, Cited
 from step3_rag.cli.printing import say
-from step3_rag.reflect.reflect import Reflection
+from step3_rag.reflect.loop import Reflection
 
 SUSPICIOUS = "has what looks like an instruction to a model; it is treated as a quotation"
 

@@ -71,7 +71,7 @@ def answer_question(
         flags.refuse_flags(context, flags.FOR_GRAPH, "the graph answers without a search")
     if framework:
         flags.refuse_flags(context, flags.FOR_FRAMEWORKS, "a framework's pipeline has the defaults")
-    from step3_rag import options as from_flags
+    from step3_rag import from_flags
     from step3_rag.cli import ask as asking
     from step3_rag.cli.retriever import open_retriever
 
@@ -123,7 +123,7 @@ def search(
     """Find passages without writing an answer."""
     if route and collection:
         raise UserError("--route chooses the collections itself: leave out --collection")
-    from step3_rag import options as from_flags
+    from step3_rag import from_flags
     from step3_rag.cli import search as searching
     from step3_rag.cli.retriever import open_retriever
 
@@ -146,7 +146,7 @@ def agent(
     as_json: Json = False,
 ) -> None:
     """Let the chat model decide whether to look something up: retrieval as a tool."""
-    from step3_rag import options as from_flags
+    from step3_rag import from_flags
     from step3_rag.cli import agent as command
     from step3_rag.cli.retriever import open_retriever
 
@@ -307,7 +307,7 @@ def reflect(
 ) -> None:
     """Measure how much each way of rewriting the query helps where confidence is low."""
     settings = settings_from_flags(smoke, model=model)
-    from step3_rag import options as from_flags
+    from step3_rag import from_flags
     from step3_rag.cli import tables
     from step3_rag.evaluate import rewrites
 

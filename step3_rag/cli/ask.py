@@ -76,7 +76,7 @@ def answer_with_framework(
     """
     began = time.perf_counter()
     with one_line_errors(settings.model, settings):
-        answer, sources = parts.ask(framework, retriever, question, client, settings.model, k)
+        answer, sources = parts.answer_with(framework, retriever, question, client, settings.model, k)
     seconds = {"answer": time.perf_counter() - began}
     report = describe_answer(COMMAND, question, answer, sources, seconds)
     return FrameworkReport(**vars(report), framework=framework, model=settings.model if client else None)

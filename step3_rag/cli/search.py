@@ -8,7 +8,7 @@ from step3_rag.answer.context import EXCERPT
 from step3_rag.cli.printing import say
 from step3_rag.reflect import route as routing
 from step3_rag.reflect.confidence import confidence
-from step3_rag.retrieve.search import Options, Place, Retriever, SearchResult
+from step3_rag.retrieve.search import Place, Retriever, SearchOptions, SearchResult
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class SearchReport:
 
 
 def find_passages(
-    retriever: Retriever, question: str, options: Options, settings: Settings, *, route: bool
+    retriever: Retriever, question: str, options: SearchOptions, settings: Settings, *, route: bool
 ) -> SearchReport:
     """Search for a question; with `route`, in the collections that the router chooses.
 

@@ -24,15 +24,15 @@ from shared.config import Settings
 from shared.errors import UserError
 from shared.progress import track
 from shared.stats import Share, share, subset
-from step3_rag import options
+from step3_rag import from_flags
 from step3_rag.answer.read import Cited
 from step3_rag.evaluate import dataset
 from step3_rag.evaluate.dataset import Question, dataset_retriever
 from step3_rag.evaluate.measurement import QuestionMeasurement, Table
 from step3_rag.evaluate.metrics import auroc
 from step3_rag.pipeline import Outcome, ask
-from step3_rag.reflect.reflect import THRESHOLD
-from step3_rag.retrieve.search import Options
+from step3_rag.reflect.loop import THRESHOLD
+from step3_rag.retrieve.search import SearchOptions
 
 THRESHOLDS = (0.0, 0.2, 0.35, 0.5, 0.65, 0.8)  # of which a table shows the figures
 
@@ -81,8 +81,8 @@ def run(
     if not any(question.answers for question in data.questions):
         raise UserError(f"{data.name} has no reference answers: leave out --answers, or use --dataset sample")
     retriever = dataset_retriever(settings, data)
-    plan = replace(options.make_plan(settings, Options(), reader, None, THRESHOLD), abstain=False)
-    client = options.make_client(settings) if plan.needs_chat else None
+    plan = replace(from_flags.make_plan(settings, SearchOptions(), reader, None, THRESHOLD), abstain=False)
+    client = from_flags.make_client(settings) if plan.needs_chat else None
     judged: list[Judged] = []
     questions = subset(data.questions, limit, settings.seed)
     for question in track(f"answering {data.name}", questions):

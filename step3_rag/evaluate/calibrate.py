@@ -27,7 +27,7 @@ from step3_rag.evaluate.dataset import Question, dataset_retriever
 from step3_rag.evaluate.measurement import Measurement, Row
 from step3_rag.evaluate.metrics import auroc
 from step3_rag.reflect.confidence import Calibration, Evidence, find_evidence, save, score_of
-from step3_rag.retrieve.search import Options
+from step3_rag.retrieve.search import SearchOptions
 
 DEV = ("dev", "kinds-dev", "answers-dev")  # of the sample
 
@@ -59,7 +59,7 @@ def collect(names: Sequence[str], settings: Settings, limit: int | None) -> list
         if any(other.name == own.name for other in collections):
             raise UserError(f"two collections have the name {own.name}: give each once, or rename a folder")
         for question in track(f"asking {own.name}", subset(questions, limit, settings.seed)):
-            result = retriever.search(question.text, Options(before=question.before))
+            result = retriever.search(question.text, SearchOptions(before=question.before))
             evidence = find_evidence(result, retriever)
             own.scores.append(score_of(evidence))
             own.good.append(is_good(question, evidence))

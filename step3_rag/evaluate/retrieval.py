@@ -21,11 +21,11 @@ from step3_rag.evaluate import dataset
 from step3_rag.evaluate.dataset import Question, dataset_retriever
 from step3_rag.evaluate.measurement import QuestionMeasurement, Row, Table, difference
 from step3_rag.evaluate.metrics import MEASURES
-from step3_rag.options import search_options
+from step3_rag.from_flags import search_options
 from step3_rag.pipeline import DEFAULT_STRATEGIES
-from step3_rag.reflect.reflect import reflect
+from step3_rag.reflect.loop import reflect
 from step3_rag.retrieve.fuse import ranked, rrf
-from step3_rag.retrieve.search import Options, Retriever, SearchResult
+from step3_rag.retrieve.search import Retriever, SearchOptions, SearchResult
 
 MAIN = "nDCG@10"
 CHANGE = f"{MAIN}, change"
@@ -96,7 +96,10 @@ def run(
 
 
 def rank_questions(
-    retriever: Retriever, questions: Iterable[Question], options: Options, strategies: Sequence[str] = ()
+    retriever: Retriever,
+    questions: Iterable[Question],
+    options: SearchOptions,
+    strategies: Sequence[str] = (),
 ) -> list[Ranked]:
     """Search for every question and, if that looks bad, again by the strategies (stage `reflect`)."""
     outcomes = []

@@ -16,15 +16,15 @@ from shared.config import Settings
 from shared.errors import UserError
 from shared.progress import track
 from shared.stats import subset
-from step3_rag import options as from_flags
+from step3_rag import from_flags
 from step3_rag.evaluate import dataset
 from step3_rag.evaluate.dataset import Question, dataset_retriever
 from step3_rag.evaluate.measurement import QuestionMeasurement, Row, difference
 from step3_rag.evaluate.metrics import ndcg
 from step3_rag.pipeline import chat_function
-from step3_rag.reflect.reflect import THRESHOLD, Attempt, Reflection, reflect
+from step3_rag.reflect.loop import THRESHOLD, Attempt, Reflection, reflect
 from step3_rag.reflect.rewrite import WITH_CHAT
-from step3_rag.retrieve.search import Options
+from step3_rag.retrieve.search import SearchOptions
 
 
 def run(
@@ -44,7 +44,7 @@ def run(
     questions = subset(dataset.with_answer(data.questions), limit, settings.seed)
     reflections: dict[str, list[Reflection]] = {strategy: [] for strategy in strategies}
     for question in track(f"asking {data.name}", questions):
-        options = Options(before=question.before)
+        options = SearchOptions(before=question.before)
         for strategy in strategies:  # the first search is the same: its judgements are cached
             with one_line_errors(settings.model, settings):
                 reflection = reflect(retriever, question.text, options, (strategy,), chat=chat)

@@ -12,7 +12,7 @@ from step3_rag.evaluate.measurement import QuestionMeasurement, Row, difference
 from step3_rag.evaluate.metrics import ndcg
 from step3_rag.ingest.embed import Encoded
 from step3_rag.reflect.route import MARGIN, Router, search
-from step3_rag.retrieve.search import Options, Retriever
+from step3_rag.retrieve.search import Retriever, SearchOptions
 
 MARGINS = (MARGIN, 0.0, 0.05, 0.1)  # the default first
 
@@ -25,7 +25,9 @@ def run(settings: Settings, split: str) -> QuestionMeasurement:
     encoded = retriever.embedder.encode([question.text for question in questions])
     unrouted = []
     for question, query in zip(questions, encoded, strict=True):
-        unrouted.append(ndcg(retriever.search(question.text, Options(), query).ranking(), question.qrels))
+        unrouted.append(
+            ndcg(retriever.search(question.text, SearchOptions(), query).ranking(), question.qrels)
+        )
     router = Router.of(retriever, seed=settings.seed)
     rows: dict[str, Row] = {}
     for margin in track("routing", MARGINS):
@@ -61,7 +63,7 @@ def measure(
     routed = []
     for question, query in zip(questions, encoded, strict=True):
         route = router.route(query.vector)
-        result = search(retriever, router, question.text, Options(), query)
+        result = search(retriever, router, question.text, SearchOptions(), query)
         routes.append(route)
         if not route or question.collection in route:
             reached += 1

@@ -19,7 +19,7 @@ from step3_rag.evaluate.dataset import dataset_retriever
 from step3_rag.evaluate.measurement import QuestionMeasurement, Row
 from step3_rag.ingest.embed import Embedder
 from step3_rag.ingest.update import check_sizes
-from step3_rag.retrieve.search import Options
+from step3_rag.retrieve.search import SearchOptions
 
 BUDGETS = (BUDGET // 4, BUDGET // 2, BUDGET)  # tokens
 
@@ -40,7 +40,7 @@ def run(
         retriever = dataset_retriever(settings, data, size, overlap)
         count = retriever.embedder.count_tokens
         hits = dict.fromkeys(BUDGETS, 0)
-        options = Options(k=max(10, BUDGET // (size - overlap) * 2))
+        options = SearchOptions(k=max(10, BUDGET // (size - overlap) * 2))
         for question in track(f"asking with {size}/{overlap}", questions):
             chunks = retriever.search(question.text, options).best
             for budget in BUDGETS:

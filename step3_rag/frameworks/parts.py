@@ -4,7 +4,7 @@
     langgraph_rag.py    a graph with a loop: retrieve, judge, rewrite, retrieve
     llamaindex.py       QueryFusionRetriever, a node postprocessor
 
-    >>> answer, sources = ask("langgraph", retriever, "When does it renew?")
+    >>> answer, sources = answer_with("langgraph", retriever, "When does it renew?")
 
 All three use an open `Retriever`: the same index and vectors; only the query is embedded. LangChain and
 LlamaIndex find what `Retriever.search` finds with its default options, LangGraph what `reflect` finds, which
@@ -21,9 +21,9 @@ from shared.errors import UserError
 from step3_rag.answer import read
 from step3_rag.answer.context import Source, assemble
 from step3_rag.reflect.confidence import evidence_in
-from step3_rag.retrieve.search import Options, Retriever, Scores, SearchResult
+from step3_rag.retrieve.search import Retriever, Scores, SearchOptions, SearchResult
 
-DEFAULT = Options()
+DEFAULT = SearchOptions()
 MODULES = {"langchain": "langchain_lcel", "llamaindex": "llamaindex", "langgraph": "langgraph_rag"}
 
 
@@ -55,7 +55,7 @@ class Parts(Retriever):
         return assemble(self.index.chunks(ids), self.embedder.count_tokens)
 
 
-def ask(
+def answer_with(
     name: str,
     retriever: Retriever,
     question: str,

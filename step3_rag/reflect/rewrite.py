@@ -1,7 +1,7 @@
 """Strategies for another search, if the first one looks bad.
 
     >>> rewrite("spelling", "wich contracts renew automaticaly?", ...)
-    ('which contracts renew automatically?', Options(...))
+    ('which contracts renew automatically?', SearchOptions(...))
 
     conversation  put the previous question in front of this one ("And on public holidays?")
     spelling      replace words that the collection doesn't have by similar ones that it has
@@ -21,7 +21,7 @@ from dataclasses import replace
 from shared import prompts
 from step3_rag import PROMPTS
 from step3_rag.ingest.stems import WORD, stems
-from step3_rag.retrieve.search import Options, Retriever, SearchResult
+from step3_rag.retrieve.search import Retriever, SearchOptions, SearchResult
 from step3_rag.retrieve.snapshot import Snapshot
 
 OFFLINE = ("conversation", "spelling", "meaning")
@@ -41,7 +41,7 @@ MEANING = 0.85  # weight of dense search
 
 def rewrite(
     strategy: str, question: str, found: SearchResult, retriever: Retriever, chat: Chat | None
-) -> tuple[str, Options] | None:
+) -> tuple[str, SearchOptions] | None:
     """Another query, or the same with other options; None if the strategy has nothing new to offer."""
     options = found.options
     if strategy == "meaning":

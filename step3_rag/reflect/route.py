@@ -18,8 +18,8 @@ import numpy as np
 
 from step3_rag.ingest.embed import Encoded
 from step3_rag.reflect.confidence import confidence
-from step3_rag.reflect.reflect import THRESHOLD
-from step3_rag.retrieve.search import Options, Retriever, SearchResult
+from step3_rag.reflect.loop import THRESHOLD
+from step3_rag.retrieve.search import Retriever, SearchOptions, SearchResult
 
 CENTROIDS = 24  # of each collection
 MANY = 10_000  # about as many chunks of a collection are enough for its centroids
@@ -58,7 +58,7 @@ class Router:
 
 
 def search(
-    retriever: Retriever, router: Router, query: str, options: Options, encoded: Encoded
+    retriever: Retriever, router: Router, query: str, options: SearchOptions, encoded: Encoded
 ) -> SearchResult:
     """Search where the router says, or everything if that looks bad; its `options` say what was searched."""
     route = router.route(encoded.vector)

@@ -1,7 +1,7 @@
 """The retrieval pipeline: search by keywords and by meaning, fuse, rerank. Every stage can be left out.
 
     >>> retriever = Retriever(index, store, embedder)
-    >>> found = retriever.search("When does the Brightwell contract renew?", Options(k=3))
+    >>> found = retriever.search("When does the Brightwell contract renew?", SearchOptions(k=3))
     >>> [(chunk.source, found.places(chunk.id)["bm25"].rank) for chunk in found.best]
 
     query ─┬─ bm25  ─ top 100 ─┐
@@ -36,7 +36,7 @@ Scores = dict[int, float]  # of chunks, by their id
 
 
 @dataclass(frozen=True)
-class Options:
+class SearchOptions:
     """What a search does; the defaults measured best (chapter 7)."""
 
     k: int = 5
@@ -62,7 +62,7 @@ class SearchResult:
     """The outcome of a search: scores by stage, and seconds by stage."""
 
     query: str
-    options: Options
+    options: SearchOptions
     stages: dict[str, Scores] = field(default_factory=dict)  # in the order of the pipeline
     seconds: dict[str, float] = field(default_factory=dict)
     order: list[int] = field(default_factory=list)  # chunk ids, best first, all candidates
@@ -110,7 +110,7 @@ class Retriever:
         return self._snapshot
 
     def search(
-        self, query: str, options: Options = Options(), encoded: Encoded | None = None
+        self, query: str, options: SearchOptions = SearchOptions(), encoded: Encoded | None = None
     ) -> SearchResult:
         """Run the stages; `encoded` has the query's vectors if they are already known."""
         found, snapshot = SearchResult(query, options), self.snapshot  # the same chunks for all stages
@@ -139,26 +139,26 @@ class Retriever:
 
     # --- the stages -----------------------------------------------------------------------------------
 
-    def _bm25(self, snapshot: Snapshot, query: str, options: Options) -> Scores:
+    def _bm25(self, snapshot: Snapshot, query: str, options: SearchOptions) -> Scores:
         scores = snapshot.keyword_scores(stems(query))
         if options.collections:
             scores = scores * np.isin(snapshot.collections, options.collections)
         top = np.argsort(-scores, kind="stable")[:DEPTH]
         return {int(snapshot.ids[row]): float(scores[row]) for row in top if scores[row] > 0}
 
-    def _dense(self, snapshot: Snapshot, encoded: Encoded, options: Options) -> Scores:
+    def _dense(self, snapshot: Snapshot, encoded: Encoded, options: SearchOptions) -> Scores:
         known = snapshot.row_of
         k = min(DEPTH, len(known))
         with self.store.one_line_errors():
             scores = self.store.nearest(encoded.vector, k, options.collections) if k else {}
         return {chunk: score for chunk, score in scores.items() if chunk in known}
 
-    def _fuse(self, found: SearchResult, options: Options) -> Scores:
+    def _fuse(self, found: SearchResult, options: SearchOptions) -> Scores:
         rankings = [found.stages[name] for name in options.use]
         weights = {"bm25": 1 - options.dense_weight, "dense": options.dense_weight}
         return min_max(rankings, [weights[name] for name in options.use])
 
-    def _closer(self, query: str, encoded: Encoded, first: Scores, options: Options) -> Scores:
+    def _closer(self, query: str, encoded: Encoded, first: Scores, options: SearchOptions) -> Scores:
         ids = ranked(first)[:RERANKED]
         if options.rerank == "scorer" and options.scorer:
             chunks = self.index.chunks(ids)  # a chunk may have been deleted in the meantime

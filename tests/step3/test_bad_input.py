@@ -270,7 +270,7 @@ def test_the_second_of_two_ingests_waits_and_says_so(home, command, monkeypatch)
 def test_a_chat_model_that_is_down_leaves_what_was_found(
     read_only, command, api, monkeypatch, flags, attempts, failure, why
 ):
-    monkeypatch.setattr("step3_rag.reflect.reflect.confidence", lambda *_: 0.1)
+    monkeypatch.setattr("step3_rag.reflect.loop.confidence", lambda *_: 0.1)
     for _ in range(6):
         api.enqueue(**failure)
     got = command("step3_rag", "ask", "ketttle in the kitchen", *flags.split())

@@ -10,7 +10,7 @@ from filelock import FileLock
 from shared.errors import UserError
 from step3_rag import cached_index
 from step3_rag.ingest.index import Index
-from step3_rag.retrieve.search import Options
+from step3_rag.retrieve.search import SearchOptions
 from step3_rag.retrieve.snapshot import Snapshot
 from step3_rag.stores import vector_store
 from step5_serving.api.keys import Keys
@@ -187,7 +187,7 @@ async def test_questions_never_fail_or_get_half_a_document_while_documents_chang
 
     def look():
         while not stop.is_set():
-            found = retriever.search("zebra stripe", Options(k=100))
+            found = retriever.search("zebra stripe", SearchOptions(k=100))
             texts = [each.text for each in found.best if each.document == "zebra.md"]
             letters = {text.split("zebra")[0].split()[-1] for text in texts}
             seen.append(("".join(sorted(letters)), len(texts)))

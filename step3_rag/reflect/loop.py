@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from step3_rag.reflect.confidence import confidence
 from step3_rag.reflect.rewrite import Chat, rewrite
-from step3_rag.retrieve.search import Options, Retriever, SearchResult
+from step3_rag.retrieve.search import Retriever, SearchOptions, SearchResult
 
 THRESHOLD = 0.35  # the lowest at which at most a fifth of the sample's dev questions is answered wrongly
 BETTER_QUESTIONS = ("conversation", "spelling")  # strategies whose query is the question, said better
@@ -47,7 +47,7 @@ class Reflection:
 def reflect(
     retriever: Retriever,
     question: str,
-    options: Options,
+    options: SearchOptions,
     strategies: Sequence[str] = (),
     threshold: float = THRESHOLD,
     chat: Chat | None = None,
@@ -59,7 +59,7 @@ def reflect(
     was searched already, the same query with the same options, is not searched again.
     """
 
-    def search(strategy: str, query: str, how: Options) -> Attempt:
+    def search(strategy: str, query: str, how: SearchOptions) -> Attempt:
         found = retriever.search(query, how)
         asked = query if strategy in BETTER_QUESTIONS else question
         return Attempt(strategy, query, found, confidence(found, retriever, asked), asked)

@@ -8,7 +8,7 @@ from shared.errors import UserError
 from step3_rag.pipeline import DEFAULT_STRATEGIES, Plan
 from step3_rag.reflect.rewrite import STRATEGIES
 from step3_rag.retrieve.rerank import cross_encoder_scorer
-from step3_rag.retrieve.search import Options
+from step3_rag.retrieve.search import SearchOptions
 
 if TYPE_CHECKING:
     import anthropic
@@ -32,25 +32,25 @@ def check_question(question: str) -> str:
     return question
 
 
-def search_options(settings: Settings, rerank: str, use: str = "hybrid", **others: Any) -> Options:
-    """The options of a search, with the reranker that `--rerank` names; `others` are fields of `Options`.
+def search_options(settings: Settings, rerank: str, use: str = "hybrid", **others: Any) -> SearchOptions:
+    """The options of a search, with the reranker that `--rerank` names; `others` are further fields.
 
     Raises:
         UserError: no such reranker, or one that can't be loaded.
     """
     kinds = ("bm25", "dense") if use == "hybrid" else (use,)
     if rerank in ("maxsim", "none"):
-        return Options(use=kinds, rerank=rerank, **others)  # type: ignore
+        return SearchOptions(use=kinds, rerank=rerank, **others)  # type: ignore
     if not Path(rerank).is_dir() and not (settings.hub and "/" in rerank):
         raise UserError(
             f"--rerank {rerank} is not known: use maxsim, none, the folder of a cross-encoder, or (with the "
             "hub, ROADMAP_HUB=true) the name of one, like cross-encoder/ms-marco-MiniLM-L-6-v2"
         )
-    return Options(use=kinds, rerank="scorer", scorer=cross_encoder_scorer(rerank, settings), **others)
+    return SearchOptions(use=kinds, rerank="scorer", scorer=cross_encoder_scorer(rerank, settings), **others)
 
 
 def make_plan(
-    settings: Settings, options: Options, reader: str, strategies: str | None, threshold: float
+    settings: Settings, options: SearchOptions, reader: str, strategies: str | None, threshold: float
 ) -> Plan:
     """A plan from the flags; the reader `auto` is the one that measured best for the model.
 
