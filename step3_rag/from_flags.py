@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from shared.catalog import default
 from shared.config import Settings
 from shared.errors import UserError
 from step3_rag.pipeline import DEFAULT_STRATEGIES, Plan
@@ -57,8 +58,6 @@ def make_plan(
     Raises:
         UserError: no such strategy.
     """
-    from shared.catalog import default
-
     names = DEFAULT_STRATEGIES if strategies is None else parse_strategies(strategies)
     if reader == "auto":
         is_small = not settings.base_url and settings.model in (default("chat").id, default("smoke").id)
@@ -72,7 +71,7 @@ def parse_strategies(text: str) -> tuple[str, ...]:
     Raises:
         UserError: one of them is not known.
     """
-    names = dict.fromkeys(each.strip() for each in text.split(",") if each.strip())
+    names = dict.fromkeys(name.strip() for name in text.split(",") if name.strip())
     for name in names:
         if name not in STRATEGIES and name != "none":
             raise UserError(f"--strategies {name} is not known: use none, {', '.join(STRATEGIES)}")

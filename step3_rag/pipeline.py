@@ -66,7 +66,9 @@ class ChatError(Exception):
 
     def __init__(self, cause: Exception, reflection: Reflection, sources: list[Source]) -> None:
         super().__init__(str(cause))
-        self.cause, self.reflection, self.sources = cause, reflection, sources
+        self.cause = cause
+        self.reflection = reflection
+        self.sources = sources
 
 
 def ask(
@@ -93,7 +95,7 @@ def ask(
     try:
         reflection = reflect(retriever, question, plan.options, plan.strategies, plan.threshold, chat)
     except chat_errors as error:
-        offline = tuple(each for each in plan.strategies if each in OFFLINE)
+        offline = tuple(name for name in plan.strategies if name in OFFLINE)
         reflection = reflect(retriever, question, plan.options, offline, plan.threshold)
         raise ChatError(error, reflection, _sources(retriever, reflection, plan)) from None
     searched = time.perf_counter()

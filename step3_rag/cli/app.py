@@ -184,11 +184,11 @@ def ingest(
     settings = settings_from_flags(smoke)
     from step3_rag import opening
     from step3_rag.cli import documents
-    from step3_rag.ingest.index import index_facts
 
-    facts = index_facts(settings, chunk_size, chunk_overlap)
     folder = index or opening.HOME
-    report = documents.ingest(settings, paths, folder, collection, facts, store, address, rebuild=rebuild)
+    report = documents.ingest(
+        settings, paths, folder, collection, chunk_size, chunk_overlap, store, address, rebuild=rebuild
+    )
     emit(report, documents.show_changes, as_json=as_json)
     if report.failed:
         sys.exit(ExitCode.FAILED)

@@ -13,7 +13,7 @@ from shared.words import count
 from step3_rag.cli.printing import say
 from step3_rag.ingest import sources, update
 from step3_rag.ingest.embed import Embedder
-from step3_rag.ingest.index import Index
+from step3_rag.ingest.index import Index, index_facts
 from step3_rag.stores import vector_store
 
 
@@ -69,20 +69,22 @@ def ingest(
     paths: Sequence[Path],
     folder: Path,
     collection: str | None,
-    facts: dict[str, Any],
+    chunk_size: int,
+    chunk_overlap: int,
     store: str,
     address: str | None,
     *,
     rebuild: bool,
 ) -> ChangeReport:
-    """Add files to the index in `folder`, or make it anew; `facts` are what it is made with.
+    """Add files to the index in `folder`, or make it anew; sizes of chunks are in tokens.
 
     Raises:
         UserError: there are no such files, the index was made with other facts, or the store fails.
     """
     began = time.perf_counter()
     embedder = Embedder(settings)
-    update.check_sizes(facts["chunk_size"], facts["chunk_overlap"], embedder)
+    update.check_sizes(chunk_size, chunk_overlap, embedder)
+    facts = index_facts(settings, chunk_size, chunk_overlap)
     vector_store.store_class(store)
     if rebuild or not Index.exists(folder):  # so that a wrong path doesn't leave an empty index
         sources.find(paths, {}, collection, sources.Report())

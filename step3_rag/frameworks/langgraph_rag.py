@@ -78,13 +78,13 @@ def build(
         return {"found": retriever.search(state["query"], options)}
 
     def judge(state: State) -> dict[str, Any]:
-        found = state["found"]
-        assert found is not None
+        result = state["found"]
+        assert result is not None
         attempt = Attempt(
-            query=found.query,
-            dense_weight=found.options.dense_weight,
-            best=[chunk.id for chunk in found.best],
-            confidence=confidence(found, retriever),
+            query=result.query,
+            dense_weight=result.options.dense_weight,
+            best=[chunk.id for chunk in result.best],
+            confidence=confidence(result, retriever),
         )
         return {"attempts": [attempt]}
 

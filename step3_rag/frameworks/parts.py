@@ -47,8 +47,8 @@ class Parts(Retriever):
         """The last order: by MaxSim and the first ranking's scores, superseded versions last."""
         closer = self._closer(query, self._encoded(query), first, DEFAULT)
         scores = self._fuse_again(first, closer)
-        found = SearchResult(query, DEFAULT, {"fusion": first, "rerank": scores})
-        return {chunk: scores.get(chunk, first[chunk]) for chunk in self._order(found)}
+        result = SearchResult(query, DEFAULT, {"fusion": first, "rerank": scores})
+        return {chunk: scores.get(chunk, first[chunk]) for chunk in self._order(result)}
 
     def sources(self, ids: list[int]) -> list[Source]:
         """Chunks as the numbered sources of an answer."""
@@ -74,9 +74,9 @@ def answer_with(
         extra = "llamaindex" if name == "llamaindex" else "step3"
         raise UserError(f"{name} is not installed ({error.name}): pip install '.[{extra}]'") from None
     if name == "langchain" and client:
-        found = framework.answer_chain(retriever, client, model, k).invoke(question)
-        sources = Parts(retriever).sources(framework.ids_of(found["documents"]))
-        return read.Answer(found["answer"], read.check(found["answer"], sources)), sources
+        outcome = framework.answer_chain(retriever, client, model, k).invoke(question)
+        sources = Parts(retriever).sources(framework.ids_of(outcome["documents"]))
+        return read.Answer(outcome["answer"], read.check(outcome["answer"], sources)), sources
     ids = framework.search(retriever, question, k)
     sources = Parts(retriever).sources(ids)
     if client:

@@ -44,8 +44,8 @@ class Graph:
         'contracts/valves.md'
         """
         words = f" {_words(question)} "
-        found = max((name for name in self.names if f" {name} " in words), key=len, default=None)
-        return self.names[found] if found else None
+        longest = max((name for name in self.names if f" {name} " in words), key=len, default=None)
+        return self.names[longest] if longest else None
 
 
 def answer_from_graph(index: Index, question: str) -> tuple[Answer, list[Source]]:
@@ -89,16 +89,16 @@ def _names(first: Iterable[Chunk]) -> dict[str, str]:
     `first` has the first chunk of each. A single word is a name only if it has a digit or is a path: a
     question has "supplier" for other reasons.
     """
-    found: dict[str, set[str]] = {}
+    documents_called: dict[str, set[str]] = {}
     for chunk in first:
         file = re.sub(r"[-_]+", " ", Path(chunk.document).stem)
         for name in (chunk.document, chunk.title, file, document_number(chunk)):
-            found.setdefault(_words(name), set()).add(chunk.document)
-    return {
-        name: next(iter(documents))
-        for name, documents in found.items()
-        if len(documents) == 1 and re.search(r"[ \d/.]", name)
-    }
+            documents_called.setdefault(_words(name), set()).add(chunk.document)
+    names = {}
+    for name, documents in documents_called.items():
+        if len(documents) == 1 and re.search(r"[ \d/.]", name):
+            (names[name],) = documents
+    return names
 
 
 def _words(text: str) -> str:
@@ -133,7 +133,7 @@ def shared(graph: Graph, document: str, role: str) -> tuple[Answer, list[Source]
         cited.append(Cited(line.strip(), (number,), support=1.0))
         return f"{line} [{number}]"
 
-    own = {firm: chunk for (each, _, firm), chunk in edges.items() if each == document}
+    own = {firm: chunk for (name, _, firm), chunk in edges.items() if name == document}
     lines = []
     for firm in sorted(own):
         others = [edge for edge in edges if edge[2] == firm and edge[0] != document]
