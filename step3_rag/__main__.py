@@ -13,11 +13,7 @@ exit 3    the chat model failed; what was found is shown all the same
 """
 
 from shared.launch import run
-from step3_rag.cli import ask, evaluate, index
-
-app = ask.app
-app.add_typer(index.app)
-app.add_typer(evaluate.app)
+from step3_rag.cli.app import app
 
 if __name__ == "__main__":
     run(app, "python -m step3_rag")

@@ -21,8 +21,12 @@ from shared.errors import UserError
 from shared.launch import run_main
 from shared.models import load_embedder
 
-QUESTION, DOCUMENTS = "What are the contract renewal terms?", Path(__file__).parent / "sample/documents"
-SIZE, OVERLAP, K, SURE = 800, 150, 5, 0.5  # characters, characters, passages, cosine
+QUESTION = "What are the contract renewal terms?"
+DOCUMENTS = Path(__file__).parent / "sample/documents"
+SIZE = 800  # characters of a chunk
+OVERLAP = 150  # characters
+K = 5  # passages
+SURE = 0.5  # cosine
 COSINE: Any = {"hnsw": {"space": "cosine"}}
 ANSWER = "Answer the question from the numbered passages only, in one or two sentences. Cite them like [1]."
 REWRITE = "Write the question in other words, as a search query for documents. Reply with one line."
@@ -32,29 +36,35 @@ class Rag:
     """A folder's documents in a vector store, the embedder, and the chat model."""
 
     def __init__(self, folder: Path, embedder: Any, client: Any, model: str) -> None:
-        self.embedder, self.client, self.model = embedder, client, model
+        self.embedder = embedder
+        self.client = client
+        self.model = model
         chroma = chromadb.EphemeralClient()
         self.store = chroma.create_collection(uuid4().hex, configuration=COSINE, embedding_function=None)
-        for path in (each for each in folder.rglob("*") if each.suffix in (".md", ".txt") and each.is_file()):
-            texts, name = chunks(path.read_text("utf-8", "replace")), str(path.relative_to(folder))
-            ids, about = [f"{name} {i}" for i in range(len(texts))], [{"source": name}] * len(texts)
+        files = [path for path in folder.rglob("*") if path.suffix in (".md", ".txt") and path.is_file()]
+        for path in files:
+            texts = chunks(path.read_text("utf-8", "replace"))
+            name = str(path.relative_to(folder))
+            ids = [f"{name} {i}" for i in range(len(texts))]
+            about = [{"source": name}] * len(texts)
             for batch in create_batches(chroma, ids, embedder.encode(texts), about, texts):  # type: ignore
                 self.store.upsert(*batch)
 
     def retrieve(self, query: str) -> list[tuple[float, str, str]]:
         """The nearest passages, best first: cosine, document, text."""
-        found: Any = self.store.query(self.embedder.encode([query]), n_results=K)
-        rows = zip(found["distances"][0], found["metadatas"][0], found["documents"][0], strict=True)
+        result: Any = self.store.query(self.embedder.encode([query]), n_results=K)
+        rows = zip(result["distances"][0], result["metadatas"][0], result["documents"][0], strict=True)
         return [(1 - distance, about["source"], text) for distance, about, text in rows]
 
     def ask(self, question: str) -> str:
         """Retrieve; in doubt, ask again in other words; answer from what was found."""
-        if not (found := self.retrieve(question)):
+        hits = self.retrieve(question)
+        if not hits:
             raise UserError("there are no .md or .txt files to answer from: name a folder with --documents")
-        if found[0][0] < SURE:
-            found = max(found, self.retrieve(self.say(REWRITE, question)))  # by the first passage's score
-        passages = "\n\n".join(f"[{i}] {text}" for i, (_, _, text) in enumerate(found, 1))
-        sources = "\n".join(f"[{i}] {score:.2f} {name}" for i, (score, name, _) in enumerate(found, 1))
+        if hits[0][0] < SURE:
+            hits = max(hits, self.retrieve(self.say(REWRITE, question)))  # by the first passage's score
+        passages = "\n\n".join(f"[{i}] {text}" for i, (_, _, text) in enumerate(hits, 1))
+        sources = "\n".join(f"[{i}] {score:.2f} {name}" for i, (score, name, _) in enumerate(hits, 1))
         return self.say(ANSWER, f"{passages}\n\nQuestion: {question}") + f"\n\n{sources}"
 
     def say(self, system: str, text: str) -> str:
@@ -66,7 +76,8 @@ class Rag:
 
 def chunks(text: str) -> list[str]:
     """Windows of `SIZE` characters, each of which repeats the last `OVERLAP` of the one before."""
-    return [text[at : at + SIZE] for at in range(0, max(1, len(text) - OVERLAP), SIZE - OVERLAP)]
+    starts = range(0, max(1, len(text) - OVERLAP), SIZE - OVERLAP)
+    return [text[start : start + SIZE] for start in starts]
 
 
 def main(question: Annotated[str, typer.Argument()] = QUESTION, documents: Path = DOCUMENTS) -> None:

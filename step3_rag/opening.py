@@ -1,4 +1,4 @@
-"""Open what a command needs: index, vector store, retriever; the sample corpus if there is no index yet.
+"""Open an index, its vector store, and a retriever on them; the sample corpus if there is no index yet.
 
 >>> retriever = open_retriever(load_settings(), Path("rag-index"))
 >>> retriever.search("When does it renew?").best[0].source
@@ -6,13 +6,7 @@
 """
 
 import contextlib
-import hashlib
-import os
-import re
 import sys
-import time
-from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,20 +14,18 @@ from filelock import Timeout
 
 from shared.catalog import default
 from shared.config import Settings
-from shared.errors import UserError
-from shared.progress import count_bar
 from shared.reader import ADAPTER
 from step3_rag import SAMPLE
+from step3_rag.cached_index import corpus_index
 from step3_rag.ingest import update
 from step3_rag.ingest.embed import Embedder
-from step3_rag.ingest.index import Index, RebuildNeeded
-from step3_rag.ingest.sources import DocumentSource, Report, files_in
+from step3_rag.ingest.index import Index, index_facts
+from step3_rag.ingest.sources import Report, files_in
 from step3_rag.retrieve.reader import CosineReader, PassageReader, Reader
 from step3_rag.retrieve.search import Retriever
 from step3_rag.stores import vector_store
 
 HOME = Path("rag-index")
-DAYS_KEPT = 2  # of an index that another version of the code made
 OF_SAMPLE = Path("sample")  # `--index sample`: the sample corpus, also where there is a rag-index
 
 
@@ -87,71 +79,3 @@ def load_reader(embedder: Embedder) -> PassageReader:
     if settings.embedder == default("smoke").id or settings.reader_adapter == Path("none"):
         return CosineReader(embedder)
     return Reader.load(settings, settings.reader_adapter or ADAPTER)
-
-
-def index_facts(settings: Settings, size: int = 128, overlap: int = 32) -> dict[str, Any]:
-    """The facts that an index is made with: the embedder, and the sizes of chunks in its tokens."""
-    return {"embedder": settings.embedder, "chunk_size": size, "chunk_overlap": overlap}
-
-
-@cache
-def code_version() -> str:
-    """A hash of the source files that make chunks of documents."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(update.__file__).parent.glob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:12]
-
-
-def corpus_home(settings: Settings, corpus: str, facts: dict[str, Any]) -> Path:
-    """The folder of a corpus's index in the cache, such as `sample-all-minilm-l6-v2-128-32-0f3c5a7e9b1d`.
-
-    Its name ends with the version of the code, so that two versions don't remake each other's index.
-    """
-    name = "-".join([corpus, *map(str, facts.values()), code_version()])
-    return settings.cache_dir / "rag" / name.replace("/", "--")
-
-
-def sample_home(settings: Settings) -> Path:
-    """The folder of the sample corpus's index."""
-    return corpus_home(settings, "sample", index_facts(settings))
-
-
-def corpus_index(
-    embedder: Embedder, corpus: str, sources: Sequence[DocumentSource], facts: dict[str, Any]
-) -> Index:
-    """The index of a corpus in the cache, updated or made as necessary."""
-    folder = corpus_home(embedder.settings, corpus, facts)
-    with update.locked(folder):
-        os.utime(folder)  # when it was last used
-        try:
-            index = Index.open(folder, facts, create=True)
-        except RebuildNeeded:  # nothing is lost: the sources are elsewhere
-            print(f"{folder} is damaged: it is made again", file=sys.stderr)
-            update.clear(folder)
-            index = Index.open(folder, facts, create=True)
-        known = {row["path"]: row["id"] for row in index.documents()}
-        quiet = contextlib.nullcontext(lambda _done, _all: None)  # an existing index only needs a check
-        with quiet if known else count_bar("reading documents", len(sources)) as progress:
-            update.ingest(index, sources, embedder, progress=progress)
-        index.remove([known[path] for path in known.keys() - {source.key for source in sources}])
-    remove_older_versions(folder)
-    return index
-
-
-def remove_older_versions(folder: Path) -> None:
-    """Delete the indexes that other versions of the code made of the same corpus, if nobody uses them.
-
-    A reader holds no lock, so only what was opened by no command for DAYS_KEPT is taken for unused.
-    """
-    corpus = folder.name.rpartition("-")[0]
-    version = re.compile(re.escape(corpus) + r"(-[0-9a-f]{12})?")  # older code named no version
-    oldest = time.time() - DAYS_KEPT * 86_400
-    for other in folder.parent.iterdir():
-        if other == folder or not version.fullmatch(other.name) or other.stat().st_mtime > oldest:
-            continue
-        with contextlib.suppress(Timeout, OSError, UserError), update.locked(other, wait=False):
-            update.clear(other)
-        with contextlib.suppress(OSError):  # not empty: somebody else's files
-            (other / ".lock").unlink(missing_ok=True)
-            other.rmdir()

@@ -18,9 +18,9 @@ from step3_rag.answer import read
 from step3_rag.answer.context import BUDGET, Source, assemble
 from step3_rag.reflect import confidence
 from step3_rag.reflect.confidence import Evidence, find_evidence
-from step3_rag.reflect.reflect import THRESHOLD, Reflection, reflect
+from step3_rag.reflect.loop import THRESHOLD, Reflection, reflect
 from step3_rag.reflect.rewrite import OFFLINE, WITH_CHAT, Chat
-from step3_rag.retrieve.search import Options, Retriever
+from step3_rag.retrieve.search import Retriever, SearchOptions
 
 if TYPE_CHECKING:
     import anthropic
@@ -32,7 +32,7 @@ DEFAULT_STRATEGIES = OFFLINE  # measured in chapter 10
 class Plan:
     """How to answer."""
 
-    options: Options = field(default_factory=Options)
+    options: SearchOptions = field(default_factory=SearchOptions)
     strategies: tuple[str, ...] = DEFAULT_STRATEGIES
     threshold: float = THRESHOLD
     abstain: bool = True
@@ -66,7 +66,9 @@ class ChatError(Exception):
 
     def __init__(self, cause: Exception, reflection: Reflection, sources: list[Source]) -> None:
         super().__init__(str(cause))
-        self.cause, self.reflection, self.sources = cause, reflection, sources
+        self.cause = cause
+        self.reflection = reflection
+        self.sources = sources
 
 
 def ask(
@@ -93,7 +95,7 @@ def ask(
     try:
         reflection = reflect(retriever, question, plan.options, plan.strategies, plan.threshold, chat)
     except chat_errors as error:
-        offline = tuple(each for each in plan.strategies if each in OFFLINE)
+        offline = tuple(name for name in plan.strategies if name in OFFLINE)
         reflection = reflect(retriever, question, plan.options, offline, plan.threshold)
         raise ChatError(error, reflection, _sources(retriever, reflection, plan)) from None
     searched = time.perf_counter()

@@ -1,4 +1,4 @@
-"""The keys of every `--json` output of steps 1 and 2: programs read them, so none is renamed.
+"""The keys of every `--json` output of steps 1 to 3: programs read them, so none is renamed.
 
 python -m tests.test_json_keys      writes them to json_keys.json
 """
@@ -33,8 +33,20 @@ COMMANDS = [
     "step2_tools injection --limit 1",
     "step2_tools caching",
     "step2_tools optimize",
+    "step3_rag ask Hello",
+    "step3_rag ask Hello --reader chat --threshold 0",
+    "step3_rag ask Hello --framework langgraph",
+    "step3_rag search Hello",
+    "step3_rag agent Hello",
+    "step3_rag status",
+    "step3_rag evaluate --limit 1",
+    "step3_rag evaluate --limit 1 --answers",
+    "step3_rag citations",
+    "step3_rag injections",
+    "step3_rag reflect --limit 1",
+    "step3_rag sweep --limit 1 --sizes 128/32",
 ]
-WITHOUT_MODEL = {"merges", "tools"}
+WITHOUT_MODEL = {"merges", "tools", "citations", "injections"}
 
 
 def run(line: str) -> dict:

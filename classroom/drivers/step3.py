@@ -7,8 +7,8 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from step3_rag.reflect import confidence, reflect, rewrite
-from step3_rag.retrieve.search import Options, SearchResult
+from step3_rag.reflect import confidence, loop, rewrite
+from step3_rag.retrieve.search import SearchOptions, SearchResult
 
 
 class Scripted:
@@ -22,7 +22,7 @@ class Scripted:
     ) -> None:
         self._search, self._sure, self._rewrite = search, sure, rewrite
 
-    def search(self, query: str, options: Options) -> SearchResult:
+    def search(self, query: str, options: SearchOptions) -> SearchResult:
         """Finds nothing."""
         self._search(query, options.k)
         return SearchResult(query, options)
@@ -31,10 +31,10 @@ class Scripted:
         """The confidence in a search."""
         return self._sure(found.query, found.options.k)
 
-    def rewrite(self, strategy: str, question: str, found: SearchResult) -> tuple[str, Options] | None:
+    def rewrite(self, strategy: str, question: str, found: SearchResult) -> tuple[str, SearchOptions] | None:
         """How a strategy rewrites a question, given what was found."""
         offered = self._rewrite(strategy, question, [found.query, found.options.k])
-        return (offered[0], Options(k=offered[1])) if offered else None
+        return (offered[0], SearchOptions(k=offered[1])) if offered else None
 
 
 def _dispatching(original: Callable[..., Any], at: int) -> Callable[..., Any]:
@@ -49,7 +49,7 @@ def _dispatching(original: Callable[..., Any], at: int) -> Callable[..., Any]:
     return dispatch
 
 
-for module in (confidence, rewrite, reflect):
+for module in (confidence, rewrite, loop):
     for name, at in (("confidence", 1), ("rewrite", 3)):
         found: Any = getattr(module, name, None)
         if callable(found):

@@ -13,7 +13,7 @@ from classroom.protocol.wire import Record
 RRF, SCALED, MIN_MAX = (f"step3_rag.retrieve.fuse:{name}" for name in ("rrf", "scaled", "min_max"))
 NDCG, MAXSIM = "step3_rag.evaluate.metrics:ndcg", "step3_rag.retrieve.rerank:late_interaction"
 CHUNK, CHECK = "step3_rag.ingest.chunk:chunk", "step3_rag.answer.read:check"
-BETTER, REFLECT = "step3_rag.reflect.reflect:better", "step3_rag.reflect.reflect:reflect"
+BETTER, REFLECT = "step3_rag.reflect.loop:better", "step3_rag.reflect.loop:reflect"
 
 
 def ranking(draw, candidates: list[str], n: int) -> dict[str, float]:
@@ -101,7 +101,7 @@ def attempts(said: Sequence[float]) -> list[Record]:
     """Attempts with these confidences."""
     fields = {"query": "when", "found": None}
     return [
-        Record("step3_rag.reflect.reflect:Attempt", {"strategy": f"way {i}", **fields, "confidence": each})
+        Record("step3_rag.reflect.loop:Attempt", {"strategy": f"way {i}", **fields, "confidence": each})
         for i, each in enumerate(said)
     ]
 
@@ -119,7 +119,7 @@ def check_loop(
     rewrite = log.hears("rewrite", lambda strategy, asked, found: offers.get(strategy))
     sure_of = lambda query, k: sure.get((query, k), 0.0)  # noqa: E731
     retriever = submission.make("classroom.drivers.step3:Scripted", search, sure_of, rewrite)
-    options = Record("step3_rag.retrieve.search:Options", {"k": 5})
+    options = Record("step3_rag.retrieve.search:SearchOptions", {"k": 5})
     got = submission.make(REFLECT, retriever, question, options, strategies, 0.85, asked=log)
     for name in ("attempts", "best", "verdict"):
         got.check_get(name)

@@ -18,7 +18,8 @@ sentence that the trained reader picked, so that nothing is made up.
 """
 
 import json
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import anthropic
 import jsonschema
@@ -31,8 +32,8 @@ from step3_rag.answer.context import Source, as_text, assemble
 from step3_rag.answer.read import Answer, check, quote
 from step3_rag.ingest.stems import WORD, stems
 from step3_rag.reflect.confidence import confidence, find_evidence
-from step3_rag.reflect.reflect import THRESHOLD
-from step3_rag.retrieve.search import Options, Retriever
+from step3_rag.reflect.loop import THRESHOLD
+from step3_rag.retrieve.search import Retriever, SearchOptions
 
 NAME = "search_documents"
 TOPICS = 40  # words of titles in the description
@@ -48,7 +49,8 @@ def definition(retriever: Retriever) -> dict[str, Any]:
     has single words of them in alphabetical order, which form no sentences. Without these words, the embedded
     model does not search for the question of chapter 15.
     """
-    names, topics = sorted(set(retriever.snapshot.collections)), ", ".join(topics_of(retriever))
+    names = sorted(set(retriever.snapshot.collections))
+    topics = ", ".join(topics_of(retriever))
     properties: dict[str, Any] = {
         "query": {
             "type": "string",
@@ -107,29 +109,47 @@ def call(
         UserError: the arguments are wrong, or the vector store failed.
     """
     validator = jsonschema.Draft202012Validator(definition(retriever)["input_schema"])
-    for wrong in validator.iter_errors(input):
-        where = "".join(f"{each}: " for each in wrong.path)
-        raise UserError(f"{where}{wrong.message}"[:200])
+    for error in validator.iter_errors(input):
+        where = "".join(f"{key}: " for key in error.path)
+        raise UserError(f"{where}{error.message}"[:200])
     query = input.get("query", "").strip() or question
     collections = (input["collection"],) if "collection" in input else ()
-    found = retriever.search(query, Options(k=int(input.get("k", 5)), collections=collections))
-    sources = assemble(found.best, retriever.embedder.count_tokens, first=first)
-    probability = confidence(found, retriever)
+    search = retriever.search(query, SearchOptions(k=int(input.get("k", 5)), collections=collections))
+    sources = assemble(search.best, retriever.embedder.count_tokens, first=first)
+    probability = confidence(search, retriever)
     fits = bool(sources) and probability >= THRESHOLD
     summary = NOTHING
     if fits:
-        summary = quote(find_evidence(found, retriever, question), sources).text
+        summary = quote(find_evidence(search, retriever, question), sources).text
     result = {"summary": summary, "confidence": round(probability, 2), "sources": as_text(sources)}
     return json.dumps(result, ensure_ascii=False), sources
 
 
-class Call(NamedTuple):
+@dataclass(frozen=True)
+class Call:
     """A tool call of the model, and its result."""
 
     tool: str
     input: Any
     result: str
     is_error: bool
+
+
+def answer_call(
+    retriever: Retriever, block: dict[str, Any], question: str, first: int
+) -> tuple[Call, list[Source]]:
+    """The result of the model's call in a block of its reply, and its sources, numbered from `first`.
+
+    A wrong call has an error as its result: the model can correct it.
+    """
+    name = block["name"]
+    try:
+        if name != NAME:
+            raise UserError(f"there is no tool {name[:40]!r}: use {NAME}")
+        text, sources = call(retriever, block["input"], question, first)
+    except UserError as error:
+        return Call(name, block["input"], " ".join(str(error).split()), is_error=True), []
+    return Call(name, block["input"], text, is_error=False), sources
 
 
 def run(
@@ -154,20 +174,19 @@ def run(
         if reply.stop_reason != "tool_use" or is_last:  # a turn that was cut off may have half a call
             break
         results = []
-        for block in (each for each in content if each["type"] == "tool_use"):
-            name, given, is_error = block["name"], block["input"], False
-            try:
-                if name != NAME:
-                    raise UserError(f"there is no tool {name[:40]!r}: use {NAME}")
-                text, found = call(retriever, given, question, len(sources) + 1)
-                sources += found
-            except UserError as error:  # the model gets it as a result, and can correct its call
-                text, is_error = " ".join(str(error).split()), True
-            calls.append(Call(name, given, text, is_error))
-            result = {"type": "tool_result", "tool_use_id": block["id"], "content": text}
-            results.append(result | {"is_error": True} if is_error else result)
+        for block in content:
+            if block["type"] != "tool_use":
+                continue
+            made, new_sources = answer_call(retriever, block, question, len(sources) + 1)
+            calls.append(made)
+            sources += new_sources
+            result = {"type": "tool_result", "tool_use_id": block["id"], "content": made.result}
+            if made.is_error:
+                result["is_error"] = True
+            results.append(result)
         messages += [{"role": "assistant", "content": content}, {"role": "user", "content": results}]
     text = "".join(block.text for block in reply.content if block.type == "text").strip()
-    read, written = sum(map(input_tokens, usages)), sum(each.output_tokens for each in usages)
+    read = sum(map(input_tokens, usages))
+    written = sum(usage.output_tokens for usage in usages)
     stop_reason = (reply.stop_reason or "").replace("tool_use", "max_turns")
     return Answer(text, check(text, sources), read, written, stop_reason), sources, calls

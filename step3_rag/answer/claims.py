@@ -13,115 +13,227 @@ and not by meaning: it can't tell that "twice a year" is "every six months".
 
 import re
 from calendar import month_name
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from shared.sentences import sentences
 from step3_rag.ingest.stems import stems
 
+SAME_SUBJECT = 0.5  # share of its words from which on a sentence is about the same as one of the source
+
+# --- what is looked for, each with examples ---------------------------------------------------------------
+
 MONTHS = [month.lower() for month in month_name[1:]]
+_MONTH = "|".join(f"{month}|{month[:3]}" for month in MONTHS)
+_DAY = r"(?P<day>\d{1,2})(?:st|nd|rd|th)?"
+_YEAR = r"(?P<year>\d{4})"
+DATE_FORMS = (  # the first one that fits counts
+    re.compile(rf"\b{_YEAR}-(?P<month>\d\d)-(?P<day>\d\d)\b"),  # 2026-03-12
+    # 12 March 2026; 12th of March, 2026; 12 Mar.
+    re.compile(rf"\b{_DAY} (?:of )?(?P<month>{_MONTH})\b\.?,?(?: {_YEAR})?", re.IGNORECASE),
+    # March 12, 2026; March 12th; Mar. 12
+    re.compile(rf"\b(?P<month>{_MONTH})\b\.? {_DAY}\b(?:,? {_YEAR})?", re.IGNORECASE),
+    re.compile(rf"\b(?P<month>{_MONTH})\b,? {_YEAR}\b", re.IGNORECASE),  # March 2026
+)
+
+# 60; 1,200.50; 21st; but not the digits of AB-12, 4-stage or 3b
+NUMBER = re.compile(r"(?<![\w.,-])(\d[\d,]*(?:\.\d+)?)(?:st|nd|rd|th)?(?![\w-]*[A-Za-z])")
+# With ordinals and "twice", unlike the words of step 4's tone/fidelity.py, whose measured figures depend on
+# its own list: a contract's "third year" is a number, but a reply uses such words in other senses, too.
 # fmt: off
 SMALL = [
     "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
     "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
 ]
+ORDINALS = [
+    "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth", "eleventh",
+    "twelfth", "thirteenth", "fourteenth", "fifteenth", "sixteenth", "seventeenth", "eighteenth",
+    "nineteenth",
+]
 TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 # fmt: on
-# With ordinals and "twice", unlike the words of step 4's tone/fidelity.py, whose measured figures depend on
-# its own list: a contract's "third year" is a number, but a reply uses such words in other senses, too.
-WORDS = {word: number for number, word in enumerate(SMALL)}
-WORDS |= {word: 10 * number for number, word in enumerate(TENS, 2)}
-WORDS |= {"twice": 2, "dozen": 12, "hundred": 100, "thousand": 1000}
-WORDS |= {"first": 1, "second": 2, "third": 3, "fifth": 5, "eighth": 8, "ninth": 9, "twelfth": 12}
-WORDS |= {f"{word}th": number for word, number in WORDS.items() if number > 3}
-WORDS |= {f"{word[:-1]}ieth": number for word, number in WORDS.items() if word in TENS}
-SHORT = [month[:3] for month in MONTHS]
+NUMBER_WORDS = {"twice": 2, "dozen": 12}
+NUMBER_WORDS |= {word: number for number, word in enumerate(SMALL)}
+NUMBER_WORDS |= {word: number for number, word in enumerate(ORDINALS, 1)}
+NUMBER_WORDS |= {word: 10 * number for number, word in enumerate(TENS, 2)}
+NUMBER_WORDS |= {word.replace("ty", "tieth"): 10 * number for number, word in enumerate(TENS, 2)}
+NUMBER_WORDS |= {"hundred": 100, "hundredth": 100, "thousand": 1000, "thousandth": 1000}
+FACTORS = (100, 1000)
 
-_MONTH = "|".join(f"{month}|{month[:3]}" for month in MONTHS)
-DATES = (
-    re.compile(r"\b(?P<y>\d{4})-(?P<m>\d{2})-(?P<d>\d{2})\b"),
-    re.compile(
-        rf"\b(?P<d>\d{{1,2}})(?:st|nd|rd|th)? (?:of )?(?P<m>{_MONTH})\b\.?,?(?: (?P<y>\d{{4}}))?",
-        re.IGNORECASE,
-    ),
-    re.compile(
-        rf"\b(?P<m>{_MONTH})\b\.? (?P<d>\d{{1,2}})(?:st|nd|rd|th)?\b(?:,? (?P<y>\d{{4}}))?", re.IGNORECASE
-    ),
-    re.compile(rf"\b(?P<m>{_MONTH})\b,? (?P<y>\d{{4}})\b", re.IGNORECASE),
+NAME = re.compile(
+    r"""
+    (?<! [.!?:][ ] ) (?<! ^ ) \b     # any sentence begins with a capital: its first word is no name
+    (?: [A-Z] [\w&'’-]*              # Brightwell, O'Neill, AB-2024-07
+      | (?! \d+ (?:st|nd|rd|th) \b)  # 21st is a number
+        \w* \d \w* [A-Za-z] [\w-]*   # digits with letters behind them: 3b, x86a-2
+    )""",
+    re.VERBOSE,
 )
-NUMBER = re.compile(r"(?<![\w.,-])(\d[\d,]*(?:\.\d+)?)(?:st|nd|rd|th)?(?![\w-]*[A-Za-z])")
-NAME = re.compile(r"(?<![.!?:] )(?<!^)\b(?:[A-Z][\w&'’-]*|(?!\d+(?:st|nd|rd|th)\b)\w*\d\w*[A-Za-z][\w-]*)")
-NOT = re.compile(
-    r"\b(?:not|never|none|nobody|nothing|neither|nor|cannot|without|unless|except|forbade|\w+n['’]t"
-    r"|no(?! (?:later|earlier|fewer|less|more) than)|fails?|lacks?|(?:forbid|prohibit|exclu|refus)\w*"
-    r"|den(?:y|ies|ied)|free of|rather than|instead of)\b",
-    re.IGNORECASE,
+
+NEGATIONS = (
+    r"not|never|none|nobody|nothing|neither|nor|cannot|without|unless|except",
+    r"\w+n['’]t",  # isn't
+    r"no(?! (?:later|earlier|fewer|less|more) than)",  # "no fee"; but "no later than" is a limit
+    r"fails?|lacks?",
+    r"(?:forbid|prohibit|exclu|refus)\w*|forbade|den(?:y|ies|ied)",
+    r"free of|rather than|instead of",
 )
+NEGATION = re.compile(rf"\b(?:{'|'.join(NEGATIONS)})\b", re.IGNORECASE)
+
+
+# --- the comparison ---------------------------------------------------------------------------------------
+
+
+class Date(NamedTuple):
+    """A date as digits; "" for what a text leaves out: `("", "03", "12")` for 12 March."""
+
+    year: str
+    month: str
+    day: str
+
+    def agrees_with(self, other: "Date") -> bool:
+        """Whether they are equal in the parts that both have."""
+        for part, other_part in zip(self, other, strict=True):
+            if part and other_part and part != other_part:
+                return False
+        return True
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """The sentences of a source that are nearest to a sentence, the best first."""
+
+    sentences: list[str]
+    overlap: float  # share of the sentence's words that the first of them has
+
+    @property
+    def text(self) -> str:
+        return " ".join(self.sentences)
 
 
 def conflicts(sentence: str, source: str) -> list[str]:
     """The numbers, dates, names and negations of a sentence that the nearest sentences of its source lack."""
-    near, shared = _nearest_sentences(sentence, source)
-    passage = " ".join(near)
-    facts = _facts(passage)
-    found = sorted(each for each in _facts(sentence) if not any(_is_compatible(each, fact) for fact in facts))
-    names = (match[0].strip("'’") for match in NAME.finditer(sentence))
-    found += [name for name in names if name.lower() not in MONTHS and not _mentions(passage, name)]
-    if shared >= 0.5:
-        negated = bool(NOT.search(sentence))
-        found += ["not"] * (not NOT.search(passage) if negated else bool(NOT.search(near[0])))
-    return found
+    nearest = nearest_sentences(sentence, source)
+    dates = missing_dates(sentence, nearest.text)
+    numbers = missing_numbers(sentence, nearest.text)
+    missing = sorted(dates + numbers) + missing_names(sentence, nearest.text)
+    if negation_differs(sentence, nearest):
+        missing.append("not")
+    return missing
 
 
-def _nearest_sentences(sentence: str, source: str) -> tuple[list[str], float]:
-    """The sentence of the source with the most common words, and up to two with the most of the others.
+def nearest_sentences(sentence: str, source: str) -> Nearest:
+    """The sentence of the source with the most common words, and up to two with the most of the others."""
+    own = frozenset(stems(sentence))
+    stems_of: dict[str, frozenset[str]] = {}
+    for start, end in sentences(source):
+        text = source[start:end]
+        stems_of[text] = frozenset(stems(text))
 
-    Also the share of the sentence's words that the first of them has.
-    """
-    left = own = frozenset(stems(sentence))
-    words = {source[start:end]: frozenset(stems(source[start:end])) for start, end in sentences(source)}
-    near: list[str] = []
-    for least in (1, 2, 2):
-        best = max(words, key=lambda text: len(left & words[text]), default="")
-        if not best or len(left & words[best]) < least:
+    nearest: list[str] = []
+    uncovered = own
+    for least in (1, 2, 2):  # common words that a first, second and third sentence must have
+        best = max(stems_of, key=lambda text: len(uncovered & stems_of[text]), default="")
+        if not best or len(uncovered & stems_of[best]) < least:
             break
-        near.append(best)
-        left -= words[best]
-    return near, len(own & words[near[0]]) / len(own) if near else 0.0
+        nearest.append(best)
+        uncovered -= stems_of[best]
+    overlap = len(own & stems_of[nearest[0]]) / len(own) if nearest else 0.0
+    return Nearest(nearest, overlap)
 
 
-def _facts(text: str) -> set[str]:
-    """Dates as `2026-03-12` (a missing part is empty) and numbers as `60`."""
-    found: set[str] = set()
-    for pattern in DATES:
-        for match in pattern.finditer(text):
-            year, month, day = (match.groupdict().get(part) or "" for part in ("y", "m", "d"))
-            number = int(month) if month.isdigit() else SHORT.index(month[:3].lower()) + 1
-            found.add(f"{year}-{number:02}-{day.zfill(2) if day else ''}")
-        text = pattern.sub(" ", text)
-    found |= {f"{float(match[1].replace(',', '')):g}" for match in NUMBER.finditer(text)}
-    words = [(WORDS.get(word), word) for word in re.findall(r"[a-z]+", text.lower())]
-    total: float | None = None
-    for value, word in [*words, (None, "")]:  # "twenty five thousand" is one number
-        if (
-            value is not None
-            and total is not None
-            and (value in (100, 1000) or (total % 100 > 19 and value < 10))
-        ):
-            total = total * value if value in (100, 1000) else total + value
-            continue
-        if total is not None:
-            found.add(f"{total:g}")
-        total = None if word == "one" else value  # "one" is mostly no number
-    return found
+def missing_dates(sentence: str, passage: str) -> list[str]:
+    """The dates of a sentence that agree with none of a passage, like `2026-03-12`."""
+    known, _ = take_dates(passage)
+    stated, _ = take_dates(sentence)
+    missing = []
+    for date in stated:
+        if not any(date.agrees_with(other) for other in known):
+            missing.append("-".join(date))
+    return missing
 
 
-def _is_compatible(one: str, other: str) -> bool:
-    """Whether two facts are equal; dates only in the parts that both have."""
-    if "-" not in one or "-" not in other:
-        return one == other
-    return all(a == b or not a or not b for a, b in zip(one.split("-"), other.split("-"), strict=True))
+def missing_numbers(sentence: str, passage: str) -> list[str]:
+    """The numbers of a sentence that a passage doesn't have, in digits; those of dates don't count."""
+    return list(numbers_in(sentence) - numbers_in(passage))
 
 
-def _mentions(passage: str, name: str) -> bool:
+def missing_names(sentence: str, passage: str) -> list[str]:
+    """The names of a sentence that a passage has in no form; the names of months are dates."""
+    missing = []
+    for match in NAME.finditer(sentence):
+        name = match[0].strip("'’")
+        if name.lower() not in MONTHS and not mentions(passage, name):
+            missing.append(name)
+    return missing
+
+
+def negation_differs(sentence: str, nearest: Nearest) -> bool:
+    """Whether only one has a negation, if both are about the same."""
+    if nearest.overlap < SAME_SUBJECT:
+        return False
+    if NEGATION.search(sentence):
+        return not NEGATION.search(nearest.text)
+    return NEGATION.search(nearest.sentences[0]) is not None
+
+
+# --- reading a text ---------------------------------------------------------------------------------------
+
+
+def take_dates(text: str) -> tuple[set[Date], str]:
+    """The dates of a text, and the text without them."""
+    dates: set[Date] = set()
+    for form in DATE_FORMS:
+        for match in form.finditer(text):
+            part = match.groupdict(default="")
+            day = part.get("day", "")
+            dates.add(Date(part["year"], month_number(part["month"]), day.zfill(2) if day else ""))
+        text = form.sub(" ", text)
+    return dates, text
+
+
+def month_number(month: str) -> str:
+    """Two digits: `03` for `03`, `March` and `mar`."""
+    if month.isdigit():
+        return month
+    short = [name[:3] for name in MONTHS]
+    return f"{short.index(month[:3].lower()) + 1:02}"
+
+
+def numbers_in(text: str) -> set[str]:
+    """The numbers of a text except those of its dates, in digits: `60` for 60, 60.0 and sixty."""
+    _, rest = take_dates(text)
+    numbers = [float(match[1].replace(",", "")) for match in NUMBER.finditer(rest)]
+    numbers += numbers_in_words(rest)
+    return {f"{number:g}" for number in numbers}
+
+
+def numbers_in_words(text: str) -> list[float]:
+    """The numbers that a text has as words; several words may be one number.
+
+    >>> numbers_in_words("twenty-five thousand sensors in two years")
+    [25000, 2]
+    """
+    numbers: list[float] = []
+    number: float | None = None  # the words before this one, if they are a number
+    for word in re.findall("[a-z]+", text.lower()):
+        value = NUMBER_WORDS.get(word)
+        if number is not None and value is not None:
+            if value in FACTORS:
+                number *= value  # two hundred
+                continue
+            if number % 100 > 19 and value < 10:
+                number += value  # twenty-five
+                continue
+        if number is not None:
+            numbers.append(number)
+        number = None if word == "one" else value  # "one" is mostly no number
+    if number is not None:
+        numbers.append(number)
+    return numbers
+
+
+def mentions(passage: str, name: str) -> bool:
     """Whether a passage has a name, in this form or another."""
-    bare = re.sub(r"['’]s?$", "", name.lower())
+    bare = re.sub(r"['’]s?$", "", name.lower())  # without a genitive
     return bare in passage.lower() or set(stems(bare)) <= set(stems(passage))

@@ -52,23 +52,25 @@ def assemble(
         if taken and used > budget:
             break
         taken.append(chunk)
-    by_place = enumerate(sorted(taken, key=lambda each: (each.document, each.place)))
+    by_place = enumerate(sorted(taken, key=lambda chunk: (chunk.document, chunk.place)))
     # Of neighbours, both the place and the number in this order grow by one, so their difference is the same.
     runs = groupby(by_place, lambda pair: (pair[1].document, pair[1].place - pair[0]))
     groups = [sorted((chunk for _, chunk in run), key=taken.index) for _, run in runs]
     groups.sort(key=lambda group: taken.index(group[0]))
-    return [
-        Source(number, group[0].document, group[0].source, joined(group), tuple(each.id for each in group))
-        for number, group in enumerate(groups, first)
-    ]
+    sources = []
+    for number, group in enumerate(groups, first):
+        best = group[0]
+        ids = tuple(chunk.id for chunk in group)
+        sources.append(Source(number, best.document, best.source, joined(group), ids))
+    return sources
 
 
 def as_text(sources: Sequence[Source]) -> str:
     """The sources as text for a model."""
     return "\n\n".join(
-        f'<source number="{each.number}" document="{_attribute(each.place)}">\n'
-        f"{neutralize(each.text)}\n</source>"
-        for each in sources
+        f'<source number="{source.number}" document="{_attribute(source.place)}">\n'
+        f"{neutralize(source.text)}\n</source>"
+        for source in sources
     )
 
 
@@ -103,12 +105,12 @@ def excerpt(source: Source, sentence: str) -> tuple[str, str]:
     If the source doesn't have the sentence word for word: the source's place and beginning.
     """
     words = [re.escape(word) for word in sentence.split() if re.search(r"\w", word)]
-    found = re.search(r"[\s*|_–-]+".join(words), source.text) if words else None
-    if not found:
+    match = re.search(r"[\s*|_–-]+".join(words), source.text) if words else None
+    if not match:
         return source.place, without_headings(source.text)[:EXCERPT]
-    above = HEADING.findall(source.text, 0, found.start())
+    above = HEADING.findall(source.text, 0, match.start())
     place = f"{source.document}, {above[-1]}" if above else source.place
-    return place, without_headings(source.text[found.start() :])[:EXCERPT]
+    return place, without_headings(source.text[match.start() :])[:EXCERPT]
 
 
 def _attribute(text: str) -> str:

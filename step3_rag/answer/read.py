@@ -91,8 +91,8 @@ def chat(
             write(text)
         message = stream.get_final_message()
     text = _text_of(message)
-    read, written = input_tokens(message.usage), message.usage.output_tokens
-    return Answer(text, check(text, sources), read, written, message.stop_reason)
+    usage = message.usage
+    return Answer(text, check(text, sources), input_tokens(usage), usage.output_tokens, message.stop_reason)
 
 
 def quote(evidence: Sequence[Evidence], sources: Sequence[Source]) -> Answer:
@@ -123,7 +123,7 @@ def write(
         return quoted
     message = _say(client, model, question, quoted)
     written = _text_of(message)
-    numbers = tuple(dict.fromkeys(number for one in quoted.cited for number in one.numbers))
+    numbers = tuple(dict.fromkeys(one.numbers[0] for one in quoted.cited))
     marks = "".join(f"[{number}]" for number in numbers)
     checked = [replace(one, numbers=numbers) for one in check(f"{written} {marks}", sources)]
     is_whole = message.stop_reason in ("end_turn", "stop_sequence")
@@ -183,12 +183,13 @@ def check(text: str, sources: Sequence[Source]) -> list[Cited]:
     The support is the share of its words (stems) that they have; numbers, dates, names and negations that
     they don't have are conflicts (claims.py).
     """
-    known, texts = _stems_by_number(sources), {each.number: f"{each.place}. {each.text}" for each in sources}
+    known = _stems_by_number(sources)
+    texts = {source.number: f"{source.place}. {source.text}" for source in sources}
     checked = []
     for sentence, numbers in _by_citation(text):
         cited = "\n\n".join(texts[number] for number in numbers if number in texts)
-        found = conflicts(sentence, cited) if cited else []
-        checked.append(replace(_cited(sentence, numbers, known), conflicts=tuple(found)))
+        wrong = conflicts(sentence, cited) if cited else []
+        checked.append(replace(_cited(sentence, numbers, known), conflicts=tuple(wrong)))
     return checked
 
 
@@ -206,9 +207,10 @@ def _cited(sentence: str, numbers: tuple[int, ...], known: dict[int, set[str]]) 
     """
     ### BEGIN SOLUTION 3.7: Check the citations
     own = set(stems(sentence))
-    held = set().union(*(known.get(number, set()) for number in numbers))
-    support = len(own & held) / len(own) if own else 0.0
-    return Cited(sentence, numbers, support, tuple(each for each in numbers if each not in known))
+    cited = set().union(*(known.get(number, set()) for number in numbers))
+    support = len(own & cited) / len(own) if own else 0.0
+    unknown = tuple(number for number in numbers if number not in known)
+    return Cited(sentence, numbers, support, unknown)
     ### END SOLUTION
 
 
@@ -226,11 +228,13 @@ def _by_citation(text: str) -> list[tuple[str, tuple[int, ...]]]:
     ### BEGIN SOLUTION 3.7: Check the citations
     in_front = bool(CITATION.match(text)) and not re.search(r"\][.!?]?\s*$", text)
     if not in_front:
-        text = AFTER.sub(lambda found: f" {found[3].strip()}{found[1]}{found[2]}", text)
+        text = AFTER.sub(lambda match: f" {match[3].strip()}{match[1]}{match[2]}", text)
     parts: list[tuple[str, tuple[int, ...]]] = []
     for start, end in sentences(text):
-        marks = CITATION.findall(text[start:end])
-        numbers = tuple(dict.fromkeys(int(each) for mark in marks for each in re.findall(r"\d+", mark)))
+        in_marks: list[int] = []
+        for mark in CITATION.findall(text[start:end]):
+            in_marks += map(int, re.findall(r"\d+", mark))
+        numbers = tuple(dict.fromkeys(in_marks))
         said = CITATION.sub("", text[start:end]).strip()
         if re.search(r"\w", said):
             parts.append((said, numbers))

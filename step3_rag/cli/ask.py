@@ -1,301 +1,133 @@
-"""The commands `ask`, `search` and `agent`. They import what takes a while themselves: --help is fast."""
+"""`ask`: an answer from the pipeline, from a framework's pipeline, or from the graph of the index."""
 
-import sys
+from __future__ import annotations
+
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-import typer
-
-from shared.cli import Json, Model, Smoke, emit, new_app, settings_from_flags
-from shared.errors import UserError
-from shared.launch import ExitCode
-from step3_rag.cli import flags
+from shared.chat.errors import explain, one_line_errors
+from shared.cli import Console
+from shared.config import Settings
+from step3_rag.answer.read import Answer
+from step3_rag.cli.answer import AnswerReport, describe_answer, show_answer, show_sources
+from step3_rag.cli.printing import say
+from step3_rag.frameworks import parts
+from step3_rag.graph.questions import answer_from_graph
+from step3_rag.ingest.text import clean
+from step3_rag.pipeline import ChatError, Plan, ask
+from step3_rag.retrieve.search import Retriever
 
 if TYPE_CHECKING:
     import anthropic
 
-    from shared.config import Settings
-    from step3_rag.answer.context import Source
-    from step3_rag.answer.read import Answer
-    from step3_rag.pipeline import Plan
-    from step3_rag.reflect.reflect import Reflection
-    from step3_rag.retrieve.search import Retriever
-
-SAMPLE = "(from the sample documents; `python -m step3_rag ingest FOLDER` makes an index of yours)"
-
-app = new_app(
-    "Step 3: retrieval. Answers from documents, with sources, measured stage by stage.", default="ask"
-)
+COMMAND = "step3_rag ask"
 
 
-@app.command()
-def ask(
-    context: typer.Context,
-    question: flags.Question = flags.QUESTION,
-    before: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--before", help="Earlier question of the conversation; repeat it for several, oldest first."
-        ),
-    ] = None,
-    k: Annotated[int, typer.Option(min=1, help="Number of passages to answer from.")] = 5,
-    collection: flags.Collection = None,
-    reader: flags.Reader = "auto",
-    strategies: Annotated[
-        str | None, typer.Option(help="Ways to rewrite the query, separated by commas; none switches it off.")
-    ] = None,
-    threshold: Annotated[
-        float,
-        typer.Option(
-            min=0,
-            max=1,
-            help='Confidence below which the query is rewritten, and finally the answer is "I don\'t know".',
-        ),
-    ] = 0.35,
-    graph: Annotated[
-        bool,
-        typer.Option(
-            "--graph",
-            help="Answer from a graph of firms and documents: what they share, how they are connected.",
-        ),
-    ] = False,
-    framework: Annotated[
-        Literal["langchain", "llamaindex", "langgraph"] | None,
-        typer.Option(help="Search with this library; it answers without a confidence."),
-    ] = None,
-    trace: Annotated[bool, typer.Option("--trace", help="Show every search, with its confidence.")] = False,
-    versions: flags.Versions = "current-first",
-    use: flags.Use = "hybrid",
-    rerank: flags.Rerank = "maxsim",
-    index: flags.IndexFolder = None,
-    store: flags.Store = "chroma",
-    address: flags.Address = None,
-    model: Model = None,
-    smoke: Smoke = False,
-    as_json: Json = False,
-) -> None:
-    """Answer a question from the documents, with sources, or say "I don't know"."""
-    from step3_rag import options
-    from step3_rag.cli import render
+@dataclass(frozen=True, kw_only=True)
+class FrameworkReport(AnswerReport):
+    """The answer of a framework's pipeline."""
 
-    if graph:
-        flags.refuse_flags(context, flags.FOR_GRAPH, "the graph answers without a search")
-    if framework:
-        flags.refuse_flags(context, flags.FOR_FRAMEWORKS, "a framework's pipeline has the defaults")
-    question = options.check_question(question)
-    settings = settings_from_flags(smoke, model=model)
-    earlier = tuple(map(options.check_question, before or ()))
-    limits = {"k": k, "collections": tuple(collection or ()), "versions": versions}
-    chosen = options.search_options(settings, rerank, use, before=earlier, **limits)
-    plan = options.make_plan(settings, chosen, reader, strategies, threshold)
-    client = options.make_client(settings) if plan.needs_chat and not graph else None
-    retriever = _open_retriever(settings, index, as_json, store, address, chosen.collections)
-    streams = plan.reader == "chat" and not (as_json or framework or graph)
+    framework: str
+    model: str | None  # None: the answer is a quote
+
+
+@dataclass(frozen=True, kw_only=True)
+class PipelineReport(AnswerReport):
+    """The answer of our pipeline."""
+
+    reader: str
+    model: str | None  # None: no chat model was used
+    threshold: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChatErrorReport(PipelineReport):
+    """What was found, though the chat model failed."""
+
+    error: str
+
+
+def answer_from_relations(retriever: Retriever, question: str) -> AnswerReport:
+    """Answer from the graph of the index, without a search.
+
+    Raises:
+        UserError: the graph has no answer to such a question.
+    """
     began = time.perf_counter()
-    if graph:
-        from step3_rag.graph.questions import answer_from_graph
-
-        answer, sources = answer_from_graph(retriever.index, question)
-        facts = _facts(question, answer, sources, {"answer": time.perf_counter() - began}) | {"searches": 0}
-    elif framework:
-        from shared.chat.errors import one_line_errors
-        from step3_rag.frameworks import parts
-
-        with one_line_errors(settings.model, settings):
-            answer, sources = parts.ask(framework, retriever, question, client, settings.model, k)
-        facts = _facts(question, answer, sources, {"answer": time.perf_counter() - began})
-        facts |= {"framework": framework, "model": settings.model if client else None}
-    else:
-        facts = _from_plan(plan, settings, retriever, question, client, streams)
-    if streams:
-        print()
-    emit(facts, partial(render.show_answer, trace=trace, streamed=streams), as_json=as_json)
-    if facts.get("error"):
-        sys.exit(ExitCode.INCOMPLETE)
+    answer, sources = answer_from_graph(retriever.index, question)
+    seconds = {"answer": time.perf_counter() - began}
+    return describe_answer(COMMAND, question, answer, sources, seconds, searches=0)
 
 
-@app.command()
-def search(
-    question: flags.Question = flags.QUESTION,
-    k: Annotated[int, typer.Option(min=1, help="Number of passages to show.")] = 5,
-    collection: flags.Collection = None,
-    route: Annotated[bool, typer.Option("--route", help="Let the router choose the collections.")] = False,
-    explain: Annotated[bool, typer.Option("--explain", help="Show rank and score at every stage.")] = False,
-    versions: flags.Versions = "current-first",
-    use: flags.Use = "hybrid",
-    rerank: flags.Rerank = "maxsim",
-    index: flags.IndexFolder = None,
-    store: flags.Store = "chroma",
-    address: flags.Address = None,
-    smoke: Smoke = False,
-    as_json: Json = False,
-) -> None:
-    """Find passages without writing an answer."""
-    from step3_rag import options
-    from step3_rag.cli import render
-    from step3_rag.reflect import route as routing
-    from step3_rag.reflect.confidence import confidence
+def answer_with_framework(
+    framework: str,
+    retriever: Retriever,
+    question: str,
+    k: int,
+    settings: Settings,
+    client: anthropic.Anthropic | None,
+) -> FrameworkReport:
+    """Answer by a framework's pipeline; without a client, by a quote.
 
-    if route and collection:
-        raise UserError("--route chooses the collections itself: leave out --collection")
-    question = options.check_question(question)
-    settings = settings_from_flags(smoke)
-    limits = {"k": k, "collections": tuple(collection or ()), "versions": versions}
-    chosen = options.search_options(settings, rerank, use, **limits)
-    retriever = _open_retriever(settings, index, as_json, store, address, chosen.collections)
-    if route:
-        router = routing.Router.of(retriever, seed=settings.seed)
-        encoded = retriever.embedder.encode([question])[0]
-        found = routing.search(retriever, router, question, chosen, encoded)
-    else:
-        found = retriever.search(question, chosen)
-    results = [
-        {
-            "chunk": each.id,
-            "document": each.document,
-            "place": each.source,
-            "superseded": each.superseded,
-            "score": list(found.places(each.id).values())[-1]["score"],
-            "text": each.text,
-            "stages": found.places(each.id),
-        }
-        for each in found.best
-    ]
-    facts = {
-        "command": "step3_rag search",
-        "headline": f"{question}: {found.best[0].source if found.best else 'nothing found'}",
-        "question": question,
-        "confidence": round(confidence(found, retriever), 3),
-        "routed_to": found.options.collections if route else None,
-        "results": results,
-        "milliseconds": {name: round(1000 * value, 1) for name, value in found.seconds.items()},
-    }
-    emit(facts, partial(render.show_search, explain=explain), as_json=as_json)
-
-
-@app.command()
-def agent(
-    question: flags.Question = flags.QUESTION,
-    index: flags.IndexFolder = None,
-    model: Model = None,
-    smoke: Smoke = False,
-    as_json: Json = False,
-) -> None:
-    """Let the chat model decide whether to look something up: retrieval as a tool."""
-    from shared.chat.errors import one_line_errors
-    from step3_rag import options
-    from step3_rag.answer import agent as tool
-    from step3_rag.cli import render
-
-    question = options.check_question(question)
-    settings = settings_from_flags(smoke, model=model)
-    client = options.make_client(settings)
-    retriever = _open_retriever(settings, index, as_json)
+    Raises:
+        UserError: the framework is not installed, or the chat model fails.
+    """
     began = time.perf_counter()
     with one_line_errors(settings.model, settings):
-        answer, sources, calls = tool.run(client, settings.model, retriever, question)
-    facts = {
-        **_facts(question, answer, sources, {"answer": time.perf_counter() - began}),
-        "command": "step3_rag agent",
-        "model": settings.model,
-        "calls": [each._asdict() for each in calls],
-        "searches": len(calls),
-    }
-    emit(facts, render.show_agent, as_json=as_json)
+        answer, sources = parts.answer_with(framework, retriever, question, client, settings.model, k)
+    seconds = {"answer": time.perf_counter() - began}
+    report = describe_answer(COMMAND, question, answer, sources, seconds)
+    return FrameworkReport(**vars(report), framework=framework, model=settings.model if client else None)
 
 
-def _open_retriever(
-    settings: "Settings",
-    folder: Path | None,
-    as_json: bool,
-    store: str = "chroma",
-    address: str | None = None,
-    collections: Sequence[str] = (),
-) -> "Retriever":
-    """A retriever on the index, which has these collections; a first line says so if it is the sample's."""
-    from step3_rag import opening
-
-    retriever = opening.open_retriever(settings, folder, store, address)
-    known = sorted(set(retriever.snapshot.collections)) if collections else []
-    for name in collections:
-        if name not in known:
-            raise UserError(f"--collection {name} is not in the index: it has {', '.join(known) or 'none'}")
-    if retriever.index.folder == opening.sample_home(settings) and not as_json:
-        print(SAMPLE)
-    return retriever
-
-
-def _from_plan(
-    plan: "Plan",
-    settings: "Settings",
-    retriever: "Retriever",
+def answer_by_plan(
+    plan: Plan,
+    retriever: Retriever,
     question: str,
-    client: "anthropic.Anthropic | None",
-    streams: bool,
-) -> dict[str, Any]:
-    """Answer a question; the facts of the answer or, if the chat model failed, of what was found."""
-    from shared.chat.errors import explain
-    from step3_rag.answer.read import Answer
-    from step3_rag.ingest.text import clean
-    from step3_rag.pipeline import ChatError
-    from step3_rag.pipeline import ask as ask_pipeline
-
-    def write(text: str) -> None:
-        if streams:
-            print(clean(text), end="", flush=True)
-
-    about = {"reader": plan.reader, "model": settings.model if client else None, "threshold": plan.threshold}
+    settings: Settings,
+    client: anthropic.Anthropic | None,
+    write: Callable[[str], None],
+) -> PipelineReport:
+    """Answer by our pipeline; `write` gets the answer's text as it is written."""
+    model = settings.model if client else None
     try:
-        outcome = ask_pipeline(retriever, question, plan, client, settings.model, write)
+        outcome = ask(retriever, question, plan, client, settings.model, write)
     except ChatError as error:
         why = f"{settings.model}: {explain(error.cause, settings)}"
-        found = _facts(question, Answer(""), error.sources, {}, error.reflection) | about
-        return found | {"headline": f"no answer: {why}"[:160], "answer": None, "error": why}
-    return _facts(question, outcome.answer, outcome.sources, outcome.seconds, outcome.reflection) | about
+        report = describe_answer(
+            COMMAND, question, Answer(""), error.sources, {}, reflection=error.reflection
+        )
+        report = replace(report, headline=f"no answer: {why}"[:160], answer=None)
+        return ChatErrorReport(
+            **vars(report), reader=plan.reader, model=model, threshold=plan.threshold, error=why
+        )
+    report = describe_answer(
+        COMMAND,
+        question,
+        outcome.answer,
+        outcome.sources,
+        outcome.seconds,
+        reflection=outcome.reflection,
+    )
+    return PipelineReport(**vars(report), reader=plan.reader, model=model, threshold=plan.threshold)
 
 
-def _facts(
-    question: str,
-    answer: "Answer",
-    sources: "Sequence[Source]",
-    seconds: Mapping[str, float],
-    reflection: "Reflection | None" = None,
-) -> dict[str, Any]:
-    """The facts of an answer and of all searches; without a reflection, of one without a confidence."""
-    from step3_rag.answer.context import excerpt
+def print_part(text: str) -> None:
+    """Print a part of an answer as soon as it is written."""
+    print(clean(text), end="", flush=True)
 
-    rows = []
-    for each in sources:
-        quoted = next((one.sentence for one in answer.cited if each.number in one.numbers), "")
-        place, text = excerpt(each, quoted)  # begins with the first sentence quoted from the source
-        rows.append({**asdict(each), "place": place, "excerpt": text, "suspicious": each.is_suspicious})
-    best = reflection.best if reflection else None
-    attempts = [
-        {
-            "strategy": each.strategy,
-            "query": each.query,
-            "confidence": round(each.confidence, 3),
-            "kept": each is best,
-        }
-        for each in (reflection.attempts if reflection else [])
-    ]
-    return {
-        "command": "step3_rag ask",
-        "headline": " ".join(answer.text.split())[:160],
-        "question": question,
-        "answer": answer.text,
-        "abstained": answer.is_unknown,
-        "replaced": answer.replaced,
-        "citations": [{**asdict(each), "supported": each.is_supported} for each in answer.cited],
-        "sources": rows,
-        "stop_reason": answer.stop_reason,
-        "usage": {"input_tokens": answer.input_tokens, "output_tokens": answer.output_tokens},
-        "confidence": round(best.confidence, 3) if best else None,
-        "searches": len(attempts) or 1,
-        "attempts": attempts,
-        "seconds": {name: round(value, 3) for name, value in seconds.items()},
-    }
+
+def print_nothing(_text: str) -> None:
+    """The answer is printed when it is complete."""
+
+
+def show(report: AnswerReport, console: Console, *, trace: bool, streamed: bool) -> None:
+    """Print the answer; or what was found, if the chat model failed."""
+    if isinstance(report, ChatErrorReport):
+        say(console, f"No answer, but this was found. {report.error}", "red")
+        show_sources(report.sources, console)
+        return
+    threshold = report.threshold if isinstance(report, PipelineReport) else None
+    show_answer(report, console, trace=trace, streamed=streamed, threshold=threshold)

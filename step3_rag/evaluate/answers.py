@@ -20,7 +20,6 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from shared import hardware
 from shared.catalog import lookup
@@ -28,14 +27,16 @@ from shared.chat.errors import one_line_errors
 from shared.config import Settings
 from shared.errors import UserError
 from shared.progress import track
-from shared.stats import share, subset
-from step3_rag import options
+from shared.stats import Share, share, subset
+from step3_rag import from_flags
+from step3_rag.answer.read import Cited
 from step3_rag.evaluate import dataset, models_table
 from step3_rag.evaluate.dataset import Question, dataset_retriever
+from step3_rag.evaluate.measurement import QuestionMeasurement, Table
 from step3_rag.evaluate.metrics import auroc
 from step3_rag.pipeline import Outcome, ask
-from step3_rag.reflect.reflect import THRESHOLD
-from step3_rag.retrieve.search import Options
+from step3_rag.reflect.loop import THRESHOLD
+from step3_rag.retrieve.search import SearchOptions
 
 THRESHOLDS = (0.0, 0.2, 0.35, 0.5, 0.65, 0.8)  # of which a table shows the figures
 
@@ -58,14 +59,16 @@ class Judged:
         return self.outcome.answer.is_unknown or self.outcome.reflection.verdict == "abstain"
 
     @property
-    def found(self) -> bool:
+    def has_relevant(self) -> bool:
         """Whether one of the sources is relevant."""
         return any(source.document in self.question.qrels for source in self.outcome.sources)
 
     @property
     def cites_relevant(self) -> bool:
         """Whether one of the sources that the answer cites is relevant."""
-        numbers = {number for one in self.outcome.answer.cited for number in one.numbers}
+        numbers: set[int] = set()
+        for sentence in self.outcome.answer.cited:
+            numbers.update(sentence.numbers)
         cited = {source.document for source in self.outcome.sources if source.number in numbers}
         return not cited.isdisjoint(self.question.qrels)
 
@@ -77,7 +80,7 @@ def run(
     reader: str,
     limit: int | None = None,
     table: Path | None = None,
-) -> dict[str, Any]:
+) -> QuestionMeasurement:
     """Answer every question of a dataset that has reference answers, and measure the answers.
 
     The figures with abstaining also become a row of a Markdown `table` of models (models_table.py).
@@ -88,22 +91,24 @@ def run(
     if table:
         models_table.check(table)
     data = dataset.read(name, split)
-    if not any(each.answers for each in data.questions):
+    if not any(question.answers for question in data.questions):
         raise UserError(f"{data.name} has no reference answers: leave out --answers, or use --dataset sample")
     retriever = dataset_retriever(settings, data)
-    plan = replace(options.make_plan(settings, Options(), reader, None, THRESHOLD), abstain=False)
-    client = options.make_client(settings) if plan.needs_chat else None
-    judged = []
+    plan = replace(from_flags.make_plan(settings, SearchOptions(), reader, None, THRESHOLD), abstain=False)
+    client = from_flags.make_client(settings) if plan.needs_chat else None
+    judged: list[Judged] = []
     questions = subset(data.questions, limit, settings.seed)
     for question in track(f"answering {data.name}", questions):
         asked = replace(plan, options=replace(plan.options, before=question.before))
         with one_line_errors(settings.model, settings):
             outcome = ask(retriever, question.text, asked, client, settings.model)
         judged.append(judge_words(question, outcome))
-    always, abstaining = (figures(judged, abstain=abstain) for abstain in (False, True))
-    before, after = (each["wrong answers given"].share for each in (always, abstaining))
-    confidences = [each.outcome.confidence for each in judged]
-    seconds = statistics.median(sum(each.outcome.seconds.values()) for each in judged)
+    always = figures(judged, abstain=False)
+    abstaining = figures(judged, abstain=True)
+    before = always["wrong answers given"].share
+    after = abstaining["wrong answers given"].share
+    with_answer = sum(item.answerable for item in judged)
+    seconds = statistics.median(sum(item.outcome.seconds.values()) for item in judged)
     reader = f"{plan.reader} by {settings.model}" if client else plan.reader
     if table:
         row = models_table.Row(
@@ -119,43 +124,43 @@ def run(
             date=datetime.date.today(),
         )
         models_table.add(table, row)
-    return {
-        "headline": f"wrong answers given: {before:.0%}, {after:.0%} with abstaining",
-        "n": len(judged),
-        "tables": {
+    return QuestionMeasurement(
+        command="step3_rag evaluate",
+        headline=f"wrong answers given: {before:.0%}, {after:.0%} with abstaining",
+        n=len(judged),
+        tables={
             "answers": {
                 name: {"always answers": always[name], "may abstain": abstaining[name]} for name in always
             },
             "kind": by_kind(judged),
             "threshold": by_threshold(judged),
-            "AUROC of the confidence": {
-                "right against wrong": {"": auroc(confidences, [each.right for each in judged])},
-                "answerable against not": {"": auroc(confidences, [each.answerable for each in judged])},
-            },
+            "AUROC of the confidence": confidence_aurocs(judged),
         },
-        "note": f"{data.name}: {len(judged)} questions, {sum(each.answerable for each in judged)} with an "
-        f"answer; reader {reader}; silent under confidence {plan.threshold:g}; {seconds:.1f} s a question",
-    }
+        note=f"{data.name}: {len(judged)} questions, {with_answer} with an answer; reader {reader}; silent "
+        f"under confidence {plan.threshold:g}; {seconds:.1f} s a question",
+    )
 
 
 def count_tokens(judged: Sequence[Judged], model: str) -> models_table.Tokens:
     """Tokens and dollars of all answers, those below the threshold, too."""
-    calls = [each.outcome.answer for each in judged if each.outcome.answer.input_tokens is not None]
     price = lookup(model).price
-    dollars = None
-    if price:
-        dollars = sum(price.cost(call.input_tokens or 0, call.output_tokens or 0) for call in calls)
-    return models_table.Tokens(
-        read=sum(call.input_tokens or 0 for call in calls),
-        written=sum(call.output_tokens or 0 for call in calls),
-        dollars=dollars,
-    )
+    read = 0
+    written = 0
+    dollars = 0.0
+    for item in judged:
+        answer = item.outcome.answer
+        of_answer = (answer.input_tokens or 0, answer.output_tokens or 0)
+        read += of_answer[0]
+        written += of_answer[1]
+        dollars += price.cost(*of_answer) if price else 0.0
+    return models_table.Tokens(read, written, dollars if price else None)
 
 
 def judge_words(question: Question, outcome: Outcome) -> Judged:
     """Compare an answer with the reference answers, word by word."""
     answer = re.sub(r"\[[\d, ]+\]", "", outcome.answer.text)
-    return Judged(question, outcome, any(has_reference(answer, each) for each in question.answers))
+    is_right = any(has_reference(answer, reference) for reference in question.answers)
+    return Judged(question, outcome, is_right)
 
 
 def has_reference(answer: str, reference: str) -> bool:
@@ -167,56 +172,74 @@ def has_reference(answer: str, reference: str) -> bool:
 
     def words(text: str) -> str:
         """Words and numbers in lower case, without articles, as in SQuAD's evaluation."""
-        found = re.findall(r"\w+(?:[.,]\d+)*", text.lower())
-        return f" {' '.join(word for word in found if word not in ('a', 'an', 'the'))} "
+        all_words = re.findall(r"\w+(?:[.,]\d+)*", text.lower())
+        return f" {' '.join(word for word in all_words if word not in ('a', 'an', 'the'))} "
 
     text = words(answer)
     return words(reference) in text or all(words(part) in text for part in reference.split(" and "))
 
 
-def figures(judged: Sequence[Judged], *, abstain: bool) -> dict[str, Any]:
+def figures(judged: Sequence[Judged], *, abstain: bool) -> dict[str, Share]:
     """The figures of all answers, with or without abstaining."""
-    given = [each for each in judged if not (each.is_silent if abstain else each.outcome.answer.is_unknown)]
-    sentences = [one for each in given for one in each.outcome.answer.cited]
-    right = sum(each.right for each in given)
-    answerable, answered = (sum(each.answerable for each in those) for those in (judged, given))
+    given = []
+    for item in judged:
+        is_silent = item.is_silent if abstain else item.outcome.answer.is_unknown
+        if not is_silent:
+            given.append(item)
+    sentences: list[Cited] = []
+    for item in given:
+        sentences += item.outcome.answer.cited
+
+    right = sum(item.right for item in given)
+    answerable = sum(item.answerable for item in judged)
+    answered = sum(item.answerable for item in given)  # of the answerable questions
     unanswerable = len(judged) - answerable
     refused = unanswerable - (len(given) - answered)
+    supported = sum(sentence.is_supported for sentence in sentences)
     return {
         "right": share(right, answerable),
         "wrong answers given": share(len(given) - right, len(judged)),
-        "grounded sentences": share(sum(one.is_supported for one in sentences), len(sentences)),
+        "grounded sentences": share(supported, len(sentences)),
         "questions without an answer refused": share(refused, unanswerable),
     }
 
 
-def by_threshold(judged: Sequence[Judged]) -> dict[str, Any]:
+def by_threshold(judged: Sequence[Judged]) -> Table:
     """What other thresholds would give: answered questions, right and wrong ones, refused near misses."""
     rows = {}
     for threshold in THRESHOLDS:
-        given = [each for each in judged if each.outcome.confidence >= threshold]
-        right = sum(each.right for each in given)
+        given = [item for item in judged if item.outcome.confidence >= threshold]
+        right = sum(item.right for item in given)
         rows[f"{threshold:g}"] = {
             "answered": len(given),
             "right": right,
             "wrong": len(given) - right,
-            "refused": sum(not each.answerable and each not in given for each in judged),
+            "refused": sum(not item.answerable and item not in given for item in judged),
         }
     return rows
 
 
-def by_kind(judged: Sequence[Judged]) -> dict[str, Any]:
+def by_kind(judged: Sequence[Judged]) -> Table:
     """Counts of the questions of each kind."""
     groups: dict[str, list[Judged]] = {}
-    for each in judged:
-        groups.setdefault(each.question.kind, []).append(each)
-    return {
-        kind: {
+    for item in judged:
+        groups.setdefault(item.question.kind, []).append(item)
+    rows = {}
+    for kind, group in groups.items():
+        rows[kind] = {
             "n": len(group),
-            "relevant found": sum(each.found for each in group),
-            "right": sum(each.right for each in group),
-            "silent": sum(each.is_silent for each in group),
-            "relevant cited": sum(each.cites_relevant and not each.is_silent for each in group),
+            "relevant found": sum(item.has_relevant for item in group),
+            "right": sum(item.right for item in group),
+            "silent": sum(item.is_silent for item in group),
+            "relevant cited": sum(item.cites_relevant and not item.is_silent for item in group),
         }
-        for kind, group in groups.items()
+    return rows
+
+
+def confidence_aurocs(judged: Sequence[Judged]) -> Table:
+    """How well the confidence tells right answers from wrong ones, and answerable questions from others."""
+    confidences = [item.outcome.confidence for item in judged]
+    return {
+        "right against wrong": {"": auroc(confidences, [item.right for item in judged])},
+        "answerable against not": {"": auroc(confidences, [item.answerable for item in judged])},
     }

@@ -12,7 +12,6 @@ the share of good ones that it promises, beside the true share.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
@@ -25,9 +24,10 @@ from shared.stats import subset
 from step3_rag.evaluate import dataset
 from step3_rag.evaluate.answers import has_reference
 from step3_rag.evaluate.dataset import Question, dataset_retriever
+from step3_rag.evaluate.measurement import Measurement, Row
 from step3_rag.evaluate.metrics import auroc
 from step3_rag.reflect.confidence import Calibration, Evidence, find_evidence, save, score_of
-from step3_rag.retrieve.search import Options
+from step3_rag.retrieve.search import SearchOptions
 
 DEV = ("dev", "kinds-dev", "answers-dev")  # of the sample
 
@@ -50,15 +50,17 @@ def collect(names: Sequence[str], settings: Settings, limit: int | None) -> list
     collections: list[Collection] = []
     for name in names:
         splits = DEV if name == "sample" else (None,)
-        read = [dataset.read(name, split) for split in splits]
-        retriever = dataset_retriever(settings, read[0])
-        questions = [question for data in read for question in data.questions]
-        own = Collection(read[0].name.split(",")[0])
+        parts = [dataset.read(name, split) for split in splits]
+        retriever = dataset_retriever(settings, parts[0])
+        questions: list[Question] = []
+        for part in parts:
+            questions += part.questions
+        own = Collection(parts[0].name.split(",")[0])
         if any(other.name == own.name for other in collections):
             raise UserError(f"two collections have the name {own.name}: give each once, or rename a folder")
         for question in track(f"asking {own.name}", subset(questions, limit, settings.seed)):
-            found = retriever.search(question.text, Options(before=question.before))
-            evidence = find_evidence(found, retriever)
+            result = retriever.search(question.text, SearchOptions(before=question.before))
+            evidence = find_evidence(result, retriever)
             own.scores.append(score_of(evidence))
             own.good.append(is_good(question, evidence))
         collections.append(own)
@@ -81,18 +83,16 @@ def fit(collections: Sequence[Collection]) -> Calibration:
     Raises:
         UserError: all sentences are good, or all bad.
     """
-    scores = np.array([score for own in collections for score in own.scores])[:, None]  # (questions, 1)
-    good = np.array([label for own in collections for label in own.good])
+    scores = np.concatenate([own.scores for own in collections])[:, None]  # (questions, 1)
+    good = np.concatenate([own.good for own in collections])  # (questions,) bool
     if good.min() == good.max():
         raise UserError("nothing to learn: the answers are all good, or all bad; add harder questions")
-    even = np.concatenate([np.full(len(own.good), 1 / len(own.good)) for own in collections])
-    regression = LogisticRegression(C=1e3, max_iter=1000).fit(scores, good, even * len(good))
+    weights = np.concatenate([np.full(len(own.good), 1 / len(own.good)) for own in collections])
+    regression = LogisticRegression(C=1e3, max_iter=1000).fit(scores, good, weights * len(good))
     return Calibration(float(regression.coef_[0, 0]), float(regression.intercept_[0]))
 
 
-def run(
-    settings: Settings, names: Sequence[str], out: Path | None, limit: int | None = None
-) -> dict[str, Any]:
+def run(settings: Settings, names: Sequence[str], out: Path | None, limit: int | None = None) -> Measurement:
     """Fit, measure, and write the calibration to `out`, if given.
 
     Raises:
@@ -105,15 +105,18 @@ def run(
     rows = {own.name: measure(own, collections) for own in collections}
     if out:
         save(calibration, out, fitted_on=rows)
-    return {
-        "headline": ", ".join(f"AUROC {row['AUROC']} on {name}" for name, row in rows.items()),
-        "tables": {"collection": rows},
-        "note": f"fitted on {'the other collections' if len(rows) > 1 else 'the same questions'}"
-        + (f"; written: {out}" if out else ""),
-    }
+    note = f"fitted on {'the other collections' if len(rows) > 1 else 'the same questions'}"
+    if out:
+        note += f"; written: {out}"
+    return Measurement(
+        command="step3_rag calibrate",
+        headline=", ".join(f"AUROC {row['AUROC']} on {name}" for name, row in rows.items()),
+        tables={"collection": rows},
+        note=note,
+    )
 
 
-def measure(own: Collection, collections: Sequence[Collection]) -> dict[str, Any]:
+def measure(own: Collection, collections: Sequence[Collection]) -> Row:
     """A collection's figures, with a calibration fitted on the others; on itself if it is the only one."""
     others = [other for other in collections if other is not own]
     calibration = fit(others or [own])

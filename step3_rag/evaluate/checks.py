@@ -13,45 +13,53 @@ sample/injections.jsonl has 60 documents in five languages with one or two sente
 mostly indirectly, and 60 similar documents without.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from typing import NamedTuple
 
 from shared.stats import share
 from step3_rag.answer import read
 from step3_rag.answer.context import Source, looks_like_instruction
 from step3_rag.evaluate.dataset import sample_rows
+from step3_rag.evaluate.measurement import Measurement
 
 
-def citations() -> dict[str, Any]:
+class Checked(NamedTuple):
+    """A text, and whether the check found something in it."""
+
+    kind: str  # of what was planted in it; "": nothing
+    flagged: bool
+
+
+def citations() -> Measurement:
     """How many sentences of each kind of error the citation check rejects, and how many right ones."""
-    found = []
+    texts = []
     for row in sample_rows("citations"):
         source = Source(1, row["doc"], row["doc"], row["source"], (1,))
-        (checked, *_) = read.check(row["sentence"].rstrip(".") + " [1].", [source])
-        found.append((row["error"], not checked.is_supported))
-    return _facts(found, "all errors", "right, false alarms")
+        (sentence, *_) = read.check(row["sentence"].rstrip(".") + " [1].", [source])
+        texts.append(Checked(row["error"], not sentence.is_supported))
+    return measure("citations", texts, "all errors", "right, false alarms")
 
 
-def injections() -> dict[str, Any]:
+def injections() -> Measurement:
     """How many documents raise a warning: by language, and of those without an instruction."""
-    found = [
-        (row["language"] if row["injected"] else "", looks_like_instruction(row["text"]))
-        for row in sample_rows("injections")
-    ]
-    return _facts(found, "all", "without an instruction")
+    texts = []
+    for row in sample_rows("injections"):
+        kind = row["language"] if row["injected"] else ""
+        texts.append(Checked(kind, looks_like_instruction(row["text"])))
+    return measure("injections", texts, "all", "without an instruction")
 
 
-def _facts(found: Sequence[tuple[str, bool]], planted: str, others: str) -> dict[str, Any]:
-    """The share found of each kind, of all kinds (`planted`), and of the texts without a kind (`others`)."""
-    kinds = {
-        kind: [hit for each, hit in found if each == kind] for kind in sorted({each for each, _ in found})
-    }
-    right = kinds.pop("")
-    kinds |= {planted: [hit for hits in kinds.values() for hit in hits], others: right}
-    rows = {kind: {"found": share(sum(hits), len(hits))} for kind, hits in kinds.items()}
-    return {
-        "headline": f"{sum(kinds[planted])} of {len(kinds[planted])} found, "
-        f"{sum(right)} false alarms on {len(right)} others",
-        "tables": {"kind": rows},
-        "note": f"{len(found)} texts of the sample",
-    }
+def measure(command: str, texts: list[Checked], planted: str, others: str) -> Measurement:
+    """The share flagged of each kind, of all kinds (a row `planted`), and of texts without one (`others`)."""
+    by_kind: dict[str, list[bool]] = {}
+    for text in sorted(texts):
+        by_kind.setdefault(text.kind, []).append(text.flagged)
+    clean = by_kind.pop("")
+    by_kind[planted] = [text.flagged for text in texts if text.kind]
+    by_kind[others] = clean
+    hits = by_kind[planted]
+    return Measurement(
+        command=f"step3_rag {command}",
+        headline=f"{sum(hits)} of {len(hits)} found, {sum(clean)} false alarms on {len(clean)} others",
+        tables={"kind": {kind: {"found": share(sum(flags), len(flags))} for kind, flags in by_kind.items()}},
+        note=f"{len(texts)} texts of the sample",
+    )

@@ -22,13 +22,14 @@ from shared.config import Settings
 from shared.errors import UserError
 from step3_rag import RAILWAY, SAMPLE
 from step3_rag.answer.context import Source
+from step3_rag.cached_index import corpus_index
 from step3_rag.ingest import load
 from step3_rag.ingest.embed import Embedder
-from step3_rag.ingest.index import Chunk
+from step3_rag.ingest.index import Chunk, index_facts
 from step3_rag.ingest.sources import DEFAULT_COLLECTION, DocumentSource, Report, files_in
 from step3_rag.ingest.stems import stems
 from step3_rag.ingest.text import clean
-from step3_rag.opening import corpus_index, index_facts, retriever_on
+from step3_rag.opening import retriever_on
 from step3_rag.retrieve.search import Retriever
 
 T = TypeVar("T")
@@ -55,8 +56,8 @@ class Question:
         Without quotes, one value: whether one of the passages is from a relevant document.
         """
         if not self.quotes:
-            return [any(self.qrels.get(each.document, 0) > 0 for each in passages)]
-        texts = [set(stems(each.text)) for each in passages]
+            return [any(self.qrels.get(passage.document, 0) > 0 for passage in passages)]
+        texts = [set(stems(passage.text)) for passage in passages]
         quotes = [set(stems(quote)) for quote in self.quotes]
         return [any(len(quote & text) >= COVERED * len(quote) for text in texts) for quote in quotes]
 
@@ -111,6 +112,11 @@ def read(name: str, split: str | None) -> Dataset:
     return _folder(folder, split)
 
 
+def with_answer(questions: Sequence[Question]) -> list[Question]:
+    """The questions that have a relevant document."""
+    return [question for question in questions if question.qrels]
+
+
 def _own(name: str, home: Path, split: str) -> Dataset:
     """A dataset of this package: documents/ and questions.jsonl in `home`."""
     rows = list(_rows(home / "questions.jsonl"))
@@ -118,11 +124,11 @@ def _own(name: str, home: Path, split: str) -> Dataset:
         Question(
             row["id"],
             row["text"],
-            {each["doc"]: 1 for each in row["relevant"]},
+            {relevant["doc"]: 1 for relevant in row["relevant"]},
             row["kind"],
             row["collection"],
             tuple(row["answers"]),
-            tuple(each["quote"] for each in row["relevant"]),
+            tuple(relevant["quote"] for relevant in row["relevant"]),
             tuple(row.get("before", ())),
         )
         for row in rows
@@ -147,7 +153,8 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
 
 def _folder(folder: Path, split: str) -> Dataset:
     """Read a folder's three files; questions without judgements are left out."""
-    name, judgements = folder.resolve().name, folder / "qrels" / f"{split}.tsv"
+    name = folder.resolve().name
+    judgements = folder / "qrels" / f"{split}.tsv"
     judged: dict[str, dict[str, int]] = {}
     for query, document, score in _parsed(judgements, _qrel, "query-id, corpus-id and a whole number"):
         judged.setdefault(query, {})[document] = score

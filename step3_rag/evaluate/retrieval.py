@@ -12,20 +12,20 @@ import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 from shared.config import Settings
 from shared.errors import UserError
 from shared.progress import track
-from shared.stats import bootstrap, subset
+from shared.stats import subset
 from step3_rag.evaluate import dataset
 from step3_rag.evaluate.dataset import Question, dataset_retriever
+from step3_rag.evaluate.measurement import QuestionMeasurement, Row, Table, difference
 from step3_rag.evaluate.metrics import MEASURES
-from step3_rag.options import search_options
+from step3_rag.from_flags import search_options
 from step3_rag.pipeline import DEFAULT_STRATEGIES
-from step3_rag.reflect.reflect import reflect
+from step3_rag.reflect.loop import reflect
 from step3_rag.retrieve.fuse import ranked, rrf
-from step3_rag.retrieve.search import Options, Retriever, SearchResult
+from step3_rag.retrieve.search import Retriever, SearchOptions, SearchResult
 
 MAIN = "nDCG@10"
 CHANGE = f"{MAIN}, change"
@@ -66,7 +66,7 @@ class Ranked:
 
 def run(
     settings: Settings, name: str, split: str | None, rerank: str, limit: int | None = None
-) -> dict[str, Any]:
+) -> QuestionMeasurement:
     """Search for every question of a dataset and measure every stage.
 
     Raises:
@@ -75,27 +75,31 @@ def run(
     data = dataset.read(name, split)
     retriever = dataset_retriever(settings, data)
     questions = track(f"asking {data.name}", subset(data.questions, limit, settings.seed))
-    outcomes = ask(retriever, questions, search_options(settings, rerank), DEFAULT_STRATEGIES)
-    if not any(each.measures for each in outcomes):
+    outcomes = rank_questions(retriever, questions, search_options(settings, rerank), DEFAULT_STRATEGIES)
+    judged = sum(bool(outcome.measures) for outcome in outcomes)
+    if not judged:
         raise UserError(f"{data.name}: none of the questions has a relevant document, so there is no ranking")
     stages = summary(outcomes)
     last = stages["rerank" if "rerank" in stages else "fusion"]
-    n = sum(bool(each.measures) for each in outcomes)
-    return {
-        "headline": f"{MAIN} {last[MAIN]:.3f} on {data.name}",
-        "n": n,
-        "tables": {
+    return QuestionMeasurement(
+        command="step3_rag evaluate",
+        headline=f"{MAIN} {last[MAIN]:.3f} on {data.name}",
+        n=judged,
+        tables={
             "stage": stages,
             f"{MAIN} by kind": by_kind(outcomes),
             "rank of the first relevant document, for the worst questions": failures(outcomes),
         },
-        "note": f"{data.name}: {n} questions and {len(outcomes) - n} without an answer, "
+        note=f"{data.name}: {judged} questions and {len(outcomes) - judged} without an answer, "
         f"{len(data.sources)} documents, {len(retriever.snapshot)} chunks; {settings.embedder}",
-    }
+    )
 
 
-def ask(
-    retriever: Retriever, questions: Iterable[Question], options: Options, strategies: Sequence[str] = ()
+def rank_questions(
+    retriever: Retriever,
+    questions: Iterable[Question],
+    options: SearchOptions,
+    strategies: Sequence[str] = (),
 ) -> list[Ranked]:
     """Search for every question and, if that looks bad, again by the strategies (stage `reflect`)."""
     outcomes = []
@@ -108,67 +112,64 @@ def ask(
     return outcomes
 
 
-def rank(question: Question, found: SearchResult) -> Ranked:
+def rank(question: Question, result: SearchResult) -> Ranked:
     """The rankings of all stages of one search."""
-    rankings = {name: found.ranking(name) for name in STAGES if name in found.stages}
+    rankings = {name: result.ranking(name) for name in STAGES if name in result.stages}
     if {"bm25", "dense"} <= rankings.keys():
-        fused = rrf([found.stages["bm25"], found.stages["dense"]])
-        rankings["rrf"] = list(dict.fromkeys(found.documents[each] for each in ranked(fused)))
+        fused = rrf([result.stages["bm25"], result.stages["dense"]])
+        rankings["rrf"] = list(dict.fromkeys(result.documents[chunk] for chunk in ranked(fused)))
     stages = [name for name in STAGES if name in rankings]
-    rankings[stages[-1]] = found.ranking()  # also has the candidates that this stage didn't look at
+    rankings[stages[-1]] = result.ranking()  # also has the candidates that this stage didn't look at
     return Ranked(question, {name: rankings[name] for name in stages})
 
 
-def summary(outcomes: Sequence[Ranked]) -> dict[str, Any]:
+def summary(outcomes: Sequence[Ranked]) -> Table:
     """Means by stage, and the paired difference of the main measure to the stage before."""
-    judged = [each.measures for each in outcomes if each.measures]
-    table: dict[str, Any] = {}
-    for name in judged[0]:
-        values = [each[name][MAIN] for each in judged]
-        row: dict[str, Any] = {
-            measure: statistics.mean(each[name][measure] for each in judged) for measure in MEASURES
-        }
-        before = STAGES[name] if STAGES[name] in judged[0] else None
-        row["over"] = before
-        row[CHANGE] = difference(values, [each[before][MAIN] for each in judged]) if before else None
-        table[name] = row
+    measures = [outcome.measures for outcome in outcomes if outcome.measures]
+    table: dict[str, Row] = {}
+    for stage in measures[0]:
+        row = {}
+        for measure in MEASURES:
+            row[measure] = statistics.mean(of_stages[stage][measure] for of_stages in measures)
+        before = STAGES[stage] if STAGES[stage] in measures[0] else None
+        change = None
+        if before:
+            values = [of_stages[stage][MAIN] for of_stages in measures]
+            change = difference(values, [of_stages[before][MAIN] for of_stages in measures])
+        table[stage] = {**row, "over": before, CHANGE: change}
     return table
 
 
-def by_kind(outcomes: Sequence[Ranked]) -> dict[str, Any]:
+def by_kind(outcomes: Sequence[Ranked]) -> Table:
     """The main measure of every stage, by kind of question; empty if the questions have no kinds."""
     groups: dict[str, list[Ranked]] = {}
-    for each in outcomes:
-        if each.measures and each.question.kind:
-            groups.setdefault(each.question.kind, []).append(each)
-    return {
-        kind: {"n": len(group)}
-        | {name: statistics.mean(each.measures[name][MAIN] for each in group) for name in group[0].measures}
-        for kind, group in groups.items()
-    }
+    for outcome in outcomes:
+        if outcome.measures and outcome.question.kind:
+            groups.setdefault(outcome.question.kind, []).append(outcome)
+    table: dict[str, Row] = {}
+    for kind, group in groups.items():
+        row: dict[str, float] = {"n": len(group)}
+        for stage in group[0].measures:
+            row[stage] = statistics.mean(outcome.measures[stage][MAIN] for outcome in group)
+        table[kind] = row
+    return table
 
 
-def difference(values: Sequence[float], others: Sequence[float]) -> dict[str, Any]:
-    """Mean of the paired differences with its 95 % interval (bootstrap), and how many went up and down."""
-    changes = [value - other for value, other in zip(values, others, strict=True)]
-    return {
-        "mean": statistics.mean(changes),
-        "interval_95": bootstrap(changes),
-        "better": sum(change > 1e-12 for change in changes),
-        "worse": sum(change < -1e-12 for change in changes),
-    }
-
-
-def failures(outcomes: Sequence[Ranked], most: int = 5) -> dict[str, Any]:
+def failures(outcomes: Sequence[Ranked], most: int = 5) -> Table:
     """The rank of the first relevant document at every stage, for questions without one among five."""
-    lost = [each for each in outcomes if each.measures and not each.last["hit@5"]]
-    return {
-        f"{each.question.id}: {each.question.text[:100]}": {
-            name: _rank(ranking, each.question.qrels) for name, ranking in each.rankings.items()
-        }
-        for each in sorted(lost, key=lambda each: each.last[MAIN])[:most]
-    }
+    lost = [outcome for outcome in outcomes if outcome.measures and not outcome.last["hit@5"]]
+    lost.sort(key=lambda outcome: outcome.last[MAIN])
+    table: dict[str, Row] = {}
+    for outcome in lost[:most]:
+        question = outcome.question
+        ranks = {stage: _rank(ranking, question.qrels) for stage, ranking in outcome.rankings.items()}
+        table[f"{question.id}: {question.text[:100]}"] = ranks
+    return table
 
 
 def _rank(ranking: Sequence[str], qrels: dict[str, int]) -> int | None:
-    return next((rank for rank, doc in enumerate(ranking, 1) if qrels.get(doc, 0) > 0), None)
+    """The rank of the first relevant document, from 1; None if there is none."""
+    for rank, document in enumerate(ranking, 1):
+        if qrels.get(document, 0) > 0:
+            return rank
+    return None

@@ -16,20 +16,20 @@ from shared.config import Settings
 from shared.errors import UserError
 from shared.progress import track
 from shared.stats import subset
-from step3_rag import options
+from step3_rag import from_flags
 from step3_rag.evaluate import dataset
 from step3_rag.evaluate.dataset import Question, dataset_retriever
+from step3_rag.evaluate.measurement import QuestionMeasurement, Row, difference
 from step3_rag.evaluate.metrics import ndcg
-from step3_rag.evaluate.retrieval import difference
 from step3_rag.pipeline import chat_function
-from step3_rag.reflect.reflect import THRESHOLD, Reflection, reflect
+from step3_rag.reflect.loop import THRESHOLD, Attempt, Reflection, reflect
 from step3_rag.reflect.rewrite import WITH_CHAT
-from step3_rag.retrieve.search import Options
+from step3_rag.retrieve.search import SearchOptions
 
 
 def run(
     settings: Settings, name: str, split: str | None, strategies: Sequence[str], limit: int | None = None
-) -> dict[str, Any]:
+) -> QuestionMeasurement:
     """Ask every question once with each strategy.
 
     Raises:
@@ -39,39 +39,49 @@ def run(
         raise UserError("--strategies none leaves nothing to measure: name at least one")
     data = dataset.read(name, split)
     retriever = dataset_retriever(settings, data)
-    client = options.make_client(settings) if set(strategies) & set(WITH_CHAT) else None
+    client = from_flags.make_client(settings) if set(strategies) & set(WITH_CHAT) else None
     chat = chat_function(client, settings.model, []) if client else None
-    questions = subset([each for each in data.questions if each.qrels], limit, settings.seed)
-    done: dict[str, list[Reflection]] = {strategy: [] for strategy in strategies}
+    questions = subset(dataset.with_answer(data.questions), limit, settings.seed)
+    reflections: dict[str, list[Reflection]] = {strategy: [] for strategy in strategies}
     for question in track(f"asking {data.name}", questions):
-        how = Options(before=question.before)
+        options = SearchOptions(before=question.before)
         for strategy in strategies:  # the first search is the same: its judgements are cached
             with one_line_errors(settings.model, settings):
-                done[strategy].append(reflect(retriever, question.text, how, (strategy,), chat=chat))
-    first = [each.attempts[0] for each in done[strategies[0]]]
-    low = [i for i, each in enumerate(first) if each.confidence < THRESHOLD]
-    return {
-        "headline": f"{len(low)} of {len(questions)} questions asked again",
-        "n": len(questions),
-        "tables": {"strategy": {name: _figures(questions, each, low) for name, each in done.items()}},
-        "note": f"nDCG@10; {data.name}: {len(low)} of {len(questions)} questions had a confidence under "
-        f"{THRESHOLD:g}" + (f"; {settings.model}" if client else ""),
-    }
+                reflection = reflect(retriever, question.text, options, (strategy,), chat=chat)
+            reflections[strategy].append(reflection)
+    first = [reflection.attempts[0] for reflection in reflections[strategies[0]]]
+    low = [i for i, attempt in enumerate(first) if attempt.confidence < THRESHOLD]
+    asked_again = f"{len(low)} of {len(questions)} questions"
+    note = f"nDCG@10; {data.name}: {asked_again} had a confidence under {THRESHOLD:g}"
+    if client:
+        note += f"; {settings.model}"
+    rows = {name: _figures(questions, reflections[name], low) for name in strategies}
+    return QuestionMeasurement(
+        command="step3_rag reflect",
+        headline=f"{asked_again} asked again",
+        n=len(questions),
+        tables={"strategy": rows},
+        note=note,
+    )
 
 
-def _figures(questions: Sequence[Question], done: Sequence[Reflection], low: Sequence[int]) -> dict[str, Any]:
+def _figures(questions: Sequence[Question], reflections: Sequence[Reflection], low: Sequence[int]) -> Row:
     """One strategy's nDCG@10: the means over the `low` questions, and the change over all."""
-    attempts = {
-        "before": [each.attempts[0] for each in done],
-        "replaced": [each.attempts[-1] for each in done],
-        "kept": [each.best for each in done],
-    }
     scores = {
-        name: [ndcg(one.found.ranking(), asked.qrels) for asked, one in zip(questions, each, strict=True)]
-        for name, each in attempts.items()
+        "before": _ndcgs(questions, [reflection.attempts[0] for reflection in reflections]),
+        "replaced": _ndcgs(questions, [reflection.attempts[-1] for reflection in reflections]),
+        "kept": _ndcgs(questions, [reflection.best for reflection in reflections]),
     }
-    return {
-        "new query": sum(len(each.attempts) > 1 for each in done),
-        **{name: statistics.mean(each[i] for i in low) if low else None for name, each in scores.items()},
-        "kept, over all questions": difference(scores["kept"], scores["before"]),
-    }
+    row: dict[str, Any] = {"new query": sum(len(reflection.attempts) > 1 for reflection in reflections)}
+    for name, values in scores.items():
+        row[name] = statistics.mean(values[i] for i in low) if low else None
+    row["kept, over all questions"] = difference(scores["kept"], scores["before"])
+    return row
+
+
+def _ndcgs(questions: Sequence[Question], attempts: Sequence[Attempt]) -> list[float]:
+    """The nDCG@10 of each question's attempt."""
+    values = []
+    for question, attempt in zip(questions, attempts, strict=True):
+        values.append(ndcg(attempt.found.ranking(), question.qrels))
+    return values

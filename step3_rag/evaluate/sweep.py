@@ -8,7 +8,6 @@ if the dataset has such quotes, or else a relevant document.
 """
 
 import re
-from typing import Any
 
 from shared.config import Settings
 from shared.errors import UserError
@@ -17,43 +16,45 @@ from shared.stats import share, subset
 from step3_rag.answer.context import BUDGET, assemble
 from step3_rag.evaluate import dataset
 from step3_rag.evaluate.dataset import dataset_retriever
+from step3_rag.evaluate.measurement import QuestionMeasurement, Row
 from step3_rag.ingest.embed import Embedder
 from step3_rag.ingest.update import check_sizes
-from step3_rag.retrieve.search import Options
+from step3_rag.retrieve.search import SearchOptions
 
 BUDGETS = (BUDGET // 4, BUDGET // 2, BUDGET)  # tokens
 
 
-def run(settings: Settings, name: str, split: str | None, sizes: str, limit: int | None) -> dict[str, Any]:
+def run(
+    settings: Settings, name: str, split: str | None, sizes: str, limit: int | None
+) -> QuestionMeasurement:
     """Search with every size; `sizes` is like `64/16,128/32`.
 
     Raises:
         UserError: no such dataset, or a size that is not allowed.
     """
     data = dataset.read(name, split)
-    wanted = parse(sizes, Embedder(settings))
-    questions = subset([each for each in data.questions if each.qrels], limit, settings.seed)
-    rows: dict[str, Any] = {}
-    for size, overlap in wanted:
+    sizes_and_overlaps = parse(sizes, Embedder(settings))
+    questions = subset(dataset.with_answer(data.questions), limit, settings.seed)
+    rows: dict[str, Row] = {}
+    for size, overlap in sizes_and_overlaps:
         retriever = dataset_retriever(settings, data, size, overlap)
         count = retriever.embedder.count_tokens
         hits = dict.fromkeys(BUDGETS, 0)
-        options = Options(k=max(10, BUDGET // (size - overlap) * 2))
+        options = SearchOptions(k=max(10, BUDGET // (size - overlap) * 2))
         for question in track(f"asking with {size}/{overlap}", questions):
             chunks = retriever.search(question.text, options).best
             for budget in BUDGETS:
                 hits[budget] += all(question.supported(assemble(chunks, count, budget)))
-        rows[f"{size}/{overlap}"] = {
-            "chunks": len(retriever.snapshot),
-            **{f"in {budget} tokens": share(hits[budget], len(questions)) for budget in BUDGETS},
-        }
-    best = max(rows, key=lambda each: rows[each][f"in {BUDGET} tokens"].hits)
-    return {
-        "headline": f"{best} contains most answers at {BUDGET} tokens",
-        "n": len(questions),
-        "tables": {"size/overlap": rows},
-        "note": f"{data.name}: {len(questions)} questions; those whose answer is in the passages",
-    }
+        shares = {f"in {budget} tokens": share(hits[budget], len(questions)) for budget in BUDGETS}
+        rows[f"{size}/{overlap}"] = {"chunks": len(retriever.snapshot), **shares}
+    best = max(rows, key=lambda name: rows[name][f"in {BUDGET} tokens"].hits)
+    return QuestionMeasurement(
+        command="step3_rag sweep",
+        headline=f"{best} contains most answers at {BUDGET} tokens",
+        n=len(questions),
+        tables={"size/overlap": rows},
+        note=f"{data.name}: {len(questions)} questions; those whose answer is in the passages",
+    )
 
 
 def parse(text: str, embedder: Embedder) -> list[tuple[int, int]]:
@@ -62,10 +63,12 @@ def parse(text: str, embedder: Embedder) -> list[tuple[int, int]]:
     Raises:
         UserError: they are written in another way, or a size is not allowed.
     """
-    pairs = [re.fullmatch(r"\s*(\d+)/(\d+)\s*", each) for each in text.split(",")]
-    if not all(pairs):
-        raise UserError(f"--sizes {text}: write sizes and overlaps like 64/16,128/32")
-    sizes = [(int(pair[1]), int(pair[2])) for pair in pairs if pair]
+    sizes = []
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*(\d+)/(\d+)\s*", part)
+        if not match:
+            raise UserError(f"--sizes {text}: write sizes and overlaps like 64/16,128/32")
+        sizes.append((int(match[1]), int(match[2])))
     for size, overlap in sizes:
         check_sizes(size, overlap, embedder)
     return sizes

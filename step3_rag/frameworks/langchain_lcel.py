@@ -46,18 +46,18 @@ def documents_of(parts: Parts, scores: Scores) -> list[Document]:
 
 def ids_of(documents: Sequence[Document]) -> list[int]:
     """The chunks' numbers."""
-    return [int(each.id or 0) for each in documents]
+    return [int(document.id or 0) for document in documents]
 
 
 def search_chain(retriever: Retriever, k: int = 5) -> Runnable[str, list[Document]]:
     """A chain from a query to the k best documents."""
     parts = Parts(retriever)
 
-    def fused(found: dict[str, Any]) -> Scores:
-        return min_max([found["bm25"], found["dense"]], [0.5, 0.5])
+    def fused(results: dict[str, Any]) -> Scores:
+        return min_max([results["bm25"], results["dense"]], [0.5, 0.5])
 
-    def reranked(found: dict[str, Any]) -> list[Document]:
-        return documents_of(parts, parts.reranked(found["query"], found["fused"]))[:k]
+    def reranked(results: dict[str, Any]) -> list[Document]:
+        return documents_of(parts, parts.reranked(results["query"], results["fused"]))[:k]
 
     both: Runnable[str, dict[str, Any]] = RunnableParallel(
         query=RunnablePassthrough(), bm25=parts.bm25, dense=parts.dense
@@ -94,8 +94,8 @@ def answer_chain(
         [SystemMessage(rendered["system"]), ("human", "{sources}\n\nQuestion: {question}")]
     )
 
-    def sources(found: dict[str, Any]) -> str:
-        return as_text(parts.sources(ids_of(found["documents"])))
+    def sources(results: dict[str, Any]) -> str:
+        return as_text(parts.sources(ids_of(results["documents"])))
 
     asked: Runnable[str, dict[str, Any]] = RunnableParallel(
         question=RunnablePassthrough(), documents=search_chain(retriever, k)

@@ -23,9 +23,9 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph
 
 from step3_rag.reflect.confidence import confidence
-from step3_rag.reflect.reflect import MARGIN, THRESHOLD
+from step3_rag.reflect.loop import MARGIN, THRESHOLD
 from step3_rag.reflect.rewrite import OFFLINE, rewrite
-from step3_rag.retrieve.search import Options, Retriever, SearchResult
+from step3_rag.retrieve.search import Retriever, SearchOptions, SearchResult
 
 
 class Attempt(TypedDict):
@@ -53,7 +53,7 @@ def start(question: str) -> State:
     return {
         "question": question,
         "query": question,
-        "dense_weight": Options().dense_weight,
+        "dense_weight": SearchOptions().dense_weight,
         "strategies": list(OFFLINE),
         "attempts": [],
         "found": None,
@@ -74,24 +74,24 @@ def build(
     """
 
     def retrieve(state: State) -> dict[str, Any]:
-        options = Options(k=k, dense_weight=state["dense_weight"])
+        options = SearchOptions(k=k, dense_weight=state["dense_weight"])
         return {"found": retriever.search(state["query"], options)}
 
     def judge(state: State) -> dict[str, Any]:
-        found = state["found"]
-        assert found is not None
+        result = state["found"]
+        assert result is not None
         attempt = Attempt(
-            query=found.query,
-            dense_weight=found.options.dense_weight,
-            best=[chunk.id for chunk in found.best],
-            confidence=confidence(found, retriever),
+            query=result.query,
+            dense_weight=result.options.dense_weight,
+            best=[chunk.id for chunk in result.best],
+            confidence=confidence(result, retriever),
         )
         return {"attempts": [attempt]}
 
     def rewrite_query(state: State) -> dict[str, Any]:
         """The query of the first strategy that has a new one."""
         tried = [(attempt["query"], attempt["dense_weight"]) for attempt in state["attempts"]]
-        first = SearchResult(state["question"], Options(k=k))
+        first = SearchResult(state["question"], SearchOptions(k=k))
         remaining = list(state["strategies"])
         while remaining:
             other = rewrite(remaining.pop(0), state["question"], first, retriever, None)
@@ -126,7 +126,7 @@ def after_rewrite(state: State) -> str:
 
 
 def choose(attempts: list[Attempt]) -> Attempt:
-    """The attempt to answer from, by the rule of reflect.py.
+    """The attempt to answer from, by the rule of reflect/loop.py.
 
     A later one must be clearly more confident, or the only one that reaches the threshold.
     """

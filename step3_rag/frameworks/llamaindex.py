@@ -34,7 +34,8 @@ class ScoredRetriever(BaseRetriever):
 
     def __init__(self, parts: Parts, score: Callable[[str], Scores]) -> None:
         super().__init__()
-        self.parts, self.score = parts, score
+        self.parts = parts
+        self.score = score
 
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
         return nodes_of(self.parts, self.score(query_bundle.query_str))
@@ -64,7 +65,7 @@ class LateInteraction(BaseNodePostprocessor):
         self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
     ) -> list[NodeWithScore]:
         assert query_bundle
-        first = {int(each.node_id): each.get_score() for each in nodes}
+        first = {int(node.node_id): node.get_score() for node in nodes}
         return nodes_of(self.parts, self.parts.reranked(query_bundle.query_str, first))[: self.k]
 
 
@@ -89,4 +90,5 @@ def query_engine(
 
 def search(retriever: Retriever, question: str, k: int) -> list[int]:
     """The numbers of the k best chunks, best first."""
-    return [int(each.node_id) for each in query_engine(retriever, k).retrieve(QueryBundle(question))]
+    nodes = query_engine(retriever, k).retrieve(QueryBundle(question))
+    return [int(node.node_id) for node in nodes]

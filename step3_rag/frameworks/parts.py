@@ -4,7 +4,7 @@
     langgraph_rag.py    a graph with a loop: retrieve, judge, rewrite, retrieve
     llamaindex.py       QueryFusionRetriever, a node postprocessor
 
-    >>> answer, sources = ask("langgraph", retriever, "When does it renew?")
+    >>> answer, sources = answer_with("langgraph", retriever, "When does it renew?")
 
 All three use an open `Retriever`: the same index and vectors; only the query is embedded. LangChain and
 LlamaIndex find what `Retriever.search` finds with its default options, LangGraph what `reflect` finds, which
@@ -21,9 +21,9 @@ from shared.errors import UserError
 from step3_rag.answer import read
 from step3_rag.answer.context import Source, assemble
 from step3_rag.reflect.confidence import evidence_in
-from step3_rag.retrieve.search import Options, Retriever, Scores, SearchResult
+from step3_rag.retrieve.search import Retriever, Scores, SearchOptions, SearchResult
 
-DEFAULT = Options()
+DEFAULT = SearchOptions()
 MODULES = {"langchain": "langchain_lcel", "llamaindex": "llamaindex", "langgraph": "langgraph_rag"}
 
 
@@ -47,15 +47,15 @@ class Parts(Retriever):
         """The last order: by MaxSim and the first ranking's scores, superseded versions last."""
         closer = self._closer(query, self._encoded(query), first, DEFAULT)
         scores = self._fuse_again(first, closer)
-        found = SearchResult(query, DEFAULT, {"fusion": first, "rerank": scores})
-        return {chunk: scores.get(chunk, first[chunk]) for chunk in self._order(found)}
+        result = SearchResult(query, DEFAULT, {"fusion": first, "rerank": scores})
+        return {chunk: scores.get(chunk, first[chunk]) for chunk in self._order(result)}
 
     def sources(self, ids: list[int]) -> list[Source]:
         """Chunks as the numbered sources of an answer."""
         return assemble(self.index.chunks(ids), self.embedder.count_tokens)
 
 
-def ask(
+def answer_with(
     name: str,
     retriever: Retriever,
     question: str,
@@ -74,9 +74,9 @@ def ask(
         extra = "llamaindex" if name == "llamaindex" else "step3"
         raise UserError(f"{name} is not installed ({error.name}): pip install '.[{extra}]'") from None
     if name == "langchain" and client:
-        found = framework.answer_chain(retriever, client, model, k).invoke(question)
-        sources = Parts(retriever).sources(framework.ids_of(found["documents"]))
-        return read.Answer(found["answer"], read.check(found["answer"], sources)), sources
+        outcome = framework.answer_chain(retriever, client, model, k).invoke(question)
+        sources = Parts(retriever).sources(framework.ids_of(outcome["documents"]))
+        return read.Answer(outcome["answer"], read.check(outcome["answer"], sources)), sources
     ids = framework.search(retriever, question, k)
     sources = Parts(retriever).sources(ids)
     if client:

@@ -68,15 +68,18 @@ def key(name: str) -> str:
 
 def extract(chunks: Sequence[Chunk]) -> list[Relation]:
     """The relations that agreements state; `chunks` are sorted by document."""
-    documents = [list(parts) for _, parts in groupby(chunks, lambda each: each.document)]
+    documents = [list(parts) for _, parts in groupby(chunks, lambda chunk: chunk.document)]
     agreements = [parts for parts in documents if AGREEMENT.search(f"{parts[0].title} {parts[0].text[:200]}")]
-    stated = [each for parts in agreements for each in _stated(parts)]
-    names = one_names(each.target for each in stated)
-    found = [each._replace(target=names[key(each.target)]) for each in stated]
-    firms = {each.target for each in found if each.relation in OPPOSITE}
+    stated: list[Relation] = []
     for parts in agreements:
-        found += _other_party(parts, [each for each in found if each.source == parts[0].document], firms)
-    return found
+        stated += _stated(parts)
+    names = one_names(relation.target for relation in stated)
+    relations = [relation._replace(target=names[key(relation.target)]) for relation in stated]
+    firms = {relation.target for relation in relations if relation.relation in OPPOSITE}
+    for parts in agreements:
+        own = [relation for relation in relations if relation.source == parts[0].document]
+        relations += _other_party(parts, own, firms)
+    return relations
 
 
 def one_names(spellings: Iterable[str]) -> dict[str, str]:
@@ -85,8 +88,8 @@ def one_names(spellings: Iterable[str]) -> dict[str, str]:
     A short form (`Brightwell`) stands for the longer name that begins with it, if there is exactly one.
     """
     names: dict[str, str] = {}
-    for each in spellings:
-        names.setdefault(key(each), LEGAL_FORM.sub("", each).strip())
+    for name in spellings:
+        names.setdefault(key(name), LEGAL_FORM.sub("", name).strip())
     for short in list(names):
         longer = [one for one in names if one.startswith(f"{short} ")]
         if len(longer) == 1:
@@ -108,9 +111,9 @@ def _stated(parts: Sequence[Chunk]) -> Iterator[Relation]:
     for chunk in parts:
         for line in _lines(chunk.text):
             for role, pattern in STATED.items():
-                for found in pattern.finditer(line):
+                for match in pattern.finditer(line):
                     if role not in known:
-                        yield Relation(chunk.document, role, next(filter(None, found.groups())), chunk.id)
+                        yield Relation(chunk.document, role, next(filter(None, match.groups())), chunk.id)
                     if role in OPPOSITE:
                         known.add(role)
 
@@ -127,7 +130,7 @@ def _other_party(
     parts: Sequence[Chunk], own: Sequence[Relation], firms: Collection[str]
 ) -> Iterator[Relation]:
     """If only one party is stated: the other is the first firm in the text known from other agreements."""
-    parties = [each for each in own if each.relation in OPPOSITE]
+    parties = [relation for relation in own if relation.relation in OPPOSITE]
     if len(parties) != 1:
         return
     for chunk in parts:

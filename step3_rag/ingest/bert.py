@@ -33,8 +33,8 @@ class Bert:
         self._eps = np.float32(config["layer_norm_eps"])
         # Transposed here, not at each multiplication: for a few tokens that saves a fifth of the time.
         self._weights = {
-            name: np.ascontiguousarray(each.T) if each.ndim == 2 and "embeddings" not in name else each
-            for name, each in weights.items()
+            name: np.ascontiguousarray(weight.T) if weight.ndim == 2 and "embeddings" not in name else weight
+            for name, weight in weights.items()
         }
 
     @classmethod

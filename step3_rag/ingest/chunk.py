@@ -96,8 +96,8 @@ def _units(text: str, tokens: Sequence[Span], size: int, overlap: int) -> list[U
 
 def _narrow(tokens: Iterable[Span]) -> Iterator[Span]:
     for start, end in tokens:
-        for at in range(start, end, WIDEST):
-            yield at, min(at + WIDEST, end)
+        for part in range(start, end, WIDEST):
+            yield part, min(part + WIDEST, end)
 
 
 def _parts(tokens: Sequence[Span], first: int, end: int, size: int) -> Iterator[Span]:
@@ -116,7 +116,9 @@ def headings(text: str) -> list[tuple[int, str]]:
 
     A # in a code block is a comment, not a heading.
     """
-    found, path, fence = [], dict[int, str](), ""
+    paths: list[tuple[int, str]] = []
+    path: dict[int, str] = {}  # by the level of the heading
+    fence = ""
     for line in OUTLINE.finditer(text):
         if line[1]:
             fence = fence_after(line[0], fence)
@@ -124,17 +126,19 @@ def headings(text: str) -> list[tuple[int, str]]:
             level = len(line[2])
             path = {depth: name for depth, name in path.items() if depth < level}
             path[level] = heading_name(line[3])
-            found.append((line.start(), " > ".join(path.values())))
-    return found
+            paths.append((line.start(), " > ".join(path.values())))
+    return paths
 
 
 def fence_after(line: str, fence: str) -> str:
     """The fence of the code block that is open after a line, or ""; `fence` is the one open before it."""
-    found = OUTLINE.match(line)
-    marks = found[1] if found else None
+    match = OUTLINE.match(line)
+    marks = match[1] if match else None
     if not marks:
         return fence
-    return marks if not fence else "" if marks.startswith(fence) else fence
+    if not fence:
+        return marks  # a block opens
+    return "" if marks.startswith(fence) else fence
 
 
 def heading_name(text: str) -> str:

@@ -81,7 +81,7 @@ class Embedder:
         older = "+".join(OLDER.get(flag, flag) for flag in flags if flag != "include_prompt")
         mode = str(facts.get("pooling_mode") or older or "mean")
         others = [
-            f"the module {each.name}" for each in folder.glob("[2-9]_*") if "Normalize" not in each.name
+            f"the module {path.name}" for path in folder.glob("[2-9]_*") if "Normalize" not in path.name
         ]
         if mode not in POOLINGS or not facts.get("include_prompt", True):
             others.append(f"the pooling {mode}, include_prompt {facts.get('include_prompt', True)}")
@@ -93,10 +93,11 @@ class Embedder:
     def prompts(self) -> tuple[str, str]:
         """The prompts before a question and before a passage, such as `query: ` and `passage: `, or ""."""
         facts = self._config("config_sentence_transformers.json")
-        known, default = facts.get("prompts") or {}, facts.get("default_prompt_name")
+        known = facts.get("prompts") or {}
+        default = facts.get("default_prompt_name")
         # The names that sentence-transformers looks for, in its order.
-        kinds = ("query", default), ("document", "passage", "corpus", default)
-        query, document = (next((known[name] for name in names if known.get(name)), "") for names in kinds)
+        query = _first_of(known, "query", default)
+        document = _first_of(known, "document", "passage", "corpus", default)
         return query, document
 
     @cached_property
@@ -104,8 +105,8 @@ class Embedder:
         """The most tokens that the model reads, including the prompt and the markers at both ends."""
         most = self._config("sentence_bert_config.json").get("max_seq_length") or lookup(self.name).context
         if not most:
-            limits = ("config.json", "max_position_embeddings"), ("tokenizer_config.json", "model_max_length")
-            most = min(self._config(file).get(key) or 512 for file, key in limits)
+            positions = self._config("config.json").get("max_position_embeddings") or 512
+            most = min(positions, self._config("tokenizer_config.json").get("model_max_length") or 512)
         return int(most)
 
     @cached_property
@@ -149,7 +150,7 @@ class Embedder:
 
     def _encode(self, prompt: str, texts: Sequence[str]) -> list[Encoded]:
         encodings = self.tokenizer.encode_batch([prompt + text for text in texts])
-        tokens = [self._truncate(each, len(prompt)) for each in encodings]
+        tokens = [self._truncate(encoding, len(prompt)) for encoding in encodings]
         if len(tokens) == 1 and self._bert is not None:
             return [self._pool(self._bert.hidden(tokens[0].ids), tokens[0])]
         # Sorted by length, so that batches need little padding.
@@ -157,7 +158,8 @@ class Embedder:
         encoded: dict[int, Encoded] = {}
         for start in range(0, len(order), BATCH):
             rows = order[start : start + BATCH]
-            for i, hidden in zip(rows, self._hidden([tokens[i].ids for i in rows]), strict=True):
+            batch = self._hidden([tokens[i].ids for i in rows])
+            for i, hidden in zip(rows, batch, strict=True):
                 encoded[i] = self._pool(hidden, tokens[i])
         return [encoded[i] for i in range(len(tokens))]
 
@@ -165,19 +167,22 @@ class Embedder:
         """The last hidden states of each text, (tokens, dim)."""
         import torch
 
-        longest, device = max(map(len, rows)), self._transformer.device
+        longest = max(map(len, rows))
+        device = self._transformer.device
         ids = torch.tensor([row + [0] * (longest - len(row)) for row in rows])  # (batch, longest)
         mask = torch.arange(longest)[None] < torch.tensor([[len(row)] for row in rows])  # (batch, longest)
         # Attention is faster without a mask; texts of equal length need none.
         attention = None if bool(mask.all()) else mask.long().to(device)
         with torch.inference_mode():
             hidden = self._transformer(input_ids=ids.to(device), attention_mask=attention).last_hidden_state
-        return [each[: len(row)] for each, row in zip(hidden.float().cpu().numpy(), rows, strict=True)]
+        padded = hidden.float().cpu().numpy()  # (batch, longest, dim)
+        return [states[: len(row)] for states, row in zip(padded, rows, strict=True)]
 
     def _truncate(self, encoding: Encoding, prompt: int) -> Tokens:
         """The tokens that fit into the model's window; `prompt` is the prompt's length in characters."""
         # If a tokenizer adds no markers, an empty text has no token: it is read as one marker.
-        ids, is_marker = np.array(encoding.ids or [0]), np.array(encoding.special_tokens_mask or [1], bool)
+        ids = np.array(encoding.ids or [0])
+        is_marker = np.array(encoding.special_tokens_mask or [1], bool)
         ends = np.array([end for _, end in encoding.offsets] or [0])
         is_text = ~is_marker & ((ends > prompt) | (prompt == 0))
         keep = ~is_text | (is_text.cumsum() <= self.window - (~is_text).sum())
@@ -185,10 +190,21 @@ class Embedder:
 
     def _pool(self, hidden: np.ndarray, tokens: Tokens) -> Encoded:
         """An embedded text from its last hidden states, (tokens, dim)."""
-        vector = hidden.mean(0) if self.pooling == "mean" else hidden[0 if self.pooling == "cls" else -1]
+        if self.pooling == "mean":
+            vector = hidden.mean(0)
+        else:
+            vector = hidden[0] if self.pooling == "cls" else hidden[-1]
         token_vectors = _normalize(hidden[tokens.is_text]).astype(np.float16)
         token_ids = np.array(tokens.ids, np.int32)[tokens.is_text]
         return Encoded(_normalize(vector), token_ids, token_vectors)
+
+
+def _first_of(prompts: dict[str, str], *names: str | None) -> str:
+    """The first of these prompts that there is and that isn't empty, or ""."""
+    for name in names:
+        if name and prompts.get(name):
+            return prompts[name]
+    return ""
 
 
 def _normalize(vectors: np.ndarray) -> np.ndarray:

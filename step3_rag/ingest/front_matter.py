@@ -16,6 +16,9 @@ import re
 from collections.abc import Iterator
 from typing import TypeAlias
 
+import frontmatter
+import yaml
+
 from step3_rag.ingest.text import UnreadableError
 
 LONGEST = 20_000  # characters: the parser is slow
@@ -38,9 +41,6 @@ def split_front_matter(text: str) -> tuple[bool, str]:
     """
     if not text.startswith("---"):
         return False, text
-    import frontmatter
-    import yaml
-
     try:
         block, body = frontmatter.YAMLHandler().split(text)
     except ValueError:  # nothing ends it
@@ -82,8 +82,6 @@ def parse(block: str) -> Fields | None:
         UnreadableError: names the field whose value is not allowed.
         yaml.YAMLError: it is not YAML.
     """
-    import yaml
-
     events: Iterator[yaml.Event] = yaml.parse(block, yaml.BaseLoader)
     opening = (yaml.StreamStartEvent, yaml.DocumentStartEvent)
     first = next((event for event in events if not isinstance(event, opening)), None)
@@ -102,8 +100,6 @@ def parse(block: str) -> Fields | None:
 
 def _value(event: object, events: Iterator[object], name: str) -> str | list[str]:
     """A field's value, which begins with this event."""
-    import yaml
-
     if not isinstance(event, yaml.SequenceStartEvent):
         return _text(event, name)
     items: list[str] = []
@@ -118,8 +114,6 @@ def _value(event: object, events: Iterator[object], name: str) -> str | list[str
 
 def _text(event: object, name: str) -> str:
     """The text of a scalar event."""
-    import yaml
-
     if isinstance(event, yaml.ScalarEvent) and event.tag is None:
         return str(event.value)
     kind = "a list in a list"

@@ -22,6 +22,7 @@ from uuid import uuid4
 
 import numpy as np
 
+from shared.config import Settings
 from shared.errors import UserError, reason
 from step3_rag.ingest.embed import Encoded
 from step3_rag.ingest.stems import stems
@@ -84,8 +85,9 @@ class Chunk:
 
 def joined(chunks: Sequence[Chunk]) -> str:
     """The texts of neighbouring chunks as one, without repeating their overlap."""
-    first, *others = sorted(chunks, key=lambda each: each.place)
-    text, end = first.text, first.start + len(first.text)
+    first, *others = sorted(chunks, key=lambda chunk: chunk.place)
+    text = first.text
+    end = first.start + len(first.text)
     for chunk in others:
         text += chunk.text[end - chunk.start :] if chunk.start < end else f"\n{chunk.text}"
         end = chunk.start + len(chunk.text)
@@ -117,11 +119,17 @@ class NewChunk:
     embedded: str  # what the embedder reads: the text under its title
 
 
+def index_facts(settings: Settings, size: int = 128, overlap: int = 32) -> dict[str, Any]:
+    """The facts that an index is made with: the embedder, and the sizes of chunks in its tokens."""
+    return {"embedder": settings.embedder, "chunk_size": size, "chunk_overlap": overlap}
+
+
 class Index:
     """An open index."""
 
     def __init__(self, folder: Path, db: sqlite3.Connection) -> None:
-        self.folder, self.db = folder, db
+        self.folder = folder
+        self.db = db
 
     # --- opening ------------------------------------------------------------------------------------
 
@@ -208,7 +216,8 @@ class Index:
     def add(self, document: int, chunks: Iterable[NewChunk], encoded: Iterable[Encoded]) -> None:
         """Add chunks with their vectors to a document."""
         for chunk, one in zip(chunks, encoded, strict=True):
-            words, vector = " ".join(stems(chunk.embedded)), one.vector.tobytes()
+            words = " ".join(stems(chunk.embedded))
+            vector = one.vector.tobytes()
             row = self.db.execute(
                 "INSERT INTO chunks (document, place, start, page, heading, text, stems, vector) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -222,8 +231,8 @@ class Index:
     def remove(self, documents: Iterable[int]) -> None:
         """Remove documents."""
         with self.transaction():
-            for each in documents:
-                self.db.execute("DELETE FROM documents WHERE id = ?", (each,))
+            for document in documents:
+                self.db.execute("DELETE FROM documents WHERE id = ?", (document,))
                 self._count_up()
 
     def _count_up(self) -> None:
@@ -276,8 +285,8 @@ class Index:
 
     def chunks(self, ids: Sequence[int]) -> list[Chunk]:
         """Chunks in the order of `ids`, without those that no longer exist."""
-        found = {row[0]: Chunk(*row) for row in self._select(f"{CHUNK} c.id", ids)}
-        return [found[each] for each in ids if each in found]
+        by_id = {row[0]: Chunk(*row) for row in self._select(f"{CHUNK} c.id", ids)}
+        return [by_id[id] for id in ids if id in by_id]
 
     def chunks_of(self, document: str) -> list[Chunk]:
         """All chunks of a document, in order."""
@@ -286,12 +295,12 @@ class Index:
     def vectors(self, ids: Sequence[int]) -> np.ndarray:
         """The chunks' vectors, shape (len(ids), dim)."""
         rows = dict(self._select("id, vector FROM chunks WHERE id", ids))
-        return np.stack([np.frombuffer(rows[each], np.float32) for each in ids])
+        return np.stack([np.frombuffer(rows[id], np.float32) for id in ids])
 
     def token_vectors(self, ids: Sequence[int], dim: int) -> list[np.ndarray]:
         """Each chunk's token vectors, shape (tokens, dim), float16; no tokens if it no longer exists."""
         rows = dict(self._select("chunk, vectors FROM tokens WHERE chunk", ids))
-        return [np.frombuffer(rows.get(each, b""), np.float16).reshape(-1, dim) for each in ids]
+        return [np.frombuffer(rows.get(id, b""), np.float16).reshape(-1, dim) for id in ids]
 
     def _select(self, what: str, ids: Sequence[int]) -> Any:
         return self.rows(f"SELECT {what} IN (SELECT value FROM json_each(?))", [json.dumps(list(ids))])

@@ -55,7 +55,9 @@ def read(path: Path, name: str | None = None) -> Document:
         UnreadableError: an unknown format, or the file is encrypted, damaged, binary, empty, too large or
             not UTF-8; or its front matter has a value that is not allowed.
     """
-    kind, called, superseded = path.suffix.lower(), Path(name or path), False
+    kind = path.suffix.lower()
+    called = Path(name or path)
+    superseded = False
     try:
         match kind:
             case ".pdf":
@@ -93,14 +95,15 @@ def read(path: Path, name: str | None = None) -> Document:
 
 def title_of(path: Path, text: str) -> str:
     """The heading that the text begins with, or else the file's name in words."""
-    found = re.match(r"\s*#{1,2} +(\S.*)", text)
-    return heading_name(found[1]) if found else re.sub(r"[-_\s]+", " ", path.stem).strip()
+    heading = re.match(r"\s*#{1,2} +(\S.*)", text)
+    return heading_name(heading[1]) if heading else re.sub(r"[-_\s]+", " ", path.stem).strip()
 
 
 def _table(path: Path) -> str:
     """Rows as list items, `- name: value, name: value`; the first row has the names."""
     text = read_text(path)
-    usual, head = "\t" if path.suffix.lower() == ".tsv" else ",", text.partition("\n")[0]
+    usual = "\t" if path.suffix.lower() == ".tsv" else ","
+    head = text.partition("\n")[0]
     delimiter = max((usual, *",;\t|"), key=head.count)  # the one that the first row has most of
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     return "\n".join(table_lines(list(rows)))

@@ -79,13 +79,14 @@ def files_in(path: Path, collection: str | None, report: Report) -> list[File]:
     """
     if not (collection or "").isprintable():
         raise UserError(f"the collection {collection!r} is not allowed: use letters")
-    root, found = path.resolve(), list[File]()
+    root = path.resolve()
     if os.path.isfile(path):  # noqa: PTH113  (Path.is_file raises where a folder above may not be read)
         files = [(root, path.name)]
     elif os.path.isdir(path):  # noqa: PTH112
         files = [(file, file.relative_to(root).as_posix()) for file in _walk(root, report)]
     else:
         raise UserError(f"{path} does not exist: name existing files or folders")
+    readable: list[File] = []
     for file, name in files:
         if clean(str(file)) != str(file):
             report.failed[clean(name)] = (
@@ -93,8 +94,9 @@ def files_in(path: Path, collection: str | None, report: Report) -> list[File]:
             )
             continue
         first, _, rest = name.partition("/")
-        found.append(File(file, name, collection or (first if rest else DEFAULT_COLLECTION)))
-    return found
+        own_collection = first if rest else DEFAULT_COLLECTION
+        readable.append(File(file, name, collection or own_collection))
+    return readable
 
 
 def _walk(root: Path, report: Report) -> Iterator[Path]:
@@ -107,12 +109,18 @@ def _walk(root: Path, report: Report) -> Iterator[Path]:
 
     for folder, folders, names in os.walk(root, onerror=failed):  # links to folders are not walked into
         here = Path(folder)
-        seen = (each for each in folders if not each.startswith(".") and not Index.exists(here / each))
-        folders[:] = sorted(seen)
-        for link in (here / each for each in folders if (here / each).is_symlink()):
-            report.passed_over[link.relative_to(root).as_posix()] = "a link to a folder"
-        for file in (here / each for each in sorted(names) if not each.startswith(".")):
-            name, ending = file.relative_to(root).as_posix(), file.suffix.lower()
+        visible = (name for name in folders if not name.startswith(".") and not Index.exists(here / name))
+        folders[:] = sorted(visible)  # os.walk goes into these
+        for folder_name in folders:
+            link = here / folder_name
+            if link.is_symlink():
+                report.passed_over[link.relative_to(root).as_posix()] = "a link to a folder"
+        for file_name in sorted(names):
+            if file_name.startswith("."):
+                continue
+            file = here / file_name
+            name = file.relative_to(root).as_posix()
+            ending = file.suffix.lower()
             if ending not in load.SUFFIXES:
                 other_types[ending or "without an ending"] += 1
             elif not Path(os.path.realpath(file)).is_relative_to(root):  # Path.resolve raises on a circle

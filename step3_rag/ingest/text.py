@@ -61,25 +61,31 @@ def check_size(size: int, largest: int = LARGEST) -> None:
 
 def tables_as_rows(text: str) -> str:
     """A Markdown text with its tables as rows of `name: value`, except in code blocks."""
-    lines, found, fence = deque(text.split("\n")), list[str](), ""
+    lines = deque(text.split("\n"))
+    result: list[str] = []
+    fence = ""  # of the code block that is open
     while lines:
         line = lines.popleft()
         fence = fence_after(line, fence)
         is_head = not fence and "|" in line and lines and "|" in lines[0]
         if not is_head or not RULE.fullmatch(lines[0].strip()):
-            found.append(line)
+            result.append(line)
             continue
-        rows, _ = [_cells(line)], lines.popleft()
+        lines.popleft()  # the rule below the names
+        rows = [_cells(line)]
         while lines and "|" in lines[0]:
             rows.append(_cells(lines.popleft()))
-        found += table_lines(rows)
-    return "\n".join(found)
+        result += table_lines(rows)
+    return "\n".join(result)
 
 
 def _cells(line: str) -> list[str]:
     cells = re.split(r"(?<!\\)\|", line.strip())
-    inner = cells[cells[0] == "" : len(cells) - (cells[-1] == "")]  # a bar at either end is an edge
-    return [cell.replace("\\|", "|") for cell in inner]
+    if cells[0] == "":  # a bar at either end is an edge
+        cells = cells[1:]
+    if cells and cells[-1] == "":
+        cells = cells[:-1]
+    return [cell.replace("\\|", "|") for cell in cells]
 
 
 def table_lines(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -263,7 +263,9 @@ def _is_deleted(path: str) -> bool:
 
 def _write(index: Index, read: list[tuple[NewDocument, list[NewChunk]]], embedder: Embedder) -> None:
     """Embed and write documents, in one transaction."""
-    texts = [chunk.embedded for _, chunks in read for chunk in chunks]
+    texts: list[str] = []
+    for _, chunks in read:
+        texts += [chunk.embedded for chunk in chunks]
     parts = (texts[start : start + AT_ONCE] for start in range(0, len(texts), AT_ONCE))
     encoded = itertools.chain.from_iterable(map(embedder.encode_documents, parts))
     with index.transaction():

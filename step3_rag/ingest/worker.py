@@ -30,9 +30,11 @@ from step3_rag.ingest import load
 from step3_rag.ingest.text import UnreadableError
 
 MEMORY = 1 << 30  # bytes of the worker's address space; it takes 200 MB for an ordinary document
-SHORTEST, LONGEST = 10.0, 120.0  # seconds for a document
+SHORTEST = 10.0  # seconds for a document
+LONGEST = 120.0
 PER_MEGABYTE = 10.0  # seconds more, since long documents take long: a bomb is small
-OUT_OF_TIME, OUT_OF_MEMORY = 1, 3  # the worker's exit codes; the first is faulthandler's
+OUT_OF_TIME = 1  # the worker's exit code: faulthandler's
+OUT_OF_MEMORY = 3
 ADVICE = "split it, or save it in another format"
 
 
@@ -95,7 +97,8 @@ class Worker:
 
     def close(self) -> int | None:
         """End the process; returns its exit code."""
-        process, self._process = self._process, None
+        process = self._process
+        self._process = None
         if process is None:
             return None
         with contextlib.suppress(OSError):  # it may have left a part of a request unread

@@ -59,13 +59,13 @@ class Calibration:
         return 1 / (1 + math.exp(-max(-30.0, min(30.0, log_odds))))
 
 
-def find_evidence(found: SearchResult, retriever: Retriever, question: str | None = None) -> list[Evidence]:
+def find_evidence(result: SearchResult, retriever: Retriever, question: str | None = None) -> list[Evidence]:
     """The best sentence of all passages found, for each part of the question; parts without one are left out.
 
     `question` is what is read, if it is not the search's query. Its spelling is corrected first.
     """
-    corrected = correct_spelling(question or found.query, retriever.snapshot)
-    return evidence_in(found.best, corrected, retriever.reader)
+    corrected = correct_spelling(question or result.query, retriever.snapshot)
+    return evidence_in(result.best, corrected, retriever.reader)
 
 
 def evidence_in(chunks: Sequence[Chunk], question: str, reader: PassageReader) -> list[Evidence]:
@@ -95,16 +95,16 @@ def score_of(evidence: Sequence[Evidence]) -> float:
     return max((one.score for one in evidence), default=NOTHING)
 
 
-def confidence(found: SearchResult, retriever: Retriever, question: str | None = None) -> float:
+def confidence(result: SearchResult, retriever: Retriever, question: str | None = None) -> float:
     """The probability that the best evidence answers the question, or one part of it."""
-    return load().probability(score_of(find_evidence(found, retriever, question)))
+    return load().probability(score_of(find_evidence(result, retriever, question)))
 
 
 @cache
 def load(path: Path = WEIGHTS) -> Calibration:
     """The calibration in a file that `save` wrote."""
-    facts = json.loads(path.read_text(encoding="utf-8"))
-    return Calibration(facts["weight"], facts["bias"])
+    saved = json.loads(path.read_text(encoding="utf-8"))
+    return Calibration(saved["weight"], saved["bias"])
 
 
 def save(calibration: Calibration, path: Path, **facts: object) -> None:

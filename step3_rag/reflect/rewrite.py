@@ -1,7 +1,7 @@
 """Strategies for another search, if the first one looks bad.
 
     >>> rewrite("spelling", "wich contracts renew automaticaly?", ...)
-    ('which contracts renew automatically?', Options(...))
+    ('which contracts renew automatically?', SearchOptions(...))
 
     conversation  put the previous question in front of this one ("And on public holidays?")
     spelling      replace words that the collection doesn't have by similar ones that it has
@@ -21,7 +21,7 @@ from dataclasses import replace
 from shared import prompts
 from step3_rag import PROMPTS
 from step3_rag.ingest.stems import WORD, stems
-from step3_rag.retrieve.search import Options, Retriever, SearchResult
+from step3_rag.retrieve.search import Retriever, SearchOptions, SearchResult
 from step3_rag.retrieve.snapshot import Snapshot
 
 OFFLINE = ("conversation", "spelling", "meaning")
@@ -40,10 +40,10 @@ MEANING = 0.85  # weight of dense search
 
 
 def rewrite(
-    strategy: str, question: str, found: SearchResult, retriever: Retriever, chat: Chat | None
-) -> tuple[str, Options] | None:
-    """Another query, or the same with other options; None if the strategy has nothing new to offer."""
-    options = found.options
+    strategy: str, question: str, first: SearchResult, retriever: Retriever, chat: Chat | None
+) -> tuple[str, SearchOptions] | None:
+    """Another query than that of the first search, or other options; None if there is nothing new to try."""
+    options = first.options
     if strategy == "meaning":
         both = set(options.use) == {"bm25", "dense"}
         return (question, replace(options, dense_weight=MEANING)) if both else None
@@ -70,15 +70,16 @@ def correct_spelling(question: str, snapshot: Snapshot) -> str:
     >>> correct_spelling("automaticaly renewd", retriever.snapshot)
     'automatically renewed'
     """
-    found, vocabulary = question, snapshot.vocabulary
+    corrected = question
+    vocabulary = snapshot.vocabulary
     for word in dict.fromkeys(WORD.findall(question.lower())):
         if len(word) < 5 or not word.isalpha() or word in vocabulary or all(map(snapshot.knows, stems(word))):
             continue
-        alike = [each for each in vocabulary if each[0] == word[0] and each.isalpha() and len(each) > 3]
+        alike = [known for known in vocabulary if known[0] == word[0] and known.isalpha() and len(known) > 3]
         near = difflib.get_close_matches(word, alike, n=3, cutoff=CLOSE)
         if near:
-            found = re.sub(rf"\b{re.escape(word)}\b", near[0], found, flags=re.IGNORECASE)
-    return found
+            corrected = re.sub(rf"\b{re.escape(word)}\b", near[0], corrected, flags=re.IGNORECASE)
+    return corrected
 
 
 def parts_of(question: str) -> list[str]:

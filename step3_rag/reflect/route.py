@@ -18,8 +18,8 @@ import numpy as np
 
 from step3_rag.ingest.embed import Encoded
 from step3_rag.reflect.confidence import confidence
-from step3_rag.reflect.reflect import THRESHOLD
-from step3_rag.retrieve.search import Options, Retriever, SearchResult
+from step3_rag.reflect.loop import THRESHOLD
+from step3_rag.retrieve.search import Retriever, SearchOptions, SearchResult
 
 CENTROIDS = 24  # of each collection
 MANY = 10_000  # about as many chunks of a collection are enough for its centroids
@@ -37,17 +37,17 @@ class Router:
     def of(cls, retriever: Retriever, margin: float = MARGIN, seed: int = 0) -> Self:
         """A router for the collections of an index."""
         snapshot = retriever.snapshot
-        found = {}
+        centroids = {}
         for name in sorted(set(snapshot.collections)):
             ids = snapshot.ids[snapshot.collections == name]
             some = ids[:: 1 + len(ids) // MANY].tolist()
-            found[name] = k_means(retriever.index.vectors(some), CENTROIDS, seed)
-        return cls(found, margin)
+            centroids[name] = k_means(retriever.index.vectors(some), CENTROIDS, seed)
+        return cls(centroids, margin)
 
     def nearness(self, vector: np.ndarray) -> dict[str, float]:
         """The cosine of a question to the nearest centroid of each collection, nearest first."""
-        scores = {name: float((each @ vector).max()) for name, each in self.centroids.items()}
-        return dict(sorted(scores.items(), key=lambda each: -each[1]))
+        scores = {name: float((points @ vector).max()) for name, points in self.centroids.items()}
+        return dict(sorted(scores.items(), key=lambda pair: -pair[1]))
 
     def route(self, vector: np.ndarray) -> tuple[str, ...]:
         """The collections to search; empty for all of them."""
@@ -58,14 +58,14 @@ class Router:
 
 
 def search(
-    retriever: Retriever, router: Router, query: str, options: Options, encoded: Encoded
+    retriever: Retriever, router: Router, query: str, options: SearchOptions, encoded: Encoded
 ) -> SearchResult:
     """Search where the router says, or everything if that looks bad; its `options` say what was searched."""
     route = router.route(encoded.vector)
-    found = retriever.search(query, replace(options, collections=route), encoded)
-    if route and confidence(found, retriever) < THRESHOLD:
+    result = retriever.search(query, replace(options, collections=route), encoded)
+    if route and confidence(result, retriever) < THRESHOLD:
         return retriever.search(query, options, encoded)
-    return found
+    return result
 
 
 def k_means(vectors: np.ndarray, k: int, seed: int = 0) -> np.ndarray:

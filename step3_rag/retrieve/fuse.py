@@ -5,10 +5,10 @@
     >>> min_max([{"a": 9.0, "b": 3.0}, {"b": 0.8, "c": 0.6}], weights=[0.5, 0.5])
     {'a': 0.5, 'b': 0.5, 'c': 0.0}
 
-BM25 scores (0 to about 30) and cosines (0.1 to 0.8) can't simply be added. Reciprocal rank fusion throws the
-scores away and keeps the ranks (Cormack, Clarke and Büttcher 2009; k=60 is theirs). Min-max scaling keeps how
-far apart the candidates are: a first place far ahead of the second counts for more (Bruch, Gai and Ingber
-2023, arXiv:2210.11934).
+BM25 scores (0 to about 30) and cosines (0.1 to 0.8) can't be added as they are. Reciprocal rank fusion
+throws the scores away and keeps the ranks (Cormack, Clarke and Büttcher 2009; k=60 is theirs). Min-max
+scaling keeps how far apart the candidates are: a first place far ahead of the second counts for more (Bruch,
+Gai and Ingber 2023, arXiv:2210.11934).
 """
 
 from collections.abc import Hashable, Mapping, Sequence
@@ -19,7 +19,7 @@ Id = TypeVar("Id", bound=Hashable)
 
 def ranked(scores: Mapping[Id, float]) -> list[Id]:
     """The candidates, best first; equal scores in the order of the mapping."""
-    return sorted(scores, key=lambda each: -scores[each])
+    return sorted(scores, key=lambda candidate: -scores[candidate])
 
 
 def rrf(rankings: Sequence[Mapping[Id, float]], k: int = 60) -> dict[Id, float]:
@@ -34,8 +34,8 @@ def rrf(rankings: Sequence[Mapping[Id, float]], k: int = 60) -> dict[Id, float]:
     ### BEGIN SOLUTION 3.1: Fusion by ranks
     fused: dict[Id, float] = {}
     for scores in rankings:
-        for rank, each in enumerate(ranked(scores), 1):
-            fused[each] = fused.get(each, 0.0) + 1 / (k + rank)
+        for rank, candidate in enumerate(ranked(scores), 1):
+            fused[candidate] = fused.get(candidate, 0.0) + 1 / (k + rank)
     return fused
     ### END SOLUTION
 
@@ -54,8 +54,8 @@ def min_max(rankings: Sequence[Mapping[Id, float]], weights: Sequence[float]) ->
     ### BEGIN SOLUTION 3.3: Fusion by scores
     fused: dict[Id, float] = {}
     for scores, weight in zip(rankings, weights, strict=True):
-        for each, score in scaled(scores).items():
-            fused[each] = fused.get(each, 0.0) + weight * score
+        for candidate, score in scaled(scores).items():
+            fused[candidate] = fused.get(candidate, 0.0) + weight * score
     return fused
     ### END SOLUTION
 
@@ -68,6 +68,10 @@ def scaled(scores: Mapping[Id, float]) -> dict[Id, float]:
     ### BEGIN SOLUTION 3.3: Fusion by scores
     if not scores:
         return {}
-    low, high = min(scores.values()), max(scores.values())
-    return {each: (score - low) / (high - low) if high > low else 1.0 for each, score in scores.items()}
+    low = min(scores.values())
+    high = max(scores.values())
+    scaled_scores = {}
+    for candidate, score in scores.items():
+        scaled_scores[candidate] = (score - low) / (high - low) if high > low else 1.0
+    return scaled_scores
     ### END SOLUTION

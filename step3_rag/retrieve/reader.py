@@ -111,11 +111,11 @@ class Reader:
         base = default("embedder").id
         try:
             with safe_open(path, "numpy") as file:
-                facts = file.metadata() or {}
+                metadata = file.metadata() or {}
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            if facts.get("base") != base:
-                raise UserError(f"{path} is for {facts.get('base')}, not for {base}: train it again")
-            rank_scale = np.float32(facts["rank_scale"])
+            if metadata.get("base") != base:
+                raise UserError(f"{path} is for {metadata.get('base')}, not for {base}: train it again")
+            rank_scale = np.float32(metadata["rank_scale"])
             changes = {}
             for name, down in tensors.items():
                 if name.endswith(".A"):

@@ -53,15 +53,15 @@ def late_interaction(query: Encoded, documents: Sequence[np.ndarray], weights: n
     if not len(query.token_ids) or not weights.sum():
         return scores
     of_query = query.token_vectors.astype(np.float32)  # (n, dim)
-    held = [i for i, document in enumerate(documents) if len(document)]
-    if not held:
+    with_tokens = [i for i, document in enumerate(documents) if len(document)]
+    if not with_tokens:
         return scores
     # One product for all documents: (n, dim) @ (dim, all their tokens), then the maximum of each document.
-    joined = np.concatenate([documents[i] for i in held]).astype(np.float32)
+    joined = np.concatenate([documents[i] for i in with_tokens]).astype(np.float32)
     cosines = of_query @ joined.T
-    starts = np.cumsum([0, *(len(documents[i]) for i in held[:-1])])
+    starts = np.cumsum([0, *(len(documents[i]) for i in with_tokens[:-1])])
     best = np.maximum.reduceat(cosines, starts, axis=1)  # (n, documents)
-    scores[held] = weights @ best / weights.sum()
+    scores[with_tokens] = weights @ best / weights.sum()
     return scores
     ### END SOLUTION
 

@@ -19,17 +19,17 @@ class Snapshot:
     def __init__(self, index: Index) -> None:
         self.index = index
         # One statement, so that rows and generation belong together; without chunks, one row has only that.
-        found = index.rows(
+        selected = index.rows(
             "SELECT value, c.id, d.name, d.collection, d.superseded FROM meta LEFT JOIN "
             "(chunks c JOIN documents d ON d.id = c.document) WHERE key = 'generation' ORDER BY c.id"
         )
-        self.generation = int(found[0][0])
-        rows = [row[1:] for row in found if row[1] is not None]
+        self.generation = int(selected[0][0])
+        rows = [row[1:] for row in selected if row[1] is not None]
         self.ids = np.array([row[0] for row in rows], np.int64)
         self.names: list[str] = [row[1] for row in rows]
         self.collections = np.array([row[2] for row in rows], dtype=object)
         self.superseded = frozenset(row[0] for row in rows if row[3])  # the chunks of such documents
-        self.row_of = {int(each): row for row, each in enumerate(self.ids)}
+        self.row_of = {int(chunk): row for row, chunk in enumerate(self.ids)}
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -64,13 +64,16 @@ class Snapshot:
     def token_frequency(self) -> np.ndarray:
         """The number of chunks with each token of the embedder's vocabulary, by its id; the last is 0."""
         rows = self.index.rows("SELECT chunk, ids FROM tokens")
-        held = [np.unique(np.frombuffer(blob, np.int32)) for chunk, blob in rows if chunk in self.row_of]
-        return np.append(np.bincount(np.concatenate([*held, np.empty(0, np.int32)])), 0)
+        token_ids = [np.unique(np.frombuffer(blob, np.int32)) for chunk, blob in rows if chunk in self.row_of]
+        return np.append(np.bincount(np.concatenate([*token_ids, np.empty(0, np.int32)])), 0)
 
     @cached_property
     def vocabulary(self) -> Counter[str]:
         """Every word of the chunks in lower case, with the number of chunks that have it."""
-        return Counter(word for text in self._column("text") for word in set(WORD.findall(text.lower())))
+        words: Counter[str] = Counter()
+        for text in self._column("text"):
+            words.update(set(WORD.findall(text.lower())))
+        return words
 
     def _column(self, name: str) -> list[str]:
         """A column of the chunks, in the order of `ids`; "" for a chunk that was deleted since."""

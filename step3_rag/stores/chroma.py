@@ -64,17 +64,17 @@ class Store(vector_store.ChunkStore):
         self.collection.upsert([str(chunk.id) for chunk in chunks], vectors, collections)
 
     def delete(self, ids: Sequence[int]) -> None:
-        self.collection.delete([str(each) for each in ids])
+        self.collection.delete([str(id) for id in ids])
 
     def nearest(self, vector: np.ndarray, k: int, collections: Sequence[str] = ()) -> dict[int, float]:
-        found = self.collection.query(
+        result = self.collection.query(
             vector[None], n_results=k, where=vector_store.in_collections(collections), include=["distances"]
         )
-        pairs = zip(found["ids"][0], found["distances"][0], strict=True)
+        pairs = zip(result["ids"][0], result["distances"][0], strict=True)
         return {int(chunk): 1.0 - distance for chunk, distance in pairs}
 
     def ids(self) -> set[int]:
-        return {int(each) for each in self.collection.get(include=[])["ids"]}
+        return {int(id) for id in self.collection.get(include=[])["ids"]}
 
     def count(self) -> int:
         return int(self.collection.count())

@@ -43,8 +43,8 @@ class Store(vector_store.ChunkStore):
         with self._lock:
             if self.index is not None:
                 self.index.remove_ids(np.array(ids, np.int64))
-            for each in ids:
-                self.collection_of.pop(each, None)
+            for id in ids:
+                self.collection_of.pop(id, None)
 
     def nearest(self, vector: np.ndarray, k: int, collections: Sequence[str] = ()) -> dict[int, float]:
         if self.index is None:

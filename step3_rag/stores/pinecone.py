@@ -59,18 +59,21 @@ class Store(vector_store.ChunkStore):
 
     def delete(self, ids: Sequence[int]) -> None:
         with contextlib.suppress(NotFoundException):  # no namespace: nothing was ever added
-            self.index.delete([str(each) for each in ids], namespace=self.namespace, **_timeout())
+            self.index.delete([str(id) for id in ids], namespace=self.namespace, **_timeout())
 
     def nearest(self, vector: np.ndarray, k: int, collections: Sequence[str] = ()) -> dict[int, float]:
         among = vector_store.in_collections(collections)
-        found = self.index.query(
+        result = self.index.query(
             vector=vector.tolist(), top_k=k, filter=among, namespace=self.namespace, **_timeout()
         )
-        return {int(each.id): float(each.score) for each in found.matches}
+        return {int(match.id): float(match.score) for match in result.matches}
 
     def ids(self) -> set[int]:
         pages = self.index.list(namespace=self.namespace, **_timeout())
-        return {int(each) for page in pages for each in page}
+        ids: set[int] = set()
+        for page in pages:
+            ids.update(map(int, page))
+        return ids
 
     def count(self) -> int:  # a little late
         spaces = self.index.describe_index_stats(**_timeout()).namespaces

@@ -174,11 +174,12 @@ def sync(index: Index, store: ChunkStore) -> None:
     _note(index, store, -1)  # first, so that `forget` also knows a half-written copy
     # One generation of the index, whatever is written to it meanwhile.
     with index.transaction("DEFERRED"), store.one_line_errors():
-        generation, wanted = index.generation, _chunk_ids(index)
-        held = store.ids()
-        for batch in _batches(held - wanted, store.batch):
+        generation = index.generation
+        required = _chunk_ids(index)
+        stored = store.ids()
+        for batch in _batches(stored - required, store.batch):
             store.delete(batch)
-        for batch in _batches(wanted - held, store.batch):
+        for batch in _batches(required - stored, store.batch):
             store.upsert(index.chunks(batch), index.vectors(batch))
     _note(index, store, generation)
 

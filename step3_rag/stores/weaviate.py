@@ -65,21 +65,21 @@ class Store(vector_store.ChunkStore):
             raise WeaviateBatchError(f"{len(reply.errors)} chunks refused: {first.message}")
 
     def delete(self, ids: Sequence[int]) -> None:
-        self.collection.data.delete_many(Filter.by_id().contains_any([_uuid(each) for each in ids]))
+        self.collection.data.delete_many(Filter.by_id().contains_any([_uuid(id) for id in ids]))
 
     def nearest(self, vector: np.ndarray, k: int, collections: Sequence[str] = ()) -> dict[int, float]:
-        found = self.collection.query.near_vector(
+        result = self.collection.query.near_vector(
             vector.tolist(),
             limit=k,
             filters=Filter.by_property("collection").contains_any(list(collections)) if collections else None,
             return_metadata=MetadataQuery(distance=True),
             return_properties=["chunk"],
         )
-        return {int(each.properties["chunk"]): 1.0 - each.metadata.distance for each in found.objects}
+        return {int(match.properties["chunk"]): 1.0 - match.metadata.distance for match in result.objects}
 
     def ids(self) -> set[int]:
         objects = self.collection.iterator(return_properties=["chunk"])
-        return {int(each.properties["chunk"]) for each in objects}
+        return {int(chunk.properties["chunk"]) for chunk in objects}
 
     def count(self) -> int:
         return int(self.collection.aggregate.over_all(total_count=True).total_count or 0)
@@ -99,7 +99,8 @@ def _connect(address: str) -> weaviate.WeaviateClient:
         "skip_init_checks": True,  # they ask PyPI for a newer client
     }
     url = vector_store.reach("Weaviate", address, 8080, "/v1/.well-known/ready", ADVICE)
-    port, secure = url.params.get("grpc", "50051"), url.scheme == "https"
+    port = url.params.get("grpc", "50051")
+    secure = url.scheme == "https"
     if not port.isdecimal() or int(port) > 65535:
         raise UserError(f"grpc={port} in --address is not a port: write it like {HERE}?grpc=50051")
     if url.host.endswith(CLOUD):

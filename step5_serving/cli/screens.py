@@ -142,7 +142,7 @@ def show_comparison(facts: Mapping[str, Any], console: Console) -> None:
     table = plain_table("", *names, right=names)
     for name, row in facts["measures"].items():
         title, digits = MEASURES[name]
-        change, interval = row["difference"]["mean"], row["difference"]["interval_95"]
+        change, interval = row["difference"].mean, row["difference"].interval_95
         shown = " to ".join(number(each, digits) for each in interval or ()) or "-"
         means = number(row["a"], digits), number(row["b"], digits), number(change, digits, "+")
         table.add_row(title, str(row["n"]), *means, shown)

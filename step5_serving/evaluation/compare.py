@@ -26,7 +26,7 @@ from step3_rag.answer.context import BUDGET
 from step3_rag.evaluate import dataset as datasets
 from step3_rag.evaluate.answers import Judged, judge_words
 from step3_rag.evaluate.dataset import Question
-from step3_rag.evaluate.retrieval import difference
+from step3_rag.evaluate.measurement import difference
 from step3_rag.pipeline import Plan, ask
 from step3_rag.retrieve.search import Retriever
 from step5_serving.engines.choice import Engine
@@ -121,7 +121,7 @@ def figures(
 def verdict(facts: Mapping[str, Any]) -> str:
     """What the right answers say, in words."""
     row = facts["measures"].get("right")
-    interval = row and row["difference"]["interval_95"]
+    interval = row and row["difference"].interval_95
     if not interval:
         return "too few questions to tell"
     low, high = interval

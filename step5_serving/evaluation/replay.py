@@ -82,7 +82,7 @@ def replay(row: Mapping[str, Any], sources: Sequence[Source], prompt: PromptRef,
     from shared.chat.errors import one_line_errors, with_timeouts
     from step3_rag.answer import read
     from step3_rag.answer.context import Source as Passage
-    from step3_rag.options import check_question
+    from step3_rag.from_flags import check_question
     from step5_serving.telemetry.versions import from_ref
 
     question = check_question(row["question"])

@@ -27,11 +27,11 @@ from shared.chat.usage import input_tokens
 from shared.config import Settings
 from shared.errors import UserError
 from step3_rag.answer.read import MAX_TOKENS
+from step3_rag.from_flags import check_question, parse_strategies
 from step3_rag.opening import open_retriever
-from step3_rag.options import check_question, parse_strategies
 from step3_rag.pipeline import DEFAULT_STRATEGIES, ChatError, Outcome, Plan, ask
-from step3_rag.reflect.reflect import THRESHOLD
-from step3_rag.retrieve.search import Options
+from step3_rag.reflect.loop import THRESHOLD
+from step3_rag.retrieve.search import SearchOptions
 from step5_serving.config import Config
 from step5_serving.engines.choice import Engine
 from step5_serving.errors import ApiError, not_found, overloaded, unavailable
@@ -207,7 +207,7 @@ class RagAnswerer:
         reader = self.config.reader if query.reader == "auto" else query.reader
         threshold = THRESHOLD if self.config.threshold is None else self.config.threshold
         return Plan(
-            Options(k=query.k, collections=(query.collection,) if query.collection else ()),
+            SearchOptions(k=query.k, collections=(query.collection,) if query.collection else ()),
             self.strategies,
             threshold,
             threshold > 0,

@@ -23,7 +23,7 @@ from filelock import Timeout
 
 from shared.config import Settings
 from shared.errors import UserError, reason
-from step3_rag import opening
+from step3_rag import cached_index
 from step3_rag.ingest import load, update, worker
 from step3_rag.ingest.index import Index
 from step3_rag.ingest.sources import DEFAULT_COLLECTION
@@ -156,7 +156,7 @@ class Library:
                 made again from its files at each start.
         """
         folder = self._retriever.index.folder
-        if folder == opening.sample_home(self._settings):
+        if folder == cached_index.sample_home(self._settings):
             raise bad_request(
                 "the sample's documents can't be changed: make an index of your own with "
                 "`python -m step3_rag ingest PATH`, then start the server again"

@@ -58,13 +58,13 @@ SKIPPED = "return {name: fused[name] for name in fused if all(name in each for e
 SHARED = "(known.get(number, set()) for number in numbers)"
 BY_NAME = "sorted(scores, key=lambda i: (-scores[i], i))"
 OVER_HEADINGS = "while begin < i and (starts_section or ", "while begin < i and ("
-OTHERS = " and other not in [(each.query, each.found.options) for each in attempts]"
+OTHERS = " and other not in tried"
 CHANGES = {
     "a dict of another kind": (0, {"rrf": rrf_with_defaultdict}),
     "one document after the other": (0, {"late_interaction": maxsim_with(max)}),
     "chunks as lists": (0, {"chunk": chunk_by_runs}),
     "a margin by subtraction": (0, ("better", "> best.confidence + MARGIN", "- best.confidence > MARGIN")),
-    "a sum of words": (0, ("_cited", "len(own & held)", "sum(each in held for each in own)")),
+    "a sum of words": (0, ("_cited", "len(own & cited)", "sum(each in cited for each in own)")),
     "ranks from 0": (10, ("rrf", "ranked(scores), 1", "ranked(scores), 0")),
     "k is always 60": (4, ("rrf", "+ 1 / (k + rank)", "+ 1 / (60 + rank)")),
     "ties by name": (3, ("rrf", "ranked(scores)", BY_NAME)),
@@ -88,7 +88,7 @@ CHANGES = {
     "nothing after the full stop": (5, ("_by_citation", "if not in_front:", "if False:")),
     "numbers twice": (3, ("_by_citation", "numbers = tuple(dict.fromkeys(", "numbers = tuple(list(")),
     "one number a bracket": (6, ("_by_citation", r'r"\d+", mark)', r'r"\d+", mark)[:1]')),
-    "every number exists": (3, ("_cited", "if each not in known", "if False")),
+    "every number exists": (3, ("_cited", "if number not in known", "if False")),
     "any source supports": (10, ("_cited", SHARED, "known.values()")),
     "no words": (2, ("_cited", " if own else 0.0", "")),
     "3.3 half done": (10, {"min_max": not_attempted("3.3")}),

@@ -11,6 +11,7 @@ import pytest
 
 from shared.config import load_settings
 from step3_rag import opening
+from step3_rag.cli import documents as documents_command
 from step3_rag.evaluate import dataset
 from step3_rag.ingest import update
 from step3_rag.ingest.embed import Embedder, Encoded
@@ -156,7 +157,7 @@ def own_retriever(built, embedder):
 @pytest.fixture
 def fake(monkeypatch, embedder):
     """Commands use an embedder that loads nothing."""
-    for place in (opening, dataset):
+    for place in (opening, dataset, documents_command):
         monkeypatch.setattr(place, "Embedder", lambda _settings: embedder)
     return embedder
 

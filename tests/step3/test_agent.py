@@ -52,7 +52,7 @@ def test_the_model_searches_then_answers(retriever, sure, api):
     api.enqueue("60 days. [1]")
     answer, _, (call,) = agent.run(api.client, "scripted", retriever, NOTICE)
     assert (answer.text, answer.stop_reason, answer.input_tokens) == ("60 days. [1]", "end_turn", 200)
-    assert call[:2] == ("search_documents", {"query": "notice supply contract"})
+    assert (call.tool, call.input) == ("search_documents", {"query": "notice supply contract"})
     assert not call.is_error
     first, second = api.requests
     assert first["messages"] == [{"role": "user", "content": NOTICE}]

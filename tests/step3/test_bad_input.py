@@ -11,7 +11,7 @@ import pytest
 from filelock import FileLock
 
 from shared.config import load_settings
-from step3_rag import SAMPLE, opening
+from step3_rag import SAMPLE, cached_index, opening
 from step3_rag.evaluate import dataset
 from step3_rag.ingest import update
 from step3_rag.ingest.index import Index
@@ -204,7 +204,7 @@ def test_two_versions_of_the_code_have_their_own_index_of_a_dataset(beir, monkey
     data = dataset.read(str(beir), None)
 
     def opened(version):
-        monkeypatch.setattr(opening, "code_version", lambda: version)
+        monkeypatch.setattr(cached_index, "code_version", lambda: version)
         return dataset.dataset_retriever(load_settings(), data)
 
     older = opened("0" * 12)
@@ -222,7 +222,7 @@ def test_indexes_of_other_versions_are_removed_once_nobody_uses_them(beir, monke
     data = dataset.read(str(beir), None)
 
     def opened(version):
-        monkeypatch.setattr(opening, "code_version", lambda: version)
+        monkeypatch.setattr(cached_index, "code_version", lambda: version)
         retriever = dataset.dataset_retriever(load_settings(), data)
         retriever.index.close()
         return retriever.index.folder
@@ -242,7 +242,7 @@ def test_indexes_of_other_versions_are_removed_once_nobody_uses_them(beir, monke
 def test_a_folder_named_sample_leaves_the_samples_index_as_it_is(tmp_path, fake):
     data = dataset.read(str(as_beir(tmp_path / "sample")), None)
     index = dataset.dataset_retriever(load_settings(), data).index
-    assert index.folder != opening.sample_home(load_settings())
+    assert index.folder != cached_index.sample_home(load_settings())
 
 
 def test_the_second_of_two_ingests_waits_and_says_so(home, command, monkeypatch):
@@ -270,7 +270,7 @@ def test_the_second_of_two_ingests_waits_and_says_so(home, command, monkeypatch)
 def test_a_chat_model_that_is_down_leaves_what_was_found(
     read_only, command, api, monkeypatch, flags, attempts, failure, why
 ):
-    monkeypatch.setattr("step3_rag.reflect.reflect.confidence", lambda *_: 0.1)
+    monkeypatch.setattr("step3_rag.reflect.loop.confidence", lambda *_: 0.1)
     for _ in range(6):
         api.enqueue(**failure)
     got = command("step3_rag", "ask", "ketttle in the kitchen", *flags.split())

@@ -19,7 +19,7 @@ def test_ask_prints_quotes_sources_and_confidence(read_only, command):
 
 
 def test_ask_with_trace_shows_every_search(read_only, command, monkeypatch):
-    monkeypatch.setattr("step3_rag.reflect.reflect.confidence", lambda *_: 0.3)
+    monkeypatch.setattr("step3_rag.reflect.loop.confidence", lambda *_: 0.3)
     got = command("step3_rag", "ask", "notiice of the supply contract", "--trace")
     assert got.out.startswith(f"{UNKNOWN}\n\nThe nearest passages:\n")
     assert "\nkept 0.30  question: notiice of the supply contract\n     0.30  spelling: notice of" in got.out
@@ -32,7 +32,7 @@ def test_the_chat_models_answer_is_printed_once_checked_and_without_control_char
     command("step3_rag", "ingest", str(write(tmp_path / "more", {"lamps.md": lamps})))
     api.enqueue("the broken \x9b31m kettle")  # another query, which is sure
     monkeypatch.setattr(
-        "step3_rag.reflect.reflect.confidence", lambda found, *_: 0.9 if "broken" in found.query else 0.1
+        "step3_rag.reflect.loop.confidence", lambda found, *_: 0.9 if "broken" in found.query else 0.1
     )
     api.enqueue("The \x1bkettle is broken [1]. It was sold in \x9bPeru [9].", stop_reason="max_tokens")
     got = command("step3_rag", "ask", "kettle", "--reader", "chat", "--strategies", "chat", "--trace")

@@ -12,7 +12,7 @@ from step3_rag.evaluate.dataset import Question
 from step3_rag.reflect import confidence
 from step3_rag.reflect.confidence import find_evidence
 from step3_rag.retrieve.reader import Reading
-from step3_rag.retrieve.search import Options
+from step3_rag.retrieve.search import SearchOptions
 from tests.step3.conftest import as_beir, bring_in, write
 
 
@@ -45,7 +45,7 @@ def made_up(name, n=300, weight=2.0, bias=-1.0, seed=0):
 @pytest.mark.parametrize("options", [{}, {"rerank": "none"}, {"use": ("bm25",)}, {"use": ("dense",)}])
 def test_a_search_without_a_stage_has_a_confidence_too(retriever, options):
     """Dense search alone, no reranking and cross-encoders had none, so nothing was refused there."""
-    found = retriever.search("kettle", Options(**options))
+    found = retriever.search("kettle", SearchOptions(**options))
     assert 0 < confidence.confidence(found, retriever) < 1
 
 
@@ -64,7 +64,7 @@ def test_each_part_of_a_question_has_its_evidence_in_right_spelling(retriever, m
     parts = ("how long is the notice", "who mends the kettle?")
     reader = ScriptedReader({(parts[0], "60 days"): 1.0, (parts[1], "kettle"): 4.0})
     monkeypatch.setattr(retriever, "reader", reader)
-    found = retriever.search("how long is the notiice, and who mends the kettle?", Options(k=20))
+    found = retriever.search("how long is the notiice, and who mends the kettle?", SearchOptions(k=20))
     evidence = find_evidence(found, retriever)
     assert [one.question for one in evidence] == list(parts)
     assert [one.score for one in evidence] == [1.0, 4.0]
@@ -88,13 +88,13 @@ def test_a_search_without_superseded_documents_has_a_confidence_among_many_too(
     bring_in(
         built, write(tmp_path / "more", {**files, "old.md": "---\nsuperseded: true\n---\nThe kettle.\n"})
     )
-    found = own_retriever.search("kettle", Options(versions="current"))
+    found = own_retriever.search("kettle", SearchOptions(versions="current"))
     assert "old.md" not in found.ranking()
     assert 0 < confidence.confidence(found, own_retriever) < 1
 
 
 def test_a_search_that_finds_nothing_has_its_own_low_confidence(own_retriever, built):
-    nothing = own_retriever.search("zorkle", Options(use=("bm25",)))
+    nothing = own_retriever.search("zorkle", SearchOptions(use=("bm25",)))
     assert find_evidence(nothing, own_retriever) == []
     assert 0 < confidence.confidence(nothing, own_retriever) < 0.2
     for query in ("???", "\u200b"):

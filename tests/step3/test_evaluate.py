@@ -9,13 +9,14 @@ from shared.cli import plain_console
 from shared.stats import share
 from step3_rag.answer.context import Source
 from step3_rag.answer.read import UNKNOWN, Answer, Cited
-from step3_rag.cli import render
+from step3_rag.cli import tables
 from step3_rag.evaluate import answers, retrieval
 from step3_rag.evaluate.dataset import Question
+from step3_rag.evaluate.measurement import Measurement, difference
 from step3_rag.evaluate.metrics import MEASURES
 from step3_rag.pipeline import Outcome
-from step3_rag.reflect.reflect import Attempt, Reflection
-from step3_rag.retrieve.search import Options, SearchResult
+from step3_rag.reflect.loop import Attempt, Reflection
+from step3_rag.retrieve.search import SearchOptions, SearchResult
 
 QUESTIONS = [
     Question("q1", "What is the notice of the supply contract?", {"contracts/supply.md": 1}, "one"),
@@ -26,7 +27,7 @@ QUESTIONS = [
 
 
 def test_the_table_is_the_mean_of_the_questions_with_something_relevant(retriever):
-    outcomes = retrieval.ask(retriever, QUESTIONS, Options())
+    outcomes = retrieval.rank_questions(retriever, QUESTIONS, SearchOptions())
     table = retrieval.summary(outcomes)
     assert list(table) == ["bm25", "dense", "rrf", "fusion", "rerank"]
     for stage, row in table.items():
@@ -37,7 +38,7 @@ def test_the_table_is_the_mean_of_the_questions_with_something_relevant(retrieve
     assert before == [None, None, "bm25", "rrf", "fusion"]
     for row in list(table.values())[2:]:
         by_hand = row["nDCG@10"] - table[row["over"]]["nDCG@10"]
-        assert row["nDCG@10, change"]["mean"] == pytest.approx(by_hand)
+        assert row["nDCG@10, change"].mean == pytest.approx(by_hand)
     assert outcomes[3].measures == {}
     kinds = retrieval.by_kind(outcomes)
     assert {kind: row["n"] for kind, row in kinds.items()} == {"one": 2, "two": 1}
@@ -45,7 +46,7 @@ def test_the_table_is_the_mean_of_the_questions_with_something_relevant(retrieve
 
 def test_without_reranking_the_ranking_by_ranks_is_still_its_own(retriever):
     """Each was first in one ranking and third in the other: by scores they are apart, by ranks they tie."""
-    found = retriever.search("kettle", Options(rerank="none"))
+    found = retriever.search("kettle", SearchOptions(rerank="none"))
     chunks = list(found.documents)[:3]
     found.stages["bm25"] = dict(zip(chunks, (9.0, 1.0, 0.5), strict=True))
     found.stages["dense"] = dict(zip(reversed(chunks), (0.9, 0.89, 0.1), strict=True))
@@ -59,7 +60,7 @@ def test_without_reranking_the_ranking_by_ranks_is_still_its_own(retriever):
 
 
 def test_failures_are_the_questions_without_a_relevant_document_in_the_first_five(retriever):
-    outcomes = retrieval.ask(retriever, QUESTIONS, Options())
+    outcomes = retrieval.rank_questions(retriever, QUESTIONS, SearchOptions())
     for each in outcomes[:3]:
         each.measures["rerank"]["hit@5"] = float(each.question.id != "q3")
     ((name, ranks),) = retrieval.failures(outcomes).items()
@@ -78,7 +79,7 @@ def judged(question, text, *, documents=(), cites=(), right=False, low=False, su
     """An answer from documents (in the order of their numbers) that cites some of the numbers."""
     sources = [Source(i, name, name, "x", (i,)) for i, name in enumerate(documents, 1)]
     cited = [Cited(text, (number,), float(supported)) for number in cites]
-    attempt = Attempt("question", question.text, SearchResult(question.text, Options()), 0.5)
+    attempt = Attempt("question", question.text, SearchResult(question.text, SearchOptions()), 0.5)
     reflection = Reflection([attempt], attempt, "abstain" if low else "answer")
     outcome = Outcome(reflection, sources, Answer(text, cited), {})
     return answers.Judged(question, outcome, right)
@@ -116,10 +117,12 @@ def test_answers_are_counted_by_kind():
 
 def test_a_table_shows_what_is_missing_as_a_dash_and_no_control_characters(capsys):
     """A question of a folder could write to the terminal."""
-    change = retrieval.difference([0.5], [0.25])
+    change = difference([0.5], [0.25])
     rows = {"\x1b[31mred": {"n": 2, "mean": 0.5, "share": share(3, 4), "change": change}}
     rows["none"] = {"n": None, "mean": None, "share": share(0, 0), "change": None}
-    render.show_tables({"tables": {"kind": rows, "empty": {}}, "note": "x", "machine": "y"}, plain_console())
+    shown = {"kind": rows, "empty": {}}
+    report = Measurement(command="step3_rag x", headline="", tables=shown, note="x", machine="y")
+    tables.show(report, plain_console())
     head, first, second, *rest = (line.split() for line in capsys.readouterr().out.splitlines())
     assert head == ["kind", "n", "mean", "share", "change"]
     shown = "[31mred 2 0.500 3/4 75% (30-95) +0.250 (+0.250 to +0.250), 1 up 0 down"

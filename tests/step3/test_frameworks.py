@@ -11,9 +11,9 @@ from langgraph.checkpoint.memory import InMemorySaver
 from shared.config import load_settings
 from step3_rag import opening
 from step3_rag.frameworks import langchain_lcel, langgraph_rag, parts
-from step3_rag.reflect.reflect import reflect
+from step3_rag.reflect.loop import reflect
 from step3_rag.reflect.rewrite import OFFLINE
-from step3_rag.retrieve.search import Options
+from step3_rag.retrieve.search import SearchOptions
 from step3_rag.stores import vector_store
 from tests.scripted import ScriptedMessages
 from tests.step3.conftest import bring_in, write
@@ -43,13 +43,13 @@ def framework(request):
 
 
 def best(retriever, query):
-    return [each.id for each in retriever.search(query, Options(k=3)).best]
+    return [each.id for each in retriever.search(query, SearchOptions(k=3)).best]
 
 
 def ours(retriever, query, framework):
     """What our pipeline finds: LangGraph's counterpart has the loop."""
     if framework == "langgraph":
-        return [each.id for each in reflect(retriever, query, Options(k=3), OFFLINE).best.found.best]
+        return [each.id for each in reflect(retriever, query, SearchOptions(k=3), OFFLINE).best.found.best]
     return best(retriever, query)
 
 
@@ -73,7 +73,7 @@ def test_every_framework_ranks_superseded_versions_last(own_retriever, tmp_path,
     bring_in(own_retriever.index, write(tmp_path / "leave", {"2024.md": old, "2025.md": new}))
     vector_store.sync(own_retriever.index, own_retriever.store)
     found = search_by(framework)(own_retriever, QUERIES[4], 9)
-    assert found == [each.id for each in own_retriever.search(QUERIES[4], Options(k=9)).best]
+    assert found == [each.id for each in own_retriever.search(QUERIES[4], SearchOptions(k=9)).best]
     superseded = [chunk.superseded for chunk in own_retriever.index.chunks(found)]
     assert (superseded.count(True), superseded[-1]) == (1, True)
 
@@ -83,7 +83,7 @@ def test_every_framework_has_our_best_five_on_the_sample(framework):
     retriever = opening.open_retriever(load_settings(), Path("sample"))
     for query in SAMPLE_QUERIES:
         if framework == "langgraph":
-            chunks = reflect(retriever, query, Options(), OFFLINE).best.found.best
+            chunks = reflect(retriever, query, SearchOptions(), OFFLINE).best.found.best
         else:
             chunks = retriever.search(query).best
         assert search_by(framework)(retriever, query, 5) == [chunk.id for chunk in chunks]

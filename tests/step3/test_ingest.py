@@ -15,7 +15,7 @@ from step3_rag.ingest.front_matter import split_front_matter
 from step3_rag.ingest.index import Index
 from step3_rag.ingest.sources import Report
 from step3_rag.opening import retriever_on
-from step3_rag.retrieve.search import Options
+from step3_rag.retrieve.search import SearchOptions
 from step3_rag.retrieve.snapshot import Snapshot
 from tests.step3.conftest import FACTS, FakeEmbedder, bring_in, texts_of, write
 
@@ -338,7 +338,7 @@ def test_after_a_kill_the_index_works_and_the_next_ingest_continues(tmp_path):
 def test_a_reader_does_not_wait_for_an_ingest(built, embedder, capsys):
     with update.locked(built.folder):
         retriever = retriever_on(built, embedder)
-        assert retriever.search("kettle", Options(use=("bm25",), rerank="none")).best
+        assert retriever.search("kettle", SearchOptions(use=("bm25",), rerank="none")).best
     assert "an ingest is running" in capsys.readouterr().err
     assert retriever_on(built, embedder).search("kettle").stages["dense"]
 

@@ -6,10 +6,10 @@ from unittest.mock import Mock
 
 import pytest
 
-from step3_rag.reflect import reflect as lesson
-from step3_rag.reflect.reflect import THRESHOLD, reflect
+from step3_rag.reflect import loop as lesson
+from step3_rag.reflect.loop import THRESHOLD, reflect
 from step3_rag.reflect.rewrite import OFFLINE, STRATEGIES, WITH_CHAT, correct_spelling, parts_of, rewrite
-from step3_rag.retrieve.search import Options
+from step3_rag.retrieve.search import SearchOptions
 
 QUESTION = "What is the notiice of the supply agrement?"
 CORRECTED = "What is the notice of the supply agreement?"
@@ -47,13 +47,13 @@ def test_a_compound_question_has_parts():
 def test_meaning_weighs_dense_search_more_where_both_were_run(retriever):
     query, options = rewrite("meaning", "kettle", retriever.search("kettle"), retriever, None)
     assert (query, options.dense_weight) == ("kettle", 0.85)
-    dense = retriever.search("kettle", Options(use=("dense",)))
+    dense = retriever.search("kettle", SearchOptions(use=("dense",)))
     assert rewrite("meaning", "kettle", dense, retriever, None) is None
 
 
 def test_a_follow_up_is_searched_with_the_question_before_it(retriever):
     before = ("How long is the leave?", "How is the kettle mended?")
-    found = retriever.search("And the lamp?", Options(before=before))
+    found = retriever.search("And the lamp?", SearchOptions(before=before))
     query, options = rewrite("conversation", "And the lamp?", found, retriever, None)
     assert query == "How is the kettle mended? And the lamp?"
     assert options == found.options
@@ -94,7 +94,7 @@ def test_the_chat_model_writes_a_query(retriever, strategy, prompt, query):
 def test_which_searches_are_made_and_which_is_kept(retriever, sure, said, strategies, tried, best, verdict):
     sure(said)
     chat = Mock(side_effect=["one", "two"])
-    got = reflect(retriever, QUESTION, Options(), strategies, chat=chat)
+    got = reflect(retriever, QUESTION, SearchOptions(), strategies, chat=chat)
     assert [each.strategy for each in got.attempts] == ["question", *tried]
     assert (got.best.strategy, got.verdict) == (best, verdict)
     assert chat.call_count == len({*WITH_CHAT} & {*tried})

@@ -8,9 +8,9 @@ import pytest
 from filelock import FileLock
 
 from shared.errors import UserError
-from step3_rag import opening
+from step3_rag import cached_index
 from step3_rag.ingest.index import Index
-from step3_rag.retrieve.search import Options
+from step3_rag.retrieve.search import SearchOptions
 from step3_rag.retrieve.snapshot import Snapshot
 from step3_rag.stores import vector_store
 from step5_serving.api.keys import Keys
@@ -81,7 +81,7 @@ async def test_a_document_is_added_replaced_and_deleted(made):
 @in_loop
 async def test_the_documents_of_the_sample_cannot_be_changed(made, monkeypatch):
     """Its index is made again at each start, so that a change would be lost."""
-    monkeypatch.setattr(opening, "sample_home", lambda _settings: made.home)
+    monkeypatch.setattr(cached_index, "sample_home", lambda _settings: made.home)
     for got in (await made.client.post("/ingest", **text()), await made.client.delete("/documents/1")):
         assert got.status_code == 400
         assert "make an index of your own with `python -m step3_rag ingest PATH`" in error_of(got)[1]
@@ -187,7 +187,7 @@ async def test_questions_never_fail_or_get_half_a_document_while_documents_chang
 
     def look():
         while not stop.is_set():
-            found = retriever.search("zebra stripe", Options(k=100))
+            found = retriever.search("zebra stripe", SearchOptions(k=100))
             texts = [each.text for each in found.best if each.document == "zebra.md"]
             letters = {text.split("zebra")[0].split()[-1] for text in texts}
             seen.append(("".join(sorted(letters)), len(texts)))

@@ -8,6 +8,7 @@ import pytest
 from shared import prompts
 from shared.errors import UserError
 from step3_rag.evaluate.dataset import Question
+from step3_rag.evaluate.measurement import Difference
 from step5_serving.evaluation import compare
 from step5_serving.seam import PromptRef
 from step5_serving.telemetry.call import new_trace_id
@@ -58,7 +59,7 @@ def test_both_versions_answer_in_turns_from_the_same_passages_and_figures_are_th
     facts = compare.figures(pairs, pair, "tiny")
     right = facts["measures"]["right"]
     assert (right["n"], right["a"], right["b"]) == (3, pytest.approx(1 / 3), 1.0)
-    assert right["difference"]["mean"] == pytest.approx(2 / 3)
+    assert right["difference"].mean == pytest.approx(2 / 3)
     assert (facts["gained"], facts["lost"], facts["p"]) == (2, 0, 0.5)
     assert facts["measures"]["unknown"]["b"] == 0.25
     assert "cost_usd" not in facts["measures"]  # tiny has no price: unknown, not 0
@@ -67,12 +68,12 @@ def test_both_versions_answer_in_turns_from_the_same_passages_and_figures_are_th
     assert row["a"] == pytest.approx((100 * 2 + 10 * 10) / 1e6)
 
 
-VERDICTS = {"b is better": [1, 2], "a is better": [-2, -1], "no difference": [-1, 1], "too few": None}
+VERDICTS = {"b is better": (1, 2), "a is better": (-2, -1), "no difference": (-1, 1), "too few": None}
 
 
 @pytest.mark.parametrize(("said", "interval"), VERDICTS.items())
 def test_the_verdict_needs_an_interval_beside_zero(said, interval):
-    measures = {"right": {"difference": {"interval_95": interval}}}
+    measures = {"right": {"difference": Difference(0.0, interval, better=0, worse=0)}}
     assert compare.verdict({"measures": measures, "a": "a", "b": "b"}).startswith(said)
 
 

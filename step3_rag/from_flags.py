@@ -3,12 +3,13 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from shared.catalog import default
 from shared.config import Settings
 from shared.errors import UserError
 from step3_rag.pipeline import DEFAULT_STRATEGIES, Plan
 from step3_rag.reflect.rewrite import STRATEGIES
 from step3_rag.retrieve.rerank import cross_encoder_scorer
-from step3_rag.retrieve.search import Options
+from step3_rag.retrieve.search import SearchOptions
 
 if TYPE_CHECKING:
     import anthropic
@@ -32,33 +33,31 @@ def check_question(question: str) -> str:
     return question
 
 
-def search_options(settings: Settings, rerank: str, use: str = "hybrid", **others: Any) -> Options:
-    """The options of a search, with the reranker that `--rerank` names; `others` are fields of `Options`.
+def search_options(settings: Settings, rerank: str, use: str = "hybrid", **others: Any) -> SearchOptions:
+    """The options of a search, with the reranker that `--rerank` names; `others` are further fields.
 
     Raises:
         UserError: no such reranker, or one that can't be loaded.
     """
     kinds = ("bm25", "dense") if use == "hybrid" else (use,)
     if rerank in ("maxsim", "none"):
-        return Options(use=kinds, rerank=rerank, **others)  # type: ignore
+        return SearchOptions(use=kinds, rerank=rerank, **others)  # type: ignore
     if not Path(rerank).is_dir() and not (settings.hub and "/" in rerank):
         raise UserError(
             f"--rerank {rerank} is not known: use maxsim, none, the folder of a cross-encoder, or (with the "
             "hub, ROADMAP_HUB=true) the name of one, like cross-encoder/ms-marco-MiniLM-L-6-v2"
         )
-    return Options(use=kinds, rerank="scorer", scorer=cross_encoder_scorer(rerank, settings), **others)
+    return SearchOptions(use=kinds, rerank="scorer", scorer=cross_encoder_scorer(rerank, settings), **others)
 
 
 def make_plan(
-    settings: Settings, options: Options, reader: str, strategies: str | None, threshold: float
+    settings: Settings, options: SearchOptions, reader: str, strategies: str | None, threshold: float
 ) -> Plan:
     """A plan from the flags; the reader `auto` is the one that measured best for the model.
 
     Raises:
         UserError: no such strategy.
     """
-    from shared.catalog import default
-
     names = DEFAULT_STRATEGIES if strategies is None else parse_strategies(strategies)
     if reader == "auto":
         is_small = not settings.base_url and settings.model in (default("chat").id, default("smoke").id)
@@ -72,7 +71,7 @@ def parse_strategies(text: str) -> tuple[str, ...]:
     Raises:
         UserError: one of them is not known.
     """
-    names = dict.fromkeys(each.strip() for each in text.split(",") if each.strip())
+    names = dict.fromkeys(name.strip() for name in text.split(",") if name.strip())
     for name in names:
         if name not in STRATEGIES and name != "none":
             raise UserError(f"--strategies {name} is not known: use none, {', '.join(STRATEGIES)}")

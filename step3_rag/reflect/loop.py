@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from step3_rag.reflect.confidence import confidence
 from step3_rag.reflect.rewrite import Chat, rewrite
-from step3_rag.retrieve.search import Options, Retriever, SearchResult
+from step3_rag.retrieve.search import Retriever, SearchOptions, SearchResult
 
 THRESHOLD = 0.35  # the lowest at which at most a fifth of the sample's dev questions is answered wrongly
 BETTER_QUESTIONS = ("conversation", "spelling")  # strategies whose query is the question, said better
@@ -47,7 +47,7 @@ class Reflection:
 def reflect(
     retriever: Retriever,
     question: str,
-    options: Options,
+    options: SearchOptions,
     strategies: Sequence[str] = (),
     threshold: float = THRESHOLD,
     chat: Chat | None = None,
@@ -59,24 +59,27 @@ def reflect(
     was searched already, the same query with the same options, is not searched again.
     """
 
-    def search(strategy: str, query: str, how: Options) -> Attempt:
-        found = retriever.search(query, how)
+    def search(strategy: str, query: str, options: SearchOptions) -> Attempt:
+        result = retriever.search(query, options)
         asked = query if strategy in BETTER_QUESTIONS else question
-        return Attempt(strategy, query, found, confidence(found, retriever, asked), asked)
+        return Attempt(strategy, query, result, confidence(result, retriever, asked), asked)
 
     attempts = [search("question", question, options)]
     ### BEGIN SOLUTION 3.6: Keep the better attempt
     for strategy in strategies:
         if better(attempts).confidence >= threshold:
             break
+        tried = [(attempt.query, attempt.found.options) for attempt in attempts]
         other = rewrite(strategy, question, attempts[0].found, retriever, chat)
-        if other and other not in [(each.query, each.found.options) for each in attempts]:
+        if other and other not in tried:
             attempts.append(search(strategy, *other))
     ### END SOLUTION
     best = better(attempts)
     if best.confidence < threshold:  # another may pass, though it is ahead by less than the margin
-        best = max([best, *attempts], key=lambda each: each.confidence >= threshold)
-    return Reflection(attempts, best, "answer" if best.confidence >= threshold else "abstain")
+        passing = [attempt for attempt in attempts if attempt.confidence >= threshold]
+        best = passing[0] if passing else best
+    verdict = "answer" if best.confidence >= threshold else "abstain"
+    return Reflection(attempts, best, verdict)
 
 
 def better(attempts: Sequence[Attempt]) -> Attempt:
@@ -87,8 +90,8 @@ def better(attempts: Sequence[Attempt]) -> Attempt:
     """
     ### BEGIN SOLUTION 3.6: Keep the better attempt
     best = attempts[0]
-    for each in attempts[1:]:
-        if each.confidence > best.confidence + MARGIN:
-            best = each
+    for attempt in attempts[1:]:
+        if attempt.confidence > best.confidence + MARGIN:
+            best = attempt
     return best
     ### END SOLUTION
