@@ -16,6 +16,8 @@ LOADS = (
     "load_causal_lm",
     "load_embedder",
     "Reader.load",
+    "Embedder(",
+    "open_retriever",
     "dspy",
 )
 SESSIONS = []

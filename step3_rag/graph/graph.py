@@ -56,8 +56,8 @@ class Graph:
         'contracts/valves.md'
         """
         words = f" {_words(question)} "
-        found = [name for name in self.names if f" {name} " in words]
-        return self.names[max(found, key=len)] if found else None
+        named = [name for name in self.names if f" {name} " in words]
+        return self.names[max(named, key=len)] if named else None
 
     def firms_in(self, question: str) -> list[str]:
         """The firms that a question names: whole, or by a first word that no other firm has.
@@ -67,15 +67,15 @@ class Graph:
         """
         words = f" {_words(question)} "
         first_words = Counter(key(firm).split()[0] for firm in self.firms)
-        found = []
+        named = []
         for firm in self.firms:
             name = key(firm)
             first = name.split()[0]
             is_named = f" {name} " in words
             is_named_in_short = first_words[first] == 1 and f" {first} " in words
             if is_named or is_named_in_short:
-                found.append(firm)
-        return found
+                named.append(firm)
+        return named
 
 
 def build(index: Index) -> Graph:
@@ -102,14 +102,14 @@ def _names(first: Iterable[Chunk]) -> dict[str, str]:
     `first` has the first chunk of each. A single word is a name only if it has a digit or is a path: a
     question has "supplier" for other reasons.
     """
-    found: dict[str, set[str]] = {}
+    documents_of: dict[str, set[str]] = {}
     for chunk in first:
         file = re.sub(r"[-_]+", " ", Path(chunk.document).stem)
         for name in (chunk.document, chunk.title, file, document_number(chunk)):
-            found.setdefault(_words(name), set()).add(chunk.document)
+            documents_of.setdefault(_words(name), set()).add(chunk.document)
     return {
         name: next(iter(documents))
-        for name, documents in found.items()
+        for name, documents in documents_of.items()
         if len(documents) == 1 and re.search(r"[ \d/.]", name)
     }
 
