@@ -1,16 +1,15 @@
 """Retrieval as a tool, and an agent: the model decides whether to search, and for what.
 
-    $ python -m step3_rag agent "When is Vantry's signing certificate replaced next?"
-
-    user        When is Vantry's signing certificate replaced next?
-    assistant   tool_use     search_documents {"query": "Vantry signing certificate replacement"}
-    user        tool_result  {"summary": "...", "confidence": 0.99, "sources": "<source number=..."}
-    assistant   On 9 June 2026. [1]
+    user        Find out when Vantry's signing certificate is replaced next.
+    assistant   tool_use     search_documents {"query": "..."}
+    user        tool_result  {"summary": "...", "confidence": ..., "sources": "<source number=..."}
+    assistant   the answer
 
 `ask` always searches, for the question as it is. An agent can answer a greeting without a search, split a
 question in two, and search again with a name that it has just read. The price is one turn of the model for
 each of these. And it may leave out a search that it needs: then it answers from memory, and sounds just as
-sure.
+sure. The embedded model often does: asked "When is Vantry's signing certificate replaced next?", it looks
+nothing up and invents an answer (chapter 15).
 
 The tool's result serves two kinds of models. A large model reads the sources: quotations between tags that
 they can't close (context.py). The embedded model can't read so much; it repeats the `summary`, which has the
