@@ -51,7 +51,7 @@ def test_the_chat_models_answer_is_printed_once_checked_and_without_control_char
 
 def test_search_explains_every_stage(read_only, command):
     got = command("step3_rag", "search", "kettle", "--explain", "--k", "2")
-    assert got.out.startswith("[1] notes.md, Notes  (1.000)\n    # Notes The kettle")
+    assert got.out.startswith("[1] notes.md, Notes  (1.000)\n    The kettle")
     head = next(line for line in got.out.splitlines() if line.strip().startswith("bm25"))
     assert head.split() == ["bm25", "dense", "fusion", "maxsim", "rerank"]
     facts = json.loads(command("step3_rag", "search", "kettle", "--json").out)
