@@ -1,7 +1,7 @@
 """Datasets with questions and judgements: the sample, the railway, or a folder in BEIR's layout.
 
-The sample's documents are seen while the program is developed. The railway's were written by a stranger, and
-are for tests only. In a folder:
+The sample's documents are seen while the program is developed. The railway's were written by another
+author, and are for tests only. In a folder:
 
     corpus.jsonl      {"_id": "d1", "title": "Supply agreement", "text": "..."}
     queries.jsonl     {"_id": "q1", "text": "When does it renew?"}

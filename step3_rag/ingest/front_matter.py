@@ -7,9 +7,9 @@
     ---
     Employees have 30 days of leave.
 
-Only strings, numbers, dates and short lists of them are allowed. YAML can do more, and a file from a stranger
-must not use it: ten lines with aliases (`b: &b [*a, *a]`, "billion laughs") mean gigabytes once they are
-written out. So we read YAML's events, which come in the order of the file and expand nothing.
+Only strings, numbers, dates and short lists of them are allowed. YAML can do more, and a file that somebody
+uploads must not use it: ten lines with aliases (`b: &b [*a, *a]`, "billion laughs") mean gigabytes once they
+are written out. So we read YAML's events, which come in the order of the file and expand nothing.
 """
 
 import re

@@ -68,17 +68,16 @@ def train(
         chosen = recipes.read_recipe(recipe, **{k: v for k, v in changes.items() if v is not None})
         if smoke:
             chosen, limit = recipes.smoke(chosen), limit or 4
+        is_only_for_tone = chosen.method != "sft" or chosen.activated or guide or start
+        if chosen.task in ("reader", "tools") and is_only_for_tone:
+            raise UserError(f"task {chosen.task} trains by sft, without lora.activated, --guide and --from")
         if chosen.task == "reader":
             from step4_finetune.reading import data as reading
             from step4_finetune.reading import training as reader
 
-            if chosen.method != "sft" or chosen.activated or guide or start:
-                raise UserError("task reader trains by sft, without lora.activated, --guide and --from")
             examples = reading.read_examples(Path(data or "data/reader/train.jsonl"), limit)
             facts = reader.run(settings, chosen, examples, out, report_to, fresh=fresh)
         elif chosen.task == "tools":
-            if chosen.method != "sft" or chosen.activated or guide or start:
-                raise UserError("task tools trains by sft, without lora.activated, --guide and --from")
             path = Path(data or "data/tools/train.jsonl")
             prepared: TrainingData = branches.read(path, "tools", toolcalls.fits, toolcalls.parts, limit)
             facts = training.run(settings, chosen, prepared, out, report_to, fresh=fresh)

@@ -20,7 +20,7 @@ answer away.
 
 import random
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -179,10 +179,8 @@ def read_examples(path: Path, limit: int | None = None) -> list[Example]:
         try:
             example = Example(**line)
             if example.answer is not None:
-                start, end = example.answer
-                example = Example(
-                    example.question, example.title, example.passage, (start, end), example.kind
-                )
+                start, end = example.answer  # a list in JSON
+                example = replace(example, answer=(start, end))
         except (TypeError, ValueError):
             raise UserError(f"{path} holds no examples of the recipe reader: {wanted}") from None
         examples.append(example)

@@ -25,7 +25,6 @@ from shared.reader.window import Window
 from shared.stats import Share, share, subset
 from step4_finetune.reading.data import Example, PassageRow, own_examples, read_passages
 from step4_finetune.reading.model import Batch, ReaderModel
-from step4_finetune.reading.training import labelled as place_of
 from step4_finetune.reading.training import load, load_base
 
 HELD_OUT = Path(__file__).with_name("held_out")
@@ -39,6 +38,7 @@ class Answered:
     example: Example
     sentence: int  # the one with the highest score, from 0
     score: float  # its score minus that of "not here"
+    answering: int | None  # the sentence that answers; None: none does, or the window lacks it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,20 +67,15 @@ def run(settings: Settings, path: Path, limit: int | None = None) -> ReaderRepor
     tokenizer = load_fast_tokenizer(settings.embedder, settings)
     trained = read_all(load(settings, path), rows, tokenizer, "reading")
     before = read_all(ReaderModel(load_base(settings), trained=False), rows, tokenizer, "comparing cosines")
-    right = [is_right(one, tokenizer) for one in trained if one.example.kind == "answered"]
-    cosine = [is_right(one, tokenizer) for one in before if one.example.kind == "answered"]
-    first = [
-        is_right(Answered(one.example, 0, 0.0), tokenizer)
-        for one in trained
-        if one.example.kind == "answered"
-    ]
-    found = share(sum(right), len(right))
+    answered = [one for one in trained if one.example.kind == "answered"]
+    found = share_right(answered)
+    first = sum(one.answering == 0 for one in answered)
     return ReaderReport(
         headline=f"{found.hits} of {found.n} sentences right",
         passages=len(rows),
         right=found,
-        right_by_cosine=share(sum(cosine), len(cosine)),
-        right_first=share(sum(first), len(first)),
+        right_by_cosine=share_right([one for one in before if one.example.kind == "answered"]),
+        right_first=share(first, len(answered)),
         near=auroc(trained, "near"),
         near_by_cosine=auroc(before, "near"),
         deleted=auroc(trained, "deleted"),
@@ -102,16 +97,16 @@ def read_all(
     answered = []
     for batch in track(label, batches):
         scores = model(Batch.of([window for _, window in batch]))  # (batch, 1 + sentences)
-        for (example, _), (nowhere, *sentences) in zip(batch, scores.tolist(), strict=True):
+        for (example, window), (nowhere, *sentences) in zip(batch, scores.tolist(), strict=True):
             best = max(range(len(sentences)), key=sentences.__getitem__)
-            answered.append(Answered(example, best, sentences[best] - nowhere))
+            answering = window.sentence_at(*example.answer) if example.answer else None
+            answered.append(Answered(example, best, sentences[best] - nowhere, answering))
     return answered
 
 
-def is_right(answered: Answered, tokenizer: Tokenizer) -> bool:
-    """Whether the chosen sentence has the answer."""
-    place = place_of(answered.example, tokenizer)
-    return place is not None and place.right == [1 + answered.sentence]
+def share_right(answered: Sequence[Answered]) -> Share:
+    """Of answered questions: those whose chosen sentence answers."""
+    return share(sum(one.sentence == one.answering for one in answered), len(answered))
 
 
 def auroc(answered: Sequence[Answered], kind: str) -> float:

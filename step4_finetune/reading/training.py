@@ -227,13 +227,26 @@ def save(model: ReaderModel, recipe: Recipe, base: str, path: Path) -> None:
     """
     tensors = {}
     for name, value in model.state_dict().items():
-        if "lora_" in name:
-            layer, _, which = name.removeprefix("encoder.base_model.model.").partition(".lora_")
-            tensors[f"{layer}.{which[0]}"] = value.to(torch.float16).contiguous()
-        elif not name.startswith("encoder."):
-            tensors[name] = value.float().contiguous()
+        stored = stored_name(name)
+        if stored:
+            dtype = torch.float32 if stored == name else torch.float16  # heads, A and B
+            tensors[stored] = value.to(dtype).contiguous()
     rank_scale = recipe.lora.alpha / recipe.lora.r
     save_file(tensors, path, metadata={"base": base, "rank_scale": str(rank_scale)})
+
+
+def stored_name(name: str) -> str | None:
+    """What `save` calls a tensor of the model; None for MiniLM's own, which are not saved.
+
+    >>> stored_name("encoder.base_model.model.encoder.layer.0.output.dense.lora_A.default.weight")
+    'encoder.layer.0.output.dense.A'
+    >>> stored_name("sentence.bias")
+    'sentence.bias'
+    """
+    if "lora_" in name:
+        layer, _, which = name.removeprefix("encoder.base_model.model.").partition(".lora_")
+        return f"{layer}.{which[0]}"
+    return None if name.startswith("encoder.") else name
 
 
 def load(settings: Settings, path: Path) -> ReaderModel:
@@ -247,11 +260,9 @@ def load(settings: Settings, path: Path) -> ReaderModel:
         tensors = load_file(path)
         state = model.state_dict()
         for name in state:
-            if "lora_" in name:
-                layer, _, which = name.removeprefix("encoder.base_model.model.").partition(".lora_")
-                state[name] = tensors[f"{layer}.{which[0]}"].float()
-            elif not name.startswith("encoder."):
-                state[name] = tensors[name]
+            stored = stored_name(name)
+            if stored:
+                state[name] = tensors[stored].float()
         model.load_state_dict(state)
     except (OSError, SafetensorError, KeyError, RuntimeError) as error:
         raise UserError(f"the reader {path} cannot be loaded: {reason(error)}") from None

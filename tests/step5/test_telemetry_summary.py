@@ -1,5 +1,6 @@
 """The summary against a plain Python account of the same calls, on both databases."""
 
+import inspect
 import statistics
 from datetime import timedelta
 
@@ -8,8 +9,12 @@ import pytest
 from hypothesis import strategies as st
 
 from shared.errors import UserError
+from step3_rag.cli.ask import ask
+from step3_rag.reflect.reflect import THRESHOLD
+from step5_serving.telemetry import metrics, reading
 from step5_serving.telemetry.summary import BUCKETS, LONGEST, _width, parse_since, summarize
 from tests.step5.telemetry_parts import after, call_of, made_up, record
+from tests.step5.test_telemetry_metrics import ALERTS
 
 
 def rank(values, p):
@@ -78,3 +83,12 @@ def test_lengths_of_time(text, length):
 def test_other_texts_are_no_lengths_of_time(text):
     with pytest.raises(UserError, match="not a length of time"):
         parse_since(text)
+
+
+def test_low_confidence_is_below_the_threshold_of_step_3():
+    """The number has copies: telemetry imports nothing of step 3, the alert is YAML, and --help is quick."""
+    default = inspect.signature(ask).parameters["threshold"].default
+    assert default == reading.LOW == THRESHOLD
+    alerts = ALERTS.read_text(encoding="utf-8")
+    assert f'rag_confidence_bucket{{le="{THRESHOLD}"}}' in alerts
+    assert THRESHOLD in metrics.PROBABILITIES
