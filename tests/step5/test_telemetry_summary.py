@@ -9,8 +9,8 @@ import pytest
 from hypothesis import strategies as st
 
 from shared.errors import UserError
-from step3_rag.cli.ask import ask
-from step3_rag.reflect.reflect import THRESHOLD
+from step3_rag.cli.app import answer_question
+from step3_rag.reflect.loop import THRESHOLD
 from step5_serving.telemetry import metrics, reading
 from step5_serving.telemetry.summary import BUCKETS, LONGEST, _width, parse_since, summarize
 from tests.step5.telemetry_parts import after, call_of, made_up, record
@@ -87,7 +87,7 @@ def test_other_texts_are_no_lengths_of_time(text):
 
 def test_low_confidence_is_below_the_threshold_of_step_3():
     """The number has copies: telemetry imports nothing of step 3, the alert is YAML, and --help is quick."""
-    default = inspect.signature(ask).parameters["threshold"].default
+    default = inspect.signature(answer_question).parameters["threshold"].default
     assert default == reading.LOW == THRESHOLD
     alerts = ALERTS.read_text(encoding="utf-8")
     assert f'rag_confidence_bucket{{le="{THRESHOLD}"}}' in alerts
