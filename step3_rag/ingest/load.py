@@ -31,6 +31,7 @@ from step3_rag.ingest.text import (
 TEXTS = (".md", ".markdown", ".txt", ".rst")  # read as they are
 XML_NO_MEMORY = 2  # libxml2's error code
 SUFFIXES = (*TEXTS, ".html", ".htm", ".pdf", ".docx", ".csv", ".tsv")
+MOST_ELEMENTS = 4_000_000  # of a .docx: about what fits into the worker's memory, beyond which lxml may crash
 LARGEST_DOCX = 50_000_000  # bytes of its XML and pictures, unpacked
 
 
@@ -129,6 +130,17 @@ def _pdf(path: Path) -> list[str]:
         raise UnreadableError(f"damaged PDF ({why})") from None
 
 
+def _count_elements(archive: zipfile.ZipFile) -> int:
+    """About how many XML elements the parts of a .docx have, before they become a tree in memory."""
+    count = 0
+    for part in archive.infolist():
+        if part.filename.endswith(".xml"):
+            with archive.open(part) as file:
+                while block := file.read(1 << 20):
+                    count += block.count(b"<") - block.count(b"</")
+    return count
+
+
 def _docx(path: Path) -> str:
     import docx
     from docx.table import Table
@@ -140,6 +152,10 @@ def _docx(path: Path) -> str:
     try:
         with zipfile.ZipFile(path) as archive:
             check_size(sum(part.file_size for part in archive.infolist()), LARGEST_DOCX)
+            elements = _count_elements(archive)
+        if elements > MOST_ELEMENTS:
+            most = f"{MOST_ELEMENTS / 1e6:.0f} million at most"
+            raise UnreadableError(f"{elements / 1e6:.1f} million XML elements, {most}: split it")
         for block in docx.Document(str(path)).iter_inner_content():
             if isinstance(block, Table):
                 text = "\n".join(table_lines([[cell.text for cell in row.cells] for row in block.rows]))

@@ -33,7 +33,7 @@ def client(rag):
     return client_of(app_of(rag(reader="quote").answerer, reader="quote"))
 
 
-# One that is refused at once, one that runs out of time, one out of memory; step 3's tests read all of them.
+# One that is refused at once, one that runs out of time, one that needs gigabytes; step 3's tests read all.
 @pytest.mark.parametrize("name", ["aliases.md", "wide.csv", "paragraphs.docx"])
 def test_a_bomb_is_refused_while_questions_are_answered(client, name):
     @in_loop
