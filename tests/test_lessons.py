@@ -14,6 +14,7 @@ from rich.console import Console
 
 from classroom.assignment.spec import assignment
 from classroom.handout import excerpts
+from docs.drawings import coverage
 from docs.lessons import BLOCK, CHAPTERS, LESSONS, ROOT, TIMING, Example, examples, fill_in, shorten, tidy
 from shared.report import demo
 from tests import avoided_words
@@ -88,6 +89,13 @@ def test_a_picture_shows_the_results_of_the_table_beside_it():
         assert tidy(capture.get()) in outputs, path.name
         pictures += 1
     assert pictures == 3
+
+
+def test_the_picture_of_coverage_has_the_numbers_of_its_table(tmp_path, monkeypatch):
+    drawn = coverage.FILE.read_text(encoding="utf-8")
+    monkeypatch.setattr(coverage, "FILE", tmp_path / coverage.FILE.name)
+    coverage.main()
+    assert coverage.FILE.read_text(encoding="utf-8") == drawn, "run make docs"
 
 
 def test_each_exercise_stands_in_one_chapter_with_its_points():
