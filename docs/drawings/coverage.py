@@ -118,7 +118,7 @@ def description(points: list[Point]) -> str:
     texts = [f"{one.threshold:g}: {one.coverage:.0f} % and {one.wrong:.0f} %" for one in points]
     return (
         "A curve of coverage (across) and wrong answers (upwards) by threshold. " + ", ".join(texts) + ". A "
-        "dashed straight line from the last of these to zero is what withholding answers by chance gives."
+        "dashed straight line from the first of these to zero is what withholding answers by chance gives."
     )
 
 
