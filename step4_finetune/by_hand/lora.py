@@ -91,7 +91,7 @@ def run(settings: Settings, target: str = "q_proj", r: int = 16, alpha: int = 32
     rows, columns = _matrix(model, layer, target).shape
     if r > min(rows, columns):
         raise UserError(
-            f"--r {r} is too large for {target}, {rows} x {columns}: use at most {min(rows, columns)}, its rank"
+            f"--r {r} is too large for {target}, {rows} x {columns}: use at most {min(rows, columns)}"
         )
     shapes, differences = compare(model, ids, layer, target, r, alpha)
     out, into = shapes["W"]

@@ -98,8 +98,8 @@ def train(
 def evaluate(
     adapter: Adapters = None,
     baselines: Annotated[
-        str, typer.Option(help="base, guide, few-shot; separated by commas.")
-    ] = "base,guide,few-shot",
+        str, typer.Option(help="template, base, guide, few-shot; separated by commas.")
+    ] = "template,base,guide,few-shot",
     split: Annotated[str, typer.Option(help="dev for choosing, test for reporting.")] = "dev",
     data: Data = None,
     guide: GuideFile = None,

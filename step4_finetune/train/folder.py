@@ -66,7 +66,7 @@ def read_facts(out: Path) -> dict[str, Any]:
 
 
 def written(out: Path, others: Set[str]) -> list[str]:
-    """The names of the files that a run wrote to its folder, run.json included; `others` were there before."""
+    """The files that a run wrote to its folder, with run.json; `others` were there before."""
     here = {path.name for path in out.iterdir() if path.is_file()}
     return sorted((here - others) | (here & set(FILES)) | {"run.json"})
 

@@ -56,7 +56,7 @@ def scripted(monkeypatch, tmp_path):
 
 def test_every_system_answers_every_message_of_the_split(scripted):
     facts = scripted()
-    assert [each["name"] for each in facts["systems"]] == ["base", "guide", "few-shot", "tone"]
+    assert [each["name"] for each in facts["systems"]] == ["template", "base", "guide", "few-shot", "tone"]
     assert [each["id"] for each in facts["messages"]] == ["parcel-9", "parcel-10"]
     assert [model for model, _ in scripted.asked] == ["base"] * 3 + ["tone"]
     base, guide, shots, tone = (prompts[0] for _, prompts in scripted.asked)
@@ -68,9 +68,19 @@ def test_every_system_answers_every_message_of_the_split(scripted):
     assert shots[1]["content"] == with_notes(good()[0].message, good()[0].notes)
 
 
+def test_the_template_alone_needs_no_model(scripted, monkeypatch):
+    """On notes that are nearly sentences, pasting them is enough: the table must show it."""
+    monkeypatch.setattr(evaluation, "load_causal_lm", lambda **_: pytest.fail("loads a model"))
+    plain = [row for row in read_rows(SAMPLE) if row.split == "test"]
+    facts = scripted(rows=plain, baselines=["template"], adapters=[])
+    assert [each["name"] for each in facts["systems"]] == ["template"]
+    assert facts["systems"][0]["both"].share > 0.95
+    assert facts["models"] == {}
+
+
 def test_scores_of_each_system(scripted):
     facts = scripted()
-    base, tone = facts["systems"][0], facts["systems"][-1]
+    base, tone = facts["systems"][1], facts["systems"][-1]
     assert tone["all_rules"] == Share(hits=2, n=2, share=1.0, interval_95=wilson(2, 2))
     assert tone["faithful"].hits == tone["both"].hits == tone["healthy"].hits == 2
     assert base["all_rules"].hits == base["faithful"].hits == base["both"].hits == 0
@@ -119,7 +129,7 @@ def test_without_notes_fidelity_is_unknown_and_shown_so(scripted, tmp_path):
         assert each["all_rules"].n == 2
     assert {each["measure"] for each in facts["differences"]} == {"adherence", "all_rules"}
     head, rows = show.tables(facts)[0]
-    assert [row[head.index("faithful")] for row in rows] == ["-"] * 4
+    assert [row[head.index("faithful")] for row in rows] == ["-"] * 5
     evaluation.write(facts, tmp_path)
 
 
@@ -127,7 +137,7 @@ def test_without_notes_fidelity_is_unknown_and_shown_so(scripted, tmp_path):
     ("changes", "says"),
     [
         ({"split": "validation"}, "no rows in the split validation: use one of train, dev, test"),
-        ({"baselines": ["bas"]}, "there is no baseline bas: use some of base, guide, few-shot"),
+        ({"baselines": ["bas"]}, "there is no baseline bas: use some of template, base, guide, few-shot"),
         ({"baselines": [], "adapters": []}, "nothing to evaluate"),
         (
             {"rows": [row for row in good() if row.split == "test"]},
@@ -162,8 +172,8 @@ def test_the_tables_on_the_screen_and_the_files(scripted, tmp_path):
     assert {path.name for path in folder.iterdir()} == {"evaluate.json", "replies.csv"}
     with (folder / "replies.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 8
-    assert (rows[0]["reply"], rows[0]["faithful"], rows[-1]["faithful"]) == (BASE, "False", "True")
+    assert len(rows) == 10
+    assert (rows[2]["reply"], rows[2]["faithful"], rows[-1]["faithful"]) == (BASE, "False", "True")
     assert json.loads((folder / "evaluate.json").read_text())["n"] == 2
 
 
