@@ -137,9 +137,10 @@ def faults(reply: str, stop: str, row: Row, guide: Guide) -> list[str]:
         return ["refused" if stop == "refusal" else "empty"]
     if stop == "max_tokens":
         return ["cut"]
-    found = score(reply, guide, row.notes, row.message)
+    found = score(reply, guide, row.notes, row.message, row.compared_with)
     untrue = found.fidelity.findings() if found.fidelity else []
-    return [*found.problems, *found.broken, *(f"{kind}: {each}" for kind, each in untrue)]
+    wrong = [*untrue, *(found.flaws or ())]
+    return [*found.problems, *found.broken, *(f"{kind}: {each}" for kind, each in wrong)]
 
 
 def feedback(reply: str, guide: Guide, wrong: Sequence[str]) -> str:

@@ -39,7 +39,7 @@ from step4_finetune.tone.scores import SHARES, score
 from step4_finetune.train.malloc import keep_memory
 
 REPLY_TOKENS = 160
-COMPARED = ("adherence", "all_rules", "faithful", "both")
+COMPARED = ("adherence", "all_rules", "faithful", "reads", "good")
 
 
 def run(
@@ -95,7 +95,7 @@ def run(
         start = time.perf_counter()
         got = replies(model, tokenizer, [system.prompt(row) for row in asked], REPLY_TOKENS)
         found.append(_measured(system, asked, got, time.perf_counter() - start, guide))
-    last, texts = found[-1], ("id", "message", "notes", "chosen", "rejected")
+    last, texts = found[-1], ("id", "message", "notes", "facts", "chosen", "rejected")
     all_rules = f"{last['all_rules'].share:.0%} of {len(asked)} replies keep all rules"
     return {
         "command": "step4_finetune evaluate",
@@ -116,7 +116,10 @@ def _measured(
     system: System, rows: Sequence[Row], got: Sequence[Reply], seconds: float, guide: Guide
 ) -> dict[str, Any]:
     """One system's replies and their scores."""
-    scores = [score(reply.text, guide, row.notes, row.message) for row, reply in zip(rows, got, strict=True)]
+    scores = [
+        score(reply.text, guide, row.notes, row.message, row.compared_with)
+        for row, reply in zip(rows, got, strict=True)
+    ]
     adherence, topics = [each.adherence for each in scores], [row.topic for row in rows]
     return {
         "name": system.name,

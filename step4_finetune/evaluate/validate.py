@@ -13,7 +13,7 @@ from shared.errors import UserError
 from step4_finetune.data.files import read_jsonl
 from step4_finetune.data.rows import texts
 from step4_finetune.tone.rules import Guide
-from step4_finetune.tone.scores import score
+from step4_finetune.tone.scores import Compared, score
 
 
 def run(rows: Sequence[Mapping[str, Any]], guide: Guide) -> dict[str, Any]:
@@ -29,7 +29,8 @@ def run(rows: Sequence[Mapping[str, Any]], guide: Guide) -> dict[str, Any]:
         if unknown := sorted(set(labels or ()) - {rule.id for rule in guide.rules}):
             known = ", ".join(rule.id for rule in guide.rules)
             raise UserError(f"row {row.get('id')} breaks {unknown[0]!r}: the guide's rules are {known}")
-        found = score(row["reply"], guide, row.get("notes") or (), row["message"])
+        more = Compared(row.get("facts") or (), row.get("internal") or (), row.get("example") or "")
+        found = score(row["reply"], guide, row.get("notes") or (), row["message"], more)
         for rule in guide.rules:
             if labels is not None and not (rule.only_forbids and "empty" in found.problems):
                 verdicts[rule.id].append((not found.rules[rule.id], rule.id in labels))
