@@ -40,7 +40,9 @@ from step4_finetune.tone.scores import Compared
 
 SAMPLE = Path(__file__).parents[1] / "sample" / "rows.jsonl"
 GUIDE = SAMPLE.with_name("guide.yaml")
-LABELLED = SAMPLE.with_name("labelled.jsonl")
+LABELLED = SAMPLE.with_name("labelled.jsonl")  # by rules
+LABELLED_REPLIES = SAMPLE.with_name("labelled_replies.jsonl")  # blind: faithful, reads as one reply
+PLAIN = SAMPLE.with_name("plain.jsonl")  # an earlier task, whose notes are nearly sentences
 OPTIONAL = ("notes", "facts", "internal", "breaks", "rejected", "topic", "split")
 SPLITS = ("train", "dev", "test")
 MESSAGES = re.compile(r"""\s*\[\s*\{\s*['"]""")  # how a JSON list of messages begins in a CSV cell,
@@ -246,4 +248,6 @@ def _divided(rows: Sequence[Row], shares: tuple[float, float, float]) -> list[Ro
 
 def fingerprint(rows: Iterable[Row]) -> str:
     """A short hash of the rows' texts."""
-    return digest([row.prompt, row.chosen, row.rejected, *filter(None, [row.notes, row.facts])] for row in rows)
+    return digest(
+        [row.prompt, row.chosen, row.rejected, *filter(None, [row.notes, row.facts])] for row in rows
+    )

@@ -95,7 +95,7 @@ def run(
         start = time.perf_counter()
         got = replies(model, tokenizer, [system.prompt(row) for row in asked], REPLY_TOKENS)
         found.append(_measured(system, asked, got, time.perf_counter() - start, guide))
-    last, texts = found[-1], ("id", "message", "notes", "facts", "chosen", "rejected")
+    last, texts = found[-1], ("id", "message", "notes", "facts", "internal", "chosen", "rejected")
     all_rules = f"{last['all_rules'].share:.0%} of {len(asked)} replies keep all rules"
     return {
         "command": "step4_finetune evaluate",

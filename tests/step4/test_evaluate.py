@@ -8,7 +8,7 @@ import pytest
 from shared.errors import UserError
 from shared.stats import Share, wilson
 from step4_finetune.cli import show
-from step4_finetune.data.rows import SAMPLE, read_rows, with_notes
+from step4_finetune.data.rows import PLAIN, SAMPLE, read_rows, with_notes
 from step4_finetune.evaluate import run as evaluation
 from step4_finetune.evaluate import systems
 from step4_finetune.models.generate import Reply
@@ -71,19 +71,28 @@ def test_every_system_answers_every_message_of_the_split(scripted):
 def test_the_template_alone_needs_no_model(scripted, monkeypatch):
     """On notes that are nearly sentences, pasting them is enough: the table must show it."""
     monkeypatch.setattr(evaluation, "load_causal_lm", lambda **_: pytest.fail("loads a model"))
-    plain = [row for row in read_rows(SAMPLE) if row.split == "test"]
+    plain = read_rows(PLAIN, "test")
     facts = scripted(rows=plain, baselines=["template"], adapters=[])
     assert [each["name"] for each in facts["systems"]] == ["template"]
-    assert facts["systems"][0]["both"].share > 0.95
+    (system,) = facts["systems"]
+    assert min(system["all_rules"].share, system["faithful"].share) > 0.95
     assert facts["models"] == {}
+
+
+def test_the_template_fails_on_notes_in_shorthand(scripted, monkeypatch):
+    monkeypatch.setattr(evaluation, "load_causal_lm", lambda **_: pytest.fail("loads a model"))
+    facts = scripted(rows=read_rows(SAMPLE, "dev"), split="dev", baselines=["template"], adapters=[])
+    (system,) = facts["systems"]
+    assert system["all_rules"].share > 0.9
+    assert system["good"].share < 0.1
 
 
 def test_scores_of_each_system(scripted):
     facts = scripted()
     base, tone = facts["systems"][1], facts["systems"][-1]
     assert tone["all_rules"] == Share(hits=2, n=2, share=1.0, interval_95=wilson(2, 2))
-    assert tone["faithful"].hits == tone["both"].hits == tone["healthy"].hits == 2
-    assert base["all_rules"].hits == base["faithful"].hits == base["both"].hits == 0
+    assert tone["faithful"].hits == tone["good"].hits == tone["healthy"].hits == 2
+    assert base["all_rules"].hits == base["faithful"].hits == base["good"].hits == 0
     assert base["adherence"]["mean"] < 0.6 < tone["adherence"]["mean"] == 1.0
     assert set(tone["rules"]) == {rule.id for rule in GUIDE.rules}
     assert base["rules"]["no_slang"].hits == 0
@@ -106,7 +115,7 @@ def test_differences_are_paired_and_of_the_tuned_models_only(scripted):
     over = [each for each in facts["differences"] if each["over"] == "base"]
     rules = next(each for each in over if each["measure"] == "all_rules")
     assert (rules["difference"], rules["interval_95"], rules["n"]) == (1.0, None, 2)  # both of one topic
-    assert {each["measure"] for each in over} == {"adherence", "all_rules", "faithful", "both"}
+    assert {each["measure"] for each in over} == {"adherence", "all_rules", "faithful", "reads", "good"}
     apart = scripted(rows=[spoilt(row, topic=row.id) for row in good()])["differences"]
     rules = next(each for each in apart if each["over"] == "base" and each["measure"] == "all_rules")
     assert rules["interval_95"] == (1.0, 1.0)
@@ -125,7 +134,7 @@ def test_intervals_resample_whole_topics():
 def test_without_notes_fidelity_is_unknown_and_shown_so(scripted, tmp_path):
     facts = scripted(rows=[spoilt(row, notes=()) for row in good()])
     for each in facts["systems"]:
-        assert each["faithful"] is each["both"] is None
+        assert each["faithful"] is each["good"] is None
         assert each["all_rules"].n == 2
     assert {each["measure"] for each in facts["differences"]} == {"adherence", "all_rules"}
     head, rows = show.tables(facts)[0]

@@ -81,7 +81,10 @@ def near_miss(row: Row, guide: Guide, draw: random.Random) -> dict[str, Any]:
     for slip in slips:
         rejected = slip(row.chosen, draw)
         found = score(rejected, guide, row.notes, row.message, row.compared_with)
-        breaks = [*rules.broken(rejected, guide), *([] if found.fidelity and found.fidelity.faithful else [FACTS])]
+        breaks = [
+            *rules.broken(rejected, guide),
+            *([] if found.fidelity and found.fidelity.faithful else [FACTS]),
+        ]
         if rejected != row.chosen and breaks:
             return {"rejected": rejected, "breaks": breaks}
     raise ValueError(f"no near miss of {row.id}")

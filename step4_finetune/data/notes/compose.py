@@ -33,10 +33,42 @@ MONTHS = (
     "January February March April May June July August September October November December".split()  # noqa: SIM905
 )
 TITLES = ("Ms", "Mr", "Mrs", "Dr")
-NAMES = (
-    "Hill Adeyemi Okafor Brandt Lopez Singh Marsh Keane Novak Ahmed Boyd Castle Dunn Ellis Fraser Grant Huang "
-    "Iqbal Jones Kaur Lamb Moss Nash Owens Pike Quinn Reid Sharp Todd Usher Vance Ward Yates Zhang".split()
-)
+NAMES = [
+    "Hill",
+    "Adeyemi",
+    "Okafor",
+    "Brandt",
+    "Lopez",
+    "Singh",
+    "Marsh",
+    "Keane",
+    "Novak",
+    "Ahmed",
+    "Boyd",
+    "Castle",
+    "Dunn",
+    "Ellis",
+    "Fraser",
+    "Grant",
+    "Huang",
+    "Iqbal",
+    "Jones",
+    "Kaur",
+    "Lamb",
+    "Moss",
+    "Nash",
+    "Owens",
+    "Pike",
+    "Quinn",
+    "Reid",
+    "Sharp",
+    "Todd",
+    "Usher",
+    "Vance",
+    "Ward",
+    "Yates",
+    "Zhang",
+]
 MARKERS = ("int: ", "int - ", "INT: ", "staff only: ", "(int) ", "not for mbr: ")
 SEPARATORS = (" / ", ", ", "; ", " // ", " / ")
 # Facts that contradict each other although they stand in different groups.
@@ -126,7 +158,9 @@ class Composer:
         """One question of the situation, sometimes two on different facts."""
         first = self.random.choice(situation["asks"])
         others = [each for each in situation["asks"] if _fit([*first["about"], *each["about"]])]
-        others = [each for each in others if each is not first and not set(each["about"]) & set(first["about"])]
+        others = [
+            each for each in others if each is not first and not set(each["about"]) & set(first["about"])
+        ]
         if others and self._by_chance(0.15):
             return [first, self.random.choice(others)]
         return [first]
@@ -134,12 +168,16 @@ class Composer:
     def _others(self, situation: Mapping[str, Any], answers: Sequence[str]) -> list[str]:
         """More facts, at most one of each group, none that contradicts another."""
         groups = [group for group in situation["facts"] if not set(group) & set(answers)]
-        wanted = self.random.choice((1, 1, 2, 2, 2, 3)) if len(answers) == 1 else self.random.choice((0, 1, 1))
+        wanted = (
+            self.random.choice((1, 1, 2, 2, 2, 3)) if len(answers) == 1 else self.random.choice((0, 1, 1))
+        )
         chosen: list[str] = []
         for group in self.random.sample(groups, len(groups)):
             fact = self.random.choice(group)
             known = [*answers, *chosen]
-            needs_visit = fact in NEEDS_A_VISIT and not any("visit" in each or each == "moved" for each in known)
+            needs_visit = fact in NEEDS_A_VISIT and not any(
+                "visit" in each or each == "moved" for each in known
+            )
             two_requests = _asks(fact) and any(map(_asks, known))
             if len(chosen) < wanted and not needs_visit and not two_requests and _fit([*known, fact]):
                 chosen.append(fact)
@@ -204,7 +242,11 @@ class Composer:
 
     def _amount(self) -> tuple[str, str, str]:
         pounds = self.random.choice((self.random.randint(5, 99), self.random.randint(10, 480)))
-        amount = f"{pounds}.{self.random.choice(('50', '90', '25', '99'))}" if self._by_chance(0.3) else f"{pounds}"
+        amount = (
+            f"{pounds}.{self.random.choice(('50', '90', '25', '99'))}"
+            if self._by_chance(0.3)
+            else f"{pounds}"
+        )
         return (f"£{amount}" if self._by_chance(0.4) else amount, f"£{amount}", amount)
 
     def _internal(self) -> list[list[str]]:
@@ -215,10 +257,18 @@ class Composer:
         return self.random.sample(notes[-kept:] if self.split in HELD_OUT else notes[:-kept], n)
 
     def _message(
-        self, situation: Mapping[str, Any], questions: Sequence[Mapping[str, Any]], topic: str, values: dict[str, str]
+        self,
+        situation: Mapping[str, Any],
+        questions: Sequence[Mapping[str, Any]],
+        topic: str,
+        values: dict[str, str],
     ) -> str:
         fault = self.random.choice(bank("messages")["topics"][self.split][topic])
-        context = self._wording(situation["contexts"]) if self._by_chance(0.6) else self.random.choice(situation["contexts"])
+        context = (
+            self._wording(situation["contexts"])
+            if self._by_chance(0.6)
+            else self.random.choice(situation["contexts"])
+        )
         article = "an" if topic[0] in "aeiou" else "a"
         context = _fill(context.replace("a {it}", f"{article} {topic}"), {"it": topic, "fault": fault})
         asked = [_fill(self._wording(each["say"]), values) for each in questions]
@@ -227,7 +277,9 @@ class Composer:
         parts = [context, *asked]
         if len(asked) == 1 and self._by_chance(0.2):
             parts.reverse()
-        message = " ".join(part if part[-1] in ".?!" else f"{part}{self.random.choice(('', '.', '...'))}" for part in parts)
+        message = " ".join(
+            part if part[-1] in ".?!" else f"{part}{self.random.choice(('', '.', '...'))}" for part in parts
+        )
         if self._by_chance(0.15):
             message = message.lower().replace("'", "").rstrip(".?")
         return message
@@ -265,14 +317,29 @@ class Composer:
                 named = True
             joins = at == 1 or (at == 3 and len(told) > 3)
             can_join = sentences and not each.asks and sentence.split()[0] in JOINED
-            if joins and can_join and len(sentences[-1].split()) + len(sentence.split()) < 22 and self._by_chance(0.4):
+            if (
+                joins
+                and can_join
+                and len(sentences[-1].split()) + len(sentence.split()) < 22
+                and self._by_chance(0.4)
+            ):
                 sentences[-1] = f"{sentences[-1][:-1]}, and {_small(sentence)}"
             else:
                 sentences.append(sentence)
         return " ".join(sentences)
 
 
-JOINED = "The You Your We It A There This Our".split()  # words that begin a sentence which may follow "and"
+JOINED = [
+    "The",
+    "You",
+    "Your",
+    "We",
+    "It",
+    "A",
+    "There",
+    "This",
+    "Our",
+]  # words that begin a sentence which may follow "and"
 
 
 def reply(body: str, greeting: str = "Dear member,") -> str:
@@ -315,5 +382,3 @@ def _small(sentence: str) -> str:
     if re.match(r"I\b", sentence):
         return sentence
     return f"{sentence[:1].lower()}{sentence[1:]}"
-
-
