@@ -26,7 +26,7 @@ from step4_finetune.data.curate.duplicates import Near
 from step4_finetune.tone.guide import read_yaml
 
 FOLDER = Path(__file__).parent
-COUNTS = {"train": 840, "dev": 60, "test": 60}  # composed rows of each split
+COUNTS = {"train": 1640, "dev": 70, "test": 60}  # composed rows of each split
 HELD_OUT = ("dev", "test")
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
 MONTHS = (
