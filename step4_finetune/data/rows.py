@@ -5,7 +5,7 @@
     >>> row.notes
     ('cov ok / tech tue am / exc 50', 'int: 2nd complaint this mth')
     >>> row.facts, row.internal
-    (('excess 50', 'covered', 'plan: technician Tuesday morning'), ('This is your second complaint this month.',))
+    (('excess 50', 'covered', ...), ('This is your second complaint this month.',))
     >>> row.chosen
     'Dear member,\\n\\nThe excess is £50, and your kettle is covered. ...'
 
@@ -19,8 +19,8 @@ A prompt is a text or a list of messages, a reply a text or a list of one messag
 step: notes, facts, internal and breaks (a list of texts, or one text with a line each), id, topic, split.
 `facts` are the notes written out, first the one that answers the message, and `internal` those for staff
 only; no model sees them, replies are compared with them. Rows without `facts` are compared with the notes
-themselves. Rows without notes train as well; whether their replies are true is unknown. Rows without `split` are divided by topic, or by
-prompt where there is no topic: 80 % train, 10 % dev, 10 % test.
+themselves. Rows without notes train as well; whether their replies are true is unknown. Rows without
+`split` are divided by topic, or by prompt where there is no topic: 80 % train, 10 % dev, 10 % test.
 """
 
 import csv

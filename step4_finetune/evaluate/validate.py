@@ -1,7 +1,8 @@
 """The evaluator evaluated: its verdicts on replies that were labelled by hand.
 
 A labelled row has a message, its notes, a reply, the rules that it breaks (`breaks`), and whether it is
-`faithful` and `reads` as one reply. Both together are `content`: what a reader judges beside the rules. Empty replies don't count for rules that only forbid, which they break by definition.
+`faithful` and `reads` as one reply. Both together are `content`: what a reader judges beside the rules.
+Empty replies don't count for rules that only forbid, which they break by definition.
 """
 
 from collections.abc import Mapping, Sequence

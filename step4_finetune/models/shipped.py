@@ -25,7 +25,7 @@ def find(adapter: Path) -> Path:
 
 
 def chosen(adapters: Sequence[Path] | None, settings: Settings) -> list[Path]:
-    """The adapters of a command: those named, else the shipped one if the model is its base; `none` for none."""
+    """The adapters of a command: those named (`none`: no one), else the shipped one if it fits the model."""
     if adapters:
         return [find(adapter) for adapter in adapters if adapter != Path(NONE)]
     return [FOLDER / TONE] if settings.model == default("chat").id else []

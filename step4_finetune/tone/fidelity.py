@@ -59,7 +59,8 @@ WEEKDAYS = "monday tuesday wednesday thursday friday saturday sunday today tomor
 DAYS = f"{MONTHS} {WEEKDAYS}".split()
 NUMBER = re.compile(r"(?<![\w.])\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:[.:]\d+)*")
 NOT = re.compile(
-    r"\b(?:not|(?<!at )no|never|cannot|neither|nor|without|unable|declin\w+|refus\w+|reject\w+|den(?:y|ied|ies))\b"
+    r"\b(?:not|(?<!at )no|never|cannot|neither|nor|without|unable|declin\w+|refus\w+"
+    r"|reject\w+|den(?:y|ied|ies))\b"
     r"|n[’']t\b",
     re.IGNORECASE,
 )

@@ -8,8 +8,8 @@
     Kind regards,
     Northwind Care
 
-Notes for staff are left out, abbreviations written out by the guide's table. The commonest notes have a frame;
-any other is pasted as it is. A template doesn't read the message, so it can't begin with the answer.
+Notes for staff are left out, abbreviations written out by the guide's table. The commonest notes have a
+frame; any other is pasted as it is. A template doesn't read the message, so it can't begin with the answer.
 """
 
 import re

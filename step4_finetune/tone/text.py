@@ -25,14 +25,15 @@ EMOJI = re.compile(
 # --- sentences and words ----------------------------------------------------------------------------------
 
 
-def _set(words: str) -> frozenset[str]:
+def word_set(words: str) -> frozenset[str]:
+    """The words of a text, for tables of words."""
     return frozenset(words.split())
 
 
 # Abbreviations whose full stop ends no sentence: never, before a number, before a small letter.
-ALWAYS_GO_ON = _set("mr mrs ms dr prof st e.g i.e eg ie vs approx incl excl ext tel")
-GO_ON_BEFORE_A_NUMBER = _set("no nos nr fig p pp art sec vol ch max min")
-GO_ON_IN_LOWER_CASE = _set("etc a.m p.m am pm inc ltd co corp dept est")
+ALWAYS_GO_ON = word_set("mr mrs ms dr prof st e.g i.e eg ie vs approx incl excl ext tel")
+GO_ON_BEFORE_A_NUMBER = word_set("no nos nr fig p pp art sec vol ch max min")
+GO_ON_IN_LOWER_CASE = word_set("etc a.m p.m am pm inc ltd co corp dept est")
 NEXT_BLOCK = re.compile(r"\n\s*\n|\n(?=\s*(?:[-*•–]|\d+[.)])\s)")
 END = re.compile(rf"(?<![.!?…])[.!?…]+[\"'”’)\]]*(?:\s*{PICTURE}\ufe0f?)*(?=\s)|{PICTURE}\ufe0f?(?=\s+[A-Z])")
 LAST_WORD = re.compile(r"([\w.]+)\.[\"'”’)\]]*$")
@@ -176,7 +177,7 @@ def ends(text: str, end: str) -> bool:
 
 # --- marks of a tone --------------------------------------------------------------------------------------
 
-SHOUTED = _set(
+SHOUTED = word_set(
     "NO SO TO DO GO WE ON OFF OUT UP IN OF AT BY IF IS AM BE HE ME MY OR AS NOT YES NOW ALL ANY YOU OUR"
     " ARE WAS HAS HAD CAN MAY DID GET GOT LET PUT SAY SEE ASK PAY USE TRY RUN THE AND BUT FOR HOW WHY WHO"
     " NEW OLD BIG BAD HOT TOO TWO ONE SIX TEN DAY WAY BOX APP CAR KEY BAG BED LOT END FEE FUN FIX HER HIM"

@@ -29,7 +29,7 @@ def tone(guide: Guide) -> Reward:
 
 
 def faithful(guide: Guide) -> Reward:
-    """1 minus a quarter for each thing missing, added, turned or leaked, and for each flaw; None without notes."""
+    """1 minus a quarter for each fault of fidelity and each flaw, at least 0; None without notes."""
 
     def reward(
         completions: Sequence[Any],

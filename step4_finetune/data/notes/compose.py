@@ -23,52 +23,23 @@ from pathlib import Path
 from typing import Any
 
 from step4_finetune.data.curate.duplicates import Near
+from step4_finetune.tone import fidelity
 from step4_finetune.tone.guide import read_yaml
 
 FOLDER = Path(__file__).parent
 COUNTS = {"train": 1640, "dev": 70, "test": 60}  # composed rows of each split
 HELD_OUT = ("dev", "test")
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
-MONTHS = (
-    "January February March April May June July August September October November December".split()  # noqa: SIM905
-)
+MONTHS = tuple(month.capitalize() for month in fidelity.MONTHS.split())
 TITLES = ("Ms", "Mr", "Mrs", "Dr")
-NAMES = [
-    "Hill",
-    "Adeyemi",
-    "Okafor",
-    "Brandt",
-    "Lopez",
-    "Singh",
-    "Marsh",
-    "Keane",
-    "Novak",
-    "Ahmed",
-    "Boyd",
-    "Castle",
-    "Dunn",
-    "Ellis",
-    "Fraser",
-    "Grant",
-    "Huang",
-    "Iqbal",
-    "Jones",
-    "Kaur",
-    "Lamb",
-    "Moss",
-    "Nash",
-    "Owens",
-    "Pike",
-    "Quinn",
-    "Reid",
-    "Sharp",
-    "Todd",
-    "Usher",
-    "Vance",
-    "Ward",
-    "Yates",
+# fmt: off
+NAMES = (
+    "Hill", "Adeyemi", "Okafor", "Brandt", "Lopez", "Singh", "Marsh", "Keane", "Novak", "Ahmed", "Boyd",
+    "Castle", "Dunn", "Ellis", "Fraser", "Grant", "Huang", "Iqbal", "Jones", "Kaur", "Lamb", "Moss",
+    "Nash", "Owens", "Pike", "Quinn", "Reid", "Sharp", "Todd", "Usher", "Vance", "Ward", "Yates",
     "Zhang",
-]
+)
+# fmt: on
 MARKERS = ("int: ", "int - ", "INT: ", "staff only: ", "(int) ", "not for mbr: ")
 SEPARATORS = (" / ", ", ", "; ", " // ", " / ")
 # Facts that contradict each other although they stand in different groups.
@@ -95,7 +66,7 @@ NEEDS_A_VISIT = ("call_before", "duration", "clear")
 
 @dataclass
 class Told:
-    """One fact of a row: its note, its sentence, its content, and whether it asks the member for something."""
+    """One fact of a row: its note, its sentence, its content; `asks` if the member must do something."""
 
     note: str
     sentence: str
@@ -219,7 +190,8 @@ class Composer:
         found["amt"] = self._amount()
         digits = f"{self.random.randint(1000, 9999)}"
         found["card"] = (digits, digits, digits)
-        code = f"{self.random.choice('ABCDKMPRT')}{self.random.choice('BFHJLNSX')}{self.random.randint(100, 9999)}"
+        letters = f"{self.random.choice('ABCDKMPRT')}{self.random.choice('BFHJLNSX')}"
+        code = f"{letters}{self.random.randint(100, 9999)}"
         found["code"] = (code, code, code)
         return found
 
