@@ -9,8 +9,8 @@
     (['excess 50', 'plan: technician Tuesday morning'], ['This is your second complaint this month.'])
 
 A row draws a situation, the facts that answer its question, and others that go with them (facts.yaml). In the
-notes they stand in any order and in the staff's shorthand; in the reply the answer comes first, in full
-sentences. Dev and test have their own topics, and wordings of questions and notes that train never has.
+notes they stand in any order and in the staff's shorthand; in the reply the answer comes first, then the
+others as they are noted, in full sentences. Dev and test have their own topics, and wordings of questions and notes that train never has.
 Hand-written rows (written.yaml) are added as they are.
 """
 
@@ -27,7 +27,7 @@ from step4_finetune.tone import fidelity
 from step4_finetune.tone.guide import read_yaml
 
 FOLDER = Path(__file__).parent
-COUNTS = {"train": 1640, "dev": 70, "test": 60}  # composed rows of each split
+COUNTS = {"train": 2400, "dev": 70, "test": 60}  # composed rows of each split
 HELD_OUT = ("dev", "test")
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
 MONTHS = tuple(month.capitalize() for month in fidelity.MONTHS.split())
@@ -96,10 +96,10 @@ class Composer:
         questions = self._questions(situation)
         answers = [self.random.choice(question["about"]) for question in questions]
         others = self._others(situation, answers)
-        told = [self._told(fact) for fact in [*answers, *others]]
-        told.sort(key=lambda each: each.asks)  # stable: requests to the member come last
-        if told[0].fact == "" or told[0].asks:
-            return self.row(number)
+        answered = [self._told(fact) for fact in answers]
+        noted = [*answered, *(self._told(fact) for fact in others)]
+        self.random.shuffle(noted)
+        told = [*answered, *(each for each in noted if each not in answered)]  # the answer first
         member = f"{self.random.choice(TITLES)} {self.random.choice(NAMES)}" if self._by_chance(0.25) else ""
         internal = self._internal()
         message = self._message(situation, questions, topic, told[0].values)
@@ -110,7 +110,7 @@ class Composer:
             "topic": topic,
             "split": self.split,
             "message": message,
-            "notes": self._notes(told, member, [note for note, _ in internal]),
+            "notes": self._notes(noted, member, [note for note, _ in internal]),
             "facts": [*(each.fact for each in told), *([member] if member else [])],
             "internal": [said for _, said in internal],
             "chosen": reply(body, greeting),
@@ -152,8 +152,7 @@ class Composer:
             two_requests = _asks(fact) and any(map(_asks, known))
             if len(chosen) < wanted and not needs_visit and not two_requests and _fit([*known, fact]):
                 chosen.append(fact)
-        order = [fact for group in situation["facts"] for fact in group]
-        return sorted(chosen, key=order.index)
+        return chosen
 
     def _told(self, name: str) -> Told:
         """A fact with its slots filled in."""
@@ -256,9 +255,9 @@ class Composer:
             message = message.lower().replace("'", "").rstrip(".?")
         return message
 
-    def _notes(self, told: Sequence[Told], member: str, internal: Sequence[str]) -> list[str]:
-        """The facts in any order, on some lines; notes for staff end a line or have one of their own."""
-        parts = [each.note for each in self.random.sample(list(told), len(told))]
+    def _notes(self, noted: Sequence[Told], member: str, internal: Sequence[str]) -> list[str]:
+        """The facts on some lines; notes for staff end a line or have one of their own."""
+        parts = [each.note for each in noted]
         separator = self.random.choice(SEPARATORS)
         lines = [parts[0]]
         for part in parts[1:]:
