@@ -218,6 +218,13 @@ def test_two_versions_of_the_code_have_their_own_index_of_a_dataset(beir, monkey
     assert "made again" not in capsys.readouterr().err
 
 
+def test_each_number_format_has_its_own_index_of_the_sample():
+    homes = {
+        cached_index.sample_home(load_settings(dtype=dtype)) for dtype in ("auto", "float32", "bfloat16")
+    }
+    assert len(homes) == 3
+
+
 def test_indexes_of_other_versions_are_removed_once_nobody_uses_them(beir, monkeypatch):
     data = dataset.read(str(beir), None)
 
