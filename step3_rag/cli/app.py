@@ -237,6 +237,9 @@ def evaluate(
     split: flags.Split = None,
     limit: flags.Limit = None,
     answers: Annotated[bool, typer.Option("--answers", help="Measure the answers.")] = False,
+    frameworks: Annotated[
+        bool, typer.Option("--frameworks", help="Compare LangChain, LlamaIndex and LangGraph with ours.")
+    ] = False,
     reader: flags.Reader = "auto",
     add_row: Annotated[
         Path | None,
@@ -247,20 +250,33 @@ def evaluate(
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
-    """Measure retrieval stage by stage; --answers measures the answers instead."""
-    ignored = {"rerank"} if answers else {"reader", "model", "add_row"}
-    why = "--answers measures the default search" if answers else "only --answers uses a reader"
+    """Measure retrieval stage by stage; --answers or --frameworks measures these instead."""
+    ignored = {"reader", "model", "add_row"}
+    why = "only --answers uses a reader"
+    if frameworks:
+        ignored = {"answers", "reader", "add_row", "rerank"}
+        why = "--frameworks compares the default pipelines"
+    elif answers:
+        ignored = {"rerank"}
+        why = "--answers measures the default search"
     flags.refuse_flags(context, context.params.keys() - ignored, why)
     settings = settings_from_flags(smoke, model=model)
     from step3_rag.cli import tables
-    from step3_rag.evaluate import answers as of_answers
-    from step3_rag.evaluate import retrieval
 
-    if answers:
+    if frameworks:
+        from step3_rag.cli import frameworks as of_frameworks
+        from step3_rag.evaluate import frameworks as comparison
+
+        emit(comparison.run(settings, dataset, split, limit), of_frameworks.show, as_json=as_json)
+    elif answers:
+        from step3_rag.evaluate import answers as of_answers
+
         report = of_answers.run(settings, dataset, split, reader, limit, add_row)
+        emit(report, tables.show, as_json=as_json)
     else:
-        report = retrieval.run(settings, dataset, split, rerank, limit)
-    emit(report, tables.show, as_json=as_json)
+        from step3_rag.evaluate import retrieval
+
+        emit(retrieval.run(settings, dataset, split, rerank, limit), tables.show, as_json=as_json)
 
 
 @app.command()
