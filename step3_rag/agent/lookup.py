@@ -1,0 +1,24 @@
+"""What the documents say to a question: step 3's pipeline, as an agent's tool."""
+
+import re
+from collections.abc import Callable
+
+from step3_rag.agent.world import NOTHING, LookUp
+from step3_rag.pipeline import Plan, ask
+from step3_rag.retrieve.search import Retriever
+
+MARK = re.compile(r"\s*\[\d+\]")
+
+
+def documents_tool(retriever: Retriever) -> Callable[[str], LookUp]:
+    """A function that answers a question with quoted sentences, or NOTHING if the reader is not sure."""
+
+    def look_up(question: str) -> LookUp:
+        outcome = ask(retriever, question, Plan())
+        if outcome.answer.is_unknown:
+            return LookUp(NOTHING)
+        cited = [number for one in outcome.answer.cited for number in one.numbers]
+        names = dict.fromkeys(source.document for source in outcome.sources if source.number in cited)
+        return LookUp(MARK.sub("", outcome.answer.text).strip(), tuple(names))
+
+    return look_up
