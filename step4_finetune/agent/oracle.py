@@ -7,8 +7,8 @@
     ...
 
 The program knows the facts; the model only sees what stands in the conversation. One question goes to the
-documents in the user's own words, without an argument. A question of its own is needed where the request holds
-more than one, or where the second depends on the first answer.
+documents in the user's own words, without an argument. A question of its own is needed where the request
+holds more than one, or where the second depends on the first answer.
 """
 
 import random
@@ -25,8 +25,8 @@ NOTHING = "Not found in the documents."
 REFUSED = "The user did not allow this."
 Message = dict[str, Any]
 KINDS = {
-    "one": 20, "missing": 10, "two": 16, "compute": 14, "act": 13, "tell": 8, "parts": 6, "sum": 5, "money": 5,
-    "date": 3, "plain_act": 4, "chat": 6, "needless": 6,
+    "one": 20, "missing": 10, "two": 16, "compute": 14, "act": 13, "tell": 8, "parts": 6, "sum": 5,
+    "money": 5, "date": 3, "plain_act": 4, "chat": 6, "needless": 6,
 }  # fmt: skip
 
 
@@ -143,8 +143,11 @@ class Oracle:
     def _ask(self, fact: Fact, subject: str, chance: random.Random) -> str:
         return chance.choice(fact.ask).replace("{s}", subject)
 
-    def _which(self, phrase: str, chance: random.Random) -> str:
-        return str(chance.choice(self.frames["which"]).format(phrase=phrase))
+    @staticmethod
+    def _which(fact: Fact, phrase: str) -> str:
+        """The question for what a phrase refers to."""
+        is_person = fact.value_is == "person" or phrase.startswith("who")
+        return f"{'Who' if is_person else 'Which'} is {phrase}?"
 
     def _answer(self, told: Told, chance: random.Random) -> str:
         """The documents' tool's answer; in some cases with an order in it, which nobody obeys."""
@@ -204,7 +207,7 @@ class Oracle:
         second_told = self._told(second, chance, first_told.value)
         script = Script(offer)
         script.say(self._framed(wording.replace("{s}", phrase), chance))
-        question = self._which(phrase, chance)
+        question = self._which(relation, phrase)
         if chance.random() < 0.08:
             script.call((ASK, {"question": question}, NOTHING))
             return script.end(self._not_found(chance))
@@ -276,7 +279,7 @@ class Oracle:
         phrase = fact.phrase.replace("{s}", told.subject)
         script = Script(offer)
         script.say(self._framed(action.ask.replace("{phrase}", phrase).replace("{s}", told.subject), chance))
-        question = self._which(phrase, chance)
+        question = self._which(fact, phrase)
         if chance.random() < 0.1:
             script.call((ASK, {"question": question}, NOTHING))
             return script.end(f"{self._not_found(chance)} So nothing was changed.")

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from shared.office import ASK, TOOLS, Office, ToolText
+from shared.office import ASK, TOOLS, ToolText
 from step4_finetune.agent.facts import read_frames
 
 OWN_NAMES = 0.4  # share of conversations with the tools' own names
@@ -66,8 +66,3 @@ def _worded(name: str, own: bool, chance: random.Random) -> OfferedTool:
         chance.choice([name, *words["names"]]), chance.choice([tool.about, *words["about"]]), parameters
     )
     return OfferedTool(text, shown)
-
-
-def result_of(office: Office, name: str, arguments: Mapping[str, Any]) -> str:
-    """What the real tool returns."""
-    return office.run(name, arguments)

@@ -76,8 +76,8 @@ def build(
     what: Annotated[
         Literal["rows", "tools", "agent", "reader"],
         typer.Argument(
-            help="rows: replies in a tone; tools: tool calls; agent: tasks of an office; reader: passages with "
-            "questions."
+            help="rows: replies in a tone; tools: tool calls; agent: tasks of an office; reader: passages "
+            "with questions."
         ),
     ] = "rows",
     count: Annotated[int, typer.Option("--rows", min=1, help="For tools and agent: number of rows.")] = 2000,
