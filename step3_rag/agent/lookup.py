@@ -7,14 +7,15 @@ from step3_rag.agent.world import NOTHING, LookUp
 from step3_rag.pipeline import Plan, ask
 from step3_rag.retrieve.search import Retriever
 
+THRESHOLD = 0.35  # chosen on sample-dev
 MARK = re.compile(r"\s*\[\d+\]")
 
 
-def documents_tool(retriever: Retriever) -> Callable[[str], LookUp]:
-    """A function that answers a question with quoted sentences, or NOTHING if the reader is not sure."""
+def documents_tool(retriever: Retriever, threshold: float = THRESHOLD) -> Callable[[str], LookUp]:
+    """A function that answers a question with quoted sentences, or NOTHING if the confidence is too low."""
 
     def look_up(question: str) -> LookUp:
-        outcome = ask(retriever, question, Plan())
+        outcome = ask(retriever, question, Plan(threshold=threshold))
         if outcome.answer.is_unknown:
             return LookUp(NOTHING)
         cited = [number for one in outcome.answer.cited for number in one.numbers]

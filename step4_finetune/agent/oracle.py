@@ -1,14 +1,14 @@
 """A program that solves generated tasks with the real tools: the conversations that the model imitates.
 
     user        Who maintains the lifts of the firm that cleans our offices?
-    assistant   ask_documents {"question": "Which is the firm that cleans our offices?"}
+    assistant   ask_documents {"question": "Who cleans our offices?"}
     tool        The offices are cleaned by Brelo. (Source: cleaning.md)
     assistant   ask_documents {"question": "Who maintains the lifts of Brelo?"}
     ...
 
-The program knows the facts; the model only sees what stands in the conversation. One question goes to the
-documents in the user's own words, without an argument. A question of its own is needed where the request
-holds more than one, or where the second depends on the first answer.
+The program knows the facts; the model only sees what stands in the conversation. A plain question goes to the
+documents in the user's own words, without an argument. A question of its own is needed where the request holds
+more than that: a second question, a calculation, a ticket; and after nothing was found.
 """
 
 import random
@@ -144,10 +144,17 @@ class Oracle:
         return chance.choice(fact.ask).replace("{s}", subject)
 
     @staticmethod
-    def _which(fact: Fact, phrase: str) -> str:
-        """The question for what a phrase refers to."""
-        is_person = fact.value_is == "person" or phrase.startswith("who")
-        return f"{'Who' if is_person else 'Which'} is {phrase}?"
+    def _plain_question(fact: Fact, subject: str) -> str:
+        """The plainest wording, which stands first: what the documents are asked."""
+        return fact.ask[0].replace("{s}", subject)
+
+    def _other_question(self, fact: Fact, subject: str, asked: str) -> str:
+        """Another wording than the one that found nothing: the plainest, or else the second."""
+        for wording in fact.ask:
+            question = wording.replace("{s}", subject)
+            if question.lower().rstrip("?.!") not in asked.lower():
+                return question
+        return self._plain_question(fact, subject)
 
     def _answer(self, told: Told, chance: random.Random) -> str:
         """The documents' tool's answer; in some cases with an order in it, which nobody obeys."""
@@ -169,9 +176,10 @@ class Oracle:
         question = self._ask(fact, told.subject, chance)
         request = self._framed(question, chance)
         script.say(request)
-        if request != question and chance.random() < 0.25:  # in its own frame it wasn't found
+        if chance.random() < 0.3:  # in the user's words it wasn't found
             script.call((ASK, {}, NOTHING))
-            script.call((ASK, {"question": question}, self._answer(told, chance)))
+            other = self._other_question(fact, told.subject, request)
+            script.call((ASK, {"question": other}, self._answer(told, chance)))
         else:
             script.call((ASK, {}, self._answer(told, chance)))
         return script.end(told.sentence)
@@ -181,16 +189,22 @@ class Oracle:
         assert fact
         told = self._told(fact, chance)
         script = Script(offer)
-        question = self._ask(fact, told.subject, chance)
         computed = [computation.ask for computation in fact.compute]
         if computed and chance.random() < 0.3:
-            question = chance.choice(computed).replace("{s}", told.subject)
-        request = self._framed(question, chance)
+            script.say(self._framed(self._worded(chance.choice(computed), fact, told), chance))
+            script.call((ASK, {"question": self._plain_question(fact, told.subject)}, NOTHING))
+            return script.end(self._not_found(chance))
+        request = self._framed(self._ask(fact, told.subject, chance), chance)
         script.say(request)
         script.call((ASK, {}, NOTHING))
-        if request != question:
-            script.call((ASK, {"question": question}, NOTHING))
+        other = self._other_question(fact, told.subject, request)
+        script.call((ASK, {"question": other}, NOTHING))
         return script.end(self._not_found(chance))
+
+    @staticmethod
+    def _worded(text: str, fact: Fact, told: Told) -> str:
+        phrase = fact.phrase.replace("{s}", told.subject)
+        return text.replace("{phrase}", phrase).replace("{s}", told.subject)
 
     def _two(self, offer: Offer, chance: random.Random) -> list[Message] | None:
         relation = self._fact(chance, lambda fact: fact.relation and fact.phrase)
@@ -207,12 +221,12 @@ class Oracle:
         second_told = self._told(second, chance, first_told.value)
         script = Script(offer)
         script.say(self._framed(wording.replace("{s}", phrase), chance))
-        question = self._which(relation, phrase)
+        question = self._plain_question(relation, first_told.subject)
         if chance.random() < 0.08:
             script.call((ASK, {"question": question}, NOTHING))
             return script.end(self._not_found(chance))
         script.call((ASK, {"question": question}, self._answer(first_told, chance)))
-        question = wording.replace("{s}", first_told.value)
+        question = self._plain_question(second, first_told.value)
         if chance.random() < 0.1:
             script.call((ASK, {"question": question}, NOTHING))
             return script.end(f"{first_told.sentence} {self._not_found(chance)}")
@@ -276,10 +290,9 @@ class Oracle:
         if not offer.has(tool):
             return None
         told = self._told(fact, chance)
-        phrase = fact.phrase.replace("{s}", told.subject)
         script = Script(offer)
-        script.say(self._framed(action.ask.replace("{phrase}", phrase).replace("{s}", told.subject), chance))
-        question = self._which(fact, phrase)
+        script.say(self._framed(self._worded(action.ask, fact, told), chance))
+        question = self._plain_question(fact, told.subject)
         if chance.random() < 0.1:
             script.call((ASK, {"question": question}, NOTHING))
             return script.end(f"{self._not_found(chance)} So nothing was changed.")
@@ -307,7 +320,8 @@ class Oracle:
         frame = chance.choice(self.frames["tell" if tool == "send_draft" else "ticket"])
         script = Script(offer)
         script.say(frame.format(person=person, ask=question))
-        script.call((ASK, {"question": question}, self._answer(told, chance)))
+        plain = self._plain_question(fact, told.subject)
+        script.call((ASK, {"question": plain}, self._answer(told, chance)))
         if tool == "send_draft":
             arguments = {"to": person, "text": told.sentence}
         else:
