@@ -18,7 +18,7 @@ from step4_finetune.data.files import write_splits
 from step4_finetune.toolcalls.conversations import compose
 from step4_finetune.toolcalls.material import Material
 
-UNSEEN = ("zoo",)  # kinds of offices of dev only
+UNSEEN = ("publisher", "clinic")  # kinds of offices of dev only
 TASKS_A_ROW = 4
 OF_TOOLS = 6  # of this many rows, one is of the recipe `tools`
 LONGEST_OF_TOOLS = 6  # conversations of such a row

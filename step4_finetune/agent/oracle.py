@@ -7,7 +7,7 @@
     ...
 
 The program knows the facts; the model only sees what stands in the conversation. A plain question goes to the
-documents in the user's own words, without an argument. A question of its own is needed where the request holds
+documents in the user's own words, without an argument. A question of its own is needed where the request has
 more than that: a second question, a calculation, a ticket; and after nothing was found.
 """
 
