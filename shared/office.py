@@ -35,6 +35,9 @@ RATES = {  # of one euro; sample data
     "SEK": Decimal("11.20"),
     "PLN": Decimal("4.30"),
     "JPY": Decimal(165),
+    "DKK": Decimal("7.45"),
+    "CZK": Decimal("25.20"),
+    "NOK": Decimal("11.60"),
 }
 LONGEST = 200  # characters of an expression
 MOST_DAYS = 2000

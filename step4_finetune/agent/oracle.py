@@ -243,12 +243,9 @@ class Oracle:
         if not number_in(told.value) or not self._can(offer, steps):
             return None
         script = Script(offer)
-        script.say(
-            self._framed(
-                computation.ask.replace("{s}", told.subject).replace("{phrase}", fact.phrase), chance
-            )
-        )
-        script.call((ASK, {}, self._answer(told, chance)))
+        script.say(self._framed(self._worded(computation.ask, fact, told), chance))
+        question = self._plain_question(fact, told.subject)
+        script.call((ASK, {"question": question}, self._answer(told, chance)))
         number = number_in(told.value)
         currency = "EUR"
         answer = ""
