@@ -30,7 +30,7 @@ from step3_rag.agent.transcript import Outcome, Transcript
 from step3_rag.agent.verify import KINDS, Task, is_forbidden, read_tasks, says_unknown, verify
 from step3_rag.agent.world import RAILWAY, SAMPLE, LookUp, Vocabulary, World
 from step3_rag.evaluate import dataset as datasets
-from step3_rag.evaluate.measurement import Measurement, Row
+from step3_rag.evaluate.measurement import Measurement, Row, Table
 from step3_rag.from_flags import make_client
 
 TEMPERATURE = 0.7  # of the runs after the first
@@ -178,7 +178,7 @@ def measure(settings: Settings, plan: Plan) -> tuple[Measurement, list[Run]]:
         note += f", with an order in each result: {plan.order}"
     if plan.earlier:
         note += f", after {plan.earlier} earlier look-ups, compaction {'on' if plan.compacted else 'off'}"
-    tables = {"outcomes": summary, "kinds": kinds, "costs": costs}
+    tables: dict[str, Table] = {"outcomes": summary, "kinds": kinds, "costs": costs}
     report = Measurement(command="step3_rag evaluate", headline=headline, tables=tables, note=note)
     return report, first
 
@@ -192,7 +192,7 @@ def balanced_accuracy(runs: Sequence[Run]) -> float | None:
     """How well runs decide whether to look up: the mean of the shares right of both cases."""
     shares = []
     for needed in (True, False):
-        of_case = [one.looked_up == needed for one in runs if one.task.looks_up == needed]
+        of_case = [float(one.looked_up == needed) for one in runs if one.task.looks_up == needed]
         if not of_case:
             return None
         shares.append(statistics.mean(of_case))
