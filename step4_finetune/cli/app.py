@@ -70,10 +70,10 @@ def train(
         if smoke:
             chosen, limit = recipes.smoke(chosen), limit or 4
         is_only_for_tone = chosen.method != "sft" or chosen.activated or guide
-        if chosen.task != "tone" and is_only_for_tone:
-            raise UserError(f"task {chosen.task} trains by sft, without lora.activated and --guide")
-        if chosen.task in ("reader", "tools") and start:
-            raise UserError(f"task {chosen.task} trains without --from")
+        if chosen.task in ("reader", "tools") and (is_only_for_tone or start):
+            raise UserError(f"task {chosen.task} trains by sft, without lora.activated, --guide and --from")
+        if chosen.task == "agent" and is_only_for_tone:
+            raise UserError("task agent trains by sft, without lora.activated and --guide")
         if chosen.task == "reader":
             from step4_finetune.reading import data as reading
             from step4_finetune.reading import training as reader
