@@ -109,3 +109,14 @@ def write_page(path: Path, transcript: Transcript) -> None:
     from step3_rag.agent import page
 
     page.write_page(path, transcript, None)
+
+
+def send_spans(address: str, transcript: Transcript) -> None:
+    """Send the run to a collector.
+
+    Raises:
+        UserError: the collector can't be reached, or OpenTelemetry is missing.
+    """
+    from step3_rag.agent import spans
+
+    spans.export(transcript, address)

@@ -151,6 +151,10 @@ def agent(
     trace: Annotated[
         Path | None, typer.Option(help="Write what happened as a page (one HTML file) to this path.")
     ] = None,
+    phoenix: Annotated[
+        str | None,
+        typer.Option(help="Send OpenTelemetry spans to this collector, e.g. http://127.0.0.1:6006."),
+    ] = None,
     index: flags.IndexFolder = None,
     model: Model = None,
     smoke: Smoke = False,
@@ -171,6 +175,8 @@ def agent(
     emit(report, command.show, as_json=as_json)
     if trace:
         command.write_page(trace, transcript)
+    if phoenix:
+        command.send_spans(phoenix, transcript)
 
 
 # --- the documents of an index ----------------------------------------------------------------------------
