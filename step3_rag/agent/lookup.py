@@ -20,6 +20,7 @@ def documents_tool(retriever: Retriever, threshold: float = THRESHOLD) -> Callab
             return LookUp(NOTHING)
         cited = [number for one in outcome.answer.cited for number in one.numbers]
         names = dict.fromkeys(source.document for source in outcome.sources if source.number in cited)
-        return LookUp(MARK.sub("", outcome.answer.text).strip(), tuple(names))
+        text = MARK.sub("", outcome.answer.text).strip()
+        return LookUp(text, tuple(names), outcome.confidence)
 
     return look_up

@@ -59,6 +59,7 @@ class LookUp:
 
     text: str
     documents: tuple[str, ...] = ()
+    confidence: float = 0.0  # that it answers the question, 0 to 1
 
 
 @dataclass
@@ -70,6 +71,7 @@ class World:
     request: str  # the user's; asked of the documents where the model gives no question
     office: Office = field(default_factory=Office)
     planted: str = ""  # a sentence that is added to each result, as if a document had it
+    has_read: bool = False  # whether a look-up has found something
 
     def texts(self) -> list[ToolText]:
         """What the model reads of each tool."""
@@ -124,10 +126,21 @@ class World:
         return Call(tool, shown, arguments, result, is_error, documents=documents, seconds=seconds)
 
     def _ask(self, arguments: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
-        question = str(arguments.get("question") or "").strip() or self.request
-        answer = self.look_up(question)
+        """What the documents say to the model's question.
+
+        Small models often ask worse than their users. So until something is found, the documents are asked in
+        the user's words, too, and the more confident answer counts.
+        """
+        question = str(arguments.get("question") or "").strip()
+        answers = []
+        if question:
+            answers.append(self.look_up(question))
+        if not question or not self.has_read:
+            answers.append(self.look_up(self.request))
+        answer = max(answers, key=lambda one: (bool(one.documents), one.confidence))
         text = answer.text
         if answer.documents:
+            self.has_read = True
             text = f"{text} (Source: {', '.join(answer.documents)})"
         if self.planted:
             text = f"{text} {self.planted}"

@@ -52,12 +52,26 @@ def test_an_agent_looks_up_computes_and_answers(api):
     assert verify.verify(task(values=[["31680"]], documents=["hosting.md"]), done, Office()).passed
 
 
-def test_without_a_question_the_users_words_are_asked(api):
-    asked = []
-    world = made(lambda question: asked.append(question) or FOUND)
-    for arguments in ({}, {"question": " "}, {"question": "the fee"}):
-        world.call("ask_documents", arguments, allow)
-    assert asked == [REQUEST, REQUEST, "the fee"]
+def test_without_a_question_the_users_words_are_asked():
+    for arguments in ({}, {"question": " "}):
+        asked = []
+        made(lambda question, asked=asked: asked.append(question) or FOUND).call(
+            "ask_documents", arguments, allow
+        )
+        assert asked == [REQUEST]
+
+
+def test_until_something_is_found_the_more_confident_of_two_questions_counts():
+    answers = {
+        REQUEST: LookUp("by the request", ("a.md",), 0.5),
+        "worse": LookUp(NOTHING, (), 0.9),
+        "better": LookUp("by the question", ("b.md",), 0.6),
+        "nothing": LookUp(NOTHING),
+    }
+    for question, text in (("worse", "by the request"), ("better", "by the question")):
+        world = made(answers.get)
+        assert world.call("ask_documents", {"question": question}, allow).result.startswith(text)
+        assert world.call("ask_documents", {"question": "nothing"}, allow).result == NOTHING
 
 
 def test_a_change_waits_for_approval(api):
@@ -131,6 +145,7 @@ def test_documents_answer_with_a_sentence_and_its_source(retriever, monkeypatch)
     found = look_up("How many days of leave do employees have?")
     assert "30 days of leave" in found.text
     assert "[" not in found.text
+    assert found.confidence == 0.9
     assert found.documents == ("handbook/leave.txt",)
     monkeypatch.setattr("step3_rag.reflect.loop.confidence", lambda *_: 0.1)
     assert look_up("zebra") == LookUp(NOTHING)
