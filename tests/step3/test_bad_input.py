@@ -52,8 +52,8 @@ def test_any_text_can_be_asked(read_only, command, question):
         ("ask x --model gpt-9", "unknown model 'gpt-9'"),
         ("ask x --model claude-sonnet-5-5", "ANTHROPIC_API_KEY"),
         ("evaluate --answers --rerank none", "--rerank: --answers measures the default search"),
-        ("evaluate --reader chat", "--reader: only --answers uses a reader"),
-        ("evaluate --model tiny", "--model: only --answers uses a reader"),
+        ("evaluate --reader chat", "--reader: only --answers and --agent use a model"),
+        ("evaluate --model tiny", "--model: only --answers and --agent use a model"),
     ],
 )
 def test_flags_and_values_that_are_refused(read_only, refused, monkeypatch, args, line):
