@@ -8,7 +8,7 @@ loop of reflect/loop.py, which it has, too.
 
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import anthropic
@@ -140,7 +140,7 @@ def pipelines_of(retriever: Retriever) -> dict[str, Search]:
     }
 
 
-def compare(retriever: Retriever, questions: Sequence[str]) -> list[Agreement]:
+def compare(retriever: Retriever, questions: Iterable[str]) -> list[Agreement]:
     """Count the questions for which each framework finds what ours finds."""
     pipelines = pipelines_of(retriever)
     same = dict.fromkeys(parts.MODULES, 0)
