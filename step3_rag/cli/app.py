@@ -15,7 +15,9 @@ from shared.errors import UserError
 from shared.launch import ExitCode
 from step3_rag.cli import flags
 
-AGENT_REQUEST = "How much is a year of the Cindral Cloud contract in dollars?"
+AGENT_REQUEST = (
+    "The customer that stands first on the trial list for the new P45: how often may they audit our plant?"
+)
 
 app = new_app(
     "Step 3: retrieval. Answers from documents, with sources, measured stage by stage.", default="ask"
