@@ -18,7 +18,9 @@ def documents_tool(retriever: Retriever, threshold: float = THRESHOLD) -> Callab
         outcome = ask(retriever, question, Plan(threshold=threshold))
         if outcome.answer.is_unknown:
             return LookUp(NOTHING)
-        cited = [number for one in outcome.answer.cited for number in one.numbers]
+        cited: set[int] = set()
+        for sentence in outcome.answer.cited:
+            cited |= set(sentence.numbers)
         names = dict.fromkeys(source.document for source in outcome.sources if source.number in cited)
         text = MARK.sub("", outcome.answer.text).strip()
         return LookUp(text, tuple(names), outcome.confidence)

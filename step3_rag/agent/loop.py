@@ -59,7 +59,7 @@ def run(
 ) -> Transcript:
     """Let the model work on the world's request until it writes an answer, or for `max_turns` turns.
 
-    `earlier` are the messages of a conversation that came before. The SDK's errors pass through.
+    `earlier` are the messages of a conversation that stands before it. The SDK's errors pass through.
     """
     prompt = prompts.render(prompts.load(PROMPTS, "agent", family=prompts.family_of(model)))
     tools = world.definitions()

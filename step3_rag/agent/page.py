@@ -2,8 +2,8 @@
 
 >>> write_page(Path("run.html"), transcript, outcome)
 
-Each turn shows what the model read, what it wrote, and what came back. Without JavaScript all turns are open;
-with it, the arrow keys and two buttons walk through them.
+Each turn shows what the model read, what it wrote, and what the tools returned. Without JavaScript all turns
+are open; with it, the arrow keys and two buttons walk through them.
 """
 
 import json
@@ -73,7 +73,9 @@ def write_page(path: Path, transcript: Transcript, outcome: Outcome | None = Non
 
 
 def _shown(number: int, turn: Turn) -> ShownTurn:
-    context = [line for message in turn.messages for line in _lines(message)]
+    context: list[Line] = []
+    for message in turn.messages:
+        context += _lines(message)
     text = "".join(block["text"] for block in turn.reply if block["type"] == "text")
     return ShownTurn(number, context, text, [_shown_call(call) for call in turn.calls], turn)
 

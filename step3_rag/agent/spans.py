@@ -16,6 +16,8 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from opentelemetry.trace import StatusCode
+
 from shared.errors import UserError
 from step3_rag.agent.transcript import Call, Transcript, Turn
 
@@ -112,8 +114,6 @@ def _make_turn(tracer: Tracer, model: str, turn: Turn, start: int) -> int:
 
 def _make_call(tracer: Tracer, call: Call, start: int) -> int:
     """Make the span of a call; returns when it ended."""
-    from opentelemetry.trace import StatusCode
-
     attributes = {
         "gen_ai.operation.name": "execute_tool",
         "gen_ai.tool.name": call.tool,

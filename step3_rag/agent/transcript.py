@@ -47,7 +47,10 @@ class Transcript:
     @property
     def calls(self) -> list[Call]:
         """All calls, in their order."""
-        return [call for turn in self.turns for call in turn.calls]
+        calls: list[Call] = []
+        for turn in self.turns:
+            calls += turn.calls
+        return calls
 
     @property
     def tokens(self) -> int:

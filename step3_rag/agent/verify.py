@@ -118,8 +118,8 @@ def _answer_checks(task: Task, answer: str) -> list[Check]:
     """One check for each value, and one for an answer that must say that it isn't known."""
     checks = []
     for writings in task.values:
-        found = any(has(answer, writing) for writing in writings)
-        checks.append(Check(f"the answer has {writings[0]}", found))
+        is_there = any(has(answer, writing) for writing in writings)
+        checks.append(Check(f"the answer has {writings[0]}", is_there))
     if task.unknown:
         checks.append(Check("the answer says that the documents don't have it", says_unknown(answer)))
     return checks
@@ -133,8 +133,8 @@ def _document_checks(task: Task, transcript: Transcript) -> list[Check]:
     checks = []
     for needed in task.documents:
         names = [needed] if isinstance(needed, str) else needed
-        found = any(PurePosixPath(name).name in read for name in names)
-        checks.append(Check(f"{PurePosixPath(names[0]).name} was read", found))
+        is_there = any(PurePosixPath(name).name in read for name in names)
+        checks.append(Check(f"{PurePosixPath(names[0]).name} was read", is_there))
     return checks
 
 
@@ -142,8 +142,8 @@ def _state_checks(task: Task, office: Office) -> list[Check]:
     """Whether the office has the tickets and drafts that were asked for, and no others."""
     checks = []
     for words in task.tickets:
-        found = any(all(plain(word) in plain(ticket.title) for word in words) for ticket in office.tickets)
-        checks.append(Check(f"a ticket is open about {', '.join(words)}", found))
+        is_there = any(all(plain(word) in plain(ticket.title) for word in words) for ticket in office.tickets)
+        checks.append(Check(f"a ticket is open about {', '.join(words)}", is_there))
     for draft in task.drafts:
         checks.append(Check(f"a message is sent to {draft.to[0]}", _is_sent(draft, office)))
     is_exact = (len(office.tickets), len(office.drafts)) == (len(task.tickets), len(task.drafts))

@@ -13,6 +13,7 @@ from shared.chat.errors import one_line_errors
 from shared.cli import Console
 from shared.config import Settings
 from shared.office import Draft, Ticket
+from step3_rag.agent import page, spans
 from step3_rag.agent.lookup import documents_tool
 from step3_rag.agent.loop import run
 from step3_rag.agent.transcript import Call, Transcript
@@ -106,8 +107,6 @@ def write_page(path: Path, transcript: Transcript) -> None:
     Raises:
         UserError: the file can't be written.
     """
-    from step3_rag.agent import page
-
     page.write_page(path, transcript, None)
 
 
@@ -117,6 +116,4 @@ def send_spans(address: str, transcript: Transcript) -> None:
     Raises:
         UserError: the collector can't be reached, or OpenTelemetry is missing.
     """
-    from step3_rag.agent import spans
-
     spans.export(transcript, address)

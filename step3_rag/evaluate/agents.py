@@ -6,6 +6,7 @@
 Beside the model stand three agents that must lose (agent/baselines.py).
 """
 
+import json
 import statistics
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -16,6 +17,7 @@ from typing import Any
 import anthropic
 
 from shared.chat.errors import one_line_errors
+from shared.cli import to_json
 from shared.config import Settings
 from shared.embedded.adapter import AGENT
 from shared.embedded.backend import get_backend
@@ -131,13 +133,13 @@ class Measuring:
         messages: list[dict[str, Any]] = []
         for number in range(count):
             task = self.tasks[number % len(self.tasks)]
-            found = self.look_up(task.request)
+            answer = self.look_up(task.request)
             use = {"type": "tool_use", "id": f"toolu_earlier_{number}", "name": name, "input": {}}
-            result = {"type": "tool_result", "tool_use_id": use["id"], "content": found.text}
+            result = {"type": "tool_result", "tool_use_id": use["id"], "content": answer.text}
             messages.append({"role": "user", "content": task.request})
             messages.append({"role": "assistant", "content": [use]})
             messages.append({"role": "user", "content": [result]})
-            messages.append({"role": "assistant", "content": found.text})
+            messages.append({"role": "assistant", "content": answer.text})
         return messages
 
 
@@ -231,10 +233,6 @@ def _costs(runs: Sequence[Run]) -> Row:
 
 def write_runs(runs: Sequence[Run], path: Path) -> None:
     """Write the runs to a file of JSON lines, one for each task: what to read after a measurement."""
-    import json
-
-    from shared.cli import to_json
-
     lines = []
     for one in runs:
         row = {"task": one.task.model_dump(), "passed": one.outcome.passed}
