@@ -10,8 +10,8 @@ Lovelace_123_assignsubmission_file_/). Both write the learner's name and id firs
 the file last, so only the first name and id count. People are told apart by these ids: two of one name stay
 two. With a roster, a name only finds the row, and what finds none is listed and not graded.
 
-A folder that holds one archive and nothing else stands for it. The time is the newest date of a file inside: a
-learner's own claim, and for a clone the time of the cloning. Nothing is unpacked, and no link is followed.
+A folder that holds one archive and nothing else stands for it. The time is the newest date of a file inside:
+a learner's own claim, and for a clone the time of the cloning. Nothing is unpacked, and no link is followed.
 """
 
 import hashlib

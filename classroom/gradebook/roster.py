@@ -4,8 +4,8 @@
     7,Ada Lovelace,ada@example.org,ada,A
 
 Three kinds of CSV files are read: Canvas's "Export Entire Gradebook", Moodle's "Download grading worksheet",
-and a list of your own with these columns, of which only `id` and `name` are needed. The id is the system's: the
-number that Canvas and Moodle write into the names of what they download.
+and a list of your own with these columns, of which only `id` and `name` are needed. The id is the system's:
+the number that Canvas and Moodle write into the names of what they download.
 
 A submission finds its row by the id in its file's name, or else by exactly one id, login, e-mail or name.
 Nobody is guessed: what fits nobody, or several people, is listed.

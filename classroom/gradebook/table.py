@@ -16,11 +16,11 @@ grading worksheet" (mod/assign/feedback/offline/importgradeslib.php) wants these
 language (this is English) and looks learners up by the number behind "Participant", which stands in the
 names of the folders that "Download all submissions" makes.
 
-With a roster, everybody on it is in canvas.csv; who handed nothing in has an empty cell, which an import leaves
-alone.
+With a roster, everybody on it is in canvas.csv; who handed nothing in has an empty cell, which an import
+leaves alone.
 
-Names and notes come from submissions. Spreadsheets take a cell that begins with =, +, - or @ for a formula, and
-some of them begin a cell at a semicolon, a tab or a bar: such text gets an apostrophe in front (OWASP, "CSV
+Names and notes come from submissions. Spreadsheets take a cell that begins with =, +, - or @ for a formula,
+and some of them begin a cell at a semicolon, a tab or a bar: such text gets an apostrophe in front (OWASP, "CSV
 Injection").
 """
 
