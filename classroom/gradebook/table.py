@@ -20,8 +20,8 @@ With a roster, everybody on it is in canvas.csv; who handed nothing in has an em
 leaves alone.
 
 Names and notes come from submissions. Spreadsheets take a cell that begins with =, +, - or @ for a formula,
-and some of them begin a cell at a semicolon, a tab or a bar: such text gets an apostrophe in front (OWASP, "CSV
-Injection").
+and some of them begin a cell at a semicolon, a tab or a bar: such text gets an apostrophe in front (OWASP,
+"CSV Injection").
 """
 
 import csv
