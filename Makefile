@@ -59,6 +59,7 @@ docs: $(VENV)/.weights  ## run the commands of the lessons; fill in outputs, cod
 	@$(PY) -m docs.drawings.reading_window
 	@$(PY) -m docs.lessons
 	@$(PY) -m docs.drawings.coverage  # after the table that it draws
+	@$(PY) -m docs.drawings.results  # after the outputs that it draws
 
 site: $(VENV)/.installed  ## the chapters as a website, in build/site (needs npm, for the diagrams)
 	@$(PY) -m pip install --quiet -c constraints.txt -e ".[site]"

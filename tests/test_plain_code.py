@@ -55,6 +55,8 @@ INNER_IMPORTS = {
     "step2_tools/optimize/run.py optimize_prompt": "DSPy is optional, and reads settings when it is imported",
     "step2_tools/optimize/run.py require_dspy": "DSPy is optional, and reads settings when it is imported",
     "step2_tools/own_tool.py main": "mcp takes a second, and a question does not use it",
+    "step3_rag/agent/spans.py export": "OpenTelemetry's exporter is optional",
+    "step3_rag/evaluate/frameworks.py count_pauses": "LangGraph takes a second",
     "step3_rag/evaluate/metrics.py auroc": SKLEARN,
     "step3_rag/from_flags.py make_client": ANTHROPIC,
     "step3_rag/ingest/embed.py _hidden": TORCH,

@@ -47,6 +47,13 @@ def grade_class(
     attempts: Annotated[
         int, typer.Option(min=1, help="Grade only the last attempts of each learner; the others are listed.")
     ] = 20,
+    roster: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV file of who can have a grade: id, name, e-mail, login, section; or as exported by "
+            "Canvas's gradebook or Moodle's grading worksheet."
+        ),
+    ] = None,
     assignment: Annotated[
         str | None,
         typer.Option(help="Title of the assignment in Canvas, or 'Title (id)'; default: the step's."),
@@ -72,6 +79,7 @@ def grade_class(
         isolation=isolation,
         seconds=seconds,
         attempts=attempts,
+        roster=roster,
     )
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: no grading process is left behind
     facts = report.write(grade_class.run(options), take, assignment)
@@ -116,7 +124,9 @@ def _notes(facts: Mapping[str, Any]) -> list[str]:
         ("late_in_canvas", LATE),
         ("time_unknown", "the time of handing in is unknown"),
         ("ignored", "no submissions"),
-        ("unknown_extensions", "extensions of learners who handed nothing in"),
+        ("not_on_roster", "not graded, for they belong to nobody on the roster"),
+        ("missing", "on the roster, but handed nothing in"),
+        ("unknown_extensions", "extensions of learners whom nobody, or more than one, is called"),
     ):
         if facts[key]:
             notes.append(f"{what}: {_some(facts[key])}")

@@ -7,9 +7,11 @@
 
 import csv
 import math
+from collections.abc import Iterable, Mapping
 from datetime import datetime, time
 from pathlib import Path
 
+from classroom.gradebook.roster import Person, folded
 from shared.errors import UserError, reason
 
 
@@ -33,7 +35,8 @@ def parse(text: str, what: str = "--deadline") -> datetime:
 def extended(path: Path, step: str) -> dict[str, datetime]:
     """The extended deadlines of a step by learner, from a CSV file: learner, step, new deadline.
 
-    A learner goes by the name in class.csv, here case-folded. The first line may be a header.
+    A learner goes by id or name as in class.csv, or by login or e-mail, here folded. The first line may be a
+    header.
 
     Raises:
         UserError: the file can't be read, or a line of it is wrong.
@@ -52,8 +55,27 @@ def extended(path: Path, step: str) -> dict[str, datetime]:
             raise UserError(f"{where} learner, step, new deadline; not {len(row)} cells")
         learner, for_step, when = (each.strip() for each in row)
         if step in (for_step, f"step{for_step}"):
-            found[learner.casefold()] = parse(when, where)
+            found[folded(learner)] = parse(when, where)
     return found
+
+
+def by_person(
+    extensions: Mapping[str, datetime], people: Iterable[Person]
+) -> tuple[dict[str, datetime], list[str]]:
+    """The deadlines by the keys of people, and the learners of the extensions who are nobody, or several."""
+    people = [*people]
+    found: dict[str, datetime] = {}
+    unknown = []
+    for learner, when in extensions.items():
+        matches = {person.key: person for person in people if learner in person.handles}
+        if len(matches) == 1:
+            found |= dict.fromkeys(matches, when)
+        elif matches:
+            labels = ", ".join(sorted(person.label for person in matches.values()))
+            unknown.append(f"{learner} (several people: {labels})")
+        else:
+            unknown.append(learner)
+    return found, sorted(unknown)
 
 
 def seconds_late(submitted: datetime | None, deadline: datetime | None) -> int | None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from classroom.assignment.spec import stripped
-from classroom.gradebook.feedback import fenced
+from classroom.gradebook.feedback import escaped, fenced
 from classroom.grading.calls import LONGEST
 from classroom.grading.grade import assignment_of, grade
 from classroom.grading.runner import TestOutcome
@@ -43,7 +43,7 @@ class Page:
 
     def to_markdown(self) -> str:
         """The questions, then the answers, which begin on a page of their own when printed."""
-        lines = [f"# Five minutes with {self.learner}: {self.title}", ""]
+        lines = [f"# Five minutes with {escaped(self.learner)}: {escaped(self.title)}", ""]
         for number, each in enumerate(self.questions, 1):
             lines += [f"**{number}. {each.about}.** {each.text}", "", fenced(each.code), ""]
         lines += ['<div style="page-break-before: always"></div>', "", "# Answers", ""]

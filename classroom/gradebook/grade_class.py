@@ -21,8 +21,10 @@ from pathlib import Path
 
 from classroom.assignment.spec import Assignment, classroom_files, sources
 from classroom.gradebook import deadline as deadlines
+from classroom.gradebook import roster as rosters
 from classroom.gradebook.attempts import MOST, Attempt, find
 from classroom.gradebook.jobs import run as run_jobs
+from classroom.gradebook.roster import Person
 from classroom.gradebook.table import Graded
 from classroom.grading.draw import new_seed
 from classroom.grading.grade import GRACE, assignment_of
@@ -55,6 +57,7 @@ class ClassOptions:
     isolation: str | None = None
     seconds: float = 240.0
     attempts: int = MOST  # of a learner: the last ones
+    roster: Path | None = None  # CSV file: who can have a grade
 
 
 @dataclass
@@ -69,6 +72,8 @@ class Class:
     graded: list[Graded] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)  # names in the folder that are no submissions
     unknown_extensions: list[str] = field(default_factory=list)  # learners who handed nothing in
+    unknown: list[str] = field(default_factory=list)  # submissions of nobody on the roster
+    missing: list[Person] = field(default_factory=list)  # people on the roster who handed nothing in
 
 
 def run(options: ClassOptions) -> Class:
@@ -86,7 +91,10 @@ def run(options: ClassOptions) -> Class:
     own = deadlines.extended(options.extensions, assignment.number) if options.extensions else {}
     if options.home.resolve() == options.folder.resolve():
         raise UserError(f"{options.home} holds the submissions: name another --out")
-    found = find(options.folder, [options.home], options.attempts)
+    people = rosters.read(options.roster) if options.roster else None
+    found = find(options.folder, [options.home], options.attempts, people)
+    if not found.attempts:
+        raise UserError(f"no submission belongs to anybody on the roster, for example {found.unknown[0]}")
     with spinner("trying the sandbox"):
         level, safe = chosen(options.isolation)
     try:
@@ -94,16 +102,18 @@ def run(options: ClassOptions) -> Class:
         with filelock.FileLock(options.home / ".lock", timeout=0):
             seed = _seed(options, assignment)
             made = Class(options, assignment, seed, level, safe, ignored=found.ignored)
+            made.unknown, made.missing = found.unknown, found.missing
             results = _results(made, found.attempts)
     except filelock.Timeout:
         raise UserError(f"another grade-class is at work in {options.home}: wait for it") from None
     except OSError as error:
         raise UserError(f"{options.home} can't be written to: {reason(error)}") from None
+    everybody = [*found.missing, *(attempt.person for attempt in found.attempts)]
+    extensions, made.unknown_extensions = deadlines.by_person(own, everybody)
     for attempt in found.attempts:
-        late = deadlines.seconds_late(attempt.submitted, own.get(attempt.name.casefold(), deadline))
+        late = deadlines.seconds_late(attempt.submitted, extensions.get(attempt.person.key, deadline))
         result, is_new = results[attempt.key]
         made.graded.append(Graded(attempt, result, late, is_new))
-    made.unknown_extensions = sorted(set(own) - {each.name.casefold() for each in found.attempts})
     return made
 
 

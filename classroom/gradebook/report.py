@@ -34,7 +34,7 @@ def write(made: Class, take: str, title: str | None) -> dict[str, Any]:
     title = title or made.assignment.title
     try:
         table.write(home / "class.csv", table.rows(made.graded))
-        table.write(home / "canvas.csv", table.canvas(counted, title, points))
+        table.write(home / "canvas.csv", table.canvas(counted, title, points, made.missing))
         table.write(home / "moodle.csv", table.moodle(counted, points))
         table.write(home / "statistics.csv", statistics.rows(exercises))
         statistics.picture(exercises, f"{title} ({len(counted)} learners)", home / "statistics.png")
@@ -53,10 +53,16 @@ def _compare(made: Class) -> similarity.Similar:
     starter, reference = stripped([package]), sources([package])
     latest = counted_attempts(made.graded, "latest")
     return similarity.compare(
-        {each.attempt.name: take_files(each.attempt.path, wanted).files for each in latest},
+        {_label(each): take_files(each.attempt.path, wanted).files for each in latest},
         {name: starter[name] for name in wanted},
         {name: reference[name].read_bytes() for name in wanted},
     )
+
+
+def _label(graded: Graded) -> str:
+    """The learner's label, which is never that of the reference."""
+    label = graded.attempt.person.label
+    return f"{label} (a learner)" if label == similarity.REFERENCE else label
 
 
 def _facts(
@@ -75,7 +81,7 @@ def _facts(
         "isolation": made.isolation,
         "safe": made.safe,
         "attempts": len(graded),
-        "learners": len({each.attempt.name for each in graded}),
+        "learners": len({each.attempt.person.key for each in graded}),
         "graded_now": sum(each.again for each in graded),
         "late": [each.attempt.key for each in graded if each.late] if has_deadline else None,
         "late_in_canvas": [each.attempt.key for each in graded if LATE in each.attempt.notes],
@@ -99,6 +105,8 @@ def _facts(
             "problem": similar.problem,
         },
         "ignored": made.ignored,
+        "not_on_roster": made.unknown,
+        "missing": [person.label for person in made.missing],
         "unknown_extensions": made.unknown_extensions,
         "out": str(made.options.home),
         "files": FILES,

@@ -16,21 +16,28 @@ grading worksheet" (mod/assign/feedback/offline/importgradeslib.php) wants these
 language (this is English) and looks learners up by the number behind "Participant", which stands in the
 names of the folders that "Download all submissions" makes.
 
-Names and notes come from submissions. Spreadsheets take a cell that begins with =, +, - or @ for a formula:
-such text gets an apostrophe in front (OWASP, "CSV Injection").
+With a roster, everybody on it is in canvas.csv; who handed nothing in has an empty cell, which an import
+leaves alone.
+
+Names and notes come from submissions. Spreadsheets take a cell that begins with =, +, - or @ for a formula,
+and some of them begin a cell at a semicolon, a tab or a bar: such text gets an apostrophe in front (OWASP,
+"CSV Injection").
 """
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from classroom.gradebook.attempts import Attempt
+from classroom.gradebook.roster import Person
 from classroom.grading.result import Item, Result, write_whole
 from classroom.intake.harmless import harmless
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
+# A sign that begins a formula, at the start or behind what some program takes for the end of a cell.
+FORMULA = re.compile(r"""(^|[;,|])([\s"']*)(?=[=+@＝＋－＠-])""")
 CANVAS = ("Student", "ID", "SIS Login ID", "Section")
 MOODLE = ("Identifier", "Full name", "Email address", "Grade", "Maximum grade", "Last modified (grade)")
 Rows = list[list[object]]
@@ -63,7 +70,7 @@ def cell(value: object) -> str | float:
     if isinstance(value, int | float):
         return value
     text = harmless(" ".join(str(value).split()), 1_000)
-    return f"'{text}" if text.startswith(FORMULA) else text
+    return FORMULA.sub(r"\1\2'", text)
 
 
 def text(rows: Iterable[Sequence[object]]) -> str:
@@ -88,6 +95,8 @@ def _row(graded: Graded) -> dict[str, object]:
     attempt, result = graded.attempt, graded.result
     return {
         "name": attempt.name,
+        "id": attempt.person.id,
+        "section": attempt.person.section,
         "attempt": attempt.number,
         "file": attempt.path.name,
         "submitted": attempt.submitted and attempt.submitted.astimezone().isoformat(timespec="seconds"),
@@ -102,22 +111,30 @@ def _row(graded: Graded) -> dict[str, object]:
     }
 
 
-def canvas(counted: Sequence[Graded], title: str, points: int) -> Rows:
-    """All rows for Canvas, from one attempt of each learner. `title` is the assignment's, or `Title (id)`."""
+def canvas(counted: Sequence[Graded], title: str, points: int, missing: Sequence[Person] = ()) -> Rows:
+    """All rows for Canvas, from one attempt of each learner, and the people without one.
+
+    `title` is the assignment's, or `Title (id)`.
+    """
     rows: Rows = [[*CANVAS, title], ["Points Possible", "", "", "", points]]
     for each in counted:
         score = None if each.by_hand else each.result.score
-        rows.append([each.attempt.name, each.attempt.canvas_id, "", "", score])
+        rows.append([*_canvas_cells(each.attempt.person), score])
+    rows += [[*_canvas_cells(person), None] for person in missing]
     return rows
 
 
+def _canvas_cells(person: Person) -> list[object]:
+    return [person.name, person.canvas_id, person.login, person.section]
+
+
 def moodle(counted: Sequence[Graded], points: int) -> Rows:
-    """All rows for Moodle, from one attempt of each learner."""
+    """All rows for Moodle, from one attempt of each learner whose score is known."""
     rows: Rows = [[*MOODLE]]
     for each in counted:
-        number = f"Participant {each.attempt.moodle_id}" if each.attempt.moodle_id else ""
+        person = each.attempt.person
         if not each.by_hand:
-            rows.append([number, each.attempt.name, "", each.result.score, points, ""])
+            rows.append([person.moodle_identifier, person.name, person.email, each.result.score, points, ""])
     return rows
 
 
@@ -130,7 +147,8 @@ def counted_attempts(graded: Sequence[Graded], take: str) -> list[Graded]:
 
     chosen: dict[str, Graded] = {}
     for each in graded:
-        before = chosen.get(each.attempt.name)
+        who = each.attempt.person.key
+        before = chosen.get(who)
         if before is None or rank(each) >= rank(before):
-            chosen[each.attempt.name] = each
+            chosen[who] = each
     return list(chosen.values())

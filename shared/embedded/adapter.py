@@ -27,8 +27,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 TOOLS = Path(__file__).with_name("adapters") / "tools"
+AGENT = Path(__file__).with_name("adapters") / "agent"
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
+PROTOCOL = "protocol.json"  # beside the weights, of an adapter that was trained to call tools again
 A_SUFFIX = ".lora_A.weight"
 B_SUFFIX = ".lora_B.weight"
 
@@ -86,6 +88,20 @@ class Adapter:
             yield
         finally:
             self.active = False
+
+
+def calls_again(folder: Path) -> bool:
+    """Whether the adapter in a folder was trained to call tools again after their results."""
+    try:
+        protocol = json.loads((folder / PROTOCOL).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(protocol, dict) and protocol.get("calls_again") is True
+
+
+def write_protocol(folder: Path) -> None:
+    """Note beside an adapter's weights that it was trained to call tools again."""
+    (folder / PROTOCOL).write_text(json.dumps({"calls_again": True}) + "\n", encoding="utf-8")
 
 
 def _read_scale(folder: Path, base: str | None) -> float:

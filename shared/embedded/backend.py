@@ -3,7 +3,7 @@
     question, tools     the model writes a list of calls, with the tool-calling adapter, under a grammar
                         some calls            -> tool_use blocks
                         []                    -> a short text, without the tools and without the adapter
-    tool results        text, written with the adapter
+    tool results        text, written with the adapter; one that was trained to may also call again
     output_config       a JSON schema         -> text, written under a grammar
 
 The model chooses the calls, their arguments and what it says about a result; this file only prompts it. A
@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 
 from shared.catalog import lookup
 from shared.config import Settings
+from shared.embedded.adapter import TOOLS, calls_again
 from shared.embedded.calls import AUTO, calls_schema, parse_calls
 from shared.embedded.engine import Engine, Generation
 from shared.embedded.prompt import Conversation, ToolCall
@@ -95,6 +96,10 @@ class Backend:
         answers_results = conversation.has_results and not choice.is_forced
         if tools and not conversation.prefill and not answers_results:
             return self._call_or_answer(request, prompt, calls_schema(tools, choice))
+        if tools and answers_results and calls_again(self.settings.tools_adapter or TOOLS):
+            written = self._call_again(request, prompt, calls_schema(tools, choice))
+            if written is not None:
+                return written
         schema = request.output_schema
         text = self.engine.generate(prompt, request.max_tokens, schema=schema, adapter=bool(tools))
         return Answer(len(prompt), text)
@@ -113,6 +118,19 @@ class Backend:
         prompt_without_tools = self._encode_prompt(Conversation.of(request))
         text = self.engine.generate(prompt_without_tools, request.max_tokens, schema=schema)
         return Answer(len(prompt), _shorten(text) if schema is None else text)
+
+    def _call_again(self, request: MessagesRequest, prompt: list[int], list_schema: Schema) -> Answer | None:
+        """The calls that follow a result; None if the model begins a text instead of a list."""
+        first = "".join(self.engine.generate(prompt, 1, adapter=True))
+        if not first.startswith("["):
+            return None
+        written = self.engine.generate(
+            prompt, CALL_TOKENS, schema={**list_schema, "minItems": 1}, adapter=True
+        )
+        calls = parse_calls("".join(written))
+        if not calls or written.output_tokens > request.max_tokens:
+            return None
+        return Answer(len(prompt), written, calls)
 
     def _encode_prompt(self, conversation: Conversation) -> list[int]:
         """The prompt's ids.

@@ -1,4 +1,4 @@
-"""SmolLM2 with transformers: greedy decoding by hand, which reuses the previous call's KV cache.
+"""SmolLM2 with transformers: decoding by hand, which reuses the previous call's KV cache.
 
     >>> engine = TransformersEngine.load(load_settings())
     >>> "".join(engine.generate(engine.encode("The capital of France is"), 5))
@@ -22,8 +22,8 @@ equally probable, the answer can therefore depend on what was cached. In float32
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Sequence
-from contextlib import nullcontext
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import takewhile
@@ -82,6 +82,22 @@ class CachedPrefix:
 
 
 @dataclass
+class Sampling:
+    """How tokens are drawn instead of chosen: at a temperature, from a seeded generator."""
+
+    temperature: float
+    generator: torch.Generator
+
+    def perturb(self, logits: Tensor) -> Tensor:
+        """Logits whose argmax is a draw from softmax(logits / temperature), by the Gumbel trick.
+
+        logits: (tokens, vocabulary). Source: Maddison et al. 2014, arXiv:1411.0030
+        """
+        uniform = torch.rand(logits.shape, generator=self.generator).clamp_min(1e-20)
+        return logits / self.temperature - (-uniform.log()).log()
+
+
+@dataclass
 class Text:
     """A text while it is written."""
 
@@ -136,6 +152,7 @@ class TransformersEngine(Engine):
         self._guide = partial(Guide, tokenizer, model.config.get_text_config().vocab_size, self.ends)
         self._lock = threading.Lock()
         self._stored: dict[bool, CachedPrefix] = {}  # with and without the adapter
+        self._sampling: Sampling | None = None
 
     @classmethod
     def load(cls, settings: Settings) -> TransformersEngine:
@@ -150,6 +167,15 @@ class TransformersEngine(Engine):
         if spec.random:  # for tests: no adapter fits it, and its calls are valid nonsense
             return cls(model, tokenizer)
         return cls(model, tokenizer, settings.tools_adapter or TOOLS, spec.hub.repo if spec.hub else None)
+
+    @contextmanager
+    def sampling(self, temperature: float, seed: int) -> Iterator[None]:
+        """Draw the tokens inside the `with` block at a temperature above 0; the same seed draws the same."""
+        self._sampling = Sampling(temperature, torch.Generator().manual_seed(seed))
+        try:
+            yield
+        finally:
+            self._sampling = None
 
     def generate(
         self, prompt: list[int], max_tokens: int, *, schema: Schema | None = None, adapter: bool = False
@@ -219,6 +245,8 @@ class TransformersEngine(Engine):
         """
         if not text.adapter:
             penalize(logits, [text.recent()], self._is_word)
+        if self._sampling:
+            logits = self._sampling.perturb(logits)
         if text.guide:
             return text.guide.choose(logits[0], text.limit - len(text.written))
         return accept(proposed, logits.argmax(1).tolist(), self.ends)

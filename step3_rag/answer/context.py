@@ -17,6 +17,7 @@ from itertools import groupby
 from step3_rag.ingest.chunk import HEADING
 from step3_rag.ingest.index import Chunk, joined
 from step3_rag.ingest.instructions import looks_like_instruction
+from step3_rag.ingest.plain import plain_line, without_links
 
 BUDGET = 1024  # tokens
 EXCERPT = 160  # characters of a source that are shown
@@ -89,28 +90,20 @@ def neutralize(text: str) -> str:
     return TURNS.sub("⁅", MARKS.sub("‹", text))
 
 
-def without_headings(text: str) -> str:
-    """A passage in one line, without its headings, which the place beside it names; or only these.
-
-    >>> without_headings("## Renewal\n\nIt renews each March.")
-    'It renews each March.'
-    """
-    below = " ".join(HEADING.sub("", text).split())
-    return below or " ".join(HEADING.findall(text))
-
-
 def excerpt(source: Source, sentence: str) -> tuple[str, str]:
     """The place of a quoted sentence, by the heading above it, and the text from there on.
 
     If the source doesn't have the sentence word for word: the source's place and beginning.
     """
-    words = [re.escape(word) for word in sentence.split() if re.search(r"\w", word)]
-    match = re.search(r"[\s*|_–-]+".join(words), source.text) if words else None
+    text = without_links(source.text)
+    # Words and punctuation, between which the source may have marks: `**EUR 20**.`
+    words = [re.escape(word) for word in re.findall(r"[^\W_]+|[^\w\s*|–-]", sentence)]
+    match = re.search(r"[\s*|_–-]*".join(words), text) if words else None
     if not match:
-        return source.place, without_headings(source.text)[:EXCERPT]
-    above = HEADING.findall(source.text, 0, match.start())
+        return source.place, plain_line(text)[:EXCERPT]
+    above = HEADING.findall(text, 0, match.start())
     place = f"{source.document}, {above[-1]}" if above else source.place
-    return place, without_headings(source.text[match.start() :])[:EXCERPT]
+    return place, plain_line(text[match.start() :])[:EXCERPT]
 
 
 def _attribute(text: str) -> str:

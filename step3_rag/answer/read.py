@@ -25,7 +25,7 @@ from shared.sentences import sentences
 from step3_rag import PROMPTS
 from step3_rag.answer.claims import conflicts
 from step3_rag.answer.context import Source, as_text
-from step3_rag.ingest.chunk import HEADING
+from step3_rag.ingest.plain import plain_line
 from step3_rag.ingest.stems import stems
 from step3_rag.reflect.confidence import Evidence
 
@@ -171,10 +171,9 @@ def _numbered(evidence: Sequence[Evidence], sources: Sequence[Source]) -> list[t
 
 
 def _plain(sentence: str) -> str:
-    """A sentence without headings above it, and without the marks of lists, tables and emphasis."""
-    below = HEADING.sub("", sentence).strip()
-    text = re.sub(r"^\s*(?:[-*+|>]|\d+[.)])\s+", "", below)
-    return " ".join(text.replace("**", "").split()).strip("| ")
+    """A sentence without headings above it, and without the marks of lists, tables, links and emphasis."""
+    text = re.sub(r"^(?:[-|]|\d+[.)])\s+", "", plain_line(sentence))
+    return text.strip("| ")
 
 
 def check(text: str, sources: Sequence[Source]) -> list[Cited]:

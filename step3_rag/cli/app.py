@@ -15,6 +15,10 @@ from shared.errors import UserError
 from shared.launch import ExitCode
 from step3_rag.cli import flags
 
+AGENT_REQUEST = (
+    "The customer that stands first on the trial list for the new P45: how often may they audit our plant?"
+)
+
 app = new_app(
     "Step 3: retrieval. Answers from documents, with sources, measured stage by stage.", default="ask"
 )
@@ -142,23 +146,39 @@ def search(
 
 @app.command()
 def agent(
-    question: flags.Question = flags.QUESTION,
+    request: Annotated[str, typer.Argument(help="What to do.")] = AGENT_REQUEST,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Allow tickets and messages without asking you.")
+    ] = False,
+    trace: Annotated[
+        Path | None, typer.Option(help="Write what happened as a page (one HTML file) to this path.")
+    ] = None,
+    phoenix: Annotated[
+        str | None,
+        typer.Option(help="Send OpenTelemetry spans to this collector, e.g. http://127.0.0.1:6006."),
+    ] = None,
     index: flags.IndexFolder = None,
     model: Model = None,
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
-    """Let the chat model decide whether to look something up: retrieval as a tool."""
+    """Let the chat model work with tools: it decides what to look up, computes, opens tickets."""
     from step3_rag import from_flags
     from step3_rag.cli import agent as command
     from step3_rag.cli.retriever import open_retriever
+    from step3_rag.evaluate.agents import agent_settings
 
-    question = from_flags.check_question(question)
-    settings = settings_from_flags(smoke, model=model)
+    request = from_flags.check_question(request)
+    settings = agent_settings(settings_from_flags(smoke, model=model))
     client = from_flags.make_client(settings)
     retriever = open_retriever(settings, index, quiet=as_json)
-    report = command.answer_with_tool(retriever, question, settings, client)
+    approve = command.allow if yes else command.ask_user
+    report, transcript = command.work(retriever, request, settings, client, approve)
     emit(report, command.show, as_json=as_json)
+    if trace:
+        command.write_page(trace, transcript)
+    if phoenix:
+        command.send_spans(phoenix, transcript)
 
 
 # --- the documents of an index ----------------------------------------------------------------------------
@@ -237,30 +257,68 @@ def evaluate(
     split: flags.Split = None,
     limit: flags.Limit = None,
     answers: Annotated[bool, typer.Option("--answers", help="Measure the answers.")] = False,
+    frameworks: Annotated[
+        bool, typer.Option("--frameworks", help="Compare LangChain, LlamaIndex and LangGraph with ours.")
+    ] = False,
     reader: flags.Reader = "auto",
     add_row: Annotated[
         Path | None,
         typer.Option(help="Add the answers' figures, tokens and cost to this Markdown table of models."),
+    ] = None,
+    agent: Annotated[bool, typer.Option("--agent", help="Measure what the agent achieves.")] = False,
+    runs: Annotated[int, typer.Option(min=1, help="Runs of each task; all but the first sample.")] = 1,
+    order: Annotated[str, typer.Option(help="Plant this sentence in each result of a look-up.")] = "",
+    earlier: Annotated[int, typer.Option(min=0, help="Look-ups of a conversation before each task.")] = 0,
+    compact: Annotated[
+        bool, typer.Option("--compact/--no-compact", help="Shorten old results that no longer fit.")
+    ] = True,
+    out: Annotated[
+        Path | None, typer.Option(help="Write each run of the agent to this file (JSON lines).")
     ] = None,
     rerank: flags.Rerank = "maxsim",
     model: Model = None,
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
-    """Measure retrieval stage by stage; --answers measures the answers instead."""
-    ignored = {"rerank"} if answers else {"reader", "model", "add_row"}
-    why = "--answers measures the default search" if answers else "only --answers uses a reader"
+    """Measure retrieval stage by stage; --answers, --agent or --frameworks measures these instead."""
+    of_agent = {"runs", "order", "earlier", "compact", "out"}
+    ignored = {"reader", "model", "add_row", *of_agent}
+    why = "only --answers and --agent use a model"
+    if frameworks:
+        ignored = {"answers", "agent", "reader", "add_row", "rerank", *of_agent}
+        why = "--frameworks compares the default pipelines"
+    elif agent:
+        ignored = {"answers", "reader", "add_row", "rerank"}
+        why = "--agent measures the agent"
+    elif answers:
+        ignored = {"rerank", *of_agent}
+        why = "--answers measures the default search"
     flags.refuse_flags(context, context.params.keys() - ignored, why)
     settings = settings_from_flags(smoke, model=model)
     from step3_rag.cli import tables
-    from step3_rag.evaluate import answers as of_answers
-    from step3_rag.evaluate import retrieval
 
-    if answers:
+    if frameworks:
+        from step3_rag.cli import frameworks as of_frameworks
+        from step3_rag.evaluate import frameworks as comparison
+
+        emit(comparison.run(settings, dataset, split, limit), of_frameworks.show, as_json=as_json)
+    elif agent:
+        from step3_rag.evaluate import agents
+
+        plan = agents.Plan(dataset, split or "dev", runs, order, earlier, compact, limit)
+        report, made = agents.measure(settings, plan)
+        if out:
+            agents.write_runs(made, out)
+        emit(report, tables.show, as_json=as_json)
+    elif answers:
+        from step3_rag.evaluate import answers as of_answers
+
         report = of_answers.run(settings, dataset, split, reader, limit, add_row)
+        emit(report, tables.show, as_json=as_json)
     else:
-        report = retrieval.run(settings, dataset, split, rerank, limit)
-    emit(report, tables.show, as_json=as_json)
+        from step3_rag.evaluate import retrieval
+
+        emit(retrieval.run(settings, dataset, split, rerank, limit), tables.show, as_json=as_json)
 
 
 @app.command()

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 from shared.cli import Console, plain_table
 from shared.config import Settings
-from step3_rag.answer.context import EXCERPT, without_headings
+from step3_rag.answer.context import EXCERPT
 from step3_rag.cli.printing import say
+from step3_rag.ingest.plain import plain_line
 from step3_rag.reflect import route as routing
 from step3_rag.reflect.confidence import confidence
 from step3_rag.retrieve.search import Place, Retriever, SearchOptions, SearchResult
@@ -88,7 +89,7 @@ def show(report: SearchReport, console: Console, *, explain: bool) -> None:
         say(console, "nothing found")
     for number, passage in enumerate(report.results, 1):
         superseded = " (superseded)" if passage.superseded else ""
-        text = without_headings(passage.text)
+        text = plain_line(passage.text)
         say(console, f"[{number}] {passage.place}{superseded}  ({passage.score:.3f})", "bold")
         say(console, f"    {text[:EXCERPT].rstrip()}{' …' if len(text) > EXCERPT else ''}")
     if explain and report.results:

@@ -14,6 +14,7 @@ two wrap `Parts`, which has each stage as a function of the query. None of them 
 
 from functools import lru_cache
 from importlib import import_module
+from typing import Any, Protocol
 
 import anthropic
 
@@ -55,6 +56,29 @@ class Parts(Retriever):
         return assemble(self.index.chunks(ids), self.embedder.count_tokens)
 
 
+class Framework(Protocol):
+    """What the module of each framework has; each has more of its own."""
+
+    def search(self, retriever: Retriever, question: str, k: int) -> list[int]:
+        """The numbers of the k best chunks, best first."""
+
+    def __getattr__(self, name: str) -> Any: ...
+
+
+def load(name: str) -> Framework:
+    """The module of a framework, a key of MODULES.
+
+    Raises:
+        UserError: the framework is not installed.
+    """
+    try:
+        module: Any = import_module(f"step3_rag.frameworks.{MODULES[name]}")
+    except ImportError as error:
+        extra = "llamaindex" if name == "llamaindex" else "step3"
+        raise UserError(f"{name} is not installed ({error.name}): pip install '.[{extra}]'") from None
+    return module
+
+
 def answer_with(
     name: str,
     retriever: Retriever,
@@ -68,11 +92,7 @@ def answer_with(
     Raises:
         UserError: the framework is not installed.
     """
-    try:
-        framework = import_module(f"step3_rag.frameworks.{MODULES[name]}")
-    except ImportError as error:
-        extra = "llamaindex" if name == "llamaindex" else "step3"
-        raise UserError(f"{name} is not installed ({error.name}): pip install '.[{extra}]'") from None
+    framework = load(name)
     if name == "langchain" and client:
         outcome = framework.answer_chain(retriever, client, model, k).invoke(question)
         sources = Parts(retriever).sources(framework.ids_of(outcome["documents"]))

@@ -24,9 +24,9 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 
-from step3_rag.ingest.chunk import HEADING
 from step3_rag.ingest.index import Chunk
 from step3_rag.ingest.instructions import looks_like_instruction
+from step3_rag.ingest.plain import without_headings
 from step3_rag.reflect.rewrite import correct_spelling, parts_of
 from step3_rag.retrieve.reader import PassageReader
 from step3_rag.retrieve.search import Retriever, SearchResult
@@ -86,8 +86,7 @@ def evidence_in(chunks: Sequence[Chunk], question: str, reader: PassageReader) -
 
 def can_be_quoted(sentence: str) -> bool:
     """Whether it is more than a heading or number, and doesn't look like an instruction to a model."""
-    below = HEADING.sub("", sentence)
-    return LETTER.search(below) is not None and not looks_like_instruction(sentence)
+    return LETTER.search(without_headings(sentence)) is not None and not looks_like_instruction(sentence)
 
 
 def score_of(evidence: Sequence[Evidence]) -> float:

@@ -60,6 +60,7 @@ def train(
         from step4_finetune.models.quiet import quiet_peft
 
         quiet_peft()
+        from shared.embedded.adapter import write_protocol
         from shared.errors import UserError
         from step4_finetune.toolcalls import data as toolcalls
         from step4_finetune.train import branches
@@ -72,19 +73,25 @@ def train(
         chosen = recipes.read_recipe(recipe, **{k: v for k, v in changes.items() if v is not None})
         if smoke:
             chosen, limit = recipes.smoke(chosen), limit or 4
-        is_only_for_tone = chosen.method != "sft" or chosen.activated or guide or start
-        if chosen.task in ("reader", "tools") and is_only_for_tone:
+        is_only_for_tone = chosen.method != "sft" or chosen.activated or guide
+        if chosen.task in ("reader", "tools") and (is_only_for_tone or start):
             raise UserError(f"task {chosen.task} trains by sft, without lora.activated, --guide and --from")
+        if chosen.task == "agent" and is_only_for_tone:
+            raise UserError("task agent trains by sft, without lora.activated and --guide")
         if chosen.task == "reader":
             from step4_finetune.reading import data as reading
             from step4_finetune.reading import training as reader
 
             examples = reading.read_examples(Path(data or "data/reader/train.jsonl"), limit)
             facts = reader.run(settings, chosen, examples, out, report_to, fresh=fresh)
-        elif chosen.task == "tools":
-            path = Path(data or "data/tools/train.jsonl")
-            prepared: TrainingData = branches.read(path, "tools", toolcalls.fits, toolcalls.parts, limit)
+        elif chosen.task in ("tools", "agent"):
+            path = Path(data or f"data/{chosen.task}/train.jsonl")
+            prepared: TrainingData = branches.read(
+                path, chosen.task, toolcalls.fits, toolcalls.parts, limit, start
+            )
             facts = training.run(settings, chosen, prepared, out, report_to, fresh=fresh)
+            if chosen.task == "agent":
+                write_protocol(out)
         else:
             from step4_finetune.models import shipped
 

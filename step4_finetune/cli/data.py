@@ -76,10 +76,13 @@ def check(
 def build(
     out: Annotated[Path, typer.Option("--out", help="Folder for train.jsonl, dev.jsonl and test.jsonl.")],
     what: Annotated[
-        Literal["rows", "tools", "reader"],
-        typer.Argument(help="rows: replies in a tone; tools: tool calls; reader: passages with questions."),
+        Literal["rows", "tools", "agent", "reader"],
+        typer.Argument(
+            help="rows: replies in a tone; tools: tool calls; agent: tasks of an office; reader: passages "
+            "with questions."
+        ),
     ] = "rows",
-    count: Annotated[int, typer.Option("--rows", min=1, help="For tools: number of rows.")] = 2000,
+    count: Annotated[int, typer.Option("--rows", min=1, help="For tools and agent: number of rows.")] = 2000,
     seed: Seed = None,
     form: Annotated[Literal["sft", "dpo"], typer.Option("--format", help="TRL's format.")] = "sft",
     shares: Annotated[
@@ -99,6 +102,10 @@ def build(
         from step4_finetune.toolcalls.data import build as build_tools
 
         facts = build_tools(out, 40 if smoke else count, settings.seed)
+    elif what == "agent":
+        from step4_finetune.agent.data import build as build_agent
+
+        facts = build_agent(out, 40 if smoke else count, settings.seed)
     elif what == "reader":
         from step4_finetune.reading.data import build as build_reader
 

@@ -84,7 +84,7 @@ def turns_of(branch: Sequence[dict[str, Any]]) -> list[tuple[Turn, bool]]:
         content = message["content"]
         if message["role"] == "assistant" and isinstance(content, list):
             calls = calls_as_text(ToolCall(call["name"], call["input"]) for call in content)
-            found.append((Turn("assistant", calls), True))
+            found.append((Turn("assistant", calls), not message.get("given")))
         else:
             new = Conversation([Message(role=message["role"], content=content)]).turns
             learn = message["role"] == "assistant" and not message.get("given")

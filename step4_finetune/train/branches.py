@@ -60,9 +60,16 @@ class BranchData(TrainingData):
 
 
 def read(
-    path: Path, task: str, fits: Callable[[Row], bool], parts: Parts, limit: int | None = None
+    path: Path,
+    task: str,
+    fits: Callable[[Row], bool],
+    parts: Parts,
+    limit: int | None = None,
+    start: Path | None = None,
 ) -> BranchData:
     """The first `limit` rows of a file that `data build` wrote for a task.
+
+    `start` is the folder of an adapter that is trained further.
 
     `fits` says whether a row has the task's form; it may raise KeyError, TypeError or ValueError if not.
 
@@ -79,7 +86,7 @@ def read(
         all_fit = False
     if not all_fit:
         raise UserError(f"{path} holds no rows of the recipe {task}: {wanted}")
-    return BranchData(rows, system="the row's own", parts=parts)
+    return BranchData(rows, system="the row's own", parts=parts, start=start)
 
 
 def collate(rows: Sequence[dict[str, Any]], pad: int) -> dict[str, torch.Tensor]:

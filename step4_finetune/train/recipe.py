@@ -103,8 +103,8 @@ class Recipe(Part):
 
     name: str = "default"
     about: str = ""
-    # A company's replies, tool calls (toolcalls/), or reading passages (reading/).
-    task: Literal["tone", "tools", "reader"] = "tone"
+    # A company's replies, tool calls (toolcalls/), an agent's tasks (agent/), or reading passages (reading/).
+    task: Literal["tone", "tools", "agent", "reader"] = "tone"
     method: Literal["sft", "dpo", "grpo"] = "sft"
     tuning: Literal["lora", "qlora", "full"] = "lora"
     lora: Lora = Lora()

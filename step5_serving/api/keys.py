@@ -8,7 +8,8 @@ that can be guessed, and would cost each request milliseconds. A lookup by the h
 timing either, since nobody can choose a key by its hash.
 
 Scopes: `ask` for questions, `operate` for documents and telemetry. A running server notices within a second
-that the file has changed. `Access` checks the key of each request.
+that the file has changed. `Access` checks the key of each request. Without any key, the server answers
+questions from this machine, and nobody operates it: through a proxy, strangers can look like this machine.
 """
 
 import contextlib
@@ -32,6 +33,10 @@ from step5_serving.telemetry.call import Caller
 SCOPES = ("ask", "operate")
 REFRESH_S = 1.0  # how often the file is read
 UNKNOWN_KEY = "the key is missing or unknown: send it in `x-api-key`, or after `Bearer` in `Authorization`"
+NO_OPERATOR = (
+    "this needs an API key with the scope operate, and the server has no key: "
+    "make one with `python -m step5_serving keys add NAME --scope operate`"
+)
 NAME = re.compile(r"[\w.@-][\w .@-]{0,59}")
 
 
@@ -147,7 +152,7 @@ class Access:
 
     @property
     def wants_keys(self) -> bool:
-        """Whether requests need a key: not on loopback without a proxy, until the first key is made.
+        """Whether questions need a key: not on loopback without a proxy, until the first key is made.
 
         A key file that is deleted later does not open the server again.
         """
@@ -155,12 +160,14 @@ class Access:
         return self._wants_keys
 
     def key_of(self, headers: Mapping[str, str], scope: str) -> str | None:
-        """The id of the request's key; None if no key is needed.
+        """The id of the request's key; None for a question that needs none. To operate always takes a key.
 
         Raises:
             ApiError: no valid key (401), a key without that scope (403), or the key file can't be read (503).
         """
         if not self.wants_keys:
+            if scope != "ask":
+                raise ApiError(401, "authentication_error", NO_OPERATOR)
             return None
         scheme, _, bearer = headers.get("authorization", "").partition(" ")
         text = headers.get("x-api-key") or (bearer if scheme.lower() == "bearer" else "")

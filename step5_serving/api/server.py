@@ -8,8 +8,8 @@
       then               what still runs is cancelled, telemetry is written, the engine ends
     a second Ctrl-C      stops at once
 
-It listens on loopback by default, elsewhere only with at least one API key. TLS and slow clients are the job
-of a proxy in front of it.
+It listens on loopback by default, elsewhere only with at least one API key. Without a key it answers
+questions from this machine, and nobody can operate it. TLS is the job of a proxy in front of it.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shared.errors import UserError
@@ -52,6 +53,8 @@ def serve(config: Config, say: Callable[[str], None] = lambda line: print(line, 
     with contextlib.closing(listen(config.host, config.port)) as listening:
         app = make_app(config, keys)
         say(masked(f"listening on {address_of(listening)} (engine {config.engine}); stop with Ctrl-C"))
+        if not len(keys):
+            say(without_keys(config.keys))
         if not is_loopback(config.host):
             say(f"API keys: {len(keys)}; there is no TLS here: put a proxy in front of this address")
         run(config, app, listening, say)
@@ -67,6 +70,14 @@ def check_host(config: Config, keys: Keys) -> None:
     raise UserError(
         f"{flag} lets others reach this server, and there is no API key in {config.keys}: "
         f"make one with `python -m step5_serving keys add NAME`, or leave out {flag.split()[0]}"
+    )
+
+
+def without_keys(path: Path) -> str:
+    """What a server without keys says at its start."""
+    return (
+        f"no API key in {path.absolute()}: questions from this machine only; the dashboard, documents and "
+        "telemetry need one: `python -m step5_serving keys add NAME --scope ask --scope operate`"
     )
 
 

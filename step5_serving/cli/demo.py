@@ -41,16 +41,19 @@ def run(model: str | None, smoke: bool) -> dict[str, Any]:
     from shared.progress import track
     from step3_rag.evaluate.dataset import read
     from step3_rag.opening import OF_SAMPLE
-    from step5_serving.api.keys import Keys
+    from step5_serving.api.keys import SCOPES, Keys
     from step5_serving.api.server import make_app
 
     asked = [each.text for each in read("sample", "dev").questions][: 4 if smoke else QUESTIONS]
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
+        keys = Keys(Path(folder, "keys.json"))
+        _, key = keys.add("demo", SCOPES)
+        options = {"timeout": ANSWER_S, "trust_env": False, "headers": {"x-api-key": key}}
         config = Config(model=model, smoke=smoke, index=OF_SAMPLE, telemetry=f"{folder}/telemetry.db")
         with (
-            listening(make_app(config, Keys(Path(folder, "keys.json")))) as address,
-            httpx2.Client(base_url=address, timeout=ANSWER_S, trust_env=False) as client,
+            listening(make_app(config, keys)) as address,
+            httpx2.Client(base_url=address, **options) as client,
             ThreadPoolExecutor(TOGETHER) as pool,
         ):
             if reason := client.get("/readyz").json()["reason"]:

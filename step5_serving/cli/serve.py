@@ -65,7 +65,9 @@ def list_(keys: KeyFile = KEYS, as_json: Json = False) -> None:
         table = plain_table("id", "name", "scopes", "made")
         for row in rows:
             table.add_row(row["id"], row["name"], " ".join(row["scopes"]), row["created_at"])
-        console.print(table if rows else f"no keys in {keys}: everybody on this machine may do everything")
+        console.print(
+            table if rows else f"no keys in {keys}: everybody on this machine may ask, nobody may operate"
+        )
 
     emit(facts, show, as_json=as_json)
 

@@ -225,25 +225,23 @@ function options() {
 // The collections to choose from, and the examples that this index can answer. Without them (no such
 // route, no key yet) the collection is a field to write in.
 async function documents() {
-  let list;
+  let collections;
   try {
-    list = (await getJson("/documents")).documents;
+    collections = (await getJson("/collections")).collections;
   } catch {
     return;
   }
-  const sizes = new Map();
-  for (const { collection } of list) sizes.set(collection, (sizes.get(collection) ?? 0) + 1);
-  if (sizes.size) {
-    const named = [...sizes].sort(([a], [b]) => a.localeCompare(b));
+  const names = new Set(Object.values(collections).flat());
+  const named = Object.entries(collections).sort(([a], [b]) => a.localeCompare(b));
+  if (named.length) {
     byId("collection").replaceChildren(
-      el("option", { value: "" }, `all (${count(list.length)} documents)`),
-      ...named.map(([name, n]) => el("option", { value: name }, `${name} (${count(n)})`)),
+      el("option", { value: "" }, `all (${count(names.size)} documents)`),
+      ...named.map(([name, documents]) => el("option", { value: name }, `${name} (${count(documents.length)})`)),
     );
     byId("collection").hidden = false;
     byId("collection-name").hidden = true;
     document.querySelector("label[for^=collection]").htmlFor = "collection";
   }
-  const names = new Set(list.map((each) => each.name));
   const fitting = EXAMPLES.filter(([, document]) => names.has(document));
   byId("examples").hidden = fitting.length === 0;
   byId("examples").querySelector("ul").replaceChildren(

@@ -213,7 +213,7 @@ function show(summary) {
 
 // --- controls ---------------------------------------------------------------------------------------------
 
-byId("curl").textContent = `curl ${location.origin}/query -H 'Content-Type: application/json' \\\n  -d '{"question": "When do contracts renew automatically?"}'`;
+byId("curl").textContent = `curl ${location.origin}/query -H 'Content-Type: application/json' -H "x-api-key: $KEY" \\\n  -d '{"question": "When do contracts renew automatically?"}'`;
 byId("range").addEventListener("change", (event) => {
   state.since = event.target.value;
   byId("figures").classList.add("stale"); // until what is chosen is there

@@ -150,5 +150,5 @@ def test_an_extension_is_a_learners_own_deadline(tmp_path):
 def test_the_numbers_of_moodle_and_canvas_are_kept(tmp_path):
     laid(tmp_path, "Ada Lovelace_77_assignsubmission_file_/", "lovelaceada_LATE_123_456_work.zip")
     ada, lovelace = find(tmp_path).attempts
-    assert (ada.moodle_id, lovelace.canvas_id) == ("77", "123")
+    assert (ada.person.moodle_identifier, lovelace.person.canvas_id) == ("Participant 77", "123")
     assert (ada.notes, lovelace.notes) == ((), (attempts.LATE,))

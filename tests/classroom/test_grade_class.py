@@ -24,6 +24,7 @@ from classroom.gradebook import jobs as class_jobs
 from classroom.gradebook import statistics, table
 from classroom.gradebook.attempts import Attempt
 from classroom.gradebook.grade_class import ClassOptions, run
+from classroom.gradebook.roster import Person
 from classroom.gradebook.table import Graded
 from classroom.grading import draw
 from shared.errors import UserError
@@ -273,7 +274,8 @@ def test_when_it_is_stopped_it_keeps_what_is_there_and_says_how_to_go_on(tmp_pat
 
 
 def graded(name, result, number=1, late=None, **kwargs):
-    return Graded(Attempt(name, number, Path(f"{name}.zip"), name, **kwargs), result, late)
+    person = Person(name, name, **kwargs)
+    return Graded(Attempt(person, number, Path(f"{name}.zip"), name), result, late)
 
 
 def parsed(rows):
@@ -308,11 +310,11 @@ def test_no_cell_is_a_formula(start):
 
 def test_the_files_for_canvas_and_moodle_are_what_their_importers_read():
     assert table.text([[-0.12, -3, 0, None, "-0.12"]]) == "-0.12,-3,0,,'-0.12\n"
-    ada = graded("Ada Lovelace", FULL, canvas_id="123", moodle_id="77")
+    ada = graded("Ada Lovelace", FULL, id="123")
     who = [ada, graded("Gus", BROKEN), graded("Bob", PARTIAL)]
     assert parsed(table.moodle(who[:2], 20)) == [
         [*table.MOODLE],
-        ["Participant 77", "Ada Lovelace", "", "20", "20", ""],
+        ["Participant 123", "Ada Lovelace", "", "20", "20", ""],
     ]
     assert parsed(table.canvas(who, "Retrieval (77)", 20)) == [
         ["Student", "ID", "SIS Login ID", "Section", "Retrieval (77)"],

@@ -12,6 +12,7 @@ from step3_rag.answer.context import Source, as_text, assemble, joined, neutrali
 from step3_rag.ingest.chunk import chunk as cut
 from step3_rag.ingest.index import Chunk
 from step3_rag.ingest.instructions import looks_like_instruction
+from step3_rag.ingest.plain import plain_line
 from step3_rag.reflect.confidence import Evidence
 from step3_rag.retrieve.search import SearchOptions
 from tests.step3.conftest import bring_in, word_spans, write
@@ -327,9 +328,50 @@ def test_an_excerpt_shows_the_quoted_sentence_under_its_own_heading():
     source = context.Source(1, "rules.md", "rules.md, Damage", text, (1,))
     assert context.excerpt(source, "The deposit for a key is EUR 20.") == (
         "rules.md, Keys",
-        "The **deposit** for a key is EUR 20. - Lost keys cost 40.",
+        "The deposit for a key is EUR 20. - Lost keys cost 40.",
     )
     assert context.excerpt(source, "Pay for it.")[0] == "rules.md, Damage"
-    beginning = "Pay for it. The **deposit** for a key is EUR 20. - Lost keys cost 40."  # without headings
+    beginning = "Pay for it. The deposit for a key is EUR 20. - Lost keys cost 40."  # without headings
     assert context.excerpt(source, "not in it") == ("rules.md, Damage", beginning)
     assert context.excerpt(source, "")[0] == "rules.md, Damage"
+
+
+def test_an_excerpt_begins_with_its_sentence_where_marks_stand_before_the_full_stop():
+    source = context.Source(
+        1, "rules.md", "rules.md", "Pay for it. A key costs **EUR 20**. It is yours.", (1,)
+    )
+    assert context.excerpt(source, "A key costs EUR 20.")[1] == "A key costs EUR 20. It is yours."
+
+
+@pytest.mark.parametrize(
+    ("markdown", "shown"),
+    [
+        ("## Renewal\n\nIt renews each March.", "It renews each March."),
+        ("Keys.\n\n##\n\nA key costs EUR 20.", "Keys. A key costs EUR 20."),
+        ("> ## Note\n> Ask first.", "Ask first."),
+        ("- ### Keys\n- A key costs EUR 20.", "- A key costs EUR 20."),
+        ("Keys\n====\n\nA key costs EUR 20.", "Keys A key costs EUR 20."),
+        ("Modbus.** A *Hearth 200* reads ***eight*** pumps.", "Modbus. A Hearth 200 reads eight pumps."),
+        ("2 * 3 is 6, and 2*3, too.", "2 * 3 is 6, and 2*3, too."),
+        ("See [the rules](rules.md) first.", "See the rules first."),
+        ("```sh\nmake test\n```\n\nThen wait.", "make test Then wait."),
+        ("## Renewal", "Renewal"),
+    ],
+)
+def test_a_passage_is_shown_as_text_without_marks_of_markdown(markdown, shown):
+    assert plain_line(markdown) == shown
+
+
+@pytest.mark.parametrize("reader", ["quote", "write"])
+@pytest.mark.usefixtures("fake")
+def test_answers_and_their_sources_show_no_marks_of_markdown(reader, command, tmp_path, api):
+    """What `ask` prints, by the reader that quotes and by the one that writes."""
+    text = "# Keys\n\n## Price\n\n> ### Note\n\n**Keys.** A *spare* key for the shed costs **EUR 20**.\n"
+    write(tmp_path / "notes", {"keys.md": text})
+    index = str(tmp_path / "index")
+    command("step3_rag", "ingest", str(tmp_path / "notes"), "--index", index)
+    api.enqueue("A spare key costs EUR 20.")
+    options = ("--reader", reader, "--threshold", "0", "--strategies", "none")
+    printed = command("step3_rag", "What does a spare key cost?", "--index", index, *options).out
+    assert "spare key" in printed
+    assert not re.search(r"[#*>]", printed)

@@ -52,8 +52,8 @@ def test_any_text_can_be_asked(read_only, command, question):
         ("ask x --model gpt-9", "unknown model 'gpt-9'"),
         ("ask x --model claude-sonnet-5-5", "ANTHROPIC_API_KEY"),
         ("evaluate --answers --rerank none", "--rerank: --answers measures the default search"),
-        ("evaluate --reader chat", "--reader: only --answers uses a reader"),
-        ("evaluate --model tiny", "--model: only --answers uses a reader"),
+        ("evaluate --reader chat", "--reader: only --answers and --agent use a model"),
+        ("evaluate --model tiny", "--model: only --answers and --agent use a model"),
     ],
 )
 def test_flags_and_values_that_are_refused(read_only, refused, monkeypatch, args, line):
@@ -216,6 +216,13 @@ def test_two_versions_of_the_code_have_their_own_index_of_a_dataset(beir, monkey
     assert [chunk.id for chunk in found.best] == best
     assert opened("0" * 12).index.facts["id"] == older.index.facts["id"]
     assert "made again" not in capsys.readouterr().err
+
+
+def test_each_number_format_has_its_own_index_of_the_sample():
+    homes = {
+        cached_index.sample_home(load_settings(dtype=dtype)) for dtype in ("auto", "float32", "bfloat16")
+    }
+    assert len(homes) == 3
 
 
 def test_indexes_of_other_versions_are_removed_once_nobody_uses_them(beir, monkeypatch):

@@ -131,6 +131,7 @@ def test_an_empty_index_still_answers(home, command):
         "agent",
         "evaluate --limit 4 --split dev",
         "evaluate --limit 4 --split dev --answers",
+        "evaluate --limit 2 --split dev --frameworks",
         "calibrate --limit 20",
         "reflect --limit 2 --split dev --strategies spelling,spelling",
         "route",
@@ -138,6 +139,8 @@ def test_an_empty_index_still_answers(home, command):
     ],
 )
 def test_every_command_runs_on_the_tiny_model(command, monkeypatch, line):
+    if "--frameworks" in line:
+        pytest.importorskip("llama_index.core", reason="without the extra llamaindex")
     monkeypatch.setattr("step3_rag.evaluate.routing.MARGINS", (0.1,))
     # The tiny model finds no answer, and a fit needs good ones, too.
     monkeypatch.setattr("step3_rag.evaluate.calibrate.is_good", lambda question, _: bool(question.qrels))

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from importlib import import_module
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from langgraph.checkpoint.memory import InMemorySaver
 
 from shared.config import load_settings
 from step3_rag import opening
+from step3_rag.evaluate import frameworks as comparison
+from step3_rag.evaluate.dataset import Question
 from step3_rag.frameworks import langchain_lcel, langgraph_rag, parts
 from step3_rag.reflect.loop import reflect
 from step3_rag.reflect.rewrite import OFFLINE
@@ -188,3 +191,92 @@ def test_flags_that_a_framework_would_ignore_are_refused(read_only, refused):
     line = refused("step3_rag", "kettle", "--framework", "langchain", "--threshold", "0.5", "--before", "x")
     assert line.startswith("error: --before, --threshold: a framework's pipeline has the defaults")
     assert "Invalid value for '--framework'" in refused("step3_rag", "kettle", "--framework", "haystack")
+
+
+# --- evaluate --frameworks --------------------------------------------------------------------------------
+
+ASKED = [
+    Question("q1", "How long is the notice of the supply contract?", {"contracts/supply.md": 1}),
+    Question("q2", "kettle", {"notes.md": 1}),
+]
+
+
+@pytest.fixture
+def all_frameworks():
+    pytest.importorskip("llama_index.core", reason="without the extra llamaindex")
+
+
+@pytest.mark.usefixtures("all_frameworks")
+def test_the_comparison_counts_questions_with_our_best_five(retriever, monkeypatch):
+    questions = [question.text for question in ASKED]
+    for row in comparison.compare(retriever, questions):
+        assert (row.same, row.n) == (2, 2), row.framework
+
+    def without_first(retriever, question, k):
+        chunks = search(retriever, question, k)
+        return chunks[1:] if question == "kettle" else chunks
+
+    search = langchain_lcel.search
+    monkeypatch.setattr(langchain_lcel, "search", without_first)
+    same = {row.framework: row.same for row in comparison.compare(retriever, questions)}
+    assert same == {"langchain": 1, "llamaindex": 2, "langgraph": 2}
+
+
+@pytest.mark.usefixtures("all_frameworks")
+def test_the_comparison_of_fusion_counts_relevant_documents(retriever):
+    lost = Question("q3", "kettle", {"a document that nobody has.md": 1})
+    for row in comparison.compare_fusion(retriever, [*ASKED, lost]):
+        assert (row.among_five, row.n) == (2, 3), row.mode
+        assert 1 <= row.first <= 2, row.mode
+
+
+def test_only_langchain_answers_if_the_first_model_fails(retriever, api):
+    api.enqueue("It is broken. [1]")
+    rows = comparison.answers_without_model(retriever, "kettle", load_settings())
+    assert [(row.pipeline, row.done, row.n) for row in rows] == [("ours", 0, 1), ("langchain", 1, 1)]
+    assert len(api.requests) == 1  # the spare model's
+
+
+@pytest.mark.parametrize(("confidence", "stopped"), [(0.3, 2), (0.9, 0)])
+@pytest.mark.usefixtures("all_frameworks")
+def test_langgraph_stops_where_it_would_rewrite_and_ends_as_our_loop(
+    retriever, monkeypatch, confidence, stopped
+):
+    for place in ("frameworks.langgraph_rag", "reflect.loop"):
+        monkeypatch.setattr(f"step3_rag.{place}.confidence", lambda *_: confidence)
+    row = comparison.count_pauses(retriever, ASKED)
+    assert (row.done, row.n) == (stopped, stopped)
+
+
+def test_times_are_means_of_a_question_in_each_round(monkeypatch):
+    clock = iter([0, 2, 10, 14, 20, 21])  # three rounds of 2, 4 and 1 seconds
+    monkeypatch.setattr(comparison.time, "perf_counter", lambda: next(clock))
+    asked = []
+    (row,) = comparison.measure_times({"ours": asked.append}, ["a", "b"])
+    assert (row.pipeline, row.median, row.fastest, row.slowest) == ("ours", 1.0, 0.5, 2.0)
+    assert asked == ["a", "b"] * 3
+
+
+def test_a_framework_that_is_missing_is_named_before_the_work_begins(beir, refused, monkeypatch):
+    def missing(name):
+        raise ImportError(name="llama_index")
+
+    monkeypatch.setattr(parts, "import_module", missing)
+    line = refused("step3_rag", "evaluate", "--frameworks", "--dataset", str(beir))
+    assert line.strip() == "error: langchain is not installed (llama_index): pip install '.[step3]'"
+
+
+def test_the_comparison_refuses_flags_of_other_measurements(refused):
+    line = refused("step3_rag", "evaluate", "--frameworks", "--answers", "--rerank", "none")
+    assert line.startswith("error: --answers, --rerank: --frameworks compares the default pipelines")
+
+
+@pytest.mark.usefixtures("all_frameworks")
+def test_the_command_prints_its_tables(beir, command, api):
+    api.enqueue("It is broken. [1]")
+    printed = command("step3_rag", "evaluate", "--frameworks", "--dataset", str(beir)).out
+    lines = [" ".join(line.split()) for line in printed.splitlines()]
+    assert "langgraph 2 of 2" in lines
+    assert any(line.startswith("reciprocal_rerank") for line in lines)
+    assert "langchain answers if the first model fails 1 of 1" in lines
+    assert any(re.fullmatch(r"our loop 0\.\d{3} s 0\.\d{3} to 0\.\d{3} s", line) for line in lines)

@@ -53,6 +53,6 @@ def test_a_file_without_the_table_is_refused_before_a_question_is_answered(tmp_p
         *arguments, "notes.md"
     )
     assert "cannot read none.md: No such file or directory" in refused(*arguments, "none.md")
-    assert "--add-row: only --answers uses a reader" in refused(
+    assert "--add-row: only --answers and --agent use a model" in refused(
         "step3_rag", "evaluate", "--smoke", "--add-row", "a.md"
     )

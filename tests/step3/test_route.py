@@ -8,6 +8,7 @@ import pytest
 from step3_rag.evaluate import routing
 from step3_rag.reflect import route
 from step3_rag.reflect.route import Router, k_means
+from tests.conftest import for_long
 
 
 def on_circle(*degrees):
@@ -56,6 +57,7 @@ def test_the_command_shows_what_was_searched(read_only, command, refused, monkey
 
 
 @pytest.mark.real
+@for_long("chapter 14 shows the figures")
 def test_most_questions_of_the_sample_reach_their_collection(command, monkeypatch):
     monkeypatch.setattr(routing, "MARGINS", (0.1,))
     facts = json.loads(command("step3_rag", "route", "--json").out)

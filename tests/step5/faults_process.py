@@ -15,6 +15,7 @@ from pathlib import Path
 import httpx
 
 from step5_serving.api import server
+from step5_serving.api.keys import SCOPES, Keys
 from step5_serving.config import Config
 from tests.conftest import ROOT
 from tests.step5.service_parts import ASKED, FakeAnswerer, until
@@ -23,20 +24,23 @@ from tests.step5.service_parts import ASKED, FakeAnswerer, until
 class Process:
     """A running server: its address, its process, and what it said."""
 
-    def __init__(self, folder, *, config=None, answerer=None):
+    def __init__(self, folder, *, config=None, answerer=None, key=True):
+        """`key`: whether there is a key, which `client` sends."""
+        Path(folder).mkdir(exist_ok=True)
+        headers = {"x-api-key": key_in(Path(folder, "keys.json"))} if key else {}
         paths = {"telemetry": f"sqlite:///{folder}/telemetry.db", "keys": f"{folder}/keys.json"}
         config = {"engine": "scripted", "port": 0, "drain_s": 2, **paths, **(config or {})}
         command = [sys.executable, "-m", "tests.step5.faults_process", json.dumps([config, answerer])]
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         self.log = Path(folder, "log")
-        self.log.parent.mkdir(exist_ok=True)
         with self.log.open("w") as log:
             self.popen = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=log)
         until(lambda: "(engine" in self.said() or self.popen.poll() is not None, 60)
         listens = re.search(r"listening on (\S+)", self.said())
         assert listens, self.said()
         self.address, no_idle = listens[1], httpx.Limits(max_keepalive_connections=0)
-        self.client = httpx.Client(base_url=self.address, timeout=30, trust_env=False, limits=no_idle)
+        options = {"timeout": 30, "trust_env": False, "limits": no_idle, "headers": headers}
+        self.client = httpx.Client(base_url=self.address, **options)
 
     def __enter__(self):
         return self
@@ -61,6 +65,14 @@ class Process:
     def rows(self):
         """The number of calls in telemetry."""
         return self.get("/telemetry/summary?since=1h").json()["calls"]
+
+
+def key_in(path):
+    """A new key of a file, for everything; the one before is revoked."""
+    keys = Keys(path)
+    if any(key.name == "tests" for key in keys):
+        keys.remove("tests")
+    return keys.add("tests", SCOPES)[1]
 
 
 def main(config, answerer):

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from step5_serving.addresses import listening
-from step5_serving.api.keys import Keys
+from step5_serving.api.keys import SCOPES, Keys
 from step5_serving.telemetry.call import now
 from step5_serving.telemetry.writer import Recorder, write_rows
 from tests.step5.service_parts import FakeAnswerer, Shelf, app_of
@@ -59,13 +59,14 @@ def day():
 
 @pytest.fixture
 def service(tmp_path):
-    """The service on a real port: its address, answerer, keys, and the store of its telemetry."""
+    """The service on a real port: its address, answerer, keys, a key, and the store of its telemetry."""
     library = Shelf(document for document, _ in PASSAGES)
     answerer = FakeAnswerer(text=ANSWER, fields=known(), library=library)
     recorder, keys = Recorder.from_url(f"sqlite:///{tmp_path}/telemetry.db"), Keys(tmp_path / "keys.json")
     write_rows(recorder.store, day())
+    _, key = keys.add("operator", SCOPES)
     with listening(app_of(answerer, recorder, keys)) as address:
-        yield SimpleNamespace(address=address, answerer=answerer, keys=keys, store=recorder.store)
+        yield SimpleNamespace(address=address, answerer=answerer, keys=keys, key=key, store=recorder.store)
 
 
 # --- a browser ------------------------------------------------------------------------------------------
@@ -106,7 +107,7 @@ def look(browser, service):
         if not request.url.startswith(f"{service.address}/"):
             wrong.append(f"left the origin: {request.url}")
 
-    def open_page(path="/", dark=False, width=1280, clock=False):
+    def open_page(path="/", dark=False, width=1280, clock=False, has_key=True):
         context = browser.new_context(
             viewport={"width": width, "height": 800}, color_scheme="dark" if dark else "light", locale="en-GB"
         )
@@ -114,6 +115,8 @@ def look(browser, service):
         contexts.append(context)
         page = context.new_page()
         page.add_init_script(WATCH)
+        if has_key:
+            page.add_init_script(f"sessionStorage.setItem('api-key', '{service.key}')")
         if clock:
             page.clock.install()
         page.on("console", told)

@@ -8,6 +8,7 @@ import time
 import httpx
 
 from step5_serving.api.app import create_app
+from step5_serving.api.keys import SCOPES, Keys
 from step5_serving.api.service import Service
 from step5_serving.config import Config
 from step5_serving.errors import TelemetryDown, not_found
@@ -123,6 +124,14 @@ def client_of(app, **options):
     """An httpx client that calls the app directly."""
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     return httpx.AsyncClient(transport=transport, **{"base_url": "http://127.0.0.1", **options})
+
+
+def operator_of(app, folder):
+    """A client with a key for everything, in a folder of its own."""
+    service = app.state.service
+    service.keys = service.access.keys = Keys(folder / "operator.json")
+    _, key = service.keys.add("operator", SCOPES)
+    return client_of(app, headers={"x-api-key": key})
 
 
 def request(app, method, path, **options):

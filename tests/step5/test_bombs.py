@@ -7,7 +7,7 @@ import os
 import pytest
 
 from tests.step3.bombs import BOMBS
-from tests.step5.service_parts import app_of, client_of, error_of
+from tests.step5.service_parts import app_of, error_of, operator_of
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows doesn't limit memory")
 QUESTION = {"question": "How long is the notice of the supply contract?"}
@@ -29,8 +29,8 @@ def form(name):
 
 
 @pytest.fixture
-def client(rag):
-    return client_of(app_of(rag(reader="quote").answerer, reader="quote"))
+def client(rag, tmp_path):
+    return operator_of(app_of(rag(reader="quote").answerer, reader="quote"), tmp_path)
 
 
 # One that is refused at once, one that runs out of time, one that needs gigabytes; step 3's tests read all.

@@ -168,8 +168,9 @@ def test_nothing_yet_and_no_key(look, service):
     assert page.locator("#figures").is_hidden()
     write_rows(service.store, day())
     _, key = service.keys.add("ann", ["operate"])
-    page.reload()
+    page = look("/dashboard", has_key=False)
     page.locator("#key-form").wait_for()
+    assert "keys add NAME --scope operate" in page.locator("#key-hint").inner_text()
     assert page.locator("#error").inner_text() == "This service needs an API key."
     page.locator("#key").fill(key)
     page.keyboard.press("Enter")

@@ -16,14 +16,14 @@ from step3_rag.stores import vector_store
 from step5_serving.api.keys import Keys
 from step5_serving.errors import ApiError
 from step5_serving.rag.library import upload_of
-from tests.step5.service_parts import app_of, client_of, error_of, eventually, in_loop
+from tests.step5.service_parts import app_of, client_of, error_of, eventually, in_loop, operator_of
 
 
 @pytest.fixture
-def made(rag):
+def made(rag, tmp_path):
     """A server that quotes from the five documents."""
     found = rag(reader="quote")
-    found.client = client_of(app_of(found.answerer, reader="quote"))
+    found.client = operator_of(app_of(found.answerer, reader="quote"), tmp_path)
     return found
 
 
@@ -65,6 +65,9 @@ async def test_a_document_is_added_replaced_and_deleted(made):
 
     listed = (await made.client.get("/documents")).json()["documents"]
     assert len(listed) == 6
+    names = (await made.client.get("/collections")).json()["collections"]
+    assert names["birds"] == ["birds/parrots.md"]
+    assert sum(map(len, names.values())) == 6
     id = next(each["id"] for each in listed if each["name"] == "birds/parrots.md")
     gone = await made.client.delete(f"/documents/{id}")
     assert gone.json()["name"] == "birds/parrots.md"

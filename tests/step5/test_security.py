@@ -8,7 +8,7 @@ import pytest
 
 from step5_serving.addresses import is_loopback
 from step5_serving.api import security, server
-from step5_serving.api.keys import Keys
+from step5_serving.api.keys import SCOPES, Keys
 from step5_serving.api.security import Limit
 from step5_serving.config import Config
 from step5_serving.errors import ApiError
@@ -69,7 +69,9 @@ def test_pages_of_other_sites_may_not_call(origin, status):
     ],
 )
 @pytest.mark.parametrize(("headers", "most"), [({"content-length": "1001"}, 0), ({}, 1200)])
-def test_a_body_that_is_too_large_is_not_read_to_its_end(monkeypatch, headers, most, path, kind, start):
+def test_a_body_that_is_too_large_is_not_read_to_its_end(
+    tmp_path, monkeypatch, headers, most, path, kind, start
+):
     for name in ("QUESTION", "INGEST"):
         monkeypatch.setattr(security, name, Limit(1000, 15))
     sent = 0
@@ -81,7 +83,9 @@ def test_a_body_that_is_too_large_is_not_read_to_its_end(monkeypatch, headers, m
             sent += 100
             yield b" " * 100
 
-    app, headers = app_of(FakeAnswerer(library=object())), {"content-type": kind, **headers}
+    _, key = (keys := Keys(tmp_path / "keys.json")).add("ann", SCOPES)
+    app = app_of(FakeAnswerer(library=object()), keys=keys)
+    headers = {"content-type": kind, "x-api-key": key, **headers}
     got = request(app, "POST", path, content=pieces(), headers=headers)
     assert got.status_code == 413
     assert error_of(got) == ("request_too_large", "the body is too large: 1,000 bytes are allowed here")
@@ -93,7 +97,7 @@ def test_a_body_that_is_too_large_is_not_read_to_its_end(monkeypatch, headers, m
     ("path", "kind"),
     [("/query/stream", "application/json"), ("/ingest", "multipart/form-data; boundary=x")],
 )
-def test_a_body_that_trickles_in_is_given_up(path, kind, monkeypatch):
+def test_a_body_that_trickles_in_is_given_up(path, kind, monkeypatch, tmp_path):
     for name in ("QUESTION", "INGEST"):
         monkeypatch.setattr(security, name, Limit(1000, 0.1))
     sent = 0
@@ -105,8 +109,9 @@ def test_a_body_that_trickles_in_is_given_up(path, kind, monkeypatch):
             yield b"\n"
             await asyncio.sleep(0.02)
 
-    app = app_of(FakeAnswerer(library=object()))
-    got = request(app, "POST", path, content=drops(), headers={"content-type": kind})
+    _, key = (keys := Keys(tmp_path / "keys.json")).add("ann", SCOPES)
+    app, headers = app_of(FakeAnswerer(library=object()), keys=keys), {"content-type": kind, "x-api-key": key}
+    got = request(app, "POST", path, content=drops(), headers=headers)
     assert got.status_code == 408
     assert error_of(got) == ("timeout_error", "the body did not come within 0.1 s")
     assert got.headers["connection"] == "close"

@@ -8,6 +8,7 @@ import pytest
 
 from step3_rag import SAMPLE
 from tests.conftest import AS_STARTED, NO_NETWORK, ROOT
+from tests.step5.faults_process import key_in
 from tests.step5.service_parts import events_in, until
 
 pytestmark = pytest.mark.real
@@ -22,6 +23,7 @@ def served(tmp_path_factory, real_weights):
     environment["PYTHONPATH"] = f"{ROOT}:{NO_NETWORK}"
     ingest = ["step3_rag", "ingest", str(SAMPLE / "documents"), "--index", "index"]
     subprocess.run([sys.executable, "-m", *ingest], cwd=folder, env=environment, check=True)
+    key = key_in(folder / "serving-keys.json")
     serve = ["step5_serving", "serve", "--port", "0", "--timeout", "300", "--index", "index"]
     process = subprocess.Popen(
         [sys.executable, "-m", *serve], cwd=folder, stderr=subprocess.PIPE, text=True, env=environment
@@ -31,7 +33,7 @@ def served(tmp_path_factory, real_weights):
     url = line.split()[2]
     try:
         until(lambda: httpx.get(f"{url}/readyz", timeout=120).is_success, 120)
-        yield url
+        yield httpx.Client(base_url=url, headers={"x-api-key": key}, timeout=300)
     finally:
         process.terminate()
         _, said = process.communicate(timeout=60)
@@ -41,7 +43,7 @@ def served(tmp_path_factory, real_weights):
 
 
 def test_a_quote_is_right_and_names_its_source(served):
-    body = httpx.post(f"{served}/query", json={**QUESTION, "reader": "quote"}, timeout=60).json()
+    body = served.post("/query", json={**QUESTION, "reader": "quote"}).json()
     assert "renew" in body["answer"].lower()
     assert body["confidence"] > 0.5
     assert body["sources"][0]["document"].startswith("contracts/")
@@ -50,7 +52,7 @@ def test_a_quote_is_right_and_names_its_source(served):
 
 
 def test_the_model_answers_piece_by_piece(served):
-    events = events_in(httpx.post(f"{served}/query/stream", json={**QUESTION, "k": 1}, timeout=300).text)
+    events = events_in(served.post("/query/stream", json={**QUESTION, "k": 1}).text)
     assert events[0][0] == "retrieved"
     name, body = events[-1]
     assert name == "done"
@@ -59,12 +61,12 @@ def test_the_model_answers_piece_by_piece(served):
     assert body["usage"]["output_tokens"] > 1
     assert body["prompt_version"].startswith("answer/1@")
     assert body["latency_ms"]["generate"] > body["latency_ms"]["retrieve"] > 0
-    call = httpx.get(f"{served}/telemetry/calls/{body['trace_id']}").json()
+    call = served.get(f"/telemetry/calls/{body['trace_id']}").json()
     assert call["answer"] == body["answer"]
     assert call["prompt"]["text"].startswith("---\nid: answer")
 
 
 def test_a_question_that_no_document_answers_is_not_answered(served):
-    body = httpx.post(f"{served}/query", json={"question": "Who won the 1954 world cup?"}, timeout=60).json()
+    body = served.post("/query", json={"question": "Who won the 1954 world cup?"}).json()
     assert body["abstained"] is True
     assert body["answer"] == "I don't know."

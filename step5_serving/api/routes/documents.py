@@ -1,8 +1,10 @@
 """GET /documents, POST /ingest, DELETE /documents/{id}: the documents behind the answers, for operators.
 
+GET /collections is for those who ask: the names that sources of answers have.
+
     $ curl localhost:8000/ingest -H "x-api-key: $KEY" -F collection=contracts -F files=@supply.md
     {"new":["contracts/supply.md"],"changed":[],"unchanged":0,"failed":{},"documents":[{"id":17,...}]}
-    $ curl -X DELETE localhost:8000/documents/17
+    $ curl -X DELETE localhost:8000/documents/17 -H "x-api-key: $KEY"
 
 The file name's ending says its type (.md .txt .html .pdf .docx .csv ...). A file whose name exists already
 becomes its new version. Questions that come meanwhile never see half of a document; once the reply is there,
@@ -38,6 +40,16 @@ async def documents(request: Request) -> Response:
     """List the documents."""
     caller_of(request, "operate")
     return reply({"documents": await _library(request).documents()})
+
+
+@router.get("/collections")
+async def collections(request: Request) -> Response:
+    """List the names of the documents, by collection."""
+    caller_of(request, "ask")
+    names: dict[str, list[str]] = {}
+    for row in await _library(request).documents():
+        names.setdefault(row["collection"], []).append(row["name"])
+    return reply({"collections": names})
 
 
 @router.post("/ingest", openapi_extra=INGEST)

@@ -4,7 +4,7 @@
     HTTP/1.1 503 Service Unavailable
     {"ready":false,"reason":"the engine torch ended (signal 9) and starts again: try again in a moment"}
 
-    $ curl 'localhost:8000/telemetry/summary?since=24h'
+    $ curl 'localhost:8000/telemetry/summary?since=24h' -H "x-api-key: $KEY"
     {"calls":812,"errors":3,"error_rate":0.0037,...}
 
 A platform restarts what is not alive, and sends no traffic to what is not ready. So a dead engine makes the

@@ -1,25 +1,21 @@
-"""The chapters as a website: `make site` writes it to build/site, and build/site/index.html opens it.
+"""The pages of the website, made from the repository's own Markdown files.
 
-The pages are the repository's own Markdown files. They and what they link to are laid out in build/pages
-as Zensical wants them: a README.md becomes index.md, a linked source file or folder becomes a page that
-shows it. A link to something that does not exist is an error. Diagrams are drawn by Mermaid, which npm
-fetches at build time, so that the site asks no other host for anything.
+They and what they link to are laid out in build/pages as Zensical wants them: a README.md becomes index.md,
+a linked source file or folder becomes a page that shows it. A link to something that does not exist is an
+error. The first page is home.md.
 """
 
 from __future__ import annotations
 
 import ast
-import json
 import os
 import re
 import shutil
-import subprocess
-import sys
-import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
+HOME = Path("docs", "site", "home.md")  # in the repository
 PICTURES = {".png", ".svg", ".gif", ".jpg"}
 # A link to a file: its path, and the #heading in it, if there is one.
 LINK = re.compile(r"\]\((?!https?:|#|mailto:)(?P<path>[^)#\s]+)(?P<heading>#[^)\s]*)?\)")
@@ -31,10 +27,8 @@ SECTIONS = {
     "4 Fine-tuning": "step4_finetune",
     "5 Serving": "step5_serving",
 }
-MORE = ["GLOSSARY.md", "classroom/README.md", "CONTRIBUTING.md", "CHANGELOG.md"]
+MORE = ["README.md", "GLOSSARY.md", "classroom/README.md", "CONTRIBUTING.md", "CHANGELOG.md"]
 LONGEST = 300  # lines of a linked file that its page shows
-MERMAID = "mermaid@12"  # as Zensical's theme expects
-SCRIPT = "assets/mermaid.min.js"
 
 
 @dataclass(frozen=True)
@@ -45,20 +39,8 @@ class Page:
     linked: list[Path]  # files and folders of the repository that need a page of their own
 
 
-def main() -> None:
-    """Lay out the pages, then build the site, strictly."""
-    build = ROOT / "build"
-    pages = build / "pages"
-    shutil.rmtree(pages, ignore_errors=True)
-    lay_out(ROOT, pages, start_pages(ROOT))
-    add_mermaid(build, pages / SCRIPT)
-    (build / "zensical.toml").write_text(settings(ROOT), encoding="utf-8")
-    command = [sys.executable, "-m", "zensical", "build", "--clean", "--strict", "-f", "zensical.toml"]
-    sys.exit(subprocess.run(command, cwd=build).returncode)
-
-
 def start_pages(root: Path) -> list[Path]:
-    """The files of the pages of the navigation, without the front page."""
+    """The files of the pages of the navigation, without the home page."""
     sources = []
     for folder in SECTIONS.values():
         sources += chapters(root / folder)
@@ -67,12 +49,12 @@ def start_pages(root: Path) -> list[Path]:
 
 
 def lay_out(root: Path, pages: Path, start: list[Path]) -> None:
-    """Write the page of every file that can be reached from the front page and those of `start`.
+    """Write the page of every file that can be reached from the home page and those of `start`.
 
     Raises:
         FileNotFoundError: a page links to something that does not exist.
     """
-    waiting = [root / "README.md", *start]
+    waiting = [root / HOME, *start]
     written: set[Path] = set()
     while waiting:
         source = waiting.pop()
@@ -94,19 +76,6 @@ def lay_out(root: Path, pages: Path, start: list[Path]) -> None:
         waiting += page.linked
 
 
-def add_mermaid(build: Path, target: Path) -> None:
-    """Copy Mermaid's script out of its npm package, which is downloaded once."""
-    if not list(build.glob("mermaid-*.tgz")):
-        if shutil.which("npm") is None:
-            sys.exit("error: npm is not here, and the site's diagrams need it: install Node.js")
-        subprocess.run(["npm", "pack", "--silent", MERMAID], cwd=build, check=True, stdout=subprocess.DEVNULL)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(next(build.glob("mermaid-*.tgz"))) as archive:
-        script = archive.extractfile("package/dist/mermaid.min.js")
-        assert script is not None
-        target.write_bytes(script.read())
-
-
 def chapters(folder: Path) -> list[Path]:
     """A step's landing page and chapters, in order."""
     return [folder / "README.md", *sorted((folder / "lessons").glob("*.md"))]
@@ -116,6 +85,10 @@ def page_of(source: Path, root: Path) -> Path:
     """Where a file's page lies, relative to the folder of pages."""
     parts = source.relative_to(root).parts
     path = Path(*[part.lstrip(".") for part in parts])  # Zensical skips hidden folders
+    if path == HOME:
+        return Path("index.md")
+    if path == Path("README.md"):
+        return Path("overview.md")
     if path.name == "README.md":
         return path.with_name("index.md")
     if source.is_dir():
@@ -173,44 +146,3 @@ def folder_page(folder: Path, root: Path) -> Page:
         first_line = docstring.partition("\n")[0]
         text += f"- [{module.name}]({module.name}.md): {first_line}\n"
     return Page(text, linked=modules)
-
-
-def settings(root: Path) -> str:
-    """Zensical's configuration in TOML: navigation from the files, light and dark, no other hosts."""
-
-    def pages_of(sources: list[Path]) -> list[str]:
-        return [page_of(source, root).as_posix() for source in sources]
-
-    sections = [{name: pages_of(chapters(root / folder))} for name, folder in SECTIONS.items()]
-    more = pages_of([root / file for file in MORE])
-    project = {
-        "site_name": "The LLM-engineer roadmap",
-        "docs_dir": "pages",
-        "site_dir": "site",
-        "use_directory_urls": False,
-        "extra_javascript": [SCRIPT],
-        "nav": [{"Start": "index.md"}, *sections, *more],
-        "theme": {
-            "font": False,
-            "features": ["navigation.footer", "navigation.indexes", "content.code.copy", "search.highlight"],
-            "palette": [
-                palette("light", "default", icon="sun", toggle="Dark mode"),
-                palette("dark", "slate", icon="moon", toggle="Light mode"),
-            ],
-        },
-    }
-    inline = json.dumps(project, separators=(", ", " = "), ensure_ascii=False)  # JSON's values are TOML's
-    return f"project = {inline}\n"
-
-
-def palette(preferred: str, scheme: str, icon: str, toggle: str) -> dict[str, object]:
-    """The colours for people who prefer a light or a dark page, and the button that leads to the others."""
-    return {
-        "media": f"(prefers-color-scheme: {preferred})",
-        "scheme": scheme,
-        "toggle": {"icon": f"lucide/{icon}", "name": toggle},
-    }
-
-
-if __name__ == "__main__":
-    main()
