@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from step4_finetune.data.rows import Row
     from step4_finetune.tone.rules import Guide
 
-Data = Annotated[str | None, typer.Option("--data", help="Rows: .jsonl or .csv, or plain: an earlier sample. Default: the sample.")]
+Data = Annotated[
+    str | None,
+    typer.Option("--data", help="Rows: .jsonl or .csv, or plain: an earlier sample. Default: the sample."),
+]
 GuideFile = Annotated[
     Path | None, typer.Option("--guide", help="Tone guide (YAML) of the rows; default: the sample's.")
 ]

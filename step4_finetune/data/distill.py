@@ -74,7 +74,9 @@ def run(
     todo = list({prompt_text(row): row for row in rows if prompt_text(row) not in done}.values())
     ensure_writable(out), ensure_writable(rejected)
     client = with_timeouts(chat_client(settings=settings))
-    system = prompts.render(prompts.load(PROMPTS, "distill"), guide=guide.as_prompt())["system"]
+    system = prompts.render(prompts.load(PROMPTS, "distill"), guide=guide.as_prompt(with_shorthand=False))[
+        "system"
+    ]
     used = Counter(requests=0, input_tokens=0, output_tokens=0)
 
     def ask(turns: list[MessageParam]) -> Message:

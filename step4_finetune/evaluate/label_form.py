@@ -11,6 +11,7 @@ rows that `python -m step4_finetune evaluator` reads. The form names no system a
 
 import json
 import random
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,20 @@ from shared.launch import run_main
 from step4_finetune.data.files import read_jsonl, write_rows
 
 REPLIES = 100
+SYSTEMS = "template,base,few-shot,tone"
 SEED = 3
 
 
-def draw(report: dict[str, Any], count: int, seed: int) -> list[dict[str, Any]]:
-    """So many different replies, the same number of each system, in a random order."""
+def draw(report: dict[str, Any], names: Sequence[str], count: int, seed: int) -> list[dict[str, Any]]:
+    """So many replies, the same number of each named system, in a random order.
+
+    Raises:
+        UserError: the report has none of these systems.
+    """
     picked = random.Random(seed)
-    systems = report["systems"]
+    systems = [system for system in report["systems"] if system["name"] in names]
+    if not systems:
+        raise UserError(f"the report has none of the systems {', '.join(names)}")
     rows = []
     for at, system in enumerate(systems):
         share = count // len(systems) + (at < count % len(systems))
@@ -65,10 +73,16 @@ def read_labels(path: Path, count: int) -> dict[int, tuple[bool, bool, str]]:
     return labels
 
 
-def main(report: Path, out: Path = Path("form"), join: Path | None = None, replies: int = REPLIES) -> None:
+def main(
+    report: Path,
+    out: Path = Path("form"),
+    join: Path | None = None,
+    systems: str = SYSTEMS,
+    replies: int = REPLIES,
+) -> None:
     """Write the form and its key, or join the key with the labels."""
     if join is None:
-        rows = draw(json.loads(report.read_text(encoding="utf-8")), replies, SEED)
+        rows = draw(json.loads(report.read_text(encoding="utf-8")), systems.split(","), replies, SEED)
         write_rows(out / "key.jsonl", rows)
         (out / "form.txt").write_text(form(rows), encoding="utf-8")
         print(f"{len(rows)} replies in {out / 'form.txt'}; write the labels to {out / 'labels.txt'}")

@@ -13,7 +13,7 @@ from step4_finetune.data.curate.finding import short
 from step4_finetune.tone import fidelity, rules, text
 from step4_finetune.tone.rules import Guide
 from step4_finetune.tone.scores import problems
-from step4_finetune.tone.shorthand import is_shorthand, told
+from step4_finetune.tone.shorthand import for_staff, is_shorthand, told
 
 IN_A_ROW = 5  # words of the instructions; shorter runs occur by chance
 QUOTED = re.compile(r"[\"“]([^\"”\n]{2,}(?:\n[^\"”]*)?)[\"”]")
@@ -37,7 +37,8 @@ def wrong(reply: str, guide: Guide, notes: Sequence[str] = (), message: str = ""
 def _untrue(reply: str, guide: Guide, notes: Sequence[str], message: str) -> list[tuple[str, str]]:
     """What a reply says that its notes do not, and what it leaves out.
 
-    Notes in shorthand have other words than the reply, so that only numbers, days and names are compared.
+    Notes in shorthand have other words than the reply, so that only numbers, days and names are compared, and
+    whether a sentence tells a note that is for staff only.
     """
     if not is_shorthand(notes, guide):
         return fidelity.check(reply, notes, message, guide.own).findings()
@@ -48,7 +49,13 @@ def _untrue(reply: str, guide: Guide, notes: Sequence[str], message: str) -> lis
     known = wanted | own | set(re.findall(r"[^\W\d_]+", written_out.lower()))
     added = sorted(each for each in said - known if not _has_part(each, known))
     missing = sorted(wanted - said - own)
-    return [*(("added", each) for each in added), *(("missing", each) for each in missing)]
+    sentences = text.sentences(text.take_apart(reply).body)
+    known_stems = fidelity.stems(written_out) | fidelity.stems(message)
+    leaks = [note for note in for_staff(notes, guide) if fidelity.is_told(note, sentences, known_stems)]
+    reasons = [("added", fact) for fact in added]
+    reasons += [("missing", fact) for fact in missing]
+    reasons += [("leaked", note) for note in leaks]
+    return reasons
 
 
 def _has_part(fact: str, known: set[str]) -> bool:

@@ -146,12 +146,15 @@ class Guide:
         tidy = text.tidy(reply)
         return text.take_apart(tidy, [text.named(tidy, each) for each in self.greetings], self.sign_offs)
 
-    def as_prompt(self) -> str:
-        """The guide in words, for the system message of a model that was not trained on it."""
+    def as_prompt(self, with_shorthand: bool = True) -> str:
+        """The guide in words, for the system message of a model that was not trained on it.
+
+        The table of abbreviations is long; a strong model knows them without it.
+        """
         lines = "\n".join(f"- {rule.say}" for rule in self.rules)
         opening = " ".join(part for part in (self.system, self.brief) if part)
         prompt = f"{opening} Follow every one of these rules:\n{lines}"
-        if not self.shorthand:
+        if not (self.shorthand and with_shorthand):
             return prompt
         return f"{prompt}\nShorthand: {', '.join(f'{short} = {words}' for short, words in self.shorthand)}"
 

@@ -25,6 +25,19 @@ def told(notes: Sequence[str], guide: Guide) -> list[str]:
     return [written_out(piece, guide) for piece in pieces]
 
 
+def for_staff(notes: Sequence[str], guide: Guide) -> list[str]:
+    """What the notes say to staff only, with its abbreviations written out."""
+    hidden = [note.removeprefix(_for_member(note, guide)) for note in notes]
+    return [written_out(_without_marks(note, guide), guide) for note in hidden if note]
+
+
+def _without_marks(note: str, guide: Guide) -> str:
+    """The note without the words that mark it as being for staff only."""
+    for mark in guide.staff_only:
+        note = re.sub(rf"\b{re.escape(mark)}\b", "", note, flags=re.IGNORECASE)
+    return note
+
+
 def written_out(note: str, guide: Guide) -> str:
     """The note with each abbreviation replaced by its words, and 14/5 by 14 May."""
     words = dict(guide.shorthand)

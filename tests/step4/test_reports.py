@@ -27,7 +27,7 @@ def report(tmp_path):
         replies = [{"text": text, **verdicts} for text in texts]
         return {"name": name, "tuned": name == "tone", "replies": replies, "seconds_a_reply": 1.5}
 
-    bad = {"all_rules": False, "faithful": False, "good": None, "healthy": False}
+    bad = {"all_rules": False, "faithful": False, "reads": None, "good": None, "healthy": False}
     good = dict.fromkeys(phoenix_experiments.SHARES, True)
     asked = {"message": "Hm?", "notes": ["price: 5"]}
     facts = {

@@ -10,7 +10,8 @@
 
 A row draws a situation, the facts that answer its question, and others that go with them (facts.yaml). In the
 notes they stand in any order and in the staff's shorthand; in the reply the answer comes first, then the
-others as they are noted, in full sentences. Dev and test have their own topics, and wordings of questions and notes that train never has.
+others as they are noted, in full sentences. Dev and test have their own topics, and wordings of questions and
+notes that train never has.
 Hand-written rows (written.yaml) are added as they are.
 """
 
