@@ -101,6 +101,7 @@ def run(
             "pairs": len(data.pairs),
             "data": on["data"],
             "dtype": settings.dtype,
+            "first_loss": [row["loss"] for row in history if "loss" in row][:1],
             "loss": [row["loss"] for row in history if "loss" in row][-1:],
             "seconds": seconds,
             "peak_memory_mb": round(hardware.peak_memory_mb()),

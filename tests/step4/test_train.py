@@ -88,6 +88,8 @@ def test_facts_and_files_of_a_run(unbroken):
     rows = log_of(out)
     assert [row["step"] for row in rows] == [1, 2, 3, 4]
     assert rows[-1]["loss"] == pytest.approx(facts["loss"][0])
+    first, last = rows[0]["loss"], facts["loss"][0]
+    assert f"loss {first:.2f} in the first step, {last:.2f} in the last\n" in shown(show.train, facts)
     assert (out / "loss.png").read_bytes().startswith(b"\x89PNG")
     config = json.loads((out / "adapter_config.json").read_text())
     assert config["base_model_name_or_path"] == "tiny"  # not a folder of this machine
