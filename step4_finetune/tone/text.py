@@ -137,7 +137,6 @@ def take_apart(reply: str, greetings: Sequence[str] = (), sign_offs: Sequence[st
                  nothing but "Bye": then the greeting keeps its letters, and the sign-off is what is left
     sentences    of the body
     """
-    ### BEGIN SOLUTION 4.1: the parts of a reply
     reply = tidy(reply)
     start = next((len(text) for text in greetings if begins(reply, text)), None)
     if start is None:
@@ -150,7 +149,6 @@ def take_apart(reply: str, greetings: Sequence[str] = (), sign_offs: Sequence[st
     end = max(start, end)
     body = reply[start:end].strip()
     return Parts(reply, reply[:start].strip(), body, reply[end:].strip(), tuple(sentences(body)))
-    ### END SOLUTION
 
 
 def tidy(text: str) -> str:
