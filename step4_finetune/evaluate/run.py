@@ -73,6 +73,7 @@ def run(
         merge.check(settings, adapter)
     found, models = [], {}
     model: Any = None
+    tokenizer: Any = None
     if any(system.has_model for system in compared):
         keep_memory()
         settings = settings_for_batch(settings)
