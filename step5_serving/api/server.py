@@ -99,7 +99,13 @@ def make_app(config: Config, keys: Keys) -> FastAPI:
         spans = _make_spans(config)
         recorder = Recorder.from_url(config.telemetry, redact=config.redact)
         answerer = make_answerer(config, engine)
-        app = create_app(Service(config, answerer, recorder, keys, spans))
+        service = Service(config, answerer, recorder, keys, spans)
+        if service.budget and service.budget.usd_per_call > service.budget.usd_per_day:
+            raise UserError(
+                f"--budget-usd-per-day {service.budget.usd_per_day:g} buys no call: one of {model} may cost "
+                f"${service.budget.usd_per_call:.4f}"
+            )
+        app = create_app(service)
         on_error.pop_all()
     return app
 

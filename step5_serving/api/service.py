@@ -24,10 +24,10 @@ from step5_serving.api.admission import Admission
 from step5_serving.api.keys import Access, Keys
 from step5_serving.api.security import internal
 from step5_serving.config import Config
-from step5_serving.errors import ApiError, TelemetryDown
+from step5_serving.errors import ApiError
 from step5_serving.seam import Query, Reply, Tell, nothing
 from step5_serving.telemetry.call import CHANGES, STAGES, Call, Caller
-from step5_serving.telemetry.prices import check_budget
+from step5_serving.telemetry.prices import Budget, cost_of
 from step5_serving.telemetry.writer import Recorder
 
 if TYPE_CHECKING:
@@ -54,6 +54,9 @@ class Service:
         self.config, self.answerer, self.recorder, self.spans = config, answerer, recorder, spans
         self.keys = Keys(config.keys) if keys is None else keys  # one without keys is false
         self.admission, self.access = Admission(config.running, config.waiting), Access(config, self.keys)
+        self.budget: Budget | None = None
+        if limit := config.budget_usd_per_day:
+            self.budget = Budget(limit, cost_of(answerer.model, *answerer.most_tokens()) or 0.0)
         self.observers: list[Callable[[Call], None]] = []  # metrics and spans
         if spans:
             self.observers.append(lambda call: spans.export(recorder.redact(call)))
@@ -76,8 +79,8 @@ class Service:
 
         async with self._recorded(call, began):
             self.access.check_rate(caller)
-            if stream:
-                self.admission.check()  # a stream that is refused needs no opening row
+            if stream or self.budget:
+                self.admission.check()  # a call that is refused needs no opening row
                 await self.recorder.open(call)
             async with self._turn(call, began):
                 await self.answerer.answer(query, call, tell_timed)
@@ -108,10 +111,8 @@ class Service:
     @contextlib.asynccontextmanager
     async def _turn(self, call: Call, began: float) -> AsyncIterator[None]:
         """A place among the running calls; ApiError without one (503), without budget (429) or time (504)."""
-        if limit := self.config.budget_usd_per_day:
-            if self.recorder.trouble:  # what the call costs would not be counted
-                raise TelemetryDown(f"telemetry cannot be written: {self.recorder.trouble}")
-            await asyncio.to_thread(check_budget, self.recorder.store, limit)
+        if self.budget:
+            await asyncio.to_thread(self.budget.check, self.recorder.store, call.span_id)
         try:
             async with asyncio.timeout(self.config.timeout_s), self.admission.turn() as queued_s:
                 call.queue_ms = round(1000 * queued_s, 3)

@@ -1,9 +1,11 @@
 """Answers from step 3: what they contain, errors, many at a time, cancellation, readiness."""
 
 import asyncio
+import contextlib
 import re
 import time
 
+import httpx
 import numpy as np
 import pytest
 
@@ -12,13 +14,24 @@ from step3_rag import PROMPTS
 from step3_rag.answer import read
 from step3_rag.pipeline import Plan, ask
 from step3_rag.retrieve.reader import Reading
+from step5_serving.addresses import listening
 from step5_serving.errors import ApiError
 from step5_serving.rag import answers
 from step5_serving.seam import Query, nothing
 from step5_serving.telemetry.call import Call
 from step5_serving.telemetry.versions import Versions
 from tests.step5.rag_parts import NOTICE
-from tests.step5.service_parts import ASKED, app_of, client_of, eventually, get, in_loop, post
+from tests.step5.service_parts import (
+    ASKED,
+    app_of,
+    calls_of,
+    client_of,
+    eventually,
+    get,
+    in_loop,
+    post,
+    until,
+)
 from tests.step5.stand_in_engine import WORDS, StandInEngine
 
 
@@ -65,6 +78,27 @@ def test_an_answer_of_the_chat_model_has_all_that_telemetry_stores(rag):
     limits = {"threshold": 0.0, "budget": 1024, "max_tokens": 200}
     others = {"strategies": [], "quantize": None, "verdict": "answer"}
     assert got.parameters == of_the_query | limits | others
+
+
+@pytest.mark.parametrize(("mode", "written"), [("hang", False), ("stall", True), ("endless", True)])
+def test_a_caller_who_leaves_pays_for_what_was_read_and_written(rag, monkeypatch, mode, written):
+    """Over HTTP, while the prompt is read and while the answer is written."""
+    monkeypatch.setattr(answers, "cost_of", lambda _model, read, wrote: read + 100 * wrote)
+    with StandInEngine() as engine:
+        engine.mode = mode
+        app = app_of(rag(server=engine).answerer)
+        with listening(app) as url:
+            with (
+                contextlib.suppress(httpx.ReadTimeout),
+                httpx.stream("POST", f"{url}/query/stream", json=ASKED, timeout=2) as got,
+            ):
+                next(line for line in got.iter_lines() if line == "event: delta")
+            [call] = until(lambda: calls_of(app))
+        engine.released.set()
+    assert (call.status, call.error_type) == (499, "client_gone")
+    assert call.input_tokens == 20 if written else call.input_tokens > 50
+    assert (call.output_tokens > 0) == written
+    assert call.cost_usd == call.input_tokens + 100 * call.output_tokens
 
 
 def test_the_requested_version_of_the_prompt_is_sent(rag):
