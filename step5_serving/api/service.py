@@ -111,12 +111,13 @@ class Service:
     @contextlib.asynccontextmanager
     async def _turn(self, call: Call, began: float) -> AsyncIterator[None]:
         """A place among the running calls; ApiError without one (503), without budget (429) or time (504)."""
-        if self.budget:
-            await asyncio.to_thread(self.budget.check, self.recorder.store, call.span_id)
         try:
-            async with asyncio.timeout(self.config.timeout_s), self.admission.turn() as queued_s:
-                call.queue_ms = round(1000 * queued_s, 3)
-                yield
+            async with asyncio.timeout(self.config.timeout_s):
+                if self.budget:
+                    await asyncio.to_thread(self.budget.check, self.recorder.store, call.span_id)
+                async with self.admission.turn() as queued_s:
+                    call.queue_ms = round(1000 * queued_s, 3)
+                    yield
         except TimeoutError:
             where = "in the queue" if call.queue_ms is None else "from the model"
             if call.queue_ms is None:

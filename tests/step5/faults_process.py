@@ -35,9 +35,13 @@ class Process:
         self.log = Path(folder, "log")
         with self.log.open("w") as log:
             self.popen = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=log)
-        until(lambda: "(engine" in self.said() or self.popen.poll() is not None, 60)
-        listens = re.search(r"listening on (\S+)", self.said())
-        assert listens, self.said()
+        try:
+            until(lambda: "(engine" in self.said() or self.popen.poll() is not None, 60)
+            listens = re.search(r"listening on (\S+)", self.said())
+            assert listens, self.said()
+        except BaseException:  # nobody else would end it
+            self.popen.kill()
+            raise
         self.address, no_idle = listens[1], httpx.Limits(max_keepalive_connections=0)
         options = {"timeout": 30, "trust_env": False, "limits": no_idle, "headers": headers}
         self.client = httpx.Client(base_url=self.address, **options)

@@ -23,7 +23,7 @@ from step5_serving.engines.choice import resolve
 from step5_serving.engines.engine import EngineProcess, _environment
 from step5_serving.engines.server import create_app
 from tests.shared.fake_engine import FakeEngine
-from tests.step5.service_parts import until
+from tests.step5.service_parts import line_of, until
 
 HELLO = {"model": "tiny", "max_tokens": 12, "messages": [{"role": "user", "content": "Hello"}]}
 ENUM = {"type": "object", "properties": {"mood": {"enum": ["good", "bad"]}}, "required": ["mood"]}
@@ -160,7 +160,7 @@ input()
 
 def test_it_ends_with_the_service_however_that_ends():
     with subprocess.Popen([sys.executable, "-c", STARTS_ONE], stdin=-1, stdout=-1, text=True) as service:
-        engine = int(service.stdout.readline())
+        engine = int(line_of(service.stdout))
         assert not has_ended(engine)
         service.kill()
     until(lambda: has_ended(engine), 15)

@@ -3,8 +3,10 @@
 import asyncio
 import contextlib
 import itertools
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -121,7 +123,7 @@ async def test_an_answer_whose_caller_leaves_while_its_row_is_written_is_counted
     asking = asyncio.ensure_future(client_of(app).post("/query", json=ASKED))
     await eventually(lambda: calls)
     asking.cancel()
-    await asyncio.wait([asking])
+    await asyncio.wait([asking], timeout=20)
     assert calls[0].cost_usd > 0
     assert b'rag_calls_total{route="query",status="2xx"} 1.0' in app.state.metrics.page()
 
@@ -183,6 +185,14 @@ def test_with_a_budget_no_model_is_asked_while_what_it_costs_cannot_be_written(r
         assert (got.status_code, error_of(got)[0]) == (503, "telemetry_unavailable")
     assert not answerer.asked
     assert post(app).status_code == 200
+
+
+def test_a_database_that_does_not_say_what_is_spent_holds_a_call_no_longer_than_its_timeout(recorder):
+    app = app_of(FakeAnswerer(), recorder, budget_usd_per_day=9.0, timeout_s=0.2)
+    app.state.service.budget = SimpleNamespace(check=lambda *_: time.sleep(1.0))
+    got = post(app)
+    assert (got.status_code, error_of(got)[0]) == (504, "timeout_error")
+    assert not app.state.service.answerer.asked
 
 
 PRICED = {"model": "claude-sonnet-5-5", "input_tokens": 164}  # $0.000508 a call

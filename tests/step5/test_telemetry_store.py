@@ -145,7 +145,7 @@ async def test_calls_of_a_dead_process_are_lost_and_those_of_others_are_not(data
     names = {"dead": f"{machine}/{dead.pid}", "before": OWNER, "alive": f"{machine}/{os.getppid()}"}
     names |= {"elsewhere": "another-machine/1", "format 3": f"{OWNER}/1"}  # with the process' start
     dead.kill()
-    dead.wait()
+    dead.wait(20)
     recorder = Recorder.from_url(database)
     calls = {name: Call("query", 200, question=name) for name in names}
     for name, call in calls.items():
