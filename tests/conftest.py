@@ -43,7 +43,7 @@ SLOW = {
     "step3": "bombs",
     "step1": "bench",
     "step2": "mcp",
-    "step5": "bench bombs dashboard engine_server faults openapi pages server telemetry_kill",
+    "step5": "bench bombs connections dashboard engine_server faults openapi pages server telemetry_kill",
 }
 
 

@@ -155,10 +155,14 @@ def run(config: Config, app: FastAPI, listening: socket.socket, say: Callable[[s
     """Run the app on a socket until a signal comes, then end the process."""
     import uvicorn
 
+    from step5_serving.api.connection import HEADER_BYTES, LimitedConnection
+
     server = uvicorn.Server(
         uvicorn.Config(
             app,
             loop="auto",  # uvloop if it is installed
+            http=LimitedConnection,
+            h11_max_incomplete_event_size=HEADER_BYTES,
             ws="none",
             lifespan="on",
             log_config=None,

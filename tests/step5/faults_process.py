@@ -14,7 +14,7 @@ from pathlib import Path
 
 import httpx
 
-from step5_serving.api import server
+from step5_serving.api import connection, server
 from step5_serving.api.keys import SCOPES, Keys
 from step5_serving.config import Config
 from tests.conftest import ROOT
@@ -36,7 +36,7 @@ class Process:
         with self.log.open("w") as log:
             self.popen = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=log)
         try:
-            until(lambda: "(engine" in self.said() or self.popen.poll() is not None, 60)
+            until(lambda: "(engine" in self.said() or self.popen.poll() is not None, 120)
             listens = re.search(r"listening on (\S+)", self.said())
             assert listens, self.said()
         except BaseException:  # nobody else would end it
@@ -80,6 +80,7 @@ def key_in(path):
 
 
 def main(config, answerer):
+    connection.HEADERS_S = float(os.environ.get("HEADERS_S", connection.HEADERS_S))
     if answerer:
         server.make_answerer = lambda _config, _engine: FakeAnswerer(**answerer)
     server.serve(Config(**config | {"keys": Path(config["keys"])}))
