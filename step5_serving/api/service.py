@@ -7,7 +7,8 @@
 
 The routes turn HTTP into calls of this class. Each call has its row before its reply, whatever happened to
 it: answered, refused because there is no room, failed, timed out, abandoned by the caller. A stream sends
-text before its end is known, so its row is opened before the first byte and closed at the end.
+text before its end is known, so its row is opened before the first byte and closed at the end. A key that
+asks too often could fill the disk with refusals: one a minute has a row, all are counted in /metrics.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from shared.masking import masked
 from step5_serving.api.admission import Admission
 from step5_serving.api.keys import Access, Keys
+from step5_serving.api.rates import Rates
 from step5_serving.api.security import internal
 from step5_serving.config import Config
 from step5_serving.errors import ApiError
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 GONE = 499  # nginx's status for a client that left before the reply
+NOTES_PER_S = 1 / 60  # rows of a key that asks too often
 
 
 class Service:
@@ -60,6 +63,7 @@ class Service:
         self.observers: list[Callable[[Call], None]] = []  # metrics and spans
         if spans:
             self.observers.append(lambda call: spans.export(recorder.redact(call)))
+        self._notes = Rates(NOTES_PER_S, burst=1)
         self._troubled: set[str] = set()  # parts that the log has reported as broken
 
     # --- calls --------------------------------------------------------------------------------------------
@@ -149,9 +153,12 @@ class Service:
         call.total_ms = _ms_since(began)
         if call.cost_usd is None and (call.queue_ms is None or 400 <= call.status < GONE):
             call.cost_usd = 0.0  # it reached no model; what an aborted answer cost stays unknown
+        if call.status == 429:
+            call.question = None  # nobody reads it, and it would fill the disk
         try:
-            await self.recorder.record(call)
-            self.log_state("telemetry", None)
+            if self._needs_row(call):
+                await self.recorder.record(call)
+                self.log_state("telemetry", None)
         except asyncio.CancelledError as gone:  # the client left; the row is written all the same
             raised = gone
         except ApiError as down:
@@ -165,6 +172,12 @@ class Service:
                 observe(call)
         if raised is not None:
             raise raised from None
+
+    def _needs_row(self, call: Call) -> bool:
+        """Whether the call gets a row: of the calls that come too often, one a minute for each key."""
+        if call.error_type != "rate_limit_error":
+            return True
+        return self._notes.take(call.key_id or "") == 0.0
 
     # --- state --------------------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 What does the client get, are others served meanwhile, and does the service recover without a restart?
 """
 
+import sqlite3
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
@@ -36,6 +37,21 @@ def test_files_that_may_not_grow(tmp_path):
         until(lambda: service.ask().status_code == 200)
         assert service.get("/readyz").status_code == 200
         assert service.rows() > answered
+
+
+def test_a_key_that_is_refused_for_its_rate_does_not_fill_the_disk(tmp_path):
+    """50 MB in 15 s from one key: each refusal wrote its question."""
+    question = {"question": "renewal " * 240}
+    with Process(tmp_path, config={"rate": 0.01, "burst": 1}) as service:
+        statuses = [service.client.post("/query", json=question).status_code for _ in range(300)]
+        with sqlite3.connect(tmp_path / "telemetry.db", timeout=10) as db:
+            query = "SELECT http_response_status_code, question FROM calls JOIN bodies USING (span_id)"
+            rows = db.execute(query).fetchall()
+    assert statuses == [200] + [429] * 299
+    refused = [asked for status, asked in rows if status == 429]
+    assert 1 <= len(refused) <= 3  # one a minute
+    assert set(refused) == {None}
+    assert sum(file.stat().st_size for file in tmp_path.glob("telemetry.db*")) < 300_000
 
 
 @pytest.fixture

@@ -259,7 +259,7 @@ def test_each_caller_has_a_bucket_and_the_oldest_is_dropped(monkeypatch):
     assert len(limit._buckets) == 3
 
 
-def test_each_key_has_its_own_rate_and_refusals_have_rows_and_cost_nothing(tmp_path):
+def test_each_key_has_its_own_rate_and_the_first_refusal_of_a_minute_has_a_row_without_text(tmp_path):
     keys = Keys(tmp_path / "keys.json")
     one, two = (keys.add(name, ["ask", "operate"])[1] for name in ("one", "two"))
     app = app_of(keys=keys, rate=0.01, burst=2)
@@ -270,10 +270,11 @@ def test_each_key_has_its_own_rate_and_refusals_have_rows_and_cost_nothing(tmp_p
         assert (got.status_code, error_of(got)[0]) == (429, "rate_limit_error")
         assert 0 < int(got.headers["retry-after"]) <= 101
         last = calls_of(app)[-1]
-        assert (last.error_type, last.cost_usd) == ("rate_limit_error", 0.0)
+        assert (last.error_type, last.cost_usd, last.question) == ("rate_limit_error", 0.0, None)
         assert last.trace_id in TRACE
+    assert b'rag_errors_total{type="rate_limit_error"} 2.0' in app.state.metrics.page()
     assert post(app, headers={"x-api-key": two}).status_code == 200
     ids = [keys.find(each).id for each in (one, two)]
     rows = [(call.status, call.key_id) for call in calls_of(app)]
-    assert rows == [(status, ids[0]) for status in (200, 200, 429, 429)] + [(200, ids[1])]
+    assert rows == [(status, ids[0]) for status in (200, 200, 429)] + [(200, ids[1])]
     assert get(app, "/readyz").status_code == 200
