@@ -3,15 +3,32 @@
 What does the client get, are others served meanwhile, and does the service recover without a restart?
 """
 
+import os
 import sqlite3
+import stat
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from step5_serving.telemetry.writer import Recorder
 from tests.chroma_server import ChromaServer
 from tests.step5.faults_process import Process
 from tests.step5.service_parts import app_of, error_of, get, post, until
+
+
+@pytest.mark.skipif(os.name != "posix", reason="other systems have other permissions")
+@pytest.mark.parametrize("is_old", [False, True])
+def test_only_its_owner_can_read_telemetry_and_keys(tmp_path, is_old):
+    if is_old:  # made by an earlier version
+        Recorder.from_url(str(tmp_path / "telemetry.db")).store.close()
+        (tmp_path / "telemetry.db").chmod(0o644)
+    with Process(tmp_path) as service:
+        assert service.ask().status_code == 200
+        names = ("telemetry.db", "telemetry.db-wal", "telemetry.db-shm", "keys.json")
+        assert {name: stat.S_IMODE((tmp_path / name).stat().st_mode) for name in names} == dict.fromkeys(
+            names, 0o600
+        )
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs Linux: limits the size of the server's files")

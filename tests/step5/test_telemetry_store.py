@@ -99,6 +99,17 @@ def test_the_beginning_of_a_trace_id_is_enough(database):
     assert show_call(store, "2222")["span_id"] == "2" * 16
 
 
+def test_what_was_pruned_is_in_no_file(tmp_path):
+    """Without secure_delete, SQLite leaves texts in free pages; its log has them until a checkpoint."""
+    path = tmp_path / "telemetry.db"
+    recent, old = (call_of(started_at=now(), answer="kept"), call_of(answer="Rosewater. " * 2000))
+    store = record(str(path), recent, old)
+    assert any(b"Rosewater" in file.read_bytes() for file in tmp_path.iterdir())
+    assert store.prune(timedelta(hours=1)) == 1
+    assert not any(b"Rosewater" in file.read_bytes() for file in tmp_path.iterdir())
+    assert len(list_calls(store)["calls"]) == 1
+
+
 def test_prune_deletes_older_calls_with_their_texts(database, monkeypatch):
     monkeypatch.setattr("step5_serving.telemetry.store.STEP", 2)
     days = [call_of(started_at=now() - timedelta(days=day), trace_id=f"{day:032x}") for day in range(7)]
