@@ -113,6 +113,19 @@ def has_ended(pid):
     return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
+def test_other_users_of_this_machine_need_its_key(torch):
+    address = torch.settings.base_url
+    for headers in ({}, {"x-api-key": "none"}, {"authorization": "Bearer none"}, {"x-api-key": "é".encode()}):
+        for method, path in (("POST", "/v1/messages"), ("GET", "/v1/models"), ("GET", "/nowhere")):
+            got = httpx.request(method, address + path, json=HELLO, headers=headers)
+            assert (got.status_code, got.json()["error"]["type"]) == (401, "authentication_error")
+    assert httpx.get(f"{address}/health").status_code == 200
+    assert [each.id for each in torch.client().models.list()] == ["tiny"]
+    key = torch.client().api_key
+    assert key not in " ".join(psutil.Process(torch._child.pid).cmdline())
+    assert httpx.get(f"{address}/v1/models", headers={"authorization": f"Bearer {key}"}).status_code == 200
+
+
 def test_it_answers_as_the_model_in_this_process(torch, tiny_settings):
     backend = backend_of("torch", tiny_settings, Options(4))
     for more in [
