@@ -28,7 +28,7 @@ from step5_serving.api.security import internal
 from step5_serving.config import Config
 from step5_serving.errors import ApiError
 from step5_serving.seam import Query, Reply, Tell, nothing
-from step5_serving.telemetry.call import CHANGES, STAGES, Call, Caller
+from step5_serving.telemetry.call import CHANGES, STAGES, Call, Caller, new_trace_id
 from step5_serving.telemetry.prices import Budget, cost_of
 from step5_serving.telemetry.writer import Recorder
 
@@ -83,6 +83,7 @@ class Service:
 
         async with self._recorded(call, began):
             self.access.check_rate(caller)
+            await self._leave_foreign_trace(call)
             if stream or self.budget:
                 self.admission.check()  # a call that is refused needs no opening row
                 await self.recorder.open(call)
@@ -111,6 +112,12 @@ class Service:
         known = {"key_id": caller.key_id, "model": self.answerer.model, "engine": self.answerer.engine}
         trace = {"trace_id": caller.trace_id, "parent_span_id": caller.parent_span_id}
         return Call(route, 200, question=what, **known, **trace)
+
+    async def _leave_foreign_trace(self, call: Call) -> None:
+        """Start a new trace if the one that the caller named has a call of another key."""
+        is_named = call.parent_span_id is not None
+        if is_named and await self.recorder.is_foreign(call.trace_id, call.key_id):
+            call.trace_id, call.parent_span_id = new_trace_id(), None
 
     @contextlib.asynccontextmanager
     async def _turn(self, call: Call, began: float) -> AsyncIterator[None]:

@@ -220,6 +220,12 @@ class Store:
         except (sa.exc.SQLAlchemyError, sqlite3.Error, OSError) as error:
             raise UserError(f"telemetry in {self.name} cannot be pruned: {why(error)}") from None
 
+    def is_foreign(self, trace_id: str, key_id: str | None) -> bool:
+        """Whether a trace has a call of another key; raises TelemetryDown if it can't be read."""
+        others = calls.c.key_id.is_distinct_from(key_id)
+        [rows] = self.read(sa.select(calls.c.id).where(calls.c.trace_id == trace_id, others).limit(1))
+        return bool(rows)
+
     def save_feedback(
         self, id: str, thumb: str | None, comment: str | None = None, key_id: str | None = None
     ) -> None:

@@ -108,6 +108,9 @@ class ListRecorder:
         await self.open(call)
         self.calls.append(call)
 
+    async def is_foreign(self, trace_id, key_id):
+        return any((call.trace_id == trace_id and call.key_id != key_id) for call in self.calls)
+
     async def ready(self):
         return self.trouble
 

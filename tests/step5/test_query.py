@@ -13,11 +13,12 @@ import pytest
 
 from step5_serving.addresses import listening
 from step5_serving.api import live
+from step5_serving.api.keys import Keys
 from step5_serving.errors import ApiError, TelemetryDown
 from step5_serving.rag.scripted import ANSWER, SOURCE
 from step5_serving.telemetry.call import trace_of
 from step5_serving.telemetry.prices import cost_of
-from step5_serving.telemetry.reading import list_calls
+from step5_serving.telemetry.reading import list_calls, show_call
 from tests.step5.service_parts import (
     ASKED,
     TRACE,
@@ -164,6 +165,27 @@ def test_a_malformed_trace_is_replaced(wrong):
     trace_id, parent = trace_of(wrong)
     assert len(trace_id) == 32
     assert parent is None
+
+
+@on_both
+def test_a_key_cannot_add_calls_to_the_trace_of_another_key(recorder, tmp_path, path):
+    """The call of a known trace id could not be shown or marked by it any more."""
+    keys = Keys(tmp_path / "keys.json")
+    one, two = (keys.add(name, ["ask"])[1] for name in ("one", "two"))
+    with listening(app_of(recorder=recorder, keys=keys)) as url:
+
+        def trace_for(key):
+            headers = {"x-api-key": key, "traceparent": TRACE}
+            got = httpx.post(url + path, json=ASKED, headers=headers)
+            return got.json()["trace_id"] if path == "/query" else events_in(got.text)[-1][1]["trace_id"]
+
+        trace = trace_for(one)
+        assert trace in TRACE
+        assert trace_for(two) not in TRACE
+        assert show_call(recorder.store, trace)["key_id"] == keys.find(one).id
+        given = {"trace_id": trace, "thumb": "up"}
+        assert httpx.post(f"{url}/feedback", json=given, headers={"x-api-key": one}).status_code == 200
+        assert trace_for(one) == trace  # its own
 
 
 def test_a_spent_budget_refuses_calls(recorder):
