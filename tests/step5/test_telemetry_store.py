@@ -209,6 +209,31 @@ def test_redaction_masks_what_callers_and_models_wrote(tmp_path):
     assert call.question == text  # the reply is made of the call: it isn't touched
 
 
+KEY = "s5_1f0c9a3e_" + "kq0Vt" * 8 + "abc"
+
+
+@pytest.mark.parametrize(
+    ("text", "stored"),
+    [
+        ("write to ann\uff20example.com", "write to [e-mail address]"),
+        ("write to ann@exam\u200bple.com", "write to [e-mail address]"),
+        ("write to ann\u2060@\ufeffexample\u00ad.com", "write to [e-mail address]"),
+        ("write to ann@example\uff0ecom", "write to [e-mail address]"),
+        ("write to ann@exam\ufe0fple.c\u034fom", "write to [e-mail address]"),
+        ("card \uff14111 1111 1111 \u200d1111, soon", "card [card number], soon"),
+        ("my key is " + KEY[:20] + "\u200b" + KEY[20:], "my key is [secret]"),
+        ("my key is " + KEY.replace("s5", "\uff53\uff15"), "my key is [secret]"),
+        ("½ m² \u200d", "½ m² \u200d"),  # nothing to redact: as it was
+    ],
+)
+def test_redaction_sees_what_a_reader_sees(tmp_path, text, stored):
+    """Full-width forms look like ours to people; a zero-width space is not seen at all."""
+    pytest.importorskip("presidio_analyzer", reason="pip install .[presidio]")
+    call = call_of(question=text, parameters={"user": text})
+    found = show_call(record(f"{tmp_path}/telemetry.db", call, redact=True), call.trace_id)
+    assert (found["question"], found["parameters"]["user"]) == (stored, stored)
+
+
 # --- opening --------------------------------------------------------------------------------------------
 
 
