@@ -190,7 +190,7 @@ class RagAnswerer:
         reads = plan.reader == "chat"
         wrote = reads and bool(outcome.sources) and not (verdict == "abstain" and plan.abstain)
         if wrote and answer.stop_reason is None:  # the connection was closed in the middle
-            raise ApiError(502, "api_error", f"{self.model}: it broke off its answer: ask again")
+            raise unavailable(f"{self.model}: it broke off its answer: ask again", 5)
         rewrote = outcome.rewriting  # by the model, during the search
         call.parameters = {**self._parameters(plan), "verdict": verdict}
         call.answer, call.abstained, call.finish_reason = answer.text, answer.is_unknown, answer.stop_reason
@@ -274,7 +274,9 @@ def model_error(error: Exception, settings: Settings) -> ApiError:
     status = getattr(error, "status_code", None)
     if status in (429, 503, 529):
         return overloaded(message, 5)
-    is_away = status is None and isinstance(error, anthropic.APIConnectionError | UserError)
+    # It is gone, or was killed in the middle of its answer.
+    away = anthropic.APIConnectionError | httpx2.TransportError | UserError
+    is_away = status is None and isinstance(error, away)
     if is_away and not isinstance(error, NotMessagesApi):  # then, trying again would not help
         return unavailable(message, 5)
     return ApiError(502, "api_error", message)

@@ -3,7 +3,11 @@
 import asyncio
 import contextlib
 import re
+import subprocess
+import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import httpx
 import numpy as np
@@ -20,15 +24,19 @@ from step5_serving.rag import answers
 from step5_serving.seam import Query, nothing
 from step5_serving.telemetry.call import Call
 from step5_serving.telemetry.versions import Versions
+from tests.conftest import ROOT
 from tests.step5.rag_parts import NOTICE
 from tests.step5.service_parts import (
     ASKED,
     app_of,
     calls_of,
     client_of,
+    error_of,
+    events_in,
     eventually,
     get,
     in_loop,
+    line_of,
     post,
     run_for,
     until,
@@ -173,7 +181,7 @@ def test_an_unknown_collection(rag):
         ({"status": 429}, 503, "overloaded_error"),
         ({"status": 401}, 502, "api_error"),
         ({"status": 500}, 502, "api_error"),
-        ({"text": "Half an answer", "sse_cut": 4}, 502, "api_error"),
+        ({"text": "Half an answer", "sse_cut": 4}, 503, "api_error"),  # a killed engine looks like this
     ],
 )
 def test_a_model_that_fails_is_one_line_and_what_was_found_is_kept(rag, failure, status, kind):
@@ -208,6 +216,52 @@ def test_an_engine_that_is_gone_or_none_at_all_and_comes_back(rag, engine, monke
     engine.mode = "answer"
     assert post(app).json()["answer"] == WORDS
     assert get(app, "/readyz").status_code == 200
+
+
+ENDLESS = """
+from tests.step5.stand_in_engine import StandInEngine
+engine = StandInEngine()
+engine.mode = "endless"
+engine.start()
+print(engine.address, flush=True)
+input()
+"""
+
+
+@contextlib.contextmanager
+def engine_process():
+    """An engine in a process of its own, which writes for ever; gives the process and its address."""
+    command = [sys.executable, "-c", ENDLESS]
+    with subprocess.Popen(command, stdin=-1, stdout=-1, text=True, cwd=ROOT) as process:
+        try:
+            yield process, line_of(process.stdout).strip()
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("path", ["/query", "/query/stream"])
+def test_an_engine_that_is_killed_in_the_middle_of_an_answer_gives_503(rag, path):
+    """kill -9, while the caller waits or reads."""
+    with engine_process() as (process, address):
+        made = rag(SimpleNamespace(address=address))
+        app = app_of(made.answerer)
+        with listening(app) as url, ThreadPoolExecutor(1) as pool:
+            asking = pool.submit(httpx.post, url + path, json=ASKED, timeout=30)
+            until(lambda: made.answerer._heard_at > 0 and app.state.service.admission.running)
+            time.sleep(0.5)  # of writing
+            process.kill()
+            got = asking.result()
+    [call] = calls_of(app)
+    assert (call.status, call.error_type) == (503, "api_error")
+    assert call.sources
+    assert call.output_tokens  # paid for
+    if path == "/query":
+        assert (got.status_code, bool(got.headers["retry-after"])) == (503, True)
+        assert "broke off" in error_of(got)[1]
+    else:
+        name, error = events_in(got.text)[-1]
+        assert (name, error["type"]) == ("error", "api_error")
+        assert "broke off" in error["message"]
 
 
 @pytest.mark.parametrize("mode", ["hang", "stall"])
