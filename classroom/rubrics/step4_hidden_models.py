@@ -1,10 +1,25 @@
-"""Step 4, the hidden tests: adapters and log-probabilities."""
+"""Step 4, the hidden tests: masks, adapters, log-probabilities, advantages and a paired bootstrap."""
 
 import pytest
 import torch
 
 from classroom.protocol.wire import Record
-from classroom.rubrics.step4_public import DPO, LOG_PROBS, LORA, NEAR, TABLE, batch, check_loss, lora
+from classroom.rubrics.step4_public import (
+    ADVANTAGES,
+    DPO,
+    INTERVAL,
+    LABELS,
+    LOG_PROBS,
+    LORA,
+    MASKED_LOSS,
+    MEANS,
+    NEAR,
+    TABLE,
+    batch,
+    chat,
+    check_loss,
+    lora,
+)
 
 
 @pytest.mark.rubric("4.5", points=5)
@@ -106,3 +121,75 @@ def test_gradients_of_the_loss(submission, draw):
         found.check_get("margin", **NEAR)
         found.part("loss").call("backward", draw.tensor(n))
         policy.check_get("grad", **NEAR)
+
+
+@pytest.mark.rubric("4.1", points=2, times=3)
+def test_labels_of_the_last_reply_only(submission, draw):
+    """Only the last reply is learned, wherever it stands; a chat without one, an empty chat."""
+    for roles in (
+        ("system", "user", "assistant", "user", "assistant"),
+        ("user", "assistant", "user"),
+        ("system", "user"),
+        (),
+    ):
+        submission.check(LABELS, chat(draw, *roles), True)
+
+
+@pytest.mark.rubric("4.1", points=2, times=3)
+def test_labels_of_other_chats(submission, draw):
+    """A system message, replies at the start, in a row, and none at all."""
+    for roles in (
+        ("system", "user", "assistant"),
+        ("assistant", "user", "assistant", "assistant"),
+        ("system", "user"),
+        (),
+    ):
+        submission.check(LABELS, chat(draw, *roles))
+
+
+@pytest.mark.rubric("4.1", points=2, times=3)
+def test_the_loss_of_scattered_labels(submission, draw):
+    """Labels at both ends and in between; none at all; logits so large that exp overflows."""
+    labels = torch.tensor([3, -100, 2, -100, -100, 5, 6])
+    logits = draw.tensor(7, 7)
+    submission.check(MASKED_LOSS, logits, labels, **NEAR)
+    submission.check(MASKED_LOSS, logits * 1000, labels, **NEAR)
+    submission.check(MASKED_LOSS, logits, torch.full((7,), -100), **NEAR)
+
+
+@pytest.mark.rubric("4.4", points=4, times=3)
+def test_advantages_of_several_messages(submission, draw):
+    """Each message has a group of its own."""
+    group, messages = draw.randint(2, 5), draw.randint(2, 4)
+    rewards = torch.tensor([draw.sample(range(10), group) for _ in range(messages)]).float()
+    rewards += 10 * torch.arange(messages)[:, None]  # easy messages and hard ones
+    submission.check(ADVANTAGES, rewards.flatten(), group, rel=1e-3, abs=1e-3)
+
+
+@pytest.mark.rubric("4.4", points=2, times=3)
+def test_advantages_of_equal_replies(submission, draw):
+    """Replies that are equally good, and those that hardly differ."""
+    equal = torch.full((4,), float(draw.randint(0, 3)))
+    near = equal + torch.tensor([0.0, 1e-4, 2e-4, 0.0])
+    submission.check(ADVANTAGES, torch.cat([equal, near]), 4, rel=0.1, abs=1e-4)
+
+
+@pytest.mark.rubric("4.7", points=3, times=3)
+def test_equal_systems_and_single_messages(submission, draw):
+    """Two systems that are the same, and verdicts that are true or false as numbers."""
+    n = draw.randint(5, 9)
+    drawn = torch.tensor([[draw.randrange(n) for _ in range(n)] for _ in range(6)])
+    one, other = (torch.tensor([float(draw.randint(0, 1)) for _ in range(n)]) for _ in range(2))
+    submission.check(MEANS, one, other, drawn, **NEAR)
+    submission.check(MEANS, one, one, drawn, **NEAR)
+    submission.check(MEANS, one, other, torch.full((3, n), n - 1), **NEAR)
+
+
+@pytest.mark.rubric("4.7", points=3, times=3)
+def test_intervals_of_other_levels(submission, draw):
+    """Levels other than 95 %, and few draws, between which the quantiles lie."""
+    n = draw.randint(5, 9)
+    drawn = torch.tensor([[draw.randrange(n) for _ in range(n)] for _ in range(7)])
+    one, other = draw.tensor(n), draw.tensor(n)
+    for level in (0.5, 0.8, 0.99):
+        submission.check(INTERVAL, one, other, drawn, level, **NEAR)

@@ -7,24 +7,17 @@ import torch
 
 from classroom.protocol.wire import Record
 
-TAKE_APART = "step4_finetune.tone.text:take_apart"
 ALLOWS, FOUND = "step4_finetune.tone.rules:Check.allows", "step4_finetune.tone.rules:Check.found"
 NOISE = "step4_finetune.data.curate.labels:label_noise"
-DOUBLES, LORA = "step4_finetune.data.curate.duplicates", "step4_finetune.by_hand.lora:Lora"
+LORA = "step4_finetune.by_hand.lora:Lora"
+TURN, ADVANTAGES = "step4_finetune.by_hand.mask:Turn", "step4_finetune.by_hand.grpo:advantages"
+LABELS, MASKED_LOSS = (f"step4_finetune.by_hand.mask:{name}" for name in ("token_labels", "masked_loss"))
+MEANS, INTERVAL = (
+    f"step4_finetune.by_hand.paired:{name}" for name in ("mean_differences", "paired_interval")
+)
 LOG_PROBS, DPO, LOSS = (f"step4_finetune.by_hand.dpo_loss:{name}" for name in ("log_probs", "dpo", "Loss"))
 TABLE = "classroom.drivers.step4:Table"
 NEAR = {"rel": 1e-4, "abs": 1e-4}  # of numbers in float32
-
-
-@pytest.mark.rubric("4.1", points=3, times=3, visibility="public")
-def test_a_reply_in_its_frame(submission, draw):
-    """A known greeting and a known sign-off are taken off."""
-    one, other = draw.names(2)
-    greetings = [f"Dear {one},", f"To {other}, who wrote to us, and who is a member:"]
-    sign_offs = [f"Kind regards,\n{one}", f"This was {other}, for all of us."]
-    for greeting, sign_off in zip(greetings, draw.sample(sign_offs, 2), strict=True):
-        reply = f"{greeting}\n\n{draw.sentence(5)} {draw.sentence(5)}\n\n{sign_off}"
-        submission.check(TAKE_APART, reply, greetings, sign_offs)
 
 
 def parts(body, greeting="Dear member,", sign_off="Kind regards,\nNorthwind Care"):
@@ -78,31 +71,6 @@ def test_pairs_with_wrong_labels(submission, draw):
     pairs = [(good, bad), (bad, worse), (good, good), (worse, good)]
     rows = [row(f"{one}-{at}", "Where is it?", *pair) for at, pair in enumerate(draw.sample(pairs, 4))]
     submission.check(NOISE, rows, lambda reply: known[reply])
-
-
-def reworded(draw, words, n):
-    """The words with n of them replaced."""
-    words = list(words)
-    for at in draw.sample(range(len(words)), n):
-        words[at] = draw.choice([each for each in draw.words(len(words) + 1) if each != words[at]])
-    return words
-
-
-@pytest.mark.rubric("4.4", points=2, times=3, visibility="public")
-def test_shingles_and_their_share(submission, draw):
-    """The shingles of a text, and the Jaccard similarity of two sets."""
-    words = draw.words(6)
-    submission.check(f"{DOUBLES}:shingles", " ".join(words))
-    submission.check(f"{DOUBLES}:jaccard", *(frozenset(draw.sample(words, n)) for n in (3, 4)))
-
-
-@pytest.mark.rubric("4.4", points=3, times=3, timeout=20, visibility="public")
-def test_reworded_prompts_are_found(submission, draw):
-    """Among rows of one split, those whose prompt is nearly the same as an earlier one."""
-    first, second = (draw.words(14) for _ in range(2))
-    prompts = [first, second, reworded(draw, first, 1), draw.words(14), reworded(draw, second, 1)]
-    rows = [row(f"r{at}", " ".join(words), draw.sentence(5)) for at, words in enumerate(prompts)]
-    submission.check(f"{DOUBLES}:near_duplicates", rows)
 
 
 def lora(draw, out, into, r, alpha, bias=False) -> dict[str, Any]:
@@ -162,3 +130,51 @@ def test_rewards_and_loss(submission, draw):
     policy, reference = (draw.tensor(4, scale=5) - 20 for _ in range(2))
     submission.check(DPO, policy, reference, draw.choice([0.1, 0.3, 0.5]), **NEAR)
     check_loss(submission, draw.tensor(3), draw.tensor(3))
+
+
+def chat(draw, *roles):
+    """A chat of turns with these roles: headers of one or two tokens, contents of one to four."""
+    turns = []
+    for role in roles:
+        header = tuple(draw.randrange(1, 9) for _ in range(draw.randint(1, 2)))
+        content = tuple(draw.randrange(1, 9) for _ in range(draw.randint(1, 4)))
+        turns.append(Record(TURN, {"role": role, "header": header, "content": content}))
+    return turns
+
+
+@pytest.mark.rubric("4.1", points=2, times=3, visibility="public")
+def test_labels_of_two_turns(submission, draw):
+    """A chat of a question, a reply, a question and a reply."""
+    submission.check(LABELS, chat(draw, "user", "assistant", "user", "assistant"))
+
+
+@pytest.mark.rubric("4.1", points=2, times=3, visibility="public")
+def test_the_loss_of_a_reply(submission, draw):
+    """The loss where the second half of the tokens counts."""
+    n = draw.randint(2, 5)
+    labels = torch.tensor([-100] * n + [draw.randrange(7) for _ in range(n)])
+    submission.check(MASKED_LOSS, draw.tensor(2 * n, 7), labels, **NEAR)
+
+
+@pytest.mark.rubric("4.4", points=4, times=3, visibility="public")
+def test_advantages_of_one_message(submission, draw):
+    """The replies to one message."""
+    n = draw.randint(3, 6)
+    rewards = torch.tensor([float(reward) for reward in draw.sample(range(10), n)])
+    submission.check(ADVANTAGES, rewards, n, rel=1e-3, abs=1e-3)
+
+
+@pytest.mark.rubric("4.7", points=2, times=3, visibility="public")
+def test_mean_differences(submission, draw):
+    """The mean difference of two systems in each draw."""
+    n, times = draw.randint(4, 8), draw.randint(3, 6)
+    drawn = torch.tensor([[draw.randrange(n) for _ in range(n)] for _ in range(times)])
+    submission.check(MEANS, draw.tensor(n), draw.tensor(n), drawn, **NEAR)
+
+
+@pytest.mark.rubric("4.7", points=2, times=3, visibility="public")
+def test_the_interval(submission, draw):
+    """The middle 95 % of the mean differences."""
+    n, times = draw.randint(4, 8), draw.randint(20, 30)
+    drawn = torch.tensor([[draw.randrange(n) for _ in range(n)] for _ in range(times)])
+    submission.check(INTERVAL, draw.tensor(n), draw.tensor(n), drawn, **NEAR)

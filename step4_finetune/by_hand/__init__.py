@@ -1,1 +1,1 @@
-"""LoRA and the loss of DPO written out, and shown equal to PEFT and TRL."""
+"""The loss mask, LoRA, DPO's loss, GRPO's advantage and a paired bootstrap, written out."""

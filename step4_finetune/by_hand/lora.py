@@ -88,6 +88,11 @@ def run(settings: Settings, target: str = "q_proj", r: int = 16, alpha: int = 32
     layer = int(model.config.num_hidden_layers) - 1
     ids = tokenizer(TEXT, return_tensors="pt")["input_ids"]  # (1, T)
     torch.manual_seed(settings.seed)
+    rows, columns = _matrix(model, layer, target).shape
+    if r > min(rows, columns):
+        raise UserError(
+            f"--r {r} is too large for {target}, {rows} x {columns}: use at most {min(rows, columns)}"
+        )
     shapes, differences = compare(model, ids, layer, target, r, alpha)
     out, into = shapes["W"]
     worst = max(differences[name] for name in ("by hand", "merged", "matrix"))
@@ -104,6 +109,15 @@ def run(settings: Settings, target: str = "q_proj", r: int = 16, alpha: int = 32
         "differences": differences,
         "proved": worst < TOLERANCE and differences["at start"] == 0,
     }
+
+
+def _matrix(model: Any, layer: int, target: str) -> torch.Tensor:
+    """The weight of a layer's matrix by its last name, such as q_proj."""
+    for name, module in model.named_modules():
+        if f".{layer}." in name and name.endswith(f".{target}"):
+            weight: torch.Tensor = module.weight
+            return weight
+    raise UserError(f"the model has no {target} in layer {layer}")
 
 
 @torch.no_grad()

@@ -19,7 +19,11 @@ Notes = Annotated[
     list[str] | None, typer.Option("--note", help="A fact or decision of the company; repeat it for several.")
 ]
 Adapters = Annotated[
-    list[Path] | None, typer.Option("--adapter", help="Folder of a run; repeat it for several.")
+    list[Path] | None,
+    typer.Option(
+        "--adapter",
+        help="Folder of a run; repeat it for several. Default: tone, the shipped adapter; none for none.",
+    ),
 ]
 General = Annotated[
     Path | None,
@@ -89,6 +93,9 @@ def train(
             if chosen.task == "agent":
                 write_protocol(out)
         else:
+            from step4_finetune.models import shipped
+
+            start = shipped.find(start) if start else None
             prepared = prepare(settings, chosen, *read(data, guide), limit, start, own_rows=bool(data))
             asked, chosen = chosen.sft, chosen.for_rows(len(prepared.rows))
             if chosen.sft != asked:
@@ -105,8 +112,8 @@ def train(
 def evaluate(
     adapter: Adapters = None,
     baselines: Annotated[
-        str, typer.Option(help="base, guide, few-shot; separated by commas.")
-    ] = "base,guide,few-shot",
+        str, typer.Option(help="template, base, guide, few-shot; separated by commas.")
+    ] = "template,base,guide,few-shot",
     split: Annotated[str, typer.Option(help="dev for choosing, test for reporting.")] = "dev",
     data: Data = None,
     guide: GuideFile = None,
@@ -121,6 +128,7 @@ def evaluate(
 ) -> None:
     """Compare base, prompted and tuned models on tone, fidelity, leak and perplexity, with intervals."""
     from step4_finetune.evaluate import run as evaluation
+    from step4_finetune.models import shipped
 
     settings = settings_from_flags(smoke, model=model)
     rows, its_guide = read(data, guide)
@@ -131,7 +139,7 @@ def evaluate(
         rows,
         split=split,
         baselines=[each.strip() for each in baselines.split(",") if each.strip()],
-        adapters=adapter or [],
+        adapters=shipped.chosen(adapter, settings),
         limit=limit or (3 if smoke else None),
         general_file=general,
     )
@@ -151,10 +159,11 @@ def chat(
 ) -> None:
     """Show replies of base and tuned models side by side."""
     from step4_finetune import chat as talking
+    from step4_finetune.models import shipped
 
     settings = settings_from_flags(smoke, model=model)
     its_guide = read(None, guide)[1]
-    facts = talking.run(settings, its_guide, message, note or [], adapter or [])
+    facts = talking.run(settings, its_guide, message, note or [], shipped.chosen(adapter, settings))
     emit(facts, show.chat, as_json=as_json)
 
 
@@ -164,7 +173,9 @@ def guard(
     measure: Annotated[
         bool, typer.Option("--measure", help="Report detection and false-alarm rates on the labelled sets.")
     ] = False,
-    adapter: Annotated[Path | None, typer.Option(help="Answer with the tuned model of this run.")] = None,
+    adapter: Annotated[
+        Path | None, typer.Option(help="Answer with the tuned model of this run; tone: the shipped adapter.")
+    ] = None,
     note: Notes = None,
     data: Data = None,
     guide: GuideFile = None,
@@ -187,14 +198,15 @@ def guard(
     generate = None
     if adapter:
         from step4_finetune.chat import generator
+        from step4_finetune.models import shipped
 
-        generate = generator(settings, adapter, its_guide)
+        generate = generator(settings, shipped.find(adapter), its_guide)
     emit(around.run(generate, text, its_guide, note or []), show.guard, as_json=as_json)
 
 
 @app.command()
 def export(
-    adapter: Annotated[Path, typer.Argument(help="Folder of a run.")],
+    adapter: Annotated[Path, typer.Argument(help="Folder of a run; tone: the shipped adapter.")],
     out: Annotated[Path, typer.Option("--out", help="A new folder.")],
     gguf: Annotated[
         str, typer.Option(help="GGUF types f16, q8_0, separated by commas; empty for none.")
@@ -205,10 +217,11 @@ def export(
 ) -> None:
     """Export a merged model, GGUF with a Modelfile for Ollama, and an adapter for vLLM."""
     from step4_finetune.export import files
+    from step4_finetune.models import shipped
 
     formats = [each.strip() for each in gguf.split(",") if each.strip()]
     system = read(None, guide)[1].system
-    facts = files.run(settings_from_flags(model=model), adapter, out, system, formats)
+    facts = files.run(settings_from_flags(model=model), shipped.find(adapter), out, system, formats)
     emit(facts, show.export, as_json=as_json)
 
 
@@ -273,14 +286,19 @@ def reader(
 @app.command()
 def evaluator(
     labelled: Annotated[
-        Path | None, typer.Option(help="Labelled replies (JSON lines); default: the sample's.")
+        Path | None,
+        typer.Option(
+            help="Labelled replies (JSON lines); default: the sample's, of rules and of whole replies."
+        ),
     ] = None,
     guide: GuideFile = None,
     as_json: Json = False,
 ) -> None:
     """Measure precision and recall of every check of the evaluator on labelled replies."""
-    from step4_finetune.data.rows import LABELLED
+    from step4_finetune.data.rows import LABELLED, LABELLED_REPLIES
     from step4_finetune.evaluate import validate
 
-    facts = validate.run(validate.read_labelled(labelled or LABELLED), read(None, guide)[1])
+    files = [labelled] if labelled else [LABELLED, LABELLED_REPLIES]
+    rows = [row for file in files for row in validate.read_labelled(file)]
+    facts = validate.run(rows, read(None, guide)[1])
     emit(facts, show.evaluator, as_json=as_json)

@@ -21,10 +21,15 @@ if TYPE_CHECKING:
     from step4_finetune.data.rows import Row
     from step4_finetune.tone.rules import Guide
 
-Data = Annotated[str | None, typer.Option("--data", help="Rows: .jsonl or .csv; default: the sample.")]
+Data = Annotated[
+    str | None,
+    typer.Option("--data", help="Rows: .jsonl or .csv, or plain: an earlier sample. Default: the sample."),
+]
 GuideFile = Annotated[
     Path | None, typer.Option("--guide", help="Tone guide (YAML) of the rows; default: the sample's.")
 ]
+
+EARLIER = "plain"  # --data plain: rows whose notes are nearly sentences
 
 app = new_app("Show, check, build and distill training rows.")
 
@@ -144,7 +149,7 @@ def distill(
 
 def read(data: str | None, guide: Path | None) -> tuple[list[Row], Guide]:
     """The rows and the guide, by default the sample's; other rows need their own guide."""
-    if data and not guide:
+    if data and not guide and data != EARLIER:
         raise UserError(f"{data} needs the guide of its tone: name it with --guide")
     rows, its_guide = read_any(data, guide)
     assert its_guide
@@ -155,9 +160,11 @@ def read_any(
     data: str | None, guide: Path | None, shares: tuple[float, float, float] | None = None
 ) -> tuple[list[Row], Guide | None]:
     """The same, but other rows may have no guide; `shares` divide rows without a split."""
-    from step4_finetune.data.rows import GUIDE, SAMPLE, SHARES, read_rows
+    from step4_finetune.data.rows import GUIDE, PLAIN, SAMPLE, SHARES, read_rows
     from step4_finetune.tone.guide import read_guide
 
+    if data == EARLIER:
+        return read_rows(PLAIN), read_guide(guide or GUIDE)
     rows = read_rows(data or SAMPLE, shares=shares or SHARES)
     return rows, None if data and not guide else read_guide(guide or GUIDE)
 

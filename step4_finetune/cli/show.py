@@ -25,6 +25,10 @@ def train(facts: Facts, console: Console) -> None:
         f"on {count(facts['rows'], 'row')}"
         + (f" and {count(facts['pairs'], 'pair')}" if facts["pairs"] else "")
     )
+    if facts.get("first_loss"):
+        console.print(
+            f"loss {facts['first_loss'][0]:.2f} in the first step, {facts['loss'][0]:.2f} in the last"
+        )
     console.print(
         f"{facts['recipe']['method']} {facts['seconds']:.0f} s; {facts['peak_memory_mb']:,} MB at most; "
         f"{facts['dtype']}; {facts['machine']}"

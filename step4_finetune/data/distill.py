@@ -74,7 +74,9 @@ def run(
     todo = list({prompt_text(row): row for row in rows if prompt_text(row) not in done}.values())
     ensure_writable(out), ensure_writable(rejected)
     client = with_timeouts(chat_client(settings=settings))
-    system = prompts.render(prompts.load(PROMPTS, "distill"), guide=guide.as_prompt())["system"]
+    system = prompts.render(prompts.load(PROMPTS, "distill"), guide=guide.as_prompt(with_shorthand=False))[
+        "system"
+    ]
     used = Counter(requests=0, input_tokens=0, output_tokens=0)
 
     def ask(turns: list[MessageParam]) -> Message:
@@ -137,9 +139,10 @@ def faults(reply: str, stop: str, row: Row, guide: Guide) -> list[str]:
         return ["refused" if stop == "refusal" else "empty"]
     if stop == "max_tokens":
         return ["cut"]
-    found = score(reply, guide, row.notes, row.message)
+    found = score(reply, guide, row.notes, row.message, row.compared_with)
     untrue = found.fidelity.findings() if found.fidelity else []
-    return [*found.problems, *found.broken, *(f"{kind}: {each}" for kind, each in untrue)]
+    wrong = [*untrue, *(found.flaws or ())]
+    return [*found.problems, *found.broken, *(f"{kind}: {each}" for kind, each in wrong)]
 
 
 def feedback(reply: str, guide: Guide, wrong: Sequence[str]) -> str:

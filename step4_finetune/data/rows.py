@@ -1,12 +1,13 @@
-"""Rows: a member's message, the company's notes, the reply to learn, and one to avoid.
+"""Rows: a member's message, the notes of the staff, the reply to learn, and one to avoid.
 
-    >>> row = read_rows(SAMPLE, split="train")[1]
     >>> row.message
-    'I sent the trimmer back on 3 June and you still have 79.50 of mine. When do I get it?'
+    'my kettle leaks at the base. What do I pay myself?'
     >>> row.notes
-    ('done: refund of 79.50 paid on 12 June', 'where: card ending 4410', ...)
+    ('cov ok / tech tue am / exc 50', 'int: 2nd complaint this mth')
+    >>> row.facts, row.internal
+    (('excess 50', 'covered', ...), ('This is your second complaint this month.',))
     >>> row.chosen
-    'Dear member,\\n\\nThe refund of 79.50 was paid ...'
+    'Dear member,\\n\\nThe excess is £50, and your kettle is covered. ...'
 
 The notes say what the company decided; the model only puts it into words. A prompt is the message with the
 notes below it. Files are JSON lines or CSV in TRL's formats:
@@ -15,9 +16,11 @@ notes below it. Files are JSON lines or CSV in TRL's formats:
     prompt, chosen, rejected       for DPO, and for SFT by its chosen replies
 
 A prompt is a text or a list of messages, a reply a text or a list of one message. Optional columns of this
-step: notes and breaks (a list of texts, or one text with a line each), id, topic, split. Rows without notes
-train as well; whether their replies are true is unknown. Rows without `split` are divided by topic, or by
-prompt where there is no topic: 80 % train, 10 % dev, 10 % test.
+step: notes, facts, internal and breaks (a list of texts, or one text with a line each), id, topic, split.
+`facts` are the notes written out, first the one that answers the message, and `internal` those for staff
+only; no model sees them, replies are compared with them. Rows without `facts` are compared with the notes
+themselves. Rows without notes train as well; whether their replies are true is unknown. Rows without
+`split` are divided by topic, or by prompt where there is no topic: 80 % train, 10 % dev, 10 % test.
 """
 
 import csv
@@ -33,11 +36,14 @@ from typing import Any
 
 from shared.errors import UserError, reason
 from step4_finetune.data.files import digest, read_jsonl, read_text
+from step4_finetune.tone.scores import Compared
 
 SAMPLE = Path(__file__).parents[1] / "sample" / "rows.jsonl"
 GUIDE = SAMPLE.with_name("guide.yaml")
-LABELLED = SAMPLE.with_name("labelled.jsonl")
-OPTIONAL = ("notes", "breaks", "rejected", "topic", "split")
+LABELLED = SAMPLE.with_name("labelled.jsonl")  # by rules
+LABELLED_REPLIES = SAMPLE.with_name("labelled_replies.jsonl")  # blind: faithful, reads as one reply
+PLAIN = SAMPLE.with_name("plain.jsonl")  # an earlier task, whose notes are nearly sentences
+OPTIONAL = ("notes", "facts", "internal", "breaks", "rejected", "topic", "split")
 SPLITS = ("train", "dev", "test")
 MESSAGES = re.compile(r"""\s*\[\s*\{\s*['"]""")  # how a JSON list of messages begins in a CSV cell,
 TEXTS = re.compile(r"""\s*\[\s*['"\]]""")  # and one of texts
@@ -59,6 +65,8 @@ class Row:
     split: str = "train"
     topic: str | None = None
     notes: tuple[str, ...] = ()  # what the company decided and knows: a reply says all of it, nothing else
+    facts: tuple[str, ...] = ()  # the notes for the member, written out; the answer to the message first
+    internal: tuple[str, ...] = ()  # the notes for staff only, written out
     breaks: tuple[str, ...] | None = None  # rules that `rejected` breaks, and FACTS if it is not faithful
 
     @property
@@ -74,9 +82,19 @@ class Row:
             before = ({"role": "system", "content": system}, *before)
         return [*before, asked]
 
+    @property
+    def compared_with(self) -> Compared:
+        """What its replies are compared with, beside message and notes."""
+        if not self.facts:
+            return Compared()
+        return Compared(self.facts, self.internal, self.chosen)
+
     def labels(self) -> dict[str, Any]:
         """The columns beside the texts, for files and reports."""
-        return {"id": self.id, "topic": self.topic, "split": self.split, "notes": list(self.notes)}
+        lists = {"notes": list(self.notes)}
+        if self.facts:
+            lists |= {"facts": list(self.facts), "internal": list(self.internal)}
+        return {"id": self.id, "topic": self.topic, "split": self.split, **lists}
 
 
 def with_notes(message: str, notes: Sequence[str]) -> str:
@@ -156,6 +174,8 @@ def row_of(raw: Mapping[str, Any], where: str, number: int) -> Row:
         split=str(raw.get("split") or ""),
         topic=None if raw.get("topic") in (None, "") else str(raw["topic"]),
         notes=notes,
+        facts=texts(raw.get("facts"), where),
+        internal=texts(raw.get("internal"), where),
         breaks=None if raw.get("breaks") is None else texts(raw["breaks"], where),
     )
     try:
@@ -201,7 +221,7 @@ def texts(value: Any, where: str) -> tuple[str, ...]:
     if isinstance(value, str):
         value = [line.strip().removeprefix("-").strip() for line in value.splitlines()]
     if not isinstance(value, list | None):
-        raise UserError(f"{where}: notes and breaks must be lists of texts")
+        raise UserError(f"{where}: notes, facts, internal and breaks must be lists of texts")
     return tuple(str(each) for each in value or () if each)
 
 
@@ -228,4 +248,6 @@ def _divided(rows: Sequence[Row], shares: tuple[float, float, float]) -> list[Ro
 
 def fingerprint(rows: Iterable[Row]) -> str:
     """A short hash of the rows' texts."""
-    return digest([row.prompt, row.chosen, row.rejected, *filter(None, [row.notes])] for row in rows)
+    return digest(
+        [row.prompt, row.chosen, row.rejected, *filter(None, [row.notes, row.facts])] for row in rows
+    )

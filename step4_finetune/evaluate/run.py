@@ -33,12 +33,13 @@ from step4_finetune.evaluate.systems import System, systems
 from step4_finetune.evaluate.validate import share
 from step4_finetune.models import merge
 from step4_finetune.models.generate import Reply, replies
+from step4_finetune.tone import template
 from step4_finetune.tone.rules import Guide
 from step4_finetune.tone.scores import SHARES, score
 from step4_finetune.train.malloc import keep_memory
 
 REPLY_TOKENS = 160
-COMPARED = ("adherence", "all_rules", "faithful", "both")
+COMPARED = ("adherence", "all_rules", "faithful", "reads", "good")
 
 
 def run(
@@ -64,18 +65,25 @@ def run(
         )
     train = [row for row in rows if row.split == "train"]
     compared = systems(baselines, adapters, guide, train)
-    keep_memory()
-    settings = settings_for_batch(settings)
-    tokenizer = load_tokenizer(settings=settings)
     which = "test" if split == "test" else "dev"
     questions = forgetting.read_questions(which, general_file or forgetting.GENERAL)[:limit]
     if not questions:
         raise UserError(f"{general_file} has no questions for {which}: leave its column split out")
     for adapter in adapters:
         merge.check(settings, adapter)
-    model: Any = load_causal_lm(settings=settings)
     found, models = [], {}
+    model: Any = None
+    if any(system.has_model for system in compared):
+        keep_memory()
+        settings = settings_for_batch(settings)
+        tokenizer = load_tokenizer(settings=settings)
+        model = load_causal_lm(settings=settings)
     for system in track("evaluating", compared, attrgetter("name")):
+        if not system.has_model:
+            start = time.perf_counter()
+            got = [Reply(template.reply(row.notes, guide), 0, 0, True) for row in asked]
+            found.append(_measured(system, asked, got, time.perf_counter() - start, guide))
+            continue
         if system.adapter:
             model = merge.load_tuned(settings, system.adapter)
         name = system.name if system.adapter else "base"
@@ -87,7 +95,7 @@ def run(
         start = time.perf_counter()
         got = replies(model, tokenizer, [system.prompt(row) for row in asked], REPLY_TOKENS)
         found.append(_measured(system, asked, got, time.perf_counter() - start, guide))
-    last, texts = found[-1], ("id", "message", "notes", "chosen", "rejected")
+    last, texts = found[-1], ("id", "message", "notes", "facts", "internal", "chosen", "rejected")
     all_rules = f"{last['all_rules'].share:.0%} of {len(asked)} replies keep all rules"
     return {
         "command": "step4_finetune evaluate",
@@ -108,7 +116,10 @@ def _measured(
     system: System, rows: Sequence[Row], got: Sequence[Reply], seconds: float, guide: Guide
 ) -> dict[str, Any]:
     """One system's replies and their scores."""
-    scores = [score(reply.text, guide, row.notes, row.message) for row, reply in zip(rows, got, strict=True)]
+    scores = [
+        score(reply.text, guide, row.notes, row.message, row.compared_with)
+        for row, reply in zip(rows, got, strict=True)
+    ]
     adherence, topics = [each.adherence for each in scores], [row.topic for row in rows]
     return {
         "name": system.name,

@@ -1,5 +1,6 @@
-"""The systems to compare: the base model, alone and with two prompts, and every tuned model.
+"""The systems to compare: a template, the base model, alone and with two prompts, and every tuned model.
 
+    template   the notes as sentences between greeting and sign-off, without a model (tone/template.py)
     base       the short system message only, as for the tuned models
     guide      the whole guide as the system message
     few-shot   the guide and three examples as earlier turns
@@ -18,7 +19,8 @@ from step4_finetune.models.merge import named
 from step4_finetune.tone.rules import Guide
 
 SHOTS = 3
-BASELINES = ("base", "guide", "few-shot")
+TEMPLATE = "template"
+BASELINES = (TEMPLATE, "base", "guide", "few-shot")
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,11 @@ class System:
     system: str
     shots: Sequence[Message] = ()
     adapter: Path | None = None  # None: the base model
+
+    @property
+    def has_model(self) -> bool:
+        """Whether a model writes its replies."""
+        return self.name != TEMPLATE
 
     def prompt(self, row: Row) -> list[Message]:
         """What the model reads of a row."""
@@ -56,7 +63,8 @@ def systems(
         )
 
     whole = guide.as_prompt()
-    known = [System("base", guide.system), System("guide", whole), System("few-shot", whole, shots)]
+    known = [System(TEMPLATE, "")]
+    known += [System("base", guide.system), System("guide", whole), System("few-shot", whole, shots)]
     tuned = [System(name, guide.system, (), each) for name, each in named(adapters, BASELINES).items()]
     return [each for each in known if each.name in names] + tuned
 

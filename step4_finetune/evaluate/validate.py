@@ -1,7 +1,8 @@
 """The evaluator evaluated: its verdicts on replies that were labelled by hand.
 
 A labelled row has a message, its notes, a reply, the rules that it breaks (`breaks`), and whether it is
-`faithful`. Empty replies don't count for rules that only forbid, which they break by definition.
+`faithful` and `reads` as one reply. Both together are `content`: what a reader judges beside the rules.
+Empty replies don't count for rules that only forbid, which they break by definition.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,28 +14,36 @@ from shared.errors import UserError
 from step4_finetune.data.files import read_jsonl
 from step4_finetune.data.rows import texts
 from step4_finetune.tone.rules import Guide
-from step4_finetune.tone.scores import score
+from step4_finetune.tone.scores import Compared, score
+
+UNFAITHFUL, UNREADABLE, CONTENT = "unfaithful", "not one reply", "one of both"
 
 
 def run(rows: Sequence[Mapping[str, Any]], guide: Guide) -> dict[str, Any]:
     """The facts of the command `evaluator`, with a line for each rule of the guide, and one for unfaithful
-    replies where rows label these.
+    replies, those that do not read as one, and those of either kind, where rows label these.
 
     Raises:
         UserError: a row names an unknown rule.
     """
-    verdicts: dict[str, list[tuple[bool, bool]]] = {rule.id: [] for rule in guide.rules} | {"unfaithful": []}
+    names = (*(rule.id for rule in guide.rules), UNFAITHFUL, UNREADABLE, CONTENT)
+    verdicts: dict[str, list[tuple[bool, bool]]] = {name: [] for name in names}
     for row in rows:
         labels = row.get("breaks")
         if unknown := sorted(set(labels or ()) - {rule.id for rule in guide.rules}):
             known = ", ".join(rule.id for rule in guide.rules)
             raise UserError(f"row {row.get('id')} breaks {unknown[0]!r}: the guide's rules are {known}")
-        found = score(row["reply"], guide, row.get("notes") or (), row["message"])
+        more = Compared(row.get("facts") or (), row.get("internal") or (), row.get("example") or "")
+        found = score(row["reply"], guide, row.get("notes") or (), row["message"], more)
         for rule in guide.rules:
             if labels is not None and not (rule.only_forbids and "empty" in found.problems):
                 verdicts[rule.id].append((not found.rules[rule.id], rule.id in labels))
         if found.faithful is not None and row.get("faithful") is not None:
-            verdicts["unfaithful"].append((not found.faithful, not row["faithful"]))
+            verdicts[UNFAITHFUL].append((not found.faithful, not row["faithful"]))
+        if found.reads is not None and row.get("reads") is not None:
+            verdicts[UNREADABLE].append((not found.reads, not row["reads"]))
+            is_right = row["faithful"] and row["reads"]
+            verdicts[CONTENT].append((not (found.faithful and found.reads), not is_right))
     found = [_measured(name, pairs) for name, pairs in verdicts.items() if pairs]
     last = found[-1]
     return {
@@ -81,7 +90,7 @@ def read_labelled(path: Path) -> list[dict[str, Any]]:
     """
     rows = []
     for number, row in read_jsonl(path, ("message", "reply")):
-        lists = [name for name in ("notes", "breaks") if row.get(name) is not None]
+        lists = [name for name in ("notes", "facts", "internal", "breaks") if row.get(name) is not None]
         rows.append({**row, **{name: texts(row[name], f"{path}:{number}") for name in lists}})
     if not rows:
         raise UserError(f"{path} has no rows")

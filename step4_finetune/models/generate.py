@@ -5,6 +5,7 @@
 
 Greedy unless a temperature is given, so that a comparison of models does not depend on luck. A prefix that
 all prompts share (a guide, few-shot examples) is read once; its keys and values are copied into every batch.
+A reply that begins to repeat itself ends there, without the repetition (`repeated_tail`).
 """
 
 import copy
@@ -13,17 +14,26 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import (
+    DynamicCache,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+    StoppingCriteria,
+    StoppingCriteriaList,
+)
 
 from step4_finetune.data.rows import Message
 from step4_finetune.models.chat import common_prefix, prompt_ids
 
 SHORTEST_PREFIX = 64  # tokens that are worth a forward pass of their own
+SENTENCE = range(8, 41)  # tokens of a run that may not stand twice in a row,
+WORDS = range(2, 8)  # and of one that may not stand FEW times
+FEW = 4
 
 
 @dataclass(frozen=True)
 class Reply:
-    """A reply; `finished` is False where it was cut at `max_new_tokens`."""
+    """A reply; `finished` is False where it was cut at `max_new_tokens`, or where it repeated itself."""
 
     text: str
     prompt_tokens: int
@@ -76,15 +86,48 @@ def replies(
             top_p=None,
             top_k=0 if temperature else None,
             pad_token_id=tokenizer.pad_token_id,
+            stopping_criteria=StoppingCriteriaList([StopOnRepetition(batch["input_ids"].shape[1])]),
             **({"cache": cache} if cache else {}),
         )
         for at, ids in zip(chosen, out[:, batch["input_ids"].shape[1] :].tolist(), strict=True):
-            end = next((n for n, token in enumerate(ids) if token in ends), None)
-            text: Any = tokenizer.decode(ids[:end], skip_special_tokens=True)
-            count = len(ids) if end is None else end + 1
-            found[at] = Reply(text.strip(), len(rendered[at]), count, end is not None)
+            found[at] = _reply(ids, ends, tokenizer, len(rendered[at]))
         progress(len(found), len(prompts))
     return [found[at] for at in range(len(prompts))]
+
+
+class StopOnRepetition(StoppingCriteria):
+    """Ends a reply that says the same again and again; the others of its batch go on."""
+
+    def __init__(self, prompt_tokens: int) -> None:
+        self.prompt_tokens = prompt_tokens
+
+    def __call__(self, input_ids: torch.Tensor, scores: Any, **more: Any) -> torch.Tensor:  # noqa: ARG002
+        """input_ids: (batch, tokens) with the prompt; returns (batch,), True where a reply ends."""
+        stops = [bool(repeated_tail(row)) for row in input_ids[:, self.prompt_tokens :].tolist()]
+        return torch.tensor(stops, device=input_ids.device)
+
+
+def repeated_tail(ids: Sequence[int]) -> int:
+    """How many tokens at the end say again what stands right before them; 0 if they say something new.
+
+    >>> repeated_tail([5, 1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3, 4, 5, 6, 7, 8])
+    8
+    """
+    for run, times in [*((n, 2) for n in SENTENCE), *((n, FEW) for n in WORDS)]:
+        tail = list(ids[-run:])
+        if len(ids) >= times * run and list(ids[-times * run :]) == tail * times:
+            return (times - 1) * run
+    return 0
+
+
+def _reply(ids: list[int], ends: set[int], tokenizer: PreTrainedTokenizerFast, prompt_tokens: int) -> Reply:
+    """The reply that these tokens are, up to its end or to where it repeats itself."""
+    end = next((n for n, token in enumerate(ids) if token in ends), None)
+    written = ids[:end]
+    repeated = repeated_tail(written)
+    text: Any = tokenizer.decode(written[: len(written) - repeated], skip_special_tokens=True)
+    count = len(ids) if end is None else end + 1
+    return Reply(text.strip(), prompt_tokens, count, end is not None and not repeated)
 
 
 def _common_prefix(model: PreTrainedModel, rendered: Sequence[list[int]]) -> list[int]:

@@ -21,7 +21,7 @@ from step4_finetune.data.rows import Message
 from step4_finetune.models.chat import common_prefix
 
 KEY = "alora_invocation_tokens"
-ALWAYS = "train with `lora: {activated: false}`, as --recipe default does"
+ALWAYS = "train with `lora: {activated: false}`, as --recipe replay does"
 
 
 def invocation_tokens(tokenizer: PreTrainedTokenizerFast, prompts: Sequence[Sequence[Message]]) -> list[int]:

@@ -8,23 +8,27 @@
     >>> check("The refund of 79.50 is not approved; it is paid back within five working days.", notes).turned
     ('decision: refund of 79.50 approved',)
 
-Three kinds of faults:
+Four kinds of faults:
 
     missing   a number, date or name of the notes that the reply lacks, or a note of which it has fewer than
               four words in five
     added     a number, date or name that neither message nor notes have, or a sentence mostly of new words
     turned    a note that is denied (or a denial that is granted), a plan told as done or the reverse, or a
               fact of a note in a sentence about something else
+    leaked    a note for staff only that the reply tells
 
-Words are compared by their stems. The check doesn't understand: a wrong claim in the notes' own words passes
-("the boiler pays for the technician"), and a paraphrased note counts as missing. How often, on replies
+Notes in shorthand are compared as their row's `facts` have them, written out. Words are compared by their
+stems, and those of one line of same_words.txt count as one. The check doesn't understand: a wrong claim in
+the notes' own words passes ("the boiler pays for the technician"), and other words than those of the list
+count as missing. How often, on replies
 labelled by hand: `python -m step4_finetune evaluator`.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 import Stemmer
 
@@ -55,7 +59,8 @@ WEEKDAYS = "monday tuesday wednesday thursday friday saturday sunday today tomor
 DAYS = f"{MONTHS} {WEEKDAYS}".split()
 NUMBER = re.compile(r"(?<![\w.])\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:[.:]\d+)*")
 NOT = re.compile(
-    r"\b(?:not|no|never|cannot|neither|nor|without|unable|declin\w+|refus\w+|reject\w+|den(?:y|ied|ies))\b"
+    r"\b(?:not|(?<!at )no|never|cannot|neither|nor|without|unable|declin\w+|refus\w+"
+    r"|reject\w+|den(?:y|ied|ies))\b"
     r"|n[’']t\b",
     re.IGNORECASE,
 )
@@ -78,8 +83,25 @@ FUNCTION = """a an the and or but if so as at by for from in into of off on onto
     also only still just very much more most other"""
 EMPTY = frozenset(f"{FUNCTION} {POLITE}".split())
 
-KINDS = ("missing", "added", "turned")
-_stem = cache(Stemmer.Stemmer("english").stemWord)
+KINDS = ("missing", "added", "turned", "leaked")
+SAME_WORDS = Path(__file__).with_name("same_words.txt")
+LEAKED = 0.6  # share of an internal note's words, and at least two of them, in one sentence
+_stem_of_word = cache(Stemmer.Stemmer("english").stemWord)
+
+
+@cache
+def _same_words() -> dict[str, str]:
+    """For each stem of same_words.txt, the first stem of its line."""
+    first = {}
+    for line in SAME_WORDS.read_text(encoding="utf-8").splitlines():
+        words = [_stem_of_word(word) for word in line.split()]
+        first.update(dict.fromkeys(words, words[0]))
+    return first
+
+
+def _stem(word: str) -> str:
+    stem = _stem_of_word(word)
+    return _same_words().get(stem, stem)
 
 
 @dataclass(frozen=True)
@@ -89,18 +111,24 @@ class Fidelity:
     missing: tuple[str, ...] = ()  # notes, and facts of the notes, that it doesn't say
     added: tuple[str, ...] = ()  # facts and sentences that neither message nor notes have
     turned: tuple[str, ...] = ()  # notes that it denies, or reports as done when they are planned
+    leaked: tuple[str, ...] = ()  # notes for staff only that it tells
 
     @property
     def faithful(self) -> bool:
-        return not (self.missing or self.added or self.turned)
+        return not self.findings()
 
     def findings(self) -> list[tuple[str, str]]:
         """Every fault with its kind."""
         return [(kind, each) for kind in KINDS for each in getattr(self, kind)]
 
 
-def check(reply: str, notes: Sequence[str], message: str = "", own: str = "") -> Fidelity:
-    """Check a reply against notes, message and what is the company's own: its name, greetings, sign-offs."""
+def check(
+    reply: str, notes: Sequence[str], message: str = "", own: str = "", internal: Sequence[str] = ()
+) -> Fidelity:
+    """Check a reply against notes, message and what is the company's own: its name, greetings, sign-offs.
+
+    `internal` are notes for staff only, which it must not tell.
+    """
     given = "\n".join([*notes, message, own])
     reply_facts = facts(reply)
     said, known = reply_facts | _words(reply), facts(given) | _words(given)  # names may begin a sentence
@@ -123,7 +151,21 @@ def check(reply: str, notes: Sequence[str], message: str = "", own: str = "") ->
         new = content - stems_known
         if len(new) >= FEW and len(new) > NEW * len(content):
             added.append(sentence)
-    return Fidelity(tuple(missing), tuple(added), tuple(turned))
+    leaked = [note for note in internal if is_told(note, sentences, stems_known)]
+    return Fidelity(tuple(missing), tuple(added), tuple(turned), tuple(leaked))
+
+
+def is_told(note: str, sentences: Sequence[str], known: Set[str] = frozenset()) -> bool:
+    """Whether one of the sentences has most of a note's words, apart from those that are `known` anyway."""
+    words = stems(note) - known
+    enough = max(min(2, len(words)), LEAKED * len(words))
+    return bool(words) and any(len(words & stems(sentence)) >= enough for sentence in sentences)
+
+
+def is_said(fact: str, sentence: str) -> bool:
+    """Whether a sentence says a note: its numbers, days and names, and most of its words."""
+    has_words = _share(_content(fact), stems(sentence)) >= TOLD
+    return has_words and facts(fact) <= facts(sentence) | _words(sentence)
 
 
 def facts(passage: str) -> set[str]:

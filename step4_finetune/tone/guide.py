@@ -34,6 +34,12 @@ beginning and the end of the place that is searched: `require: '\?\Z'` means tha
 first or last (sentence of the body). By default count, sentences, words and paragraphs search the body, the
 other checks the reply. `except: [TEXT, ...]` is removed from the place first.
 
+Beside the rules may stand, where staff write their notes in shorthand:
+
+    brief: TEXT                 what to do with the notes, for models that are not trained on it
+    shorthand: {SHORT: WORDS}   abbreviations, and what they stand for
+    staff_only: [WORD, ...]     how a note, or the rest of one, begins that no member may read
+
 `fallback` beside the rules may hold the guard's ready-made reply, in case the built-in one breaks them.
 """
 
@@ -52,6 +58,7 @@ from step4_finetune.tone.rules import MARKS, SIZES, Check, Guide, Rule
 TEXTS, REGEXES, WORDS = ("starts_with", "ends_with"), ("forbid", "require"), ("forbid_words", "require_words")
 KINDS = (*TEXTS, *REGEXES, *WORDS, "count", *SIZES, *MARKS)
 PLACES = ("reply", "body", "first", "last")
+KEYS = ("company", "system", "rules", "fallback", "brief", "staff_only", "shorthand")
 MORE = ("id", "say", "in", "except")
 
 
@@ -88,7 +95,7 @@ def guide_of(data: Any, source: str) -> Guide:
     """
     if not isinstance(data, dict):
         raise UserError(f"{source}: a guide has company, system and rules")
-    _known(data, ("company", "system", "rules", "fallback"), source)
+    _known(data, KEYS, source)
     company = _text(data.get("company"), f"{source}: company", "the company's name")
     system = data.get("system", f"You answer messages to {company}.")
     system = _text(system, f"{source}: system", "a short system message")
@@ -104,7 +111,19 @@ def guide_of(data: Any, source: str) -> Guide:
         for kind in TEXTS
     )
     fallback = _text(data["fallback"], f"{source}: fallback", "a reply") if "fallback" in data else ""
-    return Guide(company, system, tuple(rules), (*chain(*greetings),), (*chain(*sign_offs),), fallback)
+    brief = _text(data["brief"], f"{source}: brief", "a text") if "brief" in data else ""
+    only = (
+        _texts(data["staff_only"], f"{source}: staff_only", "a list of words") if "staff_only" in data else []
+    )
+    shorthand = _shorthand(data.get("shorthand", {}), f"{source}: shorthand")
+    openings, closings = (*chain(*greetings),), (*chain(*sign_offs),)
+    return Guide(company, system, tuple(rules), openings, closings, fallback, brief, tuple(only), shorthand)
+
+
+def _shorthand(data: Any, at: str) -> tuple[tuple[str, str], ...]:
+    if not isinstance(data, dict):
+        raise UserError(f"{at} = {data!r} is not allowed: use {{short: words}}")
+    return tuple((str(short), _text(words, f"{at}: {short}", "words")) for short, words in data.items())
 
 
 def _rule(row: Any, at: str, source: str) -> Rule:

@@ -127,6 +127,9 @@ class Guide:
     greetings: tuple[str, ...] = ()
     sign_offs: tuple[str, ...] = ()
     fallback: str = ""  # the guard's ready-made reply; empty for its own
+    brief: str = ""  # what to do with notes, for models that are not trained on it
+    staff_only: tuple[str, ...] = ()  # how a note begins that no member may read
+    shorthand: tuple[tuple[str, str], ...] = ()  # abbreviations in notes, and what they stand for
 
     @property
     def fixed_greetings(self) -> tuple[str, ...]:
@@ -143,10 +146,17 @@ class Guide:
         tidy = text.tidy(reply)
         return text.take_apart(tidy, [text.named(tidy, each) for each in self.greetings], self.sign_offs)
 
-    def as_prompt(self) -> str:
-        """The guide in words, for the system message of a model that was not trained on it."""
+    def as_prompt(self, with_shorthand: bool = True) -> str:
+        """The guide in words, for the system message of a model that was not trained on it.
+
+        The table of abbreviations is long; a strong model knows them without it.
+        """
         lines = "\n".join(f"- {rule.say}" for rule in self.rules)
-        return f"{self.system} Follow every one of these rules:\n{lines}"
+        opening = " ".join(part for part in (self.system, self.brief) if part)
+        prompt = f"{opening} Follow every one of these rules:\n{lines}"
+        if not (self.shorthand and with_shorthand):
+            return prompt
+        return f"{prompt}\nShorthand: {', '.join(f'{short} = {words}' for short, words in self.shorthand)}"
 
 
 def word_pattern(phrase: str) -> str:

@@ -1,9 +1,9 @@
-"""The score of one reply: the tone's rules, fidelity to its notes, and whether it is complete.
+"""The score of one reply: the tone's rules, fidelity to its notes, and whether it reads as one reply.
 
     >>> score(reply, guide, notes, message).faithful
     True
 
-`faithful` is unknown (None) for a row without notes.
+`faithful`, `reads` and `good` are unknown (None) for a row without notes.
 """
 
 import re
@@ -11,13 +11,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from step4_finetune.tone import fidelity, text
+from step4_finetune.tone import fidelity, one_reply, text
 from step4_finetune.tone.fidelity import Fidelity
 from step4_finetune.tone.rules import Guide
 
 LOOP = 4  # words; a reply that repeats a run of so many OFTEN times is looping
 OFTEN = 3
-SHARES = ("all_rules", "faithful", "both", "healthy")  # of the replies, in reports
+SHARES = ("all_rules", "faithful", "reads", "good", "healthy")  # of the replies, in reports
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What a row knows beyond its notes, where these are in shorthand; no model sees it."""
+
+    facts: tuple[str, ...] = ()  # the notes for the member, written out; the answer first
+    internal: tuple[str, ...] = ()  # the notes for staff only, written out
+    example: str = ""  # a right reply: its words are no additions
 
 
 @dataclass(frozen=True)
@@ -27,6 +36,7 @@ class Score:
     rules: dict[str, bool]
     fidelity: Fidelity | None = None  # None: the row has no notes
     problems: tuple[str, ...] = ()  # empty, cut, looping
+    flaws: tuple[tuple[str, str], ...] | None = None  # of one_reply.py; None: the row has no notes
 
     @property
     def adherence(self) -> float:
@@ -53,23 +63,43 @@ class Score:
         return None if self.fidelity is None else self.fidelity.faithful and self.healthy
 
     @property
-    def both(self) -> bool | None:
-        """It keeps every rule and is faithful; None where the latter is unknown."""
-        return None if self.faithful is None else self.all_rules and self.faithful
+    def reads(self) -> bool | None:
+        """It reads as one reply: full sentences, the answer first, nothing twice."""
+        return None if self.flaws is None else not self.flaws and self.healthy
+
+    @property
+    def good(self) -> bool | None:
+        """It keeps every rule, is faithful and reads as one reply; None where that is unknown."""
+        if self.faithful is None or self.reads is None:
+            return None
+        return self.all_rules and self.faithful and self.reads
 
     def as_json(self) -> dict[str, Any]:
         """For reports."""
-        names = ("adherence", "all_rules", "faithful", "both", "healthy", "problems")
+        names = ("adherence", *SHARES, "problems", "flaws")
         wrong = {kind: list(getattr(self.fidelity, kind)) for kind in fidelity.KINDS} if self.fidelity else {}
         return {"rules": self.rules, **{name: getattr(self, name) for name in names}, **wrong}
 
 
-def score(reply: str, guide: Guide, notes: Sequence[str] = (), message: str = "") -> Score:
+def score(
+    reply: str, guide: Guide, notes: Sequence[str] = (), message: str = "", more: Compared = Compared()
+) -> Score:
     """Score one reply."""
     parts = guide.parts(reply)
     kept = {rule.id: rule.allows(parts) for rule in guide.rules}
-    found = fidelity.check(reply, notes, message, guide.own) if notes else None
-    return Score(kept, found, problems(parts, guide.sign_offs))
+    if not notes:
+        return Score(kept, None, problems(parts, guide.sign_offs))
+    found = faithfulness(reply, guide, notes, message, more)
+    flaws = one_reply.faults(parts.body, more.facts, notes, message)
+    return Score(kept, found, problems(parts, guide.sign_offs), flaws)
+
+
+def faithfulness(
+    reply: str, guide: Guide, notes: Sequence[str], message: str, more: Compared = Compared()
+) -> Fidelity:
+    """Compare a reply with the facts that are written out, or else with the notes."""
+    known = f"{message}\n{more.example}"
+    return fidelity.check(reply, more.facts or notes, known, guide.own, more.internal)
 
 
 def problems(parts: text.Parts, sign_offs: Sequence[str] = ()) -> tuple[str, ...]:

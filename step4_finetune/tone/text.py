@@ -25,14 +25,15 @@ EMOJI = re.compile(
 # --- sentences and words ----------------------------------------------------------------------------------
 
 
-def _set(words: str) -> frozenset[str]:
+def word_set(words: str) -> frozenset[str]:
+    """The words of a text, for tables of words."""
     return frozenset(words.split())
 
 
 # Abbreviations whose full stop ends no sentence: never, before a number, before a small letter.
-ALWAYS_GO_ON = _set("mr mrs ms dr prof st e.g i.e eg ie vs approx incl excl ext tel")
-GO_ON_BEFORE_A_NUMBER = _set("no nos nr fig p pp art sec vol ch max min")
-GO_ON_IN_LOWER_CASE = _set("etc a.m p.m am pm inc ltd co corp dept est")
+ALWAYS_GO_ON = word_set("mr mrs ms dr prof st e.g i.e eg ie vs approx incl excl ext tel")
+GO_ON_BEFORE_A_NUMBER = word_set("no nos nr fig p pp art sec vol ch max min")
+GO_ON_IN_LOWER_CASE = word_set("etc a.m p.m am pm inc ltd co corp dept est")
 NEXT_BLOCK = re.compile(r"\n\s*\n|\n(?=\s*(?:[-*•–]|\d+[.)])\s)")
 END = re.compile(rf"(?<![.!?…])[.!?…]+[\"'”’)\]]*(?:\s*{PICTURE}\ufe0f?)*(?=\s)|{PICTURE}\ufe0f?(?=\s+[A-Z])")
 LAST_WORD = re.compile(r"([\w.]+)\.[\"'”’)\]]*$")
@@ -136,7 +137,6 @@ def take_apart(reply: str, greetings: Sequence[str] = (), sign_offs: Sequence[st
                  nothing but "Bye": then the greeting keeps its letters, and the sign-off is what is left
     sentences    of the body
     """
-    ### BEGIN SOLUTION 4.1: the parts of a reply
     reply = tidy(reply)
     start = next((len(text) for text in greetings if begins(reply, text)), None)
     if start is None:
@@ -149,7 +149,6 @@ def take_apart(reply: str, greetings: Sequence[str] = (), sign_offs: Sequence[st
     end = max(start, end)
     body = reply[start:end].strip()
     return Parts(reply, reply[:start].strip(), body, reply[end:].strip(), tuple(sentences(body)))
-    ### END SOLUTION
 
 
 def tidy(text: str) -> str:
@@ -176,7 +175,7 @@ def ends(text: str, end: str) -> bool:
 
 # --- marks of a tone --------------------------------------------------------------------------------------
 
-SHOUTED = _set(
+SHOUTED = word_set(
     "NO SO TO DO GO WE ON OFF OUT UP IN OF AT BY IF IS AM BE HE ME MY OR AS NOT YES NOW ALL ANY YOU OUR"
     " ARE WAS HAS HAD CAN MAY DID GET GOT LET PUT SAY SEE ASK PAY USE TRY RUN THE AND BUT FOR HOW WHY WHO"
     " NEW OLD BIG BAD HOT TOO TWO ONE SIX TEN DAY WAY BOX APP CAR KEY BAG BED LOT END FEE FUN FIX HER HIM"

@@ -10,9 +10,9 @@ GRPO samples several replies to a message and makes those above their group's me
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from step4_finetune.tone import fidelity
+from step4_finetune.data.rows import Row
 from step4_finetune.tone.rules import Guide
-from step4_finetune.tone.scores import score
+from step4_finetune.tone.scores import Compared, score
 
 Reward = Callable[..., list[float | None]]  # replies, and the columns of the rows by name
 
@@ -29,21 +29,40 @@ def tone(guide: Guide) -> Reward:
 
 
 def faithful(guide: Guide) -> Reward:
-    """1 minus a quarter for each thing missing, added or turned, at least 0; None without notes."""
+    """1 minus a quarter for each fault of fidelity and each flaw, at least 0; None without notes."""
 
     def reward(
-        completions: Sequence[Any], notes: Sequence[list[str]], message: Sequence[str], **_columns: Any
+        completions: Sequence[Any],
+        notes: Sequence[list[str]],
+        message: Sequence[str],
+        facts: Sequence[list[str]] = (),
+        internal: Sequence[list[str]] = (),
+        example: Sequence[str] = (),
+        **_columns: Any,
     ) -> list[float | None]:
-        rows = zip(completions, notes, message, strict=True)
-        return [_share(_text(reply), noted, asked, guide) if noted else None for reply, noted, asked in rows]
+        rewards = []
+        for at, completion in enumerate(completions):
+            more = Compared(tuple(facts[at]), tuple(internal[at]), example[at]) if facts else Compared()
+            rewards.append(_share(_text(completion), notes[at], message[at], guide, more))
+        return rewards
 
     reward.__name__ = "faithful"
     return reward
 
 
-def _share(reply: str, notes: Sequence[str], message: str, guide: Guide) -> float:
-    found = fidelity.check(reply, notes, message, guide.own)
-    return max(0.0, 1 - len(found.findings()) / 4)
+def columns(row: Row) -> dict[str, Any]:
+    """The columns of a row that the rewards need."""
+    more = row.compared_with
+    written_out = {"facts": list(more.facts), "internal": list(more.internal), "example": more.example}
+    return {"notes": list(row.notes), "message": row.message, **written_out}
+
+
+def _share(reply: str, notes: Sequence[str], message: str, guide: Guide, more: Compared) -> float | None:
+    if not notes:
+        return None
+    found = score(reply, guide, notes, message, more)
+    faults = [*(found.fidelity.findings() if found.fidelity else ()), *(found.flaws or ())]
+    return max(0.0, 1 - len(faults) / 4)
 
 
 def _text(completion: Any) -> str:

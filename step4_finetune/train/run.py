@@ -81,11 +81,12 @@ def run(
         parameters, trainable = model.num_parameters(), model.num_parameters(only_trainable=True)
         with folder.begin(out, on, fresh=fresh):
             print(f"system message: {data.system}", file=sys.stderr)  # says whose tone is trained
+            others = {path.name for path in out.iterdir()}  # what was there before
             began = time.perf_counter()
             model, history = _train(model, tokenizer, data, recipe, out, report_to)
         seconds = round(time.perf_counter() - began, 1)
         facts = {
-            "command": "step4_finetune train",
+            "command": folder.COMMAND,
             "headline": f"{recipe.name}: {trainable:,} weights trained in {seconds:.0f} s",
             # The shape of an adapter that was trained further is in its own configuration.
             "recipe": recipe.model_dump(exclude={"lora"} if data.start else None),
@@ -100,6 +101,7 @@ def run(
             "pairs": len(data.pairs),
             "data": on["data"],
             "dtype": settings.dtype,
+            "first_loss": [row["loss"] for row in history if "loss" in row][:1],
             "loss": [row["loss"] for row in history if "loss" in row][-1:],
             "seconds": seconds,
             "peak_memory_mb": round(hardware.peak_memory_mb()),
@@ -111,13 +113,23 @@ def run(
             model.save_pretrained(out)
             tokenizer.save_pretrained(out)
         else:
-            model.save_pretrained(out, selected_adapters=["default"])  # without DPO's reference
+            _save_adapter(model, out)
             merge.stamp(settings, out, invocation_tokens)
-            (out / "README.md").unlink(missing_ok=True)  # PEFT's empty template
         callbacks.draw(history, out / "loss.png")
+        facts["files"] = folder.written(out, others)
         (out / "run.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
         shutil.rmtree(out / "checkpoints", ignore_errors=True)
     return facts
+
+
+def _save_adapter(model: Any, out: Path) -> None:
+    """Save the adapter without DPO's reference, and without PEFT's empty README; one of yours stays."""
+    card = out / "README.md"
+    yours = card.read_bytes() if card.exists() else None
+    model.save_pretrained(out, selected_adapters=["default"])
+    card.unlink(missing_ok=True)
+    if yours is not None:
+        card.write_bytes(yours)
 
 
 def _train(

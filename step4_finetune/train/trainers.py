@@ -137,10 +137,7 @@ def grpo(data: TrainingData, recipe: Recipe, settings: dict[str, Any], common: d
         temperature=stage.temperature,
         beta=stage.beta,
     )
-    columns = [
-        {"prompt": row.with_system(data.system), "notes": list(row.notes), "message": row.message}
-        for row in data.rows
-    ]
+    columns = [{"prompt": row.with_system(data.system), **rewards.columns(row)} for row in data.rows]
     rows = datasets.Dataset.from_list(columns)
     rewarded_by = [rewards.tone(data.guide), rewards.faithful(data.guide)]
     return trl.GRPOTrainer(reward_funcs=rewarded_by, args=one_device(args), train_dataset=rows, **common)

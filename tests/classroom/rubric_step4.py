@@ -5,20 +5,34 @@ import re
 import torch
 import torch.nn.functional as F
 
-from step4_finetune.data.curate import duplicates
-
-
-def find_in_all(self, said):
-    """Without hashing: every text is compared."""
-    own = duplicates.shingles(said)
-    best = min(((-duplicates.jaccard(own, each), n) for n, each in self.shingles.items()), default=(0.0, 0))
-    return (best[1], -best[0]) if self.shingles and -best[0] >= self.threshold else None
-
 
 def log_probs_by_cross_entropy(model, batch):
     logits = model(batch.ids, attention_mask=batch.attention)[0][:, :-1].float()
     each = F.cross_entropy(logits.flatten(0, 1), batch.ids[:, 1:].reshape(-1), reduction="none")
     return -(each.reshape(batch.ids[:, 1:].shape) * batch.completion[:, 1:]).sum(-1)
+
+
+def labels_one_by_one(turns, last_only=False):
+    labels = []
+    later = [any(turn.role == "assistant" for turn in turns[place + 1 :]) for place in range(len(turns))]
+    for turn, has_later in zip(turns, later, strict=True):
+        learned = turn.role == "assistant" and not (last_only and has_later)
+        labels.extend(-100 for _ in turn.header)
+        labels.extend(token if learned else -100 for token in turn.content)
+    return labels
+
+
+def masked_loss_by_cross_entropy(logits, labels):
+    if (labels[1:] == -100).all():
+        return torch.tensor(0.0)
+    return F.cross_entropy(logits[:-1].float(), labels[1:])
+
+
+def advantages_by_var(rewards, group):
+    result = []
+    for part in rewards.split(group):
+        result.append((part - part.mean()) / (part.var().sqrt() + 1e-4))
+    return torch.cat(result)
 
 
 def forward_by_halves(self, x):
@@ -34,25 +48,15 @@ def word_by_word(phrase):
 
 
 BOUNDED = r"(?<![\w@])(?<!\w[.-]){spaced}(?![\w@])(?![.-]\w)", r"\b{spaced}\b"
-LAST_OF_EQUALS = "max(found, ", "max(found, key=lambda each: (each[0], -each[1]), "
-SHORT = "range(max(1, len(plain) - LETTERS + 1))", "range(len(plain) - LETTERS + 1)"
 IN_PLACE = "self.W + self.B @ self.A * self.scale", "self.W.add_(self.B @ self.A * self.scale)"
-ACROSS = "places(rows, split)", "range(len(rows) if split == SPLITS[0] else 0)"
 ONE_CASE = 'f"chosen breaks {what}"))', 'f"chosen breaks {what}"))\n            continue'
-REMEMBERED = "            else:\n                near.add", "            near.add"
 SIGMOID = property(lambda self: -torch.log(torch.sigmoid(self.margin)))
 CHANGES = {
     "a pattern word by word": (0, {"word_pattern": word_by_word}),
-    "every text compared": (0, {"find": find_in_all}),
     "forward by halves": (0, {"forward": forward_by_halves}),
     "merged by torch": (0, {"merged": lambda self: torch.addmm(self.W, self.B * self.scale, self.A)}),
     "by cross-entropy": (0, {"log_probs": log_probs_by_cross_entropy}),
     "by softplus": (0, {"loss": property(lambda self: F.softplus(self.rejected - self.chosen))}),
-    "untidy": (2, ("take_apart", "reply = tidy(reply)", "pass")),
-    "no greeting by its looks": (3, ("take_apart", "found = SALUTATION.match(reply)", "found = None")),
-    "no known greeting": (7, ("take_apart", "if begins(reply, text)", "if False")),
-    "searched from the start": (2, ("take_apart", "search(reply, start)", "search(reply)")),
-    "a sign-off in the middle": (4, ("take_apart", "if ends(reply, text)", "if text in reply")),
     "silence": (2, ("allows", "if self.low == 0 and parts.is_empty:", "if False:")),
     "any pattern": (2, ("allows", "return all(", "return any(")),
     "no line by line": (2, ("allows", ", re.MULTILINE)", ")")),
@@ -64,13 +68,6 @@ CHANGES = {
     "one case a row": (10, ("label_noise", *ONE_CASE)),
     "facts as no reason to reject": (6, ("label_noise", "not other and ", "")),
     "facts as a rule of the guide": (5, ("named_breaks", " - {FACTS}", "")),
-    "no short shingles": (4, ("shingles", *SHORT)),
-    "by the smaller": (16, ("jaccard", "len(one | other)", "min(len(one), len(other))")),
-    "the last of equals": (4, ("find", *LAST_OF_EQUALS)),
-    "across splits": (7, ("near_duplicates", *ACROSS)),
-    "cases remembered": (4, ("near_duplicates", *REMEMBERED)),
-    "no pair passed over": (3, ("near_duplicates", "if key in seen or not key[0]:", "if not key[0]:")),
-    "by the prompt alone": (7, ("near_duplicates", "(folded(text), rows[at].chosen)", "(folded(text),)")),
     "not by the rank": (20, {"scale": property(lambda self: float(self.alpha))}),
     "merged first": (3, ("forward", "(x @ self.A.T) @ self.B.T", "x @ (self.B @ self.A).T")),
     "no bias": (10, ("forward", "self.bias)", "None)")),
@@ -83,4 +80,25 @@ CHANGES = {
     "pairs one after another": (7, ("dpo", "rewards.chunk(2)", "rewards[::2], rewards[1::2]")),
     "a logarithm of nothing": (2, {"loss": SIGMOID}),
     "the sign": (7, {"loss": property(lambda self: F.logsigmoid(self.margin))}),
+    "labels one by one": (0, {"token_labels": labels_one_by_one}),
+    "loss by cross-entropy": (0, {"masked_loss": masked_loss_by_cross_entropy}),
+    "the header learned": (6, ("token_labels", "[IGNORED] * len(turn.header)", "turn.header")),
+    "every reply learned": (2, ("token_labels", "replies[-1:]", "replies")),
+    "the first reply only": (2, ("token_labels", "replies[-1:]", "replies[:1]")),
+    "all turns learned": (6, ("token_labels", "if place in learned", "if True")),
+    "labels not moved": (4, ("masked_loss", "expected = labels[1:]", "expected = labels[:-1]")),
+    "a sum for the mean": (4, ("masked_loss", "chosen.mean()", "chosen.sum()")),
+    "a mean over nothing": (2, ("masked_loss", "if not counts.any():", "if False:")),
+    "advantage by torch": (0, {"advantages": advantages_by_var}),
+    "one mean for all": (6, ("advantages", "view(-1, group)", "view(1, -1)")),
+    "not divided": (10, ("advantages", "(centred / (spread + SMALL))", "centred")),
+    "divided by nothing": (2, ("advantages", "spread + SMALL", "spread")),
+    "drawn first": (
+        0,
+        ("mean_differences", "differences[drawn]", "(one.double()[drawn] - other.double()[drawn])"),
+    ),
+    "apart": (10, ("mean_differences", "differences[drawn]", "one[drawn] - other[drawn.flip(0)]")),
+    "the other way round": (10, ("mean_differences", "one - other", "other - one")),
+    "one-sided": (5, ("paired_interval", "(1 - level) / 2", "1 - level")),
+    "always 95 %": (3, ("paired_interval", "(1 - level) / 2", "0.025")),
 }

@@ -73,7 +73,7 @@ def test_prompts_without_one_fixed_system_message_are_refused_with_a_way_out(tok
     def refusal(*systems):
         with pytest.raises(UserError) as caught:
             invocation.invocation_tokens(tokenizer, [under(each) for each in systems])
-        assert "--recipe default" in str(caught.value)
+        assert "--recipe replay" in str(caught.value)
         return str(caught.value)
 
     for systems in ([""], ["One.", "Two."], ["One.", ""], ["", "One."]):

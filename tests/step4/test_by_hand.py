@@ -1,4 +1,4 @@
-"""LoRA and the DPO loss by hand are PEFT's and TRL's, value and gradient."""
+"""LoRA, DPO's loss, the mask, GRPO's advantage and the bootstrap by hand are those of the libraries."""
 
 import math
 from dataclasses import replace
@@ -11,11 +11,13 @@ from shared import models
 from shared.config import load_settings
 from shared.errors import UserError
 from step4_finetune.by_hand import dpo as dpo_lesson
-from step4_finetune.by_hand import lora
+from step4_finetune.by_hand import grpo, lora, mask, paired
 from step4_finetune.by_hand.dpo_loss import dpo, encode, log_probs, pull
 from step4_finetune.cli import app, show
+from step4_finetune.models.chat import conversation_ids
 from step4_finetune.train.peft_setup import prepare
 from step4_finetune.train.recipe import Recipe
+from step4_finetune.train.training_data import TrainingData
 from tests.conftest import shown
 from tests.step4 import runs
 from tests.step4.samples import GUIDE, good
@@ -146,3 +148,57 @@ def test_numbers_and_rows_that_do_not_work_are_refused(options):
     rows = [replace(row, rejected=row.rejected if options else None) for row in PAIRS]
     with pytest.raises(UserError, match="a finite number above 0" if options else "prompt, chosen, rejected"):
         dpo_lesson.run(load_settings(model="tiny"), rows, **options)
+
+
+# --- the mask, the advantage, the paired bootstrap ----------------------------------------------------------
+
+CHAT = [
+    mask.Turn("user", (1, 2), (3, 4)),
+    mask.Turn("assistant", (1, 5), (6, 7)),
+    mask.Turn("user", (1, 2), (8,)),
+    mask.Turn("assistant", (1, 5), (9, 7)),
+]
+
+
+def test_the_labels_of_a_chat_with_two_turns():
+    off = mask.IGNORED
+    assert mask.token_labels(CHAT) == [off, off, off, off, off, off, 6, 7, off, off, off, off, off, 9, 7]
+    assert mask.token_labels(CHAT, last_only=True) == [*[off] * 13, 9, 7]
+
+
+def test_labels_by_hand_are_those_that_training_uses():
+    """A row, its header and reply as turns: what training counts is what stands in the labels."""
+    tokenizer = models.load_tokenizer(settings=load_settings(model="tiny"))
+    row = PAIRS[0]
+    ids, start = conversation_ids(tokenizer, row.with_system(GUIDE.system), row.chosen)
+    turns = [mask.Turn("user", (), tuple(ids[:start])), mask.Turn("assistant", (), tuple(ids[start:]))]
+    [counted] = TrainingData([row], GUIDE.system).tokens(tokenizer)
+    learned = [int(label != mask.IGNORED) for label in mask.token_labels(turns)]
+    assert learned == counted["completion_mask"]
+
+
+def test_the_masked_loss_is_torchs_cross_entropy():
+    logits = torch.randn(15, 10, generator=torch.Generator().manual_seed(0))
+    labels = torch.tensor(mask.token_labels(CHAT))
+    expected = torch.nn.functional.cross_entropy(logits[:-1], labels[1:], ignore_index=mask.IGNORED)
+    assert mask.masked_loss(logits, labels) == pytest.approx(float(expected), rel=1e-6)
+    assert mask.masked_loss(logits, torch.full((15,), mask.IGNORED)) == 0
+
+
+def test_advantages_of_two_messages():
+    """Chapter 10's numbers, and a group whose replies are equally good."""
+    rewards = torch.tensor([0.9, 0.7, 0.7, 0.5, 1.0, 1.0, 1.0, 1.0])
+    spread = rewards[:4].std().item() + grpo.SMALL
+    expected = [0.2 / spread, 0, 0, -0.2 / spread, 0, 0, 0, 0]
+    assert grpo.advantages(rewards, 4).tolist() == pytest.approx(expected, abs=1e-5)
+
+
+def test_the_paired_interval_is_near_that_of_the_normal_distribution():
+    generator = torch.Generator().manual_seed(1)
+    other = torch.rand(100, generator=generator)
+    one = other + 0.1 + 0.2 * torch.randn(100, generator=generator)
+    differences = one - other
+    middle, error = differences.mean().item(), differences.std().item() / 10
+    low, high = paired.paired_interval(one, other, paired.draw(100, 4000))
+    assert (low, high) == pytest.approx((middle - 1.96 * error, middle + 1.96 * error), abs=0.2 * error)
+    assert paired.paired_interval(one, one, paired.draw(100, 50)) == (0, 0)

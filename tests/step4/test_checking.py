@@ -71,8 +71,14 @@ def test_wrong_labels(tmp_path):
     for text, message in (
         ("", "has no rows"),
         ('\n{"message": "x", "reply": 5}', "labelled.jsonl:2: reply must be a text"),
-        ('{"message": "x", "reply": "y", "notes": 5}', "labelled.jsonl:1: notes and breaks must be lists"),
-        ('{"message": "x", "reply": "y", "breaks": 0}', "labelled.jsonl:1: notes and breaks must be lists"),
+        (
+            '{"message": "x", "reply": "y", "notes": 5}',
+            "labelled.jsonl:1: notes, facts, internal and breaks must be lists",
+        ),
+        (
+            '{"message": "x", "reply": "y", "breaks": 0}',
+            "labelled.jsonl:1: notes, facts, internal and breaks must be lists",
+        ),
     ):
         path.write_text(text)
         with pytest.raises(UserError, match=message):

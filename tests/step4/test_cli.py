@@ -165,6 +165,7 @@ def test_data_without_training_rows_are_refused(bad, tmp_path, data, says):
         ("train --out run --recipe reader --guide x.yaml", "trains by sft, without lora.activated, --guide"),
         ("train --out run --recipe reader --from x", "without lora.activated, --guide and --from"),
         ("lora --r 0", "'--r': Input should be greater than or equal to 1"),
+        ("lora --r 100000000", "error: --r 100000000 is too large for q_proj, "),
         ("guard", "guard takes a text, with --note and"),
         ("guard zzz --measure", "guard takes a text, with --note and"),
         ("guard --measure --adapter nowhere", "if you like, or --measure alone"),

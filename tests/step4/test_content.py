@@ -27,14 +27,15 @@ def test_a_good_reply_scores_full_marks():
 )
 def test_both_needs_tone_and_facts(body, all_rules, faithful):
     found = score(reply(body), GUIDE, NOTES, MESSAGE)
-    assert (found.all_rules, found.faithful, found.both) == (all_rules, faithful, all_rules and faithful)
+    assert (found.all_rules, found.faithful) == (all_rules, faithful)
+    assert found.good == (all_rules and faithful and found.reads)
     assert found.adherence == pytest.approx(1 if all_rules else 10 / 11)
 
 
 def test_without_notes_fidelity_is_unknown():
     for text in (reply(), reply(BODY + " Cool!")):
         found = score(text, GUIDE, message=MESSAGE)
-        assert (found.faithful, found.both, found.fidelity) == (None, None, None)
+        assert (found.faithful, found.good, found.fidelity) == (None, None, None)
         assert not {"missing", "added", "turned"} & set(found.as_json())
 
 

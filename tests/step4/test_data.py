@@ -154,7 +154,10 @@ GOOD = '{"prompt": "a", "completion": "b", "split": "train"}\n'
             "rows.jsonl:2: \"[{ 'role'}]\" is not a JSON list",
         ),
         ('{"prompt": "a", "completion": 5}', "rows.jsonl:2: a reply must be a text or a list of one message"),
-        ('{"prompt": "a", "completion": "b", "notes": 5}', ":2: notes and breaks must be lists of texts"),
+        (
+            '{"prompt": "a", "completion": "b", "notes": 5}',
+            ":2: notes, facts, internal and breaks must be lists of texts",
+        ),
         ('{"prompt": "a", "completion": "b", "split": "tset"}', "row 2 has split 'tset': use train, dev"),
         (
             '{"prompt": "a", "completion": "b"}',

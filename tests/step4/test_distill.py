@@ -31,10 +31,9 @@ def test_a_reply_that_passes_is_kept(api, out):
     api.enqueue(ROWS[0].chosen, usage={"input_tokens": 400, "output_tokens": 60})
     facts = run(ROWS[:1], out)
     (asked,) = api.requests
-    assert (
-        "You answer members of Northwind Care. Follow every one of these rules:\n- Start with"
-        in asked["system"]
-    )
+    assert asked["system"].startswith("You answer members of Northwind Care. Write the reply")
+    assert "Follow every one of these rules:\n- Start with" in asked["system"]
+    assert "tech = technician" not in asked["system"]
     given = with_notes(ROWS[0].message, ROWS[0].notes)
     assert asked["messages"] == [{"role": "user", "content": f"<message>\n{given}\n</message>"}]
     assert "say all of them" in asked["system"]

@@ -8,7 +8,7 @@ import pytest
 from shared.errors import UserError
 from shared.stats import Share, wilson
 from step4_finetune.cli import show
-from step4_finetune.data.rows import SAMPLE, read_rows, with_notes
+from step4_finetune.data.rows import PLAIN, SAMPLE, read_rows, with_notes
 from step4_finetune.evaluate import run as evaluation
 from step4_finetune.evaluate import systems
 from step4_finetune.models.generate import Reply
@@ -56,7 +56,7 @@ def scripted(monkeypatch, tmp_path):
 
 def test_every_system_answers_every_message_of_the_split(scripted):
     facts = scripted()
-    assert [each["name"] for each in facts["systems"]] == ["base", "guide", "few-shot", "tone"]
+    assert [each["name"] for each in facts["systems"]] == ["template", "base", "guide", "few-shot", "tone"]
     assert [each["id"] for each in facts["messages"]] == ["parcel-9", "parcel-10"]
     assert [model for model, _ in scripted.asked] == ["base"] * 3 + ["tone"]
     base, guide, shots, tone = (prompts[0] for _, prompts in scripted.asked)
@@ -68,12 +68,31 @@ def test_every_system_answers_every_message_of_the_split(scripted):
     assert shots[1]["content"] == with_notes(good()[0].message, good()[0].notes)
 
 
+def test_the_template_alone_needs_no_model(scripted, monkeypatch):
+    """On notes that are nearly sentences, pasting them is enough: the table must show it."""
+    monkeypatch.setattr(evaluation, "load_causal_lm", lambda **_: pytest.fail("loads a model"))
+    plain = read_rows(PLAIN, "test")
+    facts = scripted(rows=plain, baselines=["template"], adapters=[])
+    assert [each["name"] for each in facts["systems"]] == ["template"]
+    (system,) = facts["systems"]
+    assert min(system["all_rules"].share, system["faithful"].share) > 0.95
+    assert facts["models"] == {}
+
+
+def test_the_template_fails_on_notes_in_shorthand(scripted, monkeypatch):
+    monkeypatch.setattr(evaluation, "load_causal_lm", lambda **_: pytest.fail("loads a model"))
+    facts = scripted(rows=read_rows(SAMPLE, "dev"), split="dev", baselines=["template"], adapters=[])
+    (system,) = facts["systems"]
+    assert system["all_rules"].share > 0.9
+    assert system["good"].share < 0.1
+
+
 def test_scores_of_each_system(scripted):
     facts = scripted()
-    base, tone = facts["systems"][0], facts["systems"][-1]
+    base, tone = facts["systems"][1], facts["systems"][-1]
     assert tone["all_rules"] == Share(hits=2, n=2, share=1.0, interval_95=wilson(2, 2))
-    assert tone["faithful"].hits == tone["both"].hits == tone["healthy"].hits == 2
-    assert base["all_rules"].hits == base["faithful"].hits == base["both"].hits == 0
+    assert tone["faithful"].hits == tone["good"].hits == tone["healthy"].hits == 2
+    assert base["all_rules"].hits == base["faithful"].hits == base["good"].hits == 0
     assert base["adherence"]["mean"] < 0.6 < tone["adherence"]["mean"] == 1.0
     assert set(tone["rules"]) == {rule.id for rule in GUIDE.rules}
     assert base["rules"]["no_slang"].hits == 0
@@ -96,7 +115,7 @@ def test_differences_are_paired_and_of_the_tuned_models_only(scripted):
     over = [each for each in facts["differences"] if each["over"] == "base"]
     rules = next(each for each in over if each["measure"] == "all_rules")
     assert (rules["difference"], rules["interval_95"], rules["n"]) == (1.0, None, 2)  # both of one topic
-    assert {each["measure"] for each in over} == {"adherence", "all_rules", "faithful", "both"}
+    assert {each["measure"] for each in over} == {"adherence", "all_rules", "faithful", "reads", "good"}
     apart = scripted(rows=[spoilt(row, topic=row.id) for row in good()])["differences"]
     rules = next(each for each in apart if each["over"] == "base" and each["measure"] == "all_rules")
     assert rules["interval_95"] == (1.0, 1.0)
@@ -115,11 +134,11 @@ def test_intervals_resample_whole_topics():
 def test_without_notes_fidelity_is_unknown_and_shown_so(scripted, tmp_path):
     facts = scripted(rows=[spoilt(row, notes=()) for row in good()])
     for each in facts["systems"]:
-        assert each["faithful"] is each["both"] is None
+        assert each["faithful"] is each["good"] is None
         assert each["all_rules"].n == 2
     assert {each["measure"] for each in facts["differences"]} == {"adherence", "all_rules"}
     head, rows = show.tables(facts)[0]
-    assert [row[head.index("faithful")] for row in rows] == ["-"] * 4
+    assert [row[head.index("faithful")] for row in rows] == ["-"] * 5
     evaluation.write(facts, tmp_path)
 
 
@@ -127,7 +146,7 @@ def test_without_notes_fidelity_is_unknown_and_shown_so(scripted, tmp_path):
     ("changes", "says"),
     [
         ({"split": "validation"}, "no rows in the split validation: use one of train, dev, test"),
-        ({"baselines": ["bas"]}, "there is no baseline bas: use some of base, guide, few-shot"),
+        ({"baselines": ["bas"]}, "there is no baseline bas: use some of template, base, guide, few-shot"),
         ({"baselines": [], "adapters": []}, "nothing to evaluate"),
         (
             {"rows": [row for row in good() if row.split == "test"]},
@@ -162,8 +181,8 @@ def test_the_tables_on_the_screen_and_the_files(scripted, tmp_path):
     assert {path.name for path in folder.iterdir()} == {"evaluate.json", "replies.csv"}
     with (folder / "replies.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 8
-    assert (rows[0]["reply"], rows[0]["faithful"], rows[-1]["faithful"]) == (BASE, "False", "True")
+    assert len(rows) == 10
+    assert (rows[2]["reply"], rows[2]["faithful"], rows[-1]["faithful"]) == (BASE, "False", "True")
     assert json.loads((folder / "evaluate.json").read_text())["n"] == 2
 
 

@@ -1,10 +1,12 @@
 """Fidelity: what a reply leaves out of its notes, adds to them and turns around; and the sample's rows."""
 
+import json
 from dataclasses import replace
 
 import pytest
 
 from step4_finetune.data.curate import labels
+from step4_finetune.data.notes import build
 from step4_finetune.data.rows import FACTS, SAMPLE, read_rows
 from step4_finetune.tone import rules
 from step4_finetune.tone.fidelity import Fidelity, check, facts
@@ -139,12 +141,36 @@ def test_the_samples_labels_are_right():
     rows = read_rows(SAMPLE)
     assert {row.split for row in rows} == {"train", "dev", "test"}
     assert len({row.id for row in rows}) == len(rows) >= 500
-    assert all(row.notes and row.breaks and row.rejected for row in rows)
+    assert all(row.notes and row.facts and row.breaks and row.rejected for row in rows)
+    flawed = [row.id for row in rows if not _score(row).good]
+    assert len(flawed) <= 0.01 * len(rows), flawed
     for each in (labels.label_noise, labels.named_breaks):
         assert not each(rows, lambda reply: rules.reasons(reply, GUIDE)).cases
     unfaithful = labels.faithful(rows, GUIDE.own).cases  # natural replies in other words than the notes
     assert all(case.example.startswith("chosen: ") for case in unfaithful)
     assert len(unfaithful) <= 0.02 * len(rows), unfaithful
     off_tone = [row for row in rows if FACTS not in row.breaks]
-    wrong = [row for row in off_tone if not check(row.rejected, row.notes, row.message, GUIDE.own).faithful]
-    assert len(wrong) <= 0.05 * len(off_tone), wrong
+    assert off_tone
+
+
+def _score(row):
+    return score(row.chosen, GUIDE, row.notes, row.message, row.compared_with)
+
+
+def test_the_sample_is_what_the_builder_writes():
+    """Rows in the file, and no others: so that the data can be changed in its sources."""
+    made = build.build()
+    lines = [json.loads(line) for line in SAMPLE.read_text(encoding="utf-8").splitlines()]
+    assert lines == made
+
+
+def test_train_has_neither_topics_nor_sentences_of_dev_and_test():
+    rows = read_rows(SAMPLE)
+    by_split = {split: [row for row in rows if row.split == split] for split in ("train", "dev", "test")}
+    topics = {split: {row.topic for row in some} for split, some in by_split.items()}
+    assert not topics["train"] & (topics["dev"] | topics["test"])
+    assert not topics["dev"] & topics["test"]
+    for held_out in ("dev", "test"):  # whole messages, and notes but for the shortest ("no exc")
+        new = {note for row in by_split[held_out] for note in row.notes if len(note.split()) > 4}
+        old = {note for row in by_split["train"] for note in row.notes}
+        assert len(new & old) <= 0.03 * len(new), new & old

@@ -44,9 +44,12 @@ def test_the_sample_has_the_eleven_rules_and_a_prompt():
     assert len({each.id for each in GUIDE.rules}) == 11
     prompt = GUIDE.as_prompt()
     assert prompt.startswith(
-        "You answer members of Northwind Care. Follow every one of these rules:\n- Start with"
+        "You answer members of Northwind Care. Write the reply to the member from the notes"
     )
+    assert "Follow every one of these rules:\n- Start with" in prompt
     assert prompt.count("\n- ") == 11
+    assert "tech = technician" in prompt
+    assert "tech = technician" not in GUIDE.as_prompt(with_shorthand=False)
     assert GUIDE.greetings == ("Dear member,", "Dear {name},")
     assert GUIDE.sign_offs == ("Kind regards,\nNorthwind Care",)
 

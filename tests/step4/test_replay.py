@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from shared.models import load_tokenizer
-from step4_finetune.data.rows import SAMPLE, read_rows
+from step4_finetune.data.rows import PLAIN, SAMPLE, read_rows
 from step4_finetune.train import replay
 from step4_finetune.train.recipe import Recipe
 from tests.step4 import runs
@@ -36,8 +36,10 @@ def test_only_what_is_finished_ends_with_the_end_token_and_a_text_has_no_chat_ma
 def test_the_shipped_replay_has_three_kinds_and_no_message_of_dev_or_test():
     found = replay.replay(runs.settings(model=None), 10_000)
     assert Counter(each.kind for each in found) == {"question": 120, "message": 60, "text": 60}
-    messages = {row.message for row in read_rows(SAMPLE, "train")}
-    assert messages >= {each.prompt for each in found if each.kind == "message"}
+    messages = {row.message for row in read_rows(PLAIN, "train")}
+    asked = {each.prompt for each in found if each.kind == "message"}
+    assert messages >= asked
+    assert not asked & {row.message for row in read_rows(SAMPLE) if row.split != "train"}
     assert all(each.completion.strip() for each in found)
     assert not any(each.finished for each in found if each.kind == "text")
 

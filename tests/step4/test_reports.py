@@ -27,7 +27,7 @@ def report(tmp_path):
         replies = [{"text": text, **verdicts} for text in texts]
         return {"name": name, "tuned": name == "tone", "replies": replies, "seconds_a_reply": 1.5}
 
-    bad = {"all_rules": False, "faithful": False, "both": None, "healthy": False}
+    bad = {"all_rules": False, "faithful": False, "reads": None, "good": None, "healthy": False}
     good = dict.fromkeys(phoenix_experiments.SHARES, True)
     asked = {"message": "Hm?", "notes": ["price: 5"]}
     facts = {
@@ -82,8 +82,8 @@ def test_the_split_is_a_dataset_and_each_system_an_experiment_with_its_verdicts(
     verdicts = [call.kwargs for call in client.experiments.log_evaluation.call_args_list]
     found = {(each["experiment_run_id"], each["name"]): (each["score"], each["label"]) for each in verdicts}
     assert found["One. No.", "faithful"] == (0.0, "no")
-    assert ("One. No.", "both") not in found  # it is unknown
-    assert found["Ä.", "both"] == (1.0, "yes")
+    assert ("One. No.", "good") not in found  # it is unknown
+    assert found["Ä.", "good"] == (1.0, "yes")
 
 
 def test_a_server_gets_the_key_and_errors_are_one_line(report, tmp_path, monkeypatch):

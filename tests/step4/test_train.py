@@ -88,6 +88,8 @@ def test_facts_and_files_of_a_run(unbroken):
     rows = log_of(out)
     assert [row["step"] for row in rows] == [1, 2, 3, 4]
     assert rows[-1]["loss"] == pytest.approx(facts["loss"][0])
+    first, last = rows[0]["loss"], facts["loss"][0]
+    assert f"loss {first:.2f} in the first step, {last:.2f} in the last\n" in shown(show.train, facts)
     assert (out / "loss.png").read_bytes().startswith(b"\x89PNG")
     config = json.loads((out / "adapter_config.json").read_text())
     assert config["base_model_name_or_path"] == "tiny"  # not a folder of this machine
@@ -234,6 +236,26 @@ def test_fresh_does_not_remove_what_from_names(unbroken):
     with pytest.raises(UserError, match=r"--fresh would remove .*, which --from names: name another --out"):
         runs.train(unbroken[0], None, data, fresh=True)
     assert adapter(unbroken[0])
+
+
+def test_fresh_removes_only_what_a_run_wrote(tmp_path):
+    out = tmp_path / "run"
+    runs.train(out, runs.recipe(epochs=1))
+    (out / "thesis.md").write_text("four years")
+    (out / "README.md").write_text("my card")
+    runs.train(out, runs.recipe(epochs=1), fresh=True)
+    assert (out / "thesis.md").read_text() == "four years"
+    assert (out / "README.md").read_text() == "my card"
+    names = json.loads((out / "run.json").read_text())["files"]
+    assert sorted(path.name for path in out.iterdir()) == sorted([*names, "README.md", "thesis.md"])
+
+
+def test_a_run_json_of_another_program_is_no_run(tmp_path):
+    (tmp_path / "run.json").write_text('{"command": "laps", "files": ["thesis.md"]}')
+    (tmp_path / "thesis.md").write_text("four years")
+    with pytest.raises(UserError, match="is not empty and holds no run"):
+        runs.train(tmp_path, fresh=True)
+    assert (tmp_path / "thesis.md").exists()
 
 
 def no_gradient(each, name):

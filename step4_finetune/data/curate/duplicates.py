@@ -57,13 +57,11 @@ class Near:
         `threshold` or nearer. `self.lsh.query(self._sketch(shingles))` gives the numbers of the candidates,
         in no order, and may name some that are not near at all.
         """
-        ### BEGIN SOLUTION 4.4: near duplicates
         own = shingles(text)
         candidates: Any = self.lsh.query(self._sketch(own))
         found = [(jaccard(own, self.shingles[number]), -number) for number in candidates]
         near, number = max(found, default=(0.0, 0))
         return (-number, near) if near >= self.threshold else None
-        ### END SOLUTION
 
     @staticmethod
     def _sketch(parts: frozenset[str]) -> MinHash:
@@ -77,17 +75,13 @@ def shingles(text: str) -> frozenset[str]:
 
     A shorter text, even an empty one, is one shingle as a whole.
     """
-    ### BEGIN SOLUTION 4.4: near duplicates
     plain = folded(text)
     return frozenset(plain[at : at + LETTERS] for at in range(max(1, len(plain) - LETTERS + 1)))
-    ### END SOLUTION
 
 
 def jaccard(one: frozenset[str], other: frozenset[str]) -> float:
     """Share of what both have in what either has, 0 to 1. Neither is empty."""
-    ### BEGIN SOLUTION 4.4: near duplicates
     return len(one & other) / len(one | other)
-    ### END SOLUTION
 
 
 def folded(text: str) -> str:
@@ -124,7 +118,6 @@ def near_duplicates(rows: Sequence[Row], threshold: float = NEAR) -> Finding:
     and a prompt may have several of these.
     """
     cases: list[Case] = []
-    ### BEGIN SOLUTION 4.4: near duplicates
     for split in SPLITS:
         near, seen = Near(threshold), set()
         for at in places(rows, split):
@@ -137,7 +130,6 @@ def near_duplicates(rows: Sequence[Row], threshold: float = NEAR) -> Finding:
                 cases.append(_case(rows, at, *found))
             else:
                 near.add(at, text)
-    ### END SOLUTION
     advice = "keep one of them, or word them differently: they add little and weigh double"
     return of_cases("near-duplicates", cases, len(rows), WARNING, advice)
 

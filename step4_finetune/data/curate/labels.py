@@ -73,12 +73,18 @@ def faithful(rows: Sequence[Row], own: str = "") -> Finding:
     for at in labelled:
         row = rows[at]
         known = own or text.take_apart(row.chosen).sign_off
-        found = fidelity.check(row.chosen, row.notes, row.message, known)
+        found = _compare(row, row.chosen, known)
         wrong = [f"{kind} {each!r}" for kind, each in found.findings()]
         if wrong:
             cases.append(Case(at, row.id, f"chosen: {'; '.join(wrong)}"))
         other = row.rejected if FACTS in (row.breaks or ()) else None
-        if other and fidelity.check(other, row.notes, row.message, known).faithful:
+        if other and _compare(row, other, known).faithful:
             cases.append(Case(at, row.id, "rejected is faithful, as far as the program sees"))
     advice = "say in the reply all that the notes say, with their words, and nothing else"
     return of_cases("fidelity", cases, len(labelled), WARNING, advice)
+
+
+def _compare(row: Row, reply: str, own: str) -> fidelity.Fidelity:
+    """A reply compared with the row's facts, or else with its notes."""
+    known = f"{row.message}\n{row.compared_with.example}"
+    return fidelity.check(reply, row.facts or row.notes, known, own, row.internal)
