@@ -145,7 +145,7 @@ def _attempt(path: Path, stem: str, stems: Collection[str], people: Roster | Non
     if isinstance(person, str):
         return person
     notes = (LATE,) if parts.is_late else ()
-    return Attempt(person, number, _only_archive(path), notes=notes)
+    return Attempt(person, number, only_archive(path), notes=notes)
 
 
 def parsed(stem: str) -> NameParts:
@@ -189,7 +189,7 @@ def _listed(parts: NameParts, people: Roster) -> Person | str:
     return matches[0] if matches else "not on the roster"
 
 
-def _only_archive(path: Path) -> Path:
+def only_archive(path: Path) -> Path:
     """The archive that a folder holds and nothing else; else the path itself."""
     if path.is_dir():
         entries = [entry for entry in path.iterdir() if not entry.name.startswith(HIDDEN)]

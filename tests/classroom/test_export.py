@@ -1,0 +1,132 @@
+"""Exports run as the systems run them that they are for, in clean folders."""
+
+import json
+import os
+import subprocess
+import sys
+import zipfile
+
+import pytest
+
+from classroom.assignment.spec import assignment
+from classroom.demo.samples import LEARNERS, files_of, hand_in
+from classroom.export import at_gradescope
+from classroom.grading.grade import grade
+from tests.classroom.results import PARTIAL, SECRET
+
+STEP = "step3"
+A = assignment(STEP)
+BELA = LEARNERS[1]
+SEED = 11
+
+
+def points_of(result):
+    """The points of a result by test."""
+    points = {}
+    for item in result.items:
+        for number, test in enumerate(item.tests, 1):
+            points[f"{item.id}.{number}"] = test.score
+    return points
+
+
+@pytest.fixture(scope="module")
+def bela(tmp_path_factory):
+    """What Bela handed in."""
+    return hand_in(BELA, files_of(BELA, A.files), tmp_path_factory.mktemp("submissions"))
+
+
+@pytest.fixture(scope="module")
+def graded(bela):
+    """Bela's result, graded here."""
+    return grade(bela, STEP, SEED)
+
+
+def clean(**variables):
+    """An environment without anything of this repository."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+    return kept | variables
+
+
+# --- Gradescope -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def autograder(tmp_path_factory, bela):
+    """Gradescope's folder for one submission, which its harness unpacks there."""
+    home = tmp_path_factory.mktemp("autograder")
+    for folder in (home, *home.parents):
+        if folder.is_relative_to(home.parents[1]):
+            folder.chmod(0o755)  # as in the container; the sandbox may be another user
+    packed = home / "step3.zip"
+    command = [sys.executable, "-m", "classroom", "export", "gradescope", STEP, "--seed", str(SEED)]
+    made = subprocess.run([*command, "--out", str(packed), "--json"], capture_output=True, text=True)
+    assert made.returncode == 0, made.stderr
+    assert json.loads(made.stdout)["size"] == "2 CPU, 3 GB"
+    with zipfile.ZipFile(packed) as archive:
+        archive.extractall(home / "source")
+        modes = {entry.filename: entry.external_attr >> 16 for entry in archive.infolist()}
+    packed.unlink()
+    (home / "results").mkdir()
+    with zipfile.ZipFile(bela) as archive:  # as Gradescope does with an uploaded zip
+        archive.extractall(home / "submission")
+    for name in ("setup.sh", "run_autograder"):
+        assert modes[name] & 0o111
+        (home / "source" / name).chmod(0o755)
+    (home / "source" / "run_autograder").rename(home / "run_autograder")
+    return home
+
+
+def run_autograder(home):
+    """Run it as the harness does, with this Python in place of the one that setup.sh installs."""
+    variables = clean(AUTOGRADER=str(home), PYTHON=sys.executable)
+    command = [str(home / "run_autograder")]
+    return subprocess.run(command, cwd=home, env=variables, capture_output=True, text=True)
+
+
+def test_gradescope_gives_the_points_that_grade_gives(autograder, graded):
+    ran = run_autograder(autograder)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    text = (autograder / "results" / "results.json").read_text()
+    results = json.loads(text)
+    assert {test["number"]: test["score"] for test in results["tests"]} == points_of(graded)
+    assert sum(test["score"] for test in results["tests"]) == graded.score == 46
+    assert sum(test["max_score"] for test in results["tests"]) == 100
+    assert {test["visibility"] for test in results["tests"]} == {"visible"}
+    assert results["stdout_visibility"] == "hidden"
+    assert str(SEED) in ran.stdout
+    wrong = [
+        test["output"] for test in results["tests"] if test["number"].startswith("3.2.") and not test["score"]
+    ]
+    assert len(wrong) == 1
+    assert wrong[0].startswith("failed: ")
+    assert "ndcg(" in wrong[0]
+
+
+def test_the_zip_holds_one_step_and_what_setup_installs(autograder):
+    source = autograder / "source"
+    assert {path.name for path in source.glob("step*")} == {"step3_rag"}
+    assert {path.name[:5] for path in (source / "classroom" / "rubrics").glob("step*")} == {"step3"}
+    requirements = (source / "requirements.txt").read_text()
+    assert "pytest" in requirements
+    assert "sandlock" in requirements
+    assert "llm-roadmap" not in requirements
+    assert subprocess.run(["bash", "-n", source / "setup.sh"]).returncode == 0
+    instructor = (source / "INSTRUCTOR.md").read_text()
+    assert "2 CPU, 3 GB" in instructor
+    assert "10 minutes" in instructor
+
+
+def test_gradescope_shows_no_expected_value_of_a_hidden_test():
+    assert SECRET not in json.dumps(at_gradescope.results(PARTIAL))
+
+
+def test_a_fault_of_the_grader_leaves_no_result_on_gradescope(autograder):
+    (autograder / "results" / "results.json").unlink(missing_ok=True)
+    job = autograder / "source" / "job.json"
+    before = job.read_text()
+    job.write_text(json.dumps(json.loads(before) | {"step": "step9"}))
+    ran = run_autograder(autograder)
+    job.write_text(before)
+    assert ran.returncode == 2
+    assert "there is no step" in ran.stderr
+    assert not (autograder / "results" / "results.json").exists()
