@@ -61,6 +61,29 @@ def gradescope(
     emit(facts, show, as_json=as_json)
 
 
+@app.command()
+def actions(
+    step: Step, out: Folder, variant: Variant = 0, force: Force = False, as_json: Json = False
+) -> None:
+    """Write a template repository whose workflow runs the public tests on every push."""
+    from classroom.assignment.spec import assignment
+    from classroom.export import actions
+    from classroom.handout.starter import write
+
+    a = assignment(step)
+    with spinner(f"making {a.number}"):
+        files = actions.files(a, variant)
+    write(files, out, force)
+    facts = _facts("actions", a.title, out)
+    facts["hidden_tests"] = False
+    facts["next"] = [
+        "push it to GitHub, and mark the repository as a template (Settings)",
+        f"every push of a learner runs {actions.WORKFLOW}: the points are in the job's summary",
+        "collect the clones into a folder, one for each learner, and run grade-class on it",
+    ]
+    emit(facts, show, as_json=as_json)
+
+
 def _facts(system: str, title: str, out: Path) -> dict[str, Any]:
     return {
         "command": f"classroom export {system}",

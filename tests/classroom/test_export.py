@@ -2,16 +2,22 @@
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
+from pathlib import Path
 
 import pytest
+import yaml
 
 from classroom.assignment.spec import assignment
 from classroom.demo.samples import LEARNERS, files_of, hand_in
 from classroom.export import at_gradescope
 from classroom.grading.grade import grade
+from classroom.handout import prove
 from tests.classroom.results import PARTIAL, SECRET
 
 STEP = "step3"
@@ -130,3 +136,81 @@ def test_a_fault_of_the_grader_leaves_no_result_on_gradescope(autograder):
     assert ran.returncode == 2
     assert "there is no step" in ran.stderr
     assert not (autograder / "results" / "results.json").exists()
+
+
+# --- GitHub Actions ---------------------------------------------------------------------------------------
+
+
+def public_points(result):
+    """The points of a result by exercise, of public tests only."""
+    points = {}
+    for item in result.items:
+        points[item.id] = sum(test.score for test in item.tests if test.visibility == "public")
+    return points
+
+
+def lay_over(submission, folder):
+    """Put what was handed in over a starter, as a learner's commit does."""
+    with zipfile.ZipFile(submission) as archive:
+        archive.extractall(folder)
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory):
+    """The template repository of step 3."""
+    home = tmp_path_factory.mktemp("actions") / "template"
+    command = [sys.executable, "-m", "classroom", "export", "actions", STEP, "--out", str(home)]
+    made = subprocess.run(command, capture_output=True, text=True)
+    assert made.returncode == 0, made.stderr
+    return home
+
+
+def secrets_of_the_tests():
+    """Names of hidden tests, and lines of solutions."""
+    names = {mark.test for exercise in A.exercises for mark in exercise.marks if mark.visibility == "hidden"}
+    return names | set(prove._secrets(A))
+
+
+def holds_a_secret(folder):
+    """The first file below a folder that holds a hidden test or a line of a solution."""
+    secrets = [secret.encode() for secret in secrets_of_the_tests()]
+    manifest = folder / "classroom.json"  # names each test with its rubric line, hidden ones, too
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path != manifest and path.name != "starter.zip":
+            content = path.read_bytes()
+            if any(secret in content for secret in secrets):
+                return path
+    return None
+
+
+def test_the_template_holds_no_hidden_test_and_no_solution(repository):
+    assert holds_a_secret(repository) is None
+    assert not list(repository.rglob("*hidden*"))
+    (repository / "leak.py").write_text("def test_ndcg_of_grades_cut_at_k(): ...")
+    assert holds_a_secret(repository) == repository / "leak.py"  # so the search works
+    (repository / "leak.py").unlink()
+
+
+def test_the_workflow_writes_the_points_of_public_tests_into_the_summary(repository, bela, graded, tmp_path):
+    home = tmp_path / "clone"
+    shutil.copytree(repository, home)
+    lay_over(bela, home)
+    workflow = yaml.safe_load((home / ".github" / "workflows" / "check.yml").read_text())
+    [job] = workflow["jobs"].values()
+    commands = {step["name"]: step["run"] for step in job["steps"] if "run" in step}
+    assert set(commands) == {"Install", "Check"}
+    assert workflow["permissions"] == {"contents": "read"}
+    pinned = [step["uses"] for step in job["steps"] if "uses" in step]
+    assert all(re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", each) for each in pinned)
+    # Install: what it names exists; pip itself needs the network.
+    assert "step3" in tomllib.loads((home / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert (home / "constraints.txt").exists()
+    summary = tmp_path / "summary.md"
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    variables = clean(GITHUB_STEP_SUMMARY=str(summary), PATH=path)
+    ran = subprocess.run(
+        ["bash", "-e", "-c", commands["Check"]], cwd=home, env=variables, capture_output=True, text=True
+    )
+    assert ran.returncode == 0, ran.stderr
+    rows = re.findall(r"^\| (3\.\d) [^|]+ \| (\d+) of \d+ \|", summary.read_text(), re.MULTILINE)
+    assert {id: int(points) for id, points in rows} == public_points(graded)
