@@ -84,6 +84,25 @@ def actions(
     emit(facts, show, as_json=as_json)
 
 
+@app.command()
+def classroom50(
+    step: Step, out: Folder, variant: Variant = 0, force: Force = False, as_json: Json = False
+) -> None:
+    """Write a template repository and an autograder for Classroom 50: public tests only."""
+    from classroom.assignment.spec import assignment
+    from classroom.export import classroom50
+    from classroom.handout.starter import write
+
+    a = assignment(step)
+    with spinner(f"making {a.number}"):
+        files = classroom50.files(a, variant)
+    write(files, out, force)
+    facts = _facts("classroom50", a.title, out)
+    facts["hidden_tests"] = False
+    facts["next"] = [f"follow {out / 'CLASSROOM50.md'}"]
+    emit(facts, show, as_json=as_json)
+
+
 def _facts(system: str, title: str, out: Path) -> dict[str, Any]:
     return {
         "command": f"classroom export {system}",

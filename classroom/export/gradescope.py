@@ -9,16 +9,14 @@
 Learners don't see the container, so the solutions may be in it.
 """
 
-import io
 import json
-import zipfile
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 from packaging.requirements import Requirement
 
 from classroom.assignment.spec import ROOT, Assignment, classroom_files, sources
-from classroom.export.rendering import render
+from classroom.export.rendering import render, zipped
 from classroom.handout.texts import needed_extras, project
 from shared.errors import UserError
 
@@ -43,15 +41,7 @@ def archive(a: Assignment, seed: int, variants: Sequence[int] = (0,)) -> bytes:
     Raises:
         UserError: this is no clone of the repository.
     """
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as made:
-        for name, content in sorted(files(a, seed, variants).items()):
-            entry = zipfile.ZipInfo(name, (2026, 1, 1, 0, 0, 0))
-            mode = 0o755 if name in EXECUTABLE else 0o644
-            entry.external_attr = (0o100000 | mode) << 16
-            entry.compress_type = zipfile.ZIP_DEFLATED
-            made.writestr(entry, content)
-    return packed.getvalue()
+    return zipped(files(a, seed, variants), EXECUTABLE)
 
 
 def files(a: Assignment, seed: int, variants: Sequence[int]) -> dict[str, bytes]:

@@ -1,5 +1,8 @@
-"""The texts of the exports, by Jinja2 from templates/."""
+"""The texts of the exports, by Jinja2 from templates/, and zips."""
 
+import io
+import zipfile
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,3 +19,16 @@ TEMPLATES = jinja2.Environment(
 def render(template: str, **values: Any) -> bytes:
     """A text, from its template."""
     return TEMPLATES.get_template(f"{template}.jinja").render(**values).encode()
+
+
+def zipped(files: Mapping[str, bytes], executable: Collection[str] = ()) -> bytes:
+    """A zip of these files, the same bytes each time."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in sorted(files.items()):
+            entry = zipfile.ZipInfo(name, (2026, 1, 1, 0, 0, 0))
+            mode = 0o755 if name in executable else 0o644
+            entry.external_attr = (0o100000 | mode) << 16
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(entry, content)
+    return packed.getvalue()

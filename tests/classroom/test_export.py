@@ -214,3 +214,70 @@ def test_the_workflow_writes_the_points_of_public_tests_into_the_summary(reposit
     assert ran.returncode == 0, ran.stderr
     rows = re.findall(r"^\| (3\.\d) [^|]+ \| (\d+) of \d+ \|", summary.read_text(), re.MULTILINE)
     assert {id: int(points) for id, points in rows} == public_points(graded)
+
+
+# --- Classroom 50 -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def for_classroom50(tmp_path_factory):
+    """What is exported for Classroom 50."""
+    home = tmp_path_factory.mktemp("classroom50") / "step3"
+    command = [sys.executable, "-m", "classroom", "export", "classroom50", STEP, "--out", str(home)]
+    made = subprocess.run(command, capture_output=True, text=True)
+    assert made.returncode == 0, made.stderr
+    return home
+
+
+# What Classroom 50's runner sets, as its wiki says ("Advanced Autograding").
+RUNNER = {
+    "CLASSROOM": "llm-2026",
+    "ASSIGNMENT": "step3",
+    "SUBMISSION_TAG": "submit/2026-11-20T22-40-00Z-a1b2c3d",
+    "COMMIT_URL": "https://github.com/school/step3-bela/commit/a1b2c3d",
+    "RELEASE_URL": "https://github.com/school/step3-bela/releases/tag/submit",
+    "REVIEW_URL": "",
+    "TESTS_PYTHON": sys.executable,
+}
+
+
+def run_classroom50(exported, checkout):
+    """Run the autograder as the runner does: in the checkout, from another folder."""
+    script = exported / "autograders" / STEP / "autograder.py"
+    ran = subprocess.run(
+        [sys.executable, str(script)], cwd=checkout, env=clean(**RUNNER), capture_output=True, text=True
+    )
+    assert ran.returncode == 0, ran.stderr
+    return json.loads((checkout / "result.json").read_text())
+
+
+def test_classroom50_gives_the_points_of_public_tests(for_classroom50, bela, graded, tmp_path):
+    checkout = tmp_path / "checkout"
+    shutil.copytree(for_classroom50 / "template", checkout)
+    lay_over(bela, checkout)
+    (checkout / "tests" / "expected.json").write_text("{}")  # a learner may change anything
+    (checkout / "classroom" / "learner" / "status.py").write_text("raise SystemExit(3)")
+    result = run_classroom50(for_classroom50, checkout)
+    assert result["schema"] == "classroom50/result/v1"
+    assert (result["classroom"], result["assignment"]) == ("llm-2026", "step3")
+    assert (result["submission"], result["review"]) == (RUNNER["SUBMISSION_TAG"], RUNNER["COMMIT_URL"])
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", result["datetime"])
+    points = dict.fromkeys(public_points(graded), 0)
+    for test in result["tests"]:
+        points[test["test-name"].split()[0]] += test["score"]
+        assert test["passed"] == bool(test["score"])
+    assert points == public_points(graded)
+    assert result["score"] == sum(points.values())
+    assert result["max-score"] == sum(test["max-score"] for test in result["tests"]) < 100
+
+
+def test_nothing_for_classroom50_holds_a_hidden_test_or_a_solution(for_classroom50, tmp_path):
+    manifest = for_classroom50 / "template" / "classroom.json"
+    text = manifest.read_bytes()
+    manifest.unlink()  # names each test, with its line
+    assert holds_a_secret(for_classroom50) is None
+    manifest.write_bytes(text)
+    with zipfile.ZipFile(for_classroom50 / "autograders" / STEP / "starter.zip") as archive:
+        archive.extractall(tmp_path)
+    assert holds_a_secret(tmp_path) is None
+    assert json.loads((for_classroom50 / "runtime.json").read_text())["python"] == "3.12"
