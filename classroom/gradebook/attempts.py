@@ -10,8 +10,9 @@ Lovelace_123_assignsubmission_file_/). Both write the learner's name and id firs
 the file last, so only the first name and id count. People are told apart by these ids: two of one name stay
 two. With a roster, a name only finds the row, and what finds none is listed and not graded.
 
-A folder that holds one archive and nothing else stands for it. The time is the newest date of a file inside:
-a learner's own claim, and for a clone the time of the cloning. Nothing is unpacked, and no link is followed.
+A folder that holds one archive and nothing else stands for it. The time is the newest date of a file inside;
+for a clone it is that of the last commit, and not of the cloning. Both are the learner's own claims. Nothing is
+unpacked, and no link is followed.
 """
 
 import hashlib
@@ -26,6 +27,7 @@ from pathlib import Path
 from classroom.gradebook import roster
 from classroom.gradebook.roster import CANVAS, MOODLE, Person, Roster
 from classroom.intake.harmless import harmless
+from classroom.intake.history import last_commit
 from classroom.intake.take import take
 from shared.errors import UserError
 
@@ -109,11 +111,16 @@ def find(folder: Path, besides: Iterable[Path] = (), most: int = MOST, people: R
     kept: list[Attempt] = []
     for _, group in groupby(attempts, key=lambda attempt: attempt.person.key):
         own = [*group]
-        kept += [replace(attempt, submitted=take(attempt.path).newest) for attempt in own[-most:]]
+        kept += [replace(attempt, submitted=_handed_in(attempt.path)) for attempt in own[-most:]]
         if len(own) > most:
             ignored.append(f"{own[0].person.label}: {len(own) - most} attempts before the last {most}")
     without = roster.missing(people, [attempt.person for attempt in kept]) if people else []
     return Found(_distinct(kept), ignored, unknown, without)
+
+
+def _handed_in(path: Path) -> datetime | None:
+    """When a submission was handed in: the date of a clone's last commit, or else the newest of its files."""
+    return last_commit(path) or take(path).newest
 
 
 def _told(path: Path) -> str:
