@@ -37,8 +37,8 @@ def for_long(what):
 
 # Files whose tests take most of the minutes: real servers, sandboxes and whole gradings.
 SLOW = {
-    "classroom": "assign demo forgeries grade grade_class hostile isolation isolation_life isolation_user "
-    "learner proof rubrics similarity submission",
+    "classroom": "assign demo export forgeries grade grade_class hostile isolation isolation_life "
+    "isolation_user learner proof rubrics similarity submission",
     "shared": "weights",
     "step3": "bombs",
     "step1": "bench",
