@@ -18,6 +18,9 @@ space := $(subst ,, )
 PACKAGES := shared $(sort $(patsubst %/,%,$(wildcard step[0-9]_*/)))
 EXTRAS := $(subst $(space),$(comma),$(strip dev $(foreach step,$(wordlist 2,9,$(PACKAGES)),$(firstword $(subst _, ,$(step))))))
 
+# A test that hangs fails by name, with all stacks, rather than the whole run without a word.
+HANG := --timeout 420 --session-timeout 3000
+
 .PHONY: help install demo classroom-demo test test-fast lint format docs site bench clean
 
 help:  ## this list
@@ -33,11 +36,11 @@ classroom-demo: $(VENV)/.installed  ## for instructors: from an assignment to a 
 
 test: lint  ## lint, types, layers and all tests, as CI's job `everything`
 	@ROADMAP_HUB=false $(PY) -m shared weights || echo "no weights: the tests on real models will say so"
-	@$(PY) -m pytest -m "not real" -n auto --dist loadfile
-	@$(PY) -m pytest -m real -n 2 --dist worksteal
+	@$(PY) -m pytest $(HANG) -m "not real" -n auto --dist loadfile
+	@$(PY) -m pytest $(HANG) -m real -n 2 --dist worksteal
 
 test-fast: $(VENV)/.installed  ## the tests on the tiny model, without real servers and gradings
-	@$(PY) -m pytest -m "not real and not slow" -n auto --dist loadfile
+	@$(PY) -m pytest $(HANG) -m "not real and not slow" -n auto --dist loadfile
 
 lint: $(VENV)/.installed  ## ruff, types, and who may import whom
 	@$(PY) -m ruff check .

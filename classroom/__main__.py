@@ -5,6 +5,7 @@ Exit codes are those of shared/cli.py; `grade` ends with 0 whatever the score.
 
 import importlib
 
+from classroom.cli import export
 from shared.cli import new_app
 from shared.launch import run
 
@@ -13,6 +14,7 @@ COMMANDS = ("assign", "grade", "grade_class", "defend", "verify", "levels", "dem
 app = new_app("For instructors: assign a step, grade the submissions, return feedback.")
 for name in COMMANDS:
     app.command()(getattr(importlib.import_module(f"classroom.cli.{name}"), name))
+app.add_typer(export.app, name="export")
 
 
 def main() -> None:

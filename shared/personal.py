@@ -13,6 +13,7 @@ that begin with 0, a number counts in any country.
 """
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -47,6 +48,8 @@ NUMBER_OF = re.compile(
 CALLING = re.compile(
     r"\b(?:phone|telephone|tel|mobile|cell|call|ring|text|reach|dial|whatsapp|fax)\b", re.IGNORECASE
 )
+# Besides the category Cf: a joiner, fillers of Korean, and selectors of a variant.
+NO_WIDTH = re.compile(r"[\u034f\u115f\u1160\u3164\ufe00-\ufe0f\uffa0]")
 UPPER = str.maketrans(ascii_lowercase, ascii_uppercase)  # str.upper would make two letters of some
 
 
@@ -81,6 +84,18 @@ def redact(text: str, allowed: str = "") -> tuple[str, list[Personal]]:
     for piece in reversed(pieces):  # from the end, so that the places before it stay right
         text = f"{text[: piece.start]}[{piece.kind}]{text[piece.end :]}"
     return text, pieces
+
+
+def as_read(text: str) -> str:
+    """The text as people read it: full-width and other forms of a character become the usual one (NFKC).
+
+    What has no width is dropped: a zero-width space in an address hides it from every pattern.
+
+    >>> as_read("ann\\uff20exam\\u200bple.com")
+    'ann@example.com'
+    """
+    visible = [character for character in text if unicodedata.category(character) != "Cf"]
+    return unicodedata.normalize("NFKC", NO_WIDTH.sub("", "".join(visible)))
 
 
 def _matches(text: str) -> Iterator[Personal]:

@@ -37,13 +37,13 @@ def for_long(what):
 
 # Files whose tests take most of the minutes: real servers, sandboxes and whole gradings.
 SLOW = {
-    "classroom": "assign demo forgeries grade grade_class hostile isolation isolation_life isolation_user "
-    "learner proof rubrics similarity submission",
+    "classroom": "assign demo export forgeries grade grade_class hostile isolation isolation_life "
+    "isolation_user learner proof rubrics similarity submission",
     "shared": "weights",
     "step3": "bombs",
     "step1": "bench",
     "step2": "mcp",
-    "step5": "bench bombs dashboard engine_server faults openapi pages server telemetry_kill",
+    "step5": "bench bombs connections dashboard engine_server faults openapi pages server telemetry_kill",
 }
 
 

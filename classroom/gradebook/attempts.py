@@ -10,8 +10,9 @@ Lovelace_123_assignsubmission_file_/). Both write the learner's name and id firs
 the file last, so only the first name and id count. People are told apart by these ids: two of one name stay
 two. With a roster, a name only finds the row, and what finds none is listed and not graded.
 
-A folder that holds one archive and nothing else stands for it. The time is the newest date of a file inside:
-a learner's own claim, and for a clone the time of the cloning. Nothing is unpacked, and no link is followed.
+A folder that holds one archive and nothing else stands for it. The time is the newest date of a file inside;
+for a clone it is that of the last commit, and not of the cloning. Both are the learner's own claims. Nothing is
+unpacked, and no link is followed.
 """
 
 import hashlib
@@ -26,6 +27,7 @@ from pathlib import Path
 from classroom.gradebook import roster
 from classroom.gradebook.roster import CANVAS, MOODLE, Person, Roster
 from classroom.intake.harmless import harmless
+from classroom.intake.history import last_commit
 from classroom.intake.take import take
 from shared.errors import UserError
 
@@ -109,11 +111,16 @@ def find(folder: Path, besides: Iterable[Path] = (), most: int = MOST, people: R
     kept: list[Attempt] = []
     for _, group in groupby(attempts, key=lambda attempt: attempt.person.key):
         own = [*group]
-        kept += [replace(attempt, submitted=take(attempt.path).newest) for attempt in own[-most:]]
+        kept += [replace(attempt, submitted=_handed_in(attempt.path)) for attempt in own[-most:]]
         if len(own) > most:
             ignored.append(f"{own[0].person.label}: {len(own) - most} attempts before the last {most}")
     without = roster.missing(people, [attempt.person for attempt in kept]) if people else []
     return Found(_distinct(kept), ignored, unknown, without)
+
+
+def _handed_in(path: Path) -> datetime | None:
+    """When a submission was handed in: the date of a clone's last commit, or else the newest of its files."""
+    return last_commit(path) or take(path).newest
 
 
 def _told(path: Path) -> str:
@@ -145,7 +152,7 @@ def _attempt(path: Path, stem: str, stems: Collection[str], people: Roster | Non
     if isinstance(person, str):
         return person
     notes = (LATE,) if parts.is_late else ()
-    return Attempt(person, number, _only_archive(path), notes=notes)
+    return Attempt(person, number, only_archive(path), notes=notes)
 
 
 def parsed(stem: str) -> NameParts:
@@ -189,7 +196,7 @@ def _listed(parts: NameParts, people: Roster) -> Person | str:
     return matches[0] if matches else "not on the roster"
 
 
-def _only_archive(path: Path) -> Path:
+def only_archive(path: Path) -> Path:
     """The archive that a folder holds and nothing else; else the path itself."""
     if path.is_dir():
         entries = [entry for entry in path.iterdir() if not entry.name.startswith(HIDDEN)]

@@ -87,11 +87,11 @@ def _item(item: Item) -> list[str]:
         blocks.append(f"{sign} **{test.score}/{test.points}** {escaped(test.line)}")
         if test.status not in ("passed", "not attempted"):  # the table says that already
             summary = f"<summary>What went wrong: {escape(test.status)}</summary>"
-            blocks.append(f"<details>{summary}\n\n{fenced(_story(test))}\n\n</details>")
+            blocks.append(f"<details>{summary}\n\n{fenced(story(test))}\n\n</details>")
     return blocks
 
 
-def _story(test: Test) -> str:
+def story(test: Test) -> str:
     """What went wrong in a test, as far as learners may know."""
     if test.status == "broken":
         return BROKEN

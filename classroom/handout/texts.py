@@ -80,19 +80,30 @@ def _anchor(exercise: Exercise) -> str:
     return re.sub(r"[^\w\- ]", "", f"{exercise.id} {exercise.title}".lower()).replace(" ", "-")
 
 
-def _project(a: Assignment) -> bytes:
-    """pyproject.toml with the requirements of this step."""
-    whole = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
-    extras: dict[str, list[str]] = whole["project"]["optional-dependencies"]
-    wanted, waiting = {}, [a.number]
+def project() -> dict[str, Any]:
+    """The repository's own pyproject.toml."""
+    return tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+
+
+def needed_extras(names: Iterable[str]) -> dict[str, list[str]]:
+    """These extras of the repository, and those that they need, by name."""
+    extras: dict[str, list[str]] = project()["project"]["optional-dependencies"]
+    needed, waiting = {}, [*names]
     while waiting:
         name = waiting.pop()
-        wanted[name] = extras[name]
+        needed[name] = extras[name]
         own = [Requirement(each) for each in extras[name] if each.startswith("llm-roadmap[")]
-        waiting += [extra for each in own for extra in sorted(each.extras) if extra not in wanted]
-    wanted["classroom"] = [each for each in extras["classroom"] if Requirement(each).name in LEARNERS_NEED]
+        waiting += [extra for each in own for extra in sorted(each.extras) if extra not in needed]
+    return needed
+
+
+def _project(a: Assignment) -> bytes:
+    """pyproject.toml with the requirements of this step."""
+    extras = needed_extras([a.number, "classroom"])
+    extras["classroom"] = [each for each in extras["classroom"] if Requirement(each).name in LEARNERS_NEED]
     packages = sorted([*a.packages, "classroom"])
-    return render("pyproject.toml", a=a, p=whole, extras=dict(sorted(wanted.items())), packages=packages)
+    sections = dict(sorted(extras.items()))
+    return render("pyproject.toml", a=a, p=project(), extras=sections, packages=packages)
 
 
 def for_a_copy(readme: str) -> str:

@@ -1,5 +1,7 @@
 """Work on the assignment in this folder: which tests pass, what is next, a hint.
 
+    python -m classroom check         as `make check`: the public tests, what is next
+    python -m classroom hand-in       as `make hand-in`: packs hand-in.tar.gz
     python -m classroom status        which public tests pass, why others fail, what is next
     python -m classroom status 3.1    all tests of one exercise
     python -m classroom hint 3.1      the first of three hints; again for the next
@@ -21,6 +23,7 @@ import shared  # noqa: F401  (before typer: a Python without it ends here, in on
 # isort: split
 import typer
 
+from classroom.learner import hand_in
 from classroom.learner.folder import ROOT, Starter
 from shared.cli import Json, new_app, plain_console
 from shared.errors import UserError
@@ -51,6 +54,36 @@ def status(
 
 
 @app.command()
+def check(
+    summary: Annotated[
+        Path | None, typer.Option(help="Append a Markdown table of the points to this file, as a CI job's.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Run the public tests, as `make check` does; needs neither make nor a shell of Unix."""
+    from classroom.learner import status
+
+    starter = Starter.load(ROOT)
+    facts = status.run(starter)
+    if summary is not None:
+        hand_in.append(summary, status.markdown(facts))
+    if as_json:
+        print(json.dumps(facts, ensure_ascii=False, indent=1))
+    else:
+        status.show(starter, facts, plain_console())
+
+
+@app.command("hand-in")
+def pack(
+    out: Annotated[Path, typer.Option(help="The archive to write.")] = Path(hand_in.NAME),
+) -> None:
+    """Pack the files that are handed in, as `make hand-in` does."""
+    starter = Starter.load(ROOT)
+    hand_in.pack(starter, out)
+    print(out)
+
+
+@app.command()
 def hint(
     id: Annotated[str, typer.Argument(metavar="ID", help="Number of the exercise, such as 3.1.")],
     as_json: Json = False,
@@ -76,7 +109,7 @@ def hint(
         console.print(line, soft_wrap=True)
     console.print(f"\nhint {number} of {last}: {text}")
     if before == last:
-        console.print("\nThat was the last one; AGENTS.md has all of them.")
+        console.print("\nThat was the last one.")
 
 
 @app.command()

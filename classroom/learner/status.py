@@ -202,13 +202,29 @@ def show(starter: Starter, facts: dict[str, Any], console: Console) -> None:
                     f"not written yet: {place.function} in {place.file}:{place.line}", soft_wrap=True
                 )
     if facts["next"] is None:
-        advice = "Now compare your code with what HANDOUT.md asks for, line by line, then: make hand-in"
+        advice = "Now compare your code with what HANDOUT.md asks for, line by line, then hand it in:"
+        advice += " python -m classroom hand-in"
         console.print(f"\nAll public tests pass. {advice}", style="green")
         return
     item = next(item for item in items if item["id"] == facts["next"])
     console.print(f"\nnext: {item['id']} {item['title']}, {_where(item)}", style="bold", soft_wrap=True)
     console.print(f"  {'details':<9} python -m classroom status {item['id']}", style="dim", soft_wrap=True)
     console.print(f"  {'a hint':<9} python -m classroom hint {item['id']}", style="dim", soft_wrap=True)
+
+
+def markdown(facts: dict[str, Any]) -> str:
+    """The points as a table in Markdown, for the summary of a CI job."""
+    lines = [
+        f"### {facts['public_score']} of {facts['public_points']} points by the public tests",
+        "",
+        "| exercise | public | state |",
+        "|---|---:|---|",
+    ]
+    for item in facts["exercises"]:
+        points = f"{item['public_score']} of {item['public_points']}"
+        lines.append(f"| {item['id']} {item['title']} | {points} | {item['state']} |")
+    hidden = f"Hidden tests, worth {facts['hidden_points']} more, run when the work is graded."
+    return "\n".join([*lines, "", hidden, ""])
 
 
 def show_exercise(starter: Starter, facts: dict[str, Any], console: Console) -> None:

@@ -35,6 +35,7 @@ PRAGMA page_size = 16384;  -- token vectors are 100 kB a chunk
 PRAGMA journal_mode = WAL;
 PRAGMA journal_size_limit = 50000000;  -- bytes that the log keeps after a large document went through it
 PRAGMA foreign_keys = ON;
+PRAGMA secure_delete = ON;  -- zeros in place of the text of a document that was forgotten
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS documents (
     id INTEGER PRIMARY KEY AUTOINCREMENT,  -- never reused: a vector store may still hold an old one

@@ -14,6 +14,8 @@ questions from this machine, and nobody operates it: through a proxy, strangers 
 
 import contextlib
 import hashlib
+import io
+import os
 import re
 import secrets
 import time
@@ -100,12 +102,12 @@ class Keys:
         return key, text
 
     def remove(self, which: str) -> Key:
-        """Remove a key by its id or name; raises UserError if there is none."""
+        """Remove a key by its id, or by its name if no key has this id; raises UserError if there is none."""
         with self._editing() as keys:
-            for key in keys:
-                if which in (key.id, key.name):
-                    keys.remove(key)
-                    return key
+            matches = [key for key in keys if key.id == which] or [key for key in keys if key.name == which]
+            if matches:
+                keys.remove(matches[0])
+                return matches[0]
             known = ", ".join(f"{key.id} ({key.name})" for key in keys) or "none"
             raise UserError(f"no key {which!r} in {self.path}: there are {known}")
 
@@ -136,7 +138,7 @@ class Keys:
         try:
             keys = _read(self.path)
             if keys is None and self._keys is not None:
-                raise UserError(f"{self.path} is gone, and no key opens anything: put it back")
+                raise UserError(f"{self.path} is gone or empty, and no key opens anything: put it back")
             self._keys, self.trouble = keys, None
         except UserError as error:  # the change may have been meant to revoke a key: refuse all
             self._keys, self.trouble = [], str(error)
@@ -194,26 +196,60 @@ def _hash(text: str) -> str:
 
 
 def _read(path: Path) -> list[Key] | None:
-    """The keys of the file; None if it does not exist. Raises UserError if it holds something else."""
+    """The keys of the file; None if it does not exist or is empty. UserError if it holds something else."""
     try:
-        return KeyFile.model_validate_json(path.read_bytes()).keys
+        content = path.read_bytes()
+        return KeyFile.model_validate_json(content).keys if content else None
     except FileNotFoundError:
         return None
     except OSError as error:
         raise UserError(f"cannot read the keys in {path}: {reason(error)}") from None
     except ValidationError:
         raise UserError(
-            f"{path} is not a file of keys: `python -m step5_serving keys add NAME` makes one"
+            f"{path} is not a file of keys: move it away; `python -m step5_serving keys add NAME` makes one"
         ) from None
 
 
 def _write(path: Path, keys: list[Key]) -> None:
-    """Write over the file, which only its owner may read. It isn't emptied first: a full disk would lose all.
+    """Write the file, which only its owner may read; if the disk is full, it is as before, or not there.
 
-    A container with a bind mount would go on reading a replaced file. A server that reads it at this very
-    moment refuses all keys until it reads it again, a second later.
+    An existing file is written over: a container with a bind mount would go on reading a replaced one. Its
+    room is taken first, by spaces at its end, which JSON allows. A server that reads it at this very moment
+    refuses all keys until it reads it again, a second later.
     """
-    path.touch(0o600)
-    with path.open("r+", encoding="utf-8") as file:
-        file.write(f"{KeyFile(keys=keys).model_dump_json(indent=1)}\n")
+    content = f"{KeyFile(keys=keys).model_dump_json(indent=1)}\n".encode()
+    if not path.exists():
+        _write_new(path, content)
+        return
+    size = path.stat().st_size
+    with path.open("r+b", buffering=0) as file:
+        file.seek(size)
+        try:
+            _write_all(file, b" " * (len(content) - size))
+        except OSError:
+            file.truncate(size)
+            raise
+        file.seek(0)
+        _write_all(file, content)
         file.truncate()
+
+
+def _write_new(path: Path, content: bytes) -> None:
+    """Make the file as a whole or not at all."""
+    draft = path.with_name(f".{path.name}.new")
+    draft.unlink(missing_ok=True)
+    draft.touch(0o600)
+    try:
+        with draft.open("r+b", buffering=0) as file:
+            _write_all(file, content)
+        draft.replace(path)
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise
+
+
+def _write_all(file: io.FileIO, content: bytes) -> None:
+    """Write the content to the disk, or raise OSError. (A full disk may take the first part of it.)"""
+    while content:
+        content = content[file.write(content) :]
+    os.fsync(file.fileno())

@@ -39,7 +39,7 @@ def service_of(request: Request) -> Service:
 def caller_of(request: Request, scope: str, *, is_question: bool = False) -> Caller:
     """Who calls; raises ApiError if the caller may not do this, or not so often.
 
-    The rate of questions is checked by the service instead, which writes a row of each one that it refuses.
+    The rate of questions is checked by the service instead, which writes rows of those that it refuses.
     """
     service, host = service_of(request), request.client.host if request.client else ""
     trace_id, parent = trace_of(request.headers.get("traceparent"))

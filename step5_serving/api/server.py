@@ -99,7 +99,13 @@ def make_app(config: Config, keys: Keys) -> FastAPI:
         spans = _make_spans(config)
         recorder = Recorder.from_url(config.telemetry, redact=config.redact)
         answerer = make_answerer(config, engine)
-        app = create_app(Service(config, answerer, recorder, keys, spans))
+        service = Service(config, answerer, recorder, keys, spans)
+        if service.budget and service.budget.usd_per_call > service.budget.usd_per_day:
+            raise UserError(
+                f"--budget-usd-per-day {service.budget.usd_per_day:g} buys no call: one of {model} may cost "
+                f"${service.budget.usd_per_call:.4f}"
+            )
+        app = create_app(service)
         on_error.pop_all()
     return app
 
@@ -149,10 +155,14 @@ def run(config: Config, app: FastAPI, listening: socket.socket, say: Callable[[s
     """Run the app on a socket until a signal comes, then end the process."""
     import uvicorn
 
+    from step5_serving.api.connection import HEADER_BYTES, LimitedConnection
+
     server = uvicorn.Server(
         uvicorn.Config(
             app,
             loop="auto",  # uvloop if it is installed
+            http=LimitedConnection,
+            h11_max_incomplete_event_size=HEADER_BYTES,
             ws="none",
             lifespan="on",
             log_config=None,

@@ -7,7 +7,8 @@
 
 The routes turn HTTP into calls of this class. Each call has its row before its reply, whatever happened to
 it: answered, refused because there is no room, failed, timed out, abandoned by the caller. A stream sends
-text before its end is known, so its row is opened before the first byte and closed at the end.
+text before its end is known, so its row is opened before the first byte and closed at the end. A key that
+asks too often could fill the disk with refusals: one a minute has a row, all are counted in /metrics.
 """
 
 from __future__ import annotations
@@ -22,12 +23,13 @@ from typing import TYPE_CHECKING, Any
 from shared.masking import masked
 from step5_serving.api.admission import Admission
 from step5_serving.api.keys import Access, Keys
+from step5_serving.api.rates import Rates
 from step5_serving.api.security import internal
 from step5_serving.config import Config
-from step5_serving.errors import ApiError, TelemetryDown
+from step5_serving.errors import ApiError
 from step5_serving.seam import Query, Reply, Tell, nothing
-from step5_serving.telemetry.call import CHANGES, STAGES, Call, Caller
-from step5_serving.telemetry.prices import check_budget
+from step5_serving.telemetry.call import CHANGES, STAGES, Call, Caller, new_trace_id
+from step5_serving.telemetry.prices import Budget, cost_of
 from step5_serving.telemetry.writer import Recorder
 
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 GONE = 499  # nginx's status for a client that left before the reply
+NOTES_PER_S = 1 / 60  # rows of a key that asks too often
 
 
 class Service:
@@ -54,9 +57,13 @@ class Service:
         self.config, self.answerer, self.recorder, self.spans = config, answerer, recorder, spans
         self.keys = Keys(config.keys) if keys is None else keys  # one without keys is false
         self.admission, self.access = Admission(config.running, config.waiting), Access(config, self.keys)
+        self.budget: Budget | None = None
+        if limit := config.budget_usd_per_day:
+            self.budget = Budget(limit, cost_of(answerer.model, *answerer.most_tokens()) or 0.0)
         self.observers: list[Callable[[Call], None]] = []  # metrics and spans
         if spans:
             self.observers.append(lambda call: spans.export(recorder.redact(call)))
+        self._notes = Rates(NOTES_PER_S, burst=1)
         self._troubled: set[str] = set()  # parts that the log has reported as broken
 
     # --- calls --------------------------------------------------------------------------------------------
@@ -76,8 +83,9 @@ class Service:
 
         async with self._recorded(call, began):
             self.access.check_rate(caller)
-            if stream:
-                self.admission.check()  # a stream that is refused needs no opening row
+            await self._leave_foreign_trace(call)
+            if stream or self.budget:
+                self.admission.check()  # a call that is refused needs no opening row
                 await self.recorder.open(call)
             async with self._turn(call, began):
                 await self.answerer.answer(query, call, tell_timed)
@@ -105,17 +113,22 @@ class Service:
         trace = {"trace_id": caller.trace_id, "parent_span_id": caller.parent_span_id}
         return Call(route, 200, question=what, **known, **trace)
 
+    async def _leave_foreign_trace(self, call: Call) -> None:
+        """Start a new trace if the one that the caller named has a call of another key."""
+        is_named = call.parent_span_id is not None
+        if is_named and await self.recorder.is_foreign(call.trace_id, call.key_id):
+            call.trace_id, call.parent_span_id = new_trace_id(), None
+
     @contextlib.asynccontextmanager
     async def _turn(self, call: Call, began: float) -> AsyncIterator[None]:
         """A place among the running calls; ApiError without one (503), without budget (429) or time (504)."""
-        if limit := self.config.budget_usd_per_day:
-            if self.recorder.trouble:  # what the call costs would not be counted
-                raise TelemetryDown(f"telemetry cannot be written: {self.recorder.trouble}")
-            await asyncio.to_thread(check_budget, self.recorder.store, limit)
         try:
-            async with asyncio.timeout(self.config.timeout_s), self.admission.turn() as queued_s:
-                call.queue_ms = round(1000 * queued_s, 3)
-                yield
+            async with asyncio.timeout(self.config.timeout_s):
+                if self.budget:
+                    await asyncio.to_thread(self.budget.check, self.recorder.store, call.span_id)
+                async with self.admission.turn() as queued_s:
+                    call.queue_ms = round(1000 * queued_s, 3)
+                    yield
         except TimeoutError:
             where = "in the queue" if call.queue_ms is None else "from the model"
             if call.queue_ms is None:
@@ -147,9 +160,12 @@ class Service:
         call.total_ms = _ms_since(began)
         if call.cost_usd is None and (call.queue_ms is None or 400 <= call.status < GONE):
             call.cost_usd = 0.0  # it reached no model; what an aborted answer cost stays unknown
+        if call.status == 429:
+            call.question = None  # nobody reads it, and it would fill the disk
         try:
-            await self.recorder.record(call)
-            self.log_state("telemetry", None)
+            if self._needs_row(call):
+                await self.recorder.record(call)
+                self.log_state("telemetry", None)
         except asyncio.CancelledError as gone:  # the client left; the row is written all the same
             raised = gone
         except ApiError as down:
@@ -163,6 +179,12 @@ class Service:
                 observe(call)
         if raised is not None:
             raise raised from None
+
+    def _needs_row(self, call: Call) -> bool:
+        """Whether the call gets a row: of the calls that come too often, one a minute for each key."""
+        if call.error_type != "rate_limit_error":
+            return True
+        return self._notes.take(call.key_id or "") == 0.0
 
     # --- state --------------------------------------------------------------------------------------------
 

@@ -7,10 +7,13 @@
     GET  /v1/models     its one model
     GET  /health        200: it listens once the model is loaded
 
-When a client closes its connection, its generation stops at the next token.
+When a client closes its connection, its generation stops at the next token. With a key in
+ROADMAP_BASE_URL_KEY, every request but /health needs it: the service hands its child a random one, since any
+user of the machine can reach a port on loopback.
 """
 
 import contextlib
+import secrets
 from collections.abc import AsyncIterator, Generator
 from typing import Any
 
@@ -22,6 +25,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from shared.embedded import endpoint
 from shared.embedded.backend import Backend
@@ -30,6 +34,7 @@ from shared.errors import UserError
 from step5_serving.connections import ClientGone, while_connected
 
 HOSTS = ["127.0.0.1", "localhost"]
+NO_KEY = "the key is missing or wrong: this engine belongs to a service, which has it"
 THREADS = 512  # one per request, waiting for its next token
 
 
@@ -68,16 +73,42 @@ def create_app(backend: Backend) -> Starlette:
             retry = {"retry-after": "1"} if status == 503 else {}
             return JSONResponse(body, status, {**endpoint.response_headers(status), **retry})
 
+    middleware = [
+        # A page in this machine's browser must not reach the model by a host name that points to loopback.
+        Middleware(TrustedHostMiddleware, allowed_hosts=HOSTS, www_redirect=False)
+    ]
+    if key := backend.settings.base_url_key:
+        middleware.append(Middleware(KeyMiddleware, key=key.get_secret_value()))
     return Starlette(
         routes=[
             Route("/v1/messages", messages, methods=["POST"]),
             Route("/v1/models", models),
             Route("/health", health),
         ],
-        # A page in this machine's browser must not reach the model by a host name that points to loopback.
-        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=HOSTS, www_redirect=False)],
+        middleware=middleware,
         lifespan=_lifespan,
     )
+
+
+class KeyMiddleware:
+    """Refuses requests without the key, except for /health."""
+
+    def __init__(self, app: ASGIApp, key: str) -> None:
+        self.app, self.key = app, key.encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] != "/health" and not self._has_key(scope):
+            status, body = endpoint.describe_error(Refused(NO_KEY, 401, "authentication_error"))
+            await JSONResponse(body, status)(scope, receive, send)
+            return
+        await self.app(scope, receive, send)
+
+    def _has_key(self, scope: Scope) -> bool:
+        """Whether `x-api-key` or `Authorization: Bearer` has it; it takes as long for any wrong key."""
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        bearer = headers.get(b"authorization", b"").removeprefix(b"Bearer ")
+        given = headers.get(b"x-api-key", bearer)
+        return secrets.compare_digest(given, self.key)
 
 
 @contextlib.asynccontextmanager

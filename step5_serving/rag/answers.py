@@ -31,19 +31,22 @@ from step3_rag.from_flags import check_question, parse_strategies
 from step3_rag.opening import open_retriever
 from step3_rag.pipeline import DEFAULT_STRATEGIES, ChatError, Outcome, Plan, ask
 from step3_rag.reflect.loop import THRESHOLD
+from step3_rag.reflect.rewrite import WITH_CHAT
 from step3_rag.retrieve.search import SearchOptions
 from step5_serving.config import Config
 from step5_serving.engines.choice import Engine
 from step5_serving.errors import ApiError, not_found, overloaded, unavailable
 from step5_serving.rag.library import Library
+from step5_serving.rag.meter import Meter
 from step5_serving.rag.sharing import SharedRetriever
 from step5_serving.seam import Attempt, Query, Source, Tell, nothing, sha256_of
 from step5_serving.telemetry.call import Call
-from step5_serving.telemetry.prices import cost_of
+from step5_serving.telemetry.prices import Spent, cost_of
 from step5_serving.telemetry.versions import Versions, version_of
 
 RERANK = ("maxsim", "scorer", "rerank")  # stages of a search; the others are retrieval
 SILENT_S = 60.0  # without text from the model, while calls wait for it: it is stuck
+PROMPT_TOKENS = 1000  # of instructions and a long question, at most
 CHECK_S = 2.0  # seconds between two checks of the servers behind this one
 WARM_UP = "What are the terms of renewal?"
 
@@ -100,12 +103,25 @@ class RagAnswerer:
 
             return soon
 
-        work = partial(self._ask, stopped, query, call, in_loop(vars(call).update), in_loop(tell))
+        meter = Meter(self.client, self.retriever.embedder.count_tokens)
+        work = partial(self._ask, stopped, query, call, meter, in_loop(vars(call).update), in_loop(tell))
         try:
             outcome, plan = await loop.run_in_executor(self.threads, work)
+            self._fill(call, outcome, plan)
+        except asyncio.CancelledError:  # the caller left, or the time is over: what was sent is paid for
+            self._fill_spent(call, meter.spent())
+            raise
+        except ApiError as error:  # a refused request costs nothing, a broken answer does
+            self._fill_spent(call, meter.spent(started=error.status != 504))
+            raise
         finally:
             stopped.set()
-        self._fill(call, outcome, plan)
+
+    def most_tokens(self) -> Spent:
+        """The most that a question may take, about; a budget reserves it until the true count is known."""
+        rewrites = len(set(self.strategies) & set(WITH_CHAT))
+        requests = 1 + rewrites
+        return Spent(self.config.context_tokens + PROMPT_TOKENS * requests, MAX_TOKENS * requests)
 
     def silence(self) -> float:
         """Seconds since the model sent text to anyone; 0 if nobody waits for it."""
@@ -133,7 +149,13 @@ class RagAnswerer:
             return str(error)
 
     def _ask(
-        self, stopped: threading.Event, query: Query, call: Call, keep: Callable[..., None], tell: Tell
+        self,
+        stopped: threading.Event,
+        query: Query,
+        call: Call,
+        meter: Meter,
+        keep: Callable[..., None],
+        tell: Tell,
     ) -> tuple[Outcome, Plan]:
         """Step 3's `ask`; its errors become ApiErrors."""
 
@@ -152,7 +174,7 @@ class RagAnswerer:
             if plan.needs_chat:
                 self._heard_at = self._heard_at if self._asking else time.monotonic()
                 self._asking.add(stopped)
-            client = self.client if plan.needs_chat else None
+            client: Any = meter if plan.needs_chat else None
             return ask(self.retriever, question, plan, client, self.model, heard, on_found), plan
         except ChatError as error:
             keep(found_of(error.reflection, error.sources, call.queue_ms))
@@ -168,7 +190,7 @@ class RagAnswerer:
         reads = plan.reader == "chat"
         wrote = reads and bool(outcome.sources) and not (verdict == "abstain" and plan.abstain)
         if wrote and answer.stop_reason is None:  # the connection was closed in the middle
-            raise ApiError(502, "api_error", f"{self.model}: it broke off its answer: ask again")
+            raise unavailable(f"{self.model}: it broke off its answer: ask again", 5)
         rewrote = outcome.rewriting  # by the model, during the search
         call.parameters = {**self._parameters(plan), "verdict": verdict}
         call.answer, call.abstained, call.finish_reason = answer.text, answer.is_unknown, answer.stop_reason
@@ -184,6 +206,12 @@ class RagAnswerer:
         if prompt := plan.prompt:
             call.prompt_id, call.prompt_version = prompt.id, prompt.version
             call.prompt_sha256, call.prompt_text = prompt.sha256, str(prompt)
+
+    def _fill_spent(self, call: Call, spent: Spent | None) -> None:
+        """Fill in the tokens and the cost of a call without an answer, if it reached the model."""
+        if spent:
+            call.input_tokens, call.output_tokens = spent
+            call.cost_usd = cost_of(self.model, *spent)
 
     def _parameters(self, plan: Plan) -> dict[str, Any]:
         """Everything that a replay needs."""
@@ -246,7 +274,9 @@ def model_error(error: Exception, settings: Settings) -> ApiError:
     status = getattr(error, "status_code", None)
     if status in (429, 503, 529):
         return overloaded(message, 5)
-    is_away = status is None and isinstance(error, anthropic.APIConnectionError | UserError)
+    # It is gone, or was killed in the middle of its answer.
+    away = anthropic.APIConnectionError | httpx2.TransportError | UserError
+    is_away = status is None and isinstance(error, away)
     if is_away and not isinstance(error, NotMessagesApi):  # then, trying again would not help
         return unavailable(message, 5)
     return ApiError(502, "api_error", message)

@@ -12,7 +12,7 @@ from typing import Any
 
 from step5_serving.seam import Attempt, Query, Source, Tell, nothing, sha256_of
 from step5_serving.telemetry.call import Call
-from step5_serving.telemetry.prices import cost_of
+from step5_serving.telemetry.prices import Spent, cost_of
 from step5_serving.telemetry.versions import version_of
 
 TEXT = "This agreement renews for two years unless a party gives 90 days notice."
@@ -38,10 +38,10 @@ class ScriptedAnswerer:
         found = {"sources": [asdict(SOURCE)], "confidence": 0.97, "attempts": [asdict(search)]}
         vars(call).update(found)
         tell("retrieved", found)
-        await self._write(tell)
-        call.answer, call.abstained, call.finish_reason = self.text, False, "end_turn"
         call.input_tokens, call.output_tokens = self.input_tokens, 18
         call.cost_usd = cost_of(self.model, call.input_tokens, call.output_tokens)
+        await self._write(tell)
+        call.answer, call.abstained, call.finish_reason = self.text, False, "end_turn"
         call.retrieve_ms, call.rerank_ms, call.generate_ms = 4.0, 1.5, 20.0
         call.prompt_id, call.prompt_version, call.prompt_text = "answer", version, text
         call.prompt_sha256 = sha256_of(text)
@@ -51,6 +51,10 @@ class ScriptedAnswerer:
         """Without a pause, so that only the API's own time is measured."""
         for piece in re.findall(r"\S+\s*", self.text):
             tell("delta", {"text": piece})
+
+    def most_tokens(self) -> Spent:
+        """Like RagAnswerer's."""
+        return Spent(164, 18)
 
     async def ready(self) -> str | None:
         return None

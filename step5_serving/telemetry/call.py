@@ -119,7 +119,9 @@ class Call:
 def redact(value: Any) -> Any:
     """The same value with each text redacted: `[secret]` for a key, `[e-mail address]`, `[IBAN]` ..."""
     if isinstance(value, str):
-        return personal.redact(masked(value, "[secret]"))[0]
+        text = personal.as_read(value)
+        redacted, _ = personal.redact(masked(text, "[secret]"))
+        return value if redacted == text else redacted
     if isinstance(value, dict):
         return {redact(name): redact(each) for name, each in value.items()}
     return [redact(each) for each in value] if isinstance(value, list | tuple) else value

@@ -92,6 +92,7 @@ class Store:
         """Make the tables if there are none; one process at a time."""
         if self.file is not None:
             self.file.parent.mkdir(parents=True, exist_ok=True)
+            self._keep_private(self.file)
             with contextlib.closing(sqlite3.connect(self.file, timeout=10 * PATIENCE)) as db:
                 db.execute("PRAGMA journal_mode = WAL")
         with self.writing() as connection:
@@ -100,6 +101,14 @@ class Store:
             if not sa.inspect(connection).get_table_names():
                 metadata.create_all(connection)
                 connection.execute(sa.insert(meta).values(key="schema_version", value=str(VERSION)))
+
+    @staticmethod
+    def _keep_private(file: Path) -> None:
+        """Only the file's owner may read it; SQLite gives its log the same rights. Corrects an older one."""
+        file.touch(0o600)
+        for part in (file, Path(f"{file}-wal"), Path(f"{file}-shm")):
+            with contextlib.suppress(OSError):  # not there, or somebody else's
+                part.chmod(0o600)
 
     def _check_format(self) -> None:
         with self.engine.connect() as connection:
@@ -190,7 +199,10 @@ class Store:
             return connection.execute(lost.values(**values)).rowcount
 
     def prune(self, older_than: timedelta) -> int:
-        """Delete older calls with their texts; returns how many. Raises UserError if it is locked."""
+        """Delete older calls with their texts; returns how many. Raises UserError if it is locked.
+
+        SQLite writes zeros over the texts, and empties its log unless somebody still reads an older state.
+        """
         old = calls.c.started_us < microseconds(now() - older_than)
         some = sa.delete(calls).where(calls.c.id.in_(sa.select(calls.c.id).where(old).limit(STEP)))
         deleted = 0
@@ -200,9 +212,19 @@ class Store:
                     count = connection.execute(some).rowcount
                 deleted += count
                 if count < STEP:
-                    return deleted
-        except (sa.exc.SQLAlchemyError, OSError) as error:
+                    break
+            if self.file is not None:
+                with contextlib.closing(self._connect()) as db:
+                    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            return deleted
+        except (sa.exc.SQLAlchemyError, sqlite3.Error, OSError) as error:
             raise UserError(f"telemetry in {self.name} cannot be pruned: {why(error)}") from None
+
+    def is_foreign(self, trace_id: str, key_id: str | None) -> bool:
+        """Whether a trace has a call of another key; raises TelemetryDown if it can't be read."""
+        others = calls.c.key_id.is_distinct_from(key_id)
+        [rows] = self.read(sa.select(calls.c.id).where(calls.c.trace_id == trace_id, others).limit(1))
+        return bool(rows)
 
     def save_feedback(
         self, id: str, thumb: str | None, comment: str | None = None, key_id: str | None = None
@@ -245,6 +267,7 @@ class Store:
             address, uri=True, timeout=PATIENCE, check_same_thread=False, isolation_level=None
         )
         db.execute("PRAGMA foreign_keys = ON")
+        db.execute("PRAGMA secure_delete = ON")  # zeros in place of what was deleted
         db.execute("PRAGMA synchronous = NORMAL")  # survives the death of the process
         return db
 

@@ -119,6 +119,10 @@ class Recorder:
         """Write the opening row of a stream, which `record` replaces; raises what `record` raises."""
         await self.record(replace(call, opened_by=OWNER))
 
+    async def is_foreign(self, trace_id: str, key_id: str | None) -> bool:
+        """Whether a trace has a call of another key; raises TelemetryDown if that can't be read."""
+        return await asyncio.to_thread(self.store.is_foreign, trace_id, key_id)
+
     async def ready(self) -> str | None:
         """None, or why the database can't be written; tried again after a failed commit."""
         if self.trouble is not None:

@@ -1,5 +1,7 @@
 """Who handed in which attempt, when, and whether that was late."""
 
+import os
+import subprocess
 import time
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -152,3 +154,53 @@ def test_the_numbers_of_moodle_and_canvas_are_kept(tmp_path):
     ada, lovelace = find(tmp_path).attempts
     assert (ada.person.moodle_identifier, lovelace.person.canvas_id) == ("Participant 77", "123")
     assert (ada.notes, lovelace.notes) == ((), (attempts.LATE,))
+
+
+# --- clones -----------------------------------------------------------------------------------------------
+
+
+def clone_of(folder, who, when, *more):
+    """A clone of a learner's repository with one commit of that time, as Classroom 50 downloads it."""
+    origin = laid(folder / "origin", f"{who}/") / who
+    git = ["git", "-C", str(origin), "-c", f"user.name={who}", "-c", "user.email=a@example.org", *more]
+    environment = {**os.environ, "GIT_COMMITTER_DATE": when, "GIT_AUTHOR_DATE": "2020-01-01T00:00:00Z"}
+    for command in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "-m", "done"]):
+        subprocess.run([*git, *command], env=environment, check=True, capture_output=True)
+    home = folder / "submissions"
+    command = ["git", "clone", "--quiet", f"file://{origin}", str(home / who)]
+    subprocess.run(command, check=True, capture_output=True)
+    return home
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["loose", "packed"])
+def test_the_time_of_a_clone_is_that_of_its_last_commit_and_not_of_the_cloning(tmp_path, packed):
+    home = clone_of(tmp_path, "ada", "2025-11-30T13:00:00+01:00")
+    if packed:
+        for command in (["gc", "--quiet"], ["pack-refs", "--all"]):
+            subprocess.run(["git", "-C", str(home / "ada"), *command], check=True, capture_output=True)
+    assert take(home / "ada").newest > NOON + timedelta(days=1)
+    [ada] = find(home).attempts
+    assert (ada.name, ada.submitted) == ("ada", NOON)
+
+
+def test_the_configuration_of_a_clone_runs_nothing(tmp_path):
+    home = clone_of(tmp_path, "eve", "2025-11-30T12:00:00Z")
+    seen = tmp_path / "seen"
+    config = home / "eve" / ".git" / "config"
+    program = f"touch {seen}"
+    config.write_text(
+        f'[core]\n\tfsmonitor = "{program}"\n\tpager = "{program}"\n\tsshCommand = "{program}"\n'
+        f'[log]\n\tshowSignature = true\n[gpg]\n\tprogram = "{program}"\n[extensions]\n\tpartialClone = x\n'
+    )
+    [eve] = find(home).attempts
+    assert eve.submitted == NOON
+    assert not seen.exists()
+
+
+@pytest.mark.parametrize("head", ["ref: ../../../../etc/passwd", "ref: refs/heads/none", "f" * 40, "", "x"])
+def test_a_history_that_cannot_be_read_leaves_the_dates_of_the_files(tmp_path, head):
+    laid(tmp_path, "ada/")
+    (tmp_path / "ada" / ".git" / "objects").mkdir(parents=True)
+    (tmp_path / "ada" / ".git" / "HEAD").write_text(head)
+    [ada] = find(tmp_path).attempts
+    assert ada.submitted == take(tmp_path / "ada").newest

@@ -371,10 +371,10 @@ def test_a_real_class(tmp_path, command):
     assert (facts["attempts"], facts["learners"], facts["graded_now"], facts["by_hand"]) == (2, 2, 2, {})
     assert facts["ignored"] == ["readme.txt"]
     assert facts["nobody_solved"] == []
-    assert (facts["late"], facts["late_in_canvas"]) == (["ada"], ["ada"])
+    assert (facts["late"], facts["late_in_canvas"]) == (["ada_1"], ["ada_1"])
     assert facts["time_unknown"] == ["bob"]
     home = tmp_path / "in-graded"
-    assert {path.name for path in (home / "feedback").iterdir()} == {"ada.md", "bob.md"}
+    assert {path.name for path in (home / "feedback").iterdir()} == {"ada_1.md", "bob.md"}
     table = {row["file"]: row for row in csv.DictReader((home / "class.csv").open())}
     assert {row["name"]: row["score"] for row in table.values()} == {"ada": "100", "bob": "0"}
     assert table["bob.zip"]["notes"].startswith("nothing could be read: a damaged archive")
@@ -383,4 +383,4 @@ def test_a_real_class(tmp_path, command):
     canvas = list(csv.reader((home / "canvas.csv").open()))
     points = [("Points Possible", "100"), ("ada", "100"), ("bob", "0")]
     assert [(row[0], row[-1]) for row in canvas[1:]] == points
-    assert "ada,the reference,1.0,1.0" in (home / "similarity.csv").read_text()
+    assert "ada (1),the reference,1.0,1.0" in (home / "similarity.csv").read_text()

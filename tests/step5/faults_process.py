@@ -14,7 +14,7 @@ from pathlib import Path
 
 import httpx
 
-from step5_serving.api import server
+from step5_serving.api import connection, server
 from step5_serving.api.keys import SCOPES, Keys
 from step5_serving.config import Config
 from tests.conftest import ROOT
@@ -35,9 +35,13 @@ class Process:
         self.log = Path(folder, "log")
         with self.log.open("w") as log:
             self.popen = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=log)
-        until(lambda: "(engine" in self.said() or self.popen.poll() is not None, 60)
-        listens = re.search(r"listening on (\S+)", self.said())
-        assert listens, self.said()
+        try:
+            until(lambda: "(engine" in self.said() or self.popen.poll() is not None, 120)
+            listens = re.search(r"listening on (\S+)", self.said())
+            assert listens, self.said()
+        except BaseException:  # nobody else would end it
+            self.popen.kill()
+            raise
         self.address, no_idle = listens[1], httpx.Limits(max_keepalive_connections=0)
         options = {"timeout": 30, "trust_env": False, "limits": no_idle, "headers": headers}
         self.client = httpx.Client(base_url=self.address, **options)
@@ -76,6 +80,7 @@ def key_in(path):
 
 
 def main(config, answerer):
+    connection.HEADERS_S = float(os.environ.get("HEADERS_S", connection.HEADERS_S))
     if answerer:
         server.make_answerer = lambda _config, _engine: FakeAnswerer(**answerer)
     server.serve(Config(**config | {"keys": Path(config["keys"])}))

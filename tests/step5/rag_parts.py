@@ -1,6 +1,5 @@
 """Step 3's five test documents with a fake embedder and a scripted engine."""
 
-import asyncio
 import shutil
 from types import SimpleNamespace
 
@@ -14,6 +13,7 @@ from step5_serving.rag.answers import RagAnswerer
 from step5_serving.telemetry.versions import Versions
 from tests.scripted import ScriptedMessages
 from tests.step3.conftest import fake, made_once  # noqa: F401  (fixtures)
+from tests.step5.service_parts import run_for
 
 ALWAYS = {"threshold": 0.0, "strategies": "none"}  # the fake embedder gives no useful confidence
 NOTICE = "Notice is 60 days"
@@ -58,5 +58,5 @@ def rag(index_home, fake):  # noqa: F811
 
     yield make
     for each in made:
-        asyncio.run(each.close())
+        run_for(each.close())
         assert each.serving.closed

@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import json
+import select
 import time
 
 import httpx
@@ -107,6 +108,9 @@ class ListRecorder:
         await self.open(call)
         self.calls.append(call)
 
+    async def is_foreign(self, trace_id, key_id):
+        return any((call.trace_id == trace_id and call.key_id != key_id) for call in self.calls)
+
     async def ready(self):
         return self.trouble
 
@@ -136,7 +140,7 @@ def operator_of(app, folder):
 
 def request(app, method, path, **options):
     """One request, from outside an event loop."""
-    return asyncio.run(client_of(app).request(method, path, **options))
+    return run_for(client_of(app).request(method, path, **options))
 
 
 def post(app, path="/query", json=None, **options):
@@ -147,12 +151,24 @@ def get(app, path, **options):
     return request(app, "GET", path, **options)
 
 
+def run_for(work, seconds=60):
+    """The result of a coroutine; fails after these seconds."""
+    return asyncio.run(asyncio.wait_for(work, seconds))
+
+
+def line_of(stream, seconds=120):
+    """The first line of a process' output."""
+    ready, _, _ = select.select([stream], [], [], seconds)
+    assert ready, f"nothing was said within {seconds} s"
+    return stream.readline()
+
+
 def in_loop(test):
     """Decorator for a test that is a coroutine."""
 
     @functools.wraps(test)
     def run(*args, **kwargs):
-        asyncio.run(asyncio.wait_for(test(*args, **kwargs), 30))
+        run_for(test(*args, **kwargs), 30)
 
     return run
 

@@ -17,6 +17,7 @@ from step5_serving.seam import Attempt, Source
 from step5_serving.telemetry.call import Call
 from step5_serving.telemetry.store import Store
 from step5_serving.telemetry.writer import Recorder
+from tests.step5.service_parts import run_for
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
 PROMPT = "---\nid: answer\nversion: 1\nfamily: any\n---\n# system\n\nAnswer from the sources.\n"
@@ -108,7 +109,7 @@ def record(url, *calls, **options):
         await asyncio.gather(*(recorder.record(call) for call in calls))
         await recorder.close()
 
-    asyncio.run(write())
+    run_for(write())
     return Store.open(url)
 
 
@@ -117,7 +118,7 @@ def recorder(tmp_path):
     """Writes to a file; its store reads."""
     recorder = Recorder.from_url(str(tmp_path / "telemetry.db"))
     yield recorder
-    asyncio.run(recorder.close())
+    run_for(recorder.close())
 
 
 @pytest.fixture
@@ -163,7 +164,8 @@ class PostgresServer:
     def run(self, program, *args):
         command = [self.where / program, "-D", self.home / "data", *args]
         with (self.home / "log").open("a") as log:
-            subprocess.run(command, check=True, stdout=log, stderr=log, cwd=self.home, user=self.user)
+            options = {"stdout": log, "stderr": log, "cwd": self.home, "user": self.user}
+            subprocess.run(command, check=True, timeout=120, **options)
 
     def start(self):
         flags = f"-k {self.home} -c listen_addresses= -c fsync=off"
@@ -178,7 +180,9 @@ def postgres(postgres_server):
     """The URL of the server, with an empty database."""
     import psycopg
 
-    with psycopg.connect(f"dbname=postgres user=tester host={postgres_server.home}") as connection:
+    limits = "connect_timeout=20 options='-c lock_timeout=20s'"
+    place = f"dbname=postgres user=tester host={postgres_server.home}"
+    with psycopg.connect(f"{place} {limits}") as connection:
         connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
     return postgres_server.url
 

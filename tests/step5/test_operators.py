@@ -31,7 +31,8 @@ def bare_proxy(address):
     listening = socket.create_server(("127.0.0.1", 0))
 
     def pass_on(client):
-        with client, socket.create_connection((host, int(port))) as upstream:
+        client.settimeout(60)
+        with client, socket.create_connection((host, int(port)), timeout=60) as upstream:
             head = client.recv(65536).decode("latin-1").split("\r\n")
             kept = [line for line in head if not line.lower().startswith("host:")]
             kept.insert(1, f"Host: {host}:{port}")

@@ -1,19 +1,24 @@
 """POST /query and /query/stream: the reply, its row, what is refused, and whether the work stops in time."""
 
 import asyncio
+import contextlib
 import itertools
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from types import SimpleNamespace
 
 import httpx
 import pytest
 
 from step5_serving.addresses import listening
 from step5_serving.api import live
+from step5_serving.api.keys import Keys
 from step5_serving.errors import ApiError, TelemetryDown
 from step5_serving.rag.scripted import ANSWER, SOURCE
 from step5_serving.telemetry.call import trace_of
-from step5_serving.telemetry.reading import list_calls
+from step5_serving.telemetry.prices import cost_of
+from step5_serving.telemetry.reading import list_calls, show_call
 from tests.step5.service_parts import (
     ASKED,
     TRACE,
@@ -119,7 +124,7 @@ async def test_an_answer_whose_caller_leaves_while_its_row_is_written_is_counted
     asking = asyncio.ensure_future(client_of(app).post("/query", json=ASKED))
     await eventually(lambda: calls)
     asking.cancel()
-    await asyncio.wait([asking])
+    await asyncio.wait([asking], timeout=20)
     assert calls[0].cost_usd > 0
     assert b'rag_calls_total{route="query",status="2xx"} 1.0' in app.state.metrics.page()
 
@@ -162,6 +167,27 @@ def test_a_malformed_trace_is_replaced(wrong):
     assert parent is None
 
 
+@on_both
+def test_a_key_cannot_add_calls_to_the_trace_of_another_key(recorder, tmp_path, path):
+    """The call of a known trace id could not be shown or marked by it any more."""
+    keys = Keys(tmp_path / "keys.json")
+    one, two = (keys.add(name, ["ask"])[1] for name in ("one", "two"))
+    with listening(app_of(recorder=recorder, keys=keys)) as url:
+
+        def trace_for(key):
+            headers = {"x-api-key": key, "traceparent": TRACE}
+            got = httpx.post(url + path, json=ASKED, headers=headers)
+            return got.json()["trace_id"] if path == "/query" else events_in(got.text)[-1][1]["trace_id"]
+
+        trace = trace_for(one)
+        assert trace in TRACE
+        assert trace_for(two) not in TRACE
+        assert show_call(recorder.store, trace)["key_id"] == keys.find(one).id
+        given = {"trace_id": trace, "thumb": "up"}
+        assert httpx.post(f"{url}/feedback", json=given, headers={"x-api-key": one}).status_code == 200
+        assert trace_for(one) == trace  # its own
+
+
 def test_a_spent_budget_refuses_calls(recorder):
     answerer = FakeAnswerer(model="claude-sonnet-5-5", input_tokens=100_000)
     app = app_of(answerer, recorder, budget_usd_per_day=0.01)
@@ -172,14 +198,65 @@ def test_a_spent_budget_refuses_calls(recorder):
     assert [row["status"] for row in list_calls(recorder.store)["calls"]] == [429, 200]
 
 
-def test_with_a_budget_no_model_is_asked_while_what_it_costs_cannot_be_written(recorder):
+def test_with_a_budget_no_model_is_asked_while_what_it_costs_cannot_be_written(recorder, monkeypatch):
     answerer = FakeAnswerer()
     app = app_of(answerer, recorder, budget_usd_per_day=9.0)
-    recorder.trouble = "the disk is full"
-    got = post(app)
-    assert (got.status_code, error_of(got)[0]) == (503, "telemetry_unavailable")
+    with monkeypatch.context() as patched:
+        patched.setattr(recorder.store, "put_call", "INSERT INTO nowhere VALUES (1)")
+        got = post(app)
+        assert (got.status_code, error_of(got)[0]) == (503, "telemetry_unavailable")
     assert not answerer.asked
-    assert post(app).status_code == 200  # the row of the refusal was written
+    assert post(app).status_code == 200
+
+
+def test_a_database_that_does_not_say_what_is_spent_holds_a_call_no_longer_than_its_timeout(recorder):
+    app = app_of(FakeAnswerer(), recorder, budget_usd_per_day=9.0, timeout_s=0.2)
+    app.state.service.budget = SimpleNamespace(check=lambda *_: time.sleep(1.0))
+    got = post(app)
+    assert (got.status_code, error_of(got)[0]) == (504, "timeout_error")
+    assert not app.state.service.answerer.asked
+
+
+PRICED = {"model": "claude-sonnet-5-5", "input_tokens": 164}  # $0.000508 a call
+ROOM = 3  # calls that the budget has room for
+
+
+@on_both
+def test_many_calls_at_once_cannot_pass_a_budget(recorder, path):
+    """Each reserves what it may cost before the next is checked."""
+    answerer = FakeAnswerer(delay=60, **PRICED)
+    [cost] = {cost_of(PRICED["model"], *answerer.most_tokens())}
+    app = app_of(answerer, recorder, budget_usd_per_day=cost * (ROOM + 0.5), running=16, waiting=64)
+    with listening(app) as url, ThreadPoolExecutor(80) as pool:
+        asking = [pool.submit(httpx.post, url + path, json=ASKED, timeout=30) for _ in range(80)]
+        until(lambda: sum(each.done() for each in asking) == 80 - ROOM)
+        answerer.delay = 0
+        got = [each.result() for each in asking]
+        assert post(app).status_code == 429  # and now the true costs are counted
+    assert sum(each.status_code == 200 for each in got) == ROOM
+    refused = [each for each in got if each.status_code == 429]
+    assert len(refused) == 80 - ROOM
+    assert {error_of(each)[0] for each in refused} == {"budget_exceeded"}
+    assert len(answerer.asked) == ROOM
+
+
+@on_both
+def test_leaving_does_not_pass_by_a_budget(recorder, path):
+    answerer = FakeAnswerer(text="word " * 10_000, pace=0.01, **PRICED)
+    cost = cost_of(PRICED["model"], *answerer.most_tokens())
+    app = app_of(answerer, recorder, budget_usd_per_day=cost * (ROOM + 0.5))
+    with listening(app) as url:
+        for number in range(1, ROOM + 1):
+            with (
+                contextlib.suppress(httpx.ReadTimeout),
+                httpx.stream("POST", url + path, json=ASKED, timeout=0.5) as got,
+            ):
+                next(got.iter_lines())
+            until(lambda number=number: answerer.cancelled == number)
+        got = httpx.post(url + path, json=ASKED)
+    assert error_of(got)[0] == "budget_exceeded"
+    costs = [row["cost_usd"] for row in list_calls(recorder.store)["calls"] if row["status"] == 499]
+    assert costs == [pytest.approx(cost)] * ROOM
 
 
 @on_both

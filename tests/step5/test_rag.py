@@ -1,9 +1,15 @@
 """Answers from step 3: what they contain, errors, many at a time, cancellation, readiness."""
 
 import asyncio
+import contextlib
 import re
+import subprocess
+import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
+import httpx
 import numpy as np
 import pytest
 
@@ -12,13 +18,29 @@ from step3_rag import PROMPTS
 from step3_rag.answer import read
 from step3_rag.pipeline import Plan, ask
 from step3_rag.retrieve.reader import Reading
+from step5_serving.addresses import listening
 from step5_serving.errors import ApiError
 from step5_serving.rag import answers
 from step5_serving.seam import Query, nothing
 from step5_serving.telemetry.call import Call
 from step5_serving.telemetry.versions import Versions
+from tests.conftest import ROOT
 from tests.step5.rag_parts import NOTICE
-from tests.step5.service_parts import ASKED, app_of, client_of, eventually, get, in_loop, post
+from tests.step5.service_parts import (
+    ASKED,
+    app_of,
+    calls_of,
+    client_of,
+    error_of,
+    events_in,
+    eventually,
+    get,
+    in_loop,
+    line_of,
+    post,
+    run_for,
+    until,
+)
 from tests.step5.stand_in_engine import WORDS, StandInEngine
 
 
@@ -29,7 +51,7 @@ def asked(question=NOTICE, **fields):
 def answer(rag, query=None, call=None):
     """The call of one answer, with what was told and written."""
     call, heard = call or Call("query", 200), []
-    asyncio.run(rag.answerer.answer(query or asked(), call, lambda *event: heard.append(event)))
+    run_for(rag.answerer.answer(query or asked(), call, lambda *event: heard.append(event)))
     return call, heard
 
 
@@ -65,6 +87,30 @@ def test_an_answer_of_the_chat_model_has_all_that_telemetry_stores(rag):
     limits = {"threshold": 0.0, "budget": 1024, "max_tokens": 200}
     others = {"strategies": [], "quantize": None, "verdict": "answer"}
     assert got.parameters == of_the_query | limits | others
+
+
+@pytest.mark.parametrize(("mode", "written"), [("hang", False), ("stall", True), ("endless", True)])
+def test_a_caller_who_leaves_pays_for_what_was_read_and_written(rag, monkeypatch, mode, written):
+    """Over HTTP, while the prompt is read and while the answer is written."""
+    monkeypatch.setattr(answers, "cost_of", lambda _model, read, wrote: read + 100 * wrote)
+    with StandInEngine() as engine:
+        engine.mode = mode
+        app = app_of(rag(server=engine).answerer)
+        with listening(app) as url:
+            with (
+                contextlib.suppress(httpx.ReadTimeout),
+                httpx.stream("POST", f"{url}/query/stream", json=ASKED, timeout=2) as got,
+            ):
+                next(line for line in got.iter_lines() if line == "event: delta")
+            [call] = until(lambda: calls_of(app))
+        engine.released.set()
+    assert (call.status, call.error_type) == (499, "client_gone")
+    if written:
+        assert call.input_tokens == 100  # as the model said
+    else:
+        assert call.input_tokens > 50  # counted in the prompt
+    assert (call.output_tokens > 0) == written
+    assert call.cost_usd == call.input_tokens + 100 * call.output_tokens
 
 
 def test_the_requested_version_of_the_prompt_is_sent(rag):
@@ -135,7 +181,7 @@ def test_an_unknown_collection(rag):
         ({"status": 429}, 503, "overloaded_error"),
         ({"status": 401}, 502, "api_error"),
         ({"status": 500}, 502, "api_error"),
-        ({"text": "Half an answer", "sse_cut": 4}, 502, "api_error"),
+        ({"text": "Half an answer", "sse_cut": 4}, 503, "api_error"),  # a killed engine looks like this
     ],
 )
 def test_a_model_that_fails_is_one_line_and_what_was_found_is_kept(rag, failure, status, kind):
@@ -170,6 +216,52 @@ def test_an_engine_that_is_gone_or_none_at_all_and_comes_back(rag, engine, monke
     engine.mode = "answer"
     assert post(app).json()["answer"] == WORDS
     assert get(app, "/readyz").status_code == 200
+
+
+ENDLESS = """
+from tests.step5.stand_in_engine import StandInEngine
+engine = StandInEngine()
+engine.mode = "endless"
+engine.start()
+print(engine.address, flush=True)
+input()
+"""
+
+
+@contextlib.contextmanager
+def engine_process():
+    """An engine in a process of its own, which writes for ever; gives the process and its address."""
+    command = [sys.executable, "-c", ENDLESS]
+    with subprocess.Popen(command, stdin=-1, stdout=-1, text=True, cwd=ROOT) as process:
+        try:
+            yield process, line_of(process.stdout).strip()
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("path", ["/query", "/query/stream"])
+def test_an_engine_that_is_killed_in_the_middle_of_an_answer_gives_503(rag, path):
+    """kill -9, while the caller waits or reads."""
+    with engine_process() as (process, address):
+        made = rag(SimpleNamespace(address=address))
+        app = app_of(made.answerer)
+        with listening(app) as url, ThreadPoolExecutor(1) as pool:
+            asking = pool.submit(httpx.post, url + path, json=ASKED, timeout=30)
+            until(lambda: made.answerer._heard_at > 0 and app.state.service.admission.running)
+            time.sleep(0.5)  # of writing
+            process.kill()
+            got = asking.result()
+    [call] = calls_of(app)
+    assert (call.status, call.error_type) == (503, "api_error")
+    assert call.sources
+    assert call.output_tokens  # paid for
+    if path == "/query":
+        assert (got.status_code, bool(got.headers["retry-after"])) == (503, True)
+        assert "broke off" in error_of(got)[1]
+    else:
+        name, error = events_in(got.text)[-1]
+        assert (name, error["type"]) == ("error", "api_error")
+        assert "broke off" in error["message"]
 
 
 @pytest.mark.parametrize("mode", ["hang", "stall"])

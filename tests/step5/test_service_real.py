@@ -9,7 +9,7 @@ import pytest
 from step3_rag import SAMPLE
 from tests.conftest import AS_STARTED, NO_NETWORK, ROOT
 from tests.step5.faults_process import key_in
-from tests.step5.service_parts import events_in, until
+from tests.step5.service_parts import events_in, line_of, until
 
 pytestmark = pytest.mark.real
 QUESTION = {"question": "When do contracts renew automatically?"}
@@ -22,13 +22,13 @@ def served(tmp_path_factory, real_weights):
     environment = {**AS_STARTED, "ROADMAP_HUB": real_weights, "ROADMAP_DEVICE": "cpu"}
     environment["PYTHONPATH"] = f"{ROOT}:{NO_NETWORK}"
     ingest = ["step3_rag", "ingest", str(SAMPLE / "documents"), "--index", "index"]
-    subprocess.run([sys.executable, "-m", *ingest], cwd=folder, env=environment, check=True)
+    subprocess.run([sys.executable, "-m", *ingest], cwd=folder, env=environment, check=True, timeout=300)
     key = key_in(folder / "serving-keys.json")
     serve = ["step5_serving", "serve", "--port", "0", "--timeout", "300", "--index", "index"]
     process = subprocess.Popen(
         [sys.executable, "-m", *serve], cwd=folder, stderr=subprocess.PIPE, text=True, env=environment
     )
-    line = process.stderr.readline()
+    line = line_of(process.stderr, 300)
     assert line.startswith("listening on "), line + process.stderr.read()
     url = line.split()[2]
     try:

@@ -18,6 +18,7 @@ from tests.step5.faults_process import Process
 from tests.step5.service_parts import ASKED
 
 CLIENTS = 16
+PATIENCE_S = 60  # of a client, and until the first answers are there
 
 
 async def client(http, seen, streams):
@@ -43,9 +44,14 @@ async def client(http, seen, streams):
 
 
 async def load(process, address, seen):
-    async with httpx.AsyncClient(base_url=address, limits=httpx.Limits(max_connections=CLIENTS)) as http:
+    options = {"limits": httpx.Limits(max_connections=CLIENTS), "timeout": PATIENCE_S}
+    async with httpx.AsyncClient(base_url=address, **options) as http, asyncio.timeout(2 * PATIENCE_S):
         asking = [asyncio.ensure_future(client(http, seen, number % 2)) for number in range(CLIENTS)]
         while not (seen.answered and seen.shown):  # a slow machine takes a while to begin
+            for task in asking:
+                if task.done():
+                    task.result()  # raises what went wrong
+                    raise AssertionError("a client ended before the service did")
             await asyncio.sleep(0.01)
         await asyncio.sleep(random.uniform(0.05, 0.3))
         process.kill()
@@ -56,7 +62,8 @@ def killed(folder):
     """One round: what the clients saw, and the trace ids that are in the database then."""
     # Trace ids: answers, streams of which some text came, and those of them that came to their end.
     seen = SimpleNamespace(answered=set(), shown=set(), ended=set())
-    with Process(folder, config={"running": 16, "waiting": 16}, answerer={"pace": 0.005}) as service:
+    config = {"running": 16, "waiting": 16}
+    with Process(folder, config=config, answerer={"pace": 0.005}, key=False) as service:
         asyncio.run(load(service.popen, service.address, seen))
     with sqlite3.connect(folder / "telemetry.db") as db:
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)

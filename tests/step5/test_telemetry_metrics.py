@@ -62,6 +62,7 @@ def test_promtool_takes_the_alerts():
     promtool = shutil.which("promtool")
     if promtool is None:
         pytest.skip("no promtool here (Debian: apt-get install prometheus)")
-    checked = subprocess.run([promtool, "check", "rules", ALERTS], capture_output=True, text=True)
+    command = [promtool, "check", "rules", ALERTS]
+    checked = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert checked.returncode == 0, checked.stdout + checked.stderr
     assert "4 rules found" in checked.stdout

@@ -99,6 +99,17 @@ def test_the_beginning_of_a_trace_id_is_enough(database):
     assert show_call(store, "2222")["span_id"] == "2" * 16
 
 
+def test_what_was_pruned_is_in_no_file(tmp_path):
+    """Without secure_delete, SQLite leaves texts in free pages; its log has them until a checkpoint."""
+    path = tmp_path / "telemetry.db"
+    recent, old = (call_of(started_at=now(), answer="kept"), call_of(answer="Rosewater. " * 2000))
+    store = record(str(path), recent, old)
+    assert any(b"Rosewater" in file.read_bytes() for file in tmp_path.iterdir())
+    assert store.prune(timedelta(hours=1)) == 1
+    assert not any(b"Rosewater" in file.read_bytes() for file in tmp_path.iterdir())
+    assert len(list_calls(store)["calls"]) == 1
+
+
 def test_prune_deletes_older_calls_with_their_texts(database, monkeypatch):
     monkeypatch.setattr("step5_serving.telemetry.store.STEP", 2)
     days = [call_of(started_at=now() - timedelta(days=day), trace_id=f"{day:032x}") for day in range(7)]
@@ -145,7 +156,7 @@ async def test_calls_of_a_dead_process_are_lost_and_those_of_others_are_not(data
     names = {"dead": f"{machine}/{dead.pid}", "before": OWNER, "alive": f"{machine}/{os.getppid()}"}
     names |= {"elsewhere": "another-machine/1", "format 3": f"{OWNER}/1"}  # with the process' start
     dead.kill()
-    dead.wait()
+    dead.wait(20)
     recorder = Recorder.from_url(database)
     calls = {name: Call("query", 200, question=name) for name in names}
     for name, call in calls.items():
@@ -196,6 +207,31 @@ def test_redaction_masks_what_callers_and_models_wrote(tmp_path):
     assert found["parameters"] == {"user": masked, "stop": [masked], "k": 3}
     assert found["sources"][0]["text"] == text  # a document of the operator's own
     assert call.question == text  # the reply is made of the call: it isn't touched
+
+
+KEY = "s5_1f0c9a3e_" + "kq0Vt" * 8 + "abc"
+
+
+@pytest.mark.parametrize(
+    ("text", "stored"),
+    [
+        ("write to ann\uff20example.com", "write to [e-mail address]"),
+        ("write to ann@exam\u200bple.com", "write to [e-mail address]"),
+        ("write to ann\u2060@\ufeffexample\u00ad.com", "write to [e-mail address]"),
+        ("write to ann@example\uff0ecom", "write to [e-mail address]"),
+        ("write to ann@exam\ufe0fple.c\u034fom", "write to [e-mail address]"),
+        ("card \uff14111 1111 1111 \u200d1111, soon", "card [card number], soon"),
+        ("my key is " + KEY[:20] + "\u200b" + KEY[20:], "my key is [secret]"),
+        ("my key is " + KEY.replace("s5", "\uff53\uff15"), "my key is [secret]"),
+        ("½ m² \u200d", "½ m² \u200d"),  # nothing to redact: as it was
+    ],
+)
+def test_redaction_sees_what_a_reader_sees(tmp_path, text, stored):
+    """Full-width forms look like ours to people; a zero-width space is not seen at all."""
+    pytest.importorskip("presidio_analyzer", reason="pip install .[presidio]")
+    call = call_of(question=text, parameters={"user": text})
+    found = show_call(record(f"{tmp_path}/telemetry.db", call, redact=True), call.trace_id)
+    assert (found["question"], found["parameters"]["user"]) == (stored, stored)
 
 
 # --- opening --------------------------------------------------------------------------------------------

@@ -23,6 +23,10 @@ from step5_serving.errors import bad_request, not_found
 router = APIRouter(tags=["documents"])
 MOST_FILES = 100
 LARGEST_ID = 2**63 - 1  # of SQLite
+STILL_IN = (
+    "it has left the index; telemetry rows of answers from it still hold its text, and the index's write-"
+    "ahead log may for a while: `python -m step5_serving telemetry prune --older-than 1s` deletes all rows"
+)
 # For OpenAPI; as parameters of `ingest`, FastAPI would read the files before the key is checked.
 FORM = {
     "type": "object",
@@ -66,9 +70,10 @@ async def ingest(request: Request) -> Response:
 
 @router.delete("/documents/{id}")
 async def delete(request: Request, id: Annotated[int, Path(ge=0, le=LARGEST_ID)]) -> Response:
-    """Delete a document; the reply describes it."""
+    """Delete a document; the reply describes it, and says where its text may still be."""
     caller, library = caller_of(request, "operate"), _library(request)
-    return reply(await service_of(request).change("delete", str(id), caller, partial(library.remove, id)))
+    gone = await service_of(request).change("delete", str(id), caller, partial(library.remove, id))
+    return reply({**gone, "note": STILL_IN})
 
 
 def _library(request: Request) -> Any:
