@@ -4,10 +4,12 @@ What no schema knows is checked here: flags that `serve` has, probes at routes t
 drain, no root, nothing reachable from outside, no password in a file.
 """
 
+import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -66,7 +68,7 @@ def test_kubectl_builds_them(folder):
     assert built.returncode == 0, built.stderr
     found = [each for each in yaml.safe_load_all(built.stdout) if each]
     settings = next(each for each in found if each["metadata"]["name"] == "settings")
-    assert settings["data"]["ENGINE"] == ("torch" if folder == "kubernetes" else "http://vllm:8000")
+    assert settings["data"]["ENGINE"] == ("torch" if folder == "kubernetes" else "http://model-server:8000")
     assert {each["metadata"].get("namespace", "rag") for each in found} == {"rag"}
 
 
@@ -77,6 +79,7 @@ def test_pods_do_not_run_as_root_and_have_limits(name):
     assert pod["securityContext"]["runAsUser"] > 0
     assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
     assert pod["automountServiceAccountToken"] is False
+    assert pod["enableServiceLinks"] is False
     for container in [*pod.get("initContainers", []), *pod["containers"]]:
         context = container["securityContext"]
         assert context["allowPrivilegeEscalation"] is False
@@ -107,7 +110,7 @@ def test_there_is_time_to_drain():
 def test_services_stay_inside_and_addresses_hold_no_password():
     for service in (each for each in OBJECTS if each["kind"] == "Service"):
         assert service["spec"]["type"] == "ClusterIP"
-        assert service["metadata"]["name"] in POLICIES
+        assert service["spec"]["selector"]["app"] in POLICIES
     assert not [each for each in OBJECTS if each["kind"] in ("Ingress", "Gateway", "Secret")]
     assert ":" not in flags_of(API["args"])["telemetry"].split("://")[1].split("@")[0]
 
@@ -150,9 +153,35 @@ def test_compose_publishes_the_proxy_on_loopback_and_nothing_has_privileges():
         assert each["cap_drop"] == ["ALL"], name
         assert each["security_opt"] == ["no-new-privileges:true"], name
         assert each.get("read_only") or name == "vllm", name
-    assert set(SERVICES["api"]["depends_on"]) == {"ingest", "postgres", "chroma"}
+    assert set(SERVICES["api"]["depends_on"]) == {"keys", "ingest", "postgres", "chroma"}
     used = {volume.split(":")[0] for each in SERVICES.values() for volume in each.get("volumes", [])}
     assert {each for each in used if not each.startswith("$")} == set(COMPOSE["volumes"])
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "getuid") or os.getuid() != 0, reason="only root can change a file's owner"
+)
+def test_compose_gives_the_service_a_key_file_that_it_can_read(tmp_path):
+    """`keys add` writes a file for its owner only; Compose mounts it so, and the service is user 10001."""
+    keys = SERVICES["keys"]
+    assert SERVICES["api"]["depends_on"]["keys"] == {"condition": "service_completed_successfully"}
+    assert keys["volumes"] == ["keys:/keys"]
+    assert "keys:/keys:ro" in SERVICES["api"]["volumes"]
+    with tempfile.TemporaryDirectory(
+        prefix="keys"
+    ) as folder:  # not below tmp_path, which only root may enter
+        Path(folder).chmod(0o755)
+        written = tmp_path / "serving-keys.json"
+        written.write_text("{}")
+        written.chmod(0o600)
+        source, target = keys["command"]
+        assert flags_of(SERVICES["api"]["command"])["keys"] == target
+        copy = Path(folder) / Path(target).name
+        assert source == f"/run/secrets/{keys['secrets'][0]}"
+        subprocess.run([*keys["entrypoint"], written, copy], check=True)
+        read = subprocess.run(["cat", copy], user=10001, group=10001, capture_output=True, text=True, cwd="/")
+        assert read.stdout == "{}", read.stderr
+        assert copy.stat().st_mode & 0o077 == 0
 
 
 # --- the image and the page ---------------------------------------------------------------------------
