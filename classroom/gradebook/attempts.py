@@ -11,8 +11,8 @@ the file last, so only the first name and id count. People are told apart by the
 two. With a roster, a name only finds the row, and what finds none is listed and not graded.
 
 A folder that holds one archive and nothing else stands for it. The time is the newest date of a file inside;
-for a clone it is that of the last commit, and not of the cloning. Both are the learner's own claims. Nothing is
-unpacked, and no link is followed.
+for a clone it is that of the last commit, and not of the cloning. Both are the learner's own claims.
+Nothing is unpacked, and no link is followed.
 """
 
 import hashlib
