@@ -21,8 +21,10 @@ HEIGHT = 270
 LINE_LENGTH = 54  # characters of a line of text
 # A row of the table: layer, best guess, its probability in percent.
 LENS_ROW = re.compile(r"^layer (\d+) +(\S+) +([\d.]+)%", re.MULTILINE)
-# A row of the table: who replied, then three shares; of these, the last one: in tone and faithful.
-TONE_ROW = re.compile(r"^\| (base|guide|few-shot|tuned) \| \d+ % .*\| (\d+) % \([\d-]+\) \|$", re.MULTILINE)
+# A row of `evaluate`: who replied, a mean, then five shares; of these, the fourth: good replies.
+TONE_ROW = re.compile(
+    r"^(template|base|guide|few-shot|tone) +[\d.]+(?: +\d+% \([\d-]+\)){3} +(\d+)%", re.MULTILINE
+)
 
 
 def main() -> None:
@@ -34,8 +36,8 @@ def main() -> None:
         "An answer with its source",
         sourced_answer(output("step3_rag", "01-", "renew automatically")),
     )
-    chapter = chapter_text("step4_finetune", "08-")
-    save("step4", "In tone, and true to the facts", tone_bars(TONE_ROW.findall(chapter)))
+    evaluation = "\n".join(output("step4_finetune", "08-", "--split test"))
+    save("step4", "Replies in the company's tone", tone_bars(TONE_ROW.findall(evaluation)))
 
 
 def chapter_text(step: str, number: str) -> str:
@@ -113,11 +115,13 @@ def sourced_answer(lines: list[str]) -> list[str]:
 
 def tone_bars(rows: list[tuple[str, str]]) -> list[str]:
     """A bar for each way to make the model reply."""
-    parts = [label(28, 62, "replies that keep all rules and all facts", "start", GREY)]
-    y = 92
-    for name, percent in rows:
-        parts += bar(y, name, float(percent), f"{percent} %", is_main=name == "tuned")
-        y += 38
+    parts = [label(28, 62, "true to the notes, all rules kept, and reads as one reply", "start", GREY)]
+    y = 84
+    for system, percent in rows:
+        is_tuned = system == "tone"
+        name = "tuned" if is_tuned else system
+        parts += bar(y, name, float(percent), f"{percent} %", is_tuned)
+        y += 34
     return parts
 
 

@@ -55,6 +55,8 @@ def test_the_pictures_of_the_steps_show_what_the_chapters_show(tmp_path, monkeyp
     for picture in sorted(tmp_path.iterdir()):
         assert picture.read_text() == (drawn / picture.name).read_text(), "run make docs"
     assert len(list(tmp_path.iterdir())) == 4
+    for system in ["template", "base", "guide", "few-shot", "tuned"]:
+        assert f">{system}</text>" in (tmp_path / "step4.svg").read_text()
 
 
 @pytest.mark.parametrize("width", [390, 1280])
